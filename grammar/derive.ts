@@ -12,12 +12,20 @@ export function derivedFiles(): Readonly<Record<string, string>> {
   return { 'lmoe.ebnf': ebnf(), 'lmoe.tmLanguage.json': `${JSON.stringify(textMate(), null, 2)}\n` };
 }
 
-/** `[ x ]` is optional, `{ x }` any number, `"x"` the text itself, `/x/` a regular expression; white space and comments may stand between any two tokens. */
+/**
+ * `[ x ]` is optional, `{ x }` any number, `"x"` the text itself, `/x/` a regular expression; white space and comments may stand between
+ * any two tokens.
+ */
 function ebnf(): string {
   const rules = inOrder(new LmoeParser().getGAstProductions()).map((rule) => definition(rule.name, body(rule.definition)));
   const identifier = definition(T.Identifier.name, [T.Name, ...T.CONTEXTUAL].map(token).join(' | '));
-  const tokens = [T.Name, T.NumberLiteral, T.StringLiteral, T.WhiteSpace, T.LineComment, T.BlockComment].map((type) => definition(type.name, `/${source(type)}/`));
-  return [`(* ${NOTE} *)`, '', ...rules, '', identifier, ...tokens, '', '(* Never a Name: *)', definition('Keyword', [...T.KEYWORDS, ...words(T.Reserved)].map(token).join(' | ')), ''].join('\n');
+  const tokens = [
+    T.Name, T.NumberLiteral, T.StringLiteral, T.WhiteSpace, T.LineComment, T.BlockComment,
+  ].map((type) => definition(type.name, `/${source(type)}/`));
+  return [
+    `(* ${NOTE} *)`, '', ...rules, '', identifier, ...tokens, '', '(* Never a Name: *)',
+    definition('Keyword', [...T.KEYWORDS, ...words(T.Reserved)].map(token).join(' | ')), '',
+  ].join('\n');
 }
 
 /** Each rule before those that it names first. */
@@ -110,11 +118,17 @@ function textMate(): object {
       { name: 'comment.line.double-slash.lmoe', match: '//.*$' },
       { name: 'comment.block.lmoe', begin: '/\\*', end: '\\*/' },
       { name: 'string.quoted.double.lmoe', match: source(T.StringLiteral) },
-      { match: `\\b(${[T.Scan, T.Moe, T.Layer, T.Model].map(source).join('|')})\\s+(${name})`, captures: { 1: { name: 'keyword.declaration.lmoe' }, 2: { name: 'entity.name.function.lmoe' } } },
+      { match: `\\b(${[T.Scan, T.Moe, T.Layer, T.Model].map(source).join('|')})\\s+(${name})`, captures: {
+        1: { name: 'keyword.declaration.lmoe' }, 2: { name: 'entity.name.function.lmoe' },
+      } },
       { name: 'keyword.declaration.lmoe', match: anyOf(T.KEYWORDS) },
       { name: 'invalid.illegal.reserved.lmoe', match: anyOf([T.Reserved]) },
-      { name: 'meta.past.lmoe', match: '\\[\\s*(t)\\s*([+-])\\s*(\\d+)\\s*\\]', captures: { 1: { name: 'variable.language.lmoe' }, 2: { name: 'keyword.operator.lmoe' }, 3: { name: 'constant.numeric.lmoe' } } },
-      { name: 'meta.axes.lmoe', begin: '\\[', end: '\\]', patterns: [{ name: 'entity.name.type.axis.lmoe', match: `${name}(?=\\s*[,\\]])` }, { include: '$self' }] },
+      { name: 'meta.past.lmoe', match: '\\[\\s*(t)\\s*([+-])\\s*(\\d+)\\s*\\]', captures: {
+        1: { name: 'variable.language.lmoe' }, 2: { name: 'keyword.operator.lmoe' }, 3: { name: 'constant.numeric.lmoe' },
+      } },
+      { name: 'meta.axes.lmoe', begin: '\\[', end: '\\]', patterns: [
+        { name: 'entity.name.type.axis.lmoe', match: `${name}(?=\\s*[,\\]])` }, { include: '$self' },
+      ] },
       { name: 'entity.name.function.call.lmoe', match: `${name}(?=\\s*(?:\\[[^\\]]*\\]\\s*)?\\()` },
       // What is assigned is a name.
       { name: 'keyword.other.lmoe', match: `${anyOf(T.CONTEXTUAL)}(?!\\s*\\+?=(?!=))` },

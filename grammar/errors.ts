@@ -27,7 +27,10 @@ export function lexicalErrors(file: string, text: string, lexed: ILexingResult):
   const error = lexed.errors[0];
   if (unclosed !== undefined && (error === undefined || unclosed.startOffset < error.offset)) {
     const start = unclosed.startOffset;
-    return [diagnostic('E105', 'this comment never ends', { file, start, end: start + 2 }, 'it begins here', { help: ['close it with `*/`; a comment to the end of the line is `// ...`'] })];
+    return [diagnostic(
+      'E105', 'this comment never ends', { file, start, end: start + 2 }, 'it begins here',
+      { help: ['close it with `*/`; a comment to the end of the line is `// ...`'] },
+    )];
   }
   if (error === undefined) return [];
   const character = String.fromCodePoint(text.codePointAt(error.offset) ?? 0);
@@ -64,7 +67,10 @@ function unseen(character: string, span: Span): Diagnostic {
   const space = /\p{Z}/u.test(character);
   const title = space ? `${point} is no white space of the language` : `${point} means nothing here`;
   return diagnostic('E101', title, span, space ? 'looks like a space or a line break' : 'a character that is not seen', {
-    help: [space ? 'white space is spaces, tabs and line breaks: type it again' : 'delete it; copying from a web page or a PDF often brings it along'],
+    help: [
+      space ? 'white space is spaces, tabs and line breaks: type it again'
+      : 'delete it; copying from a web page or a PDF often brings it along'
+    ],
   });
 }
 
@@ -96,7 +102,10 @@ export function bracketError(file: string, text: string, tokens: readonly IToken
     if (wanted === undefined) continue;
     const last = open.pop();
     if (last === undefined) {
-      return diagnostic('E103', `\`${token.image}\` closes nothing`, spanOf(file, token), 'no bracket is open here', { help: [`remove it, or open it with \`${wanted}\``] });
+      return diagnostic(
+        'E103', `\`${token.image}\` closes nothing`, spanOf(file, token), 'no bracket is open here',
+        { help: [`remove it, or open it with \`${wanted}\``] },
+      );
     }
     if (last.image !== wanted && error.token.startOffset < last.startOffset) return undefined;
     if (last.image !== wanted) return unclosed(file, text, last, earlier(error.token, token));

@@ -26,7 +26,9 @@ export function parse(file: string, text: string): Parsed {
   const ast = parser.parseFile(file, text.length, lexed.tokens, commentReader(file, text, comments(lexed.groups['comments'])));
   const error = parser.errors[0];
   if (error === undefined) return { ast, diagnostics: [] };
-  return { ast: undefined, diagnostics: [bracketError(file, text, lexed.tokens, error) ?? expectationError(file, text, lexed.tokens, error)] };
+  return {
+    ast: undefined, diagnostics: [bracketError(file, text, lexed.tokens, error) ?? expectationError(file, text, lexed.tokens, error)],
+  };
 }
 
 function comments(group: readonly IToken[] | undefined): readonly IToken[] {

@@ -7,11 +7,16 @@ export const Identifier = createToken({ name: 'Identifier', label: 'a name', pat
 export const Name = createToken({ name: 'Name', label: 'a name', pattern: word, categories: [Identifier] });
 
 /** A word that is never a name. */
-const keyword = (text: string): TokenType => createToken({ name: `${text[0].toUpperCase()}${text.slice(1)}Keyword`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name });
+const keyword = (text: string): TokenType => createToken({
+  name: `${text[0].toUpperCase()}${text.slice(1)}Keyword`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name,
+});
 
 /** A word that is a keyword where the grammar asks for it and a name everywhere else. */
 const contextual = (text: string): TokenType =>
-  createToken({ name: `${text[0].toUpperCase()}${text.slice(1)}Word`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name, categories: [Identifier] });
+  createToken({
+    name: `${text[0].toUpperCase()}${text.slice(1)}Word`, label: `\`${text}\``, pattern: new RegExp(text), longer_alt: Name,
+    categories: [Identifier],
+  });
 
 export const Scan = keyword('scan');
 export const Moe = keyword('moe');
@@ -105,7 +110,9 @@ export const BlockComment = createToken({ name: 'BlockComment', pattern: /\/\*[\
 /** A block comment without end swallows the file: its own token, so that the message can say where it began. */
 export const OpenComment = createToken({ name: 'OpenComment', pattern: /\/\*[\s\S]*/, group: 'unclosed', line_breaks: true });
 
-export const KEYWORDS: readonly TokenType[] = [Scan, Moe, Layer, Model, Import, Const, Let, Param, State, In, If, Else, Repeat, And, Or, Not];
+export const KEYWORDS: readonly TokenType[] = [
+  Scan, Moe, Layer, Model, Import, Const, Let, Param, State, In, If, Else, Repeat, And, Or, Not,
+];
 export const CONTEXTUAL: readonly TokenType[] = [
   From, Per, Group, Rounded, One, Of, With, Sequential, Buffer, Use, Loss, Update, Init, Names, F32, No, Decay, Ignore, Like,
 ];

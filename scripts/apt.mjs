@@ -1,5 +1,5 @@
-// Debian's packages on Debian and Ubuntu. apt's lists, archives and sources are read into a folder of their own, so no source of the system is added
-// or changed. Installing needs root or sudo without a password; unpacking a package needs no rights.
+// Debian's packages on Debian and Ubuntu. apt's lists, archives and sources are read into a folder of their own, so no source of the system
+// is added or changed. Installing needs root or sudo without a password; unpacking a package needs no rights.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,12 +17,16 @@ function release() {
 function privilege() {
   if (process.getuid?.() === 0) return { prefix: [] };
   if (missing('sudo')) return { why: 'only root can install, and there is no sudo' };
-  return spawnSync('sudo', ['-n', 'true']).status === 0 ? { prefix: ['sudo', '-n'] } : { why: 'only root can install, and sudo asks for a password' };
+  return spawnSync('sudo', ['-n', 'true']).status === 0
+    ? { prefix: ['sudo', '-n'] }
+    : { why: 'only root can install, and sudo asks for a password' };
 }
 
 /** Where this system gets Debian's packages from. */
 function debianMirror() {
-  const texts = ['/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list'].filter(existsSync).map((path) => readFileSync(path, 'utf8'));
+  const texts = [
+    '/etc/apt/sources.list.d/debian.sources', '/etc/apt/sources.list',
+  ].filter(existsSync).map((path) => readFileSync(path, 'utf8'));
   const found = texts.map((text) => /^URIs:\s*(\S+)|^deb\s+(?:\[[^\]]*\]\s*)?(\S+)/m.exec(text)).find((match) => match !== null);
   return found?.[1] ?? found?.[2] ?? 'http://deb.debian.org/debian';
 }
@@ -30,7 +34,8 @@ function debianMirror() {
 const backportsOf = (codename) => `Types: deb\nURIs: ${debianMirror()}\nSuites: ${codename}-backports\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n`;
 
 const reason = (done) => done.error?.message
-  ?? `${done.stdout}\n${done.stderr}`.split('\n').map((line) => line.trim()).find((line) => /^E:|error/i.test(line)) ?? `exit status ${done.status}`;
+  ?? `${done.stdout}\n${done.stderr}`.split('\n').map((line) => line.trim()).find((line) => /^E:|error/i.test(line))
+    ?? `exit status ${done.status}`;
 
 /** apt, or why there is none. `install` gives the reason why it could not, or undefined. Call `close` in the end. */
 export function openApt() {
@@ -50,7 +55,9 @@ export function openApt() {
   const backports = id === 'debian' && codename === 'bookworm';
   if (backports) writeFileSync(join(folder, 'sources.d/lmoec.sources'), backportsOf(codename));
   const options = [
-    ['Dir::State::Lists', join(folder, 'lists')], ['Dir::Cache::Archives', join(folder, 'archives')], ['Dir::Etc::SourceParts', join(folder, 'sources.d')],
+    ['Dir::State::Lists', join(folder, 'lists')], ['Dir::Cache::Archives', join(folder, 'archives')], [
+      'Dir::Etc::SourceParts', join(folder, 'sources.d'),
+    ],
     ['Dir::Cache::pkgcache', ''], ['Dir::Cache::srcpkgcache', ''], ['APT::Get::List-Cleanup', 'false'],
     // A new machine may be busy with its own upgrades.
     ['DPkg::Lock::Timeout', '120'],
@@ -62,12 +69,16 @@ export function openApt() {
   };
   const close = () => rmSync(folder, { recursive: true, force: true });
   // Without a network this is no error of apt's, and leaves it without lists.
-  const failed = aptGet(['update']) ?? (readdirSync(join(folder, 'lists')).some((entry) => entry.endsWith('Release')) ? undefined : 'none answers');
+  const failed = aptGet(['update']) ?? (
+    readdirSync(join(folder, 'lists')).some((entry) => entry.endsWith('Release')) ? undefined : 'none answers'
+  );
   if (failed !== undefined) {
     close();
     return { why: `apt cannot read its sources: ${failed}` };
   }
-  const snap = (names) => (id === 'ubuntu' && names.some((entry) => entry.startsWith('chromium')) ? 'chromium is a snap on Ubuntu' : undefined);
+  const snap = (names) => (
+    id === 'ubuntu' && names.some((entry) => entry.startsWith('chromium')) ? 'chromium is a snap on Ubuntu' : undefined
+  );
   return {
     close,
     install(packages, { fresh = false } = {}) {

@@ -32,7 +32,9 @@ const row = (...cells) => console.log(`  ${columns(cells, [16, 8, 6, -10, -10])}
 row('example', 'backend', 'dtype', 'outputs', 'gradients', '');
 let failed = 0;
 let compared = 0;
-await inOrder(all, availableParallelism(), (example) => lmoec(['run', example, '--check', '--json', '--states', 'random', '--size', 'B=2,T=77,H=2'], env), (example, result) => {
+await inOrder(all, availableParallelism(), (example) => lmoec(
+  ['run', example, '--check', '--json', '--states', 'random', '--size', 'B=2,T=77,H=2'], env,
+), (example, result) => {
   const name = basename(example, '.lmoe');
   const { code, json } = result;
   if (code !== 0) failed++;

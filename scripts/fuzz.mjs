@@ -1,9 +1,12 @@
-// Random programs, other than those of test/property: compile or are refused, and mean what they say. npm run fuzz -- --seconds 600 --seed 7
+// Random programs, other than those of test/property: compile or are refused, and mean what they say. npm run fuzz -- --seconds 600 --seed
+// 7
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { root } from './setup.mjs';
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '300' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } } });
+const { values } = parseArgs({
+  options : { seconds: { type: 'string', default: '300' }, seed: { type: 'string', default: String(Date.now() % 1_000_000) } }
+});
 for (const [name, value] of Object.entries(values)) {
   if (!/^\d+$/.test(value)) {
     console.error(`fuzz: --${name} takes a whole number, not ${value}`);

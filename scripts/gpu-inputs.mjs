@@ -1,4 +1,5 @@
-// Inputs that random ones never look like: numbers that 16 bits do not hold, and one key over and over. The GPU's rows and the emulator's tests draw them here.
+// Inputs that random ones never look like: numbers that 16 bits do not hold, and one key over and over. The GPU's rows and the emulator's
+// tests draw them here.
 
 /** Multiplies what was drawn; names that a scan lacks are passed over. */
 export const times = (factors) => (drawn) => {
@@ -15,7 +16,10 @@ export const repeated = (strength) => (drawn) => {
   }
 };
 
-/** States, or their cotangents, that f16 cannot hold, beside inputs, outputs and gradients that it can; and cotangents that it cannot tell from 0. */
+/**
+ * States, or their cotangents, that f16 cannot hold, beside inputs, outputs and gradients that it can; and cotangents that it cannot tell
+ * from 0.
+ */
 export const RANGES = {
   states: { S: 1e5, d_S: 1e-4, d_o: 1e-2, q: 1e-2, r: 1e-2 },
   cotangents: { S: 1e-4, d_S: 1e5, v: 1e-2, k: 1e-2 },
@@ -24,5 +28,7 @@ export const RANGES = {
   small: { d_S: 1e-9, d_o: 0 },
 };
 
-/** Errors of right kernels are of the size of what one rounding of the inputs does, or within tolerance: so many times of that are allowed. */
+/**
+ * Errors of right kernels are of the size of what one rounding of the inputs does, or within tolerance: so many times of that are allowed.
+ */
 export const FEW = 3;

@@ -17,7 +17,9 @@ export function longLines() {
   const files = FOLDERS.flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
     .filter((name) => /\.(ts|mjs|h|cc)$/.test(name) && !/\/(golden|build)\//.test(name)));
-  const counted = files.map((name) => [name, readFileSync(join(root, name), 'utf8').split('\n').filter((line) => line.length > LONGEST).length]);
+  const counted = files.map((name) => [
+    name, readFileSync(join(root, name), 'utf8').split('\n').filter((line) => line.length > LONGEST).length,
+  ]);
   return Object.fromEntries(counted.filter(([, count]) => count > 0).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

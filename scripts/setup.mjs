@@ -53,7 +53,10 @@ export function compile() {
   return true;
 }
 
-/** From apt: a C++ compiler, two software GPUs for WebGPU, and a browser for tests. What cannot be installed is named, and what needs it is skipped. */
+/**
+ * From apt: a C++ compiler, two software GPUs for WebGPU, and a browser for tests. What cannot be installed is named, and what needs it is
+ * skipped.
+ */
 function systemPackages(tests) {
   const packages = [...(missing('g++') ? ['g++'] : []), ...(tests && BROWSERS.every(missing) ? ['chromium-headless-shell'] : [])];
   const gpus = missingGpus();

@@ -1,7 +1,8 @@
-// Software Vulkan drivers for WebGPU: SwiftShader (from Debian's chromium-common, unpacked but not installed) and lavapipe (mesa-vulkan-drivers).
+// Software Vulkan drivers for WebGPU: SwiftShader (from Debian's chromium-common, unpacked but not installed) and lavapipe
+// (mesa-vulkan-drivers).
 //   node scripts/software-gpu.mjs [--install] [--json]
-// --install fetches what is missing with apt: SwiftShader needs no rights, lavapipe and the Vulkan loader need root or sudo without a password.
-// To undo: `apt-get remove mesa-vulkan-drivers` and delete the cache folder that this prints.
+// --install fetches what is missing with apt: SwiftShader needs no rights, lavapipe and the Vulkan loader need root or sudo without a
+// password. To undo: `apt-get remove mesa-vulkan-drivers` and delete the cache folder that this prints.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -14,7 +15,9 @@ const caches = cacheFolder();
 const cache = join(caches, 'swiftshader');
 const SWIFTSHADER = [cache, '/usr/lib/chromium', '/usr/lib/chromium-browser', '/opt/google/chrome', '/usr/lib64/chromium-browser'];
 const ICD_FOLDERS = ['/usr/share/vulkan/icd.d', '/usr/local/share/vulkan/icd.d', '/etc/vulkan/icd.d'];
-const LOADERS = ['/usr/lib', '/usr/lib64', '/lib', `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`, '/usr/local/lib'];
+const LOADERS = [
+  '/usr/lib', '/usr/lib64', '/lib', `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`, '/usr/local/lib',
+];
 
 /** A user without a home has what is cached among the temporary files. */
 function cacheFolder() {
@@ -63,7 +66,9 @@ process.exit(0);
 /** Does Dawn take the driver? Asked in a process of its own, since a process loads its drivers once. */
 function answers(gpu) {
   const root = fileURLToPath(new URL('..', import.meta.url));
-  const done = spawnSync(process.execPath, ['--input-type=module', '-e', PROBE], { cwd: root, env: environmentOf(gpu), encoding: 'utf8', timeout: 60_000 });
+  const done = spawnSync(
+    process.execPath, ['--input-type=module', '-e', PROBE], { cwd: root, env: environmentOf(gpu), encoding: 'utf8', timeout: 60_000 },
+  );
   return done.status === 0 && done.stdout.trim() !== '';
 }
 

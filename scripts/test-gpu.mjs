@@ -1,7 +1,7 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86 (through PTX
-// where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs no internet:
-// dist/ is compiled again only where the TypeScript compiler is installed.
+// answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86
+// (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs
+// no internet: dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
@@ -27,7 +27,9 @@ if (devices === undefined || !devices.cuda.available) {
 }
 console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}\nwebgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
 
-const folders = [join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance')];
+const folders = [
+  join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance'),
+];
 const filesOf = (folder) => readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => join(folder, name));
 const files = folders.filter((folder) => existsSync(folder)).flatMap(filesOf);
 const ways = [
@@ -52,7 +54,9 @@ const casesOfPrograms = programs.flatMap((path) => {
   const name = basename(path, '.lmoe');
   const shapesOf = [PACKED, ...(name === 'next_to_one' ? [['--size', 'B=1,T=16384,H=2']] : [])];
   return shapesOf.flatMap((args) => ways.map((way) => (
-    { name, label: args[1], way, args: ['run', path, '--check', '--json', ...args, ...RANDOM, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
+    { name, label: args[1], way, args: [
+      'run', path, '--check', '--json', ...args, ...RANDOM, '--backend', way.backend, '--dtype', way.dtype, ...way.args,
+    ] }
   )));
 });
 const casesOfExamples = examples().flatMap((example) => {
@@ -67,9 +71,14 @@ const casesOfExamples = examples().flatMap((example) => {
   )));
 });
 
-/** Inputs that no draw gives: [name, axes, what, what to make of a draw, ways]. The emulator's tests have the same (half-range, repeated-keys). */
+/**
+ * Inputs that no draw gives: [name, axes, what, what to make of a draw, ways]. The emulator's tests have the same (half-range,
+ * repeated-keys).
+ */
 const F16 = [{ backend: 'cuda', dtype: 'f16', args: [] }];
-const BF16 = [{ backend: 'cuda', dtype: 'bf16', args: [] }, { backend: 'cuda', dtype: 'bf16', note: 'sm80', args: ['--target', 'cuda.sm80'] }];
+const BF16 = [
+  { backend: 'cuda', dtype: 'bf16', args: [] }, { backend: 'cuda', dtype: 'bf16', note: 'sm80', args: ['--target', 'cuda.sm80'] },
+];
 const special = [
   ...['simple_gla', 'gla', 'gated_delta', 'rwkv6'].flatMap((name) => [
     [name, 64, 'large states', times(RANGES.states), F16],
@@ -79,46 +88,65 @@ const special = [
   ['gdn2', 64, 'large states', times(RANGES.states), F16],
   ['kda', 128, 'large states', times(RANGES.states), F16],
   ['rwkv7', 128, 'large d_S', times(RANGES.cotangents), F16],
-  ...['strong_erase', 'three_erases'].flatMap((name) => [2, 1.9].map((strength) => [name, 64, `one key, ${strength}`, repeated(strength), BF16])),
+  ...[
+    'strong_erase', 'three_erases',
+  ].flatMap((name) => [2, 1.9].map((strength) => [name, 64, `one key, ${strength}`, repeated(strength), BF16])),
   ...[2, 1.9].map((strength) => ['delta_product', 128, `one key, ${strength}`, repeated(strength), BF16]),
 ];
 const built = (path) => import(pathToFileURL(join(root, 'dist/src/driver', path)).href);
-const [{ nodeHost }, { openSource }, { randomTensors }, { writeSafetensors }] = await Promise.all(['host.js', 'session.js', 'run/random.js', 'run/safetensors.js'].map(built));
+const [
+  { nodeHost }, { openSource }, { randomTensors }, { writeSafetensors },
+] = await Promise.all(['host.js', 'session.js', 'run/random.js', 'run/safetensors.js'].map(built));
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const wanted = ({ name }) => values.only === undefined || name === values.only;
 const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) => {
   if (!wanted({ name })) return [];
-  const path = [...examples().map((example) => join(root, example)), ...programs].find((candidate) => basename(candidate, '.lmoe') === name);
+  const path = [
+    ...examples().map((example) => join(root, example)), ...programs
+  ].find((candidate) => basename(candidate, '.lmoe') === name);
   const [spec] = openSource(nodeHost(), path).specs;
-  const tensors = randomTensors(spec, { sizes: new Map([...spec.axes.map((axis) => [axis.name, size]), ['H', 2], ['G', 1]]), lengths: [70, 130], seed: 5 });
+  const tensors = randomTensors(
+    spec, { sizes: new Map([...spec.axes.map((axis) => [axis.name, size]), ['H', 2], ['G', 1]]), lengths: [70, 130], seed: 5 },
+  );
   adjust(tensors);
   const file = join(folder, `${i}.safetensors`);
   writeFileSync(file, writeSafetensors(tensors));
   // What the problem itself makes of a rounding is no fault of kernels.
   const response = label.startsWith('one key');
   return theirs.map((way) => (
-    { name, label, way, response, args: ['run', path, '--check', '--json', '--inputs', file, '--backend', way.backend, '--dtype', way.dtype, ...way.args] }
+    { name, label, way, response, args: [
+      'run', path, '--check', '--json', '--inputs', file, '--backend', way.backend, '--dtype', way.dtype, ...way.args,
+    ] }
   ));
 });
 const cases = [...[...casesOfExamples, ...casesOfPrograms].filter(wanted), ...casesOfInputs];
 
 /** Is every tensor within what is allowed, or within a few times what one rounding of the inputs makes of it? */
-const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(({ passed, error, conditioning }) => passed || (error !== null && error <= FEW * (conditioning ?? 0)));
+const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(
+  ({ passed, error, conditioning }) => passed || (error !== null && error <= FEW * (conditioning ?? 0))
+);
 
 const row = (...cells) => console.log(columns(cells, [16, 14, 7, 10, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
 let failed = 0;
 let skipped = 0;
-await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(args, { ...process.env, ...way.env }), ({ name, label, way, response }, result) => {
+await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(
+  args, { ...process.env, ...way.env },
+), ({ name, label, way, response }, result) => {
   const { code, json } = result;
   // Some reference files are smaller than kernels can be: those are the oracle's.
   const skip = code !== 0 && result.err.includes('error[E404]');
   const hard = code !== 0 && response === true && explained(json);
   if (skip) skipped++;
   else if (code !== 0 && !hard) failed++;
-  const errors = json?.tensors === undefined ? ['', '', ''] : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
-  row(name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors, code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : skip ? `skipped: ${reason(result)}` : reason(result));
+  const errors = json?.tensors === undefined
+    ? ['', '', '']
+    : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
+  row(
+    name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors,
+    code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : skip ? `skipped: ${reason(result)}` : reason(result),
+  );
 });
 console.log(`\n${cases.length - failed - skipped} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 ? 0 : 1;

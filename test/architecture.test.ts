@@ -128,7 +128,9 @@ describe('architecture', () => {
   });
 
   it('touches the machine only where it may', () => {
-    const breaches = sources.filter((file) => importsOf(file).some(({ path }) => path.startsWith('node:')) && !NODE_ALLOWED.some((allowed) => allowed.test(file)));
+    const breaches = sources.filter(
+      (file) => importsOf(file).some(({ path }) => path.startsWith('node:')) && !NODE_ALLOWED.some((allowed) => allowed.test(file))
+    );
     expect(breaches).toEqual([]);
   });
 
@@ -148,7 +150,9 @@ describe('architecture', () => {
   });
 
   it('keeps files small', () => {
-    const long = [...sources, ...filesBelow('scripts', /\.(ts|mjs)$/), ...filesBelow('templates', /\.\w+$/), ...filesBelow('src', /\.(cc|h)$/)]
+    const long = [
+      ...sources, ...filesBelow('scripts', /\.(ts|mjs)$/), ...filesBelow('templates', /\.\w+$/), ...filesBelow('src', /\.(cc|h)$/)
+    ]
       .map((file) => [file, text(file).split('\n').length] as const)
       .filter(([, lines]) => lines > 600);
     expect(long).toEqual([]);
@@ -156,7 +160,9 @@ describe('architecture', () => {
 
   it('knows no variant by name', () => {
     // Folders of layers and mixtures have files by family, whose names are plain words.
-    const examples = filesBelow('examples', /\.lmoe$/).filter((file) => !/^examples.(layers|moe)\W/.test(file)).map((file) => /([^/]+)\.lmoe$/.exec(file)?.[1] ?? '');
+    const examples = filesBelow('examples', /\.lmoe$/).filter((file) => !/^examples.(layers|moe)\W/.test(file)).map(
+      (file) => /([^/]+)\.lmoe$/.exec(file)?.[1] ?? ''
+    );
     const known = [
       'mixtral', 'qwen', 'deepseek', 'olmoe', 'kimi', 'minimax', 'hunyuan', 'nemotron', 'granite', 'gpt_oss', 'gshard', 'st_moe', 'remoe',
       'expert_choice', 'swiglu', 'geglu', 'reglu', 'gqa', 'mla', 'gdn',

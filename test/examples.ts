@@ -13,4 +13,6 @@ export const NO_EXAMPLES = EXAMPLES.length === 0;
 /** Paths below examples/ of every `.lmoe` file, those of mixtures, layers and models too. */
 export const EXAMPLE_FILES: readonly string[] = NO_EXAMPLES
   ? []
-  : readdirSync(EXAMPLES_FOLDER, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.lmoe') && !path.includes('node_modules')).sort();
+  : readdirSync(
+    EXAMPLES_FOLDER, { recursive: true, encoding: 'utf8' },
+  ).filter((path) => path.endsWith('.lmoe') && !path.includes('node_modules')).sort();

@@ -3,7 +3,9 @@ import { lengthFaults, ruleFaults } from '../scripts/lint.mjs';
 
 describe('lint', () => {
   const faults = ruleFaults();
-  it.skipIf(faults === undefined)(`the rules of .oxlintrc.json${faults === undefined ? ': oxlint is not installed' : ''}`, () => expect(faults).toEqual([]));
+  it.skipIf(faults === undefined)(
+    `the rules of .oxlintrc.json${faults === undefined ? ': oxlint is not installed' : ''}`, () => expect(faults).toEqual([]),
+  );
 
   it('lines of at most 140 characters, but for those that are left over', () => expect(lengthFaults()).toEqual([]));
 });

@@ -14,8 +14,8 @@ export function axisSize(module: TileModule, axis: Axis): number {
 }
 
 /**
- * A name of letters, digits and `_` for a buffer, another one for each: what the compiler names has dots, what users name has none. Who calls a tensor as a
- * dotted name would be written gets a prefix.
+ * A name of letters, digits and `_` for a buffer, another one for each: what the compiler names has dots, what users name has none. Who
+ * calls a tensor as a dotted name would be written gets a prefix.
  */
 export function plainName(name: string): string {
   if (name.includes('.')) return name.replace(/[^A-Za-z0-9_]/g, '_');
@@ -38,14 +38,18 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
 const BLOCKS = 128;
 
 /**
- * How to cut where segments hand on states by matrices, which costs two walks more: as many as run at once, and only where most of a device would wait
- * otherwise. `undefined`: they hand on decays, or nothing.
+ * How to cut where segments hand on states by matrices, which costs two walks more: as many as run at once, and only where most of a device
+ * would wait otherwise. `undefined`: they hand on decays, or nothing.
  */
 export function mappedSegmentation(module: TileModule, kernels: readonly PlanKernel[]): Segmentation | undefined {
-  const maps = module.kernels.some(({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity'));
+  const maps = module.kernels.some(
+    ({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity')
+  );
   if (!maps) return undefined;
   const uncut = new Set(module.kernels.filter(({ cut }) => cut === undefined).map(({ name }) => name));
-  const blocks = kernels.filter(({ name, grid }) => uncut.has(name) && grid.flat().includes('segments')).map(({ grid }) => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1));
+  const blocks = kernels.filter(
+    ({ name, grid }) => uncut.has(name) && grid.flat().includes('segments')
+  ).map(({ grid }) => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1));
   return { programs: Math.max(1, Math.floor(BLOCKS / Math.max(1, ...blocks))), least: 8, pays: 4 };
 }
 

@@ -4,8 +4,8 @@ import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../ir/tile/
 import { lineComment } from '../support/text.js';
 
 /**
- * Comments of a kernel's text: the statements of Tile, above the lines that were written for them. An operation without lines of its own (an
- * expression inside the loop of its reader, say) stands above its first reader; each is said once.
+ * Comments of a kernel's text: the statements of Tile, above the lines that were written for them. An operation without lines of its own
+ * (an expression inside the loop of its reader, say) stands above its first reader; each is said once.
  */
 export interface Notes {
   tile(id: TileId): readonly string[];
@@ -23,7 +23,10 @@ export function notesOf(kernel: TileKernel): Notes {
   };
   collect(kernel.body);
   const comment = (text: string) => `// ${lineComment(text)}`;
-  /** Tiles not yet said that a tile is made of, itself last. Operands come before their readers, so that the stack stays as deep as expressions are. */
+  /**
+   * Tiles not yet said that a tile is made of, itself last. Operands come before their readers, so that the stack stays as deep as
+   * expressions are.
+   */
   const tile = (id: TileId): readonly string[] => {
     const op = left.get(id);
     if (op === undefined) return [];

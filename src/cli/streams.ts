@@ -11,8 +11,8 @@ export function writeErr(text: string): void {
 }
 
 /**
- * Output that nobody takes: a closed pipe (`lmoec explain x | head`) is no error, and work goes on, for its exit status tells more. A full disk is
- * one. What cannot be said on standard error is not said.
+ * Output that nobody takes: a closed pipe (`lmoec explain x | head`) is no error, and work goes on, for its exit status tells more. A full
+ * disk is one. What cannot be said on standard error is not said.
  */
 export function watchStreams(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {

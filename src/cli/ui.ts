@@ -67,7 +67,9 @@ export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => { widths[i] = Math.max(widths[i] ?? 0, cell.length); });
   return rows
-    .map((row) => row.map((cell, i) => (/^[\d.][\d.e+-]*$/.test(cell) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd())
+    .map((row) => row.map((cell, i) => (
+      /^[\d.][\d.e+-]*$/.test(cell) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])
+    )).join('  ').trimEnd())
     .join('\n');
 }
 

@@ -9,7 +9,8 @@ const warning = (about: string): CodeInfo => ({ severity: 'warning', about });
 
 /**
  * Every code, once. E1xx syntax, E2xx names and axes, E3xx recurrence, E4xx sizes and ranges, E5xx data files, E6xx devices and compilers,
- * E7xx files and output, E8xx layers, mixtures and models; W... are warnings. A new code is one line here and one page docs/diagnostics/CODE.md.
+ * E7xx files and output, E8xx layers, mixtures and models; W... are warnings. A new code is one line here and one page
+ * docs/diagnostics/CODE.md.
  */
 export const CODES = {
   E101: error('a character that no token starts with'),

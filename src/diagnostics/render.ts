@@ -34,7 +34,9 @@ export function render(d: Diagnostic, options: RenderOptions): string {
   const paint = options.colour ? coloured : plain;
   const labels = [d.primary, ...d.secondary];
   const files = [...new Set(labels.map((label) => label.span.file))];
-  const located = labels.map((label) => ({ label, at: position(options.source(label.span.file), label.span.start), primary: label === d.primary }));
+  const located = labels.map((label) => ({
+    label, at: position(options.source(label.span.file), label.span.start), primary: label === d.primary,
+  }));
   const width = Math.max(...located.map(({ at }) => String(at.line).length));
   const bar = paint('frame', `${' '.repeat(width)}│`);
   const lines = [`${paint(d.severity, `${d.severity}[${d.code}]`)}${paint('bold', `: ${visibleLine(d.title)}`)}`];

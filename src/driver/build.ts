@@ -47,7 +47,9 @@ export type BuildFailure = { readonly source: Source; readonly failed: Failed };
 
 /** The command as generated files name it: what decides their content, and neither folders nor the order of options. */
 function commandOf(host: Host, source: Source, options: BuildOptions): string {
-  const list = (name: string, items: readonly string[] | undefined) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
+  const list = (
+    name: string, items: readonly string[] | undefined,
+  ) => (items === undefined || items.length === 0 ? [] : [`${name} ${items.join(',')}`]);
   return [
     'lmoec build', host.basename(source.file),
     ...(options.targets.join() === DEFAULT_TARGETS.join() ? [] : list('--target', options.targets)),
@@ -108,13 +110,19 @@ async function compileOne(host: Host, source: Source, spec: Spec, options: Build
   return { source, spec, variants };
 }
 
-/** What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels and levels beside it; one per Python package. */
+/**
+ * What a build writes: one folder per scan, with `NAME.ts`, and `TARGET.DTYPE/plan.json` with the kernels and levels beside it; one per
+ * Python package.
+ */
 export interface Packages extends Output {
   /** Why there is no machine code though it was wanted. */
   readonly note: string | undefined;
 }
 
-/** Everything that a build writes. Machine code lies beside its source where nvcc is found. A package may share the folder of a scan of its name. */
+/**
+ * Everything that a build writes. Machine code lies beside its source where nvcc is found. A package may share the folder of a scan of its
+ * name.
+ */
 export async function packagesOf(
   host: Host, scans: readonly BuiltScan[], parts: readonly BuiltPart[], python: readonly TorchPackage[], options: BuildOptions, step: (text: string) => void,
 ): Promise<Packages | Problem> {
@@ -140,11 +148,17 @@ export async function packagesOf(
   return { folders: packages, compiler: compilerVersion(host), build: buildId(host, scans, parts, python), note };
 }
 
-async function addBindings(packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, scans: readonly BuiltScan[], step: (text: string) => void): Promise<void> {
+async function addBindings(
+  packages: ReadonlyMap<string, Map<string, string | Uint8Array>>, scans: readonly BuiltScan[], step: (text: string) => void,
+): Promise<void> {
   step('bindings');
-  const surfaces = scans.map(({ spec, variants }) => bindingSurface(signatureOf(spec), variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan }))));
+  const surfaces = scans.map(({ spec, variants }) => bindingSurface(
+    signatureOf(spec), variants.map((variant) => ({ folder: variantFolder(variant.plan), plan: variant.plan })),
+  ));
   const texts = await printSurfaces(surfaces);
-  for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(surfaces[index].path, texts.get(surfaces[index].path) ?? '');
+  for (const [index, { spec }] of scans.entries()) packages.get(spec.name)?.set(
+    surfaces[index].path, texts.get(surfaces[index].path) ?? '',
+  );
 }
 
 /** Adds cubins and PTX. A text says why there are none, a problem why there should be. */

@@ -1,6 +1,8 @@
 import type { Host } from './host.js';
 
-/** What compilers made in earlier runs, by a key of everything that decides it. A convenience: where it cannot be kept, it is made again. */
+/**
+ * What compilers made in earlier runs, by a key of everything that decides it. A convenience: where it cannot be kept, it is made again.
+ */
 export interface Cache {
   /** Undefined where it is not known, or empty, as a machine that stopped may leave files. */
   get(key: string): Uint8Array | undefined;

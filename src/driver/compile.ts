@@ -56,7 +56,9 @@ const templates = new Map<string, Readonly<Record<string, string>>>();
 /** Templates below templates/`folder`, by path relative to it; read once. */
 export function templatesOf(host: Host, folder: string): Readonly<Record<string, string>> {
   const root = host.join(host.root, 'templates', folder);
-  const known = templates.get(root) ?? Object.fromEntries(host.list(root).map((name) => [name, host.readText(host.join(root, name)) ?? '']));
+  const known = templates.get(root) ?? Object.fromEntries(host.list(root).map((name) => [
+    name, host.readText(host.join(root, name)) ?? '',
+  ]));
   templates.set(root, known);
   return known;
 }
@@ -65,7 +67,9 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 
 /** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
-export function lowerFor(spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK): LoweredScan | Failed {
+export function lowerFor(
+  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK,
+): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
   const narrowRange = dtype === 'f16';
@@ -109,12 +113,16 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   const options = { dtype, source: provenance, doc: spec.doc };
   if (target === 'webgpu') {
     const { emitWgsl } = await import('../backends/wgsl/emit.js');
-    return { ...lowered, ...emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') }) };
+    return {
+      ...lowered, ...emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') }),
+    };
   }
   const { emitCuda } = await import('../backends/cuda/emit.js');
   const compile = (chunk: number): Compiled | Failed => {
     const again = lowerFor(spec, request, chunk);
-    return 'module' in again ? { ...again, ...emitCuda(again.module, { ...options, target, templates: templatesOf(host, 'cuda') }) } : again;
+    return 'module' in again
+      ? { ...again, ...emitCuda(again.module, { ...options, target, templates: templatesOf(host, 'cuda') }) }
+      : again;
   };
   const [first, ...others] = cudaChunks(lowered.scan, dtype);
   let made = compile(first);

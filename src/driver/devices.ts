@@ -63,7 +63,10 @@ export function targetOf(runtime: Runtime | undefined): Target {
   return cudaTarget(runtime.info);
 }
 
-/** The target for a compute capability. Blocks of 8.6, 8.9 and 12.x have 99 KB of shared memory (CUDA C++ Programming Guide, technical specifications). */
+/**
+ * The target for a compute capability. Blocks of 8.6, 8.9 and 12.x have 99 KB of shared memory (CUDA C++ Programming Guide, technical
+ * specifications).
+ */
 export function cudaTarget({ major, minor }: { readonly major: number; readonly minor: number }): Target {
   if (major === 9 && minor === 0) return 'cuda.sm90';
   return (major === 8 && (minor === 6 || minor === 9)) || major >= 12 ? 'cuda.sm86' : 'cuda.sm80';
@@ -84,7 +87,10 @@ function isCuda(runtime: Runtime): runtime is CudaRuntime {
 
 async function opened(backend: Backend, status: RuntimeStatus | CudaRuntimeStatus): Promise<{ readonly runtime: Runtime } | Problem> {
   if (!status.available) {
-    return problem('E601', `no ${backend} device answers: ${status.why}`, status.remedy, '`lmoec doctor` shows what was found; --backend oracle needs no device');
+    return problem(
+      'E601', `no ${backend} device answers: ${status.why}`, status.remedy,
+      '`lmoec doctor` shows what was found; --backend oracle needs no device',
+    );
   }
   try {
     return { runtime: await status.open() };

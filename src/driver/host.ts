@@ -37,9 +37,14 @@ export interface Host {
   entries(folder: string): readonly Entry[];
   /** Files below a folder, as paths relative to it with `/`, sorted. */
   list(folder: string): readonly string[];
-  /** Writes one file: a plain one as a whole or not at all, with its mode; links, pipes and devices are written to. A string result says why it failed. */
+  /**
+   * Writes one file: a plain one as a whole or not at all, with its mode; links, pipes and devices are written to. A string result says why
+   * it failed.
+   */
   write(path: string, content: string | Uint8Array): string | undefined;
-  /** Fills folders beside their places below `parent`, then swaps all of them in, so that nobody sees half of one. Returns why it failed. */
+  /**
+   * Fills folders beside their places below `parent`, then swaps all of them in, so that nobody sees half of one. Returns why it failed.
+   */
   replaceFolders(parent: string, folders: ReadonlyMap<string, Content>): string | undefined;
   /** A plain file, to be read in pieces; undefined where there is none. */
   openFile(path: string): OpenFile | undefined;

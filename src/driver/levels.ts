@@ -29,14 +29,21 @@ export function emitLevels(spec: Spec, variants: readonly (LoweredScan | Compile
       }
       case 'tile': return [...new Set(variants.map(({ module }) => printTiles(module)))];
       case 'plan': return variants.flatMap((variant) => ('plan' in variant ? [`${jsonText(variant.plan, 1)}\n`] : []));
-      case 'kernel': return variants.flatMap((variant) => ('files' in variant ? [...variant.files].map(([name, text]) => `// ${name}\n${text}`) : []));
+      case 'kernel': return variants.flatMap((variant) => (
+        'files' in variant ? [...variant.files].map(([name, text]) => `// ${name}\n${text}`) : []
+      ));
     }
   });
   return texts.join('\n');
 }
 
-/** The same as files of a build: Spec and Scan beside the binding, Tile beside the kernels that came of it. Plans and kernels are files anyway. */
-export function levelFiles(spec: Spec, variants: readonly Compiled[], levels: readonly (typeof LEVELS)[number][]): ReadonlyMap<string, string> {
+/**
+ * The same as files of a build: Spec and Scan beside the binding, Tile beside the kernels that came of it. Plans and kernels are files
+ * anyway.
+ */
+export function levelFiles(
+  spec: Spec, variants: readonly Compiled[], levels: readonly (typeof LEVELS)[number][],
+): ReadonlyMap<string, string> {
   const [first] = variants;
   if (first === undefined) return new Map();
   return new Map(levels.flatMap((level): (readonly [string, string])[] => {

@@ -20,7 +20,10 @@ export async function machineCode(host: Host, { plan, files }: Compiled): Promis
     const objects = await compileCuda(host, nvcc, sources.map(([file, text]) => ({ file, text, target: plan.target })), () => undefined);
     if ('code' in objects) return objects;
     // PTX for devices that the cubin is not for.
-    return { files: new Map([...objects].flatMap(([file, { cubin, ptx }]) => [[cubinName(file), cubin], [ptxName(file), ptx]])), keep: () => undefined };
+    return {
+      files: new Map([...objects].flatMap(([file, { cubin, ptx }]) => [[cubinName(file), cubin], [ptxName(file), ptx]])),
+      keep: () => undefined,
+    };
   }
   const cache = cacheOf(host, 'nvrtc');
   const key = (name: string): string => {

@@ -10,7 +10,9 @@ export type Nvcc = { readonly found: true; readonly program: string; readonly ve
 export async function findNvcc(host: Host): Promise<Nvcc> {
   const named = host.env('LMOEC_NVCC');
   const home = host.env('CUDA_HOME') ?? host.env('CUDA_PATH');
-  const candidates = named !== undefined && named !== '' ? [named] : [...(home === undefined ? [] : [host.join(home, 'bin/nvcc')]), 'nvcc', '/usr/local/cuda/bin/nvcc'];
+  const candidates = named !== undefined && named !== ''
+    ? [named]
+    : [...(home === undefined ? [] : [host.join(home, 'bin/nvcc')]), 'nvcc', '/usr/local/cuda/bin/nvcc'];
   let old: string | undefined;
   for (const program of candidates) {
     const answer = await host.run(program, ['--version']);
@@ -19,7 +21,10 @@ export async function findNvcc(host: Host): Promise<Nvcc> {
     if (Number(version.split('.')[0]) >= 12) return { found: true, program, version };
     old = version;
   }
-  return { found: false, why: old === undefined ? `nvcc was not found (${named === undefined ? 'looked in CUDA_HOME, PATH and /usr/local/cuda' : `LMOEC_NVCC=${named}`})` : `nvcc ${old} is too old: 12.0 or later is needed` };
+  return {
+    found: false,
+    why: old === undefined ? `nvcc was not found (${named === undefined ? 'looked in CUDA_HOME, PATH and /usr/local/cuda' : `LMOEC_NVCC=${named}`})` : `nvcc ${old} is too old: 12.0 or later is needed`,
+  };
 }
 
 export interface CudaJob {
@@ -39,7 +44,9 @@ export interface CudaObject {
  * Compiles sources to cubin and PTX, as many at a time as there are cores. Results of earlier runs are taken from the cache, whose key is
  * everything that decides the result. Reports the first compiler message where one fails.
  */
-export async function compileCuda(host: Host, nvcc: Extract<Nvcc, { found: true }>, jobs: readonly CudaJob[], done: (finished: number) => void): Promise<ReadonlyMap<string, CudaObject> | Problem> {
+export async function compileCuda(
+  host: Host, nvcc: Extract<Nvcc, { found: true }>, jobs: readonly CudaJob[], done: (finished: number) => void,
+): Promise<ReadonlyMap<string, CudaObject> | Problem> {
   const results = new Map<string, CudaObject>();
   let failed: Problem | undefined;
   let next = 0;
@@ -67,19 +74,26 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
   const known = { cubin: cache.get(`${key}.cubin`), ptx: cache.get(`${key}.ptx`) };
   if (known.cubin !== undefined && known.ptx !== undefined) return { cubin: known.cubin, ptx: known.ptx };
   const folder = host.temporary();
-  if (typeof folder === 'string') return problem('E701', folder, 'set TMPDIR to a folder that can be written', 'with --sources nothing is compiled');
+  if (typeof folder === 'string') return problem(
+    'E701', folder, 'set TMPDIR to a folder that can be written', 'with --sources nothing is compiled',
+  );
   try {
     // A fixed name: machine code must not depend on where the source lay.
     const source = host.join(folder.path, 'kernel.cu');
     const unwritten = host.write(source, job.text);
     if (unwritten !== undefined) return problem('E701', unwritten);
     // One run makes both: --keep leaves the PTX on the way to the cubin.
-    const finished = await host.run(nvcc.program, ['-cubin', ...options, '--keep', '-o', cubinName('kernel.cu'), 'kernel.cu'], { cwd: folder.path });
+    const finished = await host.run(
+      nvcc.program, ['-cubin', ...options, '--keep', '-o', cubinName('kernel.cu'), 'kernel.cu'], { cwd: folder.path },
+    );
     const cubin = host.readBytes(host.join(folder.path, cubinName('kernel.cu')));
     const ptx = host.readBytes(host.join(folder.path, ptxName('kernel.cu')));
     if (finished.code !== 0 || cubin === undefined || ptx === undefined) {
       const first = finished.stderr.split('\n').find((line) => /error/.test(line)) ?? finished.stderr.trim().split('\n')[0];
-      return problem('E603', `nvcc does not compile ${job.file}: ${first}`, 'this is an error in lmoec: please report it with the .lmoe file', 'with --sources nothing is compiled');
+      return problem(
+        'E603', `nvcc does not compile ${job.file}: ${first}`, 'this is an error in lmoec: please report it with the .lmoe file',
+        'with --sources nothing is compiled',
+      );
     }
     cache.keep(`${key}.cubin`, cubin);
     cache.keep(`${key}.ptx`, ptx);

@@ -26,7 +26,10 @@ export function writeOutput(host: Host, out: string, { folders, compiler, build 
     if (refused !== undefined) return refused;
   }
   const marked = new Map([...folders].map(([name, files]) => {
-    const mark = { format: FORMAT, note: `lmoec replaces this folder as a whole: keep nothing else in it`, compiler, build, files: [...files.keys()].sort() };
+    const mark = {
+      format: FORMAT, note: `lmoec replaces this folder as a whole: keep nothing else in it`, compiler, build,
+      files: [...files.keys()].sort(),
+    };
     return [name, new Map([[MARK, `${jsonText(mark, 1)}\n`], ...files])] as const;
   }));
   const why = host.replaceFolders(out, marked);
@@ -36,19 +39,30 @@ export function writeOutput(host: Host, out: string, { folders, compiler, build 
 /** Why the place of a folder must not be replaced. */
 function foreign(host: Host, folder: string): Problem | undefined {
   const kind = host.kindAt(folder);
-  const refuse = (why: string, ...help: string[]) => problem('E704', `${folder} is not replaced: ${why}`, ...help, 'or build elsewhere with -o, or rename the scan');
+  const refuse = (why: string, ...help: string[]) => problem(
+    'E704', `${folder} is not replaced: ${why}`, ...help, 'or build elsewhere with -o, or rename the scan',
+  );
   if (kind === undefined) return undefined;
   if (kind !== 'folder') return refuse(`it is ${KINDS[kind]}, not a folder that lmoec made`, 'move it away');
   const entries = host.entries(folder);
   if (entries.length === 0) return undefined;
   const own = ownFiles(host.readText(host.join(folder, MARK)));
-  if (own === undefined) return refuse(`it does not say that lmoec made it (there is no ${MARK})`, 'delete it if it came from an earlier build, else move it away');
-  const other = entries.find(({ path, kind: found }) => (found === 'folder' ? !isFolderOf(own, path) : found !== 'file' || !isMadeOf(own, path)));
+  if (own === undefined) return refuse(
+    `it does not say that lmoec made it (there is no ${MARK})`, 'delete it if it came from an earlier build, else move it away',
+  );
+  const other = entries.find(({ path, kind: found }) => (
+    found === 'folder' ? !isFolderOf(own, path) : found !== 'file' || !isMadeOf(own, path)
+  ));
   if (other === undefined) return undefined;
-  return refuse(`it holds ${other.kind === 'file' ? other.path : `${other.path} (${KINDS[other.kind]})`}, which lmoec did not make`, 'move that out of the folder');
+  return refuse(
+    `it holds ${other.kind === 'file' ? other.path : `${other.path} (${KINDS[other.kind]})`}, which lmoec did not make`,
+    'move that out of the folder',
+  );
 }
 
-const KINDS: Readonly<Record<Kind, string>> = { file: 'a file', folder: 'a folder', link: 'a link', pipe: 'a pipe', other: 'a device, or closed to you' };
+const KINDS: Readonly<Record<Kind, string>> = {
+  file: 'a file', folder: 'a folder', link: 'a link', pipe: 'a pipe', other: 'a device, or closed to you',
+};
 
 /** The files that a mark lists, itself included; undefined where it is none of ours. */
 function ownFiles(text: string | undefined): ReadonlySet<string> | undefined {

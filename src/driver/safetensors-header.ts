@@ -82,7 +82,9 @@ function parseHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> | str
   return repeated === undefined ? header : `its header names \`${briefText(repeated)}\` twice`;
 }
 
-function readEntry<Dtype extends string>(name: string, value: unknown, widths: Readonly<Record<Dtype, number>>): HeaderEntry<Dtype> | { readonly fault: string; readonly help: string } {
+function readEntry<Dtype extends string>(
+  name: string, value: unknown, widths: Readonly<Record<Dtype, number>>,
+): HeaderEntry<Dtype> | { readonly fault: string; readonly help: string } {
   const damaged = (fault: string) => ({ fault, help: DAMAGED });
   if (!isRecord(value)) return damaged('its entry is no JSON object');
   const { dtype: written, shape, data_offsets: offsets } = value;

@@ -60,7 +60,9 @@ export function unreadable(host: Host, path: string, help: string): Problem {
 /** The sources that files and folders stand for, or why one cannot be read. At least one. */
 export function openSources(host: Host, paths: readonly string[]): readonly (Source | (Problem & { readonly file: string }))[] {
   const files = sourceFiles(host, paths);
-  if (files.length === 0) return [{ ...problem('E702', `there is no .lmoe file in ${paths.join(', ')}`, 'name files, or a folder that holds some'), file: paths[0] }];
+  if (files.length === 0) return [{
+    ...problem('E702', `there is no .lmoe file in ${paths.join(', ')}`, 'name files, or a folder that holds some'), file: paths[0],
+  }];
   return files.map((file) => {
     const source = openSource(host, file);
     return isProblem(source) ? { ...source, file } : source;
@@ -99,7 +101,9 @@ export function sourceOf(host: Host, file: string, text: string): Source {
     render: (colour) => renderThese(diagnostics, colour),
     renderThese,
     located: (list) => list.map(({ code, severity, title, help, note, primary }) => (
-      { code, severity, title, help, note, file: primary.span.file, ...position(source(primary.span.file), primary.span.start), label: primary.text }
+      { code, severity, title, help, note, file: primary.span.file, ...position(
+        source(primary.span.file), primary.span.start,
+      ), label: primary.text }
     )),
     placeOf: ({ origin }) => place(origin, source(origin.file)).replace(/:\d+$/, ''),
   };
@@ -129,6 +133,8 @@ export function isProblem(value: object): value is Problem {
 
 /** `.lmoe` files of a list of files and folders. */
 export function sourceFiles(host: Host, paths: readonly string[]): readonly string[] {
-  const below = (folder: string): string[] => host.list(folder).map((name) => host.join(folder, name)).filter((path) => path.endsWith('.lmoe') && isSourceFile(host, path));
+  const below = (folder: string): string[] => host.list(folder).map((name) => host.join(folder, name)).filter(
+    (path) => path.endsWith('.lmoe') && isSourceFile(host, path)
+  );
   return paths.flatMap((path) => (host.isFolder(path) ? below(path) : [path]));
 }

@@ -9,7 +9,10 @@ export interface FoundScan {
   readonly spec: Spec;
 }
 
-/** What keeps scans from being built together: names whose folders are one, and sizes of axes that none of them has. `some`: not all scans are there. */
+/**
+ * What keeps scans from being built together: names whose folders are one, and sizes of axes that none of them has. `some`: not all scans
+ * are there.
+ */
 export function setProblem(
   scans: readonly FoundScan[], sizes: ReadonlyMap<Axis, number>, some: boolean,
 ): { readonly source: Source; readonly failed: Problem } | undefined {
@@ -29,5 +32,8 @@ export function setProblem(
 export function unknownAxis(specs: readonly Spec[], sizes: ReadonlyMap<Axis, number>): Problem | undefined {
   const named = [...sizes.keys()].find((axis) => !specs.some((spec) => spec.axes.some(({ name }) => name === axis)));
   if (named === undefined || specs.length === 0) return undefined;
-  return problem('E403', `no scan has an axis \`${named}\``, `their axes are ${[...new Set(specs.flatMap((spec) => spec.axes.map(({ name }) => name)))].join(', ')}`);
+  return problem(
+    'E403', `no scan has an axis \`${named}\``,
+    `their axes are ${[...new Set(specs.flatMap((spec) => spec.axes.map(({ name }) => name)))].join(', ')}`,
+  );
 }

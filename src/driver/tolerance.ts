@@ -4,9 +4,9 @@ import type { IoDtype } from '../ir/common/dtype.js';
 export type ErrorClass = 'output' | 'final' | 'gradient' | 'gate-gradient';
 
 /**
- * Largest allowed rms(difference) / rms(oracle). The 16-bit columns are FLA's acceptance thresholds (docs/algorithms.md: tolerances), the widest of its table
- * for each class, since a spec says nothing of which family it belongs to: outputs and states 0.005 (0.006 with the delta rule),
- * gradients 0.008, gradients of gates and of what feeds them 0.02. Change this table in a commit of its own.
+ * Largest allowed rms(difference) / rms(oracle). The 16-bit columns are FLA's acceptance thresholds (docs/algorithms.md: tolerances), the
+ * widest of its table for each class, since a spec says nothing of which family it belongs to: outputs and states 0.005 (0.006 with the
+ * delta rule), gradients 0.008, gradients of gates and of what feeds them 0.02. Change this table in a commit of its own.
  */
 const TABLE: Readonly<Record<IoDtype | 'f64', Readonly<Record<ErrorClass, number>>>> = {
   f64: { output: 1e-10, final: 1e-10, gradient: 1e-10, 'gate-gradient': 1e-10 },

@@ -59,7 +59,9 @@ export async function torchPackages(
   return failures.length > 0 ? { failures } : made;
 }
 
-async function torchPackage(host: Host, source: Source, options: TorchOptions, step: (scan: string) => void): Promise<TorchPackage | Failed> {
+async function torchPackage(
+  host: Host, source: Source, options: TorchOptions, step: (scan: string) => void,
+): Promise<TorchPackage | Failed> {
   const name = packageName(host, source, options.name);
   if (typeof name !== 'string') return name;
   const picked = options.scan === undefined ? ownScans(source) : pickScan(source, options.scan);
@@ -78,7 +80,9 @@ async function torchPackage(host: Host, source: Source, options: TorchOptions, s
   const command = commandOf(host, source, name, options);
   const identity = host.sha256(source.hash, compilerVersion(host), command, name, options.version);
   const files = printPackage({
-    name, version: options.version, source: { hash: source.hash, compiler: compilerVersion(host), command }, scans, templates: templatesOf(host, 'torch'), identity,
+    name, version: options.version, source: {
+      hash: source.hash, compiler: compilerVersion(host), command,
+    }, scans, templates: templatesOf(host, 'torch'), identity,
   });
   const jobs = scans.flatMap(({ signature, plans }) => plans.flatMap(({ plan, files: kernels }) => [...kernels].flatMap(([path, text]): readonly CudaJob[] => (
     path.endsWith('.cu') ? [{ file: `${name}/${planFolder(name, signature, plan)}/${path}`, text, target: plan.target }] : []
@@ -104,7 +108,10 @@ async function packageScan(host: Host, source: Source, spec: Spec, name: string,
   return {
     spec,
     signature: pythonSignature(signatureOf(spec), ioDtypeOf(compiled[0].module)),
-    programs: { token, tokenBackward: backwardToken(spec, token), chunked: forward === undefined ? undefined : { forward, backward: adjoint(spec, forward) } },
+    programs: {
+      token, tokenBackward: backwardToken(spec, token),
+      chunked: forward === undefined ? undefined : { forward, backward: adjoint(spec, forward) },
+    },
     formula: declarationOf(source, spec),
     plans: compiled,
   };

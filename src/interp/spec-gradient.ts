@@ -20,11 +20,14 @@ interface Tables {
 }
 
 /**
- * Results of a Spec together with gradients, by reverse mode over its tokens. `tensors` as for `runSpec`; `cotangents` holds `d_NAME` for some outputs and
- * final states. Gives what `runSpec` gives, and `d_NAME` for every input (summed over the heads of a group), param (summed over all tokens) and initial state.
+ * Results of a Spec together with gradients, by reverse mode over its tokens. `tensors` as for `runSpec`; `cotangents` holds `d_NAME` for
+ * some outputs and final states. Gives what `runSpec` gives, and `d_NAME` for every input (summed over the heads of a group), param (summed
+ * over all tokens) and initial state.
  * `keptStates` bounds the memory for states, in numbers, as far as the square root of the length allows.
  */
-export function gradSpec(spec: Spec, call: SpecCall, tensors: Tensors, cotangents: Tensors, keptStates = KEPT_STATES): Map<string, Float64Array> {
+export function gradSpec(
+  spec: Spec, call: SpecCall, tensors: Tensors, cotangents: Tensors, keptStates = KEPT_STATES,
+): Map<string, Float64Array> {
   const machine = openMachine(spec, call, tensors);
   const { program, memory } = machine;
   const results = newResults(machine);
@@ -46,7 +49,9 @@ function newTables({ spec, call, inputs }: SpecMachine, cotangents: Tensors): Ta
   const tokens = tokensOf(call);
   return {
     outputs: spec.outputs.map((output) => findTable(cotangents, `d_${output.name}`, tokens, call.heads, elements(output.axes, call.sizes))),
-    finals: spec.states.map((state) => findTable(cotangents, `d_${finalName(spec, state.name)}`, call.lengths.length, call.heads, elements(state.axes, call.sizes))),
+    finals: spec.states.map((state) => findTable(
+      cotangents, `d_${finalName(spec, state.name)}`, call.lengths.length, call.heads, elements(state.axes, call.sizes),
+    )),
     inputs: inputs.map(({ lanes, cell }) => newTable(tokens, lanes, cell)),
     params: spec.params.map((param) => newTable(1, call.heads, elements(param.axes, call.sizes))),
     initial: newStateTables(spec, call),
@@ -61,10 +66,12 @@ function nameGradients(spec: Spec, named: Map<string, Float64Array>, tables: Tab
 }
 
 /**
- * Backpropagation needs the states before every token. They are kept for one segment of tokens at a time; from a checkpoint at its start a segment
- * is run again when its turn comes, so that the memory grows with the square root of the length.
+ * Backpropagation needs the states before every token. They are kept for one segment of tokens at a time; from a checkpoint at its start a
+ * segment is run again when its turn comes, so that the memory grows with the square root of the length.
  */
-function differentiateSequence(machine: SpecMachine, results: Results, tables: Tables, n: number, sequence: Sequence, head: number, keptStates: number): void {
+function differentiateSequence(
+  machine: SpecMachine, results: Results, tables: Tables, n: number, sequence: Sequence, head: number, keptStates: number,
+): void {
   const { program, memory } = machine;
   const [start, length] = sequence;
   const width = program.stateElements;
@@ -94,7 +101,9 @@ function differentiateSequence(machine: SpecMachine, results: Results, tables: T
 }
 
 /** Fills the states before each of `count` tokens. */
-function rerun(machine: SpecMachine, first: number, count: number, head: number, from: Float64Array, row: (i: number) => Float64Array): void {
+function rerun(
+  machine: SpecMachine, first: number, count: number, head: number, from: Float64Array, row: (i: number) => Float64Array,
+): void {
   row(0).set(from);
   for (let i = 0; i + 1 < count; i++) {
     loadToken(machine, first + i, head, row(i));

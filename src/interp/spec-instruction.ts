@@ -69,7 +69,9 @@ export function execute(instructions: readonly Instruction[], m: Float64Array): 
   }
 }
 
-function executeMap(fn: MathName, m: Float64Array, to: number, count: number, { at: a, index: x }: Operand, { at: b, index: y }: Operand): void {
+function executeMap(
+  fn: MathName, m: Float64Array, to: number, count: number, { at: a, index: x }: Operand, { at: b, index: y }: Operand,
+): void {
   switch (fn) {
     case 'add':
       for (let i = 0; i < count; i++) m[to + i] = m[a + x[i]] + m[b + y[i]];

@@ -74,7 +74,9 @@ export function sequencesOf(call: SpecCall): readonly Sequence[] {
 
 export function findTable(tensors: Tensors, name: string, outer: number, lanes: number, cell: number): Table | undefined {
   const data = tensors.get(name);
-  if (data !== undefined && data.length !== outer * lanes * cell) throw new Error(`tensor ${name} has ${data.length} elements, not ${outer} x ${lanes} x ${cell}`);
+  if (
+    data !== undefined && data.length !== outer * lanes * cell
+  ) throw new Error(`tensor ${name} has ${data.length} elements, not ${outer} x ${lanes} x ${cell}`);
   return data && { data, lanes, cell };
 }
 
@@ -117,7 +119,10 @@ function load(memory: Float64Array, { value: { at, index } }: Port, { data, cell
 }
 
 /** Copies the states of one sequence and head from tables, or to them. States without a table start at zero and are dropped. */
-export function moveStates(machine: SpecMachine, tables: readonly (Table | undefined)[], direction: 'read' | 'write', sequence: number, head: number, states: Float64Array): void {
+export function moveStates(
+  machine: SpecMachine, tables: readonly (Table | undefined)[], direction: 'read' | 'write', sequence: number, head: number,
+  states: Float64Array,
+): void {
   machine.program.stateOffsets.forEach((offset, state) => {
     const table = tables[state];
     if (table === undefined) {
@@ -158,7 +163,9 @@ export function nameResults(spec: Spec, { outputs, finals }: Results): Map<strin
 
 /** Runs a sequence of one head to its end; `visit` sees the states before every token. */
 export function runSequence(
-  machine: SpecMachine, results: Results, sequence: number, [start, length]: Sequence, head: number, visit: (step: number, states: Float64Array) => void,
+  machine: SpecMachine, results: Results, sequence: number, [start, length]: Sequence, head: number, visit: (
+    step: number, states: Float64Array,
+  ) => void,
 ): void {
   const { program, memory } = machine;
   const states = new Float64Array(program.stateElements);

@@ -92,7 +92,9 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
         return [{ kind: 'map', fn: node.fn, to, count, x: operands[0], y: operands[operands.length - 1] }];
       }
       case 'reduce':
-        return [{ kind: 'reduce', op: node.op, to, count, x: operand(values[node.arg], node.axes), ...folded(node.axis, nodes[node.arg].axes) }];
+        return [{
+          kind: 'reduce', op: node.op, to, count, x: operand(values[node.arg], node.axes), ...folded(node.axis, nodes[node.arg].axes),
+        }];
     }
   };
   const code = nodes.map(forward);
@@ -126,14 +128,18 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
           map: (fn, ...args) => {
             const slot = allocate(unionAxes(...args.map((arg) => arg.axes)));
             const operands = args.map((arg) => operand(arg, slot.axes));
-            instructions.push({ kind: 'map', fn, to: slot.at, count: elements(slot.axes, sizes), x: operands[0], y: operands[operands.length - 1] });
+            instructions.push({
+              kind: 'map', fn, to: slot.at, count: elements(slot.axes, sizes), x: operands[0], y: operands[operands.length - 1],
+            });
             return slot;
           },
         };
         math[node.fn].derivative(builder, node.args.map((arg) => values[arg]), values[id]).forEach((partial, i) => {
           const arg = node.args[i];
           if (partial === null || !differentiable[arg]) return;
-          instructions.push({ kind: 'chain', to: operand(cotangents[arg], node.axes), count, cotangent, factor: operand(partial, node.axes) });
+          instructions.push({
+            kind: 'chain', to: operand(cotangents[arg], node.axes), count, cotangent, factor: operand(partial, node.axes),
+          });
         });
         return instructions;
       }
@@ -153,8 +159,12 @@ export function compileSpec(spec: Spec, sizes: AxisSizes, heads: number): SpecPr
   const pullToken = pull((id) => changes[id]);
   const pullHead = pull((id) => !changes[id]);
 
-  const port = (id: number, of: number, axes: readonly Axis[]): Port => ({ of, value: operand(values[id], axes), cotangent: cotangents[id].at });
-  const ports = (pick: (node: SpecNode, id: number) => Port | undefined): readonly Port[] => nodes.map(pick).filter((found) => found !== undefined);
+  const port = (
+    id: number, of: number, axes: readonly Axis[],
+  ): Port => ({ of, value: operand(values[id], axes), cotangent: cotangents[id].at });
+  const ports = (
+    pick : (node: SpecNode, id: number) => Port | undefined
+  ): readonly Port[] => nodes.map(pick).filter((found) => found !== undefined);
 
   let stateElements = 0;
   const stateOffsets = spec.states.map((state) => {

@@ -53,7 +53,9 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly A
     case 'dscoreCol': return dscoreSide('col', operand(op.a), operand(op.x), tile(op.g), op, sizeOf);
     case 'inverse': return inverseTile(tile(op.arg), sizeOf);
     case 'dgate': return dgateTile(tile(op.a), tile(op.x), tile(op.y), tile(op.decay), op.before, sizeOf);
-    case 'recur': return recurTile(op.less === undefined ? tile(op.decay) : nextToOne(tile(op.less)), tile(op.write), tile(op.init), op.reverse, sizeOf);
+    case 'recur': return recurTile(
+      op.less === undefined ? tile(op.decay) : nextToOne(tile(op.less)), tile(op.write), tile(op.init), op.reverse, sizeOf,
+    );
   }
   op satisfies never;
 }

@@ -23,7 +23,9 @@ export function stridesAlong(value: TileValue, axes: readonly Axis[]): readonly 
 }
 
 /** Visits every cell of a box in row-major order with one running offset per list of strides. `offsets` is reused between visits. */
-export function visit(sizes: readonly number[], strides: readonly (readonly number[])[], cell: (offsets: readonly number[], index: number) => void): void {
+export function visit(
+  sizes: readonly number[], strides: readonly (readonly number[])[], cell: (offsets: readonly number[], index: number) => void,
+): void {
   const offsets = strides.map(() => 0);
   const at = sizes.map(() => 0);
   const count = sizes.reduce((n, size) => n * size, 1);

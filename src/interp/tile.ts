@@ -96,10 +96,12 @@ export function tileSize(module: TileModule, axis: Axis): number {
 
 /**
  * Runs one program in float64. `buffers` holds what the program reads, by buffer name; missing initial states and cotangents are zeros.
- * What it writes is put into `buffers` (created where missing). Workspaces belong to the call and start as NaN, as do the cells of new outputs,
- * so that a program which reads or leaves out what was never written shows.
+ * What it writes is put into `buffers` (created where missing). Workspaces belong to the call and start as NaN, as do the cells of new
+ * outputs, so that a program which reads or leaves out what was never written shows.
  */
-export function runTiles(module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding): void {
+export function runTiles(
+  module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding,
+): void {
   const memory = new Map(buffers);
   for (const buffer of module.buffers) {
     const count = bufferElements(module, buffer, dims);
@@ -119,7 +121,9 @@ export function runTiles(module: TileModule, program: 'forward' | 'backward' | '
     runKernel(module, kernel, dims, memory, rounding);
   }
   const written = new Set(['output', 'final', 'gradient']);
-  const stored = new Set(module.programs[program].flatMap((name) => storesOf(module.kernels.find((kernel) => kernel.name === name)?.body ?? [])));
+  const stored = new Set(module.programs[program].flatMap((name) => storesOf(
+    module.kernels.find((kernel) => kernel.name === name)?.body ?? []
+  )));
   for (const buffer of module.buffers) {
     const data = memory.get(buffer.name);
     if (written.has(buffer.role) && stored.has(buffer.name) && data !== undefined) buffers.set(buffer.name, data);
@@ -130,7 +134,9 @@ function storesOf(body: readonly TileStmt[]): string[] {
   return body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storesOf(stmt.body) : []));
 }
 
-function runKernel(module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, rounding: Rounding | undefined): void {
+function runKernel(
+  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, rounding: Rounding | undefined,
+): void {
   const chunks = chunksOf(module, dims);
   const perGroup = dims.heads / dims.groups;
   const inner = kernel.inner === 'head'
@@ -185,7 +191,9 @@ function runProgram(
         case 'token': return place.token ?? place.chunk?.first ?? fail(`${name} needs a chunk or a token`);
       }
     })();
-    return { buffer, data, at: (row) => ((first + row) * lanes + lane) * cell, token: buffer.outer === 'token' && place.token === undefined };
+    return {
+      buffer, data, at: (row) => ((first + row) * lanes + lane) * cell, token: buffer.outer === 'token' && place.token === undefined,
+    };
   };
 
   const load = (op: TileOp & { readonly op: 'load' }, place: Place): TileValue => {
@@ -232,7 +240,9 @@ function runProgram(
     return rounding === undefined || value.axes.length < 2 ? value : { ...value, data: value.data.map(rounding.operand) };
   };
 
-  const rounded = (value: TileValue): TileValue => (launch.rounding === undefined ? value : { ...value, data: value.data.map(launch.rounding.io) });
+  const rounded = (value: TileValue): TileValue => (
+    launch.rounding === undefined ? value : { ...value, data: value.data.map(launch.rounding.io) }
+  );
 
   /** The row of the token `at` tokens from an end of the sequence; undefined if it is in another chunk, or in none. */
   const rowOf = ({ from, at }: { readonly from: SequenceEnd; readonly at: number }, place: Place): number | undefined => {
@@ -280,7 +290,9 @@ function runProgram(
           tiles.set(stmt.tile, evaluate(stmt.op, kernel.tiles[stmt.tile].axes, place));
           break;
         case 'store':
-          if (stmt.only === undefined || (place.segment !== undefined && isOutermost(launch.segments, place.segment, stmt.only))) store(stmt.buffer, tile(stmt.value), place);
+          if (stmt.only === undefined || (place.segment !== undefined && isOutermost(launch.segments, place.segment, stmt.only))) store(
+            stmt.buffer, tile(stmt.value), place,
+          );
           break;
         case 'loop': {
           for (const carry of stmt.carry) tiles.set(carry.tile, tile(carry.init));

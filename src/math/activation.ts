@@ -69,5 +69,8 @@ export const activation = {
   }),
 
   /** How much of a normal distribution lies below x, with all its digits where that is little. */
-  normal_cdf: unary('normal_cdf', { f64: normalCdf, slope: density, range: rising(normalCdf), cuda: 'm_normal_cdf', wgsl: 'm_normal_cdf', torch: 'torch.special.ndtr' }),
+  normal_cdf: unary(
+    'normal_cdf',
+    { f64: normalCdf, slope: density, range: rising(normalCdf), cuda: 'm_normal_cdf', wgsl: 'm_normal_cdf', torch: 'torch.special.ndtr' },
+  ),
 };

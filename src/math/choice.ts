@@ -20,14 +20,24 @@ export const choice = {
   }),
 
   /** -1, 0 or 1. */
-  sign: unary('sign', { cost: 'simple', f64: Math.sign, slope: null, range: rising(Math.sign), cuda: 'm_sign', wgsl: 'm_sign', torch: 'sign' }),
+  sign: unary(
+    'sign', { cost: 'simple', f64: Math.sign, slope: null, range: rising(Math.sign), cuda: 'm_sign', wgsl: 'm_sign', torch: 'sign' },
+  ),
 
-  floor: unary('floor', { cost: 'simple', f64: Math.floor, slope: null, range: rising(Math.floor), cuda: 'floorf', wgsl: 'm_floor', torch: 'torch.floor' }),
+  floor: unary(
+    'floor',
+    { cost: 'simple', f64: Math.floor, slope: null, range: rising(Math.floor), cuda: 'floorf', wgsl: 'm_floor', torch: 'torch.floor' },
+  ),
 
-  ceil: unary('ceil', { cost: 'simple', f64: Math.ceil, slope: null, range: rising(Math.ceil), cuda: 'ceilf', wgsl: 'm_ceil', torch: 'torch.ceil' }),
+  ceil: unary(
+    'ceil', { cost: 'simple', f64: Math.ceil, slope: null, range: rising(Math.ceil), cuda: 'ceilf', wgsl: 'm_ceil', torch: 'torch.ceil' },
+  ),
 
   /** To the nearest whole number, halves to the even one. */
-  round: unary('round', { cost: 'simple', f64: roundEven, slope: null, range: rising(roundEven), cuda: 'rintf', wgsl: 'm_round', torch: 'torch.round' }),
+  round: unary(
+    'round',
+    { cost: 'simple', f64: roundEven, slope: null, range: rising(roundEven), cuda: 'rintf', wgsl: 'm_round', torch: 'torch.round' },
+  ),
 
   /** The second argument has the slope where it is strictly the smaller one, so that a tie counts once. */
   min: binary('min', {

@@ -35,7 +35,10 @@ interface BinaryFacts extends Facts {
 
 export function unary(name: MathName, facts: UnaryFacts): MathFunction {
   const { slope } = facts;
-  return { ...common(name, 1, facts, facts.range(ANY)), f64: facts.f64, range: facts.range, derivative: (b, [x], out) => [slope === null ? null : slope(b, x, out)] };
+  return {
+    ...common(name, 1, facts, facts.range(ANY)), f64: facts.f64, range: facts.range,
+    derivative: (b, [x], out) => [slope === null ? null : slope(b, x, out)],
+  };
 }
 
 export function binary(name: MathName, facts: BinaryFacts): MathFunction {

@@ -21,7 +21,10 @@ export function paddingChange(spec: Spec, axis: Axis): PaddingChange | undefined
   return fold === undefined ? undefined : { kind: 'fold', origin: fold.origin };
 }
 
-/** The value of every node at a padded entry; undefined where it may be anything. States hold zeros there as long as their updates give zeros. */
+/**
+ * The value of every node at a padded entry; undefined where it may be anything. States hold zeros there as long as their updates give
+ * zeros.
+ */
 function fillValues(spec: Spec, axis: Axis): readonly (number | undefined)[] {
   const open = new Set<number>();
   for (;;) {
@@ -33,7 +36,9 @@ function fillValues(spec: Spec, axis: Axis): readonly (number | undefined)[] {
   }
 }
 
-function fillValue(node: SpecNode, axis: Axis, spec: Spec, values: readonly (number | undefined)[], open: ReadonlySet<number>): number | undefined {
+function fillValue(
+  node: SpecNode, axis: Axis, spec: Spec, values: readonly (number | undefined)[], open: ReadonlySet<number>,
+): number | undefined {
   switch (node.kind) {
     case 'literal': return node.value;
     case 'size': case 'head': case 'heads': return undefined;

@@ -43,13 +43,20 @@ function preferred(runtime: Runtime, folders: readonly string[]): readonly strin
 }
 
 /** Finds the plan that fits the runtime's device and loads it. */
-export async function openScan(runtime: Runtime, readFile: ReadFile, folders: readonly string[], sizes: Readonly<Record<string, number>>): Promise<OpenScan> {
+export async function openScan(
+  runtime: Runtime, readFile: ReadFile, folders: readonly string[], sizes: Readonly<Record<string, number>>,
+): Promise<OpenScan> {
   const candidates = preferred(runtime, folders);
-  let refusal: unknown = new RuntimeError(`nothing was built for ${runtime.kind}: there is ${folders.join(', ')}`, `build with --target ${runtime.kind === 'webgpu' ? 'webgpu' : 'cuda.sm80,cuda.sm86,cuda.sm90'}`);
+  let refusal: unknown = new RuntimeError(
+    `nothing was built for ${runtime.kind}: there is ${folders.join(', ')}`,
+    `build with --target ${runtime.kind === 'webgpu' ? 'webgpu' : 'cuda.sm80,cuda.sm86,cuda.sm90'}`,
+  );
   for (const folder of candidates) {
     const plan = await readPlan(readFile, folder);
     const different = Object.keys(sizes).find((axis) => plan.sizes[axis] !== sizes[axis]);
-    if (different !== undefined) throw new RuntimeError(`${folder}/plan.json is made for ${different} = ${plan.sizes[different]}, the binding for ${sizes[different]}`, 'build both together');
+    if (different !== undefined) throw new RuntimeError(
+      `${folder}/plan.json is made for ${different} = ${plan.sizes[different]}, the binding for ${sizes[different]}`, 'build both together',
+    );
     try {
       return bound(await runtime.load(plan, await readFiles(readFile, folder, plan)));
     } catch (error) {
@@ -63,7 +70,9 @@ export async function openScan(runtime: Runtime, readFile: ReadFile, folders: re
 async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
   const text = new TextDecoder().decode(await readFile(`${folder}/plan.json`));
   const plan: Plan = JSON.parse(text);
-  if (plan.format !== 'lmoec-plan-2') throw new RuntimeError(`${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-2`, 'build again with this version of lmoec');
+  if (plan.format !== 'lmoec-plan-2') throw new RuntimeError(
+    `${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-2`, 'build again with this version of lmoec',
+  );
   return plan;
 }
 
@@ -152,13 +161,21 @@ function bound(loaded: LoadedPlan): OpenScan {
   };
 }
 
-/** Types say the same when a program is compiled; JavaScript and casts get here. A tensor with its heads first has as many extents as one with its tokens first. */
+/**
+ * Types say the same when a program is compiled; JavaScript and casts get here. A tensor with its heads first has as many extents as one
+ * with its tokens first.
+ */
 function checkAxes(plan: Plan, name: string, axes: string, step: boolean): void {
   const declared = plan.tensors.find((item) => item.name === name);
   if (declared === undefined) return;
-  const expected = [...declared.shape.slice(0, declared.shape.length - declared.axes.length).flatMap((extent) => leadLetters(extent, step)), ...declared.axes].join(' ');
+  const expected = [
+    ...declared.shape.slice(0, declared.shape.length - declared.axes.length).flatMap((extent) => leadLetters(extent, step)),
+    ...declared.axes
+  ].join(' ');
   if (axisNames(axes).join(' ') === expected) return;
-  throw new RuntimeError(`${plan.scan}: ${name} has the axes '${axes}', expected '${expected}'`, 'axes stand in memory order: transpose the values');
+  throw new RuntimeError(
+    `${plan.scan}: ${name} has the axes '${axes}', expected '${expected}'`, 'axes stand in memory order: transpose the values',
+  );
 }
 
 function leadLetters(extent: Extent, step: boolean): readonly string[] {
@@ -201,9 +218,13 @@ function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: unknown, step: boolean):
     tokens = step ? 1 : item.shape[1];
   }
   const heads = inner.get('heads') ?? inner.get('groups');
-  if (batch === undefined || tokens === undefined || heads === undefined) throw new RuntimeError(`${plan.scan}: no input says how many tokens and heads there are`, 'pass the inputs');
+  if (batch === undefined || tokens === undefined || heads === undefined) throw new RuntimeError(
+    `${plan.scan}: no input says how many tokens and heads there are`, 'pass the inputs',
+  );
   const groups = inner.get('groups') ?? heads;
-  if (heads % groups !== 0) throw new RuntimeError(`${plan.scan}: ${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G');
+  if (heads % groups !== 0) throw new RuntimeError(
+    `${plan.scan}: ${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G',
+  );
   return { batch, tokens: step ? undefined : tokens, sizes: { heads, groups, lengths: lengthsOf(plan, batch, tokens, cuSeqlens) } };
 }
 
@@ -220,7 +241,10 @@ function agree(plan: Plan, name: string, shape: readonly number[], what: string,
 }
 
 function mismatch(plan: Plan, name: string, expected: string, shape: readonly number[]): RuntimeError {
-  return new RuntimeError(`${plan.scan}: ${name} ${briefShape(shape)} does not fit: expected ${expected}`, 'all tensors of a call agree in batch, tokens, heads and groups');
+  return new RuntimeError(
+    `${plan.scan}: ${name} ${briefShape(shape)} does not fit: expected ${expected}`,
+    'all tensors of a call agree in batch, tokens, heads and groups',
+  );
 }
 
 /** [tokens, ...] -> [B, T, ...], or [B, ...] in a step. */

@@ -3,7 +3,9 @@ import { kindName } from '../support/brief.js';
 import { elementCount, newHostArray } from './arrays.js';
 import { chunkTable, segmentTable, sequenceTable, shapeOf, type CallSizes, type Extents } from './extents.js';
 import { releasedTensor } from './lifetime.js';
-import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program } from './runtime.js';
+import {
+  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type Program,
+} from './runtime.js';
 import { areValues } from './tensors.js';
 
 /** What binding the tensors of a call asks of a device. */
@@ -45,14 +47,19 @@ export function createPool<T extends DeviceTensor>(allocate: (name: string, dtyp
 }
 
 /** The tables of a call (ir/plan) on a device. */
-export function callTables<T extends DeviceTensor>(plan: Plan, sizes: CallSizes, pool: Pool<T>, upload: CallMemory<T>['upload']): Readonly<Record<'sequences' | 'segments' | 'chunks', T>> {
+export function callTables<T extends DeviceTensor>(
+  plan: Plan, sizes: CallSizes, pool: Pool<T>, upload: CallMemory<T>['upload'],
+): Readonly<Record<'sequences' | 'segments' | 'chunks', T>> {
   const table = (name: string, values: Int32Array): T => {
     const tensor = pool.take(name, 'i32', [Math.max(1, values.length)]);
     // An empty call has tables too: no binding may be empty.
     upload(tensor, values.length > 0 ? values : new Int32Array(1), name);
     return tensor;
   };
-  return { sequences: table('%sequences', sequenceTable(plan, sizes)), segments: table('%segments', segmentTable(plan, sizes)), chunks: table('%chunks', chunkTable(plan, sizes)) };
+  return {
+    sequences: table('%sequences', sequenceTable(plan, sizes)), segments: table('%segments', segmentTable(plan, sizes)),
+    chunks: table('%chunks', chunkTable(plan, sizes)),
+  };
 }
 
 export interface BoundTensors<T> {
@@ -66,7 +73,9 @@ export interface BoundTensors<T> {
 
 export function kernelNamed(plan: Plan, name: string): PlanKernel {
   const found = plan.kernels.find((kernel) => kernel.name === name);
-  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again');
+  if (found === undefined) throw new RuntimeError(
+    `the plan of ${plan.scan} launches ${name}, which it does not describe`, 'this plan is inconsistent: build it again',
+  );
   return found;
 }
 
@@ -96,7 +105,9 @@ export function bindTensors<T extends DeviceTensor>(
         const value = given[declared.name];
         if (value === undefined) {
           if (declared.role === 'input' || declared.role === 'param') {
-            throw new RuntimeError(`${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`);
+            throw new RuntimeError(
+              `${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`,
+            );
           }
           tensors.set(declared.name, memory.zeros(declared.name, declared.dtype, shape));
         } else if (!areValues(value)) {
@@ -143,20 +154,30 @@ export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: 
 export function checkArray(dtype: ElementType, shape: readonly number[], data: HostArray, name: string): void {
   const expected = newHostArray(dtype, 0).constructor.name;
   if (data.constructor.name !== expected) {
-    throw new RuntimeError(`${name}: ${dtype} values come in a ${expected}, found ${data.constructor.name}`, 'convert the array first; bf16 and f16 travel as their 16 bits');
+    throw new RuntimeError(
+      `${name}: ${dtype} values come in a ${expected}, found ${data.constructor.name}`,
+      'convert the array first; bf16 and f16 travel as their 16 bits',
+    );
   }
   if (data.length !== elementCount(shape)) {
-    throw new RuntimeError(`${name}: [${shape.join(', ')}] has ${elementCount(shape)} elements, the array ${data.length}`, 'pass an array of the tensor\'s size');
+    throw new RuntimeError(
+      `${name}: [${shape.join(', ')}] has ${elementCount(shape)} elements, the array ${data.length}`, 'pass an array of the tensor\'s size',
+    );
   }
 }
 
-function ownTensor<T extends DeviceTensor>(plan: Plan, declared: PlanTensor, shape: readonly number[], value: DeviceTensor, memory: CallMemory<T>): T {
+function ownTensor<T extends DeviceTensor>(
+  plan: Plan, declared: PlanTensor, shape: readonly number[], value: DeviceTensor, memory: CallMemory<T>,
+): T {
   if ('released' in value && value.released === true) throw releasedTensor(`${plan.scan}: ${declared.name}`);
   const own = memory.own(value);
   if ('remedy' in own) throw new RuntimeError(`${plan.scan}: ${declared.name} lives on another device`, own.remedy);
   // [B, T, ...] and [tokens, ...] are the same memory.
   if (own.dtype !== declared.dtype || elementCount(own.shape) !== elementCount(shape)) {
-    throw new RuntimeError(`${plan.scan}: ${declared.name} must be ${declared.dtype} [${shape.join(', ')}], found ${own.dtype} [${own.shape.join(', ')}]`, 'convert the tensor, or load the plan of its dtype');
+    throw new RuntimeError(
+      `${plan.scan}: ${declared.name} must be ${declared.dtype} [${shape.join(', ')}], found ${own.dtype} [${own.shape.join(', ')}]`,
+      'convert the tensor, or load the plan of its dtype',
+    );
   }
   return own;
 }

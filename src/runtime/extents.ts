@@ -36,7 +36,9 @@ function checkSizes({ heads, groups, lengths }: CallSizes): void {
   if (heads % groups !== 0) throw new RuntimeError(`${heads} heads cannot share ${groups} groups`, 'heads must be a multiple of groups');
   if (!Array.isArray(lengths)) throw new RuntimeError(`lengths is ${kindName(lengths)}`, 'lengths holds the tokens of every sequence');
   const odd = lengths.findIndex((length) => !isCount(length, 0));
-  if (odd >= 0) throw new RuntimeError(`lengths holds ${kindName(lengths[odd])} at entry ${odd}`, 'lengths holds the tokens of every sequence, whole numbers from 0 on');
+  if (odd >= 0) throw new RuntimeError(
+    `lengths holds ${kindName(lengths[odd])} at entry ${odd}`, 'lengths holds the tokens of every sequence, whole numbers from 0 on',
+  );
 }
 
 /** Chunks of every sequence. */

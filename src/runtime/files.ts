@@ -22,7 +22,9 @@ export function filesBeside(url: string | URL): ReadFile {
     const response = await fetch(address);
     if (!response.ok) throw new RuntimeError(`${address.href}: ${response.status} ${response.statusText}`, REMEDY);
     // What servers of one-page sites say to every address that they do not know.
-    if (response.headers.get('content-type')?.startsWith('text/html')) throw new RuntimeError(`${address.href} is a page, not a file of the binding`, REMEDY);
+    if (response.headers.get('content-type')?.startsWith('text/html')) throw new RuntimeError(
+      `${address.href} is a page, not a file of the binding`, REMEDY,
+    );
     return new Uint8Array(await response.arrayBuffer());
   };
 }

@@ -1,12 +1,14 @@
 import type { Plan, PlanTensor } from '../ir/plan/plan.js';
 
 /**
- * The plan's name of a tensor that a user calls `name`. Both agree, but for states: a plan must tell the initial state `S` from the final one
- * and the cotangent of the final state from the gradient of the initial one, so it says `final.S` and `d_final.S` where users say `S` and `d_S`;
- * and `initial.h` and `d_initial.h` where an output has the name of the state.
+ * The plan's name of a tensor that a user calls `name`. Both agree, but for states: a plan must tell the initial state `S` from the final
+ * one and the cotangent of the final state from the gradient of the initial one, so it says `final.S` and `d_final.S` where users say `S`
+ * and `d_S`; and `initial.h` and `d_initial.h` where an output has the name of the state.
  */
 export function planName(plan: Pick<Plan, 'tensors'>, role: PlanTensor['role'], name: string): string {
-  const found = [name, marked(role, name)].find((candidate) => plan.tensors.some((tensor) => tensor.role === role && tensor.name === candidate));
+  const found = [name, marked(role, name)].find((candidate) => plan.tensors.some(
+    (tensor) => tensor.role === role && tensor.name === candidate
+  ));
   return found ?? name;
 }
 

@@ -5,7 +5,8 @@ import { RuntimeError, type DeviceTensor, type ElementType, type HostArray, type
 
 /**
  * A tensor whose type names its axes in memory order, so that `Tensor<'B H T K'>` where `Tensor<'B T H K'>` belongs does not compile.
- * The values lie in a typed array, copied to the device for a call (f32 numbers in the element type of the kernels), or on the device already.
+ * The values lie in a typed array, copied to the device for a call (f32 numbers in the element type of the kernels), or on the device
+ * already.
  */
 export interface Tensor<Axes extends string> {
   readonly axes: Axes;
@@ -17,18 +18,24 @@ export interface Tensor<Axes extends string> {
 export type TensorValues = HostArray | Float64Array | readonly number[] | DeviceTensor;
 
 /**
- * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as numbers that are rounded; f64 numbers
- * and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
+ * A tensor from values: `tensor('B T H K', [2, 100, 4, 64], array)`. bf16 and f16 come as their 16 bits, or as numbers that are rounded;
+ * f64 numbers and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
  */
 export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], given: TensorValues): Tensor<Axes> {
   const names = axisNames(axes);
-  if (!isShape(shape)) throw new RuntimeError(`'${axes}' has no shape: found ${Array.isArray(shape) ? briefShape(shape) : kindName(shape)}`, 'give a whole number for each axis');
+  if (!isShape(shape)) throw new RuntimeError(
+    `'${axes}' has no shape: found ${Array.isArray(shape) ? briefShape(shape) : kindName(shape)}`, 'give a whole number for each axis',
+  );
   const values = isNumbers(given) ? Float32Array.from(given) : given;
-  if (names.length !== shape.length) throw new RuntimeError(`'${axes}' names ${names.length} axes, the shape has ${shape.length}: ${briefShape(shape)}`, 'give one extent for each axis');
+  if (names.length !== shape.length) throw new RuntimeError(
+    `'${axes}' names ${names.length} axes, the shape has ${shape.length}: ${briefShape(shape)}`, 'give one extent for each axis',
+  );
   if (!areValues(values)) throw new RuntimeError(`'${axes}' has no values: found ${kindName(values)}`, VALUES);
   const expected = elementCount(shape);
   const found = ArrayBuffer.isView(values) ? values.length : elementCount(values.shape);
-  if (expected !== found) throw new RuntimeError(`'${axes}' ${briefShape(shape)} has ${expected} elements, the values ${found}`, 'check the extents');
+  if (expected !== found) throw new RuntimeError(
+    `'${axes}' ${briefShape(shape)} has ${expected} elements, the values ${found}`, 'check the extents',
+  );
   return { axes, shape, values };
 }
 
@@ -38,13 +45,17 @@ const VALUES = 'pass numbers, a Float32Array, the 16 bits of bf16 or f16 in a Ui
 export function expectTensor(given: unknown, whose: string): asserts given is Tensor<string> {
   const fits = typeof given === 'object' && given !== null && 'axes' in given && 'shape' in given && 'values' in given
     && typeof given.axes === 'string' && isShape(given.shape) && areValues(given.values);
-  if (!fits) throw new RuntimeError(`${whose} is ${kindName(given)}, expected a tensor`, 'make one: tensor(\'B T H K\', [batch, tokens, heads, size], values)');
+  if (!fits) throw new RuntimeError(
+    `${whose} is ${kindName(given)}, expected a tensor`, 'make one: tensor(\'B T H K\', [batch, tokens, heads, size], values)',
+  );
 }
 
 /** Something whose members have names; says which it wants otherwise. */
 export function expectRecord(given: unknown, whose: string, names: readonly string[]): object {
   if (typeof given === 'object' && given !== null && !Array.isArray(given)) return given;
-  throw new RuntimeError(`${whose} ${whose.endsWith('s') ? 'are' : 'is'} ${kindName(given)}, expected an object`, `pass { ${briefList(names)} }`);
+  throw new RuntimeError(
+    `${whose} ${whose.endsWith('s') ? 'are' : 'is'} ${kindName(given)}, expected an object`, `pass { ${briefList(names)} }`,
+  );
 }
 
 export function member(of: unknown, name: string): unknown {
@@ -65,7 +76,12 @@ const arrayName = (value: unknown): string => Object.prototype.toString.call(val
 /** Is it something that kernels can read? */
 export function areValues(values: unknown): values is HostArray | DeviceTensor {
   if (ArrayBuffer.isView(values)) return ['Float32Array', 'Uint16Array', 'Int32Array'].includes(arrayName(values));
-  return typeof values === 'object' && values !== null && 'dtype' in values && 'shape' in values && isShape(values.shape) && 'release' in values;
+  return typeof values === 'object'
+    && values !== null
+    && 'dtype' in values
+    && 'shape' in values
+    && isShape(values.shape)
+    && 'release' in values;
 }
 
 /** Copies a tensor to the device once, for many calls. Numbers are rounded to a 16-bit `dtype`. */

@@ -1,6 +1,6 @@
 /**
- * Text that comes from users (comments, names of files and tensors), made fit to stand in generated files and on terminals: what ends lines,
- * moves cursors, turns the direction of writing or is no character at all is shown by its code point.
+ * Text that comes from users (comments, names of files and tensors), made fit to stand in generated files and on terminals: what ends
+ * lines, moves cursors, turns the direction of writing or is no character at all is shown by its code point.
  */
 const UNSHOWN = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
@@ -16,7 +16,9 @@ export function visible(text: string): string {
   return text.replace(UNSHOWN, (character) => (character === '\n' || character === '\t' ? character : codePoint(character)));
 }
 
-/** What may follow `//` in C++, WGSL and TypeScript: one line that does not go on in the next one, as `\` and its trigraph would have it. */
+/**
+ * What may follow `//` in C++, WGSL and TypeScript: one line that does not go on in the next one, as `\` and its trigraph would have it.
+ */
 export function lineComment(text: string): string {
   return visibleLine(text.replace(/\s+/g, ' ').trim()).replace(/(\\|\?\?\/)$/, '$1.');
 }

@@ -118,7 +118,9 @@ export async function openChromium(flags: readonly string[]): Promise<Browser | 
       for (const domain of ['Runtime', 'Log']) await ask(`${domain}.enable`, {}, sessionId);
       await ask('Page.navigate', { url }, sessionId);
       const evaluate = async (expression: string) => {
-        const { result, exceptionDetails } = await ask('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true }, sessionId);
+        const { result, exceptionDetails } = await ask(
+          'Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true }, sessionId,
+        );
         if (exceptionDetails !== undefined) throw new Error(told(exceptionDetails));
         return result?.value;
       };

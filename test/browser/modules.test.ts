@@ -49,7 +49,9 @@ describe.skipIf(!existsSync(PAGE))('the example page', () => {
 
   it('has an import map that says where the package says', () => {
     const page = readFileSync(join(PAGE, 'index.html'), 'utf8');
-    const { imports }: { readonly imports: Readonly<Record<string, string>> } = JSON.parse(/<script type="importmap">([^]*?)<\/script>/.exec(page)?.[1] ?? '');
+    const { imports }: {
+      readonly imports: Readonly<Record<string, string>>,
+    } = JSON.parse(/<script type="importmap">([^]*?)<\/script>/.exec(page)?.[1] ?? '');
     expect(Object.keys(imports).sort()).toEqual(ENTRIES);
     for (const [name, path] of Object.entries(imports)) expect(join(PAGE, path)).toBe(exported(name));
   });

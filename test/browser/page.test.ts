@@ -25,7 +25,9 @@ function describePage(browser: Browser): void {
 
   const build = (formula: string) => {
     expect(lmoec(['build', formula, '-o', at('generated'), '--target', 'webgpu'])).toMatchObject({ code: 0, err: '' });
-    const compiled = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', at('examples/browser')], { encoding: 'utf8' });
+    const compiled = spawnSync(
+      process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', at('examples/browser')], { encoding: 'utf8' },
+    );
     expect(compiled.stdout + compiled.stderr).toBe('');
   };
   beforeAll(async () => {

@@ -38,13 +38,17 @@ layer linear(x: [D]) -> y: [D] with D = 4, F = 6 {
 `;
 
 const numbers = (n: number, first = 0): Float32Array => Float32Array.from({ length: n }, (_, i) => first + i / 8);
-const f32 = (shape: readonly number[], first = 0): WritableTensor => ({ dtype: 'f32', shape, data: numbers(shape.reduce((n, extent) => n * extent, 1), first) });
+const f32 = (
+  shape: readonly number[], first = 0,
+): WritableTensor => ({ dtype: 'f32', shape, data: numbers(shape.reduce((n, extent) => n * extent, 1), first) });
 const CHECKPOINT = (): Map<string, WritableTensor> => new Map([0, 1].flatMap((i): [string, WritableTensor][] => [
   [`layers.${i}.mlp.up.weight`, f32([6, 4], i)], [`layers.${i}.mlp.down.weight`, f32([4, 6], 10 + i)],
 ]));
 
 /** A file with dtypes that the writer of results does not have. */
-function rawFile(tensors: Readonly<Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly bytes: Uint8Array }>>): Uint8Array {
+function rawFile(
+  tensors: Readonly<Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly bytes: Uint8Array }>>,
+): Uint8Array {
   let end = 0;
   const header = Object.fromEntries(Object.entries(tensors).map(([name, { dtype, shape, bytes }]) => {
     const begin = end;
@@ -61,7 +65,9 @@ describe('lmoec import and export', () => {
   const folder = folderWith({ 'two.lmoe': MODEL, 'good.safetensors': writeSafetensors(CHECKPOINT()) });
   const at = (name: string): string => join(folder.path, name);
   const run = (...args: readonly string[]) => lmoec([...args], { cwd: folder.path });
-  const importing = (from: string, ...more: readonly string[]) => run('import', 'two.lmoe', '--names', 'hf', '--from', from, '-o', 'out.safetensors', '--name', 'two', ...more);
+  const importing = (from: string, ...more: readonly string[]) => run(
+    'import', 'two.lmoe', '--names', 'hf', '--from', from, '-o', 'out.safetensors', '--name', 'two', ...more
+  );
   beforeAll(ensureBuilt, 300_000);
   afterAll(() => folder.remove());
 
@@ -74,7 +80,9 @@ describe('lmoec import and export', () => {
 
     const back = run('export', 'two.lmoe', '--name', 'two', '--names', 'hf', '--from', 'out.safetensors', '-o', 'back', '--json');
     expect(back.err).toBe('');
-    expect(JSON.parse(back.out)).toEqual({ part: 'two', family: 'hf', params: 4, tensors: 4, files: 1, bytes: 384, dtypes: { f32: 4 }, out: 'back' });
+    expect(JSON.parse(back.out)).toEqual({
+      part: 'two', family: 'hf', params: 4, tensors: 4, files: 1, bytes: 384, dtypes: { f32: 4 }, out: 'back',
+    });
     expect(tensorsOf(at('back/model.safetensors'))).toEqual(tensorsOf(at('good.safetensors')));
     const again = run('export', 'two.lmoe', '--name', 'two', '--names', 'hf', '--from', 'out.safetensors', '-o', 'back');
     expect(again.code).toBe(1);
@@ -127,10 +135,18 @@ describe('lmoec import and export', () => {
     ['cut short in the data', (bytes) => bytes.subarray(0, bytes.length - 5), 'its bytes end at'],
     ['cut short in the header', (bytes) => bytes.subarray(0, 40), 'but only 32 follow'],
     ['empty', () => Buffer.alloc(0), 'it has 0 bytes'],
-    ['with an absurd length', (bytes) => Buffer.concat([Buffer.from('ffffffffffffff7f', 'hex'), bytes.subarray(8)]), 'its header should have 9223372036854775807 bytes'],
-    ['with a header of something else', (bytes) => Buffer.concat([bytes.subarray(0, 8), Buffer.alloc(bytes.length - 8, 'x')]), 'its header is no JSON'],
-    ['with overlapping tensors', (bytes) => Buffer.from(bytes.toString('latin1').replace('[96,192]', '[92,188]'), 'latin1'), 'starts at byte 92'],
-    ['with a tensor twice', (bytes) => Buffer.from(bytes.toString('latin1').replaceAll('layers.1.mlp.up', 'layers.0.mlp.up'), 'latin1'), 'twice'],
+    ['with an absurd length', (bytes) => Buffer.concat([
+      Buffer.from('ffffffffffffff7f', 'hex'), bytes.subarray(8),
+    ]), 'its header should have 9223372036854775807 bytes'],
+    ['with a header of something else', (bytes) => Buffer.concat([
+      bytes.subarray(0, 8), Buffer.alloc(bytes.length - 8, 'x'),
+    ]), 'its header is no JSON'],
+    ['with overlapping tensors', (bytes) => Buffer.from(
+      bytes.toString('latin1').replace('[96,192]', '[92,188]'), 'latin1',
+    ), 'starts at byte 92'],
+    ['with a tensor twice', (bytes) => Buffer.from(
+      bytes.toString('latin1').replaceAll('layers.1.mlp.up', 'layers.0.mlp.up'), 'latin1',
+    ), 'twice'],
     ['with an unknown type', () => rawFile({ a: { dtype: 'F6', shape: [1], bytes: Buffer.alloc(4) } }), 'its dtype is F6'],
     ['in the format of pickles', () => Buffer.from('PK\u0003\u0004 something else altogether'), 'its header should have'],
   ])('refuse a file %s', (_, change, text) => {
@@ -161,15 +177,22 @@ describe('lmoec import and export', () => {
   });
 
   it('decode 8-bit floats with scales of blocks, and 4-bit ones with scales of 32', () => {
-    writeFileSync(at('one.lmoe'), 'layer one(x: [D]) -> y: [D] with D = 160, F = 130 { param w: [D, F], m: [F, D]\n  y = x @ w @ m\n  names hf { w = "w" [F, D]  m = "m" } }\n');
+    writeFileSync(
+      at('one.lmoe'),
+      'layer one(x: [D]) -> y: [D] with D = 160, F = 130 { param w: [D, F], m: [F, D]\n  y = x @ w @ m\n  names hf { w = "w" [F, D]  m = "m" } }\n',
+    );
     const [rows, columns] = [130, 160];
     const bits = Uint8Array.from({ length: rows * columns }, (_, i) => 0x30 + (i % 16));
     const scale = Float32Array.of(2, 4, 0.5, 1);
     const blocks = Uint8Array.from({ length: (rows * columns) / 2 }, (_, i) => (i * 7) % 256);
     const scales = Uint8Array.from({ length: (rows * columns) / 32 }, (_, i) => 120 + (i % 9));
     writeFileSync(at('small.safetensors'), rawFile({
-      w: { dtype: 'F8_E4M3', shape: [rows, columns], bytes: bits }, w_scale_inv: { dtype: 'F32', shape: [2, 2], bytes: new Uint8Array(scale.buffer) },
-      m_blocks: { dtype: 'U8', shape: [rows, columns / 32, 16], bytes: blocks }, m_scales: { dtype: 'U8', shape: [rows, columns / 32], bytes: scales },
+      w: { dtype: 'F8_E4M3', shape: [rows, columns], bytes: bits }, w_scale_inv: {
+        dtype: 'F32', shape: [2, 2], bytes: new Uint8Array(scale.buffer),
+      },
+      m_blocks: {
+        dtype: 'U8', shape: [rows, columns / 32, 16], bytes: blocks,
+      }, m_scales: { dtype: 'U8', shape: [rows, columns / 32], bytes: scales },
     }));
     const done = run('import', 'one.lmoe', '--from', 'small.safetensors', '-o', 'one.safetensors');
     expect(done.out).toContain('2 bf16');
@@ -188,8 +211,12 @@ describe('lmoec import and export', () => {
     expect(Array.from(found.get('m')?.data ?? [])).toEqual(m);
 
     writeFileSync(at('small.safetensors'), rawFile({
-      w: { dtype: 'F8_E4M3', shape: [rows, columns], bytes: bits }, w_scale_inv: { dtype: 'F32', shape: [4], bytes: new Uint8Array(scale.buffer) },
-      m_blocks: { dtype: 'U8', shape: [rows, columns / 32, 16], bytes: blocks }, m_scales: { dtype: 'U8', shape: [rows * (columns / 32)], bytes: scales },
+      w: { dtype: 'F8_E4M3', shape: [rows, columns], bytes: bits }, w_scale_inv: {
+        dtype: 'F32', shape: [4], bytes: new Uint8Array(scale.buffer),
+      },
+      m_blocks: {
+        dtype: 'U8', shape: [rows, columns / 32, 16], bytes: blocks,
+      }, m_scales: { dtype: 'U8', shape: [rows * (columns / 32)], bytes: scales },
     }));
     const { err } = run('import', 'one.lmoe', '--from', 'small.safetensors', '-o', 'one.safetensors');
     expect(err).toContain('`w_scale_inv` should be F32 [2, 2]');
@@ -199,7 +226,10 @@ describe('lmoec import and export', () => {
   it('leave nothing behind when they are interrupted', async () => {
     // Four gigabytes of nothing: a sparse file takes no room, and long enough to read.
     const [D, F] = [32768, 32768];
-    writeFileSync(at('big.lmoe'), `layer big(x: [D]) -> y: [D] with D = ${D}, F = ${F} { param w: [D, F]  y = sum[F](x @ w) * x\n  names hf { w = "w" } }\n`);
+    writeFileSync(
+      at('big.lmoe'),
+      `layer big(x: [D]) -> y: [D] with D = ${D}, F = ${F} { param w: [D, F]  y = sum[F](x @ w) * x\n  names hf { w = "w" } }\n`,
+    );
     const header = Buffer.from(JSON.stringify({ w: { dtype: 'F32', shape: [D, F], data_offsets: [0, D * F * 4] } }));
     const file = openSync(at('big.safetensors'), 'w');
     const length = Buffer.alloc(8);

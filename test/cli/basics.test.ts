@@ -23,7 +23,9 @@ describe('the program', () => {
       call();
       return performance.now() - start;
     }));
-    const help = best(() => expect(lmoec(['--help'])).toMatchObject({ code: 0, out: expect.stringMatching(/check FILES.*build FILES.*explain.*run FILE.*fmt FILES.*doctor/s) }));
+    const help = best(() => expect(lmoec(['--help'])).toMatchObject({
+      code: 0, out: expect.stringMatching(/check FILES.*build FILES.*explain.*run FILE.*fmt FILES.*doctor/s),
+    }));
     // Other processes share the machine: where Node alone takes long to start, its time is the measure.
     const bare = best(() => spawnSync(process.execPath, ['-e', '']));
     expect(help).toBeLessThan(Math.max(150, 2 * bare));
@@ -43,16 +45,24 @@ describe('the program', () => {
     expect(lmoec([]).code).toBe(2);
     expect(lmoec(['frobnicate'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `frobnicate`; there are check, build/) });
     expect(inFolder('check')).toMatchObject({ code: 2, err: expect.stringMatching(/name at least one \.lmoe file/) });
-    expect(inFolder('build', 'decaying.lmoe', '--target', 'tpu')).toMatchObject({ code: 2, err: expect.stringMatching(/--target tpu: must be one of cuda\.sm80, cuda\.sm86, cuda\.sm90, webgpu/) });
-    expect(inFolder('run', 'decaying.lmoe', '--dtype', 'f8')).toMatchObject({ code: 2, err: expect.stringMatching(/must be one of f32, f16, bf16/) });
+    expect(inFolder('build', 'decaying.lmoe', '--target', 'tpu')).toMatchObject({
+      code: 2, err: expect.stringMatching(/--target tpu: must be one of cuda\.sm80, cuda\.sm86, cuda\.sm90, webgpu/),
+    });
+    expect(inFolder('run', 'decaying.lmoe', '--dtype', 'f8')).toMatchObject({
+      code: 2, err: expect.stringMatching(/must be one of f32, f16, bf16/),
+    });
     expect(inFolder('run', 'decaying.lmoe', '--frob')).toMatchObject({ code: 2, err: expect.stringMatching(/--frob/) });
     expect(inFolder('run', 'decaying.lmoe', '--size', 'K')).toMatchObject({ code: 2, err: expect.stringMatching(/write AXIS=NUMBER/) });
   });
 
   it('guesses what a misspelt option, value or command was meant to be', () => {
     expect(lmoec(['chek'])).toMatchObject({ code: 2, err: expect.stringMatching(/no command `chek`; .*; did you mean check\?/) });
-    expect(inFolder('run', 'decaying.lmoe', '--chek')).toMatchObject({ code: 2, err: expect.stringMatching(/'--chek'; did you mean --check\?/) });
-    expect(inFolder('build', 'decaying.lmoe', '--target', 'cuda.sm09')).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean cuda\.sm90\?/) });
+    expect(inFolder('run', 'decaying.lmoe', '--chek')).toMatchObject({
+      code: 2, err: expect.stringMatching(/'--chek'; did you mean --check\?/),
+    });
+    expect(inFolder('build', 'decaying.lmoe', '--target', 'cuda.sm09')).toMatchObject({
+      code: 2, err: expect.stringMatching(/did you mean cuda\.sm90\?/),
+    });
   });
 });
 
@@ -135,7 +145,9 @@ describe('explain', () => {
     expect(out).toMatch(/S \[K, V\] +diag\[K\] · S\[t-1\] {2}\+ {2}outer\(k, v\)/);
     expect(out).toMatch(/forward +\d+ kernel/);
     expect(out).toMatch(/backward +\d+ kernel/);
-    expect(JSON.parse(inFolder('explain', 'decaying.lmoe', '--json').out)).toMatchObject([{ scan: 'decaying', target: 'cuda.sm90', dtype: 'bf16' }]);
+    expect(JSON.parse(inFolder('explain', 'decaying.lmoe', '--json').out)).toMatchObject([{
+      scan: 'decaying', target: 'cuda.sm90', dtype: 'bf16',
+    }]);
   });
 
   it('writes a report that needs nothing else', () => {
@@ -147,7 +159,9 @@ describe('explain', () => {
   });
 
   it('wants to know which of several scans a report is about', () => {
-    expect(inFolder('explain', 'both.lmoe', '--html', 'x.html')).toMatchObject({ code: 1, err: expect.stringMatching(/several scans: decaying, other.*--scan NAME/s) });
+    expect(inFolder('explain', 'both.lmoe', '--html', 'x.html')).toMatchObject({
+      code: 1, err: expect.stringMatching(/several scans: decaying, other.*--scan NAME/s),
+    });
     expect(inFolder('explain', 'both.lmoe', '--scan', 'othr')).toMatchObject({ code: 1, err: expect.stringMatching(/has no `othr`/) });
   });
 });
@@ -156,7 +170,9 @@ describe('doctor', () => {
   it('says of everything whether it was found, or why not', () => {
     const { code, out } = lmoec(['doctor']);
     expect(code).toBe(0);
-    for (const name of ['node', 'cuda', 'nvrtc', 'nvcc', 'webgpu']) expect(out).toMatch(new RegExp(`^${name} +(found|not found) +\\S`, 'm'));
+    for (const name of ['node', 'cuda', 'nvrtc', 'nvcc', 'webgpu']) expect(out).toMatch(new RegExp(
+      `^${name} +(found|not found) +\\S`, 'm',
+    ));
     expect(out).toMatch(/default backend: (cuda|webgpu|oracle), since /);
     const { cuda, webgpu, backend } = JSON.parse(lmoec(['doctor', '--json']).out);
     expect(cuda.available || cuda.why.length > 0).toBe(true);

@@ -27,9 +27,15 @@ afterAll(() => {
   bin.remove();
 });
 const at = (...names: string[]): string => join(folder.path, ...names);
-const env = (program: string): Readonly<Record<string, string>> => ({ LMOEC_NVCC: join(bin.path, program), LMOEC_CACHE: join(bin.path, `cache-${program}`) });
-const inFolder = (args: readonly string[], extra: Readonly<Record<string, string>> = {}): Finished => lmoec(args, { cwd: folder.path, env: extra });
-const filesOf = (name: string): string[] => readdirSync(at(name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(at(name).length + 1)).sort();
+const env = (program: string): Readonly<Record<string, string>> => ({
+  LMOEC_NVCC: join(bin.path, program), LMOEC_CACHE: join(bin.path, `cache-${program}`),
+});
+const inFolder = (
+  args: readonly string[], extra: Readonly<Record<string, string>> = {},
+): Finished => lmoec(args, { cwd: folder.path, env: extra });
+const filesOf = (name: string): string[] => readdirSync(
+  at(name), { recursive: true, withFileTypes: true },
+).filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(at(name).length + 1)).sort();
 
 describe('build', () => {
   it('refuses a size of an axis that no scan has', () => {
@@ -43,22 +49,36 @@ describe('build', () => {
     const { code, out } = inFolder(['build', 'decaying.lmoe', '-o', 'python', '--target', 'torch,webgpu', '--sources']);
     expect([code, out]).toEqual([0, 'python/decaying: Python package; pip install python/decaying\npython/decaying: webgpu f32\n']);
     const files = filesOf('python');
-    for (const name of ['decaying.ts', 'webgpu.f32/plan.json', 'pyproject.toml', '_backend.py', 'decaying/__init__.py', 'decaying/_reference.py', 'tests/test_ops.py', 'lmoec.json']) {
+    for (const name of [
+      'decaying.ts', 'webgpu.f32/plan.json', 'pyproject.toml', '_backend.py', 'decaying/__init__.py', 'decaying/_reference.py',
+      'tests/test_ops.py', 'lmoec.json',
+    ]) {
       expect(files).toContain(`decaying/${name}`);
     }
     for (const target of ['sm80', 'sm90']) expect(files).toContain(`decaying/decaying/plans/decaying/K16_V24/cuda.${target}.bf16/plan.json`);
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'python', '--target', 'torch', '--sources']).out).toBe('python/decaying: Python package; pip install python/decaying\n');
+    expect(inFolder([
+      'build', 'decaying.lmoe', '-o', 'python', '--target', 'torch', '--sources',
+    ]).out).toBe('python/decaying: Python package; pip install python/decaying\n');
     expect(filesOf('python').filter((name) => /\.ts$|webgpu/.test(name))).toEqual([]);
   });
 
   it('gives a Python package kernels for every --size, every dtype and every CUDA target', () => {
     const args = ['--target', 'torch,cuda.sm86', '--dtype', 'bf16,f32', '--sources', '--package', 'memory', '--version', '2.1'];
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', ...args, '--size', 'K=16,V=16', '--size', 'V=32']).err).toContain('--size: several make several plans');
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', ...args.map((arg) => arg.replace(',cuda.sm86', '')), '--size', 'K=16,V=16', '--size', 'V=32']).code).toBe(0);
-    const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace('memory/memory/plans/decaying/', ''));
+    expect(inFolder([
+      'build', 'decaying.lmoe', '-o', 'several', ...args, '--size', 'K=16,V=16', '--size', 'V=32',
+    ]).err).toContain('--size: several make several plans');
+    expect(inFolder([
+      'build', 'decaying.lmoe', '-o', 'several', ...args.map((arg) => arg.replace(',cuda.sm86', '')), '--size', 'K=16,V=16', '--size',
+      'V=32',
+    ]).code).toBe(0);
+    const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace(
+      'memory/memory/plans/decaying/', '',
+    ));
     expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => ['sm80', 'sm90'].flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
     expect(readFileSync(at('several/memory/pyproject.toml'), 'utf8')).toContain('version = "2.1"');
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'several', '--size', 'Z=16', '--target', 'torch']).err).toContain('error[E403]: no scan has an axis `Z`');
+    expect(inFolder([
+      'build', 'decaying.lmoe', '-o', 'several', '--size', 'Z=16', '--target', 'torch',
+    ]).err).toContain('error[E403]: no scan has an axis `Z`');
   });
 
   it('refuses names that Python cannot import, and one name for two packages', () => {
@@ -66,8 +86,12 @@ describe('build', () => {
     expect([named.code, named.err]).toEqual([1, `error[E705]: a package cannot be called \`torch\`: Python cannot import it, or it would hide a module that is needed
  = help: choose another with --package NAME: letters, digits and _
 `]);
-    expect(inFolder(['build', 'decaying.lmoe', 'again.lmoe', '-o', 'named', '--target', 'torch', '--package', 'memory']).err).toContain('error[E705]: two files both make a package `memory`');
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'named', '--package', 'memory'])).toMatchObject({ code: 2, err: 'lmoec: --package and --version are of Python packages: add --target torch\n' });
+    expect(inFolder([
+      'build', 'decaying.lmoe', 'again.lmoe', '-o', 'named', '--target', 'torch', '--package', 'memory',
+    ]).err).toContain('error[E705]: two files both make a package `memory`');
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'named', '--package', 'memory'])).toMatchObject({
+      code: 2, err: 'lmoec: --package and --version are of Python packages: add --target torch\n',
+    });
     expect(existsSync(at('named'))).toBe(false);
   });
 
@@ -97,7 +121,10 @@ describe('build', () => {
   });
 
   it('makes what is asked for', () => {
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'asked', '--target', 'webgpu,cuda.sm90', '--dtype', 'f32', '--dtype', 'f16', '--size', 'K=32', '--sources']).out).toBe('asked/decaying: webgpu f32, webgpu f16, cuda.sm90 f32, cuda.sm90 f16\n');
+    expect(inFolder([
+      'build', 'decaying.lmoe', '-o', 'asked', '--target', 'webgpu,cuda.sm90', '--dtype', 'f32', '--dtype', 'f16', '--size', 'K=32',
+      '--sources',
+    ]).out).toBe('asked/decaying: webgpu f32, webgpu f16, cuda.sm90 f32, cuda.sm90 f16\n');
     expect(JSON.parse(readFileSync(at('asked/decaying/webgpu.f16/plan.json'), 'utf8')).sizes).toEqual({ K: 32, V: 24 });
   });
 
@@ -120,7 +147,9 @@ describe('build', () => {
       const printed = inFolder(['check', 'decaying.lmoe', '--emit', level]).out;
       expect(readFileSync(at(`levels/decaying/decaying.${level}.txt`), 'utf8').trim()).toBe(printed.trim());
     }
-    expect(readFileSync(at('levels/decaying/cuda.sm90.bf16/decaying.tile.txt'), 'utf8').trim()).toBe(inFolder(['check', 'decaying.lmoe', '--emit', 'tile']).out.trim());
+    expect(readFileSync(
+      at('levels/decaying/cuda.sm90.bf16/decaying.tile.txt'), 'utf8',
+    ).trim()).toBe(inFolder(['check', 'decaying.lmoe', '--emit', 'tile']).out.trim());
   });
 });
 
@@ -133,8 +162,12 @@ describe('machine code', () => {
   });
 
   it('that cannot be made is a message, and nothing is written', () => {
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'never'], env('failing'))).toMatchObject({ code: 1, err: expect.stringMatching(/E603.*identifier is undefined/) });
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'never'], env('absent'))).toMatchObject({ code: 1, err: expect.stringMatching(/E603.*nvcc was not found \(LMOEC_NVCC=.*absent\)\n.*help/) });
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'never'], env('failing'))).toMatchObject({
+      code: 1, err: expect.stringMatching(/E603.*identifier is undefined/),
+    });
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'never'], env('absent'))).toMatchObject({
+      code: 1, err: expect.stringMatching(/E603.*nvcc was not found \(LMOEC_NVCC=.*absent\)\n.*help/),
+    });
     expect(existsSync(at('never'))).toBe(false);
   });
 });
@@ -167,14 +200,19 @@ describe('nothing is written', () => {
 
   it('where the folder cannot be written, and what was there stays', () => {
     writeFileSync(at('file'), 'here');
-    expect(inFolder(['build', 'decaying.lmoe', '-o', 'file', '--sources'])).toMatchObject({ code: 1, err: expect.stringMatching(/E701.*cannot be written.*\n.*-o/) });
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'file', '--sources'])).toMatchObject({
+      code: 1, err: expect.stringMatching(/E701.*cannot be written.*\n.*-o/),
+    });
     expect(readFileSync(at('file'), 'utf8')).toBe('here');
   });
 
   it('when it is interrupted, and nothing half-written is left', async () => {
     const mark = join(bin.path, 'started');
     const temporary = folderWith({});
-    const run = started(['build', 'decaying.lmoe', '-o', 'never'], { cwd: folder.path, env: { ...env('slow'), LMOEC_TEST_STARTED: mark, TMPDIR: temporary.path } });
+    const run = started(
+      ['build', 'decaying.lmoe', '-o', 'never'],
+      { cwd: folder.path, env: { ...env('slow'), LMOEC_TEST_STARTED: mark, TMPDIR: temporary.path } },
+    );
     for (let i = 0; i < 2400 && !existsSync(mark); i++) await new Promise((done) => { setTimeout(done, 25); });
     expect(existsSync(mark)).toBe(true);
     run.child.kill('SIGINT');

@@ -6,7 +6,10 @@ import { join } from 'node:path';
 export const ROOT = join(import.meta.dirname, '../..');
 export const MAIN = join(ROOT, 'dist/src/cli/main.js');
 
-/** Compiles dist/ if it is older than the sources: these tests run the built program. LMOEC_KEEP_DIST=1 takes it as it is, for work on a half-edited tree. */
+/**
+ * Compiles dist/ if it is older than the sources: these tests run the built program. LMOEC_KEEP_DIST=1 takes it as it is, for work on a
+ * half-edited tree.
+ */
 export function ensureBuilt(): void {
   if (process.env.LMOEC_KEEP_DIST === '1') return;
   const done = spawnSync(process.execPath, [join(ROOT, 'scripts/setup.mjs'), '--dist'], { encoding: 'utf8' });
@@ -32,13 +35,17 @@ export function environment(extra: Readonly<Record<string, string>> = {}): NodeJ
 }
 
 export function lmoec(args: readonly string[], options: RunOptions = {}): Finished {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', cwd: options.cwd, input: options.input ?? '', env: environment(options.env) });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath, [MAIN, ...args], { encoding: 'utf8', cwd: options.cwd, input: options.input ?? '', env: environment(options.env) },
+  );
   return { code: status, out: stdout, err: stderr };
 }
 
 /** Starts the program and gives it back running. */
 export function started(args: readonly string[], options: RunOptions = {}) {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: options.cwd, env: environment(options.env), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(
+    process.execPath, [MAIN, ...args], { cwd: options.cwd, env: environment(options.env), stdio: ['ignore', 'pipe', 'pipe'] },
+  );
   let out = '';
   let err = '';
   child.stdout.on('data', (data) => { out += String(data); });

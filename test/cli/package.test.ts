@@ -19,13 +19,17 @@ let files: readonly string[] = [];
 /** The package as it would be published, unpacked into somebody's project; its dependencies are those of this checkout. */
 beforeAll(() => {
   ensureBuilt();
-  const packed = spawnSync('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', project.path], { cwd: ROOT, encoding: 'utf8' });
+  const packed = spawnSync(
+    'npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', project.path], { cwd: ROOT, encoding: 'utf8' },
+  );
   const [{ filename, files: list }] = JSON.parse(packed.stdout);
   files = list.map(({ path }: { readonly path: string }) => path);
   mkdirSync(at('node_modules/lmoec'), { recursive: true });
   spawnSync('tar', ['xzf', at(filename), '--strip-components=1', '-C', at('node_modules/lmoec')]);
   for (const name of readdirSync(join(ROOT, 'node_modules'))) {
-    if (!name.startsWith('.') && !existsSync(at('node_modules', name))) symlinkSync(join(ROOT, 'node_modules', name), at('node_modules', name));
+    if (!name.startsWith('.') && !existsSync(at('node_modules', name))) symlinkSync(
+      join(ROOT, 'node_modules', name), at('node_modules', name),
+    );
   }
   symlinkSync(at('node_modules/lmoec/examples'), at('examples'));
 }, 300_000);
@@ -39,7 +43,9 @@ const snippet = (which = 0) => snippets()[which] ?? '';
 const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)].map(([, text]) => text.split(/ +/));
 
 function lmoec(args: readonly string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [at('node_modules/lmoec/dist/src/cli/main.js'), ...args], { cwd: project.path, encoding: 'utf8', env: environment() });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath, [at('node_modules/lmoec/dist/src/cli/main.js'), ...args], { cwd: project.path, encoding: 'utf8', env: environment() },
+  );
   return { status, out: stdout, err: stderr };
 }
 
@@ -50,7 +56,9 @@ describe('the package', () => {
 
   it('holds what its pages link to', () => {
     const pages = files.filter((path) => path.endsWith('.md'));
-    const dead = pages.flatMap((page) => [...readFileSync(join(ROOT, page), 'utf8').replace(/```[\s\S]*?```|`[^`\n]*`/g, '').matchAll(/\]\(([^)\s]+)\)/g)]
+    const dead = pages.flatMap((page) => [...readFileSync(join(ROOT, page), 'utf8').replace(
+      /```[\s\S]*?```|`[^`\n]*`/g, '',
+    ).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link]) => link)
       .filter((link) => !/^(https?:|#)/.test(link))
       .map((link) => posix.normalize(posix.join(posix.dirname(page), link.split('#')[0])).replace(/\/$/, ''))
@@ -62,13 +70,17 @@ describe('the package', () => {
   it('runs every command that the README shows', (context) => {
     const shown = commands();
     expect(shown.length).toBeGreaterThan(6);
-    const inputs = new Map(['q', 'k', 'v', 'g'].map((name) => [name, { dtype: 'f32', shape: [1, 5, 1, 64], data: new Float64Array(320).fill(name === 'g' ? -0.1 : 0.5) }] as const));
+    const inputs = new Map(['q', 'k', 'v', 'g'].map((name) => [
+      name, { dtype: 'f32', shape: [1, 5, 1, 64], data: new Float64Array(320).fill(name === 'g' ? -0.1 : 0.5) },
+    ] as const));
     writeFileSync(at('in.safetensors'), writeSafetensors(inputs));
     const { webgpu, cuda } = JSON.parse(lmoec(['doctor', '--json']).out);
     for (const words of shown) {
       const onDevice = words[0] === 'run';
       if (onDevice && !webgpu.available && !cuda.available) continue;
-      const args = words[0] === 'fmt' ? ['fmt', '--check', ...readdirSync(at('examples')).filter((name) => name.endsWith('.lmoe')).map((name) => `examples/${name}`)]
+      const args = words[0] === 'fmt' ? [
+        'fmt', '--check', ...readdirSync(at('examples')).filter((name) => name.endsWith('.lmoe')).map((name) => `examples/${name}`)
+      ]
         : words[0] === 'build' && !words.includes('--sources') ? [...words, '--sources'] : words;
       const { status, err } = lmoec(args);
       expect(`${words.join(' ')}: ${status} ${status === 0 ? '' : err}`).toBe(`${words.join(' ')}: 0 `);
@@ -81,15 +93,24 @@ describe('the package', () => {
     const everything = "import * as cuda from 'lmoec/cuda';\nimport * as files from 'lmoec/files';\nimport * as interpreter from 'lmoec/interpreter';\nimport * as runtimes from 'lmoec/runtime';\nexport { cuda, files, interpreter, runtimes };\n";
     writeFileSync(at('main.ts'), `${snippet()}\n${everything}`);
     const options = ['--strict', '--noEmit', '--target', 'es2022', '--skipLibCheck', 'false'];
-    const resolutions = [['--module', 'nodenext', '--moduleResolution', 'nodenext'], ['--module', 'esnext', '--moduleResolution', 'bundler', '--lib', 'es2022,dom']];
+    const resolutions = [
+      ['--module', 'nodenext', '--moduleResolution', 'nodenext'],
+      ['--module', 'esnext', '--moduleResolution', 'bundler', '--lib', 'es2022,dom'],
+    ];
     for (const resolution of resolutions) {
-      const done = spawnSync(process.execPath, [join(ROOT, 'node_modules', version, 'bin/tsc'), ...options, ...resolution, 'main.ts'], { cwd: project.path, encoding: 'utf8' });
+      const done = spawnSync(
+        process.execPath, [join(ROOT, 'node_modules', version, 'bin/tsc'), ...options, ...resolution, 'main.ts'],
+        { cwd: project.path, encoding: 'utf8' },
+      );
       expect(`${resolution.join(' ')}\n${done.stdout}`).toBe(`${resolution.join(' ')}\n`);
     }
   });
 
   it('runs the program that the README shows, compiled into another folder', (context) => {
-    const tsc = (...more: string[]) => spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--target', 'es2022', '--module', 'nodenext', ...more], { cwd: project.path, encoding: 'utf8' });
+    const tsc = (...more: string[]) => spawnSync(
+      process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--target', 'es2022', '--module', 'nodenext', ...more],
+      { cwd: project.path, encoding: 'utf8' },
+    );
     expect(lmoec(['build', 'examples/gla.lmoe', '-o', 'out', '--target', 'webgpu,cuda.sm90', '--sources']).status).toBe(0);
     const { webgpu } = JSON.parse(lmoec(['doctor', '--json']).out);
     if (!webgpu.available) context.skip(`no device: ${webgpu.why}`);
@@ -109,7 +130,11 @@ describe('the package', () => {
   it('runs the program of a model that the README shows', () => {
     expect(lmoec(['build', 'examples/models/tiny_linear_moe.lmoe', '-o', 'out']).status).toBe(0);
     writeFileSync(at('model.ts'), snippet(1));
-    const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '--target', 'es2022', '--module', 'nodenext', '--strict', 'model.ts'], { cwd: project.path, encoding: 'utf8' });
+    const done = spawnSync(
+      process.execPath,
+      [join(ROOT, 'node_modules/typescript/bin/tsc'), '--target', 'es2022', '--module', 'nodenext', '--strict', 'model.ts'],
+      { cwd: project.path, encoding: 'utf8' },
+    );
     expect(done.stdout).toBe('');
     const ran = spawnSync(process.execPath, ['model.js'], { cwd: project.path, encoding: 'utf8', env: environment() });
     expect(ran.stderr).toBe('');

@@ -20,8 +20,12 @@ afterAll(project.remove);
 
 describe.skipIf(!existsSync(PROGRAM))('the example program', () => {
   it('compiles against a binding that was built for it', () => {
-    expect(lmoec(['build', join(ROOT, 'examples/gated_delta.lmoe'), '-o', at('generated'), '--target', 'webgpu,cuda.sm80,cuda.sm90', '--sources'])).toMatchObject({ code: 0, err: '' });
-    const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', at('examples/program')], { encoding: 'utf8' });
+    expect(lmoec([
+      'build', join(ROOT, 'examples/gated_delta.lmoe'), '-o', at('generated'), '--target', 'webgpu,cuda.sm80,cuda.sm90', '--sources',
+    ])).toMatchObject({ code: 0, err: '' });
+    const done = spawnSync(
+      process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', at('examples/program')], { encoding: 'utf8' },
+    );
     expect(done.stdout + done.stderr).toBe('');
   });
 

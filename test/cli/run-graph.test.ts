@@ -67,7 +67,9 @@ function loops(tensors: ReadonlyMap<string, WritableTensor>) {
     }
   }
   const mean = counts.reduce((a, b) => a + b, 0) / E;
-  return { y, counts, loss: 0.5 * share.reduce((sum, q, e) => sum + q * counts[e] / T, 0), b: Array.from(counts, (n) => Math.sign(mean - n)) };
+  return {
+    y, counts, loss: 0.5 * share.reduce((sum, q, e) => sum + q * counts[e] / T, 0), b: Array.from(counts, (n) => Math.sign(mean - n)),
+  };
 }
 
 describe('layers, mixtures and models, files in and files out', () => {
@@ -110,11 +112,18 @@ describe('layers, mixtures and models, files in and files out', () => {
 
   it('are held against `expect.NAME`', () => {
     const { y, counts } = loops(given());
-    const wanted = (data: ArrayLike<number>) => new Map([...given(), ['expect.y', { dtype: 'f64', shape: [1, T, D], data } as const], ['expect.count.expert', { dtype: 'f64', shape: [E], data: counts } as const]]);
+    const wanted = (data: ArrayLike<number>) => new Map([
+      ...given(), ['expect.y', { dtype: 'f64', shape: [1, T, D], data } as const],
+      ['expect.count.expert', { dtype: 'f64', shape: [E], data: counts } as const],
+    ]);
     write(wanted(y));
-    expect(run('mixture.lmoe', '--inputs', 'in.safetensors', '--check')).toMatchObject({ code: 0, out: expect.stringMatching(/y +output .* ok\ncount\.expert +output .* ok/) });
+    expect(run('mixture.lmoe', '--inputs', 'in.safetensors', '--check')).toMatchObject({
+      code: 0, out: expect.stringMatching(/y +output .* ok\ncount\.expert +output .* ok/),
+    });
     write(wanted(y.map((v) => v + 1e-6)));
-    expect(run('mixture.lmoe', '--inputs', 'in.safetensors', '--check')).toMatchObject({ code: 1, err: expect.stringContaining('1 of 2 tensors differ by more than is allowed: y') });
+    expect(run('mixture.lmoe', '--inputs', 'in.safetensors', '--check')).toMatchObject({
+      code: 1, err: expect.stringContaining('1 of 2 tensors differ by more than is allowed: y'),
+    });
   });
 
   it('draw params by their laws and inputs at random, the same from the same seed', () => {
@@ -124,7 +133,9 @@ describe('layers, mixtures and models, files in and files out', () => {
     };
     expect(once()).toBe(once());
     expect(once('--seed', '2')).not.toBe(once());
-    expect(run('mixture.lmoe', '--name', 'two', '--with', 'F=2', '--json')).toMatchObject({ code: 0, out: expect.stringContaining('"call": "B=2 T=64 D=3 F=2"') });
+    expect(run('mixture.lmoe', '--name', 'two', '--with', 'F=2', '--json')).toMatchObject({
+      code: 0, out: expect.stringContaining('"call": "B=2 T=64 D=3 F=2"'),
+    });
   });
 
   it('leave out the labels that only a loss reads', () => {
@@ -138,9 +149,15 @@ describe('layers, mixtures and models, files in and files out', () => {
   it.each<[string, string, (tensors: Map<string, WritableTensor>) => void]>([
     ['E501', 'mixture` needs param `expert.up` [E, D, F]', (tensors) => tensors.delete('expert.up')],
     ['E502', '`expert.sideways` is no tensor', (tensors) => tensors.set('expert.sideways', filled([2]))],
-    ['E503', '`expert.down` has the wrong shape: expected [E, F, D] = [4, 5, 3], found [4, 3, 5]', (tensors) => tensors.set('expert.down', filled([E, D, F]))],
-    ['E504', '`x` [1, 7, 3] has a NaN at [0, 1, 0]', (tensors) => tensors.set('x', { ...filled([1, T, D]), data: Array.from(filled([1, T, D]).data, (v, i) => (i === 3 ? NaN : v)) })],
-    ['E508', 'is not a number', (tensors) => tensors.set('gate', { ...filled([D, E]), data: Array.from(filled([D, E]).data, (v, i) => (i === 2 ? Infinity : v)) })],
+    ['E503', '`expert.down` has the wrong shape: expected [E, F, D] = [4, 5, 3], found [4, 3, 5]', (tensors) => tensors.set(
+      'expert.down', filled([E, D, F]),
+    )],
+    ['E504', '`x` [1, 7, 3] has a NaN at [0, 1, 0]', (tensors) => tensors.set(
+      'x', { ...filled([1, T, D]), data: Array.from(filled([1, T, D]).data, (v, i) => (i === 3 ? NaN : v)) },
+    )],
+    ['E508', 'is not a number', (tensors) => tensors.set(
+      'gate', { ...filled([D, E]), data: Array.from(filled([D, E]).data, (v, i) => (i === 2 ? Infinity : v)) },
+    )],
   ])('refuse with %s what does not fit, and write nothing', (code, text, change) => {
     const tensors = given();
     change(tensors);

@@ -19,7 +19,9 @@ const filled = (shape: readonly number[], value: (i: number) => number = (i) => 
   { dtype: 'f32', shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => value(i)) }
 );
 const inputs = (): Map<string, WritableTensor> => new Map([
-  ['q', filled([1, 5, 2, 16])], ['k', filled([1, 5, 2, 16])], ['v', filled([1, 5, 2, 24])], ['g', filled([1, 5, 2, 16], (i) => -0.1 * (i % 7))],
+  ['q', filled([1, 5, 2, 16])], ['k', filled([1, 5, 2, 16])], ['v', filled([1, 5, 2, 24])], [
+    'g', filled([1, 5, 2, 16], (i) => -0.1 * (i % 7)),
+  ],
 ]);
 function write(name: string, tensors: ReadonlyMap<string, WritableTensor>): void {
   writeFileSync(at(name), writeSafetensors(tensors));
@@ -32,7 +34,9 @@ function read(name: string) {
 /** A run on the oracle that must fail, and must not leave the output file. */
 function refused(tensors: ReadonlyMap<string, WritableTensor>): string {
   write('bad.safetensors', tensors);
-  const { code, err } = inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'bad.safetensors', '--out', 'never.safetensors');
+  const { code, err } = inFolder(
+    'run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'bad.safetensors', '--out', 'never.safetensors',
+  );
   expect(code).toBe(1);
   expect(existsSync(at('never.safetensors'))).toBe(false);
   return err;
@@ -65,7 +69,9 @@ describe('files in, files out', () => {
     }));
     const run = (tensors: ReadonlyMap<string, WritableTensor>) => {
       write('in.safetensors', tensors);
-      expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors').code).toBe(0);
+      expect(inFolder(
+        'run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors',
+      ).code).toBe(0);
       return read('out.safetensors');
     };
     const whole = run(all);
@@ -74,12 +80,18 @@ describe('files in, files out', () => {
     if (state === undefined) throw new Error('no state');
     const second = run(new Map<string, WritableTensor>([...part(2, 5), ['S', state]]));
     const o = Array.from(whole.get('o')?.data ?? []);
-    expect([...Array.from(first.get('o')?.data ?? []), ...Array.from(second.get('o')?.data ?? [])].every((x, i) => Math.abs(x - o[i]) < 1e-6)).toBe(true);
+    expect([
+      ...Array.from(first.get('o')?.data ?? []), ...Array.from(second.get('o')?.data ?? []),
+    ].every((x, i) => Math.abs(x - o[i]) < 1e-6)).toBe(true);
   });
 
   it('writes a state named like an output as the output and as final.NAME', () => {
-    write('in.safetensors', new Map([['x', filled([1, 4, 1, 3])], ['a', filled([1, 3], () => -0.5)], ['d_h', filled([1, 4, 1, 3])], ['d_final.h', filled([1, 1, 3])]]));
-    expect(inFolder('run', 'leaky.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors')).toMatchObject({ code: 0 });
+    write('in.safetensors', new Map([
+      ['x', filled([1, 4, 1, 3])], ['a', filled([1, 3], () => -0.5)], ['d_h', filled([1, 4, 1, 3])], ['d_final.h', filled([1, 1, 3])],
+    ]));
+    expect(inFolder(
+      'run', 'leaky.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors',
+    )).toMatchObject({ code: 0 });
     const results = read('out.safetensors');
     expect(results.get('h')?.shape).toEqual([1, 4, 1, 3]);
     expect(results.get('final.h')?.shape).toEqual([1, 1, 3]);
@@ -104,7 +116,10 @@ describe('files in, files out', () => {
     write('right.safetensors', new Map<string, WritableTensor>([...inputs(), ['expect.o', o]]));
     const right = inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'right.safetensors', '--check');
     expect(right).toMatchObject({ code: 0, out: expect.stringMatching(/^o +output +0\.0e\+0 +1\.0e-10 .*ok$/m) });
-    write('wrong.safetensors', new Map<string, WritableTensor>([...inputs(), ['expect.o', { ...o, data: Array.from(o.data, (x, i) => (i === 7 ? x + 1e-6 : x)) }]]));
+    write(
+      'wrong.safetensors', new Map<string,
+      WritableTensor>([...inputs(), ['expect.o', { ...o, data: Array.from(o.data, (x, i) => (i === 7 ? x + 1e-6 : x)) }]]),
+    );
     const wrong = inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'wrong.safetensors', '--check', '--json');
     expect(wrong.code).toBe(1);
     expect(JSON.parse(wrong.out)).toMatchObject({ passed: false, tensors: [{ name: 'o', passed: false }] });
@@ -115,9 +130,13 @@ describe('files in, files out', () => {
     const exact = inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors');
     expect(exact.code).toBe(0);
     const f32 = read('out.safetensors').get('o');
-    expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--dtype', 'bf16', '--inputs', 'in.safetensors', '--out', 'out.safetensors').code).toBe(0);
+    expect(inFolder(
+      'run', 'decaying.lmoe', '--backend', 'oracle', '--dtype', 'bf16', '--inputs', 'in.safetensors', '--out', 'out.safetensors',
+    ).code).toBe(0);
     const bf16 = read('out.safetensors').get('o');
-    const rounded = new Map([...inputs()].map(([name, tensor]) => [name, name === 'g' ? tensor : { ...tensor, data: Float32Array.from(tensor.data, toBf16) }] as const));
+    const rounded = new Map([...inputs()].map(([name, tensor]) => [
+      name, name === 'g' ? tensor : { ...tensor, data: Float32Array.from(tensor.data, toBf16) },
+    ] as const));
     write('in.safetensors', rounded);
     inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors', '--out', 'out.safetensors');
     expect(Array.from(bf16?.data ?? [])).toEqual(Array.from(read('out.safetensors').get('o')?.data ?? []));
@@ -135,7 +154,9 @@ describe('bad tensors', () => {
   it('are named, with the expected and the found shape, and nothing is written', () => {
     expect(refused(changed('v', undefined))).toMatch(/E501.*input `v` is missing: expected \[B, T, H, V\]/);
     expect(refused(changed('v', filled([1, 6, 2, 24])))).toMatch(/E503.*`v` has the wrong shape: expected \[B, T, H, V\] = \[1, 5, 2, \?\], found \[1, 6, 2, 24\].*\n.*T = 5 comes from `q`/);
-    expect(refused(changed('g', filled([1, 5, 2, 16], (i) => (i === 40 ? NaN : 0))))).toMatch(/E504.*`g` \[1, 5, 2, 16\] has a NaN at \[0, 1, 0, 8\]/);
+    expect(refused(changed(
+      'g', filled([1, 5, 2, 16], (i) => (i === 40 ? NaN : 0)),
+    ))).toMatch(/E504.*`g` \[1, 5, 2, 16\] has a NaN at \[0, 1, 0, 8\]/);
     expect(refused(changed('gamma', filled([1])))).toMatch(/E502.*`gamma` is no tensor of `decaying`/);
     expect(refused(changed('cu_seqlens', { dtype: 'i32', shape: [2], data: [0, 4] }))).toMatch(/E505.*ends at 4, but there are 5 tokens/);
   });
@@ -160,19 +181,25 @@ describe('bad tensors', () => {
     new DataView(lying.buffer).setBigUint64(0, 2n ** 60n, true);
     expect(damaged('lying.safetensors', lying)).toMatch(/E506.*its header should have 1152921504606846976 bytes/);
     expect(damaged('none.safetensors', new TextEncoder().encode('PK'))).toMatch(/E506.*too few/);
-    expect(inFolder('run', 'decaying.lmoe', '--inputs', 'absent.safetensors')).toMatchObject({ code: 1, err: expect.stringMatching(/E702.*absent\.safetensors does not exist/) });
+    expect(inFolder('run', 'decaying.lmoe', '--inputs', 'absent.safetensors')).toMatchObject({
+      code: 1, err: expect.stringMatching(/E702.*absent\.safetensors does not exist/),
+    });
   });
 
   it('warns of values outside of the declared range', () => {
     write('in.safetensors', changed('g', filled([1, 5, 2, 16], (i) => (i === 3 ? 0.5 : -1))));
-    expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors')).toMatchObject({ code: 0, err: expect.stringMatching(/warning: 1 values of `g` lie outside/) });
+    expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--inputs', 'in.safetensors')).toMatchObject({
+      code: 0, err: expect.stringMatching(/warning: 1 values of `g` lie outside/),
+    });
   });
 });
 
 describe('random tensors', () => {
   it('are the same for a seed, and others for another', () => {
     const draw = (seed: string) => {
-      expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--size', 'T=9', '--seed', seed, '--out', 'out.safetensors').code).toBe(0);
+      expect(inFolder(
+        'run', 'decaying.lmoe', '--backend', 'oracle', '--size', 'T=9', '--seed', seed, '--out', 'out.safetensors',
+      ).code).toBe(0);
       return readFileSync(at('out.safetensors'));
     };
     const first = draw('1');
@@ -191,7 +218,9 @@ describe('a device', () => {
     const { cuda, webgpu } = JSON.parse(lmoec(['doctor', '--json']).out);
     if (!cuda.available && !webgpu.available) context.skip(`no device: ${webgpu.why}`);
     for (const dtype of ['f32', 'f16', 'bf16']) {
-      const { code, out } = inFolder('run', 'decaying.lmoe', '--lengths', '5,1,40', '--dtype', dtype, '--check', '--json', '--out', 'out.safetensors');
+      const { code, out } = inFolder(
+        'run', 'decaying.lmoe', '--lengths', '5,1,40', '--dtype', dtype, '--check', '--json', '--out', 'out.safetensors',
+      );
       const report = JSON.parse(out);
       expect([code, report.passed, report.backend, report.dtype]).toEqual([0, true, cuda.available ? 'cuda' : 'webgpu', dtype]);
       expect(report.tensors.map(({ name, role }: { name: string; role: string }) => `${role} ${name}`)).toEqual([
@@ -207,7 +236,9 @@ describe('a device', () => {
 describe('which scan, which device', () => {
   it('must be clear', () => {
     expect(inFolder('run', 'both.lmoe')).toMatchObject({ code: 1, err: expect.stringMatching(/E703.*several scans: decaying, other/) });
-    expect(inFolder('run', 'both.lmoe', '--scan', 'other', '--backend', 'oracle')).toMatchObject({ code: 0, out: expect.stringMatching(/^other on oracle/) });
+    expect(inFolder(
+      'run', 'both.lmoe', '--scan', 'other', '--backend', 'oracle',
+    )).toMatchObject({ code: 0, out: expect.stringMatching(/^other on oracle/) });
     expect(inFolder('run', 'absent.lmoe')).toMatchObject({ code: 1, err: expect.stringMatching(/E702.*absent\.lmoe does not exist/) });
   });
 
@@ -223,6 +254,8 @@ describe('which scan, which device', () => {
   });
 
   it('says why an output cannot be written', () => {
-    expect(inFolder('run', 'decaying.lmoe', '--backend', 'oracle', '--size', 'T=3', '--out', 'decaying.lmoe/out.safetensors')).toMatchObject({ code: 1, err: expect.stringMatching(/E701.*cannot be written/) });
+    expect(inFolder(
+      'run', 'decaying.lmoe', '--backend', 'oracle', '--size', 'T=3', '--out', 'decaying.lmoe/out.safetensors',
+    )).toMatchObject({ code: 1, err: expect.stringMatching(/E701.*cannot be written/) });
   });
 });

@@ -9,7 +9,9 @@ import type { IoDtype } from '../../src/ir/common/dtype.js';
 import { NO_EXAMPLES } from '../examples.js';
 import { compileExample } from '../unit/cuda/compiled.js';
 
-const found = ['nvcc', '/usr/local/cuda/bin/nvcc'].find((path) => (path === 'nvcc' || existsSync(path)) && spawnSync(path, ['--version']).status === 0);
+const found = [
+  'nvcc', '/usr/local/cuda/bin/nvcc',
+].find((path) => (path === 'nvcc' || existsSync(path)) && spawnSync(path, ['--version']).status === 0);
 
 interface Compiled {
   readonly log: string;
@@ -24,7 +26,11 @@ async function compile(name: string, size: number, dtype: IoDtype, target: CudaT
     const text = join(folder, 'kernels.cu');
     writeFileSync(text, [...files.values()].join('\n'));
     const arch = target === 'cuda.sm90' ? '90a' : '80';
-    const { stdout, stderr } = await promisify(execFile)(found ?? 'nvcc', ['-std=c++17', `-gencode=arch=compute_${arch},code=sm_${arch}`, '-cubin', '-Xptxas', '-v', '-o', join(folder, 'kernels.cubin'), text], { maxBuffer: 1 << 26 });
+    const { stdout, stderr } = await promisify(execFile)(
+      found ?? 'nvcc',
+      ['-std=c++17', `-gencode=arch=compute_${arch},code=sm_${arch}`, '-cubin', '-Xptxas', '-v', '-o', join(folder, 'kernels.cubin'), text],
+      { maxBuffer: 1 << 26 },
+    );
     const log = stdout + stderr;
     const spills = new Map([...log.matchAll(/Function properties for (\w+)\s+\d+ bytes stack frame, (\d+) bytes spill stores/g)].map((match) => [match[1], Number(match[2])]));
     return { log, spills };
@@ -52,6 +58,8 @@ describe.skipIf(found === undefined || NO_EXAMPLES)('nvcc takes the text (skippe
     expect(log.match(/C75(0[1-9]|1[0-5])[^\n]*/g) ?? []).toEqual([]);
     expect(spills.size).toBeGreaterThan(2);
     // Walks on tensor cores must keep their state in registers; plain ones have it in shared memory.
-    if (dtype !== 'f32') expect([...spills].filter(([kernel, bytes]) => bytes > 0 && /walk|states|reverse|scan|ends/.test(kernel))).toEqual([]);
+    if (dtype !== 'f32') expect([...spills].filter(
+      ([kernel, bytes]) => bytes > 0 && /walk|states|reverse|scan|ends/.test(kernel)
+    )).toEqual([]);
   }, 180_000);
 });

@@ -6,7 +6,9 @@ const ROOT = join(import.meta.dirname, '../..');
 
 // The test runner only strips types: sources, tests and examples are checked here.
 it('everything that is TypeScript has sound types', () => {
-  const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmit'], { cwd: ROOT, encoding: 'utf8' });
+  const done = spawnSync(
+    process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json', '--noEmit'], { cwd: ROOT, encoding: 'utf8' },
+  );
   expect(done.stdout).toBe('');
   expect(done.status).toBe(0);
 });

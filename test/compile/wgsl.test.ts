@@ -14,11 +14,15 @@ const gpu = create(['backend=null']);
 const CONFIGURATIONS: readonly { readonly name: string; readonly dtype: IoDtype; readonly size: number; readonly capabilities: WgslCapabilities }[] = [
   { name: 'f32, size 64', dtype: 'f32', size: 64, capabilities: DEFAULT_CAPABILITIES },
   { name: 'bf16, size 256', dtype: 'bf16', size: 256, capabilities: DEFAULT_CAPABILITIES },
-  { name: 'f16, size 24, with shader-f16 and subgroups', dtype: 'f16', size: 24, capabilities: { ...DEFAULT_CAPABILITIES, f16: true, subgroups: true } },
+  { name: 'f16, size 24, with shader-f16 and subgroups', dtype: 'f16', size: 24, capabilities: {
+    ...DEFAULT_CAPABILITIES, f16: true, subgroups: true,
+  } },
 ];
 
 /** What Dawn says of every file of an example, by file. */
-async function messages(device: GPUDevice, name: string, { dtype, size, capabilities }: (typeof CONFIGURATIONS)[number]): Promise<readonly string[]> {
+async function messages(
+  device: GPUDevice, name: string, { dtype, size, capabilities }: (typeof CONFIGURATIONS)[number],
+): Promise<readonly string[]> {
   const spec = exampleSpec(name);
   const sizes = new Map(spec.axes.map((axis) => [axis.name, size]));
   const { module } = lowerScan(spec, sizes, { chunk: chunkFor(sizes, capabilities) });
@@ -30,7 +34,10 @@ async function messages(device: GPUDevice, name: string, { dtype, size, capabili
     device.createComputePipeline({ layout: 'auto', compute: { module: shader, entryPoint: 'main' } });
     const fault = device.popErrorScope();
     const info = await shader.getCompilationInfo();
-    return [...info.messages.map(({ lineNum, message }) => `${file}:${lineNum}: ${message}`), ...((await fault) === null ? [] : [`${file}: ${(await fault)?.message}`])];
+    return [
+      ...info.messages.map(({ lineNum, message }) => `${file}:${lineNum}: ${message}`),
+      ...((await fault) === null ? [] : [`${file}: ${(await fault)?.message}`]),
+    ];
   }));
   return found.flat();
 }

@@ -17,7 +17,9 @@ export const LARGE_FILES = process.env['LMOEC_CONFORMANCE'] ?? join(ROOT, '..', 
 /** Files of a folder, as [name, path]; [] if there is no such folder. */
 export function filesOf(folder: string): readonly (readonly [name: string, path: string])[] {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => [name.replace('.safetensors', ''), join(folder, name)]);
+  return readdirSync(folder).filter((name) => name.endsWith('.safetensors')).sort().map((name) => [
+    name.replace('.safetensors', ''), join(folder, name),
+  ]);
 }
 
 /** The scan of examples/NAME.lmoe. */
@@ -25,7 +27,9 @@ export function exampleSpec(name: string): Spec {
   const path = `examples/${name}.lmoe`;
   const { specs, diagnostics } = frontend(path, readFileSync(join(ROOT, path), 'utf8'));
   const spec = specs[0];
-  if (spec === undefined || diagnostics.some((d) => d.severity === 'error')) throw new Error(`${path}: ${diagnostics.map((d) => d.title).join('; ')}`);
+  if (
+    spec === undefined || diagnostics.some((d) => d.severity === 'error')
+  ) throw new Error(`${path}: ${diagnostics.map((d) => d.title).join('; ')}`);
   return spec;
 }
 
@@ -47,7 +51,9 @@ export function loadReference(path: string): Reference {
   const result = validate(signatureOf(spec), tensors);
   if ('problems' in result) throw new Error(result.problems.map((problem) => problem.title).join('\n'));
   const part = (wanted: (name: string) => boolean) => [...tensors].filter(([name]) => wanted(name));
-  const exact = (list: (readonly [string, AnyTensor])[]) => new Map(list.map(([name, { data }]) => [name, Float64Array.from(data)] as const));
+  const exact = (
+    list : (readonly [string, AnyTensor])[]
+  ) => new Map(list.map(([name, { data }]) => [name, Float64Array.from(data)] as const));
   const expects = (name: string) => name.startsWith('expect.');
   const isCotangent = (name: string) => name.startsWith('d_');
   return {

@@ -16,7 +16,10 @@ export interface Recurrence {
   readonly params: readonly { readonly name: string; readonly axes: readonly string[] }[];
   readonly states: readonly { readonly name: string; readonly axes: readonly string[] }[];
   readonly outputs: readonly { readonly name: string; readonly axes: readonly string[] }[];
-  run(x: Readonly<Record<string, readonly number[][]>>, param: Readonly<Record<string, readonly number[]>>, state: Readonly<Record<string, number[]>>, tokens: number): Record<string, number[][]>;
+  run(
+    x: Readonly<Record<string, readonly number[][]>>, param: Readonly<Record<string, readonly number[]>>, state: Readonly<Record<string,
+    number[]>>, tokens: number,
+  ): Record<string, number[][]>;
 }
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
@@ -47,7 +50,9 @@ const gatedDelta: Recurrence = {
 const bonus: Recurrence = {
   example: 'rwkv6', sizes: { K: 2, V: 3 }, heads: 2, groups: 2, batch: [2, 4], lengths: [4, 4],
   inputs: [
-    { name: 'r', axes: ['K'], per: 'head' }, { name: 'k', axes: ['K'], per: 'head' }, { name: 'v', axes: ['V'], per: 'head' }, { name: 'w', axes: ['K'], per: 'head', lo: -3, hi: 0 },
+    { name: 'r', axes: ['K'], per: 'head' }, { name: 'k', axes: ['K'], per: 'head' }, { name: 'v', axes: ['V'], per: 'head' }, {
+      name: 'w', axes: ['K'], per: 'head', lo: -3, hi: 0,
+    },
   ],
   params: [{ name: 'u', axes: ['K'] }], states: [{ name: 'S', axes: ['K', 'V'] }], outputs: [{ name: 'o', axes: ['V'] }],
   run({ r, k, v, w }, { u }, { S }, tokens) {
@@ -68,9 +73,13 @@ const bonus: Recurrence = {
 const discretised: Recurrence = {
   example: 'mamba2', sizes: { N: 3, P: 2 }, heads: 4, groups: 2, batch: [1, 5], lengths: [5],
   inputs: [
-    { name: 'x', axes: ['P'], per: 'head' }, { name: 'dt', axes: [], per: 'head' }, { name: 'B', axes: ['N'], per: 'group' }, { name: 'C', axes: ['N'], per: 'group' },
+    { name: 'x', axes: ['P'], per: 'head' }, { name: 'dt', axes: [], per: 'head' }, {
+      name: 'B', axes: ['N'], per: 'group',
+    }, { name: 'C', axes: ['N'], per: 'group' },
   ],
-  params: [{ name: 'A_log', axes: [] }, { name: 'dt_bias', axes: [] }, { name: 'D', axes: [] }], states: [{ name: 'h', axes: ['N', 'P'] }], outputs: [{ name: 'o', axes: ['P'] }],
+  params: [
+    { name: 'A_log', axes: [] }, { name: 'dt_bias', axes: [] }, { name: 'D', axes: [] },
+  ], states: [{ name: 'h', axes: ['N', 'P'] }], outputs: [{ name: 'o', axes: ['P'] }],
   run({ x, dt, B, C }, { A_log, dt_bias, D }, { h }, tokens) {
     const o: number[][] = [];
     for (let t = 0; t < tokens; t++) {
@@ -108,7 +117,9 @@ const elementwise: Recurrence = {
 const chained: Recurrence = {
   example: 'gsa', sizes: { K: 2, M: 3, V: 2 }, heads: 1, groups: 1, batch: undefined, lengths: [3, 3],
   inputs: [
-    { name: 'q', axes: ['K'], per: 'head' }, { name: 'k', axes: ['K'], per: 'head' }, { name: 'v', axes: ['V'], per: 'head' }, { name: 'g', axes: ['M'], per: 'head', lo: -2, hi: 0 },
+    { name: 'q', axes: ['K'], per: 'head' }, { name: 'k', axes: ['K'], per: 'head' }, { name: 'v', axes: ['V'], per: 'head' }, {
+      name: 'g', axes: ['M'], per: 'head', lo: -2, hi: 0,
+    },
   ],
   params: [], states: [{ name: 'Kt', axes: ['K', 'M'] }, { name: 'Vt', axes: ['M', 'V'] }], outputs: [{ name: 'o', axes: ['V'] }],
   run({ q, k, v, g }, _, { Kt, Vt }, tokens) {

@@ -22,7 +22,9 @@ function disagreements(path: string): readonly string[] {
 
 describe.skipIf(NO_EXAMPLES)('the oracle agrees with loops written by hand', () => {
   // LMOEC_WRITE_REFERENCE=1 writes the files anew.
-  it.each(RECURRENCES.map((recurrence) => [recurrence.example, recurrence] as const))('%s: the file is what the loops give', (example, recurrence) => {
+  it.each(RECURRENCES.map((recurrence) => [
+    recurrence.example, recurrence,
+  ] as const))('%s: the file is what the loops give', (example, recurrence) => {
     const made = makeReference(recurrence, 1);
     const path = join(OWN_FILES, `${example}.safetensors`);
     if (process.env['LMOEC_WRITE_REFERENCE'] === '1') writeFileSync(path, writeSafetensors(made));

@@ -19,7 +19,9 @@ export function makeReference(recurrence: Recurrence, seed: number): Map<string,
   const extents = (axes: readonly string[]) => axes.map((axis) => recurrence.sizes[axis]);
   const stateShape = (axes: readonly string[]) => [lengths.length, heads, ...extents(axes)];
   const random = randomSource(seed, recurrence.example);
-  const draw = (shape: readonly number[], lo = -1, hi = 1): Shaped => ({ shape, data: Float64Array.from({ length: count(shape) }, () => Math.fround(lo + (hi - lo) * random.uniform())) });
+  const draw = (
+    shape: readonly number[], lo = -1, hi = 1,
+  ): Shaped => ({ shape, data: Float64Array.from({ length: count(shape) }, () => Math.fround(lo + (hi - lo) * random.uniform())) });
   const given = new Map<string, Shaped>([
     ...inputs.map((x) => [x.name, draw([...lead, x.per === 'group' ? groups : heads, ...extents(x.axes)], x.lo, x.hi)] as const),
     ...params.map((x) => [x.name, draw([heads, ...extents(x.axes)])] as const),
@@ -30,7 +32,9 @@ export function makeReference(recurrence: Recurrence, seed: number): Map<string,
     ...states.map((x) => [x.name, draw(stateShape(x.axes))] as const),
   ]);
   const results = runAll(recurrence, given);
-  const loss = (changed: All): number => [...runAll(recurrence, changed)].reduce((sum, [name, data]) => sum + data.reduce((s, x, i) => s + x * (cotangents.get(name)?.data[i] ?? 0), 0), 0);
+  const loss = (changed: All): number => [...runAll(recurrence, changed)].reduce(
+    (sum, [name, data]) => sum + data.reduce((s, x, i) => s + x * (cotangents.get(name)?.data[i] ?? 0), 0), 0,
+  );
   const tensors = new Map<string, WritableTensor>();
   for (const [name, { shape, data }] of given) tensors.set(name, { dtype: 'f32', shape, data });
   for (const [name, { shape, data }] of cotangents) tensors.set(`d_${name}`, { dtype: 'f32', shape, data });
@@ -54,7 +58,9 @@ function slope(f: (x: number) => number, x: number): number {
 }
 
 /** All sequences and heads of a recurrence: outputs and final states by name. */
-function runAll({ inputs, params, states, outputs, heads, groups, lengths, sizes, run }: Recurrence, given: All): Map<string, Float64Array> {
+function runAll(
+  { inputs, params, states, outputs, heads, groups, lengths, sizes, run }: Recurrence, given: All,
+): Map<string, Float64Array> {
   const cells = (axes: readonly string[]) => count(axes.map((axis) => sizes[axis]));
   const get = (name: string) => given.get(name)?.data ?? new Float64Array();
   const total = lengths.reduce((sum, length) => sum + length, 0);
@@ -73,7 +79,9 @@ function runAll({ inputs, params, states, outputs, heads, groups, lengths, sizes
       const param = Object.fromEntries(params.map(({ name, axes }) => [name, row(name, head, cells(axes))]));
       const state = Object.fromEntries(states.map(({ name, axes }) => [name, row(name, n * heads + head, cells(axes))]));
       const made = run(x, param, state, length);
-      for (const { name, axes } of outputs) made[name].forEach((values, t) => results.get(name)?.set(values, ((start + t) * heads + head) * cells(axes)));
+      for (const { name, axes } of outputs) made[name].forEach((values, t) => results.get(name)?.set(
+        values, ((start + t) * heads + head) * cells(axes),
+      ));
       for (const { name, axes } of states) results.get(name)?.set(state[name], (n * heads + head) * cells(axes));
     }
     start += length;

@@ -64,14 +64,18 @@ async function compileExample(name: string, dtype: IoDtype, capabilities: WgslCa
 }
 
 /** Every tensor that is further from the oracle than the dtype allows. */
-export async function failures(runtime: Runtime, compiled: Compiled, lengths: readonly number[], dtype: IoDtype): Promise<readonly string[]> {
+export async function failures(
+  runtime: Runtime, compiled: Compiled, lengths: readonly number[], dtype: IoDtype,
+): Promise<readonly string[]> {
   const { spec, module: { sizes } } = compiled;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const grouped = spec.inputs.some((input) => input.scope === 'group');
   const call: CallShape = { batch: 1, tokens, heads: 2, groups: grouped ? 1 : 2, lengths, cuSeqlens: undefined, sizes };
   const isIo = ioDtypeOf(compiled.module);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: 2, G: call.groups, N: lengths.length }, sizes, { seed: 3 });
-  const values = new Map([...drawn].map(([name, { data }]) => [name, rounded(Float64Array.from(data), isIo(name) ? dtype : 'f32')] as const));
+  const values = new Map([...drawn].map(([name, { data }]) => [
+    name, rounded(Float64Array.from(data), isIo(name) ? dtype : 'f32'),
+  ] as const));
   const found = await runOnDevice(host, runtime, compiled, call, values, { step: true });
   if (isProblem(found)) throw new Error(found.title);
   const expected = runOracle(spec, call, values);
@@ -82,6 +86,8 @@ export async function failures(runtime: Runtime, compiled: Compiled, lengths: re
     const role = tensor.role === 'gradient' ? 'gradient' : tensor.role === 'final' ? 'final' : 'output';
     return compare(tensor.name, role, classOf(tensor), dtype, results.get(tensor.name), expected.get(tensor.name) ?? []);
   });
-  const steps = signature.results.map((tensor) => compare(tensor.name, 'step', classOf(tensor), dtype, found.step?.get(tensor.name), expected.get(tensor.name) ?? []));
+  const steps = signature.results.map((tensor) => compare(
+    tensor.name, 'step', classOf(tensor), dtype, found.step?.get(tensor.name), expected.get(tensor.name) ?? [],
+  ));
   return [...comparisons, ...steps].filter(({ passed }) => !passed).map(({ name, role, error, allowed }) => `${role} ${name}: ${error.toExponential(1)} > ${allowed}`);
 }

@@ -7,7 +7,10 @@ import { grossFault } from './gross.js';
 
 const PROGRAMS = ['forward', 'backward', 'step'] as const;
 
-/** What CUDA kernels in f32, compiled for the CPU, make grossly different from their tiles; undefined for nothing. `given` by names of buffers. */
+/**
+ * What CUDA kernels in f32, compiled for the CPU, make grossly different from their tiles; undefined for nothing. `given` by names of
+ * buffers.
+ */
 export function emulationFault(spec: Spec, call: SpecCall, given: Tensors, sm80: boolean): string | undefined {
   const { module } = lowerScan(spec, call.sizes, { chunk: 16, exactGates: true, inlineScores: 'diagonal' });
   let start = 0;
@@ -17,7 +20,10 @@ export function emulationFault(spec: Spec, call: SpecCall, given: Tensors, sm80:
   });
   const dims: TileDims = { heads: call.heads, groups: call.groups, sequences, longest: 1 };
   const faults: string[] = [];
-  const options = { dtype: 'f32', plain: false, call, longest: 1, programs: PROGRAMS, orders: ['1'], given: new Map(given), target: sm80 ? 'cuda.sm80' : 'cuda.sm90' } as const;
+  const options = {
+    dtype: 'f32', plain: false, call, longest: 1, programs: PROGRAMS, orders: ['1'], given: new Map(given),
+    target: sm80 ? 'cuda.sm80' : 'cuda.sm90',
+  } as const;
   runKernels(module, options, (program, drawn, results) => {
     const buffers = new Map(drawn);
     runTiles(module, program, dims, buffers);

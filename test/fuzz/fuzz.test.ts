@@ -12,7 +12,10 @@ const FIRST = Number(process.env['LMOEC_FUZZ_SEED'] ?? 1);
 const ALL = process.env['LMOEC_FUZZ_SECONDS'] !== undefined;
 
 /** What a fault is called, numbers and names left out. */
-const kindOf = (verdict: Verdict) => (verdict.kind === 'fault' ? verdict.what.replace(/\d+(\.\d+)?(e[+-]?\d+)?/g, '#').replace(/[xwuyhS]#|tmp#|z_#|mem_#/g, 'N').split('(')[0] : verdict.kind);
+const kindOf = (verdict: Verdict) => (
+  verdict.kind === 'fault' ? verdict.what.replace(/\d+(\.\d+)?(e[+-]?\d+)?/g, '#').replace(/[xwuyhS]#|tmp#|z_#|mem_#/g, 'N').split('(')[0]
+  : verdict.kind
+);
 
 it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, and mean what they say`, async () => {
   const end = Date.now() + 1000 * SECONDS;
@@ -25,7 +28,9 @@ it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, an
   for (; Date.now() < end; seed++) {
     const program = generate(seed);
     const targets = seed % 20 === 0 ? TARGETS : [TARGETS[seed % TARGETS.length]];
-    const devices: Devices = !ALL ? {} : compiler && seed % 150 === 0 ? { emulator: true } : adapter !== undefined && seed % 150 === 75 ? { adapter } : {};
+    const devices: Devices = !ALL ? {} : compiler
+      && seed % 150 === 0 ? { emulator: true } : adapter !== undefined
+      && seed % 150 === 75 ? { adapter } : {};
     const slow = Object.keys(devices).length > 0;
     if (slow) ran++;
     const verdict = await judge(program, targets, devices);

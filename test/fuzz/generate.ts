@@ -15,8 +15,12 @@ interface State {
 const same = (a: Shape, b: Shape) => a.length === b.length && a.every((axis) => b.includes(axis));
 const number = (text: string): Term => ({ kind: 'leaf', text, name: undefined, shape: [] });
 const union = (a: Shape, b: Shape): Shape => [...new Set([...a, ...b])];
-const infix = (sign: '+' | '-' | '*' | '/' | '@' | '^', x: Term, y: Term, shape: Shape = union(x.shape, y.shape)): Term => ({ kind: 'infix', sign, args: [x, y], shape });
-const call = (fn: string, args: readonly Term[], shape: Shape = args[0].shape, axes: Shape = []): Term => ({ kind: 'call', fn, axes, args, shape });
+const infix = (
+  sign: '+' | '-' | '*' | '/' | '@' | '^', x: Term, y: Term, shape: Shape = union(x.shape, y.shape),
+): Term => ({ kind: 'infix', sign, args: [x, y], shape });
+const call = (
+  fn: string, args: readonly Term[], shape: Shape = args[0].shape, axes: Shape = [],
+): Term => ({ kind: 'call', fn, axes, args, shape });
 const without = (shape: Shape, axis: string) => shape.filter((other) => other !== axis);
 
 /** A scan that the front end should take: written from the types downwards, in another manner than the recurrences in test/property. */
@@ -47,7 +51,10 @@ export function generate(seed: number): Program {
   const input = (shape: Shape, range?: string): Term => {
     const known = inputs.filter((tensor) => same(tensor.shape, shape) && tensor.range === range);
     if (known.length > 0 && chance(0.6)) return leafOf(pick(known));
-    const tensor: Tensor = { role: 'input', name: fresh('x'), shape, ...(range !== undefined && { range }), ...(inputs.length > 0 && chance(0.12) && { group: true }) };
+    const tensor: Tensor = {
+      role: 'input', name: fresh('x'), shape, ...(range !== undefined && { range }),
+      ...(inputs.length > 0 && chance(0.12) && { group: true }),
+    };
     inputs.push(tensor);
     return leafOf(tensor);
   };
@@ -77,7 +84,9 @@ export function generate(seed: number): Program {
   };
 
   const leaf = (shape: Shape): Term => {
-    if (fixed) return shape.length === 0 && chance(0.3) ? (chance(0.3) ? sizeOf(pick(axes)) : number(pick(['0.5', '2', 'head', 'heads']))) : param(shape);
+    if (fixed) return shape.length === 0 && chance(0.3) ? (
+      chance(0.3) ? sizeOf(pick(axes)) : number(pick(['0.5', '2', 'head', 'heads']))
+    ) : param(shape);
     const known = lets.filter((own) => same(own.shape, shape) && !(current !== undefined && dirty.has(own.name)));
     if (known.length > 0 && chance(0.35)) return leafOf(pick(known));
     if (shape.length === 0 && chance(0.2)) return number(pick(['0.5', '2', '1', '0.25', '3', '-0.5']));
@@ -99,7 +108,10 @@ export function generate(seed: number): Program {
       case 2: return input(shape, '0..1');
       case 3: return shape.length === 0 ? number(pick(['0.9', '0.5', '1', '0.99'])) : call('sigmoid', [param(shape)]);
       case 4: return infix('*', gate(shape, depth - 1), gate(chance(0.5) ? shape : [], depth - 1), shape);
-      case 5: return call('exp', [{ kind: 'negated', args: [infix('*', call('exp', [param(chance(0.5) ? shape : [])]), call('softplus', [z()]), shape)], shape }]);
+      case 5: return call(
+        'exp',
+        [{ kind: 'negated', args: [infix('*', call('exp', [param(chance(0.5) ? shape : [])]), call('softplus', [z()]), shape)], shape }],
+      );
       case 6: return infix('-', number('1'), call('sigmoid', [z()]), shape);
       case 7: return call('exp', [{ kind: 'negated', args: [call('softplus', [z()])], shape }]);
       case 8: return infix('/', number('1'), infix('+', number('1'), call('exp', [input(shape)]), shape), shape);
@@ -119,13 +131,18 @@ export function generate(seed: number): Program {
   const read = (shape: Shape, depth: number): Term | undefined => {
     const able = states.filter((state) => state !== current && (state.assigned || current === undefined || chance(0.1)));
     const own = able.filter(({ tensor }) => same(tensor.shape, shape));
-    const wider = able.filter(({ tensor }) => tensor.shape.length === shape.length + 1 && shape.every((axis) => tensor.shape.includes(axis)) && tensor.shape.length > 1);
+    const wider = able.filter(
+      ({ tensor }) => tensor.shape.length === shape.length + 1 && shape.every((axis) => tensor.shape.includes(axis))
+      && tensor.shape.length > 1
+    );
     const state = wider.length > 0 && chance(0.85) ? pick(wider) : own.length > 0 ? pick(own) : undefined;
     if (state === undefined) return undefined;
     const value = leafOf(state.tensor, !state.assigned || chance(0.25));
     if (same(state.tensor.shape, shape)) return value;
     const axis = without(state.tensor.shape, '').find((name) => !shape.includes(name)) ?? '';
-    const more = chance(0.1) && state.tensor.shape.length === 2 ? call('outer', state.tensor.shape.map((name) => leaf([name])), state.tensor.shape) : undefined;
+    const more = chance(0.1) && state.tensor.shape.length === 2
+      ? call('outer', state.tensor.shape.map((name) => leaf([name])), state.tensor.shape)
+      : undefined;
     const seen = chance(0.05) ? infix('-', leafOf(state.tensor, !state.assigned), leafOf(state.tensor, true), state.tensor.shape)
       : more !== undefined ? infix(pick(['+', '-']), value, more, state.tensor.shape)
       : chance(0.12) ? infix('*', gate(chance(0.5) ? [] : [axis], 1), value, state.tensor.shape) : value;
@@ -169,7 +186,9 @@ export function generate(seed: number): Program {
         return call(pick(['sum', 'mean', 'max', 'min', 'sum']), [term([...shape, other], depth - 1)], shape, [other]);
       case 11:
         if (shape.includes(other) || shape.length > 1) break;
-        return chance(0.5) ? infix('@', term([other], depth - 1), param([other, ...shape]), shape) : infix('@', param([...shape, other]), term([other], depth - 1), shape);
+        return chance(0.5)
+          ? infix('@', term([other], depth - 1), param([other, ...shape]), shape)
+          : infix('@', param([...shape, other]), term([other], depth - 1), shape);
       case 12:
         if (shape.length !== 2) break;
         return call('outer', [term([shape[0]], depth - 1), term([shape[1]], depth - 1)], shape);
@@ -181,7 +200,9 @@ export function generate(seed: number): Program {
     return infix('+', next(), next(), shape);
   };
 
-  const column = (axis: string, depth: number): Term => (chance(0.25) ? call('l2norm', [leaf([axis])], [axis]) : sometimesBound(term([axis], depth)));
+  const column = (axis: string, depth: number): Term => (
+    chance(0.25) ? call('l2norm', [leaf([axis])], [axis]) : sometimesBound(term([axis], depth))
+  );
   /** An outer product in one of the ways that people write them. */
   const written = (row: Term, value: Term, shape: Shape): Term => {
     const scale = chance(0.4) ? gate([], 1) : undefined;
@@ -216,10 +237,15 @@ export function generate(seed: number): Program {
       const strength = gate([], 1);
       if (chance(0.05)) {
         const number: Term = chance(0.5) ? call('sum', [found], [], [col]) : infix('@', found, call('l2norm', [leaf([col])], [col]), []);
-        value = infix('-', value, chance(0.5) ? infix('*', k, number, [row]) : call('outer', [infix('*', k, number, [row]), leaf([col])], tensor.shape), tensor.shape);
+        value = infix(
+          '-', value, chance(0.5) ? infix('*', k, number, [row]) : call('outer', [infix('*', k, number, [row]), leaf([col])], tensor.shape),
+          tensor.shape,
+        );
         continue;
       }
-      const change = chance(0.6) ? infix('*', strength, infix('-', term([col], 1), found, [col]), [col]) : { kind: 'negated', args: [infix('*', found, strength, [col])], shape: [col] } as const;
+      const change = chance(0.6)
+        ? infix('*', strength, infix('-', term([col], 1), found, [col]), [col])
+        : { kind: 'negated', args: [infix('*', found, strength, [col])], shape: [col] } as const;
       const more: Term = infix('+', value, call('outer', [k, change], tensor.shape), tensor.shape);
       value = chance(0.4) ? mine(more) : more;
     }
@@ -227,9 +253,13 @@ export function generate(seed: number): Program {
     let last: Term | undefined;
     for (let i = 0; i < writes; i++) {
       const made: Term = last !== undefined && chance(0.25) ? last
-        : chance(0.06) ? term(chance(0.5) ? [col] : tensor.shape, 2) : written(column(row, 1), sometimesBound(term([col], 2)), tensor.shape);
+        : chance(0.06) ? term(chance(0.5) ? [col] : tensor.shape, 2) : written(
+          column(row, 1), sometimesBound(term([col], 2)), tensor.shape,
+        );
       last = made;
-      value = chance(0.75) ? infix('+', value, made, tensor.shape) : chance(0.5) ? infix('+', made, value, tensor.shape) : infix('-', value, made, tensor.shape);
+      value = chance(0.75) ? infix(
+        '+', value, made, tensor.shape,
+      ) : chance(0.5) ? infix('+', made, value, tensor.shape) : infix('-', value, made, tensor.shape);
     }
     return value;
   };
@@ -237,16 +267,26 @@ export function generate(seed: number): Program {
   const elementUpdate = ({ tensor }: State): Term => {
     const past = leafOf(tensor, true);
     const shape = chance(0.7) ? tensor.shape : tensor.shape.filter(() => chance(0.5));
-    const kept = chance(0.1) ? past : chance(0.5) ? infix('*', gate(shape, 2), past, tensor.shape) : infix('*', past, gate(shape, 2), tensor.shape);
+    const kept = chance(0.1)
+      ? past
+      : chance(0.5)
+      ? infix('*', gate(shape, 2), past, tensor.shape)
+      : infix('*', past, gate(shape, 2), tensor.shape);
     const write = term(tensor.shape, 2);
     if (tensor.shape.length === 1 && chance(0.15)) {
       // A vector that is read by its own update, as matrices are.
       const k = bind(call('l2norm', [leaf(tensor.shape)], tensor.shape, tensor.shape));
       const decayed = infix('*', gate(chance(0.5) ? [] : tensor.shape, 1), past, tensor.shape);
       const found = infix('@', k, chance(0.5) ? decayed : past, []);
-      return infix('+', decayed, infix('*', k, infix('*', gate([], 1), infix('-', term([], 1), found, []), []), tensor.shape), tensor.shape);
+      return infix(
+        '+', decayed, infix('*', k, infix('*', gate([], 1), infix('-', term([], 1), found, []), []), tensor.shape), tensor.shape,
+      );
     }
-    return chance(0.7) ? infix('+', kept, write, tensor.shape) : chance(0.5) ? infix('+', write, kept, tensor.shape) : infix('-', kept, write, tensor.shape);
+    return chance(0.7)
+      ? infix('+', kept, write, tensor.shape)
+      : chance(0.5)
+      ? infix('+', write, kept, tensor.shape)
+      : infix('-', kept, write, tensor.shape);
   };
 
   const bindOutput = (name: string, value: Term): string => {
@@ -257,7 +297,10 @@ export function generate(seed: number): Program {
   const count = pick([0, 1, 1, 1, 2, 2, 3]);
   for (let i = 0; i < count; i++) {
     const rank = axes.length > 2 && chance(0.08) ? 3 : axes.length > 1 ? pick([0, 1, 1, 2, 2, 2, 2]) : random.below(2);
-    states.push({ tensor: { role: 'state', name: fresh(pick(['S', 'h', 'mem_'])), shape: shuffled(axes).slice(0, rank), ...(chance(0.1) && { range: pick(['0..2', '-1..0']) }) }, assigned: false });
+    states.push({ tensor: {
+      role: 'state', name: fresh(pick(['S', 'h', 'mem_'])), shape: shuffled(axes).slice(0, rank),
+      ...(chance(0.1) && { range: pick(['0..2', '-1..0']) }),
+    }, assigned: false });
   }
   // A short convolution: taps of an input, the tokens before in states of their own.
   for (let i = 0; i < 2 && chance(0.2); i++) {
@@ -298,7 +341,9 @@ export function generate(seed: number): Program {
     .map((output) => states.find(({ tensor }) => tensor.name === output.name)?.tensor ?? output)
     .map(({ name, shape }) => ({ name, shape }));
   // Every axis that is used as a number is one of some tensor.
-  for (const axis of axes) if (![...inputs, ...params, ...states.map(({ tensor }) => tensor)].some(({ shape }) => shape.includes(axis))) inputs.push({ role: 'input', name: fresh('x'), shape: [axis] });
+  for (const axis of axes) if (![
+    ...inputs, ...params, ...states.map(({ tensor }) => tensor),
+  ].some(({ shape }) => shape.includes(axis))) inputs.push({ role: 'input', name: fresh('x'), shape: [axis] });
   if (inputs.every((tensor) => tensor.group === true)) inputs.push({ role: 'input', name: fresh('x'), shape: [axes[0]] });
   return {
     name: `fuzz_${seed}`, sequential: chance(0.04), sizes, outputs: distinct, lines,

@@ -2,7 +2,9 @@
 const GROSS = 0.02;
 
 /** What is grossly different; undefined for nothing, and for numbers that are too large to say. `wanted` may have more. */
-export function grossFault(where: string, found: ReadonlyMap<string, ArrayLike<number>>, wanted: ReadonlyMap<string, Float64Array>): string | undefined {
+export function grossFault(
+  where: string, found: ReadonlyMap<string, ArrayLike<number>>, wanted: ReadonlyMap<string, Float64Array>,
+): string | undefined {
   const most = Math.max(1, ...[...found.keys()].map((name) => size(wanted.get(name) ?? new Float64Array())));
   if (!(most < 1e4)) return undefined;
   for (const [name, values] of found) {

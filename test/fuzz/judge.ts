@@ -20,7 +20,10 @@ import { printProgram, type Program } from './program.js';
 const host = nodeHost();
 const FILE = 'fuzz.lmoe';
 const SHAPES = [[5, 0, 1, 8], [9], [1, 3], [16, 2], [0, 17]] as const;
-export const TARGETS = [['cuda.sm90', 'bf16'], ['webgpu', 'f32'], ['cuda.sm80', 'f32'], ['cuda.sm86', 'f16'], ['cuda.sm80', 'bf16'], ['cuda.sm90', 'f32'], ['webgpu', 'f16']] as const satisfies readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[];
+export const TARGETS = [
+  ['cuda.sm90', 'bf16'], ['webgpu', 'f32'], ['cuda.sm80', 'f32'], ['cuda.sm86', 'f16'], ['cuda.sm80', 'bf16'], ['cuda.sm90', 'f32'],
+  ['webgpu', 'f16'],
+] as const satisfies readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[];
 
 export type Verdict =
   /** Agrees with its meaning, and all that was asked for is there. */
@@ -34,7 +37,9 @@ const fault = (what: string): Verdict => ({ kind: 'fault', what });
 
 /** An error with numbers left out, so that the same fault has the same text in smaller programs. */
 function crash(stage: string, error: unknown): Verdict {
-  const text = error instanceof Error ? `${error.message}\n${(error.stack ?? '').split('\n').find((line) => line.includes('/src/')) ?? ''}` : String(error);
+  const text = error instanceof Error
+    ? `${error.message}\n${(error.stack ?? '').split('\n').find((line) => line.includes('/src/')) ?? ''}`
+    : String(error);
   return fault(`${stage}: ${text}`);
 }
 
@@ -44,8 +49,12 @@ export interface Devices {
   readonly adapter?: WebGpuRuntime;
 }
 
-/** What becomes of a program: its numbers in tiles, and on devices if there are any, against its meaning, and its kernels for some targets. */
-export async function judge(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], devices: Devices = {}): Promise<Verdict> {
+/**
+ * What becomes of a program: its numbers in tiles, and on devices if there are any, against its meaning, and its kernels for some targets.
+ */
+export async function judge(
+  program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], devices: Devices = {},
+): Promise<Verdict> {
   const text = printProgram(program);
   let spec: Spec | undefined;
   try {
@@ -77,7 +86,9 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
   const groups = 1 + random.below(2);
   const options: CompareOptions = {
     chunk: [4, 16, 8][random.below(3)], longest: 1 + random.below(2), segments: random.below(4) > 0, exactGates: random.below(2) > 0, halfOperands: random.below(3) === 0,
-    inlineScores: (['none', 'diagonal', 'all'] as const)[random.below(3)], ...(random.below(2) > 0 && { fits: [within(0), within(40_000)][random.below(2)] }),
+    inlineScores: (['none', 'diagonal', 'all'] as const)[random.below(3)], ...(
+      random.below(2) > 0 && { fits: [within(0), within(40_000)][random.below(2)] }
+    ),
   };
   const tokens = lengths.reduce<number>((sum, length) => sum + length, 0);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: 2, G: groups, N: lengths.length }, program.sizes, { seed });
@@ -86,7 +97,9 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
     const { lo, hi } = range;
     if (seed % 4 === 0 && lo === 0 && hi === 1) drawn.get(name)?.data.forEach((_, i, data) => { if (i % 3 === 0) data[i] = [0, 1, 1e-40][(i / 3) % 3]; });
   }
-  const results = new Set([...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))].map((name) => `d_${name}`));
+  const results = new Set([
+    ...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))
+  ].map((name) => `d_${name}`));
   const tensors = [...drawn].map(([name, { data }]) => [name, Float64Array.from(data)] as const);
   const given = new Map(tensors.filter(([name]) => !results.has(name)));
   const cotangents = new Map(tensors.filter(([name]) => results.has(name)));
@@ -118,7 +131,9 @@ function placed(code: string, { file, start, end }: Diagnostic['primary']['span'
 }
 
 /** The kernels for sizes that matrices of a device may have; undefined where all is well. */
-async function kernelsOf(program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], refused: boolean, matrices: boolean): Promise<Verdict | undefined> {
+async function kernelsOf(
+  program: Program, targets: readonly (readonly [Target, 'f32' | 'bf16' | 'f16'])[], refused: boolean, matrices: boolean,
+): Promise<Verdict | undefined> {
   // Without a state that is read along vectors any size will do.
   const sizes = new Map([...program.sizes].map(([axis, size]) => [axis, matrices ? 8 * (1 + size) : size + 4 * (size % 3)]));
   const source = sourceOf(host, FILE, printProgram({ ...program, sizes }));

@@ -80,11 +80,17 @@ describe('random layers, mixtures and models', () => {
         const made = evaluate(graph, call);
         const numbers = [...made.outputs.values()].flatMap((values) => [...values]);
         expect(numbers.every(Number.isFinite), `seed ${seed}\n${formatted}`).toBe(true);
-        if (training) for (const [name, values] of gradients(made)) expect(values.every(Number.isFinite), `seed ${seed}: ${name}`).toBe(true);
+        if (training) for (const [name, values] of gradients(made)) expect(
+          values.every(Number.isFinite), `seed ${seed}: ${name}`,
+        ).toBe(true);
         // `stop` has no slope on purpose; tokens that are equal but for rounding change places.
-        if (training && seed % 10 === 0 && !/stop\(|top\[t/.test(formatted)) expect(bend(graph, seed), `seed ${seed}\n${formatted}`).toBeLessThan(1e-3);
+        if (training && seed % 10 === 0 && !/stop\(|top\[t/.test(formatted)) expect(
+          bend(graph, seed), `seed ${seed}\n${formatted}`,
+        ).toBeLessThan(1e-3);
         // What is chosen or folded among all tokens of a call is known to no step.
-        if (!training && !/(top|mean|max)\[(t|batch)/.test(formatted)) expect(apart(graph, call), `seed ${seed}, token by token\n${formatted}`).toBeLessThan(1e-9);
+        if (!training && !/(top|mean|max)\[(t|batch)/.test(formatted)) expect(
+          apart(graph, call), `seed ${seed}, token by token\n${formatted}`,
+        ).toBeLessThan(1e-9);
       }
     }
   }, 120_000 + 1000 * SECONDS);

@@ -3,7 +3,10 @@ import { randomSource, type RandomSource } from '../../src/support/random.js';
 /** Sizes of all axes; small, and none like another's by design. */
 const SIZES: Readonly<Record<string, number>> = { D: 4, F: 3, H: 2, K: 4, V: 3, E: 4, G: 2, M: 3, W: 7, T: 2, I: 2 };
 /** Words that mean something elsewhere are names here, as anybody might have them. */
-const NAMES = ['h', 'use', 'loss', 'gate', 'one', 'of', 'x2', 'init', 'z', 'update', 'decay', 'like', 'f32_', 'q', 'ignore', 'no', 'S', 'b', 'names', 'per', 'from', 'group', 'u', 'r', 'buffer', 'with'];
+const NAMES = [
+  'h', 'use', 'loss', 'gate', 'one', 'of', 'x2', 'init', 'z', 'update', 'decay', 'like', 'f32_', 'q', 'ignore', 'no', 'S', 'b', 'names',
+  'per', 'from', 'group', 'u', 'r', 'buffer', 'with',
+];
 
 type Axes = readonly string[];
 
@@ -84,7 +87,10 @@ function useAxes(w: Writer, axes: Axes): void {
   for (const axis of axes) w.used.add(axis);
 }
 
-const LAWS = ['', '', ' = 0.5', ' = normal(0.3)', ' = uniform(-1, 1)', ' = 1 f32', ' = normal(0.5) no decay', ' f32 decay', ' = 0.1 * (index[FIRST] + 1)'];
+const LAWS = [
+  '', '', ' = 0.5', ' = normal(0.3)', ' = uniform(-1, 1)', ' = 1 f32', ' = normal(0.5) no decay', ' f32 decay',
+  ' = 0.1 * (index[FIRST] + 1)',
+];
 
 function param(w: Writer, axes: Axes): string {
   const name = fresh(w);
@@ -144,13 +150,18 @@ const anywhere: readonly Step[] = [
   (w) => {
     const v = wide(w);
     const other = pick(w.random, w.values.filter(({ axes }) => axes.every((axis) => v.axes.includes(axis))));
-    define(w, v.axes, pick(w.random, [`${v.name} * sigmoid(${other.name})`, `${other.name} - ${v.name}`, `(${v.name} + ${other.name}) / 2`, `${v.name} / (1 + abs(${other.name}))`, `max(${v.name}, ${other.name})`]));
+    define(w, v.axes, pick(w.random, [
+      `${v.name} * sigmoid(${other.name})`, `${other.name} - ${v.name}`, `(${v.name} + ${other.name}) / 2`,
+      `${v.name} / (1 + abs(${other.name}))`, `max(${v.name}, ${other.name})`,
+    ]));
   },
   (w) => {
     const v = wide(w);
     const along = shuffled(w.random, v.axes).slice(0, 1 + w.random.below(v.axes.length));
     const norm = pick(w.random, ['softmax', 'log_softmax', 'rmsnorm', 'layernorm', 'l2norm']);
-    const named = norm.includes('softmax') ? (norm === 'softmax' && w.random.below(3) === 0 ? ', sink: 0.5' : '') : pick(w.random, ['', ', eps: 1e-2', ', eps: 2 * 1e-3']);
+    const named = norm.includes('softmax')
+      ? (norm === 'softmax' && w.random.below(3) === 0 ? ', sink: 0.5' : '')
+      : pick(w.random, ['', ', eps: 1e-2', ', eps: 2 * 1e-3']);
     define(w, v.axes, `${norm}${shape(along)}(${v.name}${named})`);
   },
   (w) => {
@@ -187,7 +198,9 @@ const anywhere: readonly Step[] = [
     const { name } = define(w, v.axes, v.name);
     const turn = pick(w.random, ['repeat i in 0..2 {', 'repeat i in 1..1 {', 'repeat i, kind in "aba" {']);
     const letters = turn.includes('kind');
-    const body = letters ? `if kind == "a" {\n${name} = tanh(${name})\n} else if i % 2 == 1 and not i > 2 {\n${name} += 0.5\n} else {\n${name} = -${name}\n}` : `let half = ${name} / (i + 2)\n${name} += sin(half)`;
+    const body = letters
+      ? `if kind == "a" {\n${name} = tanh(${name})\n} else if i % 2 == 1 and not i > 2 {\n${name} += 0.5\n} else {\n${name} = -${name}\n}`
+      : `let half = ${name} / (i + 2)\n${name} += sin(half)`;
     w.lines.push(`${turn}\n${body}\n}`);
   },
   (w) => {
@@ -229,7 +242,9 @@ const anywhere: readonly Step[] = [
     const [c, name] = [fresh(w), fresh(w)];
     w.lines.push(`let ${c} = top[E, ${1 + w.random.below(3)}](${s.name})`, `use ${name}[E] = ${part.name}`);
     w.names.push(`${name} "${name}.{E}."`);
-    define(w, ['D'], w.random.below(2) === 0 ? `sum[E](softmax[E](${s.name}[${c}]) * ${name}(x))` : `sum[E](${name}(outer(${s.name}[${c}], x)))`);
+    define(
+      w, ['D'], w.random.below(2) === 0 ? `sum[E](softmax[E](${s.name}[${c}]) * ${name}(x))` : `sum[E](${name}(outer(${s.name}[${c}], x)))`,
+    );
     if (w.random.below(2) === 0) w.lines.push(`loss even${w.lines.length} = 0.1 * sum[E](mean[tokens](mask(${c})) * mean[tokens](softmax[E](${s.name})))`);
     if (w.random.below(2) === 0) {
       const b = fresh(w);
@@ -240,7 +255,9 @@ const anywhere: readonly Step[] = [
   },
   // Groups of experts, some of them without a family behind them.
   (w) => {
-    const part = pick(w.random, [...w.parts.filter(({ timed, sizes }) => !timed && !sizes.includes('G') && !sizes.includes('M')), undefined]);
+    const part = pick(
+      w.random, [...w.parts.filter(({ timed, sizes }) => !timed && !sizes.includes('G') && !sizes.includes('M')), undefined],
+    );
     const s = projected(w, ['G', 'M']);
     const [groups, c, g] = [fresh(w), fresh(w), fresh(w)];
     const best = pick(w.random, [`max[M](${s.name})`, `sum[M](${s.name}[top[M, 2](${s.name})])`, `mean[M](${s.name})`]);
@@ -255,7 +272,11 @@ const anywhere: readonly Step[] = [
   (w) => {
     const s = projected(w, ['E']);
     const [c, kept] = [fresh(w), fresh(w)];
-    const room = pick(w.random, [`top[tokens, 2](${s.name}[${c}])`, `top[time, ceil(time / 2)](${s.name}[${c}])`, `top[tokens, max(1, floor(sum[tokens](mask(${c})) / 2))](${s.name}[${c}])`, `top[tokens, ranks, ceil(tokens * ranks / 3)](${s.name}[${c}])`]);
+    const room = pick(w.random, [
+      `top[tokens, 2](${s.name}[${c}])`, `top[time, ceil(time / 2)](${s.name}[${c}])`,
+      `top[tokens, max(1, floor(sum[tokens](mask(${c})) / 2))](${s.name}[${c}])`,
+      `top[tokens, ranks, ceil(tokens * ranks / 3)](${s.name}[${c}])`,
+    ]);
     w.lines.push(`let ${c} = top[E, 2](${s.name})`, `let ${kept} = ${c}`, `if training {\n${kept} = ${room}\n}`);
     define(w, ['E'], `sum[](${s.name}[${kept}])`);
   },
@@ -268,13 +289,18 @@ const anywhere: readonly Step[] = [
     if (part.timed) w.timed = true;
     const [a, b, c] = [fresh(w), fresh(w), fresh(w)];
     w.lines.push(`use ${a}, ${b} = ${part.name}`, `let ${c} = ${pick(w.random, ['top[E, 2]', 'top[E, 1]'])}(${s.name})`);
-    define(w, ['D'], pick(w.random, [`sum[E](${a}(outer(${s.name}[${c}], x))) + ${b}(x)`, `mean[E](${a}(${b}(outer(${s.name}[${c}], x))))`]));
+    define(
+      w, ['D'], pick(w.random, [`sum[E](${a}(outer(${s.name}[${c}], x))) + ${b}(x)`, `mean[E](${a}(${b}(outer(${s.name}[${c}], x))))`]),
+    );
   },
   (w) => {
     const v = wide(w);
     const [y, n, name] = [fresh(w), fresh(w), fresh(w)];
     if (!v.axes.includes('D')) return;
-    w.lines.push(`use ${name} = pair with scale = ${pick(w.random, ['2', '1 / D', 'D - 1'])}, kind = "${pick(w.random, ['a', 'b'])}"`, `let ${y}, ${n} = ${name}(${v.name})`);
+    w.lines.push(
+      `use ${name} = pair with scale = ${pick(w.random, ['2', '1 / D', 'D - 1'])}, kind = "${pick(w.random, ['a', 'b'])}"`,
+      `let ${y}, ${n} = ${name}(${v.name})`,
+    );
     w.values.push({ name: y, axes: v.axes }, { name: n, axes: without(v.axes, ['D']) });
   },
   (w) => {
@@ -308,7 +334,10 @@ const timed: readonly Step[] = [
   },
   (w) => {
     const v = pick(w.random, w.values);
-    define(w, v.axes, pick(w.random, [`${v.name} - mean[time](${v.name})`, `${v.name} / (1 + mean[tokens](${v.name}^2))`, `${v.name} + max[time](${v.name})`, `${v.name} * (position + 1) / 4`, `${v.name} - mean[batch](mean[time](${v.name}))`]));
+    define(w, v.axes, pick(w.random, [
+      `${v.name} - mean[time](${v.name})`, `${v.name} / (1 + mean[tokens](${v.name}^2))`, `${v.name} + max[time](${v.name})`,
+      `${v.name} * (position + 1) / 4`, `${v.name} - mean[batch](mean[time](${v.name}))`,
+    ]));
   },
   (w) => {
     const v = pick(w.random, w.values);
@@ -352,7 +381,10 @@ const timed: readonly Step[] = [
 ];
 
 function writePart(random: RandomSource, kind: 'moe' | 'layer', name: string, parts: readonly Made[]): Made {
-  const w: Writer = { random, moe: kind === 'moe', parts, values: [{ name: 'x', axes: ['D'] }], lines: [], params: [], used: new Set(['D']), taken: new Set(['x', 'y', 'i', 'kind', 'half']), names: [], timed: false };
+  const w: Writer = {
+    random, moe: kind === 'moe', parts, values: [{ name: 'x', axes: ['D'] }], lines: [], params: [], used: new Set(['D']),
+    taken: new Set(['x', 'y', 'i', 'kind', 'half']), names: [], timed: false,
+  };
   const steps = 2 + random.below(5);
   for (let i = 0; i < steps; i++) {
     const step = pick(random, kind === 'moe' || random.below(2) === 0 ? anywhere : timed);
@@ -370,10 +402,17 @@ function finished(w: Writer, kind: string, name: string): string {
   });
   const sizes = [...w.used].filter((axis) => axis !== 'past').map((axis) => `${axis} = ${SIZES[axis]}`);
   const groups = shuffled(w.random, w.params.map(({ text }) => text));
-  const params = groups.length === 0 ? [] : w.random.below(2) === 0 ? [`param ${groups.join(', ')}`] : groups.map((text) => `param ${text}`);
+  const params = groups.length === 0
+    ? []
+    : w.random.below(2) === 0
+    ? [`param ${groups.join(', ')}`]
+    : groups.map((text) => `param ${text}`);
   const own = w.params.map(({ name: path, axes }) => `${path} = "${path}"${w.random.below(2) === 0 ? '' : ` [${shuffled(w.random, axes).join(pick(w.random, [', ', ' ']))}]`}`);
   const names = w.random.below(2) === 0 ? [] : [`names hf {\n${[...own, ...w.names].join('\n')}\n}`];
-  return [`${kind} ${name}(x: [D]) -> y: [D] with ${sizes.join(', ')} {`, ...params, ...w.lines, `y = x${terms.map((term) => ` + ${term}`).join('')}`, ...names, '}'].join('\n');
+  return [
+    `${kind} ${name}(x: [D]) -> y: [D] with ${sizes.join(', ')} {`, ...params, ...w.lines,
+    `y = x${terms.map((term) => ` + ${term}`).join('')}`, ...names, '}',
+  ].join('\n');
 }
 
 function writeModel(random: RandomSource, parts: readonly Made[]): Made {

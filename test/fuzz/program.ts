@@ -76,7 +76,9 @@ export function pruned(program: Program): Program {
     if (bringer !== undefined) kept.add(bringer);
   }
   // Something has to say how many tokens and heads there are.
-  const first = program.tensors.find(({ role, group, name }) => role === 'input' && group !== true && needed.has(name)) ?? program.tensors.find(({ role, group }) => role === 'input' && group !== true);
+  const first = program.tensors.find(
+    ({ role, group, name }) => role === 'input' && group !== true && needed.has(name)
+  ) ?? program.tensors.find(({ role, group }) => role === 'input' && group !== true);
   return {
     ...program,
     tensors: program.tensors.filter((tensor) => kept.has(tensor) || tensor === first),
@@ -87,7 +89,9 @@ export function pruned(program: Program): Program {
 /** The text. `sizes` in place of the program's own. */
 export function printProgram({ name, sequential, sizes, tensors, outputs, lines }: Program): string {
   const shape = (axes: Shape) => `[${axes.join(', ')}]`;
-  const declared = ({ name: own, shape: axes, range, group }: Tensor) => `${own}: ${shape(axes)}${range === undefined ? '' : ` in ${range}`}${group === true ? ' per group' : ''}`;
+  const declared = (
+    { name: own, shape: axes, range, group } : Tensor
+  ) => `${own}: ${shape(axes)}${range === undefined ? '' : ` in ${range}`}${group === true ? ' per group' : ''}`;
   const all = (role: Tensor['role']) => tensors.filter((tensor) => tensor.role === role).map(declared);
   const used = new Set([...tensors, ...outputs].flatMap((tensor) => tensor.shape));
   const given = [...sizes].filter(([axis]) => used.has(axis)).map(([axis, size]) => `${axis} = ${size}`).join(', ');

@@ -13,7 +13,9 @@ function* smaller(term: Term, program: Program): Generator<Term> {
   for (const [i, arg] of term.args.entries()) {
     for (const less of smaller(arg, program)) {
       const args = term.args.map((own, j) => (i === j ? less : own));
-      yield term.kind === 'call' ? { ...term, args } : term.kind === 'negated' ? { ...term, args: [args[0]] } : { ...term, args: [args[0], args[1]] };
+      yield term.kind === 'call' ? { ...term, args } : term.kind === 'negated' ? { ...term, args: [args[0]] } : {
+        ...term, args: [args[0], args[1]],
+      };
     }
   }
 }
@@ -21,26 +23,40 @@ function* smaller(term: Term, program: Program): Generator<Term> {
 function replaced(term: Term, name: string, value: Term): Term {
   if (term.kind === 'leaf') return term.name === name ? value : term;
   const args = term.args.map((arg) => replaced(arg, name, value));
-  return term.kind === 'call' ? { ...term, args } : term.kind === 'negated' ? { ...term, args: [args[0]] } : { ...term, args: [args[0], args[1]] };
+  return term.kind === 'call'
+    ? { ...term, args }
+    : term.kind === 'negated'
+    ? { ...term, args: [args[0]] }
+    : { ...term, args: [args[0], args[1]] };
 }
 
 /** Programs a step smaller, the boldest first. */
 function* candidates(program: Program): Generator<Program> {
-  if (program.outputs.length > 1) for (const output of program.outputs) yield pruned({ ...program, outputs: program.outputs.filter((other) => other !== output) });
+  if (program.outputs.length > 1) for (const output of program.outputs) yield pruned({
+    ...program, outputs: program.outputs.filter((other) => other !== output),
+  });
   for (const line of program.lines) {
     if (line.kind !== 'let') continue;
-    const lines = program.lines.filter((other) => other !== line).map((other) => ({ ...other, value: replaced(other.value, line.name, line.value) }));
+    const lines = program.lines.filter((other) => other !== line).map((other) => ({
+      ...other, value: replaced(other.value, line.name, line.value),
+    }));
     if (printProgram({ ...program, lines }).length < 6000) yield pruned({ ...program, lines });
   }
   for (const [i, line] of program.lines.entries()) {
-    for (const value of smaller(line.value, program)) yield pruned({ ...program, lines: program.lines.map((other, j) => (i === j ? { ...line, value } : other)) });
+    for (const value of smaller(line.value, program)) yield pruned({
+      ...program, lines: program.lines.map((other, j) => (i === j ? { ...line, value } : other)),
+    });
   }
   for (const tensor of program.tensors) {
-    if (tensor.group === true) yield { ...program, tensors: program.tensors.map((other) => (other === tensor ? { ...tensor, group: false } : other)) };
+    if (tensor.group === true) yield {
+      ...program, tensors: program.tensors.map((other) => (other === tensor ? { ...tensor, group: false } : other)),
+    };
   }
 }
 
-const weight = (program: Program) => printProgram(program).length + program.lines.reduce((sum, line) => sum + namesIn(line.value).length, 0);
+const weight = (program: Program) => printProgram(program).length + program.lines.reduce(
+  (sum, line) => sum + namesIn(line.value).length, 0,
+);
 
 /** The smallest program found that still shows what `fails` looks for, within some number of tries. */
 export async function shrunk(program: Program, fails: (program: Program) => Promise<boolean>, tries = 400): Promise<Program> {

@@ -29,7 +29,9 @@ export function randomCase(seed: number, options: CaseOptions): Case {
   const recurrence = randomRecurrence(seed, options);
   const { specs, diagnostics } = frontend('<random>', recurrence.source);
   const spec = specs[0];
-  if (spec === undefined || diagnostics.length > 0) throw new Error(`${recurrence.source}\n${diagnostics.map((d) => `${d.code} ${d.title}`).join('\n')}`);
+  if (
+    spec === undefined || diagnostics.length > 0
+  ) throw new Error(`${recurrence.source}\n${diagnostics.map((d) => `${d.code} ${d.title}`).join('\n')}`);
   const { lengths, ends = false } = options;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const call: SpecCall = { sizes: recurrence.sizes, heads: 2, groups: 1, lengths };
@@ -40,9 +42,14 @@ export function randomCase(seed: number, options: CaseOptions): Case {
       if (random.uniform() < 0.4) data[i] = values[random.below(values.length)];
     });
   }
-  const results = new Set([...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))].map((name) => `d_${name}`));
+  const results = new Set([
+    ...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))
+  ].map((name) => `d_${name}`));
   const tensors = [...drawn].map(([name, { data }]) => [name, Float64Array.from(data)] as const);
-  return { recurrence, spec, call, given: new Map(tensors.filter(([name]) => !results.has(name))), cotangents: new Map(tensors.filter(([name]) => results.has(name))) };
+  return {
+    recurrence, spec, call, given: new Map(tensors.filter(([name]) => !results.has(name))),
+    cotangents: new Map(tensors.filter(([name]) => results.has(name))),
+  };
 }
 
 /** 1, 2, ... count */

@@ -32,11 +32,16 @@ describe('chunk programs of random recurrences', () => {
   });
 
   it('agree with their meaning for many seeds', () => {
-    for (const seed of seeds(100, 1000)) check(randomCase(seed, { lengths: [9, 0, 1, 4], sizes: SIZES }), { chunk: 4, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, halfOperands: seed % 2 === 0, fits: within(seed % 3 === 0 ? 0 : 40_000) });
+    for (const seed of seeds(100, 1000)) check(randomCase(seed, { lengths: [9, 0, 1, 4], sizes: SIZES }), {
+      chunk: 4, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, halfOperands: seed % 2 === 0, fits: within(seed % 3 === 0 ? 0 : 40_000),
+    });
   }, 60_000);
 
   it('agree with their meaning where gates are at and near their ends', () => {
-    for (const seed of seeds(120, 3000)) check(randomCase(seed, { lengths: [9, 1, 20], sizes: SIZES, ends: true }), { chunk: seed % 2 === 0 ? 4 : 16, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, fits: within(seed % 3 === 0 ? 0 : 40_000) });
+    for (const seed of seeds(120, 3000)) check(
+      randomCase(seed, { lengths: [9, 1, 20], sizes: SIZES, ends: true }),
+      { chunk: seed % 2 === 0 ? 4 : 16, longest: 1 + (seed % 2), exactGates: seed % 5 < 2, fits: within(seed % 3 === 0 ? 0 : 40_000) },
+    );
   }, 60_000);
 
   it('step by step where the scan is marked so', () => {

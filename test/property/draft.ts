@@ -15,7 +15,10 @@ export interface Draft {
   /** A name that nothing else has: k, k2, k3 ... */
   fresh(name: string): string;
   /** Declares something and gives its name. */
-  input(name: string, axes: readonly string[], options?: { readonly range?: string; readonly group?: boolean; readonly ends?: readonly number[] }): string;
+  input(
+    name: string, axes: readonly string[],
+    options?: { readonly range?: string; readonly group?: boolean; readonly ends?: readonly number[] },
+  ): string;
   param(name: string, axes: readonly string[], options?: { readonly range?: string; readonly ends?: readonly number[] }): string;
   state(name: string, axes: readonly string[]): string;
   constant(name: string, value: string): string;

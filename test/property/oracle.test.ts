@@ -10,7 +10,9 @@ import { randomCase, seeds, type Case } from './case.js';
 /** Gradient along a direction, by the oracle and by central differences with two steps. */
 function alongDirection({ spec, call, given, cotangents }: Case, gradients: Tensors, name: string, direction: Float64Array) {
   const values = given.get(name) ?? new Float64Array();
-  const at = (x: number) => loss(runSpec(spec, call, new Map(given).set(name, values.map((value, i) => value + x * direction[i]))), cotangents);
+  const at = (x: number) => loss(
+    runSpec(spec, call, new Map(given).set(name, values.map((value, i) => value + x * direction[i]))), cotangents,
+  );
   const expected = slope(at, 0);
   const coarse = slope((x) => at(2 * x), 0) / 2;
   const found = gradients.get(`d_${name}`)?.reduce((sum, gradient, i) => sum + gradient * direction[i], 0) ?? NaN;
@@ -41,7 +43,9 @@ describe('gradients of random recurrences', () => {
 });
 
 describe('sequences of random recurrences', () => {
-  const part = (all: Tensors, per: (name: string) => number | undefined, from: number, to: number) => new Map([...all].map(([name, values]) => {
+  const part = (
+    all: Tensors, per: (name: string) => number | undefined, from: number, to: number,
+  ) => new Map([...all].map(([name, values]) => {
     const width = per(name);
     return [name, width === undefined ? values : values.slice(from * width, to * width)] as const;
   }));
@@ -54,8 +58,13 @@ describe('sequences of random recurrences', () => {
       const params = new Set(spec.params.map((param) => param.name));
       let start = 0;
       call.lengths.forEach((length, n) => {
-        const tokens = part(new Map([...given].filter(([name]) => !states.has(name))), (name) => (params.has(name) ? undefined : (given.get(name)?.length ?? 0) / 9), start, start + length);
-        const initial = part(new Map([...given].filter(([name]) => states.has(name))), (name) => (given.get(name)?.length ?? 0) / 3, n, n + 1);
+        const tokens = part(
+          new Map([...given].filter(([name]) => !states.has(name))),
+          (name) => (params.has(name) ? undefined : (given.get(name)?.length ?? 0) / 9), start, start + length,
+        );
+        const initial = part(
+          new Map([...given].filter(([name]) => states.has(name))), (name) => (given.get(name)?.length ?? 0) / 3, n, n + 1,
+        );
         const alone = runSpec(spec, { ...call, lengths: [length] }, new Map([...tokens, ...initial]));
         for (const { name } of spec.outputs) {
           const width = (whole.get(name)?.length ?? 0) / 9;
@@ -77,8 +86,12 @@ describe('sequences of random recurrences', () => {
       const right = part(given, width, 2, 6);
       for (const { name } of spec.states) right.set(name, left.get(finalName(spec, name)) ?? new Float64Array());
       const end = runSpec(spec, { ...call, lengths: [4] }, right);
-      for (const { name } of spec.states) expect(end.get(finalName(spec, name)), recurrence.source).toEqual(whole.get(finalName(spec, name)));
-      for (const { name } of spec.outputs) expect(relativeError([...left.get(name) ?? [], ...end.get(name) ?? []], whole.get(name) ?? [])).toBe(0);
+      for (const { name } of spec.states) expect(
+        end.get(finalName(spec, name)), recurrence.source,
+      ).toEqual(whole.get(finalName(spec, name)));
+      for (const { name } of spec.outputs) expect(relativeError(
+        [...left.get(name) ?? [], ...end.get(name) ?? []], whole.get(name) ?? [],
+      )).toBe(0);
       checked++;
     }
     expect(checked).toBeGreaterThan(40);
@@ -101,9 +114,14 @@ describe('sequences of random recurrences', () => {
       for (const { name } of spec.states) handed.set(`d_${finalName(spec, name)}`, later.get(`d_${name}`) ?? new Float64Array());
       const earlier = gradSpec(spec, { ...call, lengths: [2] }, first, handed);
       for (const { name } of spec.inputs) {
-        expect(relativeError([...earlier.get(`d_${name}`) ?? [], ...later.get(`d_${name}`) ?? []], whole.get(`d_${name}`) ?? []), `${recurrence.source} d_${name}`).toBeLessThan(1e-12);
+        expect(
+          relativeError([...earlier.get(`d_${name}`) ?? [], ...later.get(`d_${name}`) ?? []], whole.get(`d_${name}`) ?? []),
+          `${recurrence.source} d_${name}`,
+        ).toBeLessThan(1e-12);
       }
-      for (const { name } of spec.states) expect(relativeError(earlier.get(`d_${name}`) ?? [], whole.get(`d_${name}`) ?? []), recurrence.source).toBeLessThan(1e-12);
+      for (const { name } of spec.states) expect(
+        relativeError(earlier.get(`d_${name}`) ?? [], whole.get(`d_${name}`) ?? []), recurrence.source,
+      ).toBeLessThan(1e-12);
     }
   });
 });

@@ -8,7 +8,9 @@ describe('programs that once showed a fault, in tiles', () => {
     const spec = programOf(name);
     for (const size of [3, 4]) {
       const drawn = draw(spec, new Map(spec.axes.map((axis, i) => [axis.name, size + i])), [9, 0, 1, 4], 1);
-      for (const options of [{ chunk: 4, longest: 1 }, { chunk: 16, fits: () => false, segments: false, inlineScores: 'all', exactGates: true }] as const) {
+      for (const options of [
+        { chunk: 4, longest: 1 }, { chunk: 16, fits: () => false, segments: false, inlineScores: 'all', exactGates: true },
+      ] as const) {
         expect(compareTiles(spec, drawn.call, drawn.given, drawn.cotangents, options).worst).toBeLessThan(1e-10);
       }
     }

@@ -20,9 +20,9 @@ export interface RecurrenceOptions {
 const SMALL = [1, 2, 3, 4, 5];
 
 /**
- * A random recurrence that has a chunked form: any mix of decays, reads before and after the update, bonus terms, erases of one or two factors,
- * several writes, elementwise scans, normalisers, chained states, shared heads, skips, and prologues and epilogues with their params.
- * The same seed gives the same text.
+ * A random recurrence that has a chunked form: any mix of decays, reads before and after the update, bonus terms, erases of one or two
+ * factors, several writes, elementwise scans, normalisers, chained states, shared heads, skips, and prologues and epilogues with their
+ * params. The same seed gives the same text.
  */
 export function randomRecurrence(seed: number, options: RecurrenceOptions = {}): Recurrence {
   const d = newDraft(seed);
@@ -50,7 +50,9 @@ export function randomRecurrence(seed: number, options: RecurrenceOptions = {}):
   const name = `random_${seed}`;
   const source = d.print(name);
   const axes = [row, column, slot].filter((axis) => new RegExp(`: \\[(\\w+, )*${axis}[\\],]`).test(source));
-  return { source, name, sizes: new Map(axes.map((axis) => [axis, d.pick(options.sizes ?? SMALL)])), ends: d.ends, features: [...d.features] };
+  return {
+    source, name, sizes: new Map(axes.map((axis) => [axis, d.pick(options.sizes ?? SMALL)])), ends: d.ends, features: [...d.features],
+  };
 }
 
 /** Epilogue: a skip, a gate, a norm; and sometimes a second output. */
@@ -120,7 +122,9 @@ function gate(d: Draft, axes: readonly string[]): { readonly factor: string; rea
   const logit = () => d.input('f', axes, { ends: LOGITS });
   const factor = () => d.input('a', d.pick([axes, axes, []]), { range: '0..1', ends: FACTORS });
   const spellings = [
-    ['log', 4], ['bounded', 1], ['sigmoid', 2], ['softplus', 1], ['discretised', axes.length === 0 ? 1 : 0], ['linear', 2], ['complement', 1], ['trained', 0.5], ['constant of a param', 0.5],
+    ['log', 4], ['bounded', 1], ['sigmoid', 2], ['softplus', 1], [
+      'discretised', axes.length === 0 ? 1 : 0,
+    ], ['linear', 2], ['complement', 1], ['trained', 0.5], ['constant of a param', 0.5],
     ['product', 1], ['quotient', 1], ['logistic', 0.5], ['square', 0.5], ['floor', 0.5],
   ] as const;
   switch (d.choose('gate', spellings)) {
@@ -140,7 +144,10 @@ function gate(d: Draft, axes: readonly string[]): { readonly factor: string; rea
       () => `${factor()} * sigmoid(${logit()})`, () => `exp(-softplus(${logit()})) * ${factor()}`, () => `sigmoid(${logit()}) * sigmoid(${logit()})`,
       () => `${factor()} * ${factor()}`,
     ])());
-    case 'quotient': return unnamed(d.pick([() => `(${factor()} / (1 + ${d.input('c', axes, { range: '0..1' })}))`, () => `(sigmoid(${logit()}) / (1 + exp(${d.input('f', axes)})))`])());
+    case 'quotient': return unnamed(d.pick([
+      () => `(${factor()} / (1 + ${d.input('c', axes, { range: '0..1' })}))`,
+      () => `(sigmoid(${logit()}) / (1 + exp(${d.input('f', axes)})))`,
+    ])());
     case 'logistic': return unnamed(`(1 / (1 + exp(${d.input('f', axes, { ends: [-1e4, -95, 95] })})))`);
     case 'square': return unnamed(`${d.input('a', axes, { range: '0..1', ends: FACTORS })}^2`);
     case 'floor': return unnamed(`max(${factor()}, ${d.pick(['0.1', '1e-6'])})`);
@@ -187,7 +194,9 @@ interface Given {
 
 /** A matrix state [row, column]; gives an expression for what is read from it, [column]. */
 function matrix(d: Draft, row: string, column: string, given: Given = {}): string {
-  const S = d.state('S', d.choose('state order', [['rows first', 6], ['columns first', 1]]) === 'rows first' ? [row, column] : [column, row]);
+  const S = d.state(
+    'S', d.choose('state order', [['rows first', 6], ['columns first', 1]]) === 'rows first' ? [row, column] : [column, row],
+  );
   const erases = d.choose('erases', [['none', 5], ['one', 4], ['two', 1.5]]);
   const kept = decayed(d, S, erases === 'none' ? [row, column] : [row]);
   const v = given.content ?? content(d, column);
@@ -280,10 +289,14 @@ function normalised(d: Draft, row: string, column: string): string {
 function chained(d: Draft, row: string, slot: string, column: string): string {
   const A = d.state('A', [row, slot]);
   const first = decayed(d, A, [slot]);
-  const write = first.log !== undefined && first.axes.includes(slot) ? d.bind('write', `1 - exp(${first.log})`) : d.bind('write', `sigmoid(${d.input('s', [slot])})`);
+  const write = first.log !== undefined && first.axes.includes(slot)
+    ? d.bind('write', `1 - exp(${first.log})`)
+    : d.bind('write', `sigmoid(${d.input('s', [slot])})`);
   d.lines.push(`${A} = ${first.text} + outer(${key(d, 'k', row)}, ${write})`);
   const logits = `${key(d, 'q', row)} @ ${A}${d.pick(['', ` / sqrt(${row})`])}`;
-  const weights = d.bind('p', d.pick([`softmax[${slot}](${logits})`, `l2norm[${slot}](${logits})`, `silu(${logits})`, `sigmoid(${logits})`]));
+  const weights = d.bind(
+    'p', d.pick([`softmax[${slot}](${logits})`, `l2norm[${slot}](${logits})`, `silu(${logits})`, `sigmoid(${logits})`]),
+  );
   return matrix(d, slot, column, { query: weights, ...(d.chance(0.6) ? { key: write } : {}) });
 }
 
@@ -302,7 +315,9 @@ function elementwise(d: Draft, axis: string): void {
   const h = d.state('h', [axis]);
   const kept = decayed(d, h, [axis]);
   const x = content(d, axis);
-  const write = kept.log !== undefined && d.chance(0.5) ? d.pick([`sqrt(1 - exp(2 * ${kept.log})) * ${x}`, `(1 - exp(${kept.log})) * ${x}`]) : x;
+  const write = kept.log !== undefined && d.chance(0.5)
+    ? d.pick([`sqrt(1 - exp(2 * ${kept.log})) * ${x}`, `(1 - exp(${kept.log})) * ${x}`])
+    : x;
   d.lines.push(`${h} = ${kept.text} + ${write}`);
   switch (d.choose('elementwise read', [['state', 3], ['after', 2], ['before', 1], ['both', 1], ['next', 1]])) {
     case 'state':

@@ -40,7 +40,9 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
     start += length;
     return [start - length, length];
   });
-  const dims: TileDims = { heads: call.heads, groups: call.groups, sequences, ...(options.longest === undefined ? {} : { longest: options.longest }) };
+  const dims: TileDims = {
+    heads: call.heads, groups: call.groups, sequences, ...(options.longest === undefined ? {} : { longest: options.longest }),
+  };
   const expected = gradSpec(spec, call, given, cotangents);
   const errors = new Map<string, number>();
   const tensors = new Map<string, { readonly found: Float64Array | undefined; readonly wanted: Float64Array }>();
@@ -70,7 +72,10 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   run('forward', [...outputs, ...finals], resultRole);
   run('backward', gradients, () => 'gradient');
   if (module.programs.step.length > 0) run('step', [...outputs, ...finals], resultRole);
-  return { errors, tensors, worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module };
+  return {
+    errors, tensors,
+    worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module,
+  };
 }
 
 /** rms(difference) / rms(expected); plain rms where nothing is expected. NaN counts as infinitely far. */

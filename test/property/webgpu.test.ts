@@ -25,14 +25,19 @@ function recurrenceTests(runtime: WebGpuRuntime): void {
   it.each(PROGRAMS)('%s, which once showed a fault', async (name) => {
     const spec = programOf(name);
     const lowered = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, [8, 16][i % 2]])), { chunk: 16 });
-    const made = emitWgsl(lowered.module, { ...plain, dtype: 'f32', capabilities: DEFAULT_CAPABILITIES, segmentation: { programs: 8, least: 1 } });
+    const made = emitWgsl(
+      lowered.module, { ...plain, dtype: 'f32', capabilities: DEFAULT_CAPABILITIES, segmentation: { programs: 8, least: 1 } },
+    );
     expect(await failures(runtime, { ...lowered, ...made }, [40, 0, 3], 'f32')).toEqual([]);
   });
   it.each(suites)('sequences like $lengths.0 tokens, $workgroupBytes bytes', async ({ lengths, workgroupBytes, programs }) => {
     for (const seed of seeds(4, 1 + lengths[0])) {
       const { spec, call, recurrence } = randomCase(seed, { lengths, sizes: [2, 3, 4, 5, 8] });
       const lowered = lowerScan(spec, call.sizes, { chunk: 16 });
-      const made = emitWgsl(lowered.module, { ...plain, dtype: 'f32', capabilities: { ...DEFAULT_CAPABILITIES, workgroupBytes }, segmentation: { programs, least: 1 } });
+      const made = emitWgsl(
+        lowered.module,
+        { ...plain, dtype: 'f32', capabilities: { ...DEFAULT_CAPABILITIES, workgroupBytes }, segmentation: { programs, least: 1 } },
+      );
       expect(await failures(runtime, { ...lowered, ...made }, lengths, 'f32'), recurrence.source).toEqual([]);
     }
   });

@@ -41,7 +41,9 @@ describe.skipIf(reason !== undefined)(`rows of tokens over several ranks${reason
 
   it('agree with one process whatever a state does', async () => {
     const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
-    const text = [...EXAMPLES.map((name) => read(`examples/${name}.lmoe`)), ...PROGRAMS.map((name) => read(`test/programs/${name}.lmoe`)), OTHERS].join('\n');
+    const text = [
+      ...EXAMPLES.map((name) => read(`examples/${name}.lmoe`)), ...PROGRAMS.map((name) => read(`test/programs/${name}.lmoe`)), OTHERS,
+    ].join('\n');
     const at = await packageIn(folder.path, 'passages', text, new Map());
     const last = python(['-m', 'pytest', '-q', '-p', 'no:warnings', 'tests/test_cp.py'], at).trim().split('\n').at(-1);
     expect(last).toMatch(/^\d+ passed/);

@@ -7,7 +7,9 @@ import { emptyFolder, python } from './package.js';
 import { NO_TORCH } from './python.js';
 
 const reason = NO_TORCH ?? (NO_EXAMPLES ? 'there are no examples' : undefined);
-const FORMULAS = ['comba', 'delta_net', 'gated_delta', 'gdn2', 'gla', 'hgrn', 'iplr', 'kda', 'mamba2', 'retention', 'rwkv6', 'rwkv7', 'simple_gla'];
+const FORMULAS = [
+  'comba', 'delta_net', 'gated_delta', 'gdn2', 'gla', 'hgrn', 'iplr', 'kda', 'mamba2', 'retention', 'rwkv6', 'rwkv7', 'simple_gla',
+];
 const OWN = 'examples/torch/fla/formulas';
 
 describe.skipIf(reason !== undefined)(`functions of flash-linear-attention${reason === undefined ? '' : `: ${reason}`}`, () => {
@@ -15,13 +17,19 @@ describe.skipIf(reason !== undefined)(`functions of flash-linear-attention${reas
   beforeAll(() => {
     ensureBuilt();
     const own = readdirSync(join(ROOT, OWN)).map((name) => join(OWN, name));
-    const { code, err } = lmoec(['build', ...FORMULAS.map((name) => `examples/${name}.lmoe`), ...own, '--target', 'torch', '-o', folder.path, '--sources'], { cwd: ROOT });
+    const { code, err } = lmoec(
+      ['build', ...FORMULAS.map((name) => `examples/${name}.lmoe`), ...own, '--target', 'torch', '-o', folder.path, '--sources'],
+      { cwd: ROOT },
+    );
     expect([code, err]).toEqual([0, '']);
   });
   afterAll(() => folder.remove());
 
   it('give what their formulas say, with its scales, states, padding, gates and refusals', () => {
-    const out = python(['-m', 'pytest', '-q', '-p', 'no:warnings', '-p', 'no:cacheprovider', 'test/torch/fla_cases.py'], ROOT, { LMOEC_PACKAGES: folder.path });
+    const out = python(
+      ['-m', 'pytest', '-q', '-p', 'no:warnings', '-p', 'no:cacheprovider', 'test/torch/fla_cases.py'], ROOT,
+      { LMOEC_PACKAGES: folder.path },
+    );
     expect(out.trim().split('\n').at(-1)).toMatch(/^\d+ passed/);
   });
 

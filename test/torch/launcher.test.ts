@@ -51,9 +51,17 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
     const save = (declared: SignatureTensor, values: Float64Array, { lengths, packed, groups }: Shape, step = false) => {
       const file = `${files++}.bin`;
       writeFileSync(join(folder, file), values);
-      const extents = { B: packed ? 1 : lengths.length, T: packed ? lengths.reduce((a, b) => a + b, 0) : lengths[0], H: HEADS, G: groups, N: lengths.length };
-      const shape = [...declared.leading.filter((name) => !(step && name === 'T')).map((name) => extents[name]), ...declared.axes.map((axis) => elements([axis], sizeOf))];
-      return { file, shape, count: values.length, dtype: plan.tensors.find((tensor) => tensor.name === planName(plan, declared.role, declared.name))?.dtype ?? 'f32' };
+      const extents = {
+        B: packed ? 1 : lengths.length, T: packed ? lengths.reduce((a, b) => a + b, 0) : lengths[0], H: HEADS, G: groups, N: lengths.length,
+      };
+      const shape = [
+        ...declared.leading.filter((name) => !(step && name === 'T')).map((name) => extents[name]),
+        ...declared.axes.map((axis) => elements([axis], sizeOf))
+      ];
+      return {
+        file, shape, count: values.length,
+        dtype: plan.tensors.find((tensor) => tensor.name === planName(plan, declared.role, declared.name))?.dtype ?? 'f32',
+      };
     };
     const cases = SHAPES.flatMap((shape) => {
       const { lengths, groups } = shape;
@@ -61,19 +69,29 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
       const drawn = drawTensors(spec, { B: 1, T: tokens, H: HEADS, G: groups, N: lengths.length }, sizeOf, { seed: 5 });
       const rounded = (declared: SignatureTensor): Float64Array => {
         const half = plan.tensors.find((tensor) => tensor.name === planName(plan, declared.role, declared.name))?.dtype !== 'f32';
-        const zero = !shape.states && (declared.role === 'initial' || signature.results.find(({ name }) => `d_${name}` === declared.name)?.role === 'final');
-        return Float64Array.from(drawn.get(declared.name)?.data ?? [], (x) => (zero ? 0 : half && dtype !== 'f32' ? halfValue(dtype, halfBits(dtype, x)) : x));
+        const zero = !shape.states && (
+          declared.role === 'initial' || signature.results.find(({ name }) => `d_${name}` === declared.name)?.role === 'final'
+        );
+        return Float64Array.from(
+          drawn.get(declared.name)?.data ?? [], (x) => (zero ? 0 : half && dtype !== 'f32' ? halfValue(dtype, halfBits(dtype, x)) : x),
+        );
       };
       const args = [...signature.required, ...signature.initial];
       const values = (list: readonly SignatureTensor[]) => new Map(list.map((declared) => [declared.name, rounded(declared)]));
       const expected = gradSpec(spec, { sizes: sizeOf, heads: HEADS, groups, lengths }, values(args), values(signature.cotangents));
-      const hidden = (declared: SignatureTensor): boolean => !shape.states && (declared.role === 'initial' || signature.results.some(({ name, role }) => role === 'final' && `d_${name}` === declared.name));
+      const hidden = (declared: SignatureTensor): boolean => !shape.states && (
+        declared.role === 'initial' || signature.results.some(({ name, role }) => role === 'final' && `d_${name}` === declared.name)
+      );
       const one = (program: 'forward' | 'backward' | 'step') => {
         // States that come from nowhere are wanted by nobody.
-        const wanted = program === 'backward' ? signature.gradients : signature.results.filter(({ role }) => shape.states || program === 'step' || role === 'output');
+        const wanted = program === 'backward'
+          ? signature.gradients
+          : signature.results.filter(({ role }) => shape.states || program === 'step' || role === 'output');
         const step = program === 'step';
         return {
-          name: shape.name, program, final: shape.states, offsets: shape.packed ? lengths.reduce<number[]>((list, length) => [...list, list[list.length - 1] + length], [0]) : null,
+          name: shape.name, program, final: shape.states, offsets: shape.packed ? lengths.reduce<number[]>(
+            (list, length) => [...list, list[list.length - 1] + length], [0],
+          ) : null,
           args: args.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape, step))),
           cotangents: signature.cotangents.map((declared) => (hidden(declared) ? null : save(declared, rounded(declared), shape))),
           names: wanted.map(({ name }) => name),
@@ -93,7 +111,9 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
 /** What a script prints when it fails; nothing when all is well. */
 function python(script: string, folder: string, environment: Readonly<Record<string, string>> = {}): string {
   const done = spawnSync(PYTHON ?? 'python3', [join(import.meta.dirname, script), folder], {
-    encoding: 'utf8', env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib'), OMP_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1', ...environment },
+    encoding: 'utf8', env: {
+      ...process.env, LD_LIBRARY_PATH: join(folder, 'lib'), OMP_NUM_THREADS: '1', PYTHONDONTWRITEBYTECODE: '1', ...environment,
+    },
   });
   return done.status === 0 ? '' : `${done.stdout}\n${done.stderr}`;
 }

@@ -8,7 +8,10 @@ import { NO_TORCH } from './python.js';
 
 const example = (name: string): string => readFileSync(join(ROOT, `examples/${name}.lmoe`), 'utf8');
 
-/** What examples do not have: a scan that runs step by step, an input of the token before, two outputs, no state, names that Python keeps for itself. */
+/**
+ * What examples do not have: a scan that runs step by step, an input of the token before, two outputs, no state, names that Python keeps
+ * for itself.
+ */
 const OTHERS = `
 scan stepwise(x, z: [D]) -> h: [D] with D = 16 sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }
 
@@ -47,8 +50,14 @@ describe.skipIf(reason !== undefined)(`Python packages${reason === undefined ? '
     const site = python(['-c', 'import site; print(site.getsitepackages()[0])'], folder.path).trim();
     const own = join(folder.path, 'env/bin/python');
     const target = join(folder.path, 'installed');
-    const pip = (...args: string[]) => python(['-m', 'pip', '--disable-pip-version-check', 'install', '--no-index', '--no-deps', '--target', target, '--upgrade', ...args], folder.path);
-    const run = (): string => python(['-c', `import os, sys; os.execv(${JSON.stringify(own)}, ["python", "-c", sys.argv[1]])`, lines], folder.path, { PYTHONPATH: `${target}:${site}` });
+    const pip = (...args: string[]) => python(
+      ['-m', 'pip', '--disable-pip-version-check', 'install', '--no-index', '--no-deps', '--target', target, '--upgrade', ...args],
+      folder.path,
+    );
+    const run = (): string => python(
+      ['-c', `import os, sys; os.execv(${JSON.stringify(own)}, ["python", "-c", sys.argv[1]])`, lines], folder.path,
+      { PYTHONPATH: `${target}:${site}` },
+    );
     for (const way of [[join(out, 'gla')], ['--editable', join(out, 'gla')]]) {
       pip(...way);
       // A link is a .pth, which counts in folders of site packages only.

@@ -13,8 +13,12 @@ const host = nodeHost();
 export async function packageIn(at: string, name: string, text: string, sizes: ReadonlyMap<string, number>): Promise<string> {
   const source = sourceOf(host, `${name}.lmoe`, text);
   if (source.failed) throw new Error(source.render(false));
-  const made = await torchPackages(host, [source], { name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], scan: undefined }, () => undefined);
-  if ('failures' in made) throw new Error(made.failures.map(({ failed }) => ('title' in failed ? failed.title : source.renderThese(failed.diagnostics, false))).join('\n'));
+  const made = await torchPackages(
+    host, [source], { name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], scan: undefined }, () => undefined,
+  );
+  if ('failures' in made) throw new Error(made.failures.map(({ failed }) => (
+    'title' in failed ? failed.title : source.renderThese(failed.diagnostics, false)
+  )).join('\n'));
   return writeTo(at, made[0]);
 }
 
@@ -35,7 +39,9 @@ export function emptyFolder() {
 
 /** Runs Python; throws with what it printed where it fails. */
 export function python(args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): string {
-  const done = spawnSync(PYTHON ?? 'python3', args, { cwd, encoding: 'utf8', env: { ...process.env, OMP_NUM_THREADS: '1', ...env }, maxBuffer: 2 ** 26 });
+  const done = spawnSync(
+    PYTHON ?? 'python3', args, { cwd, encoding: 'utf8', env: { ...process.env, OMP_NUM_THREADS: '1', ...env }, maxBuffer: 2 ** 26 },
+  );
   if (done.status !== 0) throw new Error(`python ${args.join(' ')}\n${done.stdout.slice(-8000)}${done.stderr.slice(-8000)}`);
   return done.stdout;
 }

@@ -5,7 +5,10 @@ function find(): { readonly python: string } | { readonly why: string } {
   const python = process.env['LMOEC_PYTHON'] ?? 'python3';
   const done = spawnSync(python, ['-c', 'import torch, pytest, safetensors'], { encoding: 'utf8' });
   if (done.status === 0) return { python };
-  return { why: `${python} lacks torch, pytest or safetensors: python3 -m pip install torch pytest numpy safetensors, or name a Python that has them in LMOEC_PYTHON` };
+  return {
+    why
+    : `${python} lacks torch, pytest or safetensors: python3 -m pip install torch pytest numpy safetensors, or name a Python that has them in LMOEC_PYTHON`
+  };
 }
 
 const found = find();

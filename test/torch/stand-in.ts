@@ -15,20 +15,28 @@ export function copyRuntime(folder: string): void {
   const from = join(REPOSITORY, 'templates/torch');
   mkdirSync(join(folder, 'pkg'), { recursive: true });
   writeFileSync(join(folder, 'pkg/__init__.py'), '');
-  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|graph|host|images|layout|plan)\.py$/.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
+  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|graph|host|images|layout|plan)\.py$/.test(name))) cpSync(
+    join(from, name), join(folder, 'pkg', name),
+  );
 }
 
 /**
- * A plan under FOLDER/plans/SCAN, and a libcuda.so.1 under FOLDER/lib that has its kernels, compiled for the CPU (test/unit/cuda/emulator.h).
+ * A plan under FOLDER/plans/SCAN, and a libcuda.so.1 under FOLDER/lib that has its kernels, compiled for the CPU
+ * (test/unit/cuda/emulator.h).
  * `segmentation`: so small that short sequences have several segments.
  */
 export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation): Plan {
   const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
-  const { plan: emitted, files } = emitCuda(module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns });
+  const { plan: emitted, files } = emitCuda(
+    module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns },
+  );
   const plan: Plan = { ...emitted, segmentation };
   const text = [...files.values()].join('\n').replace(/^extern __shared__.*$/m, '')
-    .replace(/kTablePrograms = .*;/, `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}, kTablePays = ${segmentation.pays ?? 1};`);
+    .replace(
+      /kTablePrograms = .*;/,
+      `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}, kTablePays = ${segmentation.pays ?? 1};`,
+    );
   const at = join(folder, 'plans', module.name, [...module.sizes].map(([axis, size]) => `${axis}${size}`).join(''), `cuda.sm90.${dtype}`);
   mkdirSync(at, { recursive: true });
   writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
@@ -40,7 +48,9 @@ export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype,
 /** A libcuda.so.1 without kernels: launches are kept in its record only. And an NVRTC that compiles nothing. */
 export function buildRecorder(folder: string): void {
   buildLibrary(folder, ['#include "emulator.h"', readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8')].join('\n'));
-  execFileSync('cc', ['-w', '-fPIC', '-shared', '-o', join(folder, 'lib/libnvrtc.so'), join(import.meta.dirname, 'libnvrtc.c')], { stdio: 'pipe' });
+  execFileSync(
+    'cc', ['-w', '-fPIC', '-shared', '-o', join(folder, 'lib/libnvrtc.so'), join(import.meta.dirname, 'libnvrtc.c')], { stdio: 'pipe' },
+  );
 }
 
 function buildLibrary(folder: string, text: string): void {
@@ -71,6 +81,9 @@ function entries(plan: Plan): string {
     '  }};',
   ].join('\n');
   const tables = plan.tables === undefined ? [] : [entry(plan.tables.entry, ['const void*', 'int', 'int*', 'int*', 'int*', 'Dims'])];
-  return ['static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables, '  return true;', '}();', ''].join('\n');
+  return [
+    'static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables,
+    '  return true;', '}();', '',
+  ].join('\n');
 }
 

@@ -14,17 +14,27 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   const folder = emptyFolder();
   let path = '';
   beforeAll(async () => {
-    path = await packageIn(folder.path, 'gated_delta', readFileSync(join(ROOT, 'examples/gated_delta.lmoe'), 'utf8'), new Map([['K', 16], ['V', 16]]));
+    path = await packageIn(
+      folder.path, 'gated_delta', readFileSync(join(ROOT, 'examples/gated_delta.lmoe'), 'utf8'), new Map([['K', 16], ['V', 16]]),
+    );
   });
   afterAll(() => folder.remove());
 
   /** Starts ranks; they have a port of their own choice. */
   function start(args: readonly string[]) {
-    const run = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', join(ROOT, 'examples/torch/train.py'), ...SMALL, '--text', join(ROOT, 'docs'), ...args];
-    const child = spawn(PYTHON ?? 'python3', run, { cwd: folder.path, env: { ...process.env, OMP_NUM_THREADS: '1', PYTHONPATH: path, CUDA_VISIBLE_DEVICES: '' } });
+    const run = [
+      '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', join(ROOT, 'examples/torch/train.py'), ...SMALL, '--text',
+      join(ROOT, 'docs'), ...args
+    ];
+    const child = spawn(
+      PYTHON ?? 'python3', run,
+      { cwd: folder.path, env: { ...process.env, OMP_NUM_THREADS: '1', PYTHONPATH: path, CUDA_VISIBLE_DEVICES: '' } },
+    );
     let text = '';
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => { text += part.toString(); });
-    return { child, ended: new Promise<{ code: number | null; text: string }>((resolve) => child.on('close', (code) => resolve({ code, text }))) };
+    return {
+      child, ended: new Promise<{ code: number | null; text: string }>((resolve) => child.on('close', (code) => resolve({ code, text }))),
+    };
   }
 
   /** The losses of a whole run, by step. */

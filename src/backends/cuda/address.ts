@@ -29,8 +29,8 @@ export function cellElements(module: TileModule, buffer: TileBuffer): number {
 }
 
 /**
- * Is an input per token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. Cotangents come without gaps mostly,
- * and kernels of gradients have no registers to spare for their distances.
+ * Is an input per token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. Cotangents come
+ * without gaps mostly, and kernels of gradients have no registers to spare for their distances.
  */
 export const isStrided = (buffer: TileBuffer): boolean => buffer.outer === 'token' && buffer.role === 'input';
 /** C name of the distances in such a buffer. */
@@ -44,10 +44,15 @@ export function outerStride(module: TileModule, buffer: TileBuffer): string {
 
 /** Row in the chunk of the token `at` from an end of its sequence, as C text; others than those of the chunk, where it is elsewhere. */
 export function endRow(place: Place, { from, at }: { readonly from: SequenceEnd; readonly at: number }): string {
-  return from === 'first' ? `(sequences[6 * ${place.sequence}] + ${at} - ${place.first})` : `(sequences[6 * ${place.sequence} + 1] - ${at + 1} - ${place.first})`;
+  return from === 'first'
+    ? `(sequences[6 * ${place.sequence}] + ${at} - ${place.first})`
+    : `(sequences[6 * ${place.sequence} + 1] - ${at + 1} - ${place.first})`;
 }
 
-/** The rows of a chunk whose token `back` before (after, if negative) is in the sequence: from `skip` on, below `rows`. C texts; `skip` undefined: from the first. */
+/**
+ * The rows of a chunk whose token `back` before (after, if negative) is in the sequence: from `skip` on, below `rows`. C texts; `skip`
+ * undefined: from the first.
+ */
 export function rowsBack(place: Place, back: number | undefined): { readonly skip: string | undefined; readonly rows: string } {
   const length = place.length ?? '';
   if (back === undefined) return { skip: undefined, rows: length };
@@ -66,7 +71,10 @@ function needed(value: string | undefined, what: string, buffer: TileBuffer): st
   return value;
 }
 
-/** Which cell: for token buffers the one of the chunk's row 0 (or of the token of a token loop). C texts; there are `count` cells for each `outer`. */
+/**
+ * Which cell: for token buffers the one of the chunk's row 0 (or of the token of a token loop). C texts; there are `count` cells for each
+ * `outer`.
+ */
 export function cellIndex(buffer: TileBuffer, place: Place): { readonly outer: string; readonly count: string; readonly inner: string } {
   const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
   const count = buffer.inner === 'head' ? 'd.heads' : 'd.groups';

@@ -5,9 +5,10 @@ import type { TileModule } from '../../ir/tile/tile.js';
 import { sharedLimit, type CudaTarget } from './lowered.js';
 
 /**
- * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that runs step by step.
- * Streams want long chunks, which cost them nothing; tensor cores want 64 rows. In f32 a chunk of 64 fits, and pays, where no gate is computed: decays are
- * differences of running sums, which lose the digits that the sums have before the point, and scores that decay per channel cost a chunk's square.
+ * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that
+ * runs step by step. Streams want long chunks, which cost them nothing; tensor cores want 64 rows. In f32 a chunk of 64 fits, and pays,
+ * where no gate is computed: decays are differences of running sums, which lose the digits that the sums have before the point, and scores
+ * that decay per channel cost a chunk's square.
  */
 export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype: IoDtype): readonly number[] {
   if (scan === undefined) return [64];
@@ -18,7 +19,9 @@ export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype:
   return gated ? [32, 16] : [64, 32, 16];
 }
 
-/** Shared memory that the tiles of a chunk kernel may take, in bytes: what vectors, partial sums and gaps between tiles need is left out. */
+/**
+ * Shared memory that the tiles of a chunk kernel may take, in bytes: what vectors, partial sums and gaps between tiles need is left out.
+ */
 export function tileMemory(target: CudaTarget): number {
   return sharedLimit(target) - 24 * 1024;
 }

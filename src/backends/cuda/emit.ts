@@ -21,7 +21,10 @@ export interface CudaOptions {
   readonly plain?: boolean;
 }
 
-/** With two blocks each (of 64 value channels) just under two rounds on 132 multiprocessors; shorter walks would spend their time on filling the pipeline. */
+/**
+ * With two blocks each (of 64 value channels) just under two rounds on 132 multiprocessors; shorter walks would spend their time on filling
+ * the pipeline.
+ */
 const SEGMENTATION: Segmentation = { programs: 128, least: 8 };
 
 /** As templates/cuda/rt/tables.cuh has it: a number of shared memory for each thread. */
@@ -34,7 +37,9 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   const file = `${module.name}.${options.dtype}.${options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '')}.cu`;
   const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, options.plain ?? false) }));
   const kernels = lowered.map((one) => planKernel(cx, one.kernel, one, file));
-  const tensors = [...module.buffers.map((buffer): PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })), ...lowered.flatMap(({ code }) => code.scratch)];
+  const tensors = [...module.buffers.map(
+    (buffer) : PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })
+  ), ...lowered.flatMap(({ code }) => code.scratch)];
   const segmentation = mappedSegmentation(module, kernels) ?? SEGMENTATION;
   const plan: Plan = {
     format: 'lmoec-plan-2',
@@ -69,7 +74,9 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files: new Map([[file, text]]) };
 }
 
-/** The module with other names for kernels that are called as something of the runtime text is, such as `decays_join` of a state `decays`. */
+/**
+ * The module with other names for kernels that are called as something of the runtime text is, such as `decays_join` of a state `decays`.
+ */
 function withFreeNames(module: TileModule, templates: CudaOptions['templates']): TileModule {
   // Names of one word are what kernels of every scan are called: the text has them as variables at most.
   const taken = (name: string) => name.includes('_') && Object.values(templates).some((text) => text.includes(name));
@@ -82,7 +89,10 @@ function withFreeNames(module: TileModule, templates: CudaOptions['templates']):
   if (renamed.size === 0) return module;
   const of = (name: string) => renamed.get(name) ?? name;
   const { forward, backward, step } = module.programs;
-  return { ...module, kernels: module.kernels.map((kernel) => ({ ...kernel, name: of(kernel.name) })), programs: { forward: forward.map(of), backward: backward.map(of), step: step.map(of) } };
+  return {
+    ...module, kernels: module.kernels.map((kernel) => ({ ...kernel, name: of(kernel.name) })),
+    programs: { forward: forward.map(of), backward: backward.map(of), step: step.map(of) },
+  };
 }
 
 interface Chosen extends Pick<PlanKernel, 'lowering' | 'plainWhy'> {
@@ -98,7 +108,9 @@ function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): Chosen {
   const fragments = lowerFragments(cx, kernel, (reason) => {
     plainWhy = reason;
   });
-  return fragments === undefined ? { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy } : { code: fragments, lowering: 'tensor cores' };
+  return fragments === undefined
+    ? { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy }
+    : { code: fragments, lowering: 'tensor cores' };
 }
 
 function template(templates: CudaOptions['templates'], name: string): string {

@@ -12,9 +12,10 @@ interface Lease {
 const padded = (size: number) => Math.ceil(size / 64) * 64;
 
 /**
- * Shared memory that the tiles of a chunk kernel without loops take where most of them live, in bytes, on a machine whose matrix products read their
- * operands there in 16 bits: tensors from the first statement that reads them to the last, results while later products read them, what
- * runs or moves along the tokens in f32 (rows a little longer, for the banks). What is only counted element by element lives in registers.
+ * Shared memory that the tiles of a chunk kernel without loops take where most of them live, in bytes, on a machine whose matrix products
+ * read their operands there in 16 bits: tensors from the first statement that reads them to the last, results while later products read
+ * them, what runs or moves along the tokens in f32 (rows a little longer, for the banks). What is only counted element by element lives in
+ * registers.
  */
 export function liveBytes(kernel: TileKernel, { sizeOf, bufferOf }: Surroundings): number {
   const defs = new Map<TileId, TileOp>();
@@ -90,7 +91,9 @@ export function liveBytes(kernel: TileKernel, { sizeOf, bufferOf }: Surroundings
     }
   };
   kernel.body.forEach(visit);
-  const live = kernel.body.map((_, at) => [...leases.values()].reduce((sum, lease) => (lease.first <= at && at <= lease.last ? sum + lease.bytes : sum), 0));
+  const live = kernel.body.map((_, at) => [...leases.values()].reduce(
+    (sum, lease) => (lease.first <= at && at <= lease.last ? sum + lease.bytes : sum), 0,
+  ));
   return Math.max(0, ...live);
 }
 

@@ -56,7 +56,9 @@ export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
 }
 
 /** Buffers a kernel touches, in the order of the module. */
-export function buffersOf(module: TileModule, kernel: TileKernel): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
+export function buffersOf(
+  module: TileModule, kernel: TileKernel,
+): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
   const read = new Set<string>();
   const written = new Set<string>();
   walk(kernel.body, (stmt) => {
@@ -74,8 +76,12 @@ export function buffersOf(module: TileModule, kernel: TileKernel): readonly { re
 /** C names of the pointer to a buffer and of its tensor map: prefixed, since a user may call a tensor `int`. */
 export const pointer = (name: string) => `p_${plainName(name)}`;
 export const tensorMap = (name: string) => `m_${plainName(name)}`;
-/** May a host pass a null pointer for a buffer? States are zeros where nobody gave them, and need not be written where nobody wants them. */
-export const isOptional = (buffer: TileBuffer): boolean => buffer.outer === 'sequence' && (buffer.role === 'initial' || buffer.role === 'final' || buffer.role === 'cotangent');
+/**
+ * May a host pass a null pointer for a buffer? States are zeros where nobody gave them, and need not be written where nobody wants them.
+ */
+export const isOptional = (buffer: TileBuffer): boolean => buffer.outer === 'sequence' && (
+  buffer.role === 'initial' || buffer.role === 'final' || buffer.role === 'cotangent'
+);
 /** The condition, in C, under which a buffer is there; undefined: always. */
 export const presence = (buffer: TileBuffer): string | undefined => (isOptional(buffer) ? `${pointer(buffer.name)} != nullptr` : undefined);
 
@@ -102,7 +108,9 @@ export function sourcePresence({ buffer, whole }: Source): string | undefined {
 }
 
 /** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
-export function signature(cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map()): { args: PlanArg[]; parameters: string } {
+export function signature(
+  cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map(),
+): { args: PlanArg[]; parameters: string } {
   const touched = buffersOf(cx.module, kernel).filter(({ buffer, access }) => access !== 'read' || !boxes.has(buffer.name));
   const apart = touched.filter(({ buffer }) => isStrided(buffer)).map(({ buffer }) => buffer.name);
   const args: PlanArg[] = [

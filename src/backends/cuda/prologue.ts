@@ -3,8 +3,8 @@ import type { Place } from './address.js';
 import type { Code } from './code.js';
 
 /**
- * Says where a block works, from its index `outer` along the kernel's outer dimension. In kernels that walk, `walk_*` describe the run of chunks:
- * its first chunk among all, how many there are, its first token and the end of its sequence.
+ * Says where a block works, from its index `outer` along the kernel's outer dimension. In kernels that walk, `walk_*` describe the run of
+ * chunks: its first chunk among all, how many there are, its first token and the end of its sequence.
  */
 export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
   switch (kernel.outer) {
@@ -65,7 +65,9 @@ export function loopCount(kernel: TileKernel, loop: TileLoop): string {
 }
 
 /** Says where iteration `n` of a loop works; `suffix` tells the names of several iterations apart. */
-export function iterationLines(code: Code, kernel: TileKernel, loop: TileLoop, n: string, suffix: string, tokens: number, place: Place): Place {
+export function iterationLines(
+  code: Code, kernel: TileKernel, loop: TileLoop, n: string, suffix: string, tokens: number, place: Place,
+): Place {
   const at = loop.reverse ? `${loopCount(kernel, loop)} - 1 - (${n})` : n;
   const s = suffix;
   switch (loop.over) {

@@ -7,7 +7,10 @@ export function scalarText(fn: MathName, args: readonly string[]): string {
   return math[fn].cuda(...args);
 }
 
-/** A value with the digits of a dtype, as C text; in f16 whatever its size, since operands of products are scaled (templates/cuda/rt/fit.cuh). */
+/**
+ * A value with the digits of a dtype, as C text; in f16 whatever its size, since operands of products are scaled
+ * (templates/cuda/rt/fit.cuh).
+ */
 export function roundedText(dtype: IoDtype, text: string): string {
   if (dtype === 'f16') return `([&] { const u32 bits = __float_as_uint(${text}); return __uint_as_float((bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu); }())`;
   return dtype === 'f32' ? text : `([&] { ${dtype} kept; st(&kept, ${text}); return ld(&kept); }())`;

@@ -70,7 +70,11 @@ export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, exce
   walk(kernel.body, (stmt) => {
     if (stmt.kind === 'let' && stmt.op.op === 'swap' && names.has(stmt.op.arg)) names.add(stmt.tile);
     else if (passed && !(stmt.kind === 'let' && stmt.tile === except)) {
-      const read = stmt.kind === 'let' ? valueOperands(stmt.op) : stmt.kind === 'store' ? [stmt.value] : stmt.carry.flatMap((c) => [c.init, c.next]);
+      const read = stmt.kind === 'let'
+        ? valueOperands(stmt.op)
+        : stmt.kind === 'store'
+        ? [stmt.value]
+        : stmt.carry.flatMap((c) => [c.init, c.next]);
       found ||= read.some((id) => names.has(id));
     }
     if (stmt.kind === 'let' && stmt.tile === moment) passed = true;

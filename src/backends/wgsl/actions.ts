@@ -66,7 +66,9 @@ export function loadsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: Ti
 }
 
 /** Folds whose registers a root reads. */
-export function fusedFolds(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: TileId, own: boolean): readonly { readonly tile: TileId; readonly op: Fold }[] {
+export function fusedFolds(
+  s: Structure, homes: ReadonlyMap<TileId, Home>, tile: TileId, own: boolean,
+): readonly { readonly tile: TileId; readonly op: Fold }[] {
   const home = homes.get(tile);
   const op = s.definitions.get(tile)?.op;
   if (op === undefined || (!own && (home === 'array' || home === 'scalar'))) return [];
@@ -92,7 +94,9 @@ function orderedCarries(s: Structure, homes: ReadonlyMap<TileId, Home>, loop: Ti
   const left = loop.carry.filter(({ tile, next }) => tile !== next && homes.get(tile) === 'array');
   const done: TileLoop['carry'][number][] = [];
   while (left.length > 0) {
-    const ready = left.findIndex((carry) => !left.some((other) => other !== carry && readsOf(s, homes, other.next, false).some((read) => read.tile === carry.tile)));
+    const ready = left.findIndex((carry) => !left.some(
+      (other) => other !== carry && readsOf(s, homes, other.next, false).some((read) => read.tile === carry.tile)
+    ));
     if (ready < 0) {
       const inline = left.find(({ next }) => homes.get(next) !== 'array');
       if (inline === undefined) throw new Error(`${s.kernel.name}: carried tiles exchange their values: give one of them a tile of its own`);
@@ -118,13 +122,19 @@ function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonl
         addRoot(s, homes, actions, { kind: 'store', buffer: stmt.buffer, value: stmt.value, ...(stmt.only && { only: stmt.only }) });
         break;
       case 'loop': {
-        for (const { tile, init } of stmt.carry) if (homes.get(tile) === 'array') addRoot(s, homes, actions, { kind: 'carry', tile, from: init });
+        for (const { tile, init } of stmt.carry) if (homes.get(tile) === 'array') addRoot(
+          s, homes, actions, { kind: 'carry', tile, from: init },
+        );
         const scalars = stmt.carry.filter(({ tile }) => homes.get(tile) === 'scalar');
-        if (scalars.length > 0) actions.push({ kind: 'carryScalars', first: true, pairs: scalars.map(({ tile, init }) => ({ tile, from: init })) });
+        if (scalars.length > 0) actions.push({
+          kind: 'carryScalars', first: true, pairs: scalars.map(({ tile, init }) => ({ tile, from: init })),
+        });
         const inner = actionsOf(s, homes, stmt.body);
         const order = orderedCarries(s, homes, stmt);
         if (typeof order === 'number') throw new Error(`${s.kernel.name}: carries without an order`);
-        if (scalars.length > 0) inner.push({ kind: 'carryScalars', first: false, pairs: scalars.map(({ tile, next }) => ({ tile, from: next })) });
+        if (scalars.length > 0) inner.push({
+          kind: 'carryScalars', first: false, pairs: scalars.map(({ tile, next }) => ({ tile, from: next })),
+        });
         for (const { tile, next } of order) addRoot(s, homes, inner, { kind: 'carry', tile, from: next });
         actions.push({ kind: 'loop', loop: stmt, body: inner });
         break;
@@ -143,7 +153,8 @@ export function spaceOf(s: Structure, root: Root): readonly Axis[] {
     case 'store': {
       const buffer = s.buffer(root.buffer);
       const axes = s.axes(root.value);
-      // Whether the token axis is in the cell shows in the statement's loops, which the structure keeps by position: a token store inside a token loop has no ROW.
+      // Whether the token axis is in the cell shows in the statement's loops, which the structure keeps by position: a token store inside a
+      // token loop has no ROW.
       const user = s.users.get(root.value)?.find((u) => u.kind === 'store' && u.stmt.buffer === root.buffer);
       const cell = cellAxes(buffer, user?.loops ?? []);
       const column = axes.includes(COL) && !axes.includes(ROW) && !buffer.axes.includes(COL);
@@ -170,7 +181,9 @@ export function rootLoads(s: Structure, homes: ReadonlyMap<TileId, Home>, root: 
   return loadsOf(s, homes, tile, own);
 }
 
-export function rootFolds(s: Structure, homes: ReadonlyMap<TileId, Home>, root: Root): readonly { readonly tile: TileId; readonly op: Fold }[] {
+export function rootFolds(
+  s: Structure, homes: ReadonlyMap<TileId, Home>, root: Root,
+): readonly { readonly tile: TileId; readonly op: Fold }[] {
   const { tile, own } = valueOf(root);
   return fusedFolds(s, homes, tile, own);
 }
@@ -186,7 +199,9 @@ function addRoot(s: Structure, homes: ReadonlyMap<TileId, Home>, actions: Action
   }
 }
 
-function joins(s: Structure, homes: ReadonlyMap<TileId, Home>, group: Extract<Action, { kind: 'group' }>, root: Root, space: readonly Axis[]): boolean {
+function joins(
+  s: Structure, homes: ReadonlyMap<TileId, Home>, group: Extract<Action, { kind: 'group' }>, root: Root, space: readonly Axis[],
+): boolean {
   if (!sameAxes(group.space, space)) return false;
   const written = new Set(group.roots.flatMap((other) => (other.kind === 'store' ? [] : [other.tile])));
   const stored = new Set(group.roots.flatMap((other) => (other.kind === 'store' ? [other.buffer] : [])));

@@ -66,7 +66,9 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   })();
   const cell = cellElements(s, buffer);
   const { split } = s.kernel;
-  const first = split !== undefined && buffer.axes.includes(split) && s.size(split) !== s.whole(split) ? cellStrides(s, buffer.axes).get(split) ?? 0 : 0;
+  const first = split !== undefined && buffer.axes.includes(split) && s.size(split) !== s.whole(split)
+    ? cellStrides(s, buffer.axes).get(split) ?? 0
+    : 0;
   const cells = outer === '0u' ? inner : `(${outer} * ${count} + ${inner})`;
   const terms = [
     ...(binding.offset === undefined ? [] : [binding.offset]),
@@ -94,17 +96,22 @@ function once(place: Place, name: string, value: string): string {
 }
 
 /**
- * First token of the sequence, and the end of its tokens as far as the chunk's neighbours go. Chunk kernels work them out from the table of chunks, since a
- * table more is a binding more.
+ * First token of the sequence, and the end of its tokens as far as the chunk's neighbours go. Chunk kernels work them out from the table of
+ * chunks, since a table more is a binding more.
  */
 export function sequenceEnds(s: Structure, place: Place): { readonly first: string; readonly end: string } {
   const { sequence, chunk, token, length } = place;
-  if (sequence === undefined || token === undefined || length === undefined) throw new Error(`${s.kernel.name}: no chunk of a sequence is known here`);
+  if (
+    sequence === undefined || token === undefined || length === undefined
+  ) throw new Error(`${s.kernel.name}: no chunk of a sequence is known here`);
   if (s.kernel.outer !== 'chunk') return { first: `sequences[6u * ${sequence}]`, end: `sequences[6u * ${sequence} + 1u]` };
   const next = `4u * min(${chunk} + 1u, dims[1].x - 1u)`;
   return {
     first: once(place, 'sequence_first', `${token} - chunks[4u * ${chunk} + 3u] * ${s.module.chunk}u`),
-    end: once(place, 'sequence_end', `${token} + ${length} + select(0u, chunks[${next} + 2u], ${chunk} + 1u < dims[1].x && chunks[${next}] == ${sequence})`),
+    end: once(
+      place, 'sequence_end',
+      `${token} + ${length} + select(0u, chunks[${next} + 2u], ${chunk} + 1u < dims[1].x && chunks[${next}] == ${sequence})`,
+    ),
   };
 }
 

@@ -20,7 +20,9 @@ export interface Barriers {
 
 /** Keeps what was touched since the last barrier; all invocations see an action's writes once a barrier follows it. */
 export function createBarriers(s: Structure, plan: Schedule, memory: Memory, code: Code): Barriers {
-  const touched: Record<'near' | 'far', { reads: Region[]; writes: Region[] }> = { near: { reads: [], writes: [] }, far: { reads: [], writes: [] } };
+  const touched: Record<'near' | 'far', { reads: Region[]; writes: Region[] }> = {
+    near: { reads: [], writes: [] }, far: { reads: [], writes: [] },
+  };
   const wait = (kind: 'near' | 'far') => {
     code.line(kind === 'near' ? 'workgroupBarrier();' : 'storageBarrier();');
     touched[kind] = { reads: [], writes: [] };
@@ -32,7 +34,9 @@ export function createBarriers(s: Structure, plan: Schedule, memory: Memory, cod
   const whole = (buffer: string): Region => ({ space: `buffer ${buffer}`, start: 0, end: 1 });
   return {
     before(action) {
-      const reads = [...readBy(s, plan, action).flatMap(region), ...loadedBy(s, plan, action).filter((buffer) => s.stored.has(buffer)).map(whole)];
+      const reads = [
+        ...readBy(s, plan, action).flatMap(region), ...loadedBy(s, plan, action).filter((buffer) => s.stored.has(buffer)).map(whole)
+      ];
       const writes = [...writtenBy(action).flatMap(region), ...storedBy(action).map(whole)];
       for (const kind of ['near', 'far'] as const) {
         const mine = (list: readonly Region[]) => list.filter((item) => (item.space === 'near') === (kind === 'near'));

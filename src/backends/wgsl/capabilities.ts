@@ -14,11 +14,13 @@ export interface WgslCapabilities {
 }
 
 /** What every WebGPU adapter has. */
-export const DEFAULT_CAPABILITIES: WgslCapabilities = { f16: false, subgroups: false, workgroupBytes: 16384, invocations: 256, storageBuffers: 8 };
+export const DEFAULT_CAPABILITIES: WgslCapabilities = {
+  f16: false, subgroups: false, workgroupBytes: 16384, invocations: 256, storageBuffers: 8,
+};
 
 /**
- * Tokens per chunk that a module should be lowered with: 32 where three tiles [C, D] and one [C, C] fit into workgroup memory, D being the largest
- * axis, else 16.
+ * Tokens per chunk that a module should be lowered with: 32 where three tiles [C, D] and one [C, C] fit into workgroup memory, D being the
+ * largest axis, else 16.
  */
 export function chunkFor(sizes: AxisSizes, capabilities: WgslCapabilities = DEFAULT_CAPABILITIES): 16 | 32 {
   const widest = Math.max(1, ...sizes.values());

@@ -71,7 +71,9 @@ export function cellText(p: Printing, tile: TileId, at: At): string {
     terms.unshift([indexOf(p, at, axis), stride]);
     stride *= p.s.size(axis);
   }
-  return slot.space === 'near' ? `near[${linear(variable(nearName(tile)), terms)}]` : `arena[${linear(variable('far', slot.offset), terms)}]`;
+  return slot.space === 'near'
+    ? `near[${linear(variable(nearName(tile)), terms)}]`
+    : `arena[${linear(variable('far', slot.offset), terms)}]`;
 }
 
 /** Longer expressions get a name. */
@@ -160,7 +162,9 @@ function endRow(p: Printing, tile: TileId, { from, at }: { readonly from: Sequen
   return from === 'first' ? `(i32(${first}) + ${at} - i32(${place.token}))` : `(i32(${end}) - ${at + 1} - i32(${place.token}))`;
 }
 
-/** A token's neighbour so many before (after, if negative); 0 where the sequence has none, in whose place the chunk's first token is read. */
+/**
+ * A token's neighbour so many before (after, if negative); 0 where the sequence has none, in whose place the chunk's first token is read.
+ */
 function neighbourText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At, back: number): string {
   const place = placeOf(p, tile);
   const { first, end } = sequenceEnds(p.s, place);
@@ -279,12 +283,14 @@ function joined(p: Printing, block: Block, fold: 'sum' | 'max' | 'min', value: s
 }
 
 /**
- * The exponent of pair (r, c) is the sum of g over the tokens in (c, r] (without r if `before`), token by token: no e^-G anywhere, so any gate is
- * safe. Clamped so that sums of huge gates stay finite.
+ * The exponent of pair (r, c) is the sum of g over the tokens in (c, r] (without r if `before`), token by token: no e^-G anywhere, so any
+ * gate is safe. Clamped so that sums of huge gates stay finite.
  */
 function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>, at: At, sum: string): void {
   const { code } = block;
-  const token = (tile: TileId, inner: Block, index: Index, channel: Index) => element(p, inner, tile, new Map([[ROW, index], [COL, index], [op.axis, channel]]));
+  const token = (tile: TileId, inner: Block, index: Index, channel: Index) => element(
+    p, inner, tile, new Map([[ROW, index], [COL, index], [op.axis, channel]]),
+  );
   const diagonal = !op.strict && !op.before;
   const exponent = p.fresh('e');
   const add = (gate: string) => `${exponent} = m_at_least(${exponent} + ${gate}, -1e30f);`;
@@ -310,14 +316,20 @@ function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | '
       const own = indexOf(p, at, down ? ROW : COL);
       const channel = indexOf(p, at, op.axis);
       const other = op.op === 'dscoreRow' ? op.y : op.x;
-      const weight = (inner: Block, from: Index) => element(p, inner, op.a, new Map(down ? [[ROW, own], [COL, from]] : [[ROW, from], [COL, own]]));
+      const weight = (inner: Block, from: Index) => element(
+        p, inner, op.a, new Map(down ? [[ROW, own], [COL, from]] : [[ROW, from], [COL, own]]),
+      );
       const term = (inner: Block, from: Index) => `${weight(inner, from)} * ${token(other, inner, from, channel)}`;
       code.line(`var ${sum} = ${diagonal ? term(block, own) : '0.0'};`);
       code.line(`var ${exponent} = 0.0;`);
-      code.open(down ? `for (var ${j} = ${indexText(own)}; ${j} > 0u; ${j}--)` : `for (var ${j} = ${indexText(own)} + 1u; ${j} < ${rolled(p.s.size(ROW))}; ${j}++)`);
+      code.open(
+        down ? `for (var ${j} = ${indexText(own)}; ${j} > 0u; ${j}--)`
+        : `for (var ${j} = ${indexText(own)} + 1u; ${j} < ${rolled(p.s.size(ROW))}; ${j}++)`
+      );
       const inner = innerBlock(block);
       const from = p.fresh('p');
-      // Rows: the pair with token j - 1 gains the gate of j; columns: the pair with token j gains its gate. Without the reader's own if `before`.
+      // Rows: the pair with token j - 1 gains the gate of j; columns: the pair with token j gains its gate. Without the reader's own if
+      // `before`.
       if (down) code.line(`let ${from} = ${j} - 1u;`);
       const partner = down ? variable(from) : variable(j);
       if (!op.before) code.line(add(token(op.g, inner, variable(j), channel)));

@@ -3,7 +3,10 @@ import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
 import { outermost } from './places.js';
-import { bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block, type Factor, type Printing } from './element.js';
+import {
+  bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block,
+  type Factor, type Printing,
+} from './element.js';
 import { isProduct, type Product } from './roles.js';
 import { constant, indexText, rolled, variable, type Code, type Index } from './text.js';
 
@@ -22,7 +25,9 @@ interface MicroTile {
 
 /** Writes the loop of a workgroup over the elements of a group. */
 export function groupText(p: Printing, code: Code, group: Extract<Action, { kind: 'group' }>, place: Place): void {
-  const products = group.roots.flatMap((root) => rootFolds(p.s, p.homes, root)).flatMap(({ tile, op }): TiledProduct[] => (isProduct(op) ? [{ tile, op }] : []));
+  const products = group.roots.flatMap((root) => rootFolds(p.s, p.homes, root)).flatMap(
+    ({ tile, op }) : TiledProduct[] => (isProduct(op) ? [{ tile, op }] : [])
+  );
   const first = products[0];
   if (group.space.length === 0) {
     code.open('if (lid == 0u)');
@@ -30,7 +35,9 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
     code.close();
     return;
   }
-  const micro = first === undefined ? { row: undefined, rows: 1, col: group.space[group.space.length - 1], cols: 1 } : microTile(p, group.space, first);
+  const micro = first === undefined
+    ? { row: undefined, rows: 1, col: group.space[group.space.length - 1], cols: 1 }
+    : microTile(p, group.space, first);
   const { row, col, rows, cols } = micro;
   const outer = group.space.filter((axis) => axis !== row && axis !== col);
   const counts: [Axis, number][] = [
@@ -172,12 +179,17 @@ function storeText(p: Printing, block: Block, { buffer: name, value, only }: Ext
   const text = element(p, block, value, at);
   const target = `${binding.pointer}[${bufferAddress(p, name, place, row, at)}]`;
   const cast = binding.element === 'f16' ? `f16(${text})` : text;
-  if (binding.element === 'f16word' || binding.element === 'bf16word') throw new Error(`${name}: halves of words cannot be written one by one`);
+  if (
+    binding.element === 'f16word' || binding.element === 'bf16word'
+  ) throw new Error(`${name}: halves of words cannot be written one by one`);
   const guards = [
     ...(only === undefined ? [] : [outermost(only)]),
     ...(row === undefined ? [] : [`${indexText(row)} < ${place.length}`]),
     // A value without the split axis is the same in every block: the first writes it.
-    ...(p.s.kernel.split !== undefined && !buffer.axes.includes(p.s.kernel.split) && p.s.size(p.s.kernel.split) !== p.s.whole(p.s.kernel.split) ? ['block == 0u'] : []),
+    ...(
+      p.s.kernel.split !== undefined && !buffer.axes.includes(p.s.kernel.split)
+      && p.s.size(p.s.kernel.split) !== p.s.whole(p.s.kernel.split) ? ['block == 0u'] : []
+    ),
   ];
   if (guards.length === 0) block.code.line(`${target} = ${cast};`);
   else block.code.line(`if (${guards.join(' && ')}) { ${target} = ${cast}; }`);

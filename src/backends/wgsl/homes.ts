@@ -5,8 +5,8 @@ import { scalarCost } from './roles.js';
 import { cellAxes, type Structure, type User } from './structure.js';
 
 /**
- * Where the elements of a tile are. `inline`: nowhere, the expression is repeated where it is read. `fused`: a fold in the registers of the loop that
- * reads it. `scalar`: in a variable of every invocation. `array`: in memory.
+ * Where the elements of a tile are. `inline`: nowhere, the expression is repeated where it is read. `fused`: a fold in the registers of the
+ * loop that reads it. `scalar`: in a variable of every invocation. `array`: in memory.
  */
 export type Home = 'inline' | 'fused' | 'scalar' | 'array';
 
@@ -91,7 +91,9 @@ function ownCost(s: Structure, op: TileOp): number {
 }
 
 /** How many elements of `tile` one user reads in one run of the body that defines the tile. */
-function readsBy(s: Structure, tile: TileId, user: User, homes: ReadonlyMap<TileId, Home>, evaluations: ReadonlyMap<TileId, number>): number {
+function readsBy(
+  s: Structure, tile: TileId, user: User, homes: ReadonlyMap<TileId, Home>, evaluations: ReadonlyMap<TileId, number>,
+): number {
   const depth = user.loops.length - (s.definitions.get(tile)?.loops.length ?? 0);
   const trips = TRIPS ** Math.max(0, depth);
   const elements = s.elements(s.axes(tile));
@@ -132,7 +134,9 @@ function readOnce(s: Structure, tile: TileId, homes: ReadonlyMap<TileId, Home>):
   switch (user.kind) {
     case 'store': {
       const cell = cellAxes(s.buffer(user.stmt.buffer), user.loops);
-      return sameAxes(cell, axes) || (axes.includes(COL) && !axes.includes(ROW) && sameAxes(cell, axes.map((axis) => (axis === COL ? ROW : axis))));
+      return sameAxes(cell, axes) || (
+        axes.includes(COL) && !axes.includes(ROW) && sameAxes(cell, axes.map((axis) => (axis === COL ? ROW : axis)))
+      );
     }
     case 'init': case 'next': return true;
     case 'let':

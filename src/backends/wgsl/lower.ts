@@ -35,7 +35,9 @@ export interface LoweredKernel {
   readonly near: number;
 }
 
-/** Invocations of a workgroup: one 4 x 4 micro-tile each for a [16, 64] tile; few enough that software adapters switch quickly at barriers. */
+/**
+ * Invocations of a workgroup: one 4 x 4 micro-tile each for a [16, 64] tile; few enough that software adapters switch quickly at barriers.
+ */
 export const WORKGROUP = 64;
 
 export interface Chosen {
@@ -91,7 +93,9 @@ function elementOf(cx: WgslContext, buffer: TileBuffer): Binding['element'] {
 }
 
 /** User tensors that a kernel touches, in the order of the module. */
-export function tensorsOf(module: TileModule, kernel: TileKernel): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
+export function tensorsOf(
+  module: TileModule, kernel: TileKernel,
+): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
   const [read, written] = [new Set(loadedBuffers(kernel.body)), new Set(storedBuffers(kernel.body))];
   return module.buffers
     .filter(({ name }) => read.has(name) || written.has(name))
@@ -128,7 +132,9 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     } else {
       const pointer = freePointer(buffer.name, bindings);
       bindings.set(buffer.name, { pointer, element: kind, offset: undefined });
-      resources.push({ kind: 'tensor', tensor: buffer.name, access, pointer, type: kind === 'f16word' || kind === 'bf16word' ? 'u32' : kind });
+      resources.push({
+        kind: 'tensor', tensor: buffer.name, access, pointer, type: kind === 'f16word' || kind === 'bf16word' ? 'u32' : kind,
+      });
     }
   }
   if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });
@@ -167,7 +173,9 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
       if (action.kind !== 'loop') barriers.before(action);
       switch (action.kind) {
         case 'group':
-          for (const root of action.roots) note(root.kind === 'store' ? notes.store(root.buffer, root.value) : notes.tile(root.kind === 'define' ? root.tile : root.from));
+          for (const root of action.roots) note(
+            root.kind === 'store' ? notes.store(root.buffer, root.value) : notes.tile(root.kind === 'define' ? root.tile : root.from)
+          );
           groupText(p, code, action, place);
           break;
         case 'scan':

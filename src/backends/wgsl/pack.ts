@@ -23,7 +23,9 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   code.close();
   return {
     body: code.text(),
-    resources: [{ kind: 'tensor', tensor: to, access: 'write', pointer, type: 'u32' }, { kind: 'arena', tensors: [from] }, { kind: 'dims' }],
+    resources: [
+      { kind: 'tensor', tensor: to, access: 'write', pointer, type: 'u32' }, { kind: 'arena', tensors: [from] }, { kind: 'dims' },
+    ],
     near: 0,
   };
 }

@@ -20,7 +20,9 @@ interface Grid {
 }
 
 /** Writes what a program of the grid knows of itself. */
-export function topPlace(module: TileModule, arena: readonly string[], kernel: TileKernel, code: Code, { block, blocks, memory }: Grid): Place {
+export function topPlace(
+  module: TileModule, arena: readonly string[], kernel: TileKernel, code: Code, { block, blocks, memory }: Grid,
+): Place {
   code.line('let heads = dims[0].y;');
   code.line('let groups = dims[0].z;');
   code.line('let zero = dims[0].x >> 31u;');

@@ -21,8 +21,9 @@ const readName = (buffer: string) => `stage_${buffer}`;
 const writeName = (buffer: string) => `unstage_${buffer}`;
 
 /**
- * Keeps every kernel within the number of buffers it may bind: some user tensors, the smallest first, get a copy among the workspaces, which share one
- * binding. Small kernels copy inputs in before their first reader and results out after their writer. Packed tensors are always written so.
+ * Keeps every kernel within the number of buffers it may bind: some user tensors, the smallest first, get a copy among the workspaces,
+ * which share one binding. Small kernels copy inputs in before their first reader and results out after their writer. Packed tensors are
+ * always written so.
  */
 export function stageBuffers(module: TileModule, options: StageOptions): Staged {
   const staged = new Map<string, ReadonlySet<string>>();
@@ -30,13 +31,17 @@ export function stageBuffers(module: TileModule, options: StageOptions): Staged 
   const all = new Set([...staged.values()].flatMap((names) => [...names]));
   if (all.size === 0) return { module, packs: new Set() };
 
-  const copies = module.buffers.filter((buffer) => all.has(buffer.name)).map((buffer) => ({ buffer, stage: { ...buffer, name: stageName(buffer.name), dtype: 'f32', role: 'workspace' } satisfies TileBuffer }));
+  const copies = module.buffers.filter((buffer) => all.has(buffer.name)).map((buffer) => ({
+    buffer, stage: { ...buffer, name: stageName(buffer.name), dtype: 'f32', role: 'workspace' } satisfies TileBuffer,
+  }));
   const movers = new Map<string, TileKernel>();
   const packs = new Set<string>();
   const moverOf = (name: string, direction: 'in' | 'out'): string => {
     const copy = copies.find(({ buffer }) => buffer.name === name);
     if (copy === undefined) throw new Error(`${module.name}: ${name} has no stage`);
-    const kernel = direction === 'in' ? copyKernel(readName(name), copy.buffer, copy.stage) : copyKernel(writeName(name), copy.stage, copy.buffer);
+    const kernel = direction === 'in'
+      ? copyKernel(readName(name), copy.buffer, copy.stage)
+      : copyKernel(writeName(name), copy.stage, copy.buffer);
     movers.set(kernel.name, kernel);
     if (direction === 'out' && options.packed(copy.buffer)) packs.add(kernel.name);
     return kernel.name;
@@ -63,17 +68,25 @@ export function stageBuffers(module: TileModule, options: StageOptions): Staged 
     }
     return order;
   };
-  const programs = { forward: program(module.programs.forward), backward: program(module.programs.backward), step: program(module.programs.step) };
+  const programs = {
+    forward: program(module.programs.forward), backward: program(module.programs.backward), step: program(module.programs.step),
+  };
   const kernels = module.kernels.map((kernel) => renamed(kernel, staged.get(kernel.name) ?? new Set()));
-  return { module: { ...module, buffers: [...module.buffers, ...copies.map(({ stage }) => stage)], kernels: [...kernels, ...movers.values()], programs }, packs };
+  return { module: {
+    ...module, buffers: [...module.buffers, ...copies.map(({ stage }) => stage)], kernels: [...kernels, ...movers.values()], programs,
+  }, packs };
 }
 
 function stagedIn(module: TileModule, kernel: TileKernel, options: StageOptions): ReadonlySet<string> {
   const touched = tensorsOf(module, kernel).filter(({ buffer }) => buffer.role !== 'workspace');
-  const chosen = new Set(touched.filter(({ buffer, access }) => access !== 'read' && options.packed(buffer)).map(({ buffer }) => buffer.name));
+  const chosen = new Set(touched.filter(
+    ({ buffer, access }) => access !== 'read' && options.packed(buffer)
+  ).map(({ buffer }) => buffer.name));
   // One binding is kept for the arena, which the stages need anyway.
   const room = options.storageBuffers - 1 - tablesOf(kernel).length;
-  const elements = (buffer: TileBuffer) => buffer.axes.reduce((n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
+  const elements = (buffer: TileBuffer) => buffer.axes.reduce(
+    (n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1,
+  ) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
   const candidates = touched.map(({ buffer }) => buffer).filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
   for (const buffer of candidates) {
     if (touched.length - chosen.size <= room) break;
@@ -92,7 +105,9 @@ function renamed(kernel: TileKernel, staged: ReadonlySet<string>): TileKernel {
   const rename = (buffer: string) => (staged.has(buffer) ? stageName(buffer) : buffer);
   const body = (stmts: readonly TileStmt[]): TileStmt[] => stmts.map((stmt) => {
     switch (stmt.kind) {
-      case 'let': return stmt.op.op === 'load' ? { ...stmt, op: { ...stmt.op, buffer: rename(stmt.op.buffer), ...(stmt.op.whole !== undefined && { whole: rename(stmt.op.whole) }) } } : stmt;
+      case 'let': return stmt.op.op === 'load' ? {
+        ...stmt, op: { ...stmt.op, buffer: rename(stmt.op.buffer), ...(stmt.op.whole !== undefined && { whole: rename(stmt.op.whole) }) },
+      } : stmt;
       case 'store': return { ...stmt, buffer: rename(stmt.buffer) };
       case 'loop': return { ...stmt, body: body(stmt.body) };
     }

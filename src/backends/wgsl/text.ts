@@ -43,7 +43,9 @@ function flat(lines: Lines): string[] {
 /** Leaves out constants that nothing reads: a place names all it knows, a kernel needs some of it. */
 function withoutUnused(lines: readonly string[]): readonly string[] {
   const uses = new Map<string, number>();
-  for (const line of lines.filter((text) => !/^\s*\/\//.test(text))) for (const [name] of line.matchAll(/\b[A-Za-z_]\w*/g)) uses.set(name, (uses.get(name) ?? 0) + 1);
+  for (const line of lines.filter((text) => !/^\s*\/\//.test(text))) for (const [name] of line.matchAll(/\b[A-Za-z_]\w*/g)) uses.set(
+    name, (uses.get(name) ?? 0) + 1,
+  );
   const kept = lines.filter((line) => {
     const name = /^\s*let (\w+) = /.exec(line)?.[1];
     return name === undefined || (uses.get(name) ?? 0) > 1;
@@ -94,8 +96,8 @@ export function linear(start: Index, terms: readonly (readonly [Index, number])[
 }
 
 /**
- * The bound of a loop of `n` turns that stays a loop: `zero` is 0, which no driver can know. Unrolled, kernels take some drivers ten times longer to
- * compile.
+ * The bound of a loop of `n` turns that stays a loop: `zero` is 0, which no driver can know. Unrolled, kernels take some drivers ten times
+ * longer to compile.
  */
 export function rolled(n: number): string {
   return `${n}u + zero`;

@@ -48,8 +48,12 @@ export const build: Command = (args) => guarded(async () => {
   const named = list(values.target).map((target) => choice('--target', target, WITH_TORCH));
   const targets = named.filter(isKernelTarget);
   const torch = named.length > targets.length;
-  if (!torch && (values.package ?? values.version) !== undefined) throw new UsageError('--package and --version are of Python packages: add --target torch');
-  if (torch && targets.length > 0 && (values.size ?? []).length > 1) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
+  if (
+    !torch && (values.package ?? values.version) !== undefined
+  ) throw new UsageError('--package and --version are of Python packages: add --target torch');
+  if (
+    torch && targets.length > 0 && (values.size ?? []).length > 1
+  ) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
   const dtypesGiven = dtypes.length === 0 ? undefined : dtypes;
   const cuda = targets.filter((target) => target !== 'webgpu');
   const wanted: Wanted = {
@@ -95,7 +99,9 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   const step = (scan: string) => ui.progress(`compiling ${scan}`);
   const built = wanted.options.targets.length === 0 ? [] : await compileAll(host, sources, wanted.options, step);
   const python = wanted.torch === undefined || 'failures' in built ? [] : await torchPackages(host, sources, wanted.torch, step);
-  const parts = wanted.options.targets.length === 0 ? [] : buildParts(sources, wanted.options.name, new Map<string, number | string>([...wanted.options.sizes, ...wanted.options.settings]));
+  const parts = wanted.options.targets.length === 0
+    ? []
+    : buildParts(sources, wanted.options.name, new Map<string, number | string>([...wanted.options.sizes, ...wanted.options.settings]));
   ui.progress(undefined);
   const failures = [built, python, parts].flatMap((made) => ('failures' in made ? made.failures : []));
   for (const { source, failed } of failures) reportFailure(ui, source, failed);

@@ -27,7 +27,10 @@ export const doctor: Command = (args) => guarded(async () => {
     row('node', true, `${process.version} on ${process.platform} ${process.arch}`),
     row('cuda', cuda.available, cuda.available ? cuda.device : `${cuda.why}; ${cuda.remedy}`),
     row('nvrtc', nvrtc.available, nvrtc.available ? `${nvrtc.version} (${nvrtc.path})` : nvrtc.why),
-    row('nvcc', nvcc.found, nvcc.found ? `${nvcc.version} (${nvcc.program})` : `${nvcc.why}; kernels are then compiled by NVRTC when first loaded`),
+    row(
+      'nvcc', nvcc.found,
+      nvcc.found ? `${nvcc.version} (${nvcc.program})` : `${nvcc.why}; kernels are then compiled by NVRTC when first loaded`,
+    ),
     row('webgpu', webgpu.available, webgpu.available ? webgpu.device : `${webgpu.why}; ${webgpu.remedy}`),
   ]));
   ui.out(`\ndefault backend: ${backend.name}, since ${backend.why}`);

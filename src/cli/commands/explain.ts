@@ -54,7 +54,10 @@ export const explain: Command = (args) => guarded(async () => {
   }
   if (part !== undefined && part.kind !== 'scan') {
     const request = { sizes: sizesOf(values.size ?? []), settings: settingsOf(values.with ?? []) };
-    return explainPart(host, ui, source, name === undefined && values.html === undefined ? explainedParts(source, part) : [part], request, { html: values.html, json: values.json === true });
+    return explainPart(
+      host, ui, source, name === undefined && values.html === undefined ? explainedParts(source, part) : [part], request,
+      { html: values.html, json: values.json === true },
+    );
   }
   // A report is one file, so it is about one scan; words about several come one after the other.
   const picked = name !== undefined || values.html !== undefined ? pickScan(source, name) : ownScans(source);

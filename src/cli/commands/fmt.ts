@@ -11,7 +11,10 @@ function standardInput(): string | Problem {
   try {
     return readFileSync(0, 'utf8');
   } catch (error) {
-    return problem('E702', `standard input cannot be read: ${error instanceof Error ? error.message : String(error)}`, 'give it a file: `lmoec fmt - < FILE`');
+    return problem(
+      'E702', `standard input cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      'give it a file: `lmoec fmt - < FILE`',
+    );
   }
 }
 

@@ -45,14 +45,21 @@ export function runPart(host: Host, ui: Ui, source: Source, part: PartInfo, requ
 
 function asJson({ name, kind, call, training, losses, counts, comparisons }: GraphReport): object {
   const perIndex = Object.fromEntries([...counts].map(([path, { data }]) => [path, Array.from(data)]));
-  return { name, kind, backend: 'interpreter', dtype: 'f64', call, training, losses: Object.fromEntries(losses), counts: perIndex, passed: comparisons.every(({ passed }) => passed), tensors: comparisons };
+  return {
+    name, kind, backend: 'interpreter', dtype: 'f64', call, training, losses: Object.fromEntries(losses), counts: perIndex,
+    passed: comparisons.every(({ passed }) => passed), tensors: comparisons,
+  };
 }
 
 function show(ui: Ui, report: GraphReport, { check, out }: GraphOptions): void {
   ui.out(`${report.kind} ${report.name} in the interpreter, float64${report.training ? ', training' : ''}: ${report.call}`);
   if (report.losses.size > 0) ui.out(table([['loss', ''], ...[...report.losses].map(([path, value]) => [path, value.toPrecision(8)])]));
-  if (report.counts.size > 0) ui.out(table([['tokens of', 'least', 'mean', 'most'], ...[...report.counts].map(([path, { data }]) => [path, ...spreadOf(Array.from(data))])]));
-  if (check && report.comparisons.length === 0) ui.out('nothing to compare: results are held against tensors named `expect.NAME` in the inputs');
+  if (report.counts.size > 0) ui.out(table([
+    ['tokens of', 'least', 'mean', 'most'], ...[...report.counts].map(([path, { data }]) => [path, ...spreadOf(Array.from(data))]),
+  ]));
+  if (
+    check && report.comparisons.length === 0
+  ) ui.out('nothing to compare: results are held against tensors named `expect.NAME` in the inputs');
   if (report.comparisons.length > 0) ui.out(table([['tensor', '', 'rms error', 'allowed', ''], ...report.comparisons.map(row)]));
   ui.out(out === undefined ? 'kernels do not exist yet for layers, mixtures and models; --out FILE keeps the results' : `wrote ${out}`);
 }

@@ -70,7 +70,9 @@ type Request = ReturnType<typeof requestOf>;
 
 /** Tensors of a scan. */
 function scanInputs({ inputs, sizes, lengths, seed, states, settings, training }: Request): RunInputs {
-  if (inputs !== undefined && sizes.size > 0) throw new UsageError('run: the sizes of a scan come from the tensors of --inputs; --size is for random ones');
+  if (
+    inputs !== undefined && sizes.size > 0
+  ) throw new UsageError('run: the sizes of a scan come from the tensors of --inputs; --size is for random ones');
   if (settings.size > 0 || training) throw new UsageError('run: --with and --training are for layers, mixtures and models');
   return inputs === undefined ? { sizes, lengths, seed, states } : { file: inputs };
 }
@@ -134,7 +136,9 @@ function verdict({ passed, error, allowed, conditioning, meaningless }: Comparis
   return conditioning === undefined ? 'FAILED' : `FAILED (one rounding of the inputs: ${conditioning.toExponential(1)})`;
 }
 
-function show(ui: Ui, report: RunReport, options: { readonly check: boolean; readonly json: boolean; readonly out: string | undefined }): number {
+function show(
+  ui: Ui, report: RunReport, options: { readonly check: boolean; readonly json: boolean; readonly out: string | undefined },
+): number {
   const failed = report.comparisons.filter((comparison) => !comparison.passed);
   const status = failed.length === 0 ? EXIT.ok : EXIT.failed;
   if (options.json) {
@@ -145,12 +149,17 @@ function show(ui: Ui, report: RunReport, options: { readonly check: boolean; rea
   }
   const where = report.device === undefined ? report.backend : `${report.backend} (${report.device})`;
   ui.out(`${report.scan} on ${where}, ${report.dtype}: ${report.call}`);
-  if (options.check && report.comparisons.length === 0) ui.out('nothing to compare: the oracle is held against tensors named `expect.NAME` in the inputs, in f32');
+  if (
+    options.check && report.comparisons.length === 0
+  ) ui.out('nothing to compare: the oracle is held against tensors named `expect.NAME` in the inputs, in f32');
   if (report.comparisons.length > 0) {
     const number = (value: number): string => (Number.isFinite(value) ? value.toExponential(1) : 'not finite');
     ui.out(table([
       ['tensor', '', 'rms error', 'allowed', 'largest difference', ''],
-      ...report.comparisons.map((c) => [c.name, c.role, ...(c.meaningless === undefined ? [number(c.error), number(c.allowed), number(c.maxDifference)] : ['', '', '']), verdict(c)]),
+      ...report.comparisons.map((c) => [
+        c.name, c.role, ...(c.meaningless === undefined ? [number(c.error), number(c.allowed), number(c.maxDifference)] : ['', '', '']),
+        verdict(c),
+      ]),
     ]));
   }
   if (failed.some(({ conditioning = 0, allowed }) => conditioning > allowed / 2)) {

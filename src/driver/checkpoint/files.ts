@@ -118,7 +118,9 @@ function filesOfIndex(host: Host, path: string): Files | Problem {
   const paths = [...new Set(files.values())].sort();
   const missing = paths.filter((at) => !host.exists(at));
   if (missing.length > 0) {
-    return problem('E702', `${missing.length} of ${paths.length} files of the checkpoint are missing: ${briefList(missing, 4)}`, 'download them again');
+    return problem(
+      'E702', `${missing.length} of ${paths.length} files of the checkpoint are missing: ${briefList(missing, 4)}`, 'download them again',
+    );
   }
   return { paths, index: files };
 }

@@ -13,7 +13,9 @@ export interface Machine {
   readonly plainRate: number;
   /** Seconds that a kernel takes however little it does: its launch, its first loads, its tail. */
   readonly launch: number;
-  /** Seconds between two chunks of one sequence, where a kernel carries a state through products; between two tokens, where it does without. */
+  /**
+   * Seconds between two chunks of one sequence, where a kernel carries a state through products; between two tokens, where it does without.
+   */
   readonly chunkStep: number;
   readonly tokenStep: number;
 }
@@ -22,7 +24,9 @@ export interface Machine {
  * Measured on the device: copy bandwidth, a large bf16 product, a step of decoding beyond its traffic, the fastest walk per chunk
  * and a stream per token among the examples'. From its data sheet: f32.
  */
-export const H200: Machine = { name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12, launch: 1e-5, chunkStep: 9e-7, tokenStep: 1e-8 };
+export const H200: Machine = {
+  name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12, launch: 1e-5, chunkStep: 9e-7, tokenStep: 1e-8,
+};
 
 export interface KernelCost {
   readonly name: string;
@@ -69,20 +73,27 @@ export function programCost(plan: Plan, program: 'forward' | 'backward' | 'step'
   const sum = (of: (kernel: KernelCost) => number) => kernels.reduce((total, kernel) => total + of(kernel), 0);
   const touched = new Set(kernels.flatMap((kernel) => [...kernel.reads, ...kernel.writes]));
   const own = plan.tensors.filter((tensor) => tensor.role !== 'workspace' && touched.has(tensor.name));
-  const bytesOf = (tensor: PlanTensor, from: Extents) => polynomial([[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], from);
+  const bytesOf = (tensor: PlanTensor, from: Extents) => polynomial(
+    [[...tensor.shape, tensor.dtype === 'f32' || tensor.dtype === 'i32' ? 4 : 2]], from,
+  );
   const once = (from: Extents) => own.reduce((total, tensor) => total + bytesOf(tensor, from), 0);
   const workspaces = plan.tensors
     .filter((tensor) => tensor.role === 'workspace' && touched.has(tensor.name))
     .map((tensor) => ({ name: tensor.name, bytes: bytesOf(tensor, extents) }))
     .sort((a, b) => b.bytes - a.bytes);
-  return { kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds), floorBytes: once(extents), headBytes: once({ ...extents, groups: extents.heads }), workspaces };
+  return {
+    kernels, flops: sum((kernel) => kernel.flops), bytes: sum((kernel) => kernel.bytes), seconds: sum((kernel) => kernel.seconds),
+    floorBytes: once(extents), headBytes: once({ ...extents, groups: extents.heads }), workspaces,
+  };
 }
 
 /** `made`: the tensors of the shared workspace that earlier kernels wrote; those of this one join them. */
 function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made: Set<string>): KernelCost {
   const flops = polynomial(kernel.flops, extents);
   const bytes = polynomial(kernel.bytes, extents);
-  const [memory, arithmetic] = [bytes / machine.bandwidth, flops / (kernel.lowering === 'tensor cores' ? machine.matrixRate : machine.plainRate)];
+  const [memory, arithmetic] = [
+    bytes / machine.bandwidth, flops / (kernel.lowering === 'tensor cores' ? machine.matrixRate : machine.plainRate),
+  ];
   const factors: readonly Extent[] = kernel.grid.flat();
   const named = (access: 'read' | 'write') => kernel.args.flatMap((arg) => {
     if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
@@ -92,7 +103,13 @@ function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made
   });
   const [reads, writes] = [[...new Set(named('read'))], [...new Set(named('write'))]];
   for (const name of writes) made.add(name);
-  const walk = factors.includes('chunks') ? 'chunks' : factors.includes('segments') ? 'segments' : factors.includes('sequences') ? 'sequences' : 'once';
+  const walk = factors.includes('chunks')
+    ? 'chunks'
+    : factors.includes('segments')
+    ? 'segments'
+    : factors.includes('sequences')
+    ? 'sequences'
+    : 'once';
   const latency = machine.launch + stepsOf(kernel, walk, extents, machine);
   const seconds = Math.max(memory, arithmetic, latency);
   return {
@@ -113,7 +130,10 @@ function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made
   };
 }
 
-/** What the steps of a kernel that come one after the other take at least, in a sequence of the common length. What it moves says what it goes through. */
+/**
+ * What the steps of a kernel that come one after the other take at least, in a sequence of the common length. What it moves says what it
+ * goes through.
+ */
 function stepsOf(kernel: PlanKernel, walk: KernelCost['walk'], extents: Extents, machine: Machine): number {
   if (walk === 'chunks' || walk === 'once') return 0;
   const through = (['tokens', 'chunks', 'segments'] as const).find((extent) => kernel.bytes.some((term) => term.includes(extent)));

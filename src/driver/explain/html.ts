@@ -46,7 +46,9 @@ function exampleDecay(gate: MaskText['gate']): (token: number) => number {
   }
 }
 
-const GATE_NOTES: Readonly<Record<MaskText['gate'], string>> = { none: 'no decay', constant: 'constant decay', scalar: 'example gate', channel: 'one channel, example gate' };
+const GATE_NOTES: Readonly<Record<MaskText['gate'], string>> = {
+  none: 'no decay', constant: 'constant decay', scalar: 'example gate', channel: 'one channel, example gate',
+};
 
 function maskOf({ title, erase, strict, before, gate }: MaskText): string {
   const note = erase ? 'strictly below the diagonal; (I - A)⁻¹ is solved' : `${strict ? 'before' : 'after'} the token's own write`;

@@ -27,7 +27,9 @@ function softmaxOf(nodes: readonly ScanNode[], [e, below]: readonly NodeId[]): I
   const [of, most] = exponent === undefined ? [] : mapped(nodes, exponent[0], 'sub') ?? [];
   if (sum.kind !== 'reduce' || sum.op !== 'sum' || sum.arg !== e || of === undefined || most === undefined) return undefined;
   const max = nodes[most];
-  return max.kind === 'reduce' && max.op === 'max' && max.arg === of && max.axis === sum.axis ? { name: 'softmax', axis: sum.axis, of } : undefined;
+  return max.kind === 'reduce' && max.op === 'max' && max.arg === of && max.axis === sum.axis
+    ? { name: 'softmax', axis: sum.axis, of }
+    : undefined;
 }
 
 /** x / sqrt(sum x² + 1e-6), x / sqrt(sum x² / K + 1e-5). */
@@ -36,7 +38,9 @@ function normOf(nodes: readonly ScanNode[], [of, below]: readonly NodeId[]): Idi
   const [squares, least] = root === undefined ? [] : mapped(nodes, root[0], 'add') ?? [];
   if (squares === undefined || least === undefined) return undefined;
   const mean = mapped(nodes, squares, 'div');
-  const [sum, beside, size] = [nodes[mean === undefined ? squares : mean[0]], nodes[least], mean === undefined ? undefined : nodes[mean[1]]];
+  const [sum, beside, size] = [
+    nodes[mean === undefined ? squares : mean[0]], nodes[least], mean === undefined ? undefined : nodes[mean[1]],
+  ];
   if (sum.kind !== 'reduce' || sum.op !== 'sum' || beside.kind !== 'literal') return undefined;
   const product = mapped(nodes, sum.arg, 'mul');
   if (product === undefined || product.some((factor) => factor !== of)) return undefined;

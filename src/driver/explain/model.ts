@@ -1,6 +1,8 @@
 import type { Plan } from '../../ir/plan/plan.js';
 import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
-import { ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands } from '../../ir/scan/scan.js';
+import {
+  ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands,
+} from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { extentsOf, type CallSizes } from '../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
@@ -57,7 +59,9 @@ export interface Explanation {
 }
 
 /** Everything that `explain` shows, as data. `scan` is absent for scans that run step by step. */
-export function explain(spec: Spec, scan: ScanProgram | undefined, plan: Plan, call: Explanation['call'], place: string, machine: Machine = H200): Explanation {
+export function explain(
+  spec: Spec, scan: ScanProgram | undefined, plan: Plan, call: Explanation['call'], place: string, machine: Machine = H200,
+): Explanation {
   const sizes: CallSizes = { heads: call.heads, groups: call.groups, lengths: Array.from({ length: call.batch }, () => call.tokens) };
   const one: CallSizes = { ...sizes, lengths: sizes.lengths.map(() => 1) };
   const writer = scan === undefined ? undefined : writerOf(spec, scan);
@@ -127,7 +131,10 @@ interface Writer {
 /** Operations that are written out again rather than named. */
 const SHORT = 2;
 
-/** Writes the values of a scan: results of stages as what they are (`q @ S`, `h`), and what is long and used more than once under a name of its own. */
+/**
+ * Writes the values of a scan: results of stages as what they are (`q @ S`, `h`), and what is long and used more than once under a name of
+ * its own.
+ */
 function writerOf(spec: Spec, scan: ScanProgram): Writer {
   const names = namesOf(spec);
   const given = new Map<NodeId, string>();
@@ -161,7 +168,9 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     const name = `x${++count}`;
     return taken.has(name) ? fresh() : name;
   };
-  const written = (id: NodeId): string => readText(id) ?? formula(scan.nodes, names, id, (other) => (other === id ? undefined : stop(other)));
+  const written = (id: NodeId): string => readText(id) ?? formula(
+    scan.nodes, names, id, (other) => (other === id ? undefined : stop(other)),
+  );
   const stop = (id: NodeId): string | undefined => given.get(id) ?? readText(id);
   const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
   const readText = (id: NodeId): string | undefined => {
@@ -227,7 +236,11 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
       const sign = erases.every((erase) => /^\(?-/.test(show(erase.row))) ? '-' : '+';
       const rank = `rank ${erases.length}`;
       const gate = gateName(stage.gate);
-      const transition = erases.length === 0 ? gate : erases[0].before && stage.gate.kind !== 'none' ? `(${gate} ${sign} ${rank})` : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
+      const transition = erases.length === 0
+        ? gate
+        : erases[0].before && stage.gate.kind !== 'none'
+        ? `(${gate} ${sign} ${rank})`
+        : `(I ${sign} ${rank})${gate === 'I' ? '' : ` ∘ ${gate}`}`;
       const state = names.states[stage.state];
       const writes = stage.sources.map((source) => {
         const parts = [
@@ -256,7 +269,10 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
         axes: stage.axes,
         transition: stage.decay === undefined ? 'forgotten (a delay line)' : 'elementwise',
         writes: stage.write === undefined ? [] : [show(stage.write)],
-        update: [...(stage.decay === undefined ? [] : [`${showRow(stage.decay)} * ${names.states[stage.state]}[t-1]`]), ...(stage.write === undefined ? [] : [show(stage.write)])].join(' + ') || undefined,
+        update: [
+          ...(stage.decay === undefined ? [] : [`${showRow(stage.decay)} * ${names.states[stage.state]}[t-1]`]),
+          ...(stage.write === undefined ? [] : [show(stage.write)]),
+        ].join(' + ') || undefined,
         gate: stage.decay === undefined ? 'none' : `factor ${show(stage.decay)} per entry`,
         algorithm: 'streamed: one thread per entry walks the tokens of a sequence',
         pass,
@@ -272,9 +288,15 @@ function masksOf(spec: Spec, scan: ScanProgram, { showRow }: Writer): MaskText[]
     const gate = stage.gate.kind === 'scalar' && stage.gate.constant ? 'constant' : stage.gate.kind;
     const mask = (reader: Reader, erase: boolean): MaskText => {
       const text = `${showRow(reader.row)} @ ${states[stage.state]}`;
-      return { title: text.length > LONGEST_TITLE ? `a read of ${states[stage.state]}` : text, erase, strict: erase || reader.before || !reader.sees.includes(true), before: reader.before, gate };
+      return {
+        title: text.length > LONGEST_TITLE ? `a read of ${states[stage.state]}` : text, erase,
+        strict: erase || reader.before || !reader.sees.includes(true), before: reader.before, gate,
+      };
     };
-    return [...stage.reads.map((read) => mask(read, false)), ...stage.sources.flatMap((source) => (source.erase === undefined ? [] : [mask(source.erase, true)]))];
+    return [
+      ...stage.reads.map((read) => mask(read, false)),
+      ...stage.sources.flatMap((source) => (source.erase === undefined ? [] : [mask(source.erase, true)])),
+    ];
   });
 }
 

@@ -33,7 +33,9 @@ export async function explainScan(host: Host, source: Source, spec: Spec, reques
   const heads = request.sizes.get('H') ?? CALL.heads;
   const shared = spec.inputs.some((input) => input.scope === 'group');
   const groups = shared ? request.sizes.get('G') ?? 1 : heads;
-  if (heads % groups !== 0) return problem('E503', `${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G: --size H=16,G=4');
+  if (heads % groups !== 0) return problem(
+    'E503', `${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G: --size H=16,G=4',
+  );
   const call = { batch: request.sizes.get('B') ?? CALL.batch, tokens: request.sizes.get('T') ?? CALL.tokens, heads, groups };
   return { spec, explanation: explain(spec, compiled.scan, compiled.plan, call, source.placeOf(spec)) };
 }

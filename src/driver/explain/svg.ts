@@ -8,8 +8,9 @@ const SEGMENT = 2;
 const LANE = { left: 190, box: 110, gap: 46, height: 46, space: 34, line: 15 };
 
 /**
- * Data flow of a program over four chunks, two segments: one lane per kernel. Chunks of a lane are apart where every chunk has a program of its
- * own, and linked where one program carries the state along. Arrows go down where the next lane reads what this one writes; beside a lane stands who reads what.
+ * Data flow of a program over four chunks, two segments: one lane per kernel. Chunks of a lane are apart where every chunk has a program of
+ * its own, and linked where one program carries the state along. Arrows go down where the next lane reads what this one writes; beside a
+ * lane stands who reads what.
  */
 export function flowPicture(program: ProgramCost, title: string, backwards: boolean): string {
   const { box, gap, height, space, line } = LANE;
@@ -31,7 +32,9 @@ export function flowPicture(program: ProgramCost, title: string, backwards: bool
         body.push(text(chunkX(chunk) + box / 2, y + 28, walks ? 'state' : 'tokens', 'in', 'middle'));
         if (chunk > 0 && (kernel.walk === 'sequences' || (kernel.walk === 'segments' && chunk % SEGMENT !== 0))) {
           const [from, to] = [chunkX(chunk - 1) + box, chunkX(chunk)];
-          body.push(backwards && goesBack(kernel) ? arrow(to - 2, y + height / 2, from + 4, y + height / 2) : arrow(from + 2, y + height / 2, to - 4, y + height / 2));
+          body.push(backwards && goesBack(kernel) ? arrow(
+            to - 2, y + height / 2, from + 4, y + height / 2,
+          ) : arrow(from + 2, y + height / 2, to - 4, y + height / 2));
         }
       }
     }
@@ -41,7 +44,9 @@ export function flowPicture(program: ProgramCost, title: string, backwards: bool
     longest = Math.max(longest, ...notes.map((note) => note.length));
     const below = y + Math.max(height, notes.length * line) + space;
     if (later.length > 0 && kernel.writes.some((name) => later[0].reads.includes(name))) {
-      for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(arrow(chunkX(chunk) + box / 2, y + height + 2, chunkX(chunk) + box / 2, below - 4));
+      for (let chunk = 0; chunk < CHUNKS; chunk++) body.push(arrow(
+        chunkX(chunk) + box / 2, y + height + 2, chunkX(chunk) + box / 2, below - 4,
+      ));
     }
     y = below;
   });
@@ -70,7 +75,9 @@ function shortened(names: readonly string[]): string {
 const CELLS = 24;
 
 /** One mask: how much of token c (column) reaches the reader at token r (row), for log decays that `logDecay` gives per token. */
-export function maskPicture(title: string, notes: readonly string[], strict: boolean, before: boolean, logDecay: (token: number) => number): string {
+export function maskPicture(
+  title: string, notes: readonly string[], strict: boolean, before: boolean, logDecay: (token: number) => number,
+): string {
   const cell = 9;
   const running: number[] = [];
   for (let token = 0; token < CELLS; token++) running.push((running[token - 1] ?? 0) + logDecay(token));
@@ -114,7 +121,9 @@ export function timelinePicture(e: Explanation): string {
     }
     y += 22;
   };
-  axis(`time at the roofline of one ${e.machine.name}`, Math.max(e.forward.seconds, e.backward.seconds), (kernel) => kernel.seconds, duration);
+  axis(
+    `time at the roofline of one ${e.machine.name}`, Math.max(e.forward.seconds, e.backward.seconds), (kernel) => kernel.seconds, duration,
+  );
   axis('bytes moved', Math.max(e.forward.bytes, e.backward.bytes), (kernel) => kernel.bytes, (value) => quantity(value, 'B'));
   axis('arithmetic', Math.max(e.forward.flops, e.backward.flops), (kernel) => kernel.flops, (value) => quantity(value, 'FLOP'));
   return svg(width + 110, y, 'kernels on axes of time, bytes and arithmetic', body);

@@ -18,26 +18,38 @@ export function duration(seconds: number): string {
 function columns(rows: readonly (readonly string[])[], right: readonly number[]): string[] {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => { widths[i] = Math.max(widths[i] ?? 0, cell.length); });
-  return rows.map((row) => row.map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd());
+  return rows.map((row) => row.map((cell, i) => (
+    right.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])
+  )).join('  ').trimEnd());
 }
 
 /** The text of `lmoec explain`. */
 export function explainText(e: Explanation): string {
-  const rows = (label: string, ...texts: string[]): string[] => texts.map((text, i) => `  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd());
+  const rows = (
+    label: string, ...texts: string[]
+  ): string[] => texts.map((text, i) => `  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd());
   const lines: string[] = [`${e.scan}    ${e.place}`];
   if (e.doc !== '') lines.push(...e.doc.split('\n').map((line) => `  ${line}`.trimEnd()));
   lines.push('');
   if (e.lets.length > 0) lines.push(...rows('let', ...e.lets));
   for (const state of e.states) {
-    lines.push(...rows(`${state.name} [${state.axes.join(', ')}]`, `${state.transition} · ${state.name}[t-1]${state.writes.map((write) => `  +  ${write}`).join('')}`));
-    if (state.update !== undefined && state.transition !== 'nothing is kept') lines.push(...rows('update', `${state.name} = ${state.update}`));
+    lines.push(...rows(
+      `${state.name} [${state.axes.join(', ')}]`,
+      `${state.transition} · ${state.name}[t-1]${state.writes.map((write) => `  +  ${write}`).join('')}`,
+    ));
+    if (state.update !== undefined && state.transition !== 'nothing is kept') lines.push(...rows(
+      'update', `${state.name} = ${state.update}`,
+    ));
     lines.push(...rows('gate', state.gate), ...rows('algorithm', state.algorithm));
     if (e.states.some((other) => other.pass > 1)) lines.push(...rows('pass', String(state.pass)));
   }
   if (e.outputs.length > 0) lines.push(...rows('out', ...e.outputs));
   const sizes = Object.entries(e.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ');
   const groups = e.call.groups === e.call.heads ? '' : ` G=${e.call.groups}`;
-  lines.push('', ...rows('target', `${e.target}  ${e.dtype}  C=${e.chunk}  ${sizes}`), ...rows('call', `B=${e.call.batch} T=${e.call.tokens} H=${e.call.heads}${groups}`));
+  lines.push(
+    '', ...rows('target', `${e.target}  ${e.dtype}  C=${e.chunk}  ${sizes}`),
+    ...rows('call', `B=${e.call.batch} T=${e.call.tokens} H=${e.call.heads}${groups}`)
+  );
   if (e.segments !== undefined) lines.push(...rows('segments', e.segments));
   lines.push(...rows('roofline', machineText(e)), '');
   lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
@@ -47,7 +59,9 @@ export function explainText(e: Explanation): string {
 /** Which machine's rates times are made of. */
 export function machineText({ machine, target }: Explanation): string {
   const rates = `${machine.name}: ${quantity(machine.bandwidth, 'B/s')}, ${quantity(machine.matrixRate, 'FLOP/s')} in matrix products on tensor cores, ${quantity(machine.plainRate, 'FLOP/s')} else, ${duration(machine.launch)} a kernel`;
-  return target === 'webgpu' ? `${rates}; bounds, not predictions: what WebGPU runs on has rates of its own` : `${rates}; times are bounds from below`;
+  return target === 'webgpu'
+    ? `${rates}; bounds, not predictions: what WebGPU runs on has rates of its own`
+    : `${rates}; times are bounds from below`;
 }
 
 function programLines(name: string, cost: ProgramCost): string[] {
@@ -55,9 +69,15 @@ function programLines(name: string, cost: ProgramCost): string[] {
   const row = (kernel: KernelCost): string[] => [
     `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'), duration(kernel.seconds), kernel.bound, kernel.lowering, kernel.doc,
   ];
-  const total = ['    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', '', `tensors moved once: ${quantity(cost.floorBytes, 'B')}`];
+  const total = [
+    '    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', '',
+    `tensors moved once: ${quantity(cost.floorBytes, 'B')}`,
+  ];
   const head = ['    kernel', 'blocks x threads', 'FLOP', 'bytes', 'time', 'bound by', 'lowering', ''];
-  return [`  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`, ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...workspaceLine(cost), ...remarks(cost), ''];
+  return [
+    `  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`,
+    ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...workspaceLine(cost), ...remarks(cost), '',
+  ];
 }
 
 function workspaceLine({ workspaces }: ProgramCost): string[] {
@@ -76,6 +96,9 @@ function remarks(cost: ProgramCost): string[] {
   const times = cost.bytes / cost.headBytes;
   return [
     ...reasons.map((why) => `    plain, not on tensor cores (${why}): ${plain.filter(({ plainWhy }) => plainWhy === why).map(({ name }) => name).join(', ')}`),
-    ...(times > WASTEFUL ? [`    warning: moves ${times.toFixed(1)} times its tensors; what lies between kernels costs more than what they are given`] : []),
+    ...(
+      times > WASTEFUL
+      ? [`    warning: moves ${times.toFixed(1)} times its tensors; what lies between kernels costs more than what they are given`] : []
+    ),
   ];
 }

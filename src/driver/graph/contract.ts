@@ -28,10 +28,16 @@ export interface GraphContract {
 export function contractOf(graph: Graph): GraphContract {
   return {
     inputs: graph.inputs.map(({ name, type, range }) => ({ name, role: 'input', perToken: true, axes: type.axes, of: type.of, range })),
-    weights: paramsOf(graph).map(({ path, axes, buffer, range }) => ({ name: path, role: buffer ? 'buffer' : 'param', perToken: false, axes, of: undefined, range })),
+    weights: paramsOf(graph).map(({ path, axes, buffer, range }) => ({
+      name: path, role: buffer ? 'buffer' : 'param', perToken: false, axes, of: undefined, range,
+    })),
     cotangents: [
-      ...graph.outputs.map(({ name, axes }): GraphTensor => ({ name: `d_${name}`, role: 'cotangent', perToken: true, axes, of: undefined, range: ANY })),
-      ...[...new Set(lossPathsOf(graph))].map((path): GraphTensor => ({ name: `d_loss.${path}`, role: 'loss weight', perToken: false, axes: [], of: undefined, range: ANY })),
+      ...graph.outputs.map(
+        ({ name, axes }) : GraphTensor => ({ name: `d_${name}`, role: 'cotangent', perToken: true, axes, of: undefined, range: ANY })
+      ),
+      ...[...new Set(lossPathsOf(graph))].map(
+        (path) : GraphTensor => ({ name: `d_loss.${path}`, role: 'loss weight', perToken: false, axes: [], of: undefined, range: ANY })
+      ),
     ],
   };
 }

@@ -22,10 +22,12 @@ export interface GivenCall {
 const LISTED = 20;
 
 /**
- * Checks the tensors of a file against what a graph takes. `unread`: inputs that outputs do not need, which may be left out where nobody asks for losses. All problems
- * are reported at once.
+ * Checks the tensors of a file against what a graph takes. `unread`: inputs that outputs do not need, which may be left out where nobody
+ * asks for losses. All problems are reported at once.
  */
-export function givenCall(graph: Graph, tensors: ReadonlyMap<string, AnyTensor>, unread: ReadonlySet<string>): GivenCall | { readonly problems: readonly Problem[] } {
+export function givenCall(
+  graph: Graph, tensors: ReadonlyMap<string, AnyTensor>, unread: ReadonlySet<string>,
+): GivenCall | { readonly problems: readonly Problem[] } {
   const contract = contractOf(graph);
   const problems: Problem[] = [...missing(graph, contract, tensors, unread), ...strangers(graph, contract, tensors)];
   const lead = leadOf(contract, tensors);
@@ -44,13 +46,18 @@ export function givenCall(graph: Graph, tensors: ReadonlyMap<string, AnyTensor>,
   return { ...lead, lengths, packed: tensors.has(CU_SEQLENS), inputs, weights, cotangents };
 }
 
-function missing(graph: Graph, { inputs, weights }: GraphContract, tensors: ReadonlyMap<string, AnyTensor>, unread: ReadonlySet<string>): Problem[] {
+function missing(
+  graph: Graph, { inputs, weights }: GraphContract, tensors: ReadonlyMap<string, AnyTensor>, unread: ReadonlySet<string>,
+): Problem[] {
   const lost = [...inputs.filter(({ name }) => !unread.has(name)), ...weights].filter(({ name }) => !tensors.has(name));
   if (lost.length === 0) return [];
   const listed = lost.slice(0, LISTED).map((tensor) => `${tensor.role} \`${tensor.name}\` [${extentNames(tensor).join(', ')}]`);
   const more = lost.length > LISTED ? `, and ${lost.length - LISTED} more` : '';
   const have = tensors.size === 0 ? 'nothing' : briefList([...tensors.keys()]);
-  return [problem('E501', `\`${graph.name}\` needs ${listed.join(', ')}${more}`, `add ${lost.length === 1 ? 'it' : 'them'} to the inputs, by path; they hold ${have}`)];
+  return [problem(
+    'E501', `\`${graph.name}\` needs ${listed.join(', ')}${more}`,
+    `add ${lost.length === 1 ? 'it' : 'them'} to the inputs, by path; they hold ${have}`,
+  )];
 }
 
 function strangers(graph: Graph, { inputs, weights, cotangents }: GraphContract, tensors: ReadonlyMap<string, AnyTensor>): Problem[] {
@@ -58,16 +65,24 @@ function strangers(graph: Graph, { inputs, weights, cotangents }: GraphContract,
   const odd = [...tensors.keys()].filter((name) => !known.has(name) && !name.startsWith(EXPECTED_PREFIX));
   if (odd.length === 0) return [];
   const names = briefList(odd.map((name) => `\`${briefText(name)}\``));
-  return [problem('E502', `${names} ${odd.length === 1 ? 'is no tensor' : 'are no tensors'} of \`${graph.name}\``, `remove or rename; it takes ${briefList([...known])}`)];
+  return [problem(
+    'E502', `${names} ${odd.length === 1 ? 'is no tensor' : 'are no tensors'} of \`${graph.name}\``,
+    `remove or rename; it takes ${briefList([...known])}`,
+  )];
 }
 
 /** Batch and tokens, from the first input or cotangent that has them. */
-function leadOf({ inputs, cotangents }: GraphContract, tensors: ReadonlyMap<string, AnyTensor>): { readonly batch: number; readonly tokens: number } | Problem {
+function leadOf(
+  { inputs, cotangents }: GraphContract, tensors: ReadonlyMap<string, AnyTensor>,
+): { readonly batch: number; readonly tokens: number } | Problem {
   for (const tensor of [...inputs, ...cotangents].filter(({ perToken }) => perToken)) {
     const shape = tensors.get(tensor.name)?.shape;
     if (shape !== undefined && shape.length >= 2) return { batch: shape[0], tokens: shape[1] };
   }
-  return problem('E503', 'no input says how many sequences and tokens there are', `an input is [${['B', 'T', '...'].join(', ')}]: batch and tokens come first, even where they are 1`);
+  return problem(
+    'E503', 'no input says how many sequences and tokens there are',
+    `an input is [${['B', 'T', '...'].join(', ')}]: batch and tokens come first, even where they are 1`,
+  );
 }
 
 function lengthsOf(tensors: ReadonlyMap<string, AnyTensor>, batch: number, tokens: number): readonly number[] | Problem {
@@ -81,16 +96,23 @@ function lengthsOf(tensors: ReadonlyMap<string, AnyTensor>, batch: number, token
   return fault === undefined ? offsets.slice(1).map((end, i) => end - offsets[i]) : wrong(fault);
 }
 
-function checkTensor(tensor: GraphTensor, found: AnyTensor, lead: { readonly batch: number; readonly tokens: number }): Problem | undefined {
+function checkTensor(
+  tensor: GraphTensor, found: AnyTensor, lead: { readonly batch: number; readonly tokens: number },
+): Problem | undefined {
   const expected = extents(tensor, lead);
   if (found.shape.length !== expected.length || expected.some((extent, i) => extent !== found.shape[i])) {
     const names = extentNames(tensor).join(', ');
-    return problem('E503', `\`${tensor.name}\` has the wrong shape: expected [${names}] = ${briefShape(expected)}, found ${briefShape(found.shape)}`, 'sizes come from the tensors; say others with --size, as in --size D=64');
+    return problem(
+      'E503', `\`${tensor.name}\` has the wrong shape: expected [${names}] = ${briefShape(expected)}, found ${briefShape(found.shape)}`,
+      'sizes come from the tensors; say others with --size, as in --size D=64',
+    );
   }
   const whole = found.dtype === 'i32' || found.dtype === 'i64';
   if (whole !== (tensor.of !== undefined)) {
     return tensor.of === undefined
-      ? problem('E502', `\`${tensor.name}\` holds integers (${found.dtype}); expected floating-point values`, 'store it as F32, F64, BF16 or F16')
+      ? problem(
+        'E502', `\`${tensor.name}\` holds integers (${found.dtype}); expected floating-point values`, 'store it as F32, F64, BF16 or F16',
+      )
       : problem('E502', `\`${tensor.name}\` holds ${found.dtype} numbers; expected indices of ${tensor.of.name}`, 'store it as I32 or I64');
   }
   return valueProblem(tensor, found);
@@ -99,9 +121,14 @@ function checkTensor(tensor: GraphTensor, found: AnyTensor, lead: { readonly bat
 function valueProblem(tensor: GraphTensor, { data, shape }: AnyTensor): Problem | undefined {
   const at = (i: number) => `[${position(i, shape).join(', ')}]`;
   for (let i = 0; i < data.length; i++) {
-    if (Number.isNaN(data[i])) return problem('E504', `\`${tensor.name}\` ${briefShape(shape)} has a NaN at ${at(i)}`, 'check what made this tensor');
+    if (Number.isNaN(data[i])) return problem(
+      'E504', `\`${tensor.name}\` ${briefShape(shape)} has a NaN at ${at(i)}`, 'check what made this tensor',
+    );
     if (tensor.of !== undefined && data[i] >= tensor.of.size) {
-      return problem('E507', `\`${tensor.name}\` is ${data[i]} at ${at(i)}, beyond ${tensor.of.name} = ${tensor.of.size}`, 'indices count from 0; a negative one stands for none');
+      return problem(
+        'E507', `\`${tensor.name}\` is ${data[i]} at ${at(i)}, beyond ${tensor.of.name} = ${tensor.of.size}`,
+        'indices count from 0; a negative one stands for none',
+      );
     }
   }
   return undefined;

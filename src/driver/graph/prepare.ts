@@ -54,7 +54,9 @@ function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | 
 }
 
 /** At the settings that were given, and those that the shapes of a file tell. */
-function graphFor(source: Source, part: PartInfo, given: Settings, training: boolean, file: ReadonlyMap<string, AnyTensor> | undefined): Graph | { readonly diagnostics: readonly Diagnostic[] } {
+function graphFor(
+  source: Source, part: PartInfo, given: Settings, training: boolean, file: ReadonlyMap<string, AnyTensor> | undefined,
+): Graph | { readonly diagnostics: readonly Diagnostic[] } {
   const standIns = new Map<string, number | string>(part.unsized.map((axis) => [axis, UNSAID]));
   const made = source.parts.elaborate(part.name, new Map([...standIns, ...given]), training);
   if (made.graph === undefined || hasErrors(made.diagnostics)) return { diagnostics: made.diagnostics };
@@ -75,9 +77,15 @@ function unread(graph: Graph): ReadonlySet<string> {
 
 /** The interpreter holds every param and its gradient in float64; what lies between comes on top. */
 function memoryProblem(host: Host, graph: Graph): Problem | undefined {
-  const numbers = contractOf(graph).weights.reduce((sum, tensor) => sum + extents(tensor, { batch: 1, tokens: 1 }).reduce((n, extent) => n * extent, 1), 0);
+  const numbers = contractOf(graph).weights.reduce(
+    (sum, tensor) => sum + extents(tensor, { batch: 1, tokens: 1 }).reduce((n, extent) => n * extent, 1), 0,
+  );
   const bytes = 3 * 8 * numbers;
   if (bytes <= host.memory) return undefined;
   const gib = (n: number) => `${(n / 2 ** 30).toFixed(1)} GiB`;
-  return problem('E509', `\`${graph.name}\` has ${numbers.toLocaleString('en-US')} params: the interpreter would need ${gib(bytes)}, this machine has ${gib(host.memory)}`, 'run it at smaller sizes: --size D=64,W=256; the structure stays');
+  return problem(
+    'E509',
+    `\`${graph.name}\` has ${numbers.toLocaleString('en-US')} params: the interpreter would need ${gib(bytes)}, this machine has ${gib(host.memory)}`,
+    'run it at smaller sizes: --size D=64,W=256; the structure stays',
+  );
 }

@@ -29,8 +29,12 @@ export interface GraphReport {
   file(): Uint8Array;
 }
 
-/** Runs a graph by the interpreter. Gradients are given where there is something to differentiate: a loss, or the cotangent of an output. */
-export function runGraph(graph: Graph, call: GivenCall, tensors: ReadonlyMap<string, AnyTensor>, seed: number): GraphReport | { readonly diagnostics: readonly Diagnostic[] } {
+/**
+ * Runs a graph by the interpreter. Gradients are given where there is something to differentiate: a loss, or the cotangent of an output.
+ */
+export function runGraph(
+  graph: Graph, call: GivenCall, tensors: ReadonlyMap<string, AnyTensor>, seed: number,
+): GraphReport | { readonly diagnostics: readonly Diagnostic[] } {
   try {
     const made = evaluate(graph, { program: 'train', params: call.weights, inputs: call.inputs, lengths: call.lengths, seed });
     const results = resultsOf(graph, call, made);
@@ -57,7 +61,9 @@ export function runGraph(graph: Graph, call: GivenCall, tensors: ReadonlyMap<str
 
 function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap<string, WritableTensor> {
   const { inputs, weights } = contractOf(graph);
-  const shaped = (list: readonly GraphTensor[], values: GraphTensors, nameOf: (name: string) => string): [string, WritableTensor][] => list.flatMap((tensor) => {
+  const shaped = (
+    list: readonly GraphTensor[], values: GraphTensors, nameOf: (name: string) => string,
+  ): [string, WritableTensor][] => list.flatMap((tensor) => {
     const data = values.get(nameOf(tensor.name));
     return data === undefined ? [] : [[nameOf(tensor.name), { dtype: 'f64', shape: extents(tensor, call), data }]];
   });
@@ -81,9 +87,13 @@ function prefixed(results: ReadonlyMap<string, WritableTensor>, prefix: string):
 
 const FAULTS: Readonly<Record<FaultKind, { readonly code: Code; readonly label: string; readonly help: string }>> = {
   index: { code: 'E507', label: 'picked here', help: 'indices count from 0; a negative one stands for none' },
-  'not a number': { code: 'E508', label: 'chosen here', help: 'look for a logarithm, root or quotient that these inputs and params leave undefined' },
+  'not a number': {
+    code: 'E508', label: 'chosen here', help: 'look for a logarithm, root or quotient that these inputs and params leave undefined',
+  },
   'no plan': { code: 'E508', label: 'no plan is found here', help: 'make `tol` larger, or the scores smaller' },
-  'other tokens': { code: 'E508', label: 'depends on other tokens', help: 'say what holds when single tokens are decoded: `if training { ... }`' },
+  'other tokens': {
+    code: 'E508', label: 'depends on other tokens', help: 'say what holds when single tokens are decoded: `if training { ... }`',
+  },
   unread: { code: 'E508', label: 'looks at other tokens', help: 'call the part before `[past]`, and read its value there' },
 };
 

@@ -6,8 +6,8 @@ import { contractOf } from './contract.js';
 export type Settings = ReadonlyMap<string, number | string>;
 
 /**
- * Settings that the shapes of tensors tell: where an axis has the name and the size of a setting of `graph`, its extent is that number. Axes of parts that have a size of
- * their own (`use f = part with D = Z`) do not. What was given stays.
+ * Settings that the shapes of tensors tell: where an axis has the name and the size of a setting of `graph`, its extent is that number.
+ * Axes of parts that have a size of their own (`use f = part with D = Z`) do not. What was given stays.
  */
 export function settingsTold(graph: Graph, given: Settings, tensors: ReadonlyMap<string, AnyTensor>): Settings {
   const told = new Map(given);

@@ -1,4 +1,6 @@
-import { accessSync, constants, existsSync, lstatSync, readFileSync, readdirSync, realpathSync, statSync, type Dirent, type Stats } from 'node:fs';
+import {
+  accessSync, constants, existsSync, lstatSync, readFileSync, readdirSync, realpathSync, statSync, type Dirent, type Stats,
+} from 'node:fs';
 import { join } from 'node:path';
 
 /** `other`: devices, sockets, and folders that may not be looked into. */

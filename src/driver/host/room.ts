@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { isAbandoned, PASSING } from './abandoned.js';
 import { catchInterrupts, unfinished } from './interrupts.js';
 
-/** Where new content is filled, and where old content waits until the new one is in its place: hidden, beside both, so that renaming stays within one file system. */
+/**
+ * Where new content is filled, and where old content waits until the new one is in its place: hidden, beside both, so that renaming stays
+ * within one file system.
+ */
 export interface Room {
   readonly path: string;
   readonly fresh: string;
@@ -38,7 +41,9 @@ export function keepRoom({ path }: Room): void {
   unfinished.delete(path);
 }
 
-/** A process that was killed between two renames has moved a folder away without putting the new one in its place: the old one comes back. */
+/**
+ * A process that was killed between two renames has moved a folder away without putting the new one in its place: the old one comes back.
+ */
 function clearRooms(folder: string): void {
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);

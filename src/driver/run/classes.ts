@@ -5,8 +5,8 @@ import type { ErrorClass } from '../tolerance.js';
 import type { SignatureTensor } from '../../ir/common/signature.js';
 
 /**
- * Which allowed error a tensor has. Gradients of gates have one of their own, since they are differences of large sums (docs/algorithms.md: tolerances):
- * those of what a decay is computed from, and of scalars per token or head (beta).
+ * Which allowed error a tensor has. Gradients of gates have one of their own, since they are differences of large sums (docs/algorithms.md:
+ * tolerances): those of what a decay is computed from, and of scalars per token or head (beta).
  */
 export function errorClasses(spec: Spec, scan: ScanProgram | undefined): (tensor: SignatureTensor) => ErrorClass {
   const gates = scan === undefined ? new Set<string>() : gateNames(spec, scan);

@@ -21,7 +21,10 @@ interface Distance {
   readonly meaningless?: number;
 }
 
-/** rms(difference) / rms(expected), and the largest difference, where the expected values are finite; Infinity if a value is not finite where it should be. */
+/**
+ * rms(difference) / rms(expected), and the largest difference, where the expected values are finite; Infinity if a value is not finite
+ * where it should be.
+ */
 export function distance(found: ArrayLike<number>, expected: ArrayLike<number>): Distance {
   let squares = 0;
   let reference = 0;
@@ -42,10 +45,18 @@ export function distance(found: ArrayLike<number>, expected: ArrayLike<number>):
   return { error: maxDifference === Infinity ? Infinity : ratio, maxDifference, ...(meaningless === undefined ? {} : { meaningless }) };
 }
 
-/** Compares one tensor with the oracle's, which must be finite numbers, or infinities that were found. Differences below NEGLIGIBLE pass whatever their ratio (a gradient that is zero has no other measure). */
-export function compare(name: string, role: Comparison['role'], kind: ErrorClass, dtype: IoDtype | 'f64', found: ArrayLike<number> | undefined, expected: ArrayLike<number>): Comparison {
+/**
+ * Compares one tensor with the oracle's, which must be finite numbers, or infinities that were found. Differences below NEGLIGIBLE pass
+ * whatever their ratio (a gradient that is zero has no other measure).
+ */
+export function compare(
+  name: string, role: Comparison['role'], kind: ErrorClass, dtype: IoDtype | 'f64', found: ArrayLike<number> | undefined,
+  expected: ArrayLike<number>,
+): Comparison {
   const allowed = tolerance(dtype, kind);
-  if (found === undefined || found.length !== expected.length) return { name, role, error: Infinity, maxDifference: Infinity, allowed, passed: false };
+  if (found === undefined || found.length !== expected.length) return {
+    name, role, error: Infinity, maxDifference: Infinity, allowed, passed: false,
+  };
   const measured = distance(found, expected);
   const { error, maxDifference, meaningless } = measured;
   const negligible = dtype !== 'f64' && maxDifference <= NEGLIGIBLE;

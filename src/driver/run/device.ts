@@ -61,7 +61,9 @@ interface Wanted {
   readonly plan: string;
 }
 
-async function runProgram(runtime: Runtime, loaded: LoadedPlan, program: Program, call: CallShape, values: Values, wanted: readonly Wanted[]): Promise<Values> {
+async function runProgram(
+  runtime: Runtime, loaded: LoadedPlan, program: Program, call: CallShape, values: Values, wanted: readonly Wanted[],
+): Promise<Values> {
   const { plan } = loaded;
   const given: Record<string, HostArray> = {};
   for (const [name, data] of values) {

@@ -15,7 +15,10 @@ export interface Extents {
   readonly N: number;
 }
 
-/** Initial states without a declared range: zero, as sequences begin, or drawn as inputs are. Those with a range are drawn within it either way. */
+/**
+ * Initial states without a declared range: zero, as sequences begin, or drawn as inputs are. Those with a range are drawn within it either
+ * way.
+ */
 export type StateDraw = 'declared' | 'random';
 
 export interface DrawOptions {
@@ -37,9 +40,9 @@ const COMMON = 0.9;
 
 /**
  * Random tensors that respect the declared ranges: everything that a scan takes, initial states and cotangents of all results included.
- * Each depends on the seed and its name only, but for vectors that write what another input erases: those are that one's, against it and weaker channel by
- * channel. Independent vectors a and b of length 1 would make a state of K rows under S + b (a S) grow like e^{T / 2K}, which no model does; papers of such
- * scans write -a times a gate.
+ * Each depends on the seed and its name only, but for vectors that write what another input erases: those are that one's, against it and
+ * weaker channel by channel. Independent vectors a and b of length 1 would make a state of K rows under S + b (a S) grow like e^{T / 2K},
+ * which no model does; papers of such scans write -a times a gate.
  */
 export function drawTensors(spec: Spec, extents: Extents, sizes: AxisSizes, options: DrawOptions): Map<string, DrawnTensor> {
   const { required, initial, cotangents } = signatureOf(spec);
@@ -47,7 +50,9 @@ export function drawTensors(spec: Spec, extents: Extents, sizes: AxisSizes, opti
   const drawn = new Map([...required, ...initial, ...cotangents].map((tensor): [string, DrawnTensor] => {
     const shape = [...tensor.leading.map((name) => extents[name]), ...elementsOf(tensor.axes, sizes)];
     const data = new Float32Array(shape.reduce((n, extent) => n * extent, 1));
-    if (tensor.role === 'initial' && options.states === 'declared' && isAny(tensor.range)) return [tensor.name, { dtype: 'f32', shape, data }];
+    if (tensor.role === 'initial' && options.states === 'declared' && isAny(tensor.range)) return [
+      tensor.name, { dtype: 'f32', shape, data },
+    ];
     const lanes = tensor.leading.includes('G') ? extents.G : extents.H;
     fill(data, tensor, { lanes, folded, sizes, correlated: options.correlated === true, random: randomSource(options.seed, tensor.name) });
     return [tensor.name, { dtype: 'f32', shape, data }];
@@ -87,12 +92,16 @@ function fill(data: Float32Array, tensor: SignatureTensor, manner: Manner): void
 }
 
 /**
- * Vectors of length 1. Recurrences that erase along a vector are stable for such keys only (the factor 1 - beta |k|^2), and their papers normalise them.
+ * Vectors of length 1. Recurrences that erase along a vector are stable for such keys only (the factor 1 - beta |k|^2), and their papers
+ * normalise them.
  */
 function fillVectors(data: Float32Array, size: number, period: number, { correlated, random }: Manner): void {
   const common = Float64Array.from({ length: correlated ? period : 0 }, () => random.normal());
   for (let start = 0; start < data.length; start += size) {
-    const vector = Array.from({ length: size }, (_, i) => (correlated ? COMMON * common[(start + i) % period] + Math.sqrt(1 - COMMON ** 2) * random.normal() : random.normal()));
+    const vector = Array.from(
+      { length: size },
+      (_, i) => (correlated ? COMMON * common[(start + i) % period] + Math.sqrt(1 - COMMON ** 2) * random.normal() : random.normal()),
+    );
     const norm = Math.hypot(...vector);
     vector.forEach((x, i) => {
       data[start + i] = x / norm;
@@ -101,14 +110,17 @@ function fillVectors(data: Float32Array, size: number, period: number, { correla
 }
 
 /**
- * Normal without bounds, uniform between two. What has an upper bound only, or is at most 0, is drawn like a log gate, -softplus(z): channels with even
- * numbers forget little, so that states matter many chunks later, and odd ones so much that their memory ends within a chunk.
+ * Normal without bounds, uniform between two. What has an upper bound only, or is at most 0, is drawn like a log gate, -softplus(z):
+ * channels with even numbers forget little, so that states matter many chunks later, and odd ones so much that their memory ends within a
+ * chunk.
  */
 function within({ lo, hi }: Range, random: RandomSource, channel: number): number {
   const weak = channel % 2 === 0;
   if (isAny({ lo, hi })) return random.normal();
   if (hi === Infinity) return lo + Math.abs(random.normal());
-  if (lo === -Infinity || (hi === 0 && weak)) return Math.max(lo, hi - Math.log1p(Math.exp(weak ? random.normal() - 6 : 2 * random.normal() - 1)));
+  if (lo === -Infinity || (hi === 0 && weak)) return Math.max(
+    lo, hi - Math.log1p(Math.exp(weak ? random.normal() - 6 : 2 * random.normal() - 1)),
+  );
   // The nearest f32 may lie outside.
   const rounded = Math.fround(lo + (hi - lo) * random.uniform());
   return rounded < lo || rounded > hi ? (lo + hi) / 2 : rounded;

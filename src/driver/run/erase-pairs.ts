@@ -14,8 +14,8 @@ export interface ErasePair {
 }
 
 /**
- * Sources whose erase row and write column are two inputs as they come, but for numbers in front. An input is in one pair at most, and none where a scan
- * has no normal form.
+ * Sources whose erase row and write column are two inputs as they come, but for numbers in front. An input is in one pair at most, and none
+ * where a scan has no normal form.
  */
 export function erasePairs(spec: Spec): readonly ErasePair[] {
   const { nodes, stages } = formOf(spec);

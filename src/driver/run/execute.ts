@@ -58,7 +58,9 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
     const results = runOracle(spec, call, values);
     return { results, expected: new Map(), comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
   }
-  const compiled = await compileScan(host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run', capabilities: capabilitiesOf(runtime) });
+  const compiled = await compileScan(
+    host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run', capabilities: capabilitiesOf(runtime) },
+  );
   if (!('plan' in compiled)) return compiled;
   const found = await runOnDevice(host, runtime, compiled, call, values, { step: request.check });
   if (isProblem(found)) return found;
@@ -78,7 +80,9 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
   if (dtype === 'f32' || comparisons.every(({ passed }) => passed)) return { results, expected, comparisons };
   // Is it the kernels, or is it the formula?
   const moved = conditioning(spec, call, values, isIo, dtype, expected);
-  return { results, expected, comparisons: comparisons.map((comparison) => (comparison.passed ? comparison : { ...comparison, conditioning: moved.get(comparison.name) })) };
+  return { results, expected, comparisons: comparisons.map((comparison) => (
+    comparison.passed ? comparison : { ...comparison, conditioning: moved.get(comparison.name) }
+  )) };
 }
 
 function roleOf({ role }: SignatureTensor): 'output' | 'final' | 'gradient' {

@@ -9,10 +9,13 @@ import type { Values } from './oracle.js';
 import { position, shapeOf, type CallShape } from './validate.js';
 
 /**
- * E508 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may be to blame.
+ * E508 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may
+ * be to blame.
  * `states`: how initial states were drawn; undefined where the tensors come from a file.
  */
-export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonly Comparison[], expected: Values, states: StateDraw | undefined): Problem | undefined {
+export function meaningProblem(
+  spec: Spec, call: CallShape, comparisons: readonly Comparison[], expected: Values, states: StateDraw | undefined,
+): Problem | undefined {
   const { results, gradients } = signatureOf(spec);
   // A gradient may have the name of an output; steps give the outputs again.
   const places = comparisons.flatMap(({ name, role, meaningless: at }) => {
@@ -26,6 +29,8 @@ export function meaningProblem(spec: Spec, call: CallShape, comparisons: readonl
   const drawn = states !== 'random' || free.length === 0 ? [] : [
     `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
   ];
-  const elsewhere = states === undefined ? 'look for a logarithm, root or quotient that these inputs and states leave undefined' : 'say in ranges where inputs, params and states lie, or give tensors of your own with --inputs';
+  const elsewhere = states === undefined
+    ? 'look for a logarithm, root or quotient that these inputs and states leave undefined'
+    : 'say in ranges where inputs, params and states lie, or give tensors of your own with --inputs';
   return problem('E508', `the formula itself gives no finite number on these tensors: ${briefList(places)}`, ...drawn, elsewhere);
 }

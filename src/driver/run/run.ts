@@ -33,14 +33,18 @@ export interface RunReport {
 
 export interface PreparedRun {
   readonly warnings: readonly string[];
-  run(runtime: Runtime | undefined, options: { readonly dtype: IoDtype; readonly target: Target | undefined; readonly check: boolean }): Promise<RunReport | Failed>;
+  run(
+    runtime: Runtime | undefined, options: { readonly dtype: IoDtype; readonly target: Target | undefined; readonly check: boolean },
+  ): Promise<RunReport | Failed>;
 }
 
 /** Tensors of a safetensors file, or random ones. */
 export type RunInputs = { readonly file: string } | RandomCall;
 
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
-export function prepareRun(host: Host, source: Source, spec: Spec, from: RunInputs): PreparedRun | { readonly problems: readonly Problem[] } {
+export function prepareRun(
+  host: Host, source: Source, spec: Spec, from: RunInputs,
+): PreparedRun | { readonly problems: readonly Problem[] } {
   const tensors = 'file' in from ? readInputs(host, from.file) : randomTensors(spec, from);
   if ('code' in tensors) return { problems: [tensors] };
   const validated = validate(signatureOf(spec), tensors);
@@ -73,7 +77,9 @@ function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | 
 function callText(call: CallShape): string {
   const lead = new Map([['B', call.batch], ['T', call.tokens], ['H', call.heads]]);
   if (call.groups !== call.heads) lead.set('G', call.groups);
-  const packed = call.cuSeqlens === undefined ? '' : `, ${call.lengths.length} packed ${call.lengths.length === 1 ? 'sequence' : 'sequences'}`;
+  const packed = call.cuSeqlens === undefined
+    ? ''
+    : `, ${call.lengths.length} packed ${call.lengths.length === 1 ? 'sequence' : 'sequences'}`;
   return `${[...lead, ...call.sizes].map(([name, size]) => `${name}=${size}`).join(' ')}${packed}`;
 }
 

@@ -58,7 +58,10 @@ function encode(dtype: FileDtype, data: ArrayLike<number>): ArrayBufferView {
   }
 }
 
-/** The bytes of a file. Equal tensors give equal bytes: wide elements come first, so that all lie at multiples of their size, then names in order. */
+/**
+ * The bytes of a file. Equal tensors give equal bytes: wide elements come first, so that all lie at multiples of their size, then names in
+ * order.
+ */
 export function writeSafetensors(tensors: ReadonlyMap<string, WritableTensor>): Uint8Array {
   const sorted = [...tensors].sort(([a, x], [b, y]) => BYTES[y.dtype] - BYTES[x.dtype] || (a < b ? -1 : 1));
   const entries = sorted.map(([name, { dtype, shape, data }]) => {

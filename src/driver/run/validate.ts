@@ -39,10 +39,12 @@ export const EXPECTED_PREFIX = 'expect.';
 type Symbols = Map<string, { readonly size: number; readonly from: string }>;
 
 /**
- * Checks the tensors of a file against what a declaration takes and reads the sizes off them. All problems are reported at once, so that a user
- * mends a file in one go; nothing has been computed then.
+ * Checks the tensors of a file against what a declaration takes and reads the sizes off them. All problems are reported at once, so that a
+ * user mends a file in one go; nothing has been computed then.
  */
-export function validate(signature: Signature, tensors: ReadonlyMap<string, AnyTensor>): Validated | { readonly problems: readonly Problem[] } {
+export function validate(
+  signature: Signature, tensors: ReadonlyMap<string, AnyTensor>,
+): Validated | { readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const known = [...signature.required, ...signature.initial, ...signature.cotangents];
   const groups = signature.inputs.some((input) => input.leading.includes('G'));
@@ -50,13 +52,18 @@ export function validate(signature: Signature, tensors: ReadonlyMap<string, AnyT
 
   for (const tensor of signature.required) {
     if (!tensors.has(tensor.name)) {
-      problems.push(problem('E501', `${tensor.role} \`${tensor.name}\` is missing: expected ${layout(tensor)}`, `add a tensor named \`${tensor.name}\` to the inputs; they hold ${listed(tensors)}`));
+      problems.push(problem(
+        'E501', `${tensor.role} \`${tensor.name}\` is missing: expected ${layout(tensor)}`,
+        `add a tensor named \`${tensor.name}\` to the inputs; they hold ${listed(tensors)}`,
+      ));
     }
   }
   const names = new Set([CU_SEQLENS, ...known.map((tensor) => tensor.name)]);
   const strangers = [...tensors.keys()].filter((name) => !names.has(name) && !name.startsWith(EXPECTED_PREFIX));
   if (strangers.length > 0) {
-    const [subject, it] = strangers.length === 1 ? [`\`${briefText(strangers[0])}\` is no tensor`, 'it'] : [`${briefList(strangers.map((name) => `\`${briefText(name)}\``))} are no tensors`, 'them'];
+    const [subject, it] = strangers.length === 1
+      ? [`\`${briefText(strangers[0])}\` is no tensor`, 'it']
+      : [`${briefList(strangers.map((name) => `\`${briefText(name)}\``))} are no tensors`, 'them'];
     const takes = `\`${signature.name}\` takes ${known.map((tensor) => tensor.name).join(', ')} and ${CU_SEQLENS}`;
     problems.push(problem('E502', `${subject} of \`${signature.name}\``, `remove ${it}, or rename ${it}; ${takes}`));
   }
@@ -82,12 +89,19 @@ export function validate(signature: Signature, tensors: ReadonlyMap<string, AnyT
   if (lengths !== undefined && sequences !== undefined && sequences.size !== lengths.length) {
     const count = lengths.length === 1 ? 'one sequence' : `${lengths.length} sequences`;
     const why = cuSeqlens === undefined ? `the batch has ${count}` : `${CU_SEQLENS} describes ${count}`;
-    problems.push(problem('E503', `\`${sequences.from}\` has ${sequences.size} sequences in its first extent, but ${why}`, 'a state is [N, H, ...] with one entry per sequence'));
+    problems.push(problem(
+      'E503', `\`${sequences.from}\` has ${sequences.size} sequences in its first extent, but ${why}`,
+      'a state is [N, H, ...] with one entry per sequence',
+    ));
   }
   const groupCount = symbols.get('G')?.size;
   const heads = symbols.get('H')?.size ?? groupCount;
   if (heads !== undefined && groupCount !== undefined && groupCount > 0 && heads % groupCount !== 0) {
-    problems.push(problem('E503', `${heads} heads cannot share ${groupCount} groups: \`${symbols.get('G')?.from}\` has G = ${groupCount}, \`${symbols.get('H')?.from}\` has H = ${heads}`, 'H must be a multiple of G'));
+    problems.push(problem(
+      'E503',
+      `${heads} heads cannot share ${groupCount} groups: \`${symbols.get('G')?.from}\` has G = ${groupCount}, \`${symbols.get('H')?.from}\` has H = ${heads}`,
+      'H must be a multiple of G',
+    ));
   }
   for (const tensor of known) {
     const found = tensors.get(tensor.name);
@@ -95,13 +109,17 @@ export function validate(signature: Signature, tensors: ReadonlyMap<string, AnyT
   }
   if (problems.length > 0) return { problems };
   if (batch === undefined || tokens === undefined || heads === undefined || lengths === undefined) {
-    return { problems: [problem('E503', `the tensors do not say how many tokens and heads there are`, `\`${signature.name}\` needs an input with one value per token`)] };
+    return { problems: [problem(
+      'E503', `the tensors do not say how many tokens and heads there are`, `\`${signature.name}\` needs an input with one value per token`,
+    )] };
   }
   const sizes = new Map(signature.axes.flatMap((axis) => {
     const size = symbols.get(`axis ${axis.name}`)?.size ?? axis.defaultSize;
     return size === undefined ? [] : [[axis.name, size] as const];
   }));
-  return { call: { batch, tokens, heads, groups: groupCount ?? heads, lengths, cuSeqlens, sizes }, warnings: rangeWarnings(signature, tensors) };
+  return {
+    call: { batch, tokens, heads, groups: groupCount ?? heads, lengths, cuSeqlens, sizes }, warnings: rangeWarnings(signature, tensors),
+  };
 }
 
 /** `[B, T, H, K]` */
@@ -117,9 +135,14 @@ function listed(tensors: ReadonlyMap<string, unknown>): string {
 function unify(tensor: SignatureTensor, found: AnyTensor, symbols: Symbols, headsAreGroups: boolean): Problem[] {
   const names = [...tensor.leading, ...tensor.axes.map((axis) => `axis ${axis}`)];
   if (found.shape.length !== names.length) {
-    return [problem('E503', `\`${tensor.name}\` has the wrong number of extents: expected ${layout(tensor)}, found ${shape(found)}`, 'batch, tokens and heads come first, even where they are 1')];
+    return [problem(
+      'E503', `\`${tensor.name}\` has the wrong number of extents: expected ${layout(tensor)}, found ${shape(found)}`,
+      'batch, tokens and heads come first, even where they are 1',
+    )];
   }
-  if (found.shape.includes(0)) return [problem('E503', `\`${tensor.name}\` is empty: expected ${layout(tensor)} with every extent at least 1, found ${shape(found)}`)];
+  if (found.shape.includes(0)) return [problem(
+    'E503', `\`${tensor.name}\` is empty: expected ${layout(tensor)} with every extent at least 1, found ${shape(found)}`,
+  )];
   for (const [i, raw] of names.entries()) {
     const name = headsAreGroups && raw === 'G' ? 'H' : raw;
     const bound = symbols.get(name);
@@ -148,12 +171,17 @@ function checkOffsets(tensor: AnyTensor, offsets: readonly number[], batch: numb
 
 function checkValues(tensor: SignatureTensor, found: AnyTensor): Problem[] {
   if (found.dtype === 'i32' || found.dtype === 'i64') {
-    return [problem('E502', `\`${tensor.name}\` holds integers (${found.dtype}); expected floating-point values`, 'store it as F32, BF16 or F16')];
+    return [problem(
+      'E502', `\`${tensor.name}\` holds integers (${found.dtype}); expected floating-point values`, 'store it as F32, BF16 or F16',
+    )];
   }
   const { data } = found;
   for (let i = 0; i < data.length; i++) {
     if (Number.isNaN(data[i])) {
-      return [problem('E504', `\`${tensor.name}\` ${shape(found)} has a NaN at [${position(i, found.shape).join(', ')}]`, 'check what made this tensor; a NaN would spread over the rest of its sequence')];
+      return [problem(
+        'E504', `\`${tensor.name}\` ${shape(found)} has a NaN at [${position(i, found.shape).join(', ')}]`,
+        'check what made this tensor; a NaN would spread over the rest of its sequence',
+      )];
     }
   }
   return [];

@@ -21,12 +21,19 @@ type Property = InterfaceSurface['properties'][number];
 export function graphSurface(graph: Graph, { compiler, hash, command }: Provenance): FileSurface {
   const name = typeName(graph.name, USED, 'Graph');
   const all = paramsOf(graph);
-  const params = all.map(({ path, axes, f32, buffer }) => property(path, [], axes, `${buffer ? 'Buffer' : 'Param'} ${sized([], axes)}${f32 ? ', read in f32' : ''}`));
+  const params = all.map(({ path, axes, f32, buffer }) => property(
+    path, [], axes, `${buffer ? 'Buffer' : 'Param'} ${sized([], axes)}${f32 ? ', read in f32' : ''}`,
+  ));
   const inputs = (lead: readonly string[]) => graph.inputs.map(({ name: own, type: { axes, of } }) => (
-    property(own, lead, axes, of === undefined ? sized(lead, axes) : `${sized(lead, axes)}: numbers below ${of.name} = ${of.size}, negative for none`)
+    property(
+      own, lead, axes,
+      of === undefined ? sized(lead, axes) : `${sized(lead, axes)}: numbers below ${of.name} = ${of.size}, negative for none`,
+    )
   ));
   const outputs = (lead: readonly string[]) => graph.outputs.map(({ name: own, axes }) => property(own, lead, axes, sized(lead, axes)));
-  const losses = [...new Set(lossPathsOf(graph))].map((path): Property => ({ name: propertyKey(path), type: 'number', optional: false, doc: `The loss \`${path}\`.` }));
+  const losses = [...new Set(lossPathsOf(graph))].map(
+    (path) : Property => ({ name: propertyKey(path), type: 'number', optional: false, doc: `The loss \`${path}\`.` })
+  );
   const groups: readonly (readonly [key: string, type: string, doc: string, properties: readonly Property[]])[] = [
     ['params', 'Params', 'Params and buffers by path; axes of families in front.', params],
     ['buffers', 'Buffers', 'Buffers by path.', params.filter((_, i) => all[i].buffer)],
@@ -36,7 +43,9 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
     ['stepInputs', 'StepInputs', 'Inputs of a single token of every sequence.', inputs(['B'])],
     ['stepOutputs', 'StepOutputs', 'Outputs of a single token.', outputs(['B'])],
   ];
-  const interfaces = groups.map(([, type, doc, properties]): InterfaceSurface => ({ name: `${name}${type}`, doc, properties, methods: [] }));
+  const interfaces = groups.map(
+    ([, type, doc, properties]) : InterfaceSurface => ({ name: `${name}${type}`, doc, properties, methods: [] })
+  );
   const types: InterfaceSurface = {
     name: `${name}Types`, doc: 'All of them together.', methods: [],
     properties: groups.map(([key, type, doc]): Property => ({ name: key, type: `${name}${type}`, optional: false, doc })),
@@ -51,7 +60,9 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
       { from: 'lmoec/interpreter', names: ['OpenGraph'], typeOnly: true },
       { from: 'lmoec/interpreter', names: ['openGraph'], typeOnly: false },
     ],
-    constants: [{ name: 'settings', doc: 'The sizes, other numbers, texts and parts that it was built with.', value: `{ ${settings} } as const` }],
+    constants: [{
+      name: 'settings', doc: 'The sizes, other numbers, texts and parts that it was built with.', value: `{ ${settings} } as const`,
+    }],
     interfaces: [...interfaces, types],
     functions: [{
       name: 'load',

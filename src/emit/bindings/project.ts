@@ -1,4 +1,6 @@
-import type { FunctionDeclarationStructure, ImportDeclarationStructure, InterfaceDeclarationStructure, VariableStatementStructure } from 'ts-morph';
+import type {
+  FunctionDeclarationStructure, ImportDeclarationStructure, InterfaceDeclarationStructure, VariableStatementStructure,
+} from 'ts-morph';
 import { lineComment } from '../../support/text.js';
 import { docComment } from '../typescript.js';
 import type { FileSurface } from './surface.js';

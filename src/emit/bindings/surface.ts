@@ -81,10 +81,14 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
   const name = typeName(signature.name, USED, 'Scan');
   const { inputs, params, states, outputs } = members(signature);
   const [{ plan }] = plans;
-  const property = (member: Member, optional = member.optional) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
+  const property = (
+    member: Member, optional = member.optional,
+  ) => ({ name: member.name, type: tensorType(member.axes), optional, doc: member.doc });
   const shapes = [...inputs, ...params, ...states, ...outputs.filter((output) => !states.some((state) => state.name === output.name))];
   const stepAxes = (axes: string): string => axes.replace(/^B T /, 'B ');
-  const step = (member: Member) => ({ ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, ') });
+  const step = (member: Member) => ({
+    ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, '),
+  });
 
   const interfaces: InterfaceSurface[] = [
     { name: `${name}Inputs`, doc: 'What a call takes: inputs, one value per token, and parameters.', properties: [...inputs, ...params].map((member) => property(member)), methods: [] },
@@ -93,7 +97,10 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
       { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Initial states; zeros if left out.' },
       { name: 'cuSeqlens', type: 'ArrayLike<number>', optional: true, doc: 'Packed sequences: N + 1 offsets of tokens; the batch is 1 then.' },
     ], methods: [] },
-    { name: `${name}Result`, doc: 'What `forward` gives.', properties: [...outputs.map((member) => property(member)), { name: 'state', type: `${name}State`, optional: false, doc: 'States after the last token.' }], methods: [] },
+    { name: `${name}Result`, doc: 'What `forward` gives.', properties: [
+      ...outputs.map((member) => property(member)),
+      { name: 'state', type: `${name}State`, optional: false, doc: 'States after the last token.' },
+    ], methods: [] },
     { name: `${name}Grads`, doc: 'Cotangents of what `forward` gives; zeros where left out.', properties: [
       ...outputs.map((member) => property(member, true)),
       { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Cotangents of the final states.' },
@@ -102,22 +109,36 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
       ...[...inputs, ...params].map((member) => ({ ...property(member), doc: member.doc.replace(RANGE, '') })),
       { name: 'state', type: `${name}State`, optional: false, doc: 'Gradients of the initial states.' },
     ], methods: [] },
-    { name: `${name}StepInputs`, doc: 'Inputs of a single token.', properties: [...inputs.map(step), ...params.map((member) => property(member))], methods: [] },
-    { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' }], methods: [] },
+    { name: `${name}StepInputs`, doc: 'Inputs of a single token.', properties: [
+      ...inputs.map(step), ...params.map((member) => property(member)),
+    ], methods: [] },
+    { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [
+      ...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' },
+    ], methods: [] },
     { name: name, doc: `${signature.doc === '' ? `The scan \`${signature.name}\`` : signature.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
       { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
       { name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false, doc: 'The element types that the loaded kernels read, for `upload`.' },
     ], methods: [
-      { name: 'forward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
-      { name: 'backward', parameters: [{ name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` }], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
-      { name: 'step', parameters: [{ name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` }], returns: `Promise<${name}StepResult>`, doc: 'One token for every sequence: decoding.' },
+      { name: 'forward', parameters: [
+        { name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` },
+      ], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
+      { name: 'backward', parameters: [
+        { name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` },
+      ], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
+      { name: 'step', parameters: [
+        { name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` },
+      ], returns: `Promise<${name}StepResult>`, doc: 'One token for every sequence: decoding.' },
       { name: 'release', parameters: [], returns: 'void', doc: 'Gives the kernels and their workspace back.' },
     ] },
   ];
 
   const finalOf = (state: string): string => signature.finals.find((tensor) => tensor.of === state)?.name ?? state;
-  const got = (member: Member, tensor = member.name): string => `${propertyKey(member.name)}: results.take(${quoted(tensor)}, ${quoted(member.axes)})`;
-  const stateOf = (list: readonly Member[], tensor: (state: string) => string): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
+  const got = (
+    member: Member, tensor = member.name,
+  ): string => `${propertyKey(member.name)}: results.take(${quoted(tensor)}, ${quoted(member.axes)})`;
+  const stateOf = (
+    list: readonly Member[], tensor: (state: string) => string,
+  ): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
   const body = [
     `const scan = await openScan(runtime, read, plans, sizes);`,
     'return {',

@@ -5,8 +5,8 @@ import { LEVEL } from '../../math/arithmetic.js';
 import { math } from '../../math/index.js';
 
 /**
- * A value in printed Python. A tensor has any axes before its own: [H], [B, H] or [B, C, H]; from the right they broadcast. A number is a Python
- * number, or a tensor without axes.
+ * A value in printed Python. A tensor has any axes before its own: [H], [B, H] or [B, C, H]; from the right they broadcast. A number is a
+ * Python number, or a tensor without axes.
  */
 export interface Value {
   readonly text: string;
@@ -85,7 +85,8 @@ export function openBlock({ nodes, roots, leaf, sizeOf, taken }: BlockParts): Bl
       case 'size': return numberValue(sizeOf(node.axis));
       case 'map': return map(node);
       case 'reduce': return (node.op === 'sum' ? contraction(node) : undefined) ?? reduce(node);
-      case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': case 'past': case 'ahead': case 'last': return leaf(node);
+      case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': case 'past': case 'ahead':
+      case 'last': return leaf(node);
     }
   };
 
@@ -106,7 +107,9 @@ export function openBlock({ nodes, roots, leaf, sizeOf, taken }: BlockParts): Bl
         return result(`${bracketed(x, power ? LEVEL.atom : text.level)} ${text.operator} ${bracketed(y, right)}`, text.level, number);
       }
       case 'sign': return result(`-${bracketed(operands[0], LEVEL.sign)}`, LEVEL.sign, number);
-      case 'call': return result(`${text.name}(${operands.map((x) => (x.number ? `number(${x.text})` : x.text)).join(', ')})`, LEVEL.atom, false);
+      case 'call': return result(
+        `${text.name}(${operands.map((x) => (x.number ? `number(${x.text})` : x.text)).join(', ')})`, LEVEL.atom, false,
+      );
     }
   };
 

@@ -34,7 +34,10 @@ export interface PackageParts {
 /** The files of a package by path. */
 export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
   const { name, templates, scans } = parts;
-  const header = comments([`Made by lmoec ${parts.source.compiler}; changes will be lost.`, `source: sha256 ${parts.source.hash}`, `command: ${parts.source.command}`]);
+  const header = comments([
+    `Made by lmoec ${parts.source.compiler}; changes will be lost.`, `source: sha256 ${parts.source.hash}`,
+    `command: ${parts.source.command}`,
+  ]);
   const files = new Map<string, string>([
     ['pyproject.toml', pyproject(parts, header)],
     ['README.md', readme(parts)],
@@ -50,7 +53,9 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     else files.set(`${name}/${path}`, text);
   }
   for (const { signature, formula, plans } of scans) {
-    files.set(`${name}/${signature.module}.py`, printFunctions(signature, { header, formula, built: plans.map(({ plan }) => builtText(plan)) }));
+    files.set(
+      `${name}/${signature.module}.py`, printFunctions(signature, { header, formula, built: plans.map(({ plan }) => builtText(plan)) }),
+    );
     for (const { plan, files: kernels } of plans) {
       const folder = planFolder(name, signature, plan);
       files.set(`${folder}/plan.json`, `${jsonText(plan, 1)}\n`);
@@ -178,11 +183,22 @@ function reference(scans: readonly PackageScan[], header: readonly string[]): st
   for (const { spec, signature, programs } of scans) {
     const printed = printReference(spec, signature, programs);
     const [first, ...rest] = printSignature(signature);
-    lines.push('', '', ...printed.lines, '', '', `${signature.module} = Reference(`, `    ${first}`, ...rest.slice(0, -1).map((line) => `    ${line}`), '    ),');
-    lines.push(`    token=${printed.token},`, `    chunk=${printed.chunk},`, `    chunk_backward=${printed.backward},`, `    size=${printed.size},`, ')');
+    lines.push(
+      '', '', ...printed.lines, '', '', `${signature.module} = Reference(`, `    ${first}`,
+      ...rest.slice(0, -1).map((line) => `    ${line}`), '    ),',
+    );
+    lines.push(
+      `    token=${printed.token},`, `    chunk=${printed.chunk},`, `    chunk_backward=${printed.backward},`, `    size=${printed.size},`,
+      ')',
+    );
   }
-  const names = (value: (signature: Signature) => string) => scans.map(({ signature }) => `"${signature.name}": ${value(signature)}`).join(', ');
-  lines.push('', '#: References by the name of the scan, and the names of its functions.', `SCANS = {${names((x) => x.module)}}`, `MODULES = {${names((x) => `"${x.module}"`)}}`);
+  const names = (
+    value : (signature: Signature) => string
+  ) => scans.map(({ signature }) => `"${signature.name}": ${value(signature)}`).join(', ');
+  lines.push(
+    '', '#: References by the name of the scan, and the names of its functions.', `SCANS = {${names((x) => x.module)}}`,
+    `MODULES = {${names((x) => `"${x.module}"`)}}`,
+  );
   return joined(lines);
 }
 

@@ -1,5 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
-import { stageOperands, stageResults, type Gate, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type TokenProgram } from '../../ir/scan/scan.js';
+import {
+  stageOperands, stageResults, type Gate, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type TokenProgram,
+} from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { numberValue, openBlock, tensorValue, type Block, type Value } from './block.js';
 import type { Member, Signature } from './signature.js';
@@ -31,7 +33,10 @@ export function printReference(spec: Spec, signature: Signature, programs: Refer
   const lines = tokenFunction(spec, signature, names, programs.token, `_${name}_token`);
   if (chunked === undefined) {
     const backward = tokenBackward(spec, signature, names, programs.tokenBackward, `_${name}_token_backward`);
-    return { lines: [...lines, '', '', ...backward], token: `_${name}_token`, chunk: `_${name}_token`, backward: `_${name}_token_backward`, size: 0 };
+    return {
+      lines: [...lines, '', '', ...backward], token: `_${name}_token`, chunk: `_${name}_token`, backward: `_${name}_token_backward`,
+      size: 0,
+    };
   }
   const forward = chunkFunction(spec, signature, names, chunked.forward, `_${name}_chunk`);
   const backward = chunkBackward(spec, signature, names, chunked.backward, `_${name}_chunk_backward`);
@@ -118,7 +123,9 @@ function tokenFunction(spec: Spec, signature: Signature, names: Names, program: 
   });
   const outputs = outputValues(block, program.roots, spec);
   const next = program.next.map((id, s) => wide(block, id, spec.states[s].axes, names.states[s]));
-  return define(name, [...names.inputs, ...names.params, ...names.states], `One token of every sequence: ${shapes(signature, ['N', 'H'])}.`, [
+  return define(name, [
+    ...names.inputs, ...names.params, ...names.states,
+  ], `One token of every sequence: ${shapes(signature, ['N', 'H'])}.`, [
     ...block.lines, `return ${tuple(outputs)}, ${tuple(next)}`,
   ]);
 }
@@ -129,7 +136,9 @@ function tokenBackward(spec: Spec, signature: Signature, names: Names, program: 
   const leaf = leaves(spec, names, ({ stage }) => tensorValue(
     stage < count ? names.states[stage] : names.stateCotangents[stage - count], spec.states[stage % count].axes,
   ));
-  const block = openBlock({ nodes: program.nodes, roots: [...rootsOf(program), ...pulled], leaf, sizeOf: sizes(spec, names), taken: names.all });
+  const block = openBlock({
+    nodes: program.nodes, roots: [...rootsOf(program), ...pulled], leaf, sizeOf: sizes(spec, names), taken: names.all,
+  });
   const [inputs, params] = gradientValues(block, program.roots, spec);
   const states = program.pulled.map((id, s) => {
     const state = names.states[s];
@@ -145,7 +154,9 @@ function wide(block: Block, id: NodeId, axes: readonly Axis[], state: string): s
   return `${block.whole(id, axes)}.expand_as(${state})`;
 }
 
-const backwardArguments = (names: Names) => [...names.inputs, ...names.params, ...names.states, ...names.outputCotangents, ...names.stateCotangents];
+const backwardArguments = (names: Names) => [
+  ...names.inputs, ...names.params, ...names.states, ...names.outputCotangents, ...names.stateCotangents
+];
 
 function rootsOf({ roots }: Pick<ScanProgram, 'roots'>): readonly NodeId[] {
   return roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
@@ -184,7 +195,9 @@ function chunkFunction(spec: Spec, signature: Signature, names: Names, program: 
   program.stages.forEach((_, index) => printer.stage(index));
   const outputs = outputValues(block, program.roots, spec);
   const states = spec.states.map((_, s) => printer.lasts.get(s) ?? names.states[s]);
-  return define(name, [...names.inputs, ...names.params, ...names.states], `The tokens of a chunk: ${shapes(signature, ['N', 'C', 'H'])}.`, [
+  return define(name, [
+    ...names.inputs, ...names.params, ...names.states,
+  ], `The tokens of a chunk: ${shapes(signature, ['N', 'C', 'H'])}.`, [
     ...block.lines, `return ${tuple(outputs)}, ${tuple(states)}`,
   ]);
 }
@@ -215,7 +228,9 @@ export interface StagePrinter {
 }
 
 /** Prints stages as they are asked for: by their results, or because they move a state. */
-export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roots: readonly NodeId[], part: 'forward' | 'backward'): StagePrinter {
+export function stagePrinter(
+  spec: Spec, names: Names, program: ScanProgram, roots: readonly NodeId[], part: 'forward' | 'backward',
+): StagePrinter {
   const results = new Map<number, readonly string[]>();
   const lasts = new Map<number, string>();
   const firsts = new Map<number, string[]>();
@@ -292,7 +307,9 @@ export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roo
         // Other walks over the state give no last one.
         const last = of.walk === 0 ? inOrder(of, names.stateCotangents[of.state]) : 'None';
         const given = stage.given.map((id) => (id === undefined ? 'None' : block.along(id, of.valueAxes)));
-        call(`${listOf(slots)}, ${first}`, 'outer_walk_adjoint', [inOrder(of, names.states[of.state]), last, ...args, `[${given.join(', ')}]`]);
+        call(
+          `${listOf(slots)}, ${first}`, 'outer_walk_adjoint', [inOrder(of, names.states[of.state]), last, ...args, `[${given.join(', ')}]`],
+        );
         firsts.set(of.state, [...(firsts.get(of.state) ?? []), back(of, first)]);
         break;
       }
@@ -300,7 +317,10 @@ export function stagePrinter(spec: Spec, names: Names, program: ScanProgram, roo
         const { of } = stage;
         const first = block.fresh(`${names.stateCotangents[of.state]}_before`);
         const last = reordered(names.stateCotangents[of.state], spec.states[of.state].axes, of.axes);
-        call(`${slots[0]}, ${first}`, 'prefix_adjoint', [last, optional(of.decay, of.axes), ...stage.given.map((id) => optional(id, of.axes)), 'tokens']);
+        call(
+          `${slots[0]}, ${first}`, 'prefix_adjoint',
+          [last, optional(of.decay, of.axes), ...stage.given.map((id) => optional(id, of.axes)), 'tokens'],
+        );
         firsts.set(of.state, [reordered(first, of.axes, spec.states[of.state].axes)]);
         break;
       }

@@ -29,7 +29,9 @@ export interface Signature {
 
 /** `isIo`: the tensors of the file contract that are rounded to the dtype of a build; `d_NAME` stands for an output, too. */
 export function signatureOf(contract: Contract, isIo: (name: string) => boolean): Signature {
-  const members = (tensors: readonly SignatureTensor[], taken: Set<string>, io: (name: string) => boolean, python = pythonName): Member[] => (
+  const members = (
+    tensors: readonly SignatureTensor[], taken: Set<string>, io: (name: string) => boolean, python = pythonName,
+  ): Member[] => (
     tensors.map(({ of: name, axes, leading, hidden, range }) => {
       let free = python(name);
       while (taken.has(free)) free = `${free}_`;
@@ -61,7 +63,9 @@ export function printSignature(signature: Signature): readonly string[] {
     ];
     return `        Named(${parts.join(', ')}),`;
   };
-  const list = (name: string, members: readonly Member[]): readonly string[] => (members.length === 0 ? [`    ${name}=(),`] : [`    ${name}=(`, ...members.map(named), '    ),']);
+  const list = (
+    name: string, members: readonly Member[],
+  ): readonly string[] => (members.length === 0 ? [`    ${name}=(),`] : [`    ${name}=(`, ...members.map(named), '    ),']);
   return [
     'Signature(',
     `    name="${signature.name}",`,

@@ -19,7 +19,9 @@ export function printTransitions(spec: Spec, signature: Signature, program: Scan
   const passages = spec.states.map((_, state): Passage => {
     const stage = firstStage(program, state);
     if (stage === undefined) return { arguments: ['"kept"'], text: undefined };
-    return stage.kind === 'matrix' ? matrixPassage(spec, names.states, printer, stage) : elementPassage(spec, names.states, program, printer.block, stage);
+    return stage.kind === 'matrix'
+      ? matrixPassage(spec, names.states, printer, stage)
+      : elementPassage(spec, names.states, program, printer.block, stage);
   });
   const tensors = [...names.inputs, ...names.params, ...names.states];
   const body = [...printer.block.lines, `return (${passages.map(({ text }) => `${text ?? 'None'},`).join(' ')})`];
@@ -43,7 +45,10 @@ export function printTransitions(spec: Spec, signature: Signature, program: Scan
 }
 
 const firstStage = (program: ScanProgram, state: number): MatrixStage | ElementStage | undefined => (
-  program.stages.find((stage): stage is MatrixStage | ElementStage => (stage.kind === 'element' || (stage.kind === 'matrix' && stage.walk === 0)) && stage.state === state)
+  program.stages.find(
+    (stage): stage is MatrixStage | ElementStage => (stage.kind === 'element' || (stage.kind === 'matrix' && stage.walk === 0))
+    && stage.state === state
+  )
 );
 
 function matrixPassage(spec: Spec, states: readonly string[], printer: StagePrinter, stage: MatrixStage): Passage {
@@ -84,7 +89,10 @@ function sourceOf(program: ScanProgram, { write, decay, state }: ElementStage): 
   return from.kind === 'element' && from.decay === undefined && from.state !== state ? from.state : undefined;
 }
 
-/** By state: 0 where its gates and writes are made of inputs, else one more than the highest of the states that they read. Delay lines go together. */
+/**
+ * By state: 0 where its gates and writes are made of inputs, else one more than the highest of the states that they read. Delay lines go
+ * together.
+ */
 function levelsOf(spec: Spec, program: ScanProgram): readonly number[] {
   const known = new Map<number, number>();
   const level = (state: number): number => {
@@ -93,7 +101,9 @@ function levelsOf(spec: Spec, program: ScanProgram): readonly number[] {
     const stage = firstStage(program, state);
     if (stage === undefined) return 0;
     const source = stage.kind === 'element' ? sourceOf(program, stage) : undefined;
-    const made = source !== undefined ? level(source) : 1 + Math.max(-1, ...[...readBy(program, writing(stage))].filter((other) => other !== state).map(level));
+    const made = source !== undefined
+      ? level(source)
+      : 1 + Math.max(-1, ...[...readBy(program, writing(stage))].filter((other) => other !== state).map(level));
     known.set(state, made);
     return made;
   };
@@ -101,7 +111,9 @@ function levelsOf(spec: Spec, program: ScanProgram): readonly number[] {
 }
 
 /** What decides how a state moves: all that a stage reads but the rows of its reads. */
-const writing = (stage: MatrixStage | ElementStage): readonly NodeId[] => stageOperands(stage.kind === 'matrix' ? { ...stage, reads: [] } : stage);
+const writing = (stage: MatrixStage | ElementStage): readonly NodeId[] => stageOperands(
+  stage.kind === 'matrix' ? { ...stage, reads: [] } : stage
+);
 
 /** The states whose values these nodes depend on. */
 function readBy(program: ScanProgram, nodes: readonly NodeId[]): ReadonlySet<number> {

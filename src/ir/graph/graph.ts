@@ -6,11 +6,12 @@ import type { NameSection } from './names.js';
 import type { Axis, Silent, ValueType } from './types.js';
 
 /**
- * What one `layer`, `moe` or `model` means at given sizes, in training or outside: names resolved, axes and restrictions checked, `if` and `repeat` gone.
- * Still mathematics: no dtype, no batch. A graph is evaluated over a set of tokens, those of a call or, for a part that is called with restricted arguments, those
- * present. Parts stay calls, so 61 like layers are one graph that is called 61 times.
+ * What one `layer`, `moe` or `model` means at given sizes, in training or outside: names resolved, axes and restrictions checked, `if` and
+ * `repeat` gone. Still mathematics: no dtype, no batch. A graph is evaluated over a set of tokens, those of a call or, for a part that is
+ * called with restricted arguments, those present. Parts stay calls, so 61 like layers are one graph that is called 61 times.
  *
- * Example: `layer f(x: [D]) -> y: [D] { param w: [D] = 1   y = w * rmsnorm(x) }` has one input, one param, nodes for the norm and the product, one output.
+ * Example: `layer f(x: [D]) -> y: [D] { param w: [D] = 1   y = w * rmsnorm(x) }` has one input, one param, nodes for the norm and the
+ * product, one output.
  */
 export interface Graph {
   readonly kind: 'layer' | 'moe' | 'model';
@@ -60,8 +61,8 @@ export interface GraphParam {
 }
 
 /**
- * The start of a param: nodes of their own, evaluated once. `normal`, `uniform`, `orthogonal` are draws keyed by the path of the param; a law without axes is repeated
- * for every element, each with a draw of its own.
+ * The start of a param: nodes of their own, evaluated once. `normal`, `uniform`, `orthogonal` are draws keyed by the path of the param; a
+ * law without axes is repeated for every element, each with a draw of its own.
  */
 export interface Law {
   readonly nodes: readonly LawNode[];
@@ -148,11 +149,17 @@ export type NodeBody =
   | { readonly kind: 'map'; readonly fn: MathName | Rounding | '%'; readonly args: readonly number[] }
   /** Sums the product over `axes`, which both have; other shared axes stay. */
   | { readonly kind: 'contract'; readonly left: number; readonly right: number; readonly axes: readonly Axis[] }
-  /** Folds named axes and silent ones. What is absent is skipped; the sum and the mean of nothing are 0, the product is 1, `max`, `min` and `logsumexp` are absent. */
+  /**
+   * Folds named axes and silent ones. What is absent is skipped; the sum and the mean of nothing are 0, the product is 1, `max`, `min` and
+   * `logsumexp` are absent.
+   */
   | { readonly kind: 'fold'; readonly op: FoldOp; readonly arg: number; readonly axes: readonly Axis[]; readonly silent: readonly Silent[] }
   /** Over `axes` (one of them may be the past). `sink`: its exponential is in the denominator as well. */
   | { readonly kind: 'softmax'; readonly arg: number; readonly axes: readonly Axis[]; readonly sink: number | undefined }
-  /** A choice: the `count` largest along the axes or silent axes; ties go to the lower index. What is absent is never chosen; the result is false there. */
+  /**
+   * A choice: the `count` largest along the axes or silent axes; ties go to the lower index. What is absent is never chosen; the result is
+   * false there.
+   */
   | { readonly kind: 'top'; readonly arg: number; readonly axes: readonly Axis[]; readonly silent: readonly Silent[]; readonly count: number }
   /** A choice; absent where one of the two is. */
   | { readonly kind: 'compare'; readonly op: Comparison; readonly left: number; readonly right: number }
@@ -176,7 +183,10 @@ export type NodeBody =
   | { readonly kind: 'past'; readonly arg: number; readonly axis: Axis }
   /** Turns the first 2 I values of `axis` by `position * frequency[i]`. `halves`: (i, i + I) are a pair; `adjacent`: (2 i, 2 i + 1). */
   | { readonly kind: 'rope'; readonly arg: number; readonly axis: Axis; readonly frequency: number; readonly turn: Axis; readonly pairs: 'halves' | 'adjacent' }
-  /** exp(arg), rows and columns scaled in turn to even sums until the mean change of the column factors is below `tolerance`. Without a gradient. */
+  /**
+   * exp(arg), rows and columns scaled in turn to even sums until the mean change of the column factors is below `tolerance`. Without a
+   * gradient.
+   */
   | { readonly kind: 'sinkhorn'; readonly arg: number; readonly axis: Axis; readonly tolerance: number }
   /** One draw per token and index of `axes`, a function of seed, step, path, token and index. `draw` numbers the draws of this part. */
   | { readonly kind: 'normal'; readonly draw: number }

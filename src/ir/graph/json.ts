@@ -5,8 +5,8 @@ import type { Graph } from './graph.js';
 const LEFT_OUT: ReadonlySet<string> = new Set(['origin', 'names']);
 
 /**
- * A graph as JSON, for hosts without the compiler. Parts that are called often are written once, before those that call them: `{"$part": 3}` is the fourth of the list.
- * Numbers that JSON lacks are `{"$number": "Infinity"}`, maps `{"$map": [[key, value], ...]}`.
+ * A graph as JSON, for hosts without the compiler. Parts that are called often are written once, before those that call them: `{"$part":
+ * 3}` is the fourth of the list. Numbers that JSON lacks are `{"$number": "Infinity"}`, maps `{"$map": [[key, value], ...]}`.
  */
 export function graphJson(graph: Graph): string {
   const parts: unknown[] = [];
@@ -23,7 +23,9 @@ export function graphJson(graph: Graph): string {
   const place = (part: Graph): number => {
     const known = places.get(part);
     if (known !== undefined) return known;
-    const instances = part.instances.map((instance) => ({ ...instance, part: instance.part.kind === 'scan' ? instance.part : { $part: place(instance.part) } }));
+    const instances = part.instances.map((instance) => ({
+      ...instance, part: instance.part.kind === 'scan' ? instance.part : { $part: place(instance.part) },
+    }));
     const text = fields({ ...part, instances });
     places.set(part, parts.length);
     parts.push({ $graph: text });

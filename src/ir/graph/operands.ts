@@ -6,7 +6,8 @@ export function operandsOf(node: NodeBody): readonly number[] {
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': return [];
     case 'map': case 'logic': case 'call': return node.args;
     case 'contract': case 'compare': return [node.left, node.right];
-    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop': case 'f32': return [node.arg];
+    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop':
+    case 'f32': return [node.arg];
     case 'softmax': return node.sink === undefined ? [node.arg] : [node.arg, node.sink];
     case 'top': return [node.arg, node.count];
     case 'mask': return [node.choice];
@@ -25,7 +26,8 @@ export function movedNode(node: GraphNode, to: (id: number) => number): GraphNod
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': return { ...node, type };
     case 'map': case 'logic': case 'call': return { ...node, type, args: node.args.map(to) };
     case 'contract': case 'compare': return { ...node, type, left: to(node.left), right: to(node.right) };
-    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop': case 'f32': return { ...node, type, arg: to(node.arg) };
+    case 'fold': case 'lift': case 'number': case 'before': case 'past': case 'sinkhorn': case 'dropout': case 'stop':
+    case 'f32': return { ...node, type, arg: to(node.arg) };
     case 'softmax': return { ...node, type, arg: to(node.arg), sink: node.sink === undefined ? undefined : to(node.sink) };
     case 'top': return { ...node, type, arg: to(node.arg), count: to(node.count) };
     case 'mask': return { ...node, type, choice: to(node.choice) };

@@ -63,6 +63,8 @@ function placed(param: GraphParam, path: string, family: readonly Axis[], init: 
 export function lossPathsOf(graph: Graph, path = ''): readonly string[] {
   return [
     ...graph.losses.map((loss) => below(path, lossPath(loss))),
-    ...graph.instances.flatMap((instance) => (instance.part.kind === 'scan' ? [] : lossPathsOf(instance.part, below(path, instancePath(instance))))),
+    ...graph.instances.flatMap((instance) => (
+      instance.part.kind === 'scan' ? [] : lossPathsOf(instance.part, below(path, instancePath(instance)))
+    )),
   ];
 }

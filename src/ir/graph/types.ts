@@ -7,12 +7,14 @@ export interface Axis {
   readonly past: boolean;
 }
 
-/** Axes that every value has without naming them: tokens of one sequence, sequences, both, data-parallel ranks, calls of one optimiser step. */
+/**
+ * Axes that every value has without naming them: tokens of one sequence, sequences, both, data-parallel ranks, calls of one optimiser step.
+ */
 export type Silent = 'time' | 'batch' | 'tokens' | 'ranks' | 'calls';
 
 /**
- * How often a value exists: once in the program (params and numbers), once a step of the optimiser (folded over `calls`), once a call, once a sequence, once a token.
- * From few copies to many: a value of fewer copies broadcasts.
+ * How often a value exists: once in the program (params and numbers), once a step of the optimiser (folded over `calls`), once a call, once
+ * a sequence, once a token. From few copies to many: a value of fewer copies broadcasts.
  */
 export type Level = 'static' | 'step' | 'call' | 'sequence' | 'token';
 

@@ -8,7 +8,8 @@ export type Typed = Exclude<NodeBody, { readonly kind: Given }>;
 
 export function isTyped(body: NodeBody): body is Typed {
   switch (body.kind) {
-    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': case 'call': case 'result': return false;
+    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'normal': case 'uniform': case 'call':
+    case 'result': return false;
     default: return true;
   }
 }

@@ -2,7 +2,8 @@ import type { Launch, PlanKernel } from './plan.js';
 
 /**
  * Puts the kernels of a program, in their order, on two lanes. A launch must follow an earlier one if both touch a tensor and at least one
- * writes it; it goes on in the lane of such a one, or begins in the lane that the launch before it is not in. `waits` names what it must follow besides.
+ * writes it; it goes on in the lane of such a one, or begins in the lane that the launch before it is not in. `waits` names what it must
+ * follow besides.
  */
 export function lanesOf(kernels: readonly PlanKernel[]): readonly Launch[] {
   const launches: { kernel: string; lane: 0 | 1; waits: number[] }[] = [];
@@ -23,7 +24,10 @@ export function lanesOf(kernels: readonly PlanKernel[]): readonly Launch[] {
 }
 
 function conflict(x: PlanKernel, y: PlanKernel): boolean {
-  return x.args.some((a) => a.kind === 'arena' || ('tensor' in a && y.args.some((b) => b.kind === 'arena' || ('tensor' in b && b.tensor === a.tensor && (writes(a) || writes(b))))));
+  return x.args.some(
+    (a) => a.kind === 'arena'
+    || ('tensor' in a && y.args.some((b) => b.kind === 'arena' || ('tensor' in b && b.tensor === a.tensor && (writes(a) || writes(b)))))
+  );
 }
 
 function writes(arg: PlanKernel['args'][number]): boolean {

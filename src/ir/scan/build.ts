@@ -51,7 +51,9 @@ function builderOver(nodes: ScanNode[], known: Map<string, NodeId>, origin: Span
   };
   const literal = (value: number) => node({ kind: 'literal', value, axes: [], origin });
 
-  const map = (fn: MathName, ...args: NodeId[]): NodeId => simplify(fn, args) ?? node({ kind: 'map', fn, args, axes: unionAxes(...args.map(axesOf)), origin });
+  const map = (
+    fn: MathName, ...args: NodeId[]
+  ): NodeId => simplify(fn, args) ?? node({ kind: 'map', fn, args, axes: unionAxes(...args.map(axesOf)), origin });
 
   // Only identities that are exact and keep the axes.
   const simplify = (fn: MathName, args: readonly NodeId[]): NodeId | undefined => {

@@ -1,5 +1,7 @@
 import type { Axis } from '../common/axes.js';
-import { nodeArguments, stageResults, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Source, type Stage } from './scan.js';
+import {
+  nodeArguments, stageResults, type Gate, type NodeId, type Reader, type ScanNode, type ScanProgram, type Source, type Stage,
+} from './scan.js';
 
 /** Names that the nodes refer to by number; a Spec has all four lists. */
 export interface ScanNames {
@@ -19,7 +21,9 @@ export const CONTRACTED = 3;
 const hasAxis = (axes: readonly Axis[], axis: Axis): boolean => axes.includes(axis);
 
 /** Formula of a node, written out down to the leaves (or to where `stop` gives a name). */
-export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId, stop: (id: NodeId) => string | undefined = () => undefined, within = 0): string {
+export function formula(
+  nodes: readonly ScanNode[], names: ScanNames, id: NodeId, stop: (id: NodeId) => string | undefined = () => undefined, within = 0,
+): string {
   const write = (node: NodeId, level: number): string => {
     const named = stop(node);
     if (named !== undefined) return named;
@@ -39,7 +43,10 @@ export function formula(nodes: readonly ScanNode[], names: ScanNames, id: NodeId
       case 'reduce': {
         // A product summed over an axis is how a contraction is written out; `@` reads better.
         const arg = nodes[n.arg];
-        if (n.op === 'sum' && arg.kind === 'map' && arg.fn === 'mul' && stop(n.arg) === undefined && arg.args.every((a) => hasAxis(nodes[a].axes, n.axis))) {
+        if (
+          n.op === 'sum' && arg.kind === 'map' && arg.fn === 'mul' && stop(n.arg) === undefined
+          && arg.args.every((a) => hasAxis(nodes[a].axes, n.axis))
+        ) {
           const text = `${write(arg.args[0], 3)} @ ${write(arg.args[1], 4)}`;
           return level > 3 ? `(${text})` : text;
         }
@@ -116,7 +123,9 @@ function stageText(stage: Stage, index: number, names: ScanNames, show: (id: Nod
   return lines.join('\n');
 }
 
-const byFactor = ({ factor }: Exclude<Gate, { kind: 'none' }>, show: (id: NodeId) => string) => (factor === undefined ? '' : `, differentiated as ${show(factor)}`);
+const byFactor = (
+  { factor }: Exclude<Gate, { kind: 'none' }>, show: (id: NodeId) => string,
+) => (factor === undefined ? '' : `, differentiated as ${show(factor)}`);
 
 function gateText(gate: Gate, show: (id: NodeId) => string): string {
   switch (gate.kind) {

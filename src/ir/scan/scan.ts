@@ -3,8 +3,9 @@ import type { DagNode } from '../common/dag.js';
 import type { Span } from '../common/span.js';
 
 /**
- * Normal form of a chunked scan: per-token values (a DAG) and the recurrences between them, one stage per state (or several, `walk`), in an order in
- * which every stage reads only inputs and earlier stages (`verifyScan`). Backward scans have the same shape, so one scheduler and one emitter serve both.
+ * Normal form of a chunked scan: per-token values (a DAG) and the recurrences between them, one stage per state (or several, `walk`), in an
+ * order in which every stage reads only inputs and earlier stages (`verifyScan`). Backward scans have the same shape, so one scheduler and
+ * one emitter serve both.
  */
 export interface ScanProgram {
   readonly nodes: readonly ScanNode[];
@@ -21,11 +22,14 @@ export type ScanNode =
   /** Backward: the cotangent of output `output`. */
   | { readonly kind: 'cotangent'; readonly output: number; readonly axes: readonly Axis[]; readonly origin: Span }
   /**
-   * `arg`, which is made of inputs and params alone, as many tokens before as there are `states`. The sequence's first tokens find there what the states
-   * were: in place of the last token before the sequence the first of them, of the one before that the second, and so on.
+   * `arg`, which is made of inputs and params alone, as many tokens before as there are `states`. The sequence's first tokens find there
+   * what the states were: in place of the last token before the sequence the first of them, of the one before that the second, and so on.
    */
   | { readonly kind: 'past'; readonly arg: NodeId; readonly states: readonly number[]; readonly axes: readonly Axis[]; readonly origin: Span }
-  /** Backward: value `of`, which a root of kind `kept` has left in memory, or a cotangent in memory, `ahead` tokens later; 0 beyond the sequence. Not an argument. */
+  /**
+   * Backward: value `of`, which a root of kind `kept` has left in memory, or a cotangent in memory, `ahead` tokens later; 0 beyond the
+   * sequence. Not an argument.
+   */
   | { readonly kind: 'ahead'; readonly of: NodeId; readonly ahead: number; readonly axes: readonly Axis[]; readonly origin: Span }
   /** Backward: the cotangent of a state's last value, at the token `back` before the sequence's last; 0 at others. */
   | { readonly kind: 'last'; readonly state: number; readonly back: number; readonly axes: readonly Axis[]; readonly origin: Span }
@@ -43,7 +47,10 @@ export type Stage = MatrixStage | ElementStage | MatrixAdjoint | ElementAdjoint;
 export interface MatrixStage {
   readonly kind: 'matrix';
   readonly state: number;
-  /** Walks over the same state that come before: reads along a vector made from another read of the state need one more. The first one gives the last state. */
+  /**
+   * Walks over the same state that come before: reads along a vector made from another read of the state need one more. The first one gives
+   * the last state.
+   */
   readonly walk: number;
   /** The axis that reads fold away (K). */
   readonly rowAxis: Axis;
@@ -57,8 +64,9 @@ export interface MatrixStage {
 }
 
 /**
- * Lambda, always in log form: `log` <= 0 is not required. `factor`: e^log itself, where it may be 0 or was written without a logarithm. Then its
- * gradient is what a backward program makes, in the place of that of `log`, from which only a division by the factor would give it.
+ * Lambda, always in log form: `log` <= 0 is not required. `factor`: e^log itself, where it may be 0 or was written without a logarithm.
+ * Then its gradient is what a backward program makes, in the place of that of `log`, from which only a division by the factor would give
+ * it.
  */
 export type Gate =
   | { readonly kind: 'none' }
@@ -130,7 +138,10 @@ export type Root =
   /** What other roots read `ahead`; `from` is the value whose cotangent it is. */
   | { readonly kind: 'kept'; readonly value: NodeId; readonly from: NodeId };
 
-/** What a result of a matrix stage's adjoint is the cotangent of: the row of a read, a part of a source, or the gate (of its factor, else of its log). */
+/**
+ * What a result of a matrix stage's adjoint is the cotangent of: the row of a read, a part of a source, or the gate (of its factor, else of
+ * its log).
+ */
 export type AdjointSlot = { readonly operand: NodeId; readonly axes: readonly Axis[] } & (
   | { readonly kind: 'row'; readonly read: number }
   | { readonly kind: 'col' | 'value' | 'erase'; readonly source: number }
@@ -218,7 +229,8 @@ export function nodeArguments(node: ScanNode): readonly NodeId[] {
   switch (node.kind) {
     case 'map': return node.args;
     case 'reduce': case 'past': return [node.arg];
-    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return [];
+    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent':
+    case 'result': return [];
   }
 }
 
@@ -235,8 +247,8 @@ export function homesOf(nodes: readonly ScanNode[]): readonly number[] {
 }
 
 /**
- * One token of a scan, or its reverse. `result` nodes stand for states: (s, 1) before the token and, in the reverse, (states + s, 0) for the cotangent
- * after it.
+ * One token of a scan, or its reverse. `result` nodes stand for states: (s, 1) before the token and, in the reverse, (states + s, 0) for
+ * the cotangent after it.
  */
 export interface TokenProgram {
   readonly nodes: readonly ScanNode[];

@@ -51,7 +51,10 @@ export interface SpecParam {
   readonly origin: Span;
 }
 
-/** [N, H, ...axes] in f32. `next` is the node of the value after this step; `range` holds the initial value, and nothing is promised of later ones. */
+/**
+ * [N, H, ...axes] in f32. `next` is the node of the value after this step; `range` holds the initial value, and nothing is promised of
+ * later ones.
+ */
 export interface SpecState {
   readonly name: string;
   readonly axes: readonly Axis[];

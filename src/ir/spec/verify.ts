@@ -12,7 +12,9 @@ export function verifySpec(spec: Spec): readonly string[] {
   check(new Set(axes).size === axes.length, 'an axis is listed twice');
   const names = [...spec.inputs, ...spec.params, ...spec.states].map((x) => x.name);
   check(new Set(names).size === names.length, 'two tensors have the same name');
-  for (const x of [...spec.inputs, ...spec.params, ...spec.states, ...spec.outputs]) check(distinct(x.axes) && includesAll(axes, x.axes), `\`${x.name}\` has axes that the spec does not list`);
+  for (const x of [...spec.inputs, ...spec.params, ...spec.states, ...spec.outputs]) check(
+    distinct(x.axes) && includesAll(axes, x.axes), `\`${x.name}\` has axes that the spec does not list`,
+  );
   spec.nodes.forEach((node, id) => verifyNode(spec, axes, node, id).forEach((text) => check(false, `node ${id}: ${text}`)));
   for (const state of spec.states) check(fits(spec, state.next, state.axes), `the new value of \`${state.name}\` does not have its axes`);
   for (const output of spec.outputs) check(fits(spec, output.value, output.axes), `the value of \`${output.name}\` does not have its axes`);
@@ -30,7 +32,9 @@ function distinct(axes: readonly Axis[]): boolean {
 
 function verifyNode(spec: Spec, axes: readonly Axis[], node: SpecNode, id: number): string[] {
   const later = (args: readonly number[]): string[] => (args.every((a) => a >= 0 && a < id) ? [] : ['reads a node that is not before it']);
-  const declared = (of: { readonly axes: readonly Axis[] } | undefined): string[] => (of !== undefined && sameAxes(of.axes, node.axes) ? [] : ['does not have the axes of what it names']);
+  const declared = (of: { readonly axes: readonly Axis[] } | undefined): string[] => (
+    of !== undefined && sameAxes(of.axes, node.axes) ? [] : ['does not have the axes of what it names']
+  );
   switch (node.kind) {
     case 'literal': return Number.isNaN(node.value) ? ['is NaN'] : [];
     case 'size': return axes.includes(node.axis) ? [] : [`sizes an unknown axis ${node.axis}`];
@@ -42,7 +46,9 @@ function verifyNode(spec: Spec, axes: readonly Axis[], node: SpecNode, id: numbe
       const problems = later(node.args);
       if (problems.length > 0) return problems;
       if (node.args.length !== math[node.fn].arity) problems.push(`${node.fn} of ${node.args.length} arguments`);
-      if (!sameAxes(node.axes, unionAxes(...node.args.map((a) => spec.nodes[a].axes)))) problems.push('does not have the axes of its arguments');
+      if (!sameAxes(
+        node.axes, unionAxes(...node.args.map((a) => spec.nodes[a].axes)),
+      )) problems.push('does not have the axes of its arguments');
       return problems;
     }
     case 'reduce': {

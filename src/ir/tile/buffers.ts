@@ -2,12 +2,16 @@ import type { TileOp, TileStmt } from './tile.js';
 
 /** Buffers that a list of statements stores to, inner loops included. */
 export function storedBuffers(body: readonly TileStmt[]): readonly string[] {
-  return [...new Set(body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storedBuffers(stmt.body) : [])))];
+  return [...new Set(body.flatMap((stmt) => (
+    stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storedBuffers(stmt.body) : []
+  )))];
 }
 
 /** Buffers that a list of statements loads from, inner loops included. */
 export function loadedBuffers(body: readonly TileStmt[]): readonly string[] {
-  return [...new Set(body.flatMap((stmt) => (stmt.kind === 'let' ? buffersRead(stmt.op) : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : [])))];
+  return [...new Set(body.flatMap((stmt) => (
+    stmt.kind === 'let' ? buffersRead(stmt.op) : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : []
+  )))];
 }
 
 /** Buffers of which an operation reads a cell: one of them, where there are two. */

@@ -44,7 +44,9 @@ export interface KernelBuilder {
   inverse(arg: TileId, fine?: boolean): TileId;
   recur(decay: TileId, write: TileId, init: TileId, reverse: boolean, less?: TileId): TileId;
   /** Runs `body` on the carried tiles; it returns their next values. Returns the tiles that hold the last values. */
-  loop(over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
+  loop(
+    over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
+  ): readonly TileId[];
   /** The same for one chunk of a sequence, if it has any. */
   once(only: SequenceEnd, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
 }
@@ -85,7 +87,10 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   };
   const map = (fn: MathName, ...args: TileId[]) => define({ op: 'map', fn, args });
 
-  const loop = (how: Pick<TileLoop, 'over' | 'reverse' | 'only'>, inits: readonly TileId[], writeBody: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[] => {
+  const loop = (
+    how: Pick<TileLoop, 'over' | 'reverse' | 'only'>, inits: readonly TileId[],
+    writeBody: (carried: readonly TileId[]) => readonly TileId[],
+  ): readonly TileId[] => {
     const outerBody = body;
     const carried = inits.map((init) => (tiles.push({ axes: axesOf(init) }), tiles.length - 1));
     const outside = here;
@@ -111,7 +116,9 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       if (tokenLoops > 0) return define({ op: 'load', buffer: buffer.name, rows: 'one' }, buffer.axes);
       return define({ op: 'load', buffer: buffer.name, rows }, [rows === 'row' ? ROW : COL, ...buffer.axes]);
     },
-    loadBack: (buffer, back) => (back === 0 ? k.load(buffer) : define({ op: 'load', buffer: buffer.name, rows: 'row', back }, [ROW, ...buffer.axes])),
+    loadBack: (buffer, back) => (
+      back === 0 ? k.load(buffer) : define({ op: 'load', buffer: buffer.name, rows: 'row', back }, [ROW, ...buffer.axes])
+    ),
     loadEntry: (buffer, whole) => define({ op: 'load', buffer: buffer.name, rows: 'none', whole: whole.name }, buffer.axes),
     store(buffer, value, only) {
       const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
@@ -155,5 +162,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };
   write(k);
-  return { name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }), ...(head.cut && { cut: head.cut }), tiles, body };
+  return {
+    name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }),
+    ...(head.cut && { cut: head.cut }), tiles, body,
+  };
 }

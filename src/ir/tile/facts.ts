@@ -80,7 +80,10 @@ interface OpFacts<O extends TileOp> {
   /** What makes it legal beyond that. */
   check?(op: O, check: Check): void;
   text(op: O): string;
-  /** Arithmetic, of a result with axes `own`: two for a multiply-add; one for an element of a function, of a fold's argument, of a running sum. */
+  /**
+   * Arithmetic, of a result with axes `own`: two for a multiply-add; one for an element of a function, of a fold's argument, of a running
+   * sum.
+   */
   flops?(op: O, own: readonly Axis[], axesOf: AxesOf, elements: (axes: readonly Axis[]) => number): number;
 }
 
@@ -91,7 +94,9 @@ const same = (op: { readonly arg: TileId }, axesOf: AxesOf) => axesOf(op.arg);
 const withoutRow = (op: { readonly arg: TileId }, axesOf: AxesOf) => withoutAxes(axesOf(op.arg), [ROW]);
 const hasRows = (op: { readonly arg: TileId }, check: Check) => check.needs(op.arg, [ROW], 'operand');
 const pairs = (how: { readonly before: boolean; readonly strict: boolean }) => (how.before ? ' before' : how.strict ? ' strict' : '');
-const fits = (op: { readonly arg: TileId }, tile: TileId, { axesOf }: Check) => includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(tile));
+const fits = (
+  op: { readonly arg: TileId }, tile: TileId, { axesOf }: Check,
+) => includesAll(withoutAxes(axesOf(op.arg), [ROW]), axesOf(tile));
 
 function checkFold(name: OpName, axis: Axis, check: Check): void {
   if (axis === check.split) check.fault(`${name}: folds the split axis ${axis}`);
@@ -109,7 +114,9 @@ function checkGates(op: Dscore, check: Check): void {
   check.exactly(op.g, [ROW, op.axis], 'gate');
 }
 
-const dscoreFlops = (op: Dscore, _own: readonly Axis[], _axesOf: AxesOf, elements: (axes: readonly Axis[]) => number) => 2 * elements([ROW, COL, op.axis]);
+const dscoreFlops = (
+  op: Dscore, _own: readonly Axis[], _axesOf: AxesOf, elements: (axes: readonly Axis[]) => number,
+) => 2 * elements([ROW, COL, op.axis]);
 
 const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
   load: {
@@ -118,7 +125,9 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       const buffer = named(op.buffer);
       if (buffer === undefined) return;
       const expected = buffer.outer !== 'token' ? 'none' : scope.token ? 'one' : op.rows === 'col' ? 'col' : 'row';
-      if (op.back !== undefined && (op.rows !== 'row' || !scope.sequence)) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
+      if (
+        op.back !== undefined && (op.rows !== 'row' || !scope.sequence)
+      ) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
       if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
     },
     text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}${op.whole === undefined ? '' : `, whole ${op.whole}`}`,
@@ -203,7 +212,10 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     },
     text: (op) => `take ${op.at} from the ${op.from} of %${op.arg}`,
   },
-  mask: { operands: arg, axes: same, check: (op, check) => check.needs(op.arg, SCORES, 'operand'), text: (op) => `mask${op.strict ? ' strict' : ''} %${op.arg}` },
+  mask: {
+    operands: arg, axes: same, check: (op, check) => check.needs(op.arg, SCORES, 'operand'),
+    text: (op) => `mask${op.strict ? ' strict' : ''} %${op.arg}`,
+  },
   dscore: {
     operands: (op) => [op.x, op.y, op.g], gates: (op) => [op.g], axes: () => SCORES,
     check(op, check) {

@@ -22,7 +22,10 @@ function printBuffer(buffer: TileBuffer): string {
 function printKernel(kernel: TileKernel): readonly string[] {
   const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
   const idle = `${kernel.idle === undefined ? '' : `, ${kernel.idle} idle`}${kernel.cut === undefined ? '' : ', if cut'}`;
-  return [`/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}${idle}) {`, ...printBody(kernel, kernel.body, '  '), '}'];
+  return [
+    `/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}${idle}) {`,
+    ...printBody(kernel, kernel.body, '  '), '}',
+  ];
 }
 
 function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string): readonly string[] {

@@ -23,8 +23,8 @@ export interface TileModule {
 
 /**
  * A tensor in device memory, row-major: [outer, inner, ...axes].
- * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `segment` = all segments of all sequences
- * in order; `sequence` = N; `once` = absent (params).
+ * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `segment` = all segments of all
+ * sequences in order; `sequence` = N; `once` = absent (params).
  * inner: `head` = H; `group` = G, contiguous groups of heads: head h reads group h / (H / G).
  */
 export interface TileBuffer {
@@ -36,8 +36,8 @@ export interface TileBuffer {
   readonly dtype: BufferDtype;
   readonly role: BufferRole;
   /**
-   * Workspaces per head whose sums over the heads of a group some kernel over groups stores in the buffer of this name, and does nothing else: where every
-   * head is a group, a host may use that buffer in the workspace's place and leave the kernel out.
+   * Workspaces per head whose sums over the heads of a group some kernel over groups stores in the buffer of this name, and does nothing
+   * else: where every head is a group, a host may use that buffer in the workspace's place and leave the kernel out.
    */
   readonly ungrouped?: string;
 }
@@ -51,10 +51,10 @@ export type BufferRole =
 
 /**
  * One launch. The grid is (outer) x (inner) [x blocks of `split`]:
- * `chunk`: one program per chunk; `segment`: one per run of consecutive chunks of one sequence (the host chooses how long, so that the device is
- * full; a sequence has at least one); `sequence`: one per sequence; `once`: one in all.
- * With `split`, the program owns one block of that axis: its tiles, loads and stores see that block only, and no statement may fold the axis away
- * (the verifier checks). The lowering chooses the block size.
+ * `chunk`: one program per chunk; `segment`: one per run of consecutive chunks of one sequence (the host chooses how long, so that the
+ * device is full; a sequence has at least one); `sequence`: one per sequence; `once`: one in all.
+ * With `split`, the program owns one block of that axis: its tiles, loads and stores see that block only, and no statement may fold the
+ * axis away (the verifier checks). The lowering chooses the block size.
  */
 export interface TileKernel {
   readonly name: string;
@@ -100,11 +100,13 @@ export type TileStmt =
   | TileLoop;
 
 /**
- * `chunks`: the chunks of the sequence (kernel outer `sequence`), of the segment (outer `segment`) or all chunks (outer `once`), in order or reversed;
+ * `chunks`: the chunks of the sequence (kernel outer `sequence`), of the segment (outer `segment`) or all chunks (outer `once`), in order
+ * or reversed;
  * `segments`: the sequence's segments (outer `sequence`): inside, `segment` buffers are those of the segment;
  * `tokens`: the sequence's tokens one at a time (outer `sequence`): inside, token buffers have no ROW axis;
  * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
- * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the last value.
+ * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the
+ * last value.
  */
 export interface TileLoop {
   readonly kind: 'loop';
@@ -120,9 +122,11 @@ export type SequenceEnd = 'first' | 'last';
 
 export type TileOp =
   /**
-   * The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside token loops. Rows >= len are 0. Others: `none`.
+   * The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside
+   * token loops. Rows >= len are 0. Others: `none`.
    * `back`, for rows of a chunk: row i is the token so many before (after, if negative), 0 where the sequence has none.
-   * `whole`, in kernels per segment: the buffer in its place where the segment is all of its sequence; a `sequence` buffer for a `segment` one, else alike.
+   * `whole`, in kernels per segment: the buffer in its place where the segment is all of its sequence; a `sequence` buffer for a `segment`
+   * one, else alike.
    */
   | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none'; readonly back?: number; readonly whole?: string }
   | { readonly op: 'literal'; readonly value: number }
@@ -140,49 +144,68 @@ export type TileOp =
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
   /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }
-  /** The same values, ROW called COL or the other way round (both swapped if it has both: the transpose); `axes`: two others instead, equally long. */
+  /**
+   * The same values, ROW called COL or the other way round (both swapped if it has both: the transpose); `axes`: two others instead,
+   * equally long.
+   */
   | { readonly op: 'swap'; readonly arg: TileId; readonly axes?: AxisPair }
   /**
-   * Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each as LEAST_LOG_DECAY at least:
-   * what decays by that much is gone, and differences of sums stay numbers where one is -inf.
+   * Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each as
+   * LEAST_LOG_DECAY at least: what decays by that much is gone, and differences of sums stay numbers where one is -inf.
    */
   | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean }
   /** Row i takes row i-1 (by 1) or i+1 (by -1); the row without a neighbour takes `edge` (axes without ROW), or 0. */
   | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }
   /** First row, or row C-1, of a tile with ROW. */
   | { readonly op: 'pick'; readonly arg: TileId; readonly row: 'first' | 'last' }
-  /** The same rows, but that of one token is `of` (axes without ROW), if it is in the chunk: the token `at` after the sequence's first, or before its last. */
+  /**
+   * The same rows, but that of one token is `of` (axes without ROW), if it is in the chunk: the token `at` after the sequence's first, or
+   * before its last.
+   */
   | { readonly op: 'put'; readonly arg: TileId; readonly of: TileId; readonly from: SequenceEnd; readonly at: number }
   /** The row of such a token; 0 if it is not in the chunk. */
   | { readonly op: 'take'; readonly arg: TileId; readonly from: SequenceEnd; readonly at: number }
   /** [ROW, COL, ...]: keeps col <= row (strict: col < row), 0 elsewhere (selected, never multiplied: the rest may be inf). */
   | { readonly op: 'mask'; readonly arg: TileId; readonly strict: boolean }
   /**
-   * Decay scores (docs/algorithms.md: notation): out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0 elsewhere.
-   * g [ROW, K] are log decays per channel (natural log, <= 0 not required but exponents of kept pairs are sums of g over tokens in (c, r]).
-   * G = inclusive running sum of g; Gr = G, or the exclusive one if `before` (the reader sees the state before the decay of its own token).
+   * Decay scores (docs/algorithms.md: notation): out[r,c] = sum_K x[r,K] y[c,K] e^{Gr[r,K] - G[c,K]} for c <= r (strict: c < r), 0
+   * elsewhere. g [ROW, K] are log decays per channel (natural log, <= 0 not required but exponents of kept pairs are sums of g over tokens
+   * in (c, r]). G = inclusive running sum of g; Gr = G, or the exclusive one if `before` (the reader sees the state before the decay of its
+   * own token).
    * `before` implies strict. x, y and g all come with ROW as their token axis. One op, so that no lowering ever forms e^{-G}.
    */
   | { readonly op: 'dscore'; readonly x: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
-  /** out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. `a` is [ROW, COL]; y and g come with ROW. */
+  /**
+   * out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. `a` is
+   * [ROW, COL]; y and g come with ROW.
+   */
   | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
-  /** out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has axes [COL, K]. */
+  /**
+   * out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has
+   * axes [COL, K].
+   */
   | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
   /**
-   * Gradient of decays by the pairs of a chunk, for every column of x, y and decay apart: out[t] = sum over c < t <= r (t < r if `before`) of
-   * x[r] a[r,c] y[c] times the decays of the tokens in (c, r] (without r if `before`) but t: what d decay[t] is, without a division by decay[t].
+   * Gradient of decays by the pairs of a chunk, for every column of x, y and decay apart: out[t] = sum over c < t <= r (t < r if `before`)
+   * of x[r] a[r,c] y[c] times the decays of the tokens in (c, r] (without r if `before`) but t: what d decay[t] is, without a division by
+   * decay[t].
    * `a` is [ROW, COL]; x, y and decay come with ROW and no other token axis. Factors, not logarithms: a decay of 0 is as good as any.
    */
   | { readonly op: 'dgate'; readonly a: TileId; readonly x: TileId; readonly y: TileId; readonly decay: TileId; readonly before: boolean }
   /**
-   * [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token. `fine`, here and in
+   * [ROW, COL]: out[r,c] = sum over tokens m of a[r,m] * b[m,c], both [ROW, COL]: blocks of a solve with several unknowns per token.
+   * `fine`, here and in
    * `inverse`: to all digits of f32, where lowerings have cheaper products with fewer.
    */
   | { readonly op: 'compose'; readonly a: TileId; readonly b: TileId; readonly fine: boolean }
-  /** (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (docs/algorithms.md: solves). */
+  /**
+   * (I - A)^{-1} for strictly lower A [ROW, COL]; unit lower triangular. 16x16 diagonal blocks by f32 substitution (docs/algorithms.md:
+   * solves).
+   */
   | { readonly op: 'inverse'; readonly arg: TileId; readonly fine: boolean }
   /**
    * h[i] = a[i] * h[i-1] + x[i] along ROW, h[-1] = init (reverse: h[i] = a[i] * h[i+1] + x[i], h[C] = init). Rows after this step.
-   * Callers make rows >= len neutral (a = 1, x = 0). `less`: a - 1 with all its digits, so that decays next to 1 are applied as h + (less h + x).
+   * Callers make rows >= len neutral (a = 1, x = 0). `less`: a - 1 with all its digits, so that decays next to 1 are applied as h + (less h
+   * + x).
    */
   | { readonly op: 'recur'; readonly decay: TileId; readonly less: TileId | undefined; readonly write: TileId; readonly init: TileId; readonly reverse: boolean };

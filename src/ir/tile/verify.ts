@@ -6,7 +6,9 @@ import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './til
 /** Everything that is wrong with a module, each a sentence that names kernel and tile; empty when it is well formed. */
 export function verifyTiles(module: TileModule): readonly string[] {
   const faults: string[] = [];
-  if (module.chunk < 1 || (module.chunk & (module.chunk - 1)) !== 0) faults.push(`${module.name}: chunk ${module.chunk} is not a power of two`);
+  if (
+    module.chunk < 1 || (module.chunk & (module.chunk - 1)) !== 0
+  ) faults.push(`${module.name}: chunk ${module.chunk} is not a power of two`);
   const names = new Set(module.kernels.map((kernel) => kernel.name));
   if (names.size !== module.kernels.length) faults.push(`${module.name}: two kernels share a name`);
   if (new Set(module.buffers.map((buffer) => buffer.name)).size !== module.buffers.length) faults.push(`${module.name}: two buffers share a name`);
@@ -22,12 +24,16 @@ export function verifyTiles(module: TileModule): readonly string[] {
 }
 
 /** What each program must leave behind. */
-const RESULTS: Readonly<Record<keyof TileModule['programs'], readonly TileBuffer['role'][]>> = { forward: ['output', 'final'], backward: ['gradient'], step: ['output', 'final'] };
+const RESULTS: Readonly<Record<keyof TileModule['programs'], readonly TileBuffer['role'][]>> = {
+  forward: ['output', 'final'], backward: ['gradient'], step: ['output', 'final'],
+};
 
 /** Memory that no kernel has written yet is read by none, and every result is written. */
 function verifyFlow(module: TileModule): readonly string[] {
   const faults: string[] = [];
-  const kernels = new Map(module.kernels.map((kernel) => [kernel.name, { loads: unwrittenLoads(kernel.body), stores: storedBuffers(kernel.body) }]));
+  const kernels = new Map(module.kernels.map((kernel) => [
+    kernel.name, { loads: unwrittenLoads(kernel.body), stores: storedBuffers(kernel.body) },
+  ]));
   const given = module.buffers.filter(({ role }) => GIVEN.has(role)).map(({ name }) => name);
   for (const program of ['forward', 'backward', 'step'] as const) {
     const written = new Set(given);
@@ -87,7 +93,9 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
   const checkWhole = (buffer: TileBuffer, whole: TileBuffer | undefined) => {
     if (whole === undefined) return;
     const alike = buffer.dtype === whole.dtype && buffer.inner === whole.inner && buffer.axes.join() === whole.axes.join();
-    if (kernel.outer !== 'segment' || buffer.outer !== 'segment' || whole.outer !== 'sequence' || !alike) fault(`${whole.name} cannot stand in for ${buffer.name}`);
+    if (
+      kernel.outer !== 'segment' || buffer.outer !== 'segment' || whole.outer !== 'sequence' || !alike
+    ) fault(`${whole.name} cannot stand in for ${buffer.name}`);
   };
 
   /** Axes the operation gives; faults say what its operands lack. */
@@ -110,7 +118,9 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
   };
 
   if (kernel.idle !== undefined && kernel.outer !== 'segment') fault('no segments, of which one could be idle');
-  if (kernel.cut !== undefined && storedBuffers(kernel.body).some((name) => buffers.get(name)?.role !== 'workspace')) fault('makes a result, and may be left out');
+  if (
+    kernel.cut !== undefined && storedBuffers(kernel.body).some((name) => buffers.get(name)?.role !== 'workspace')
+  ) fault('makes a result, and may be left out');
 
   const define = (tile: number, defined: Set<number>) => {
     if (kernel.tiles[tile] === undefined) fault(`%${tile} has no type`);
@@ -130,8 +140,12 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         case 'let': {
           for (const arg of operandsOf(stmt.op)) read(arg, stmt.op.op);
           const axes = resultAxes(stmt.op, scope);
-          if (axes !== undefined && !sameAxes(axes, axesOf(stmt.tile))) fault(`%${stmt.tile} is declared [${axesOf(stmt.tile)}], but ${stmt.op.op} gives [${axes}]`);
-          if (stmt.op.op === 'identity' && new Set(axesOf(stmt.tile).map((axis) => sizeIn(module.sizes, module.chunk, axis))).size !== 1) fault(`identity %${stmt.tile} is not square`);
+          if (
+            axes !== undefined && !sameAxes(axes, axesOf(stmt.tile))
+          ) fault(`%${stmt.tile} is declared [${axesOf(stmt.tile)}], but ${stmt.op.op} gives [${axes}]`);
+          if (
+            stmt.op.op === 'identity' && new Set(axesOf(stmt.tile).map((axis) => sizeIn(module.sizes, module.chunk, axis))).size !== 1
+          ) fault(`identity %${stmt.tile} is not square`);
           define(stmt.tile, defined);
           break;
         }
@@ -140,26 +154,40 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           const buffer = bufferOf(stmt.buffer, scope);
           if (buffer === undefined) break;
           if (stmt.only !== undefined && kernel.outer !== 'segment') fault(`stores to ${buffer.name} from one segment of none`);
-          if (kernel.outer === 'segment' && buffer.outer === 'sequence' && stmt.only === undefined) fault(`stores to ${buffer.name} from every segment`);
+          if (
+            kernel.outer === 'segment' && buffer.outer === 'sequence' && stmt.only === undefined
+          ) fault(`stores to ${buffer.name} from every segment`);
           if (GIVEN.has(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
           const cell = buffer.outer === 'token' && !scope.token ? [ROW, ...buffer.axes] : buffer.axes;
           const value = axesOf(stmt.value);
-          const named = value.includes(COL) && !value.includes(ROW) && !cell.includes(COL) ? value.map((axis) => (axis === COL ? ROW : axis)) : value;
+          const named = value.includes(COL) && !value.includes(ROW) && !cell.includes(COL)
+            ? value.map((axis) => (axis === COL ? ROW : axis))
+            : value;
           if (!includesAll(cell, named)) fault(`%${stmt.value} [${value}] does not fit ${buffer.name} [${cell}]`);
-          if (kernel.split !== undefined && !buffer.axes.includes(kernel.split)) fault(`stores to ${buffer.name} from every block of ${kernel.split}`);
+          if (
+            kernel.split !== undefined && !buffer.axes.includes(kernel.split)
+          ) fault(`stores to ${buffer.name} from every block of ${kernel.split}`);
           break;
         }
         case 'loop': {
           for (const carry of stmt.carry) {
             read(carry.init, 'loop');
-            if (!sameAxes(axesOf(carry.tile), axesOf(carry.init)) || !sameAxes(axesOf(carry.tile), axesOf(carry.next))) fault(`%${carry.tile} is carried with changing axes`);
+            if (
+              !sameAxes(axesOf(carry.tile), axesOf(carry.init)) || !sameAxes(axesOf(carry.tile), axesOf(carry.next))
+            ) fault(`%${carry.tile} is carried with changing axes`);
             define(carry.tile, defined);
           }
           if (stmt.over === 'chunks' && (scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
-          if (stmt.over === 'chunks' && kernel.outer === 'sequence' && scope.segment) fault('a loop over chunks inside a loop over segments');
+          if (
+            stmt.over === 'chunks' && kernel.outer === 'sequence' && scope.segment
+          ) fault('a loop over chunks inside a loop over segments');
           if (stmt.only !== undefined && (stmt.over !== 'chunks' || kernel.outer !== 'sequence')) fault('one chunk of what is no sequence');
-          if (stmt.over === 'segments' && (kernel.outer !== 'sequence' || scope.segment || scope.chunk || scope.token)) fault('a loop over segments outside a sequence');
-          if (stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)) fault('a loop over tokens outside a sequence');
+          if (
+            stmt.over === 'segments' && (kernel.outer !== 'sequence' || scope.segment || scope.chunk || scope.token)
+          ) fault('a loop over segments outside a sequence');
+          if (
+            stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)
+          ) fault('a loop over tokens outside a sequence');
           if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault('a loop over members outside a group');
           const inside = walk(stmt.body, defined, {
             token: scope.token || stmt.over === 'tokens',
@@ -177,6 +205,9 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     }
     return defined;
   };
-  walk(kernel.body, new Set(), { token: false, chunk: kernel.outer === 'chunk', segment: kernel.outer === 'segment', sequence: kernel.outer !== 'once', head: kernel.inner === 'head' });
+  walk(kernel.body, new Set(), {
+    token: false, chunk: kernel.outer === 'chunk', segment: kernel.outer === 'segment', sequence: kernel.outer !== 'once',
+    head: kernel.inner === 'head',
+  });
   return faults;
 }

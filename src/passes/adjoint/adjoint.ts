@@ -1,6 +1,8 @@
 import { withoutAxes } from '../../ir/common/axes.js';
 import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
-import { adjointSlots, homesOf, stageResults, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import {
+  adjointSlots, homesOf, stageResults, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage,
+} from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { aheadOf } from './ahead.js';
 import { accumulate, pullBack, sumOver, type Cotangents } from './differentiate.js';
@@ -8,7 +10,8 @@ import { overflows } from './overflow.js';
 
 /**
  * The backward program of a scan: reverse mode over its values, and for every stage its adjoint. The forward stages stay at their indices;
- * those whose results the backward values need are run again. Cotangents of final states and gradients of initial states belong to the stages.
+ * those whose results the backward values need are run again. Cotangents of final states and gradients of initial states belong to the
+ * stages.
  */
 export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
   const b = scanBuilder(forward.nodes);
@@ -36,7 +39,9 @@ export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
     if (node.kind !== 'past' || cotangent === undefined) return;
     const { arg, states } = node;
     accumulate(b, cotangents, arg, ahead.later(cotangent, states.length, arg));
-    states.forEach((state, i) => roots.push({ kind: 'initial-gradient', state, at: states.length - 1 - i, value: ahead.later(cotangent, 0, arg) }));
+    states.forEach((state, i) => roots.push({
+      kind: 'initial-gradient', state, at: states.length - 1 - i, value: ahead.later(cotangent, 0, arg),
+    }));
   };
   for (let home = forward.stages.length - 1; home >= -1; home--) {
     for (let id = forward.nodes.length - 1; id >= 0; id--) {
@@ -51,8 +56,12 @@ export function adjoint(spec: Spec, forward: ScanProgram): ScanProgram {
     const value = id < 0 ? undefined : cotangents.get(id);
     return value === undefined ? undefined : ahead.settled(value);
   };
-  spec.inputs.forEach((_, input) => roots.push({ kind: 'input-gradient', input, value: gradientOf((n) => n.kind === 'input' && n.input === input) }));
-  spec.params.forEach((_, param) => roots.push({ kind: 'param-gradient', param, value: gradientOf((n) => n.kind === 'param' && n.param === param) }));
+  spec.inputs.forEach((_, input) => roots.push({
+    kind: 'input-gradient', input, value: gradientOf((n) => n.kind === 'input' && n.input === input),
+  }));
+  spec.params.forEach((_, param) => roots.push({
+    kind: 'param-gradient', param, value: gradientOf((n) => n.kind === 'param' && n.param === param),
+  }));
   return { nodes: b.nodes, stages, roots: [...roots, ...ahead.roots()] };
 }
 

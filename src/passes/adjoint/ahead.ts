@@ -2,8 +2,8 @@ import type { ScanBuilder } from '../../ir/scan/build.js';
 import { nodeArguments, type NodeId, type Root, type ScanNode } from '../../ir/scan/scan.js';
 
 /**
- * Cotangents at later tokens: what a value gets back from those who read it at tokens after its own. Other chunks work these out, so they are left in
- * memory and loaded; factors that are the same at every token are applied after that, so that several readers share one tensor.
+ * Cotangents at later tokens: what a value gets back from those who read it at tokens after its own. Other chunks work these out, so they
+ * are left in memory and loaded; factors that are the same at every token are applied after that, so that several readers share one tensor.
  */
 export interface Ahead {
   /** `cotangent` so many tokens later, 0 beyond the sequence; it belongs to `from`. */
@@ -40,7 +40,9 @@ export function aheadOf(b: ScanBuilder): Ahead {
     const moving = scaled(node);
     return node.kind === 'map' && moving !== undefined && inMemory(node.args[moving]);
   };
-  const load = (id: NodeId, by: number): NodeId => b.node({ kind: 'ahead', of: id, ahead: by, axes: b.axesOf(id), origin: b.nodes[id].origin });
+  const load = (id: NodeId, by: number): NodeId => b.node({
+    kind: 'ahead', of: id, ahead: by, axes: b.axesOf(id), origin: b.nodes[id].origin,
+  });
 
   const later = (id: NodeId, by: number, from: NodeId): NodeId => {
     const node = b.nodes[id];
@@ -48,8 +50,12 @@ export function aheadOf(b: ScanBuilder): Ahead {
     if (node.kind === 'last') return b.node({ ...node, back: node.back + by });
     if (node.kind === 'cotangent') return load(id, by);
     const moving = scaled(node);
-    if (node.kind === 'map' && moving !== undefined) return b.map(node.fn, ...node.args.map((arg, i) => (i === moving ? later(arg, by, from) : arg)));
-    if (node.kind === 'map' && isSum(node) && node.args.some(inMemory)) return b.map(node.fn, ...node.args.map((arg) => later(arg, by, from)));
+    if (node.kind === 'map' && moving !== undefined) return b.map(
+      node.fn, ...node.args.map((arg, i) => (i === moving ? later(arg, by, from) : arg))
+    );
+    if (node.kind === 'map' && isSum(node) && node.args.some(inMemory)) return b.map(
+      node.fn, ...node.args.map((arg) => later(arg, by, from))
+    );
     if (!kept.has(id)) kept.set(id, from);
     return load(id, by);
   };

@@ -15,8 +15,8 @@ export function accumulate(b: ScanBuilder, cotangents: Cotangents, node: NodeId,
 }
 
 /**
- * One step of reverse mode: hands the cotangent of `id` on to its arguments. Where it or the slope may be beyond all numbers (`overflow`), the other's 0
- * is what their product goes to: sqrt(1 - e^g) has an infinite slope at g = 0, and g, a sigmoid that has underflowed, none.
+ * One step of reverse mode: hands the cotangent of `id` on to its arguments. Where it or the slope may be beyond all numbers (`overflow`),
+ * the other's 0 is what their product goes to: sqrt(1 - e^g) has an infinite slope at g = 0, and g, a sigmoid that has underflowed, none.
  */
 export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, overflow: (id: NodeId) => boolean): void {
   const cotangent = cotangents.get(id);
@@ -26,7 +26,9 @@ export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, ove
     const builder: MathBuilder<NodeId> = { literal: (v) => b.literal(v), map: (fn, ...args) => b.map(fn, ...args) };
     const [first, second] = node.args;
     if (node.fn === 'mul' && first === second) {
-      return accumulate(b, cotangents, first, b.map(overflow(cotangent) || overflow(first) ? 'chain' : 'mul', b.map('mul', b.literal(2), cotangent), first));
+      return accumulate(
+        b, cotangents, first, b.map(overflow(cotangent) || overflow(first) ? 'chain' : 'mul', b.map('mul', b.literal(2), cotangent), first),
+      );
     }
     math[node.fn].derivative(builder, node.args, id).forEach((partial, i) => {
       if (partial === null) return;
@@ -46,8 +48,8 @@ export function pullBack(b: ScanBuilder, cotangents: Cotangents, id: NodeId, ove
 }
 
 /**
- * Sums over axes; an axis the value does not have counts as often as it is long. Factors that lack the axis multiply the sum, of which there is less than of
- * its terms.
+ * Sums over axes; an axis the value does not have counts as often as it is long. Factors that lack the axis multiply the sum, of which
+ * there is less than of its terms.
  */
 export function sumOver(b: ScanBuilder, value: NodeId, axes: readonly Axis[]): NodeId {
   return axes.reduce((sum, axis) => {

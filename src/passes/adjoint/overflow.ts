@@ -5,7 +5,10 @@ import type { Spec } from '../../ir/spec/spec.js';
 import { math } from '../../math/index.js';
 import { rangeOf } from '../normalize/ranges.js';
 
-/** Tells which values may leave the numbers that f32 has though their inputs do not: exponentials, quotients, logarithms, and what is made of them. */
+/**
+ * Tells which values may leave the numbers that f32 has though their inputs do not: exponentials, quotients, logarithms, and what is made
+ * of them.
+ */
 export function overflows(b: ScanBuilder, spec: Spec): (id: NodeId) => boolean {
   const known = new Map<NodeId, boolean>();
   const ranges = new Map<NodeId, Range>();

@@ -35,7 +35,10 @@ export interface StageBuffers {
   cotangents(): TileBuffer;
   /** Decay of a segment. */
   span(): TileBuffer;
-  /** What a segment with erases makes of the state before it, [K, columns]: its own writes left out, that at its end. As a sum of so many parts as products want. */
+  /**
+   * What a segment with erases makes of the state before it, [K, columns]: its own writes left out, that at its end. As a sum of so many
+   * parts as products want.
+   */
   map(columns: Axis): readonly [TileBuffer, ...TileBuffer[]];
   /** State at a segment's end if it starts from zero; against time, the cotangent at its start if that at its end is zero. */
   local(reverse: boolean): TileBuffer;
@@ -74,7 +77,9 @@ export function stageBuffers(cx: Context, parts: Parts, index: number): StageBuf
     },
     local: (reverse) => draft.workspace(name(reverse ? 'local_cotangent' : 'local'), 'segment', state, 'f32'),
     initial: () => draft.workspace(name('initial'), 'sequence', state, 'f32'),
-    entry: (reverse) => draft.workspace(name(reverse ? 'entry_cotangent' : 'entry'), 'segment', draft.user.initials[parts.stage.state].axes, 'f32'),
+    entry: (reverse) => draft.workspace(
+      name(reverse ? 'entry_cotangent' : 'entry'), 'segment', draft.user.initials[parts.stage.state].axes, 'f32',
+    ),
   };
 }
 

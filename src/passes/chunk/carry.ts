@@ -72,7 +72,11 @@ export function writtenTiles(w: ChunkWalk, state: TileId): ReadonlyMap<number, T
   const buffers = stageBuffers(cx, parts, w.index);
   const written = new Map(parts.pure.map((j) => [j, writtenValue(k, parts, w.values, j)]));
   const right = new Map(parts.erasing.map((j) => {
-    const given = writesAhead(parts) ? k.load(buffers.write(j)) : parts.sources[j].value === undefined ? undefined : writtenValue(k, parts, w.values, j);
+    const given = writesAhead(parts)
+      ? k.load(buffers.write(j))
+      : parts.sources[j].value === undefined
+      ? undefined
+      : writtenValue(k, parts, w.values, j);
     return [j, plus(k, readState(w, { kind: 'erase', index: j }, state), given)];
   }));
   for (const i of parts.erasing) {

@@ -6,8 +6,8 @@ import { perToken, widened } from './tiles.js';
 import type { Values } from './values.js';
 
 /**
- * The decays inside one chunk (docs/algorithms.md: notation), each made when asked for; undefined means 1. For a scalar gate tiles have axes [ROW], for a gate
- * along an axis [ROW, axis].
+ * The decays inside one chunk (docs/algorithms.md: notation), each made when asked for; undefined means 1. For a scalar gate tiles have
+ * axes [ROW], for a gate along an axis [ROW, axis].
  */
 export interface Decays {
   /** Log decay of each token, 0 beyond the sequence. */

@@ -5,7 +5,9 @@ import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
 
-/** Whose walks make the scores of their reads themselves instead of loading them: nobody's, those without erases, or also those with erases. */
+/**
+ * Whose walks make the scores of their reads themselves instead of loading them: nobody's, those without erases, or also those with erases.
+ */
 export type InlineScores = 'none' | 'diagonal' | 'all';
 
 export type ProgramName = keyof TileModule['programs'];
@@ -70,10 +72,14 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
       const full = `ws.${name}`;
       const known = workspaces.get(full);
       if (known !== undefined) {
-        if (known.outer !== outer || known.dtype !== dtype || known.axes.join() !== axes.join()) throw new Error(`${spec.name}: two workspaces ${full}`);
+        if (
+          known.outer !== outer || known.dtype !== dtype || known.axes.join() !== axes.join()
+        ) throw new Error(`${spec.name}: two workspaces ${full}`);
         return known;
       }
-      const buffer: TileBuffer = { name: full, outer, inner: 'head', axes, dtype, role: 'workspace', ...(ungrouped !== undefined && { ungrouped }) };
+      const buffer: TileBuffer = {
+        name: full, outer, inner: 'head', axes, dtype, role: 'workspace', ...(ungrouped !== undefined && { ungrouped }),
+      };
       workspaces.set(full, buffer);
       return buffer;
     },

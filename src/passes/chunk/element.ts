@@ -21,13 +21,17 @@ const valuesOf = (roots: readonly Root[]): readonly NodeId[] => present(roots.ma
 /** The values that a scan cannot compute along the way, stored beforehand. */
 function prepare(cx: Context, stage: string, suffix: string, ids: readonly NodeId[]): void {
   const perToken = storeStatic(cx, stage, ids);
-  cx.draft.kernel(cx.name, { name: `${stage}_${suffix}`, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head' }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${stage}_${suffix}`, doc: 'Pointwise values that fold an axis, before a scan.', outer: 'chunk', inner: 'head',
+  }, (k) => {
     storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), perToken);
   });
   markStored(cx, perToken);
 }
 
-const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(`${stageKey(cx, index)}.entries`, 'chunk', stage.axes, 'f32');
+const entryBuffer = (cx: Context, stage: ElementStage, index: number) => cx.draft.workspace(
+  `${stageKey(cx, index)}.entries`, 'chunk', stage.axes, 'f32',
+);
 
 /** The decay of every row; 1 beyond the sequence, so that the state stays. */
 function decayRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementStage): TileId {
@@ -56,7 +60,9 @@ function bindRows(cx: Context, k: KernelBuilder, values: Values, stage: ElementS
   let made: { readonly entry: TileId; readonly rows: TileId } | undefined;
   const all = () => {
     if (made === undefined) {
-      const write = stage.write === undefined ? k.zeros([ROW, ...stage.axes]) : widened(k, values.padded(stage.write), [ROW, ...stage.axes]);
+      const write = stage.write === undefined
+        ? k.zeros([ROW, ...stage.axes])
+        : widened(k, values.padded(stage.write), [ROW, ...stage.axes]);
       const entry = entryOf();
       const decay = decayRows(cx, k, values, stage);
       made = { entry, rows: k.recur(decay, write, entry, false, lessRows(cx, k, values, stage, decay)) };
@@ -82,7 +88,9 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   const ids = [...present([stage.decay, lessNode(cx, stage), stage.write]), ...valuesOf(roots)];
   prepare(cx, name, 'prepare', needed(cx, site, ids, [index]));
   const split = site.kind === 'walk' ? site.split : undefined;
-  cx.draft.kernel(cx.name, { name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split,
+  }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, ids);
     const [last] = k.loop('chunks', false, [k.load(cx.draft.user.initials[stage.state])], ([entry]) => {
@@ -98,8 +106,8 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
 }
 
 /**
- * Against time: D_t = given_t + decay_{t+1} D_{t+1} + (given to h_{t-1})_{t+1}. What flows from a chunk into the one before it is carried; the
- * states of the chunk are made again from its first one.
+ * Against time: D_t = given_t + decay_{t+1} D_{t+1} + (given to h_{t-1})_{t+1}. What flows from a chunk into the one before it is carried;
+ * the states of the chunk are made again from its first one.
  */
 export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index: number, forward: number, roots: readonly Root[]): void {
   const stage = adjoint.of;
@@ -110,7 +118,9 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   const store = [...needed(cx, site, own, [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
   prepare(cx, name, 'given', [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
-  cx.draft.kernel(cx.name, { name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split,
+  }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, [...own, ...valuesOf(roots)]);
     const [first] = k.loop('chunks', true, [k.load(cx.draft.user.finalCotangents[stage.state])], ([later]) => {

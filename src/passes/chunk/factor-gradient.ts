@@ -10,9 +10,9 @@ import { fold, perToken, plus, scaled, sure, widened } from './tiles.js';
 import type { Values } from './values.js';
 
 /**
- * Gradient of a chunk's decays given as factors (docs/algorithms.md: factors): d a_t sums over what was written before token t and is read at or behind
- * it, each pair with all decays between but a_t. So nothing is divided by a_t, which may be 0, and nothing is a difference of large sums. The decays
- * before and behind a token are products that grow token by token.
+ * Gradient of a chunk's decays given as factors (docs/algorithms.md: factors): d a_t sums over what was written before token t and is read
+ * at or behind it, each pair with all decays between but a_t. So nothing is divided by a_t, which may be 0, and nothing is a difference of
+ * large sums. The decays before and behind a token are products that grow token by token.
  */
 export function factorGradient(gradients: Gradients, values: Values, factor: NodeId): TileId {
   const { k, parts, readers, writers } = gradients;
@@ -26,17 +26,24 @@ export function factorGradient(gradients: Gradients, values: Values, factor: Nod
   const writes = writers.map((j) => ({ j, ...writeSide(gradients, j) }));
 
   // The state at the chunk's start, decayed up to the token, times what reads it from there on.
-  const behind = k.recur(later, plus(k, ...reads.map(({ before, state }) => (before ? k.shift(state, -1) : state))) ?? nothing, wholeState(gradients), true);
+  const behind = k.recur(
+    later, plus(k, ...reads.map(({ before, state }) => (before ? k.shift(state, -1) : state))) ?? nothing, wholeState(gradients), true,
+  );
   const start = k.mul(k.shift(k.recur(decay, nothing, one, false), 1, k.literal(1)), behind);
   if (writes.length === 0) return start;
   // What was written before the token times the cotangent of the state at the chunk's end.
   const brought = k.shift(k.recur(decay, sure(plus(k, ...writes.map(({ state }) => state))), k.zeros(axes), false), 1);
   const end = k.mul(brought, k.recur(later, nothing, one, true));
-  const pairs = reads.flatMap(({ reader, before, vector }) => writes.map((write) => k.dgate(pairScore(gradients, reader, write.j), vector, write.vector, decay, before)));
+  const pairs = reads.flatMap(({ reader, before, vector }) => writes.map((write) => k.dgate(
+    pairScore(gradients, reader, write.j), vector, write.vector, decay, before,
+  )));
   return sure(plus(k, start, end, ...pairs));
 }
 
-/** One side of a pair of tokens. `vector`: what its channels, or a number, weigh the pair's score by; `state`: the same times what the state does for the other side. */
+/**
+ * One side of a pair of tokens. `vector`: what its channels, or a number, weigh the pair's score by; `state`: the same times what the state
+ * does for the other side.
+ */
 interface Side {
   readonly vector: TileId;
   readonly state: TileId;

@@ -5,9 +5,10 @@ import { memo } from './graph.js';
 import type { Parts } from './parts.js';
 
 /**
- * Are operands that walks compute worth two products each (docs/algorithms.md: tolerances)? Where erases overwrite a state of few rows more than once in
- * a chunk, what is left of it is so much smaller than what it is made of that every rounding counts several times. And where an erase may take away more
- * than there is, what is written along one vector again and again takes turns in sign, and the roundings of a chunk are not forgotten.
+ * Are operands that walks compute worth two products each (docs/algorithms.md: tolerances)? Where erases overwrite a state of few rows more
+ * than once in a chunk, what is left of it is so much smaller than what it is made of that every rounding counts several times. And where
+ * an erase may take away more than there is, what is written along one vector again and again takes turns in sign, and the roundings of a
+ * chunk are not forgotten.
  */
 export function isFine(cx: Context, parts: Parts): boolean {
   const { draft } = cx;
@@ -16,7 +17,10 @@ export function isFine(cx: Context, parts: Parts): boolean {
   return length * draft.chunk >= 2 * draft.sizeOf(parts.row) || parts.erasing.some((j) => strength(cx, parts, j) > 1);
 }
 
-/** Largest |eigenvalue| of what a source takes away, as far as declared ranges tell: vectors count as of length 1, numbers of unknown size as infinite. */
+/**
+ * Largest |eigenvalue| of what a source takes away, as far as declared ranges tell: vectors count as of length 1, numbers of unknown size
+ * as infinite.
+ */
 function strength(cx: Context, { row, sources }: Parts, j: number): number {
   const { col, erase } = sources[j];
   const reach = reachesOf(cx, row);
@@ -54,8 +58,8 @@ export function feedsDecay({ draft, graph, exact }: Context, stage: number, slot
 }
 
 /**
- * Is the decay itself made of what is read of a state? Its gradient at one token goes on to vectors that are judged as such, and is a sum over the whole
- * state, which may happen to be small: state and cotangent are kept in f32 for it.
+ * Is the decay itself made of what is read of a state? Its gradient at one token goes on to vectors that are judged as such, and is a sum
+ * over the whole state, which may happen to be small: state and cotangent are kept in f32 for it.
  */
 export function isReadGate({ draft, graph }: Context, { gate }: Parts): boolean {
   return draft.halfOperands && gate.kind !== 'none' && !graph.isGiven(gate.log);

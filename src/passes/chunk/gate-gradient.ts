@@ -8,14 +8,16 @@ import { pairsOf, turned } from './scores.js';
 import { fold, plus, scaled, sure } from './tiles.js';
 
 /**
- * Gradient of the log decays of a chunk's tokens, without another look at the scores (docs/algorithms.md: the chunk): every running sum G_i occurs with what token
- * i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg are the sums of dG from the end, and 0
- * where running sums end.
+ * Gradient of the log decays of a chunk's tokens, without another look at the scores (docs/algorithms.md: the chunk): every running sum G_i
+ * occurs with what token i reads (+) and writes (-), so dG = q dq - k dk, and the sum over the whole chunk with the state at its end. dg
+ * are the sums of dG from the end, and 0 where running sums end.
  * `reads`: readTerms, if another kernel has made them.
  */
 export function gateGradient(gradients: Gradients, reads: TileId | undefined): TileId {
   const { parts } = gradients;
-  const terms = parts.alongValue === undefined ? rowTerms(gradients, reads ?? readTerms(gradients)) : valueTerms(gradients, parts.alongValue);
+  const terms = parts.alongValue === undefined
+    ? rowTerms(gradients, reads ?? readTerms(gradients))
+    : valueTerms(gradients, parts.alongValue);
   const total = summed(gradients, terms);
   if (!parts.computedGate) return total;
   // What is left of nothing after rounding may meet a slope beyond all numbers in what the gate was computed from.
@@ -51,8 +53,9 @@ function weighed(gradients: Gradients, vector: Vector, gradient: TileId): TileId
 }
 
 /**
- * What the pairs of different tokens of a chunk add to the gradients of their scores' logarithms, [ROW, COL]. A token's pair with itself adds as
- * much to the reading as to the writing side and is left out: where gates forget much it is the largest, and would cancel with its last digits only.
+ * What the pairs of different tokens of a chunk add to the gradients of their scores' logarithms, [ROW, COL]. A token's pair with itself
+ * adds as much to the reading as to the writing side and is left out: where gates forget much it is the largest, and would cancel with its
+ * last digits only.
  */
 function pairTerms({ k, parts, base, number, scoreCotangent }: Gradients, reader: ReaderId, j: number): TileId {
   const { row } = readerOf(parts, reader);
@@ -98,7 +101,9 @@ function rowTerms(gradients: Gradients, reads: TileId | undefined): Terms {
 /** Gates along the value axis: the same with what is read and written in the place of the vectors. */
 function valueTerms(gradients: Gradients, axis: Axis): Terms {
   const { k, parts, readers, writers } = gradients;
-  const rows = readers.map((reader) => atToken(gradients, reader, k.mul(readAgain(gradients, reader, axis), sure(gradients.readCotangent(reader)))));
+  const rows = readers.map((reader) => atToken(
+    gradients, reader, k.mul(readAgain(gradients, reader, axis), sure(gradients.readCotangent(reader))),
+  ));
   const cols = writers.map((j) => k.neg(k.mul(gradients.written(j), gradients.pure(j))));
   const state = scaled(k, k.contract(gradients.state(), gradients.end(), parts.row), gradients.decays.whole());
   const written = writers.map((j) => k.reduce('sum', ROW, k.mul(gradients.written(j), gradients.valueInter(j))));
@@ -108,7 +113,11 @@ function valueTerms(gradients: Gradients, axis: Axis): Terms {
 /** A read's result, [ROW, V]. */
 function readAgain({ k, parts, decays, ...gradients }: Gradients, reader: ReaderId, axis: Axis): TileId {
   const part = readerOf(parts, reader);
-  const inter = scaled(k, k.contract(gradients.base(part.row), gradients.state(), parts.row), decays.toRow(part.before), gradients.number(part.row));
-  const intra = gradients.writers.map((j) => k.dscoreRow(gradients.score(reader, j), gradients.written(j), decays.log(), axis, pairsOf(part, j)));
+  const inter = scaled(
+    k, k.contract(gradients.base(part.row), gradients.state(), parts.row), decays.toRow(part.before), gradients.number(part.row),
+  );
+  const intra = gradients.writers.map((j) => k.dscoreRow(
+    gradients.score(reader, j), gradients.written(j), decays.log(), axis, pairsOf(part, j),
+  ));
   return sure(plus(k, inter, ...intra));
 }

@@ -12,7 +12,10 @@ import type { Parts } from './parts.js';
 import { storeRoot } from './roots.js';
 import { valuesIn, type Values } from './values.js';
 
-/** What gradients are of: the row vectors of readers, written values, the column vectors of sources, a factor gate. That of a log gate goes with `columns`, or with `values`. */
+/**
+ * What gradients are of: the row vectors of readers, written values, the column vectors of sources, a factor gate. That of a log gate goes
+ * with `columns`, or with `values`.
+ */
 type Side = 'rows' | 'values' | 'columns' | 'factor';
 
 /** Ways to share the work between kernels, the best first: each makes again what it needs of the scores' cotangents. */
@@ -57,8 +60,12 @@ function resultsOf({ parts }: Place, values: Values, gradients: Gradients, reads
         case 'erase': return gradients.row({ kind: 'erase', index: slot.source });
         case 'col': return gradients.col(slot.source);
         case 'value':
-          return parts.erasing.includes(slot.source) ? gradients.readCotangent({ kind: 'erase', index: slot.source }) : gradients.pure(slot.source);
-        case 'gate': return slot.gate.factor === undefined ? gateGradient(gradients, reads?.()) : factorGradient(gradients, values, slot.gate.factor);
+          return parts.erasing.includes(slot.source)
+            ? gradients.readCotangent({ kind: 'erase', index: slot.source })
+            : gradients.pure(slot.source);
+        case 'gate': return slot.gate.factor === undefined ? gateGradient(gradients, reads?.()) : factorGradient(
+          gradients, values, slot.gate.factor,
+        );
       }
     })();
     return made ?? k.zeros([ROW, ...slot.axes]);
@@ -104,7 +111,9 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
   const apart = sumsVectors(parts) && kernelOf('rows') !== kernelOf('columns');
   return plan.map((mine, n) => ({
     ...(mine.includes('factor') && { blocks: gateAxes(parts.gate)[0] }),
-    head: mine.includes('factor') ? { name: `${name}_gradient_factor`, doc: `Gradient of the decay of ${name}, given as a factor.`, outer: 'chunk', inner: 'head' } : {
+    head: mine.includes('factor') ? {
+      name: `${name}_gradient_factor`, doc: `Gradient of the decay of ${name}, given as a factor.`, outer: 'chunk', inner: 'head',
+    } : {
       name: `${name}_gradients${many ? `_${mine.join('_')}` : ''}`,
       doc: `Gradients of ${many ? `the ${mine.join(' and ')} that` : 'what'} the scan of ${name} reads.`, outer: 'chunk', inner: 'head',
     },
@@ -124,13 +133,18 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
   }));
 }
 
-/** The gradients of a matrix stage, and the roots that need nothing later: in one kernel if its tiles find room in shared memory, else in several. */
+/**
+ * The gradients of a matrix stage, and the roots that need nothing later: in one kernel if its tiles find room in shared memory, else in
+ * several.
+ */
 export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const { cx } = place;
   const { draft } = cx;
   // That of a factor walks along the tokens, which is nothing for matrix units: a kernel of its own keeps the others on them.
   const first: readonly Side[][] = sidesOf(place.parts).includes('factor') ? [['factor']] : [];
-  const fits = (kernels: readonly GradientKernel[]) => kernels.slice(first.length).every(({ head, write }) => draft.fits(buildKernel(head, write), draft));
+  const fits = (
+    kernels : readonly GradientKernel[]
+  ) => kernels.slice(first.length).every(({ head, write }) => draft.fits(buildKernel(head, write), draft));
   const plans = PLANS.map((plan) => kernelsOf(place, [...first, ...plan], roots));
   for (const kernel of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, inBlocks(cx, kernel), kernel.write);
 }

@@ -75,7 +75,9 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   const base = (vector: Vector) => baseTile(k, values, parts, vector);
   const number = (vector: Vector) => coefficient(k, values, vector);
   const score = (reader: ReaderId, j: number) => scoreTile(k, parts, values, decays, readerOf(parts, reader), j);
-  const readCotangent = lazy((reader: ReaderId) => (reader.kind === 'read' ? given.get(reader.index) : k.load(buffers.solved(reader.index))));
+  const readCotangent = lazy((reader: ReaderId) => (
+    reader.kind === 'read' ? given.get(reader.index) : k.load(buffers.solved(reader.index))
+  ));
   const written = lazy((j: number) => (parts.erasing.includes(j) ? k.load(buffers.written(j)) : writtenValue(k, parts, values, j)));
   const readers = readersOf(parts).filter((reader) => readCotangent(reader) !== undefined);
   const writers = writing(parts);
@@ -91,10 +93,14 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   const rowInter = lazy((reader: ReaderId) => {
     const decay = decays.toRow(readerOf(parts, reader).before);
     const cotangent = sure(readCotangent(reader));
-    return alongValue === undefined ? scaled(k, fold(k, cotangent, state(), value), decay) : fold(k, scaled(k, cotangent, decay), state(), value);
+    return alongValue === undefined
+      ? scaled(k, fold(k, cotangent, state(), value), decay)
+      : fold(k, scaled(k, cotangent, decay), state(), value);
   });
   const colInter = lazy((j: number) => (
-    alongValue === undefined ? scaled(k, fold(k, written(j), end(), value), decays.toEnd()) : fold(k, scaled(k, written(j), decays.toEnd()), end(), value)
+    alongValue === undefined ? scaled(k, fold(k, written(j), end(), value), decays.toEnd()) : fold(
+      k, scaled(k, written(j), decays.toEnd()), end(), value,
+    )
   ));
   const valueInter = lazy((j: number) => {
     const { col } = parts.sources[j];
@@ -127,7 +133,9 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
       const intra = readers.map((reader) => {
         const x = sure(readCotangent(reader));
         const a = channels && reader.kind === 'read' ? k.load(buffers.score(reader.index, j)) : score(reader, j);
-        return alongValue === undefined ? transposed(k, a, x) : k.swap(k.dscoreCol(a, x, decays.log(), alongValue, pairsOf(readerOf(parts, reader), j)));
+        return alongValue === undefined
+          ? transposed(k, a, x)
+          : k.swap(k.dscoreCol(a, x, decays.log(), alongValue, pairsOf(readerOf(parts, reader), j)));
       });
       return sure(plus(k, valueInter(j), ...intra));
     }),

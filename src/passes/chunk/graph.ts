@@ -77,7 +77,8 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
         if (args.some((x) => x === undefined)) return undefined;
         return math[n.fn].f64(args[0] ?? NaN, args[1] ?? NaN);
       }
-      case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': case 'reduce': case 'past': case 'ahead': case 'last': return undefined;
+      case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': case 'reduce': case 'past': case 'ahead':
+      case 'last': return undefined;
     }
   });
 

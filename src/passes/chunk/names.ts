@@ -17,19 +17,27 @@ export interface UserBuffers {
 }
 
 /**
- * Names as runtime/names.ts looks them up. A plan tells the initial state from the final one, which is always `final.S`; where an output has the
- * name of the state, the initial one is `initial.S`. Inputs in `exact` and scalars per token are f32 unless they are said to be rounded, params and states always.
+ * Names as runtime/names.ts looks them up. A plan tells the initial state from the final one, which is always `final.S`; where an output
+ * has the name of the state, the initial one is `initial.S`. Inputs in `exact` and scalars per token are f32 unless they are said to be
+ * rounded, params and states always.
  */
 export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers {
   const taken = new Set(spec.outputs.map((output) => output.name));
   const initialName = (name: string) => (taken.has(name) ? `initial.${name}` : name);
-  const make = (name: string, outer: TileBuffer['outer'], inner: TileBuffer['inner'], axes: TileBuffer['axes'], dtype: TileBuffer['dtype'], role: BufferRole): TileBuffer => (
+  const make = (
+    name: string, outer: TileBuffer['outer'], inner: TileBuffer['inner'], axes: TileBuffer['axes'], dtype: TileBuffer['dtype'],
+    role: BufferRole,
+  ): TileBuffer => (
     { name, outer, inner, axes, dtype, role }
   );
-  const inputType = (input: Spec['inputs'][number]) => (!input.rounded && (input.axes.length === 0 || exact.has(input.name)) ? 'f32' : 'io');
+  const inputType = (input: Spec['inputs'][number]) => (
+    !input.rounded && (input.axes.length === 0 || exact.has(input.name)) ? 'f32' : 'io'
+  );
   const inputs = spec.inputs.map((x) => make(x.name, 'token', x.scope, x.axes, inputType(x), 'input'));
   const params = spec.params.map((x) => make(x.name, 'once', 'head', x.axes, 'f32', 'param'));
-  const states = (prefix: (name: string) => string, role: BufferRole) => spec.states.map((x) => make(prefix(x.name), 'sequence', 'head', x.axes, 'f32', role));
+  const states = (
+    prefix: (name: string) => string, role: BufferRole,
+  ) => spec.states.map((x) => make(prefix(x.name), 'sequence', 'head', x.axes, 'f32', role));
   const outputs = spec.outputs.map((x) => make(x.name, 'token', 'head', x.axes, x.axes.length === 0 ? 'f32' : 'io', 'output'));
   const initials = states(initialName, 'initial');
   const finals = states((name) => `final.${name}`, 'final');
@@ -41,5 +49,7 @@ export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers
   const all = [
     ...inputs, ...params, ...initials, ...outputs, ...finals, ...outputCotangents, ...finalCotangents, ...inputGradients, ...paramGradients, ...initialGradients,
   ];
-  return { inputs, params, initials, outputs, finals, outputCotangents, finalCotangents, inputGradients, paramGradients, initialGradients, all };
+  return {
+    inputs, params, initials, outputs, finals, outputCotangents, finalCotangents, inputGradients, paramGradients, initialGradients, all,
+  };
 }

@@ -29,7 +29,10 @@ function pullState(w: ChunkWalk, reader: ReaderId, cotangent: TileId): TileId {
   return overTokens(k, baseTile(k, w.values, parts, part.row), rows, fine);
 }
 
-/** Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the chunk. [ROW, V] */
+/**
+ * Adjoint of writeState for what was written: column vectors, with their decays and numbers, times the cotangent of the state after the
+ * chunk. [ROW, V]
+ */
 function pullWritten(w: ChunkWalk, source: number, cotangent: TileId): TileId {
   const { k, parts } = w;
   const fine = isFine(w.cx, parts);
@@ -57,7 +60,9 @@ export function givenTiles(k: KernelBuilder, parts: Parts, values: Values, adjoi
  * dS at a chunk's start from dS at its end, with the cotangents of what the erasing sources solved (docs/algorithms.md: the chunk).
  * `cotangent` undefined: zero.
  */
-function pullChunk(w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId): { readonly solved: ReadonlyMap<number, TileId>; readonly start: TileId } {
+function pullChunk(
+  w: ChunkWalk, adjoint: MatrixAdjoint, cotangent: TileId,
+): { readonly solved: ReadonlyMap<number, TileId>; readonly start: TileId } {
   const { k, parts } = w;
   const given = givenTiles(k, parts, w.values, adjoint);
   const written = new Map<number, TileId>();
@@ -112,7 +117,10 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
-      const [first] = k.loop('chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])], ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start]);
+      const [first] = k.loop(
+        'chunks', true, [k.zeros([parts.row, ...parts.stage.valueAxes])],
+        ([cotangent]) => [pullChunk(chunkOf(k, outside), adjoint, cotangent).start],
+      );
       k.store(buffers.local(true), first);
     });
     draft.kernel(cx.name, {
@@ -147,7 +155,10 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
 /** Gradients of an initial state by all walks over it. */
 function sumWalks(cx: Context, parts: Parts, gradients: readonly TileBuffer[], whole: TileBuffer): void {
   const { name } = cx.draft.spec.states[parts.stage.state];
-  cx.draft.kernel(cx.name, { name: `${name}_initial`, doc: `The gradient of ${name} before the first token, by all walks over it.`, outer: 'sequence', inner: 'head', split: parts.value }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_initial`, doc: `The gradient of ${name} before the first token, by all walks over it.`, outer: 'sequence', inner: 'head',
+    split: parts.value,
+  }, (k) => {
     k.store(whole, sure(plus(k, ...gradients.map((gradient) => k.load(gradient)))));
   });
 }

@@ -31,7 +31,9 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
       return;
     }
     case 'param-gradient':
-      if (root.value !== undefined) k.store(paramPartial(cx, root.param), sumRows(cx, k, values.tile(root.value), cx.draft.spec.params[root.param].axes, byScan));
+      if (root.value !== undefined) k.store(
+        paramPartial(cx, root.param), sumRows(cx, k, values.tile(root.value), cx.draft.spec.params[root.param].axes, byScan),
+      );
       return;
     case 'kept':
       k.store(keptBuffer(cx, root.value), values.tile(root.value));
@@ -72,17 +74,28 @@ function rootAxes(cx: Context, root: Root): readonly string[] {
 export function sumKernels(cx: Context): void {
   const { draft, program } = cx;
   const { user, spec } = draft;
-  const shared = program.roots.flatMap((root) => (root.kind === 'input-gradient' && spec.inputs[root.input].scope === 'group' ? [root] : []));
-  draft.kernel(cx.name, { name: 'sum_groups', doc: 'Gradients of shared inputs, summed over the heads of a group.', outer: 'chunk', inner: 'group' }, (k) => {
+  const shared = program.roots.flatMap((root) => (
+    root.kind === 'input-gradient' && spec.inputs[root.input].scope === 'group' ? [root] : []
+  ));
+  draft.kernel(cx.name, {
+    name: 'sum_groups', doc: 'Gradients of shared inputs, summed over the heads of a group.', outer: 'chunk', inner: 'group',
+  }, (k) => {
     for (const { input } of shared) {
-      const [sum] = k.loop('members', false, [k.zeros([ROW, ...spec.inputs[input].axes])], ([total]) => [k.add(total, k.load(sharedGradient(cx, input)))]);
+      const [sum] = k.loop(
+        'members', false, [k.zeros([ROW, ...spec.inputs[input].axes])], ([total]) => [k.add(total, k.load(sharedGradient(cx, input)))],
+      );
       k.store(user.inputGradients[input], sum);
     }
   });
   const params = program.roots.flatMap((root) => (root.kind === 'param-gradient' ? [root] : []));
-  draft.kernel(cx.name, { name: 'sum_params', doc: 'Gradients of parameters, summed over all chunks.', outer: 'once', inner: 'head' }, (k) => {
+  draft.kernel(cx.name, {
+    name: 'sum_params', doc: 'Gradients of parameters, summed over all chunks.', outer: 'once', inner: 'head',
+  }, (k) => {
     const inits = params.map(({ param }) => k.zeros(spec.params[param].axes));
-    const totals = k.loop('chunks', false, inits, (sums) => params.map(({ param, value }, i) => (value === undefined ? sums[i] : k.add(sums[i], k.load(paramPartial(cx, param))))));
+    const totals = k.loop(
+      'chunks', false, inits,
+      (sums) => params.map(({ param, value }, i) => (value === undefined ? sums[i] : k.add(sums[i], k.load(paramPartial(cx, param))))),
+    );
     params.forEach(({ param }, i) => k.store(user.paramGradients[param], totals[i]));
   });
 }

@@ -1,12 +1,15 @@
 import type { Axis } from '../../ir/common/axes.js';
 import { scanBuilder } from '../../ir/scan/build.js';
-import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type Root, type ScanNode, type ScanProgram, type Source, type Stage } from '../../ir/scan/scan.js';
+import {
+  nodeArguments, stageOperands, type MatrixStage, type NodeId, type Reader, type Root, type ScanNode, type ScanProgram, type Source,
+  type Stage,
+} from '../../ir/scan/scan.js';
 import { graphOf } from './graph.js';
 import { pairs } from '../../support/pairs.js';
 
 /**
- * (row @ S) * c is (c * row) @ S: a number in front of what is read goes into the row that reads, where it meets the scores. Then nothing stands
- * between the read and what is stored, nor, backward, between a cotangent in memory and the products that use it.
+ * (row @ S) * c is (c * row) @ S: a number in front of what is read goes into the row that reads, where it meets the scores. Then nothing
+ * stands between the read and what is stored, nor, backward, between a cotangent in memory and the products that use it.
  */
 export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number): ScanProgram {
   const graph = graphOf(program.nodes, sizeOf);
@@ -26,7 +29,9 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
   const of = (id: NodeId): NodeId => replaced.get(id) ?? id;
   const maybe = (id: NodeId | undefined) => (id === undefined ? undefined : of(id));
   const b = scanBuilder(program.nodes.map((node) => withArguments(node, of)));
-  const reader = (read: Reader, scale = 1): Reader => ({ ...read, row: scale === 1 ? of(read.row) : b.map('mul', of(read.row), b.literal(scale)) });
+  const reader = (read: Reader, scale = 1): Reader => ({
+    ...read, row: scale === 1 ? of(read.row) : b.map('mul', of(read.row), b.literal(scale)),
+  });
   const source = (s: Source): Source => ({ col: of(s.col), value: maybe(s.value), erase: s.erase && reader(s.erase) });
   const matrix = (stage: MatrixStage, index: number): MatrixStage => ({
     ...stage,
@@ -41,7 +46,9 @@ export function foldScales(program: ScanProgram, sizeOf: (axis: Axis) => number)
       case 'matrix-adjoint': case 'element-adjoint': throw new Error('scales are folded before differentiation');
     }
   });
-  const roots = program.roots.map((root): Root => (root.kind === 'output' || root.kind === 'final' ? { ...root, value: of(root.value) } : root));
+  const roots = program.roots.map(
+    (root) : Root => (root.kind === 'output' || root.kind === 'final' ? { ...root, value: of(root.value) } : root)
+  );
   return { nodes: b.nodes, stages, roots };
 }
 
@@ -60,7 +67,8 @@ function withArguments(node: ScanNode, of: (id: NodeId) => NodeId): ScanNode {
   switch (node.kind) {
     case 'map': return { ...node, args: node.args.map(of) };
     case 'reduce': case 'past': return { ...node, arg: of(node.arg) };
-    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent': case 'result': return node;
+    case 'ahead': case 'last': case 'literal': case 'size': case 'head': case 'heads': case 'input': case 'param': case 'cotangent':
+    case 'result': return node;
   }
 }
 

@@ -22,7 +22,10 @@ export function pairsOf(read: ReadPart, source: number): { readonly before: bool
   return { before: read.before, strict: read.before || !read.sees[source] };
 }
 
-/** [ROW, COL] products of a reader's row vector and the column vector of source `j`, with the decays between them (docs/algorithms.md: the chunk). */
+/**
+ * [ROW, COL] products of a reader's row vector and the column vector of source `j`, with the decays between them (docs/algorithms.md: the
+ * chunk).
+ */
 export function scoreTile(k: KernelBuilder, parts: Parts, values: Values, decays: Decays, read: ReadPart, j: number): TileId {
   const source = parts.sources[j];
   const how = pairsOf(read, j);

@@ -11,8 +11,8 @@ import { inParts, plus, sure } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
 
 /**
- * Are the sequences of a stage cut into segments that run at once (docs/algorithms.md: segments)? One rule cuts all stages of a scan, and it is another one for
- * those that erase.
+ * Are the sequences of a stage cut into segments that run at once (docs/algorithms.md: segments)? One rule cuts all stages of a scan, and
+ * it is another one for those that erase.
  */
 export function isSegmented(cx: Context, parts: Parts): boolean {
   if (!cx.draft.segments) return false;
@@ -40,13 +40,18 @@ export function acrossSegment(k: KernelBuilder, cx: Context, parts: Parts, index
   if (parts.erasing.length === 0) return parts.gate.kind === 'none' ? state : k.mul(k.load(buffers.span()), state);
   const [rows, columns] = mapAxes(parts);
   const [map, ...rest] = buffers.map(columns).map((buffer) => k.load(buffer));
-  const times = (some: TileId, part: TileId) => (against ? k.contract(some, part, rows) : k.contract(some, k.swap(part, [rows, columns]), columns));
+  const times = (some: TileId, part: TileId) => (
+    against ? k.contract(some, part, rows) : k.contract(some, k.swap(part, [rows, columns]), columns)
+  );
   const [first, ...others] = inParts(k, state, rest.length > 0);
   const total = sure(plus(k, times(map, first), ...others.map((part) => times(map, part)), ...rest.map((part) => times(part, first))));
   return against ? k.swap(total, [rows, columns]) : total;
 }
 
-/** Where every segment starts: what it adds, of which the last one's is not asked for, what it makes of the state before it, then the states along the segments. */
+/**
+ * Where every segment starts: what it adds, of which the last one's is not asked for, what it makes of the state before it, then the states
+ * along the segments.
+ */
 export function segmentKernels(cx: Context, parts: Parts, index: number): void {
   const { draft } = cx;
   const name = stageName(cx, index);
@@ -76,7 +81,9 @@ export function segmentKernels(cx: Context, parts: Parts, index: number): void {
 
 /** The recurrence along every segment. */
 function overSegment(
-  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle'>, start: (k: KernelBuilder) => TileId, finish: (k: KernelBuilder, last: TileId) => void,
+  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle'>, start: (k: KernelBuilder) => TileId, finish: (
+    k: KernelBuilder, last: TileId,
+  ) => void,
 ): void {
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value, cut: true }, (k) => {
@@ -98,7 +105,9 @@ function spanKernel(cx: Context, parts: Parts, index: number): void {
   const buffers = stageBuffers(cx, parts, index);
   const site = walkSite(parts);
   const name = stageName(cx, index);
-  cx.draft.kernel(cx.name, { name: `${name}_spans`, doc: `The decay of every segment of ${name}.`, outer: 'segment', inner: 'head', cut: true }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_spans`, doc: `The decay of every segment of ${name}.`, outer: 'segment', inner: 'head', cut: true,
+  }, (k) => {
     const outside = valuesIn(cx, k, site);
     if (!parts.channels) hoist(cx, outside, site, [gate.log]);
     const start = parts.channels ? k.add(k.zeros(gateAxes(gate)), k.literal(1)) : k.zeros(gateAxes(gate));

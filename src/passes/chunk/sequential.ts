@@ -27,14 +27,21 @@ export function lowerSequential(draft: Draft): void {
 
 const programOf = (token: TokenProgram): ScanProgram => ({ nodes: token.nodes, stages: [], roots: token.roots });
 
-const keptState = (draft: Draft, s: number) => draft.workspace(`${draft.spec.states[s].name}.before`, 'token', draft.spec.states[s].axes, 'f32');
-const paramToken = (draft: Draft, param: number) => draft.workspace(`d_${draft.spec.params[param].name}.tokens`, 'token', draft.spec.params[param].axes, 'f32');
+const keptState = (draft: Draft, s: number) => draft.workspace(
+  `${draft.spec.states[s].name}.before`, 'token', draft.spec.states[s].axes, 'f32',
+);
+const paramToken = (draft: Draft, param: number) => draft.workspace(
+  `d_${draft.spec.params[param].name}.tokens`, 'token', draft.spec.params[param].axes, 'f32',
+);
 
 /** Runs the scan; `keep`: stores the state before every token, and nothing for the user. */
 function tokenKernel(cx: Context, token: TokenProgram, keep: boolean): void {
   const { draft } = cx;
   const { spec, user } = draft;
-  const head = { name: keep ? 'states' : 'tokens', doc: keep ? 'Keeps the states of every token for the gradients.' : 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head' } as const;
+  const head = {
+    name: keep ? 'states' : 'tokens', doc: keep ? 'Keeps the states of every token for the gradients.' : 'Reads the tokens one at a time.',
+    outer: 'sequence', inner: 'head',
+  } as const;
   draft.kernel(cx.name, { ...head, split: splitAxis(cx, spec) }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     hoist(cx, outside, TOKEN_SITE, [...token.next, ...cx.program.roots.flatMap((root) => root.value ?? [])]);
@@ -56,7 +63,10 @@ function initialStates(k: KernelBuilder, draft: Draft): readonly TileId[] {
 function reverseKernel(cx: Context, token: TokenProgram): void {
   const { draft } = cx;
   const { spec, user } = draft;
-  draft.kernel(cx.name, { name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'sequence', inner: 'head', split: splitAxis(cx, spec) }, (k) => {
+  draft.kernel(cx.name, {
+    name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'sequence', inner: 'head',
+    split: splitAxis(cx, spec),
+  }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     hoist(cx, outside, TOKEN_SITE, [...token.roots.flatMap((root) => root.value ?? []), ...token.pulled.filter((id) => id !== undefined)]);
     const inits = user.finalCotangents.map((buffer) => k.load(buffer));
@@ -82,9 +92,13 @@ function reverseKernel(cx: Context, token: TokenProgram): void {
 /** Sums the gradients of params over the tokens of each chunk. */
 function paramKernel(cx: Context): void {
   const { draft } = cx;
-  draft.kernel(cx.name, { name: 'sum_tokens', doc: 'Gradients of parameters, summed over the tokens of a chunk.', outer: 'chunk', inner: 'head' }, (k) => {
+  draft.kernel(cx.name, {
+    name: 'sum_tokens', doc: 'Gradients of parameters, summed over the tokens of a chunk.', outer: 'chunk', inner: 'head',
+  }, (k) => {
     for (const root of cx.program.roots) {
-      if (root.kind === 'param-gradient' && root.value !== undefined) k.store(paramPartial(cx, root.param), k.reduce('sum', ROW, k.load(paramToken(draft, root.param))));
+      if (root.kind === 'param-gradient' && root.value !== undefined) k.store(
+        paramPartial(cx, root.param), k.reduce('sum', ROW, k.load(paramToken(draft, root.param))),
+      );
     }
   });
 }

@@ -3,11 +3,13 @@ import type { TileId } from '../../ir/tile/tile.js';
 import { plus } from './tiles.js';
 
 /**
- * Blocks of (I - A)^{-1} for the n erasing sources of a stage, A given by blocks [ROW, COL]: W_i = sum_j T_ij Y_j. Block elimination: with the
- * inverse of the leading blocks, the next one is inverse(A_nn + sum_i A_ni (sum_j T_ij A_jn)), whose argument is strictly lower again, since one of
- * A_ij and A_ji is. `fine`: with all digits that there are.
+ * Blocks of (I - A)^{-1} for the n erasing sources of a stage, A given by blocks [ROW, COL]: W_i = sum_j T_ij Y_j. Block elimination: with
+ * the inverse of the leading blocks, the next one is inverse(A_nn + sum_i A_ni (sum_j T_ij A_jn)), whose argument is strictly lower again,
+ * since one of A_ij and A_ji is. `fine`: with all digits that there are.
  */
-export function solveBlocks(k: KernelBuilder, n: number, fine: boolean, block: (i: number, j: number) => TileId): readonly (readonly TileId[])[] {
+export function solveBlocks(
+  k: KernelBuilder, n: number, fine: boolean, block: (i: number, j: number) => TileId,
+): readonly (readonly TileId[])[] {
   const product = (a: TileId, b: TileId) => k.compose(a, b, fine);
   const sum = (terms: readonly TileId[]): TileId => {
     const total = plus(k, ...terms);

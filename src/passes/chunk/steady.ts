@@ -6,8 +6,8 @@ import type { MathBuilder } from '../../math/math.js';
 const NEAR = 0.5;
 
 /**
- * A decay as keep + change: keep is 1 next to 1, else 0. A decay next to 1, rounded, is off by as much at every token, which 10^5 of them add up; the
- * little that is taken away has all its digits, and what rounding the new state loses is as often too much as too little.
+ * A decay as keep + change: keep is 1 next to 1, else 0. A decay next to 1, rounded, is off by as much at every token, which 10^5 of them
+ * add up; the little that is taken away has all its digits, and what rounding the new state loses is as often too much as too little.
  */
 export interface Steady<V> {
   readonly keep: V;

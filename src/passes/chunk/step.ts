@@ -1,5 +1,7 @@
 import { includesAll, type Axis } from '../../ir/common/axes.js';
-import { nodeArguments, stageOperands, type ElementStage, type MatrixStage, type NodeId, type Reader, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import {
+  nodeArguments, stageOperands, type ElementStage, type MatrixStage, type NodeId, type Reader, type ScanProgram, type Stage,
+} from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { contextOf, largestAxis, stageName, stateOf, TOKEN_SITE, walkOf, type Context } from './context.js';
@@ -12,7 +14,9 @@ import { hoist, valuesIn, type Values } from './values.js';
 /** Reads the tokens one at a time: for decoding. */
 export function lowerStep(draft: Draft, program: ScanProgram): void {
   const cx = contextOf(draft, 'step', program);
-  draft.kernel('step', { name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx) }, (k) => {
+  draft.kernel('step', {
+    name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx),
+  }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     const roots = program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
     hoist(cx, outside, TOKEN_SITE, [...program.stages.flatMap(stageOperands), ...roots]);
@@ -20,7 +24,9 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
     const carried = program.stages.flatMap((stage, index) => (walkOf(stage) === 0 ? [index] : []));
     const place = (stage: Stage) => carried.findIndex((index) => stateOf(program.stages[index]) === stateOf(stage));
     const delays = program.roots.filter((root) => root.kind === 'final');
-    const inits = [...carried.map((index) => stateOf(program.stages[index])), ...delays.map(({ state }) => state)].map((state) => k.load(draft.user.initials[state]));
+    const inits = [
+      ...carried.map((index) => stateOf(program.stages[index])), ...delays.map(({ state }) => state)
+    ].map((state) => k.load(draft.user.initials[state]));
     const lasts = k.loop('tokens', false, inits, (states) => {
       const olds = program.stages.map((stage) => states[place(stage)]);
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
@@ -67,13 +73,17 @@ function matrixStep(k: KernelBuilder, values: Values, stage: MatrixStage, index:
     const found = known.get(j);
     if (found !== undefined) return found;
     const { value, erase } = sources[j];
-    const made = widened(k, plus(k, value === undefined ? undefined : values.tile(value), erase === undefined ? undefined : read(erase)), valueAxes);
+    const made = widened(
+      k, plus(k, value === undefined ? undefined : values.tile(value), erase === undefined ? undefined : read(erase)), valueAxes,
+    );
     known.set(j, made);
     return made;
   };
   const read = (reader: Reader): TileId => {
     const state = k.contract(row(reader.row), reader.before ? old : decayed, rowAxis);
-    const seen = sources.flatMap((source, j) => (reader.sees[j] ? [k.mul(k.contract(row(reader.row), row(source.col), rowAxis), written(j))] : []));
+    const seen = sources.flatMap((source, j) => (
+      reader.sees[j] ? [k.mul(k.contract(row(reader.row), row(source.col), rowAxis), written(j))] : []
+    ));
     return plus(k, state, ...seen) ?? state;
   };
   const added = plus(k, ...sources.map((source, j) => k.mul(row(source.col), written(j))));

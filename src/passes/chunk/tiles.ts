@@ -4,7 +4,9 @@ import type { TileId } from '../../ir/tile/tile.js';
 
 /** Product of those that are there. */
 export function times(k: KernelBuilder, ...factors: readonly (TileId | undefined)[]): TileId | undefined {
-  return factors.reduce((product, factor) => (product === undefined ? factor : factor === undefined ? product : k.mul(product, factor)), undefined);
+  return factors.reduce(
+    (product, factor) => (product === undefined ? factor : factor === undefined ? product : k.mul(product, factor)), undefined,
+  );
 }
 
 /** Product with a tile that is there. */

@@ -83,6 +83,8 @@ function storeIf(k: KernelBuilder, buffer: Parameters<KernelBuilder['store']>[0]
 /** Stores the results of a stage that other kernels read. */
 export function storeResults(cx: Context, k: KernelBuilder, index: number, values: Values): void {
   cx.graph.builder.nodes.forEach((node, id) => {
-    if (node.kind === 'result' && node.stage === index && isWanted(cx, index, node.slot)) k.store(resultBuffer(cx, index, node.slot), values.tile(id));
+    if (node.kind === 'result' && node.stage === index && isWanted(cx, index, node.slot)) k.store(
+      resultBuffer(cx, index, node.slot), values.tile(id),
+    );
   });
 }

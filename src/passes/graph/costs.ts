@@ -59,7 +59,8 @@ function nodeCosts(graph: Graph, id: number, context: number, of: (part: Graph) 
       const members = family.length === 0 ? 1 : mostRead(nodes, node.instance, family);
       return times(part.kind === 'scan' ? scanCosts(part) : of(part), members * elements(without(node.mapped, family)));
     }
-    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'logic': case 'mask': case 'restrict': case 'lift': case 'pick': case 'number': case 'before':
+    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'logic': case 'mask': case 'restrict': case 'lift':
+    case 'pick': case 'number': case 'before':
     case 'past': case 'normal': case 'uniform': case 'dropout': case 'stop': case 'f32': case 'result': return NOTHING;
   }
 }

@@ -88,7 +88,9 @@ export function evaluator(spec: Spec): Evaluator {
     };
 
     const plain = (node: NodeId): Value => ({ kind: 'plain', node });
-    const resultNode = (stage: number, slot: number, at: SpecNode) => builder.node({ kind: 'result', stage, slot, axes: at.axes, origin: at.origin });
+    const resultNode = (
+      stage: number, slot: number, at: SpecNode,
+    ) => builder.node({ kind: 'result', stage, slot, axes: at.axes, origin: at.origin });
 
     const mapValue = (node: SpecNode & { kind: 'map' }): Value => {
       const b = builder.at(node.origin);
@@ -98,7 +100,10 @@ export function evaluator(spec: Spec): Evaluator {
       if (!stateful && (!linear || node.axes.length < 2)) {
         return plain(b.node({ kind: 'map', fn: node.fn, args: args.map((arg) => toNode(b, arg)), axes: node.axes, origin: node.origin }));
       }
-      if (!stateful && args.every((a) => a.kind === 'plain') && args.some((a) => a.kind === 'plain' && b.axesOf(a.node).length === node.axes.length)) {
+      if (
+        !stateful && args.every((a) => a.kind === 'plain')
+        && args.some((a) => a.kind === 'plain' && b.axesOf(a.node).length === node.axes.length)
+      ) {
         return plain(b.map(node.fn, ...args.map((arg) => toNode(b, arg))));
       }
       if (!isLinear(node.fn)) {
@@ -108,12 +113,16 @@ export function evaluator(spec: Spec): Evaluator {
       }
       switch (node.fn) {
         case 'add': return form(bounded(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), toForm(args[1])), node));
-        case 'sub': return form(bounded(addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), scaleForm(toForm(args[1]), [b.literal(-1)], [])), node));
+        case 'sub': return form(bounded(
+          addForms(b, sameState(toForm(args[0]), toForm(args[1]), node), scaleForm(toForm(args[1]), [b.literal(-1)], [])), node,
+        ));
         case 'neg': return form(scaleForm(toForm(args[0]), [b.literal(-1)], []));
         case 'mul': return form(multiply(toForm(args[0]), toForm(args[1]), node));
         case 'div': {
           const divisor = args[1];
-          if (divisor.kind === 'form' && divisor.form.state !== undefined) throw nonlinear(divisor.form, node, 'the divisor contains the state');
+          if (divisor.kind === 'form' && divisor.form.state !== undefined) throw nonlinear(
+            divisor.form, node, 'the divisor contains the state',
+          );
           const inverse = b.map('div', b.literal(1), toNode(b, divisor));
           return form(scaleForm(toForm(args[0]), [inverse], node.axes));
         }
@@ -123,7 +132,9 @@ export function evaluator(spec: Spec): Evaluator {
     const form = (f: Form): Value => ({ kind: 'form', form: f });
 
     const toForm = (value: Value): Form =>
-      value.kind === 'form' ? value.form : { state: undefined, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes: builder.axesOf(value.node) };
+      value.kind === 'form' ? value.form : {
+        state: undefined, decay: undefined, terms: [{ factors: [value.node], read: undefined }], axes: builder.axesOf(value.node),
+      };
 
     const toNode = (b: ScanBuilder, value: Value): NodeId => {
       if (value.kind === 'plain') return value.node;
@@ -145,7 +156,9 @@ export function evaluator(spec: Spec): Evaluator {
       const b = builder.at(node.origin);
       const single = (terms: readonly Term[]): Term => ({ factors: [collapse(b, { ...f, terms })], read: undefined });
       // Other states than matrices are written entry by entry anyway.
-      if (f.state === undefined || (spec.states[f.state].axes.length !== 2 && f.terms.every((term) => term.read === undefined))) return { ...f, terms: [single(f.terms)] };
+      if (f.state === undefined || (spec.states[f.state].axes.length !== 2 && f.terms.every((term) => term.read === undefined))) return {
+        ...f, terms: [single(f.terms)],
+      };
       throw refuse('E306', node.origin, `the update of \`${name(f.state)}\` has more than ${MOST_TERMS} terms`, `${f.terms.length} terms`,
         'add up the vectors that are written along the same one: `outer(k, v + w)` in place of `outer(k, v) + outer(k, w)`');
     };

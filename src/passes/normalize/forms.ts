@@ -4,8 +4,8 @@ import type { ScanBuilder } from '../../ir/scan/build.js';
 import type { NodeId } from '../../ir/scan/scan.js';
 
 /**
- * A value that is affine in one state: (product of `decay`) * S[t-1] + sum of terms. Every term is a product of plain values, at most one of
- * which is the result of a read of the same state (an erase): so outer products stay factored and what multiplies what stays visible.
+ * A value that is affine in one state: (product of `decay`) * S[t-1] + sum of terms. Every term is a product of plain values, at most one
+ * of which is the result of a read of the same state (an erase): so outer products stay factored and what multiplies what stays visible.
  */
 export interface Form {
   /** The state it depends on; undefined for a plain value kept factored, such as an outer product. */
@@ -35,7 +35,10 @@ export function scaleForm(form: Form, factors: readonly NodeId[], axes: readonly
 /** Terms of a form: each is a write of its own if its vector differs from the others', and tokens then weigh on one another as often. */
 export const MOST_TERMS = 64;
 
-/** Sum of two forms of the same state (or of no state). Two decays of S[t-1] add up to one factor, and so do terms of no state that differ by a number only. */
+/**
+ * Sum of two forms of the same state (or of no state). Two decays of S[t-1] add up to one factor, and so do terms of no state that differ
+ * by a number only.
+ */
 export function addForms(b: ScanBuilder, x: Form, y: Form): Form {
   const decay = x.decay && y.decay ? [b.map('add', b.product(x.decay), b.product(y.decay))] : (x.decay ?? y.decay);
   const state = x.state ?? y.state;

@@ -44,7 +44,9 @@ function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefine
   }
   if (names.size === 0) return undefined;
   for (const [text, range] of REMEDIES) {
-    const ranged = <D extends { readonly range: Range }>(declared: readonly D[]) => declared.map((d) => (isAny(d.range) ? { ...d, range } : d));
+    const ranged = <D extends { readonly range: Range }>(declared: readonly D[]) => declared.map((d) => (
+      isAny(d.range) ? { ...d, range } : d
+    ));
     const tried: Spec = { ...spec, inputs: ranged(spec.inputs), params: ranged(spec.params) };
     const list = [...names].map((name) => `\`${name}\``).join(' and ');
     if (logarithms(b, tried)(factor) !== undefined) return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
@@ -52,7 +54,9 @@ function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefine
   return undefined;
 }
 
-const REMEDIES: readonly (readonly [string, Range])[] = [['0..1', { lo: 0, hi: 1 }], ['0..inf', { lo: 0, hi: Infinity }], ['-inf..0', { lo: -Infinity, hi: 0 }]];
+const REMEDIES: readonly (readonly [string, Range])[] = [
+  ['0..1', { lo: 0, hi: 1 }], ['0..inf', { lo: 0, hi: Infinity }], ['-inf..0', { lo: -Infinity, hi: 0 }],
+];
 
 interface Log {
   readonly log: NodeId;
@@ -74,7 +78,9 @@ function logarithms(b: ScanBuilder, spec: Spec): (factor: NodeId) => Log | undef
   return logOf;
 }
 
-function logOfNode(b: ScanBuilder, spec: Spec, factor: NodeId, logOf: (factor: NodeId) => Log | undefined, ranges: Map<NodeId, Range>): Log | undefined {
+function logOfNode(
+  b: ScanBuilder, spec: Spec, factor: NodeId, logOf: (factor: NodeId) => Log | undefined, ranges: Map<NodeId, Range>,
+): Log | undefined {
   const node = b.nodes[factor];
   if (node.kind === 'literal') return node.value > 0 ? { log: b.literal(Math.log(node.value)), smooth: true } : undefined;
   if (node.kind === 'map') {
@@ -91,7 +97,9 @@ function logOfNode(b: ScanBuilder, spec: Spec, factor: NodeId, logOf: (factor: N
       const base = logOf(x);
       return base === undefined ? byRange(b, spec, factor, ranges) : { log: b.map('mul', y, base.log), smooth: base.smooth };
     }
-    if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y, ranges).hi < 1) return { log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y) };
+    if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y, ranges).hi < 1) return {
+      log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y),
+    };
   }
   return byRange(b, spec, factor, ranges);
 }

@@ -21,13 +21,18 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
   const rowAxis = foldedAxis(erases, reads, name) ?? axes[0];
   const valueAxes = axes.filter((axis) => axis !== rowAxis);
   if (form.decay === undefined) {
-    throw refuse('E303', origin, `\`${name}\` forgets everything at every step`, 'its update does not contain its old value', `add \`${name}[t-1]\` to the update, or use the written value directly`);
+    throw refuse(
+      'E303', origin, `\`${name}\` forgets everything at every step`, 'its update does not contain its old value',
+      `add \`${name}[t-1]\` to the update, or use the written value directly`,
+    );
   }
   checkShape(b, spec, state, form, valueAxes.length);
   const gate = gateOf(b, spec, state, form.decay);
   const writes = writesOf(b, form, rowAxis);
   const resolve = (read: RawRead) => resolveRead(b, read, form, writes, rowAxis, name);
-  const sum = (terms: readonly Term[]) => (terms.length === 0 ? undefined : collapse(b, { state: undefined, decay: undefined, axes: valueAxes, terms }));
+  const sum = (terms: readonly Term[]) => (
+    terms.length === 0 ? undefined : collapse(b, { state: undefined, decay: undefined, axes: valueAxes, terms })
+  );
 
   const sources = writes.map((write): Source => {
     const values = write.terms.filter((t) => t.read === undefined).map((t) => without(b, t, write.col));
@@ -43,7 +48,9 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     const { reader, rest } = resolve(erase);
     if (rest.some((t) => t.read !== undefined)) throw sameToken(erase.origin, name);
     const seen = rest.map((t) => sumTerm(b, { factors: [...t.factors, ...scale], read: undefined }, rowAxis, erase.origin));
-    return { col: b.product(write.col), value: sum([...values, ...seen]), erase: { ...reader, row: b.map('mul', b.product(scale), reader.row) } };
+    return {
+      col: b.product(write.col), value: sum([...values, ...seen]), erase: { ...reader, row: b.map('mul', b.product(scale), reader.row) },
+    };
   });
   const erasing = sources.filter(({ erase }) => erase !== undefined).length;
   if (erasing > MOST_ERASES) {
@@ -61,7 +68,10 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
 function checkShape(b: ScanBuilder, spec: Spec, state: number, form: MatrixInfo['form'], valueAxes: number): void {
   const { name, origin } = spec.states[state];
   if (valueAxes > 1) {
-    throw refuse('E306', origin, `\`${name}\` has more than two axes and is read by its own update`, `${valueAxes + 1} axes`, 'an erase needs a state of one key axis and at most one value axis');
+    throw refuse(
+      'E306', origin, `\`${name}\` has more than two axes and is read by its own update`, `${valueAxes + 1} axes`,
+      'an erase needs a state of one key axis and at most one value axis',
+    );
   }
   const decays = decayAxes(b, form.decay ?? []);
   if (decays.length > 1) {

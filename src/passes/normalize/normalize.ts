@@ -12,8 +12,8 @@ import { refuse, type Refusal } from './refusal.js';
 
 /**
  * Spec -> Scan: finds, from the text of the updates alone, one stage per state.
- * Throws a Refusal if the recurrence has no chunked form. `carried`: states that only say what tokens before were have stages like others, for who cannot
- * look at tokens before.
+ * Throws a Refusal if the recurrence has no chunked form. `carried`: states that only say what tokens before were have stages like others,
+ * for who cannot look at tokens before.
  */
 export function normalize(spec: Spec, carried = false): ScanProgram {
   const order = stateOrder(spec);
@@ -37,7 +37,8 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
   order.forEach((state) => {
     const { form, erases } = ev.update(state);
     const delay = carried ? undefined : delayOf(b, spec, state, form);
-    const info: StateInfo = delay !== undefined ? { kind: 'delay', value: delay } : !elementwise.has(state) && isMatrix(b, spec, state, form, erases)
+    const info: StateInfo = delay !== undefined ? { kind: 'delay', value: delay } : !elementwise.has(state)
+      && isMatrix(b, spec, state, form, erases)
       ? { kind: 'matrix', stage, form, erases, reads: [] }
       : { kind: 'element', stage, form };
     if (info.kind === 'element' && erases.length > 0) {
@@ -48,7 +49,9 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
     pending.push({ state, info });
     if (info.kind !== 'delay') stage++;
   });
-  const roots: Root[] = spec.outputs.map((output, index) => ({ kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)) }));
+  const roots: Root[] = spec.outputs.map((output, index) => ({
+    kind: 'output', output: index, value: plainNode(b, ev.evaluate(output.value)),
+  }));
   for (const { state, info } of pending) if (info.kind === 'delay') roots.push({ kind: 'final', state, value: info.value });
   const stages = pending.flatMap(({ state, info }): readonly Stage[] => {
     const own = b.at(spec.nodes[spec.states[state].next].origin);
@@ -119,12 +122,17 @@ function stateOrder(spec: Spec): readonly number[] {
 /** Each of these states reads the next, and the last one the first. */
 function circle(spec: Spec, path: readonly number[]): Refusal {
   const names = path.map((state) => `\`${spec.states[state].name}\``);
-  const labels = path.map((state, i) => ({ span: spec.nodes[spec.states[state].next].origin, text: `${names[i]} reads ${names[(i + 1) % names.length]}` }));
+  const labels = path.map((state, i) => ({
+    span: spec.nodes[spec.states[state].next].origin, text: `${names[i]} reads ${names[(i + 1) % names.length]}`,
+  }));
   labels.sort((a, b) => a.span.start - b.span.start);
   const [first, ...secondary] = labels;
   const [last, ...others] = [...names].sort().reverse();
   return {
-    ...refuse('E302', first.span, `states ${others.reverse().join(', ')} and ${last} feed each other`, first.text, 'states are computed one after the other, each for all tokens at once: no chunked form of their joint update is known here'),
+    ...refuse(
+      'E302', first.span, `states ${others.reverse().join(', ')} and ${last} feed each other`, first.text,
+      'states are computed one after the other, each for all tokens at once: no chunked form of their joint update is known here',
+    ),
     secondary,
   };
 }

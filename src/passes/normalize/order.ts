@@ -1,4 +1,6 @@
-import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import {
+  nodeArguments, stageOperands, type MatrixStage, type NodeId, type ScanNode, type ScanProgram, type Stage,
+} from '../../ir/scan/scan.js';
 import { pairs, type Pairs } from '../../support/pairs.js';
 
 /** A walk over a state: the stage as it was found, and those of its reads that this walk makes. */
@@ -8,8 +10,8 @@ interface Walk {
 }
 
 /**
- * The program with its stages in an order in which each reads earlier ones only, whatever needs what: updates, or the vectors that outputs read a state along.
- * A state that is read along a vector made from another read of it is walked once more.
+ * The program with its stages in an order in which each reads earlier ones only, whatever needs what: updates, or the vectors that outputs
+ * read a state along. A state that is read along a vector made from another read of it is walked once more.
  */
 export function inOrder(program: ScanProgram): ScanProgram {
   const walks = walksOf(program);
@@ -39,7 +41,9 @@ function walksOf({ nodes, stages }: ScanProgram): readonly Walk[] {
     const isKnown = knownBy(nodes, done);
     const ready = [...waiting].filter(([index]) => updateOperands(stages[index]).every(isKnown)).map(([index, reads]) => {
       const stage = stages[index];
-      return { stage: index, reads: [...reads].filter((read) => stage.kind === 'matrix' && isKnown(stage.reads[read].row)), missing: reads };
+      return {
+        stage: index, reads: [...reads].filter((read) => stage.kind === 'matrix' && isKnown(stage.reads[read].row)), missing: reads,
+      };
     });
     // A walk that makes all reads of its state first; else one that makes some, so that others can come after it.
     const next = ready.find(({ reads, missing }) => reads.length === missing.size) ?? ready.find(({ reads }) => reads.length > 0);

@@ -38,17 +38,21 @@ function writeOrder(terms: readonly Term[]): number {
 }
 
 /**
- * What a fold of (row * X) over the row axis reads: X = gate * S[t-1] + some of this token's writes. The row's factors are those of the product
- * that are not the gate's. A read of the undecayed state keeps all factors in its row and can see no write.
+ * What a fold of (row * X) over the row axis reads: X = gate * S[t-1] + some of this token's writes. The row's factors are those of the
+ * product that are not the gate's. A read of the undecayed state keeps all factors in its row and can see no write.
  */
-export function resolveRead(b: ScanBuilder, read: RawRead, update: Form, writes: readonly Write[], rowAxis: Axis, name: string): { reader: Reader; rest: readonly Term[] } {
+export function resolveRead(
+  b: ScanBuilder, read: RawRead, update: Form, writes: readonly Write[], rowAxis: Axis, name: string,
+): { reader: Reader; rest: readonly Term[] } {
   const decay = read.form.decay ?? [];
   const after = removeFactors(b, decay, update.decay ?? []);
   const before = after === undefined;
   const rowFactors = after ?? decay;
   const extra = rowFactors.find((f) => b.axesOf(f).some((axis) => axis !== rowAxis));
   if (extra !== undefined) {
-    throw refuse('E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read', 'scale the result of the read instead');
+    throw refuse(
+      'E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read', 'scale the result of the read instead',
+    );
   }
   let rest: readonly Term[] = read.form.terms;
   const gated = (update.decay ?? []).some((f) => b.literalValue(f) !== 1);

@@ -34,7 +34,10 @@ export function resolveCall(scope: Scope, call: CallExpr): Node {
 
 function notCallable({ name, args, origin }: CallExpr): Diagnostic {
   const product = args.length === 1 ? [`for a product write \`${name.text} * ${factor(args[0].value)}\``] : [];
-  return diagnostic('E212', `\`${name.text}\` is not a function`, origin, 'called like one', { help: product.length > 0 ? product : [`the functions are ${FUNCTIONS.join(', ')}`] });
+  return diagnostic(
+    'E212', `\`${name.text}\` is not a function`, origin, 'called like one',
+    { help: product.length > 0 ? product : [`the functions are ${FUNCTIONS.join(', ')}`] },
+  );
 }
 
 function unknownFunction({ text, origin }: Ident): Diagnostic {
@@ -42,15 +45,24 @@ function unknownFunction({ text, origin }: Ident): Diagnostic {
   const help = OTHER_NAMES.get(text) ?? didYouMean(text, FUNCTIONS)[0];
   return diagnostic('E212', `unknown function \`${text}\``, origin, 'not a function of the language', {
     help: [help ?? `the functions are ${FUNCTIONS.join(', ')}`],
-    ...(nearest === undefined || OTHER_NAMES.has(text) ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+    ...(
+      nearest === undefined
+      || OTHER_NAMES.has(text) ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }
+    ),
   });
 }
 
 /** Names from other languages. */
 export const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
-  ['rsqrt', 'write `1 / sqrt(x)`'], ['pow', 'write `x^y`'], ['square', 'write `x^2`'], ['dot', 'write `a @ b`'], ['matmul', 'write `a @ b`'], ['einsum', 'write `a @ b`, or `sum[K](a * b)`'],
-  ['norm', 'write `l2norm(x)`, or `sqrt(sum[K](x^2))` for the length'], ['normalize', 'write `l2norm(x)`'], ['logsigmoid', 'write `log_sigmoid(x)`'], ['swish', 'write `silu(x)`'],
-  ['diag', 'no diagonal matrices are needed: `a * S` with `a: [K]` scales the rows'], ['transpose', 'there are no transposes: `@` contracts the shared axis by its name'],
+  ['rsqrt', 'write `1 / sqrt(x)`'], ['pow', 'write `x^y`'], ['square', 'write `x^2`'], ['dot', 'write `a @ b`'], ['matmul', 'write `a @ b`'], [
+    'einsum', 'write `a @ b`, or `sum[K](a * b)`',
+  ],
+  ['norm', 'write `l2norm(x)`, or `sqrt(sum[K](x^2))` for the length'], ['normalize', 'write `l2norm(x)`'], [
+    'logsigmoid', 'write `log_sigmoid(x)`',
+  ], ['swish', 'write `silu(x)`'],
+  ['diag', 'no diagonal matrices are needed: `a * S` with `a: [K]` scales the rows'], [
+    'transpose', 'there are no transposes: `@` contracts the shared axis by its name',
+  ],
   ['logsumexp', 'write `max[M](x)` and `log(sum[M](exp(x - max[M](x))))`'],
 ]);
 
@@ -58,7 +70,10 @@ export const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
 function resolveArguments(scope: Scope, call: CallExpr, count: number): readonly number[] | undefined {
   const name = call.name.text;
   if (call.brackets !== undefined) {
-    return report(scope, diagnostic('E213', `\`${name}\` takes no axis`, call.brackets, 'only reductions and functions along an axis have one', { help: [`write \`${name}(${argumentsText(call)})\``] }));
+    return report(scope, diagnostic(
+      'E213', `\`${name}\` takes no axis`, call.brackets, 'only reductions and functions along an axis have one',
+      { help: [`write \`${name}(${argumentsText(call)})\``] },
+    ));
   }
   return countProblem(scope, call, count) ? undefined : values(scope, call.args.map(({ value }) => value));
 }
@@ -68,7 +83,10 @@ function countProblem(scope: Scope, call: CallExpr, count: number): boolean {
   if (call.args.length === count) return false;
   const name = call.name.text;
   const plural = (n: number): string => (n === 1 ? '1 argument' : `${n} arguments`);
-  report(scope, diagnostic('E213', `\`${name}\` takes ${plural(count)}`, call.origin, `${call.args.length} given`, { help: [`write \`${USAGE.get(name) ?? `${name}(x)`}\``] }));
+  report(scope, diagnostic(
+    'E213', `\`${name}\` takes ${plural(count)}`, call.origin, `${call.args.length} given`,
+    { help: [`write \`${USAGE.get(name) ?? `${name}(x)`}\``] },
+  ));
   return true;
 }
 
@@ -115,7 +133,10 @@ function outer(scope: Scope, call: CallExpr): Node {
   const [l, r] = call.args.map(({ value }) => factor(value));
   return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0]}\``, call.args[0].value.origin, axesLabel(x), {
     secondary: [{ span: call.args[1].value.origin, text: axesLabel(y) }],
-    help: [`for the entry-by-entry product write \`${l} * ${r}\``, ...(shared.length === 1 ? [`to contract \`${shared[0]}\` write \`${l} @ ${r}\``] : [])],
+    help: [
+      `for the entry-by-entry product write \`${l} * ${r}\``,
+      ...(shared.length === 1 ? [`to contract \`${shared[0]}\` write \`${l} @ ${r}\``] : []),
+    ],
     note: ['no shape names an axis twice: `(I - k k^T) S` is `S - outer(k, k @ S)`'],
   }));
 }
@@ -125,7 +146,10 @@ function axesIn(scope: Scope, indices: readonly Expr[], origin: Span): Axes | un
   const names: Ident[] = [];
   for (const index of indices) {
     if (index.kind !== 'name') {
-      return report(scope, diagnostic('E206', `\`${printExpr(index)}\` is no axis`, index.origin, 'an axis is a name', { help: [`the axes of this scan are ${[...scope.axes.keys()].join(', ')}`] }));
+      return report(scope, diagnostic(
+        'E206', `\`${printExpr(index)}\` is no axis`, index.origin, 'an axis is a name',
+        { help: [`the axes of this scan are ${[...scope.axes.keys()].join(', ')}`] },
+      ));
     }
     names.push(index.name);
   }

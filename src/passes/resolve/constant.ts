@@ -20,7 +20,11 @@ export function resolveRange(text: RangeText | undefined, report: (d: Diagnostic
   const [lo, hi] = ends;
   if (typeof lo !== 'number' || typeof hi !== 'number') return ANY;
   if (lo < hi) return { lo, hi };
-  const title = Number.isNaN(lo) || Number.isNaN(hi) ? 'the end of this range is not a number' : lo === hi ? 'this range holds a single number' : 'the ends of this range are swapped';
+  const title = Number.isNaN(lo) || Number.isNaN(hi)
+    ? 'the end of this range is not a number'
+    : lo === hi
+    ? 'this range holds a single number'
+    : 'the ends of this range are swapped';
   report(diagnostic('E401', title, text.origin, `from ${named(lo)} to ${named(hi)}`, { help }));
   return ANY;
 }

@@ -91,13 +91,17 @@ const HABITS: Readonly<Record<string, readonly string[] | undefined>> = {
 function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const below = scope.below.get(text);
   if (below !== undefined) {
-    return diagnostic('E201', `\`${text}\` is not known yet`, origin, 'used here', { secondary: [{ span: below, text: 'declared here, further down' }], help: ['statements are read in order: move the declaration up'] });
+    return diagnostic('E201', `\`${text}\` is not known yet`, origin, 'used here', {
+      secondary: [{ span: below, text: 'declared here, further down' }], help: ['statements are read in order: move the declaration up'],
+    });
   }
   const nearest = suggest(text, visibleNames(scope));
   const hint = HABITS[text] ?? [];
   return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
     help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : [`did you mean \`${nearest}\`?`],
-    ...(nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
+    ...(
+      nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }
+    ),
   });
 }
 
@@ -111,7 +115,9 @@ function stepOf({ indices }: IndexExpr): Step | undefined {
   const [index] = indices;
   if (indices.length !== 1 || index.kind !== 'binary' || (index.op !== '-' && index.op !== '+')) return undefined;
   const { left, right } = index;
-  return left.kind === 'name' && right.kind === 'number' ? { time: left.name, offset: index.op === '-' ? -right.value : right.value } : undefined;
+  return left.kind === 'name' && right.kind === 'number'
+    ? { time: left.name, offset: index.op === '-' ? -right.value : right.value }
+    : undefined;
 }
 
 function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Node {
@@ -119,18 +125,34 @@ function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Nod
   const binding = scope.bindings.get(name);
   if (binding === undefined && !FIXED.has(name) && !scope.axes.has(name)) return report(scope, unknownName(scope, name, origin));
   if (time.text !== 't') {
-    return report(scope, diagnostic('E210', `\`${printExpr(expr)}\` is no step in time`, time.origin, 'time is called `t`', { help: [`write \`${name}[t-1]\` for the value before this step`] }));
+    return report(scope, diagnostic(
+      'E210', `\`${printExpr(expr)}\` is no step in time`, time.origin, 'time is called `t`',
+      { help: [`write \`${name}[t-1]\` for the value before this step`] },
+    ));
   }
   if (binding?.kind !== 'state' && binding?.kind !== 'input') {
-    const what = binding === undefined ? 'no tensor' : binding.kind === 'let' ? 'a `let`' : binding.kind === 'const' ? 'a constant' : binding.kind === 'param' ? 'a param, the same at every step' : 'an output';
+    const what = binding === undefined
+      ? 'no tensor'
+      : binding.kind === 'let'
+      ? 'a `let`'
+      : binding.kind === 'const'
+      ? 'a constant'
+      : binding.kind === 'param'
+      ? 'a param, the same at every step'
+      : 'an output';
     return report(scope, diagnostic('E210', `\`${name}\` has no value before this step`, expr.origin, `\`${name}\` is ${what}`, {
-      help: [binding?.kind === 'param' || binding?.kind === 'const' ? `write \`${name}\`` : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``],
+      help: [
+        binding?.kind === 'param'
+        || binding?.kind === 'const' ? `write \`${name}\`` : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``
+      ],
     }));
   }
   if (offset !== -1) {
     const ahead = offset > 0;
     return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
-      help: ahead ? ['shift the input before the scan'] : offset === 0 ? [`write \`${name}\``] : older(scope, name, binding.kind, expr.origin),
+      help: ahead ? ['shift the input before the scan'] : offset === 0 ? [`write \`${name}\``] : older(
+        scope, name, binding.kind, expr.origin,
+      ),
     }));
   }
   scope.used.add(name);
@@ -153,7 +175,10 @@ function resolveIndex(scope: Scope, expr: IndexExpr): Node {
   if (step !== undefined) return resolvePast(scope, expr, step);
   const { text: name } = expr.name;
   if (FUNCTIONS.includes(name)) {
-    return report(scope, diagnostic('E213', `\`${printExpr(expr)}\` has no argument`, expr.origin, 'a function without a value', { help: [`write \`${printExpr(expr)}(x)\``] }));
+    return report(scope, diagnostic(
+      'E213', `\`${printExpr(expr)}\` has no argument`, expr.origin, 'a function without a value',
+      { help: [`write \`${printExpr(expr)}(x)\``] },
+    ));
   }
   if (!scope.bindings.has(name)) return report(scope, unknownName(scope, name, expr.name.origin));
   const [index] = expr.indices;
@@ -191,7 +216,10 @@ function misaligned(left: readonly Axis[], right: readonly Axis[], expr: BinaryE
   const product = expr.op === '*';
   return diagnostic('E202', `the axes of \`${expr.op}\` do not line up`, expr.left.origin, axesLabel(left), {
     secondary: [{ span: expr.right.origin, text: axesLabel(right) }],
-    help: [`\`${expr.op}\` needs one side's axes to include the other's`, ...(product && disjoint ? [`for the outer product write \`${outer}\``] : [])],
+    help: [
+      `\`${expr.op}\` needs one side's axes to include the other's`,
+      ...(product && disjoint ? [`for the outer product write \`${outer}\``] : []),
+    ],
     ...(product && disjoint ? { fix: { title: `write \`${outer}\``, edits: [{ span: expr.origin, text: outer }] } } : {}),
   });
 }
@@ -209,7 +237,11 @@ function contract(scope: Scope, expr: BinaryExpr, left: number, right: number): 
   if (shared.length === 1) return b.reduce('sum', shared[0], b.map('mul', [left, right], expr.origin), expr.origin);
   const [l, r] = [printExpr(bare(expr.left)), printExpr(bare(expr.right))];
   const scalar = x.length === 0 || y.length === 0;
-  const instead = scalar ? `${printExpr(expr.left)} * ${printExpr(expr.right)}` : shared.length === 0 ? `outer(${l}, ${r})` : `sum${shape(shared)}(${printExpr(expr.left)} * ${printExpr(expr.right)})`;
+  const instead = scalar
+    ? `${printExpr(expr.left)} * ${printExpr(expr.right)}`
+    : shared.length === 0
+    ? `outer(${l}, ${r})`
+    : `sum${shape(shared)}(${printExpr(expr.left)} * ${printExpr(expr.right)})`;
   const why = scalar ? 'for the product with a scalar' : shared.length === 0 ? 'for the outer product' : 'to contract all of them';
   return report(scope, diagnostic('E203', shared.length === 0 ? '`@` finds no shared axis' : `\`@\` finds ${shared.length} shared axes`, expr.left.origin, axesLabel(x), {
     secondary: [{ span: expr.right.origin, text: axesLabel(y) }],
@@ -233,7 +265,9 @@ function contractOver(scope: Scope, expr: BinaryExpr, axes: Axes, left: number, 
     }));
   }
   if (axes.names.length === 0) {
-    return report(scope, diagnostic('E203', '`@[]` sums over nothing', axes.origin, 'no axis', { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] }));
+    return report(scope, diagnostic(
+      'E203', '`@[]` sums over nothing', axes.origin, 'no axis', { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] },
+    ));
   }
   return axes.names.reduce((value, axis) => b.reduce('sum', axis.text, value, expr.origin), b.map('mul', [left, right], expr.origin));
 }

@@ -26,7 +26,9 @@ export const FIXED: ReadonlyMap<string, string> = new Map([
 export const RESERVED: ReadonlyMap<string, string> = new Map([
   ['cu_seqlens', '`cu_seqlens` holds the offsets of packed sequences in files'],
   ['__metadata__', '`__metadata__` is no tensor in a safetensors file'],
-  ...Object.getOwnPropertyNames(Object.prototype).map((name): [string, string] => [name, `every object of the generated TypeScript has a \`${name}\``]),
+  ...Object.getOwnPropertyNames(Object.prototype).map(
+    (name) : [string, string] => [name, `every object of the generated TypeScript has a \`${name}\``]
+  ),
 ]);
 
 export function isUnary(name: string): name is MathName {

@@ -22,13 +22,19 @@ export interface Resolved {
 /** Nobody reads more errors than these: the statements after them are not looked at. */
 const ENOUGH = 100;
 
-/** Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. `given` are numbers and sizes in place of those of its header. */
+/**
+ * Ast -> Spec of one scan: names resolved, axes checked, `@`, `outer` and norms written out. `given` are numbers and sizes in place of
+ * those of its header.
+ */
 export function resolveScan(item: PartItem, given: ReadonlyMap<string, number> = new Map()): Resolved {
   const diagnostics: Diagnostic[] = [];
   const declared = declare(item, given, (d) => diagnostics.push(d));
   const { scope, pasts } = makeScope(item, declared, diagnostics);
   for (const setting of declared.settings) {
-    define(scope, 'const', setting.name, typeof setting.value === 'number' ? scope.builder.literal(setting.value, setting.name.origin) : valueOf(scope, setting.value));
+    define(
+      scope, 'const', setting.name,
+      typeof setting.value === 'number' ? scope.builder.literal(setting.value, setting.name.origin) : valueOf(scope, setting.value),
+    );
   }
   for (const statement of item.body) {
     if (diagnostics.length >= ENOUGH) return { spec: undefined, diagnostics: inOrder(diagnostics) };
@@ -48,7 +54,9 @@ export function resolveScan(item: PartItem, given: ReadonlyMap<string, number> =
   return { spec, diagnostics: inOrder([...diagnostics, ...unused(scope)]) };
 }
 
-function makeScope(item: PartItem, declared: Declarations, diagnostics: Diagnostic[]): { readonly scope: Scope; readonly pasts: Map<number, number> } {
+function makeScope(
+  item: PartItem, declared: Declarations, diagnostics: Diagnostic[],
+): { readonly scope: Scope; readonly pasts: Map<number, number> } {
   const builder = specBuilder();
   const pasts = new Map<number, number>();
   const below = new Map<string, Span>();
@@ -117,12 +125,15 @@ function resolveStatement(scope: Scope, statement: Statement): void {
       } else if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
       else if (first !== undefined) report(scope, twice(name, origin, first.origin));
       else {
-        const value = withAxes(scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, valueOf(scope, statement.value));
+        const value = withAxes(
+          scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, valueOf(scope, statement.value),
+        );
         scope.assigned.set(name, { value, origin });
       }
       return;
     }
-    case 'buffer': case 'use': case 'if': case 'repeat': case 'loss': case 'update': case 'init': case 'names': report(scope, refusedStatement(statement));
+    case 'buffer': case 'use': case 'if': case 'repeat': case 'loss': case 'update': case 'init':
+    case 'names': report(scope, refusedStatement(statement));
   }
 }
 
@@ -162,7 +173,10 @@ function withAxes(scope: Scope, axes: readonly Axis[], declaredAt: Span, subject
   const help = extra.length > 0 && missing.length === 0 ? [`fold ${list(extra)} away, for example with \`sum${shape(extra)}(...)\``]
     : extra.length === 0 ? [`nothing in the value varies along ${list(missing)}: use a tensor that has it, or \`outer\``]
     : [`the value has ${list(extra)} where ${list(missing)} is declared: check which axis \`@\` contracts`];
-  return report(scope, diagnostic('E208', `the value does not have the declared axes ${shape(axes)}`, valueAt, axesLabel(found), { secondary: [{ span: declaredAt, text: `${subject} ${shape(axes)}` }], help }));
+  return report(scope, diagnostic(
+    'E208', `the value does not have the declared axes ${shape(axes)}`, valueAt, axesLabel(found),
+    { secondary: [{ span: declaredAt, text: `${subject} ${shape(axes)}` }], help },
+  ));
 }
 
 function list(axes: readonly Axis[]): string {
@@ -183,10 +197,16 @@ function constantOnly(scope: Scope, statement: Statement & { kind: 'const' }, { 
   for (const id of reached) {
     const node = scope.builder.nodes[id];
     if (node.kind !== 'input' && node.kind !== 'param' && node.kind !== 'prev') continue;
-    const why = node.kind === 'param' ? 'this is trained' : node.kind === 'input' ? 'this is another value at every token' : 'this changes with every token';
+    const why = node.kind === 'param'
+      ? 'this is trained'
+      : node.kind === 'input'
+      ? 'this is another value at every token'
+      : 'this changes with every token';
     return report(scope, diagnostic('E217', `\`const ${name.text}\` is not constant`, node.origin, why, {
       help: [`write \`let ${name.text} = ...\`; a \`const\` is made of numbers, axis sizes, \`head\` and \`heads\``],
-      ...(statement.constants.length > 1 ? {} : { fix: { title: 'make it a `let`', edits: [{ span: { ...statement.origin, end: statement.origin.start + 'const'.length }, text: 'let' }] } }),
+      ...(statement.constants.length > 1 ? {} : { fix: {
+        title: 'make it a `let`', edits: [{ span: { ...statement.origin, end: statement.origin.start + 'const'.length }, text: 'let' }],
+      } }),
     }));
   }
   return value;
@@ -197,10 +217,14 @@ function notAssignable(scope: Scope, statement: Statement & { kind: 'assign' }, 
   if (binding === undefined) {
     const targets = [...scope.bindings.values()].filter((b) => b.kind === 'state' || b.kind === 'output').map((b) => b.name);
     return diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared', {
-      help: [...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\`; a state is declared with \`state ${name}: [...]\``],
+      help: [
+        ...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\`; a state is declared with \`state ${name}: [...]\``,
+      ],
     });
   }
-  const what = { input: 'an input', param: 'a param', let: 'a `let`', const: 'a constant', state: 'a state', output: 'an output' }[binding.kind];
+  const what = {
+    input: 'an input', param: 'a param', let: 'a `let`', const: 'a constant', state: 'a state', output: 'an output',
+  }[binding.kind];
   return diagnostic('E216', `\`${name}\` cannot be assigned`, origin, `\`${name}\` is ${what}`, {
     secondary: [{ span: binding.origin, text: 'declared here' }],
     help: ['only states and outputs are assigned; give the new value a name of its own with `let`'],
@@ -239,7 +263,9 @@ function makeSpec(item: PartItem, declared: Declarations, scope: Scope, pasts: R
   const states: SpecState[] = declared.states.map((state) => ({ ...state, next: assigned(state.name), hidden: false }));
   for (const input of pasts.keys()) {
     const { name, axes, range, origin } = declared.inputs[input];
-    states.push({ name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), range, hidden: true, origin });
+    states.push({
+      name: freeName(`${name}_prev`, scope), axes, next: scope.builder.input(input, axes, origin), range, hidden: true, origin,
+    });
   }
   const outputs: SpecOutput[] = declared.outputs.map(({ name, axes, origin }) => ({ name, axes, value: assigned(name), origin }));
   return {
@@ -261,5 +287,7 @@ function inOrder(diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
 }
 
 function letsOf({ bindings }: Scope): NonNullable<Spec['lets']> {
-  return [...bindings.values()].flatMap((binding) => (binding.kind === 'let' && binding.value !== undefined ? [{ name: binding.name, value: binding.value }] : []));
+  return [...bindings.values()].flatMap((binding) => (
+    binding.kind === 'let' && binding.value !== undefined ? [{ name: binding.name, value: binding.value }] : []
+  ));
 }

@@ -82,14 +82,21 @@ export interface NativeCuda {
   pointer(buffer: BufferHandle): bigint;
   upload(buffer: BufferHandle, offset: number, data: ArrayBufferView): CudaResult<undefined>;
   download<T extends ArrayBufferView>(buffer: BufferHandle, offset: number, into: T, stream?: StreamHandle): Promise<CudaResult<T>>;
-  copy(to: BufferHandle, toOffset: number, from: BufferHandle, fromOffset: number, bytes: number, stream?: StreamHandle): CudaResult<undefined>;
+  copy(
+    to: BufferHandle, toOffset: number, from: BufferHandle, fromOffset: number, bytes: number, stream?: StreamHandle,
+  ): CudaResult<undefined>;
   fill(buffer: BufferHandle, byte: number, stream?: StreamHandle): CudaResult<undefined>;
   loadModule(image: Uint8Array): CudaResult<ModuleHandle>;
   unloadModule(module: ModuleHandle): void;
   getFunction(module: ModuleHandle, name: string, dynamicSharedBytes: number): CudaResult<FunctionInfo>;
-  launch(fn: FunctionHandle, grid: Uint32Array, block: number, sharedBytes: number, params: Uint8Array, offsets: Uint32Array, stream?: StreamHandle): CudaResult<undefined>;
+  launch(
+    fn: FunctionHandle, grid: Uint32Array, block: number, sharedBytes: number, params: Uint8Array, offsets: Uint32Array,
+    stream?: StreamHandle,
+  ): CudaResult<undefined>;
   tensorMap(options: TensorMapOptions): CudaResult<Uint8Array>;
-  compile(source: string, name: string, options: readonly string[], folders: string): Promise<CudaResult<{ readonly cubin: Uint8Array; readonly log: string }>>;
+  compile(
+    source: string, name: string, options: readonly string[], folders: string,
+  ): Promise<CudaResult<{ readonly cubin: Uint8Array; readonly log: string }>>;
   createStream(): CudaResult<StreamHandle>;
   synchronize(stream?: StreamHandle): Promise<CudaResult<undefined>>;
   waitEvent(stream: StreamHandle | undefined, event: EventHandle): CudaResult<undefined>;
@@ -121,7 +128,9 @@ function findAddon(): Addon {
   if (!driverInstalled()) return { available: false, why: 'no NVIDIA driver is installed (libcuda.so.1 was not found)' };
   const build = spawnSync(process.execPath, [join(root, 'scripts/native.mjs')], { encoding: 'utf8' });
   if (build.status !== 0) {
-    return { available: false, why: `${build.stdout.trim() || 'the CUDA addon cannot be built'}; install make and g++, then \`npm run native\`` };
+    return {
+      available: false, why: `${build.stdout.trim() || 'the CUDA addon cannot be built'}; install make and g++, then \`npm run native\``,
+    };
   }
   return requireAddon(file);
 }
@@ -148,13 +157,19 @@ function packageRoot(): string | undefined {
 /** A guess without dlopen: the device file, or the library in one of the usual folders. */
 function driverInstalled(): boolean {
   if (existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')) return true;
-  const folders = [...(process.env.LD_LIBRARY_PATH ?? '').split(':'), '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib', '/usr/local/nvidia/lib64', '/usr/lib/wsl/lib'];
+  const folders = [
+    ...(process.env.LD_LIBRARY_PATH ?? '').split(':'), '/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib',
+    '/usr/local/nvidia/lib64', '/usr/lib/wsl/lib',
+  ];
   return folders.some((folder) => folder !== '' && existsSync(join(folder, 'libcuda.so.1')));
 }
 
 /** Folders of Python packages that bring a libnvrtc, one per line; the last place to look. */
 export function nvrtcFolders(): string {
-  const roots = [process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX, '/usr/local', '/usr', process.env.HOME === undefined ? undefined : join(process.env.HOME, '.local')];
+  const roots = [
+    process.env.VIRTUAL_ENV, process.env.CONDA_PREFIX, '/usr/local', '/usr',
+    process.env.HOME === undefined ? undefined : join(process.env.HOME, '.local'),
+  ];
   const found: string[] = [];
   for (const root of roots) {
     if (root === undefined || !existsSync(join(root, 'lib'))) continue;

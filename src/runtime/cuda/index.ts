@@ -3,8 +3,13 @@ import { bindTensors, callTables, createPool, isNeedless, kernelNamed, type Call
 import { elementCount, newHostArray } from '../arrays.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
-import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
-import { loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle } from './addon.js';
+import {
+  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program,
+  type Runtime, type RuntimeStatus,
+} from '../runtime.js';
+import {
+  loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle,
+} from './addon.js';
 import { loadKernels } from './kernels.js';
 import { createLanes } from './lanes.js';
 import { allocate, borrow, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
@@ -44,10 +49,16 @@ export function cudaStatus(): CudaRuntimeStatus {
   const index = Number(process.env.LMOEC_CUDA_DEVICE ?? 0);
   const info = status.devices.find((device) => device.index === index);
   if (info === undefined) {
-    return { available: false, why: `there is no CUDA device ${process.env.LMOEC_CUDA_DEVICE}`, remedy: `set LMOEC_CUDA_DEVICE to a number below ${status.devices.length}` };
+    return {
+      available: false, why: `there is no CUDA device ${process.env.LMOEC_CUDA_DEVICE}`,
+      remedy: `set LMOEC_CUDA_DEVICE to a number below ${status.devices.length}`,
+    };
   }
   if (info.major < 8) {
-    return { available: false, why: `${info.name} has compute capability ${info.major}.${info.minor}; kernels need 8.0 or later`, remedy: 'use the webgpu backend' };
+    return {
+      available: false, why: `${info.name} has compute capability ${info.major}.${info.minor}; kernels need 8.0 or later`,
+      remedy: 'use the webgpu backend',
+    };
   }
   return {
     available: true,
@@ -76,7 +87,9 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
     empty: (dtype, shape) => allocate(native, dtype, shape),
     borrow: (pointer, dtype, shape) => borrow(native, pointer, dtype, shape),
     async download(tensor) {
-      if (!isCudaTensor(tensor)) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
+      if (!isCudaTensor(tensor)) throw new RuntimeError(
+        'this tensor belongs to another runtime', 'download it with the runtime that made it',
+      );
       if (tensor.released) throw releasedTensor('the tensor');
       const array = newHostArray(tensor.dtype, elementCount(tensor.shape));
       expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
@@ -91,7 +104,9 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
   };
 }
 
-async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<CudaLoadedPlan> {
+async function loadPlan(
+  native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
+): Promise<CudaLoadedPlan> {
   const kernels = await loadKernels(native, info, plan, files);
   const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
   const lanes = createLanes(native);
@@ -143,13 +158,21 @@ async function loadPlan(native: NativeCuda, info: DeviceInfo, plan: Plan, files:
   };
 }
 
-function launch(native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams, stream?: StreamHandle): void {
+function launch(
+  native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams,
+  stream?: StreamHandle,
+): void {
   // A call with nothing to do has an empty grid, which the driver refuses.
   if (grid.includes(0)) return;
   if (grid[0] > 2 ** 31 - 1 || grid[1] > 65535 || grid[2] > 65535) {
-    throw new RuntimeError(`${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens');
+    throw new RuntimeError(
+      `${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens',
+    );
   }
-  expectOk(native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets, stream), `launching ${kernel.name}`);
+  expectOk(
+    native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets, stream),
+    `launching ${kernel.name}`,
+  );
 }
 
 interface Prepared {
@@ -159,9 +182,13 @@ interface Prepared {
   dispose(): void;
 }
 
-function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>): Prepared {
+function prepare(
+  native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>,
+): Prepared {
   const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].map((launch) => ({ kernel: kernelNamed(plan, launch.kernel), needless: isNeedless(launch, extents, true) }));
+  const launches = plan.programs[program].map((launch) => ({
+    kernel: kernelNamed(plan, launch.kernel), needless: isNeedless(launch, extents, true),
+  }));
   const memory: CallMemory<CudaTensor> = {
     pool,
     fresh: (dtype, shape) => allocate(native, dtype, shape),
@@ -177,7 +204,9 @@ function prepare(native: NativeCuda, plan: Plan, program: Program, given: CallTe
   const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);
   const bound: Bound = { tensors, extents, ...callTables(plan, sizes, pool, memory.upload) };
   return {
-    launches: launches.map(({ kernel, needless }) => ({ kernel, grid: needless ? [0, 0, 0] : gridOf(kernel, extents), params: packParams(native, plan, kernel, bound) })),
+    launches: launches.map(({ kernel, needless }) => ({
+      kernel, grid: needless ? [0, 0, 0] : gridOf(kernel, extents), params: packParams(native, plan, kernel, bound),
+    })),
     results,
     // cuMemFree waits for the work that uses the memory.
     dispose() {

@@ -11,17 +11,28 @@ export interface LoadedKernels {
   release(): void;
 }
 
-/** Loads every kernel file of a plan: the cubin beside the source, else (or on a device of another architecture) its PTX, else the source through NVRTC. */
-export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<LoadedKernels> {
+/**
+ * Loads every kernel file of a plan: the cubin beside the source, else (or on a device of another architecture) its PTX, else the source
+ * through NVRTC.
+ */
+export async function loadKernels(
+  native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
+): Promise<LoadedKernels> {
   const architecture = realArchitecture(plan.target);
-  if (architecture === undefined) throw new RuntimeError(`the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80, cuda.sm86 or cuda.sm90');
+  if (architecture === undefined) throw new RuntimeError(
+    `the plan of ${plan.scan} is for ${plan.target}`, 'build it with --target cuda.sm80, cuda.sm86 or cuda.sm90',
+  );
   if (architecture === 'sm_90a' && (info.major !== 9 || info.minor !== 0)) {
-    throw new RuntimeError(`the plan of ${plan.scan} is for compute capability 9.0, the device has ${info.major}.${info.minor}`, 'load the plan for cuda.sm80');
+    throw new RuntimeError(
+      `the plan of ${plan.scan} is for compute capability 9.0, the device has ${info.major}.${info.minor}`, 'load the plan for cuda.sm80',
+    );
   }
   const modules = new Map<string, ModuleHandle>();
   const compiled = new Map<string, Uint8Array>();
   for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
-    modules.set(file, await loadFile(native, plan, file, architecture === 'sm_90a' ? architecture : `sm_${info.major}${info.minor}`, files, compiled));
+    modules.set(
+      file, await loadFile(native, plan, file, architecture === 'sm_90a' ? architecture : `sm_${info.major}${info.minor}`, files, compiled),
+    );
   }
   const functions = new Map<string, FunctionInfo>();
   for (const kernel of plan.kernels) {
@@ -29,7 +40,10 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
     if (module === undefined) continue;
     const found = native.getFunction(module, kernel.entry, kernel.sharedBytes);
     if (!found.ok && found.error === 'CUDA_ERROR_INVALID_VALUE' && plan.target === 'cuda.sm80') {
-      throw new RuntimeError(`${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, more than a block of this device may have`, 'build with --target cuda.sm86');
+      throw new RuntimeError(
+        `${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, more than a block of this device may have`,
+        'build with --target cuda.sm86',
+      );
     }
     functions.set(kernel.name, expectOk(found, `finding ${kernel.entry} in ${kernel.file}`));
   }
@@ -38,7 +52,9 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
     compiled,
     function(kernel) {
       const found = functions.get(kernel);
-      if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} has no kernel ${kernel}`, 'this plan is inconsistent: build it again');
+      if (found === undefined) throw new RuntimeError(
+        `the plan of ${plan.scan} has no kernel ${kernel}`, 'this plan is inconsistent: build it again',
+      );
       return found;
     },
     release() {
@@ -48,7 +64,10 @@ export async function loadKernels(native: NativeCuda, info: DeviceInfo, plan: Pl
 }
 
 /** `architecture`: the device's own, which NVRTC is to compile for. */
-async function loadFile(native: NativeCuda, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>, compiled: Map<string, Uint8Array>): Promise<ModuleHandle> {
+async function loadFile(
+  native: NativeCuda, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>, compiled: Map<string,
+  Uint8Array>,
+): Promise<ModuleHandle> {
   const cubin = files.get(cubinName(file));
   const ptx = files.get(ptxName(file));
   const source = files.get(file);
@@ -65,11 +84,15 @@ async function loadFile(native: NativeCuda, plan: Plan, file: string, architectu
     refused = result.error;
   }
   if (source === undefined) {
-    if (refused !== undefined) throw new RuntimeError(`loading ${file} of ${plan.scan}: ${refused}`, `pass ${file} too: NVRTC compiles it for this device`);
+    if (refused !== undefined) throw new RuntimeError(
+      `loading ${file} of ${plan.scan}: ${refused}`, `pass ${file} too: NVRTC compiles it for this device`,
+    );
     throw new RuntimeError(`${file} of ${plan.scan} was not given, nor was ${cubinName(file)}`, 'pass all files that lie beside the plan');
   }
   const text = typeof source === 'string' ? source : new TextDecoder().decode(source);
-  const { cubin: made } = expectOk(await native.compile(text, file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders()), `compiling ${file}`);
+  const { cubin: made } = expectOk(
+    await native.compile(text, file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders()), `compiling ${file}`,
+  );
   compiled.set(cubinName(file), made);
   return expectOk(native.loadModule(made), `loading ${file}`);
 }

@@ -22,7 +22,9 @@ export function expectOk<T>(result: CudaResult<T>, doing: string): T {
 }
 
 function failureText(failure: CudaFailure): string {
-  const size = failure.bytes === undefined ? '' : ` (${megabytes(failure.bytes)} wanted${failure.freeBytes === undefined ? '' : `, ${megabytes(failure.freeBytes)} free`})`;
+  const size = failure.bytes === undefined
+    ? ''
+    : ` (${megabytes(failure.bytes)} wanted${failure.freeBytes === undefined ? '' : `, ${megabytes(failure.freeBytes)} free`})`;
   const log = failure.log === undefined || failure.log === '' ? '' : `\n${failure.log}`;
   return `${failure.call}: ${failure.error}${failure.message === '' ? '' : `, ${failure.message}`}${size}${log}`;
 }

@@ -52,7 +52,9 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
   const view = new DataView(bytes.buffer);
   const tensor = (name: string): CudaTensor => {
     const found = bound.tensors.get(name);
-    if (found === undefined) throw new RuntimeError(`${kernel.name} needs the tensor ${name}, which no one gave or made`, 'this plan is inconsistent: build it again');
+    if (found === undefined) throw new RuntimeError(
+      `${kernel.name} needs the tensor ${name}, which no one gave or made`, 'this plan is inconsistent: build it again',
+    );
     return found;
   };
   kernel.args.forEach((arg, i) => {
@@ -76,7 +78,9 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
         break;
       }
       case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), arg, bound.extents), at); break;
-      case 'arena': throw new RuntimeError(`${kernel.name} wants an arena, which CUDA plans do not have`, 'this plan was made for WebGPU: build it for CUDA');
+      case 'arena': throw new RuntimeError(
+        `${kernel.name} wants an arena, which CUDA plans do not have`, 'this plan was made for WebGPU: build it for CUDA',
+      );
       default: arg satisfies never;
     }
   });
@@ -85,7 +89,9 @@ export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, b
 
 function planTensor(plan: Plan, name: string): PlanTensor {
   const found = plan.tensors.find((tensor) => tensor.name === name);
-  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} does not know ${name}`, 'this plan is inconsistent: build it again');
+  if (found === undefined) throw new RuntimeError(
+    `the plan of ${plan.scan} does not know ${name}`, 'this plan is inconsistent: build it again',
+  );
   return found;
 }
 
@@ -94,7 +100,9 @@ const MAP_TYPE = { i32: 3, f16: 6, f32: 7, bf16: 9 } as const;
 /** CUtensorMapSwizzle, by bytes. */
 const MAP_SWIZZLE = { 0: 0, 32: 1, 64: 2, 128: 3 } as const;
 
-function tensorMapBytes(native: NativeCuda, plan: Plan, tensor: CudaTensor, { tensor: name, box }: TensorMapArg, extents: Extents): Uint8Array {
+function tensorMapBytes(
+  native: NativeCuda, plan: Plan, tensor: CudaTensor, { tensor: name, box }: TensorMapArg, extents: Extents,
+): Uint8Array {
   const { dims, strides, swizzle } = mappedTensor(planTensor(plan, name), extents, box);
   // The driver describes nothing empty; no block will ask for a copy of it.
   if (dims.includes(0)) return new Uint8Array(TENSOR_MAP_BYTES);

@@ -49,12 +49,17 @@ export interface GraphResult<Outputs, Losses> {
 
 export interface GraphTraining<T extends GraphTypes> extends GraphResult<T['outputs'], T['losses']> {
   /** Of the sum of all losses, each with weight 1 unless `weights` says another, and of outputs times their cotangents. */
-  gradients(cotangents?: Partial<T['outputs']>, weights?: Partial<T['losses']>): { readonly inputs: Partial<T['inputs']>; readonly params: Omit<T['params'], keyof T['buffers']> };
+  gradients(
+    cotangents?: Partial<T['outputs']>, weights?: Partial<T['losses']>,
+  ): { readonly inputs: Partial<T['inputs']>; readonly params: Omit<T['params'], keyof T['buffers']> };
   /** New values of the buffers, if this call is all of an optimiser step. */
   update(): T['buffers'];
 }
 
-/** A layer, mixture or model in the float64 interpreter; results are f32. Types say what is taken; what was really given is looked at, so that anything else is refused in words. */
+/**
+ * A layer, mixture or model in the float64 interpreter; results are f32. Types say what is taken; what was really given is looked at, so
+ * that anything else is refused in words.
+ */
 export interface OpenGraph<T extends GraphTypes> {
   /** There are no kernels for it yet. */
   readonly backend: 'interpreter';
@@ -109,11 +114,15 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
         gradients(cotangents = {}, scales = {}) {
           const given = new Map(training.outputs.flatMap(({ name, axes }): [string, Float64Array][] => {
             const found = member(cotangents, name);
-            return found === undefined ? [] : [[`d_${name}`, valuesOf(training.name, `the cotangent of ${name}`, found, [...lead.extents, ...axes.map(({ size }) => size)])]];
+            return found === undefined ? [] : [[
+              `d_${name}`, valuesOf(training.name, `the cotangent of ${name}`, found, [...lead.extents, ...axes.map(({ size }) => size)]),
+            ]];
           }));
           for (const [path, scale] of Object.entries(scales)) if (scale !== undefined) given.set(`d_loss.${path}`, Float64Array.of(scale));
           const found = gradients(made, given);
-          return { inputs: ofInputs(found), params: packed(new Map(params.flatMap(({ path, buffer }) => (buffer ? [] : [[path, found.get(`d_${path}`) ?? new Float64Array()] as const])))) };
+          return { inputs: ofInputs(found), params: packed(new Map(params.flatMap(({ path, buffer }) => (
+            buffer ? [] : [[path, found.get(`d_${path}`) ?? new Float64Array()] as const]
+          )))) };
         },
         update: () => packed(update([made], weights(given))),
       };
@@ -157,22 +166,32 @@ function leadOf(graph: Graph, inputs: object, step: boolean, { cuSeqlens }: Grap
     extents ??= item.shape.slice(0, skip);
     return [[name, valuesOf(graph.name, name, item, [...extents, ...type.axes.map(({ size }) => size)])]];
   });
-  if (extents === undefined || extents.length < skip) throw new RuntimeError(`${graph.name}: no input says how many tokens there are`, 'pass the inputs');
+  if (extents === undefined || extents.length < skip) throw new RuntimeError(
+    `${graph.name}: no input says how many tokens there are`, 'pass the inputs',
+  );
   const [batch, tokens] = [extents[0], step ? 1 : extents[1]];
   const fault = cuSeqlens === undefined ? undefined : offsetsFault(cuSeqlens, batch, tokens);
   if (fault !== undefined) throw new RuntimeError(`${graph.name}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
-  const lengths = cuSeqlens === undefined ? Array.from({ length: batch }, () => tokens) : Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
+  const lengths = cuSeqlens === undefined
+    ? Array.from({ length: batch }, () => tokens)
+    : Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
   return { extents, lengths, inputs: new Map(found) };
 }
 
 /** The numbers of a tensor, which must have this shape. */
 function valuesOf(whose: string, name: string, given: unknown, shape: readonly number[]): Float64Array {
   expectTensor(given, `${whose}: ${name}`);
-  if (!ArrayBuffer.isView(given.values)) throw new RuntimeError(`${whose}: ${name} lies on a device`, 'the interpreter reads typed arrays: fetch it with `readFloats`');
+  if (!ArrayBuffer.isView(given.values)) throw new RuntimeError(
+    `${whose}: ${name} lies on a device`, 'the interpreter reads typed arrays: fetch it with `readFloats`',
+  );
   if (given.shape.length !== shape.length || given.shape.some((extent, i) => extent !== shape[i])) {
-    throw new RuntimeError(`${whose}: ${name} must be [${shape.join(', ')}], found [${given.shape.join(', ')}]`, 'see `shapes` of the binding');
+    throw new RuntimeError(
+      `${whose}: ${name} must be [${shape.join(', ')}], found [${given.shape.join(', ')}]`, 'see `shapes` of the binding',
+    );
   }
-  if (given.values instanceof Uint16Array) throw new RuntimeError(`${whose}: ${name} has 16-bit values`, 'the interpreter reads numbers: convert them to a Float32Array');
+  if (given.values instanceof Uint16Array) throw new RuntimeError(
+    `${whose}: ${name} has 16-bit values`, 'the interpreter reads numbers: convert them to a Float32Array',
+  );
   return Float64Array.from(given.values);
 }
 
@@ -183,7 +202,9 @@ function shaped({ extents }: Lead, axes: readonly { readonly name: string; reado
 
 function resultOf(graph: Graph, made: Evaluation, lead: Lead): GraphResult<Named, Readonly<Record<string, number>>> {
   return {
-    outputs: Object.fromEntries(graph.outputs.map(({ name, axes }) => [name, shaped(lead, axes, made.outputs.get(name) ?? new Float64Array())])),
+    outputs: Object.fromEntries(graph.outputs.map(({ name, axes }) => [
+      name, shaped(lead, axes, made.outputs.get(name) ?? new Float64Array()),
+    ])),
     losses: Object.fromEntries(made.losses),
     counts: Object.fromEntries(made.counts),
     state: made.state,

@@ -34,8 +34,8 @@ export interface NoWebGpu {
 }
 
 /**
- * Kernels write workgroup memory before they read it. Clearing it, which WebGPU promises to pages, makes some drivers emit a store for every word:
- * seconds per kernel.
+ * Kernels write workgroup memory before they read it. Clearing it, which WebGPU promises to pages, makes some drivers emit a store for
+ * every word: seconds per kernel.
  */
 const TOGGLES = ['enable-dawn-features=disable_workgroup_init'];
 
@@ -54,7 +54,9 @@ export function webGpu(): Promise<Gpu | NoWebGpu> {
       const { create } = await import(/* @vite-ignore */ /* webpackIgnore: true */ 'webgpu');
       return create(TOGGLES);
     } catch (error) {
-      return { why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}`, remedy: '`npm install webgpu`' };
+      return {
+        why: `the package webgpu does not load: ${error instanceof Error ? error.message : String(error)}`, remedy: '`npm install webgpu`',
+      };
     }
   })();
   return found;
@@ -62,7 +64,9 @@ export function webGpu(): Promise<Gpu | NoWebGpu> {
 
 export function describeAdapter(adapter: GpuAdapter): string {
   const { vendor, architecture, device, description } = adapter.info;
-  const name = [device, description].find((text) => text !== '') ?? ([vendor, architecture].filter((text) => text !== '').join(' ') || 'WebGPU adapter');
+  const name = [device, description].find((text) => text !== '') ?? (
+    [vendor, architecture].filter((text) => text !== '').join(' ') || 'WebGPU adapter'
+  );
   return description !== '' && device !== '' && !description.includes(device) ? `${device} (${description})` : name;
 }
 
@@ -102,9 +106,14 @@ export async function checked<T>(device: GpuDevice, doing: string, work: () => P
   const working = work();
   working.catch(() => undefined);
   const [validation, memory] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-  if (memory !== null) throw new RuntimeError(`${doing}: ${memory.message}`, 'release tensors that are no longer needed, or make the batch smaller');
+  if (memory !== null) throw new RuntimeError(
+    `${doing}: ${memory.message}`, 'release tensors that are no longer needed, or make the batch smaller',
+  );
   if (validation !== null) {
-    throw new RuntimeError(`${doing}: ${validation.message.trim()}`, 'build for this adapter; if that does not help, this is an error in lmoec: please report it');
+    throw new RuntimeError(
+      `${doing}: ${validation.message.trim()}`,
+      'build for this adapter; if that does not help, this is an error in lmoec: please report it',
+    );
   }
   return working;
 }

@@ -15,16 +15,22 @@ interface Placed {
 }
 
 /**
- * Where the arena tensors of a program lie, in floats, in the order of the plan. Launches run one after the other, so tensors that no launch needs
- * at the same time share memory. Those that none uses are at 0.
+ * Where the arena tensors of a program lie, in floats, in the order of the plan. Launches run one after the other, so tensors that no
+ * launch needs at the same time share memory. Those that none uses are at 0.
  */
-export function arenaLayout(plan: Plan, launches: readonly PlanKernel[], extents: Extents): { readonly floats: number; readonly offsets: readonly number[] } {
+export function arenaLayout(
+  plan: Plan, launches: readonly PlanKernel[], extents: Extents,
+): { readonly floats: number; readonly offsets: readonly number[] } {
   const placed: Placed[] = [];
   const wanted = plan.arena.flatMap((name) => {
     const tensor = plan.tensors.find((declared) => declared.name === name);
-    const uses = launches.flatMap((kernel, i) => (kernel.args.some((arg) => arg.kind === 'arena' && arg.tensors.includes(name)) ? [i] : []));
+    const uses = launches.flatMap((kernel, i) => (
+      kernel.args.some((arg) => arg.kind === 'arena' && arg.tensors.includes(name)) ? [i] : []
+    ));
     if (tensor === undefined || uses.length === 0) return [];
-    return [{ name, first: uses[0], last: uses[uses.length - 1], floats: Math.ceil(elementCount(shapeOf(tensor, extents)) / ALIGN) * ALIGN }];
+    return [{
+      name, first: uses[0], last: uses[uses.length - 1], floats: Math.ceil(elementCount(shapeOf(tensor, extents)) / ALIGN) * ALIGN,
+    }];
   });
   for (const tensor of wanted.sort((a, b) => b.floats - a.floats)) {
     const rivals = placed.filter((other) => other.first <= tensor.last && tensor.first <= other.last).sort((a, b) => a.offset - b.offset);

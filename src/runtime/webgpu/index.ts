@@ -2,7 +2,10 @@ import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { bindTensors, callTables, createPool, isNeedless, kernelNamed, type CallMemory, type Pool } from '../call.js';
 import { extentsOf, gridOf, type CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
-import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime, type RuntimeStatus } from '../runtime.js';
+import {
+  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime,
+  type RuntimeStatus,
+} from '../runtime.js';
 import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
 import { arenaLayout } from './arena.js';
 import { loadPipelines, type Pipelines } from './kernels.js';
@@ -55,10 +58,14 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
       alive();
       return allocate(device, dtype, shape, 'a tensor');
     },
-    borrow: (buffer, dtype, shape): WebGpuTensor => ({ kind: 'webgpu', dtype, shape: [...shape], device, buffer, bytes: buffer.size, released: false, release() {} }),
+    borrow: (buffer, dtype, shape): WebGpuTensor => ({
+      kind: 'webgpu', dtype, shape: [...shape], device, buffer, bytes: buffer.size, released: false, release() {},
+    }),
     async download(tensor) {
       alive();
-      if (!isWebGpuTensor(tensor) || tensor.device !== device) throw new RuntimeError('this tensor belongs to another runtime', 'download it with the runtime that made it');
+      if (!isWebGpuTensor(tensor) || tensor.device !== device) throw new RuntimeError(
+        'this tensor belongs to another runtime', 'download it with the runtime that made it',
+      );
       if (tensor.released) throw releasedTensor('the tensor');
       return checked(device, 'downloading a tensor', () => download(tensor));
     },
@@ -113,13 +120,18 @@ function submit(
     switch (arg.kind) {
       case 'tensor': {
         const tensor = tensors.get(arg.tensor);
-        if (tensor === undefined) throw new RuntimeError(`${kernel.name} needs the tensor ${arg.tensor}, which no one gave or made`, 'this plan is inconsistent: build it again');
+        if (tensor === undefined) throw new RuntimeError(
+          `${kernel.name} needs the tensor ${arg.tensor}, which no one gave or made`, 'this plan is inconsistent: build it again',
+        );
         return tensor.buffer;
       }
       case 'arena': return arena.buffer;
       case 'sequences': case 'segments': case 'chunks': return tables[arg.kind].buffer;
       case 'dims': return dims;
-      case 'tensorMap': case 'strides': throw new RuntimeError(`${kernel.name} wants what WebGPU does not have`, 'this plan was made for CUDA: build it with --target webgpu');
+      case 'tensorMap':
+      case 'strides': throw new RuntimeError(
+        `${kernel.name} wants what WebGPU does not have`, 'this plan was made for CUDA: build it with --target webgpu',
+      );
     }
   };
   const encoder = device.createCommandEncoder({ label: `${plan.scan} ${program}` });
@@ -128,7 +140,9 @@ function submit(
     const grid = gridOf(kernel, extents);
     if (grid.includes(0)) continue;
     if (grid.some((groupsAlong) => groupsAlong > device.limits.maxComputeWorkgroupsPerDimension)) {
-      throw new RuntimeError(`${kernel.name} would need a grid of ${grid.join(' x ')} workgroups`, 'split the call: fewer heads, or fewer tokens');
+      throw new RuntimeError(
+        `${kernel.name} would need a grid of ${grid.join(' x ')} workgroups`, 'split the call: fewer heads, or fewer tokens',
+      );
     }
     const { pipeline, layout } = pipelines.of(kernel.name);
     const entries = kernel.args.map((arg, binding) => ({ binding, resource: { buffer: bufferOf(kernel, arg) } }));

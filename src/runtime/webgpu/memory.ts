@@ -27,7 +27,10 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
   const bytes = padded(elementCount(shape) * bytesOf(dtype));
   const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
   if (bytes > limit) {
-    throw new RuntimeError(`${name} [${shape.join(', ')}] takes ${megabytes(bytes)}; this adapter binds ${megabytes(limit)} at most`, 'split the call: fewer heads, fewer sequences, or fewer tokens');
+    throw new RuntimeError(
+      `${name} [${shape.join(', ')}] takes ${megabytes(bytes)}; this adapter binds ${megabytes(limit)} at most`,
+      'split the call: fewer heads, fewer sequences, or fewer tokens',
+    );
   }
   const buffer = device.createBuffer({ label: name, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST });
   let released = false;

@@ -48,7 +48,10 @@ function statements(kernel: TileKernel): Said {
     read.add(tile);
   }
   const printed = [...lets].map(([tile, op]) => ({ tile, text: printLet(kernel, tile, op) }));
-  return { all: new Set([...printed.map(({ text }) => text), ...stores]), live: [...printed.filter(({ tile }) => read.has(tile)).map(({ text }) => text), ...stores] };
+  return {
+    all: new Set([...printed.map(({ text }) => text), ...stores]),
+    live: [...printed.filter(({ tile }) => read.has(tile)).map(({ text }) => text), ...stores],
+  };
 }
 
 /** Are the comments of a kernel its statements, each once and none that is read left out? */

@@ -11,7 +11,9 @@ export async function compileExample(name: string, size: number, dtype: IoDtype,
   const source = openSource(host, `examples/${name}.lmoe`);
   if (isProblem(source)) throw new Error(source.title);
   const spec = source.specs[0];
-  const made = await compileScan(host, source, spec, { target, dtype, sizes: new Map(spec.axes.map((axis) => [axis.name, size])), command: 'test' });
+  const made = await compileScan(
+    host, source, spec, { target, dtype, sizes: new Map(spec.axes.map((axis) => [axis.name, size])), command: 'test' },
+  );
   if (!('plan' in made)) throw new Error(`${name} does not compile`);
   return made;
 }

@@ -10,7 +10,9 @@ const LENGTHS = [70, 0, 2, 1, 64];
 
 describe.skipIf(!compiler)('tokens before, on tensor cores (skipped where g++ is missing)', () => {
   it.each([
-    ['a convolution of four taps', 'cuda.sm90', 64], ['convolutions, norms and an erase', 'cuda.sm90', 64], ['a gate of the token before', 'cuda.sm80', 64],
+    ['a convolution of four taps', 'cuda.sm90', 64], [
+      'convolutions, norms and an erase', 'cuda.sm90', 64,
+    ], ['a gate of the token before', 'cuda.sm80', 64],
     ['values shared by a group', 'cuda.sm90', 64], ['a computed value of the token before', 'cuda.sm80', 24],
   ] as const)('%s, %s, %i', (name, target, size) => {
     const spec = specOf(DELAYS[name]);

@@ -59,16 +59,22 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
 /** All that tensor cores run, if asked for: a quarter of an hour. */
 const MATRICES = EXAMPLES.filter((name) => name !== 'hgrn' && name !== 'rg_lru');
 const SWEEP = MATRICES.flatMap((name) => [SM90, SM80].flatMap((target): readonly (readonly [string, TensorRun])[] => [
-  ...[[64], [128], [24, 40], [48, 80], [64, 128]].map((sizes): readonly [string, TensorRun] => [name, { sizes, target, orders: ['0', '1', '2', '3', '4', '5'] }]),
+  ...[
+    [64], [128], [24, 40], [48, 80], [64, 128],
+  ].map((sizes): readonly [string, TensorRun] => [name, { sizes, target, orders: ['0', '1', '2', '3', '4', '5'] }]),
   [name, { sizes: [64], target, resets: true }],
   [name, { sizes: [64], target, dtype: 'f16' }],
 ]));
 
 const title = (name: string, { sizes, target, dtype = 'bf16', lengths, groups, resets }: TensorRun) =>
-  [name, sizes.join(' x '), target, dtype, ...(lengths === undefined ? [] : [`tokens ${lengths.join(' ')}`]), ...(groups === undefined ? [] : ['groups']), ...(resets === true ? ['resets'] : [])].join(', ');
+  [name, sizes.join(' x '), target, dtype, ...(
+    lengths === undefined ? [] : [`tokens ${lengths.join(' ')}`]
+  ), ...(groups === undefined ? [] : ['groups']), ...(resets === true ? ['resets'] : [])].join(', ');
 
 describe.skipIf(!compiler || NO_EXAMPLES)('tensor core kernels against the meaning (skipped where g++ or the examples are missing)', () => {
-  it.each((process.env.LMOEC_EMULATE === 'all' ? SWEEP : CASES).map(([name, run]) => [title(name, run), name, run] as const))('%s', async (_, name, run) => {
+  it.each((
+    process.env.LMOEC_EMULATE === 'all' ? SWEEP : CASES
+  ).map(([name, run]) => [title(name, run), name, run] as const))('%s', async (_, name, run) => {
     const { failed, errors } = await judge(name, run);
     expect(failed).toEqual([]);
     expect(errors.size).toBeGreaterThan(4);
@@ -100,7 +106,9 @@ describe.skipIf(!compiler)('NaN in a gate reaches what follows on tensor cores (
     const [[, given]] = spoilt(drawn, [gate], 37);
     const wanted = gradSpec(spec, drawn.call, given, new Map());
     expect(wanted.get('o')?.some(Number.isNaN)).toBe(true);
-    runKernels(made.module, { dtype: 'bf16', target: SM90, plain: false, call: drawn.call, longest: 2, programs: ['forward'], orders: ['0'], given }, (_program, _given, results) => {
+    runKernels(made.module, {
+      dtype: 'bf16', target: SM90, plain: false, call: drawn.call, longest: 2, programs: ['forward'], orders: ['0'], given,
+    }, (_program, _given, results) => {
       expect(missing(wanted, (tensor) => results.get(tensor), ['o'])).toEqual([]);
     });
   });
@@ -135,11 +143,19 @@ const SPOILT: readonly (readonly [what: string, target: CudaTarget, from: RegExp
 ];
 
 /** Results in both orders, and what the emulator says. */
-function runSpoilt(module: TileModule, target: CudaTarget, spoil: (text: string) => string): { readonly results: readonly Float64Array[]; readonly message: string } {
+function runSpoilt(
+  module: TileModule, target: CudaTarget, spoil: (text: string) => string,
+): { readonly results: readonly Float64Array[]; readonly message: string } {
   const results: Float64Array[] = [];
   try {
-    const options = { dtype: 'bf16', target, plain: false, races: true, call: { heads: 1, groups: 1, lengths: [70, 10] }, longest: 2, programs: ['forward'], spoil } as const;
-    runKernels(module, options, (_program, _given, found) => results.push(found.get('o') ?? new Float64Array(), found.get('final.S') ?? new Float64Array()));
+    const options = {
+      dtype: 'bf16', target, plain: false, races: true, call: { heads: 1, groups: 1, lengths: [70, 10] }, longest: 2, programs: ['forward'],
+      spoil,
+    } as const;
+    runKernels(
+      module, options,
+      (_program, _given, found) => results.push(found.get('o') ?? new Float64Array(), found.get('final.S') ?? new Float64Array()),
+    );
     return { results, message: '' };
   } catch (error) {
     return { results, message: error instanceof Error ? error.message : '' };

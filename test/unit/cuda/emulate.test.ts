@@ -33,7 +33,9 @@ function runExample(name: string, { chunk, sizes, dtype = 'f32', plain = false, 
   const path = `examples/${name}.lmoe`;
   const spec = frontend(path, readFileSync(path, 'utf8'), (file) => readFileSync(file, 'utf8')).specs[0];
   const { module } = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, sizes[i % sizes.length]])), { chunk });
-  check(emulate(module, { dtype, plain, call: { heads: 2, groups, lengths }, longest: 2, programs: ['forward', 'backward', 'step'] }), dtype);
+  check(
+    emulate(module, { dtype, plain, call: { heads: 2, groups, lengths }, longest: 2, programs: ['forward', 'backward', 'step'] }), dtype,
+  );
 }
 
 function check(errors: ReadonlyMap<string, number>, dtype: IoDtype): void {
@@ -44,7 +46,9 @@ function check(errors: ReadonlyMap<string, number>, dtype: IoDtype): void {
 }
 
 describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the tile interpreter (skipped where g++ or the examples are missing)', () => {
-  it.each(['gated_delta', 'delta_product', 'gla', 'gsa', 'kda', 'mamba2', 'mlstm', 'rwkv6', 'rwkv7'])('%s', (name) => runExample(name, { chunk: 16, sizes: [16, 32] }));
+  it.each(['gated_delta', 'delta_product', 'gla', 'gsa', 'kda', 'mamba2', 'mlstm', 'rwkv6', 'rwkv7'])(
+    '%s', (name) => runExample(name, { chunk: 16, sizes: [16, 32] }),
+  );
   it.each(['hgrn', 'rg_lru'])('%s in bf16', (name) => runExample(name, { chunk: 32, sizes: [64], dtype: 'bf16' }));
   it('elementwise kernels without streams', () => runExample('hgrn', { chunk: 16, sizes: [20], plain: true }));
   it('sizes that fill no tile, channels that fill no warp', () => {
@@ -60,7 +64,9 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
   it.each(PROGRAMS)('%s, which once showed a fault', (name) => {
     const spec = programOf(name);
     const { module } = lowerScan(spec, new Map(spec.axes.map((axis, i) => [axis.name, [16, 8][i % 2]])), { chunk: 16 });
-    check(emulate(module, { dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'] }), 'f32');
+    check(emulate(module, {
+      dtype: 'f32', plain: false, call: { heads: 2, groups: 1, lengths: [21, 0, 7] }, longest: 1, programs: ['forward', 'backward', 'step'],
+    }), 'f32');
   });
 
   it.each(Object.entries(FACTOR_SCANS))('gradients of decays given as factors, 0 among them: %s', (_, text) => {
@@ -69,7 +75,10 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const drawn = draw(spec, sizes, [21, 0, 7], 3);
     addEnds(drawn);
     const { module } = lowerScan(spec, sizes, { chunk: 16 });
-    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+    check(emulate(module, {
+      dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'],
+      given: new Map([...drawn.given, ...drawn.cotangents]),
+    }), 'f32');
   });
 
   it.each(['per key channel', 'per value channel'])('gradients of wide factors, block by block: %s', (name) => {
@@ -78,7 +87,10 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const drawn = draw(spec, sizes, [70], 3, { heads: 1, groups: 1 });
     addEnds(drawn);
     const { module } = lowerScan(spec, sizes, { chunk: 64 });
-    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['backward'], orders: ['0'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+    check(emulate(module, {
+      dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['backward'], orders: ['0'],
+      given: new Map([...drawn.given, ...drawn.cotangents]),
+    }), 'f32');
   });
 
   it.each(Object.entries(END_SCANS))('formulas at the ends of their functions: %s', (_, scan) => {
@@ -87,7 +99,10 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const drawn = draw(spec, sizes, [21, 0, 7], 3);
     setEnds(scan, drawn);
     const { module } = lowerScan(spec, sizes, { chunk: 16, exactGates: true });
-    check(emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...drawn.given, ...drawn.cotangents]) }), 'f32');
+    check(emulate(module, {
+      dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'backward', 'step'],
+      given: new Map([...drawn.given, ...drawn.cotangents]),
+    }), 'f32');
   });
 
   it.each(Object.entries(NAN_SCANS))('NaN in an input reaches what follows: %s', (_, text) => {
@@ -100,7 +115,9 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
       const wanted = gradSpec(spec, drawn.call, given, new Map());
       const names = [...spec.outputs.map((output) => output.name), ...states.keys()];
       const byPlan = new Map(names.map((name) => [name, wanted.get(states.get(name) ?? name) ?? new Float64Array()]));
-      runKernels(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'step'], orders: ['0'], given }, (program, _given, results) => {
+      runKernels(module, {
+        dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['forward', 'step'], orders: ['0'], given,
+      }, (program, _given, results) => {
         expect(missing(byPlan, (name) => results.get(name), names), `${program}, ${input}`).toEqual([]);
       });
     }
@@ -112,7 +129,9 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const drawn = draw(spec, sizes, [16384], 3, { heads: 1, groups: 1 });
     setSteady(drawn, input, value);
     const { module } = lowerScan(spec, sizes, { chunk: 16 });
-    const errors = emulate(module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['step'], orders: ['0'], given: drawn.given });
+    const errors = emulate(
+      module, { dtype: 'f32', plain: false, call: drawn.call, longest: 1, programs: ['step'], orders: ['0'], given: drawn.given },
+    );
     expect([...errors].filter(([, error]) => !(error < 1e-5))).toEqual([]);
     expect(errors.size).toBe(2);
   });
@@ -124,7 +143,10 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     const drawn = draw(spec, sizes, [16384], 3, { heads: 1, groups: 1 });
     setSteady(drawn, input, value);
     const { module } = lowerScan(spec, sizes, { chunk: plain ? 16 : 128, exactGates: true });
-    const errors = emulate(module, { dtype: 'f32', plain, call: drawn.call, longest: 1, programs: ['forward', 'backward'], orders: ['0'], given: new Map([...drawn.given, ...drawn.cotangents]) });
+    const errors = emulate(module, {
+      dtype: 'f32', plain, call: drawn.call, longest: 1, programs: ['forward', 'backward'], orders: ['0'],
+      given: new Map([...drawn.given, ...drawn.cotangents]),
+    });
     expect([...errors].filter(([, error]) => !(error < 1e-5))).toEqual([]);
     expect(errors.size).toBe(5);
   });
@@ -134,7 +156,9 @@ describe.skipIf(!compiler)('plain kernels against the tile interpreter (skipped 
     for (const seed of [3, 4, 11, 23]) {
       const { spec, call, given, cotangents } = randomCase(seed, { lengths, sizes: [3, 8, 20] });
       const { module } = lowerScan(spec, call.sizes, { chunk: 16 });
-      check(emulate(module, { dtype: 'f32', plain: false, call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...given, ...cotangents]) }), 'f32');
+      check(emulate(module, {
+        dtype: 'f32', plain: false, call, longest: 1, programs: ['forward', 'backward', 'step'], given: new Map([...given, ...cotangents]),
+      }), 'f32');
     }
   });
 });

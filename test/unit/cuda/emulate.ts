@@ -54,12 +54,20 @@ export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMa
 
 export type Results = { get(name: string): Float64Array | undefined };
 
-/** Runs the kernels of some programs, each in every order, and shows what they made of the given tensors. Throws where a kernel does what it must not. */
-export function runKernels(module: TileModule, options: EmulateOptions, see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void): void {
+/**
+ * Runs the kernels of some programs, each in every order, and shows what they made of the given tensors. Throws where a kernel does what it
+ * must not.
+ */
+export function runKernels(
+  module: TileModule, options: EmulateOptions,
+  see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void,
+): void {
   const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text, races = false } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
-  const emitted = emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain });
+  const emitted = emitCuda(
+    module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain },
+  );
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
   // The emulator gives shared memory a guarded place of its own.
@@ -69,7 +77,10 @@ export function runKernels(module: TileModule, options: EmulateOptions, see: (pr
   try {
     writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
     const macros = target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800'];
-    execFileSync('g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros, '-c', '-o', join(folder, 'k.o'), join(folder, 'k.cc')], { stdio: 'pipe' });
+    execFileSync('g++', [
+      '-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros, '-c', '-o',
+      join(folder, 'k.o'), join(folder, 'k.cc'),
+    ], { stdio: 'pipe' });
     execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
     for (const program of options.programs) {
       for (const tensor of plan.tensors) {
@@ -115,7 +126,9 @@ function withGaps(values: Float64Array, tensor: PlanTensor, plan: Plan, call: Ca
   const cell = own.reduce((n, extent) => n * extent, 1);
   const wide = new Float64Array(tokens * apart.token).fill(NaN);
   for (let t = 0; t < tokens; t++) {
-    for (let h = 0; h < inner; h++) wide.set(values.subarray((t * inner + h) * cell, (t * inner + h + 1) * cell), t * apart.token + h * apart.head);
+    for (let h = 0; h < inner; h++) wide.set(
+      values.subarray((t * inner + h) * cell, (t * inner + h + 1) * cell), t * apart.token + h * apart.head,
+    );
   }
   return wide;
 }
@@ -130,13 +143,17 @@ function draw(module: TileModule, plan: Plan, options: EmulateOptions): Map<stri
     const tensor = plan.tensors.find((candidate) => candidate.name === buffer.name);
     if (tensor === undefined || !GIVEN.has(buffer.role)) continue;
     const gate = buffer.role === 'input' && buffer.dtype === 'f32';
-    const raw = options.given?.get(buffer.name) ?? Float64Array.from({ length: count(tensor, plan, options.call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5));
+    const raw = options.given?.get(buffer.name) ?? Float64Array.from(
+      { length: count(tensor, plan, options.call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5),
+    );
     values.set(buffer.name, Float64Array.from(decode(encode(raw, tensor.dtype), tensor.dtype)));
   }
   return values;
 }
 
-function meaning(module: TileModule, program: EmulateOptions['programs'][number], options: EmulateOptions, given: ReadonlyMap<string, Float64Array>): Map<string, Float64Array> {
+function meaning(
+  module: TileModule, program: EmulateOptions['programs'][number], options: EmulateOptions, given: ReadonlyMap<string, Float64Array>,
+): Map<string, Float64Array> {
   let start = 0;
   const sequences = options.call.lengths.map((length): readonly [number, number] => {
     start += length;

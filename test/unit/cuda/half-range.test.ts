@@ -4,10 +4,14 @@ import { NO_EXAMPLES } from '../../examples.js';
 import { compiler } from './emulate.js';
 import { judge, type TensorRun } from './tensor-runs.js';
 
-const CASES: readonly (readonly [name: string, what: string, factors: Readonly<Record<string, number>>, run: Omit<TensorRun, 'dtype' | 'adjust'>])[] = [
+const CASES: readonly (readonly [
+  name: string, what: string, factors: Readonly<Record<string, number>>, run: Omit<TensorRun, 'dtype' | 'adjust'>,
+])[] = [
   ...(['simple_gla', 'gla', 'gated_delta', 'rwkv6'] as const).flatMap((name) => [
     [name, 'large states', RANGES.states, { sizes: [64], target: 'cuda.sm90' }] as const,
-    [name, 'large cotangents', name === 'gated_delta' ? RANGES.erasedCotangents : RANGES.cotangents, { sizes: [64], target: 'cuda.sm90' }] as const,
+    [name, 'large cotangents', name === 'gated_delta' ? RANGES.erasedCotangents : RANGES.cotangents, {
+      sizes: [64], target: 'cuda.sm90',
+    }] as const,
   ]),
   ['gated_delta', 'small cotangents', RANGES.small, { sizes: [64], target: 'cuda.sm80' }],
   // Operands in two parts, several warpgroups to a fragment, gates along the value axis, small heads, plain kernels.

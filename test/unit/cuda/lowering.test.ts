@@ -35,7 +35,9 @@ function checkText({ module, plan, files }: Pick<Compiled, 'module' | 'plan' | '
     kernel.args.forEach((arg, i) => {
       if (arg.kind !== 'tensor') return;
       const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
-      expect(parameters[i], arg.tensor).toContain(tensor?.dtype === 'f32' ? (/\bfloat|f32\b/.exec(parameters[i])?.[0] ?? 'f32') : `${tensor?.dtype}*`);
+      expect(parameters[i], arg.tensor).toContain(
+        tensor?.dtype === 'f32' ? (/\bfloat|f32\b/.exec(parameters[i])?.[0] ?? 'f32') : `${tensor?.dtype}*`
+      );
       expect(parameters[i].startsWith('const')).toBe(arg.access === 'read');
     });
   }
@@ -78,13 +80,17 @@ describe('every kernel has a lowering', () => {
       const { spec, call } = randomCase(seed, { lengths: [4], sizes: [1, 5, 16, 24, 64, 128] });
       const dtype = IO_DTYPES[seed % 3];
       const { module } = lowerScan(spec, call.sizes, { chunk: [16, 32, 64, 128][seed % 4] });
-      for (const target of TARGETS) checkText({ module, ...emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates }) }, target);
+      for (const target of TARGETS) checkText(
+        { module, ...emitCuda(module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates }) }, target,
+      );
     }
   });
 
   it.skipIf(NO_EXAMPLES)('and its text names no variant of the field', async () => {
     const { module } = await compileExample('gated_delta', 64, 'bf16', 'cuda.sm90');
-    const { files } = emitCuda({ ...module, name: 'x' }, { target: 'cuda.sm90', dtype: 'bf16', source: { hash: '', compiler: '', command: '' }, doc: '', templates });
+    const { files } = emitCuda(
+      { ...module, name: 'x' }, { target: 'cuda.sm90', dtype: 'bf16', source: { hash: '', compiler: '', command: '' }, doc: '', templates },
+    );
     expect([...files.values()].join('\n')).not.toMatch(/delta|mamba|rwkv|hgrn|retention|\bgla\b|\bkda\b/i);
   });
 });
@@ -93,7 +99,9 @@ describe('every kernel has a lowering', () => {
 async function lowerings(name: string, target: CudaTarget, dtype: IoDtype): Promise<Record<string, string>> {
   const { module } = await compileExample(name, 128, dtype, target);
   const cx = { module, target, dtype };
-  const kind = (kernel: TileModule['kernels'][number]) => (lowerStream(cx, kernel) !== undefined ? 'registers' : lowerFragments(cx, kernel) !== undefined ? 'tensor cores' : 'plain');
+  const kind = (kernel: TileModule['kernels'][number]) => (
+    lowerStream(cx, kernel) !== undefined ? 'registers' : lowerFragments(cx, kernel) !== undefined ? 'tensor cores' : 'plain'
+  );
   return Object.fromEntries(module.kernels.map((kernel) => [kernel.name, kind(kernel)]));
 }
 
@@ -125,7 +133,10 @@ function multiplies(kernel: TileModule['kernels'][number]): boolean {
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
     found ||= op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol' || op.op === 'inverse' || op.op === 'compose';
-    found ||= op.op === 'contract' && kernel.tiles[stmt.tile].axes.length === 2 && kernel.tiles[op.a].axes.length === 2 && kernel.tiles[op.b].axes.length === 2;
+    found ||= op.op === 'contract'
+      && kernel.tiles[stmt.tile].axes.length === 2
+      && kernel.tiles[op.a].axes.length === 2
+      && kernel.tiles[op.b].axes.length === 2;
   });
   return found;
 }
@@ -145,7 +156,9 @@ describe('in bf16 nothing is left to the plain lowering', () => {
       state S: [K, V]  let P = ${erase('S[t-1]', 1)}  let Q = ${erase('P', 2)}  S = ${erase('Q', 3)}  o = q @ S }`);
     const { module } = lowerScan(spec, new Map([['K', size], ['V', size]]), { chunk: 64, inlineScores: 'diagonal', halfOperands: true });
     const walks = module.kernels.filter((kernel) => kernel.split !== undefined && multiplies(kernel) && kernel.name !== 'step');
-    expect(walks.map(({ name }) => name)).toEqual(['ends', 'maps', 'join', 'walk', 'states', 'reverse_ends', 'reverse_join', 'reverse'].map((name) => `S_${name}`));
+    expect(walks.map(({ name }) => name)).toEqual([
+      'ends', 'maps', 'join', 'walk', 'states', 'reverse_ends', 'reverse_join', 'reverse',
+    ].map((name) => `S_${name}`));
     expect(walks.filter((kernel) => lowerFragments({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
   });
 
@@ -158,6 +171,8 @@ describe('in bf16 nothing is left to the plain lowering', () => {
   });
 
   it.skipIf(NO_EXAMPLES)('f32 has no tensor cores', async () => {
-    expect(await lowerings('gla', 'cuda.sm90', 'f32')).toMatchObject({ S_prepare: 'plain', S_spans: 'registers', S_walk: 'plain', S_join: 'registers', S_gradients: 'plain' });
+    expect(await lowerings('gla', 'cuda.sm90', 'f32')).toMatchObject({
+      S_prepare: 'plain', S_spans: 'registers', S_walk: 'plain', S_join: 'registers', S_gradients: 'plain',
+    });
   });
 });

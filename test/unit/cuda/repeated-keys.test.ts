@@ -60,9 +60,14 @@ describe.skipIf(!compiler)('one key over and over with strengths near 2 (skipped
   it.each(scans.flatMap(([name, text]) => [2, 1.9].map((strength) => [name, strength, text] as const)))('%s, %d', (name, strength, text) => {
     const { made, sizes } = lower(text, name === 'two erases' ? 128 : 64);
     // 2 sigmoid(b) is never 2.
-    const { errors, responses } = judgeScan(made, sizes, { target: 'cuda.sm90', lengths: [130], orders: ['0'], adjust: repeated(Math.min(strength, name === 'twice a sigmoid' ? 1.99 : 2)) });
+    const { errors, responses } = judgeScan(
+      made, sizes,
+      { target: 'cuda.sm90', lengths: [130], orders: ['0'], adjust: repeated(Math.min(strength, name === 'twice a sigmoid' ? 1.99 : 2)) },
+    );
     const moved = responses();
-    const wrong = [...errors].filter(([key, error]) => !(error <= Math.max(tolerance('bf16', 'gradient'), FEW * (moved.get(key.split(' ')[1]) ?? 0))));
+    const wrong = [...errors].filter(([key, error]) => !(error <= Math.max(
+      tolerance('bf16', 'gradient'), FEW * (moved.get(key.split(' ')[1]) ?? 0),
+    )));
     expect(wrong).toEqual([]);
     expect(errors.size).toBeGreaterThan(5);
   });

@@ -32,15 +32,21 @@ int main(int argc, char** argv) {
 }
 `;
 
-function run(folder: string, bytes: 0 | 4 | 8, extents: ReturnType<typeof extentsOf>, offsets: readonly number[]): readonly (readonly number[])[] {
+function run(
+  folder: string, bytes: 0 | 4 | 8, extents: ReturnType<typeof extentsOf>, offsets: readonly number[],
+): readonly (readonly number[])[] {
   const { tokens, heads, sequences, chunks, segments } = extents;
-  const done = spawnSync(join(folder, 'tables'), [bytes, tokens, heads, sequences, chunks, segments, ...offsets].map(String), { encoding: 'utf8' });
+  const done = spawnSync(
+    join(folder, 'tables'), [bytes, tokens, heads, sequences, chunks, segments, ...offsets].map(String), { encoding: 'utf8' },
+  );
   expect(done.stderr).toBe('');
   expect(done.status).toBe(0);
   return done.stdout.split('\n').slice(0, 3).map((line) => line.split(' ').filter((word) => word !== '').map(Number));
 }
 
-const offsetsOf = (lengths: readonly number[]) => lengths.reduce<readonly number[]>((list, length) => [...list, list[list.length - 1] + length], [0]);
+const offsetsOf = (lengths: readonly number[]) => lengths.reduce<readonly number[]>(
+  (list, length) => [...list, list[list.length - 1] + length], [0],
+);
 
 /** The extents of a host that does not know lengths (TableKernel in ir/plan). */
 function bounds(plan: SomePlan, { heads, groups, lengths }: CallSizes): ReturnType<typeof extentsOf> {
@@ -60,17 +66,24 @@ describe.skipIf(!compiler).each([undefined, 3])('tables made on the device again
     writeFileSync(join(folder, 'tables.cc'), [
       '#include "emulator.h"', `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, kTableLeast = ${plan.segmentation.least}, kTablePays = ${pays ?? 1};`, templates['rt/tables.cuh'], MAIN,
     ].join('\n'));
-    execFileSync('g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, '-o', join(folder, 'tables'), join(folder, 'tables.cc')], { stdio: 'pipe' });
+    execFileSync(
+      'g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, '-o', join(folder, 'tables'), join(folder, 'tables.cc')],
+      { stdio: 'pipe' },
+    );
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   const random = randomSource(11, 'tables');
   const draws: readonly (readonly number[])[] = [
     [1], [0], [16], [0, 0, 5], [400], [33, 0, 1, 16, 90, 0],
-    ...Array.from({ length: 12 }, () => Array.from({ length: 1 + random.below(40) }, () => (random.below(4) === 0 ? 0 : random.below(random.below(2) === 0 ? 20 : 200)))),
+    ...Array.from({ length: 12 }, () => Array.from(
+      { length: 1 + random.below(40) }, () => (random.below(4) === 0 ? 0 : random.below(random.below(2) === 0 ? 20 : 200)),
+    )),
     Array.from({ length: 1500 }, () => random.below(20)),
   ];
-  it.each(draws.map((lengths) => [lengths.length > 8 ? `${lengths.length} sequences` : lengths.join(' '), lengths] as const))('%s', (_, lengths) => {
+  it.each(draws.map((lengths) => [
+    lengths.length > 8 ? `${lengths.length} sequences` : lengths.join(' '), lengths,
+  ] as const))('%s', (_, lengths) => {
     for (const heads of [1, 5]) {
       const call = { heads, groups: heads, lengths };
       const expected = [sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]);
@@ -84,7 +97,9 @@ describe.skipIf(!compiler).each([undefined, 3])('tables made on the device again
   });
   it('equal lengths without offsets', () => {
     const call = { heads: 2, groups: 2, lengths: [37, 37, 37] };
-    expect(run(folder, 0, extentsOf(plan, call), [])).toEqual([sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]));
+    expect(run(folder, 0, extentsOf(plan, call), [])).toEqual([
+      sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call),
+    ].map((table) => [...table]));
   });
   it('wrong offsets lead nowhere outside', () => {
     for (const offsets of [[0, 90, 0, 90, 0, 90], [90, 80, 70, 60, 50, 40], [-5, 1000, -7, 2 ** 30, 3, 90], [0, 90, 90, 1, 90, 12]]) {
@@ -92,7 +107,9 @@ describe.skipIf(!compiler).each([undefined, 3])('tables made on the device again
       const [sequences, segments, chunks] = run(folder, 8, extents, offsets);
       for (let i = 0; i < extents.sequences; i++) {
         const [first, end, chunk, count, segment, pieces] = sequences.slice(6 * i);
-        expect([first >= 0, end >= first, end <= 90, chunk + count <= extents.chunks, segment + pieces <= extents.segments]).toEqual([true, true, true, true, true]);
+        expect([
+          first >= 0, end >= first, end <= 90, chunk + count <= extents.chunks, segment + pieces <= extents.segments,
+        ]).toEqual([true, true, true, true, true]);
       }
       for (let i = 0; i < extents.chunks; i++) expect(chunks[4 * i + 1] + chunks[4 * i + 2]).toBeLessThanOrEqual(90);
       for (let i = 0; i < extents.segments; i++) expect(segments[4 * i + 1] + segments[4 * i + 2]).toBeLessThanOrEqual(extents.chunks);

@@ -68,7 +68,10 @@ export async function judgeFile(file: string, run: TensorRun): Promise<Judged> {
 
 /** The same for any scan. */
 export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyMap<string, number>, run: Omit<TensorRun, 'sizes'>): Judged {
-  const { target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true, seed = 5, adjust } = run;
+  const {
+    target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true, seed = 5,
+    adjust,
+  } = run;
   if (scan === undefined) throw new Error(`${spec.name} has no chunks`);
   const heads = 2;
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
@@ -93,9 +96,14 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
   for (const { name, role, axes } of module.buffers) {
     if (role === 'initial' && !given.has(name)) given.set(name, new Float64Array(lengths.length * heads * elements(axes, sizeOf)));
   }
-  runKernels(module, { dtype, target, plain: false, call: { heads, groups, lengths }, longest, programs: ['forward', 'backward'], orders, races, given }, (program, _, results) => {
+  runKernels(module, {
+    dtype, target, plain: false, call: { heads, groups, lengths }, longest, programs: ['forward', 'backward'], orders, races, given,
+  }, (program, _, results) => {
     for (const tensor of program === 'forward' ? signature.results : signature.gradients) {
-      const { error, allowed, passed } = compare(tensor.name, 'output', classOf(tensor), dtype, results.get(planName(plan, tensor.role, tensor.name)), expected.get(tensor.name) ?? new Float64Array());
+      const { error, allowed, passed } = compare(
+        tensor.name, 'output', classOf(tensor), dtype, results.get(planName(plan, tensor.role, tensor.name)),
+        expected.get(tensor.name) ?? new Float64Array(),
+      );
       const key = `${program} ${tensor.name}`;
       errors.set(key, Math.max(errors.get(key) ?? 0, error));
       if (!passed) failed.add(`${key}: ${error.toExponential(2)} > ${allowed}`);
@@ -103,10 +111,16 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
   });
   const responses = () => {
     const values = new Map([...rounded].map(([name, { data }]) => [name, data]));
-    const isIo = (name: string) => plan.tensors.find((tensor) => tensor.name === planName(plan, rounded.get(name)?.role ?? 'input', name))?.dtype !== 'f32';
-    return conditioning(spec, { sizes: sizeOf, heads, groups, lengths, batch: 1, tokens, cuSeqlens: undefined }, values, isIo, dtype, expected);
+    const isIo = (name: string) => plan.tensors.find((tensor) => tensor.name === planName(
+      plan, rounded.get(name)?.role ?? 'input', name,
+    ))?.dtype !== 'f32';
+    return conditioning(
+      spec, { sizes: sizeOf, heads, groups, lengths, batch: 1, tokens, cuSeqlens: undefined }, values, isIo, dtype, expected,
+    );
   };
-  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerFragments({ module, target, dtype }, kernel) !== undefined).map((kernel) => kernel.name) };
+  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerFragments(
+    { module, target, dtype }, kernel,
+  ) !== undefined).map((kernel) => kernel.name) };
 }
 
 /** Every fifth log decay is -100, every eleventh -inf where its range has that; factors are small and 0. */

@@ -9,7 +9,9 @@ const plain = { source: (file: string) => (file === 'a.lmoe' ? text : undefined)
 describe('render', () => {
   it('shows lines in order, tabs as they are, and labels from the right', () => {
     const d = diagnostic('E202', 'a title', span(12, 18), 'main', {
-      secondary: [{ span: span(0, 5), text: 'left' }, { span: span(6, 10), text: 'right' }, { span: span(20, 99), text: 'to the end' }], help: ['a remedy'], note: ['some background'],
+      secondary: [
+        { span: span(0, 5), text: 'left' }, { span: span(6, 10), text: 'right' }, { span: span(20, 99), text: 'to the end' },
+      ], help: ['a remedy'], note: ['some background'],
     });
     expect(render(d, plain)).toBe([
       'error[E202]: a title', ' ┌─ a.lmoe:2:2', ' │', '1│ first line', ' │       ^^^^ right', ' │ ^^^^^ left', '2│ \tsecond', ' │ \t^^^^^^ main', '3│ third', ' │ ^^^^^ to the end', ' │',
@@ -18,11 +20,15 @@ describe('render', () => {
   });
 
   it('shows where lines were left out', () => {
-    expect(render(diagnostic('E205', 'twice', span(0, 5), 'one', { secondary: [{ span: span(20, 25), text: 'two' }] }), plain)).toContain(' ·\n3│ third');
+    expect(render(
+      diagnostic('E205', 'twice', span(0, 5), 'one', { secondary: [{ span: span(20, 25), text: 'two' }] }), plain,
+    )).toContain(' ·\n3│ third');
   });
 
   it('survives a file that it cannot show', () => {
-    expect(render(diagnostic('W201', 'unused', span(3, 5, 'gone.lmoe'), 'here'), plain)).toMatch(/^warning\[W201\]: unused\n ┌─ gone\.lmoe:1:\d+\n/);
+    expect(render(
+      diagnostic('W201', 'unused', span(3, 5, 'gone.lmoe'), 'here'), plain,
+    )).toMatch(/^warning\[W201\]: unused\n ┌─ gone\.lmoe:1:\d+\n/);
   });
 
   it('colours only if asked to', () => {
@@ -33,7 +39,9 @@ describe('render', () => {
     expect(coloured.replace(/\u001b\[[\d;]*m/g, '')).toBe(render(d, plain));
   });
 
-  it('separates several by an empty line', () => expect(renderAll([diagnostic('E201', 'a', span(0, 1), ''), diagnostic('E201', 'b', span(0, 1), '')], plain).split('\n\n')).toHaveLength(2));
+  it('separates several by an empty line', () => expect(renderAll(
+    [diagnostic('E201', 'a', span(0, 1), ''), diagnostic('E201', 'b', span(0, 1), '')], plain,
+  ).split('\n\n')).toHaveLength(2));
 
   it('counts lines and columns from 1', () => {
     expect(position(text, 0)).toEqual({ line: 1, column: 1 });

@@ -9,7 +9,10 @@ const CARD = { '/usr/share/vulkan/icd.d/radeon_icd.json': driver('libvulkan_rade
 
 function host(files: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}): Host {
   const below = (folder: string) => Object.keys(files).filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length + 1));
-  return { ...nodeHost(), env: (name) => env[name], exists: (path) => path in files, isFolder: (path) => below(path).length > 0, list: below, readText: (path) => files[path] };
+  return {
+    ...nodeHost(), env: (name) => env[name], exists: (path) => path in files, isFolder: (path) => below(path).length > 0, list: below,
+    readText: (path) => files[path],
+  };
 }
 
 describe('the software driver for WebGPU', () => {

@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { compare } from '../../../src/driver/run/compare.js';
 import { tolerance } from '../../../src/driver/tolerance.js';
 
-const against = (found: readonly number[] | undefined, expected: readonly number[]) => compare('o', 'output', 'output', 'f32', found, expected);
+const against = (
+  found: readonly number[] | undefined, expected: readonly number[],
+) => compare('o', 'output', 'output', 'f32', found, expected);
 
 describe('error against the oracle', () => {
   it('is the ratio of root mean squares', () => {

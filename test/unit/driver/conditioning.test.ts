@@ -38,7 +38,9 @@ describe('what one rounding of the inputs does to the meaning', () => {
 
 /** A device whose results are all 0. */
 function nothing(): Runtime {
-  const zeros = (plan: Plan, roles: readonly string[]) => async (_: unknown, sizes: { readonly lengths: readonly number[]; readonly heads: number }) => {
+  const zeros = (plan: Plan, roles: readonly string[]) => async (
+    _: unknown, sizes: { readonly lengths: readonly number[]; readonly heads: number },
+  ) => {
     const tokens = sizes.lengths.reduce((sum, n) => sum + n, 0);
     const extent = { tokens, heads: sizes.heads, groups: sizes.heads, sequences: sizes.lengths.length, chunks: 0, segments: 0 };
     return Object.fromEntries(plan.tensors.filter(({ role }) => roles.includes(role)).map(({ name, dtype, shape }): [string, DeviceTensor] => (
@@ -67,7 +69,10 @@ describe('a check that fails', () => {
 
   it('blames the meaning where that is no number, and the states that were drawn so', async () => {
     const host = nodeHost();
-    writeFileSync(join(folder, 'roots.lmoe'), 'scan roots(x: [D] in 0..1, y: [D]) -> o, p: [D] with D = 8 {\n  state h: [D]\n  h = 0.5 * h[t-1] + x\n  o = sqrt(h)\n  p = x * y\n}\n');
+    writeFileSync(
+      join(folder, 'roots.lmoe'),
+      'scan roots(x: [D] in 0..1, y: [D]) -> o, p: [D] with D = 8 {\n  state h: [D]\n  h = 0.5 * h[t-1] + x\n  o = sqrt(h)\n  p = x * y\n}\n',
+    );
     const source = openSource(host, join(folder, 'roots.lmoe'));
     if (isProblem(source)) throw new Error(source.title);
     const checked = async (states: 'declared' | 'random') => {
@@ -79,7 +84,10 @@ describe('a check that fails', () => {
     };
     expect((await checked('declared')).meaningless).toBeUndefined();
     const { meaningless, comparisons } = await checked('random');
-    expect(meaningless).toMatchObject({ code: 'E508', title: expect.stringMatching(/on these tensors: `o` is NaN at \[0, 0, 0, \d\], /), help: [expect.stringMatching(/normal distribution: `h`;.*`state h: .*in 0\.\.inf`/), expect.anything()] });
+    expect(meaningless).toMatchObject({
+      code: 'E508', title: expect.stringMatching(/on these tensors: `o` is NaN at \[0, 0, 0, \d\], /),
+      help: [expect.stringMatching(/normal distribution: `h`;.*`state h: .*in 0\.\.inf`/), expect.anything()],
+    });
     expect(comparisons.filter((c) => c.meaningless !== undefined).map(({ name }) => name)).not.toContain('p');
     expect(comparisons.find(({ name }) => name === 'p')).toMatchObject({ passed: false, error: 1 });
   });

@@ -21,8 +21,14 @@ const plan: Plan = {
     { name: 'd_initial.h', role: 'gradient', dtype: 'f32', shape: ['sequences', 'heads', 3], axes: ['V'] },
   ],
 };
-const compiled = { spec, scan: undefined, module: { name: 'x', chunk: 16, sizes: new Map(), buffers: [], kernels: [], programs: { forward: [], backward: [], step: [] } }, plan, files: new Map() };
-const call: CallShape = { batch: 1, tokens: 1, heads: 1, groups: 1, lengths: [1], cuSeqlens: undefined, sizes: new Map([['K', 2], ['V', 3]]) };
+const compiled = {
+  spec, scan: undefined,
+  module: { name: 'x', chunk: 16, sizes: new Map(), buffers: [], kernels: [], programs: { forward: [], backward: [], step: [] } }, plan,
+  files: new Map(),
+};
+const call: CallShape = {
+  batch: 1, tokens: 1, heads: 1, groups: 1, lengths: [1], cuSeqlens: undefined, sizes: new Map([['K', 2], ['V', 3]]),
+};
 const values = new Map(['q', 'A_log', 'h', 'd_h', 'd_final.h'].map((name) => [name, Float64Array.of(1)] as const));
 const host = nodeHost();
 
@@ -73,10 +79,18 @@ describe('a run on a device', () => {
   });
 
   it('says that a device does not take the kernels (E602), or that it failed while running (E604)', async () => {
-    const fail = (): void => { throw new RuntimeError('the plan is for compute capability 9.0, the device has 8.6', 'load the plan for cuda.sm80'); };
-    expect(await runOnDevice(host, runtime({ load: fail }), compiled, call, values, { step: false })).toMatchObject({ code: 'E602', title: expect.stringMatching(/9\.0/), help: ['load the plan for cuda.sm80'] });
-    expect(await runOnDevice(host, runtime({ run: fail }), compiled, call, values, { step: false })).toMatchObject({ code: 'E604', help: ['load the plan for cuda.sm80'] });
+    const fail = (): void => { throw new RuntimeError(
+      'the plan is for compute capability 9.0, the device has 8.6', 'load the plan for cuda.sm80',
+    ); };
+    expect(await runOnDevice(host, runtime({ load: fail }), compiled, call, values, { step: false })).toMatchObject({
+      code: 'E602', title: expect.stringMatching(/9\.0/), help: ['load the plan for cuda.sm80'],
+    });
+    expect(await runOnDevice(
+      host, runtime({ run: fail }), compiled, call, values, { step: false },
+    )).toMatchObject({ code: 'E604', help: ['load the plan for cuda.sm80'] });
     // What only we can cause is no message to the user.
-    await expect(runOnDevice(host, runtime({ run: () => { throw new Error('ours'); } }), compiled, call, values, { step: false })).rejects.toThrow('ours');
+    await expect(runOnDevice(
+      host, runtime({ run: () => { throw new Error('ours'); } }), compiled, call, values, { step: false },
+    )).rejects.toThrow('ours');
   });
 });

@@ -15,7 +15,9 @@ const plain = makeSpec('ranges', {
   const S = w.add(w.mul(w.map('exp', w.add(w.get('g'), w.get('lower'))), w.get('S')), w.mul(w.get('k'), w.get('beta'), w.get('v')));
   return { S, o: w.add(w.dot('K', w.get('k'), S), w.mul(w.get('p'), w.get('up'))) };
 });
-const ranges: Readonly<Record<string, Range>> = { g: { lo: -Infinity, hi: 0 }, lower: { lo: -5, hi: 0 }, beta: { lo: 0.1, hi: 0.3 }, up: { lo: 2, hi: Infinity } };
+const ranges: Readonly<Record<string, Range>> = {
+  g: { lo: -Infinity, hi: 0 }, lower: { lo: -5, hi: 0 }, beta: { lo: 0.1, hi: 0.3 }, up: { lo: 2, hi: Infinity },
+};
 const spec: Spec = { ...plain, inputs: plain.inputs.map((input) => ({ ...input, range: ranges[input.name] ?? input.range })) };
 const extents: Extents = { B: 2, T: 200, H: 4, G: 2, N: 2 };
 const sizes = new Map([['K', 8], ['V', 6]]);
@@ -85,7 +87,9 @@ describe('random tensors', () => {
 
   it('are warned of where a given state lies elsewhere', () => {
     const ranged: Spec = { ...spec, states: spec.states.map((state) => ({ ...state, range: { lo: 0, hi: Infinity } })) };
-    expect(validate(signatureOf(ranged), drawn)).toMatchObject({ warnings: [expect.stringMatching(/values of `S` lie outside of its range 0\.\.inf/)] });
+    expect(validate(signatureOf(ranged), drawn)).toMatchObject({
+      warnings : [expect.stringMatching(/values of `S` lie outside of its range 0\.\.inf/)]
+    });
   });
 
   it('depend on the seed', () => {
@@ -103,7 +107,9 @@ describe('vectors that write what others erase', () => {
   const general = erasing('q, a, b: [K]', 'S[t-1] + outer(b, a @ S[t-1]) + outer(a, v)');
   const tensors = drawTensors(general, call(1000), sizes, { seed: 1 });
   const lastState = (b: Float32Array) => {
-    const given = new Map([...tensors].filter(([name]) => !name.startsWith('d_')).map(([name, { data }]) => [name, Float64Array.from(name === 'b' ? b : data)]));
+    const given = new Map([...tensors].filter(([name]) => !name.startsWith('d_')).map(([name, { data }]) => [
+      name, Float64Array.from(name === 'b' ? b : data),
+    ]));
     return rms(runSpec(general, { sizes, heads: 2, groups: 1, lengths: [1000] }, given).get('S') ?? []);
   };
 

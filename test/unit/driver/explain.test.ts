@@ -22,8 +22,13 @@ function explained(text: string, target: 'cuda.sm90' | 'webgpu' = 'cuda.sm90') {
   const spec = specOf(text);
   const sizes = new Map(spec.axes.map(({ name }) => [name, 16]));
   const { scan, module } = lowerScan(spec, sizes, { chunk: 16 });
-  const { plan } = target === 'webgpu' ? emitWgsl(module, { dtype: 'f32', source, doc: '', templates: wgslTemplates }) : emitCuda(module, { target, dtype: 'f32', source, doc: '', templates });
-  return { spec, sizes, explanation: explain(spec, scan, plan, { ...CALL, groups: spec.inputs.some(({ scope }) => scope === 'group') ? 1 : CALL.groups }, 't') };
+  const { plan } = target === 'webgpu'
+    ? emitWgsl(module, { dtype: 'f32', source, doc: '', templates: wgslTemplates })
+    : emitCuda(module, { target, dtype: 'f32', source, doc: '', templates });
+  return {
+    spec, sizes,
+    explanation: explain(spec, scan, plan, { ...CALL, groups: spec.inputs.some(({ scope }) => scope === 'group') ? 1 : CALL.groups }, 't'),
+  };
 }
 
 /** The text with the formulas of its outputs as `explain` prints them. */
@@ -33,17 +38,23 @@ function printedBack(text: string): { readonly text: string; readonly replaced: 
   const states = new Set(spec.states.map(({ name }) => name));
   // What the text calls something is still there under its name.
   const names = explanation.lets.map((line) => line.split(' ')[0]);
-  const printed = (formula: string) => names.reduce((whole, name) => whole.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `${name}_printed`), formula);
+  const printed = (formula: string) => names.reduce(
+    (whole, name) => whole.replaceAll(new RegExp(`\\b${name}\\b`, 'g'), `${name}_printed`), formula,
+  );
   const edits = explanation.outputs.flatMap((line) => {
     const [, name, own] = /^(\w+) = (.*)$/.exec(line) ?? [];
     const value = printed(own ?? '');
     const statement = scan?.body.find((own) => own.kind === 'assign' && own.name.text === name);
-    return statement?.kind === 'assign' && !states.has(name) ? [{ ...statement.value.origin, value, statement: statement.origin.start }] : [];
+    return statement?.kind === 'assign' && !states.has(name)
+      ? [{ ...statement.value.origin, value, statement: statement.origin.start }]
+      : [];
   });
   // Outputs come last in the examples, so that names for values stand before the first of them.
   const first = Math.min(...edits.map(({ statement }) => statement));
   const lets = explanation.lets.map((own) => `let ${printed(own)}\n`).join('');
-  const edited = edits.sort((x, y) => y.start - x.start).reduce((whole, { start, end, value }) => whole.slice(0, start) + value + whole.slice(end), text);
+  const edited = edits.sort((x, y) => y.start - x.start).reduce(
+    (whole, { start, end, value }) => whole.slice(0, start) + value + whole.slice(end), text,
+  );
   return { text: edits.length === 0 ? text : edited.slice(0, first) + lets + edited.slice(first), replaced: edits.length };
 }
 
@@ -58,7 +69,10 @@ function sameMeaning(text: string, other: string): void {
 }
 
 const HEAD = 'scan f(q, k, r: [K], v, w: [V]) -> o: [V] {\n  state S: [K, V]\n  S = S[t-1] + outer(k, v)\n';
-const FORMULAS = ['(q + r) @ S', '-(q - r) @ S', 'v - (w - v)', 'v / (w / (1 + v^2))', '(q @ S) * (v - w) / 3', 'abs(v)^(0.5^2.5)', '(abs(v)^1.5)^2.5', '(q - (k - r)) @ S + -(v + w)', '(v + w) @ (v - w) * w', 'l2norm(q) @ S', 'rmsnorm(q @ S)', 'softmax[V](v + w) * w + softmax[V](v)'];
+const FORMULAS = [
+  '(q + r) @ S', '-(q - r) @ S', 'v - (w - v)', 'v / (w / (1 + v^2))', '(q @ S) * (v - w) / 3', 'abs(v)^(0.5^2.5)', '(abs(v)^1.5)^2.5',
+  '(q - (k - r)) @ S + -(v + w)', '(v + w) @ (v - w) * w', 'l2norm(q) @ S', 'rmsnorm(q @ S)', 'softmax[V](v + w) * w + softmax[V](v)',
+];
 
 describe('what explain prints means what was meant', () => {
   it.each(FORMULAS)('%s', (formula) => {
@@ -77,9 +91,13 @@ describe('what explain prints means what was meant', () => {
   function rewritten(text: string): { readonly text: string; readonly replaced: readonly string[] } {
     const { explanation, spec } = explained(text);
     const scan = frontend('t', text).ast?.items.find((item): item is PartItem => item.kind === 'scan');
-    const verbatim = (statement: { readonly origin: { readonly start: number; readonly end: number } }) => text.slice(statement.origin.start, statement.origin.end);
+    const verbatim = (statement: { readonly origin: { readonly start: number; readonly end: number } }) => text.slice(
+      statement.origin.start, statement.origin.end,
+    );
     const states = spec.states.filter(({ hidden }) => !hidden).map(({ name }) => name);
-    const updates = new Map(explanation.states.flatMap(({ name, update }) => (update === undefined ? [] : [[name, `${name} = ${update}`] as const])));
+    const updates = new Map(explanation.states.flatMap(({ name, update }) => (
+      update === undefined ? [] : [[name, `${name} = ${update}`] as const]
+    )));
     const outputs = explanation.outputs.filter((line) => !states.includes(line.split(' ')[0]));
     if (scan === undefined || scan.body.length === 0) return { text, replaced: [] };
     const declarations = scan.body.filter(({ kind }) => kind === 'param' || kind === 'state').map(verbatim);
@@ -90,7 +108,9 @@ describe('what explain prints means what was meant', () => {
     const placed: string[] = [];
     const known = new Set<string>();
     while (pending.length > 0) {
-      const ready = pending.find((line) => [...line.slice(line.indexOf('=')).matchAll(/\b([A-Za-z_]\w*)\b(?!\[t-1\])/g)].every(([, name]) => !names.has(name) || known.has(name)));
+      const ready = pending.find((line) => [...line.slice(line.indexOf('=')).matchAll(/\b([A-Za-z_]\w*)\b(?!\[t-1\])/g)].every(
+        ([, name]) => !names.has(name) || known.has(name)
+      ));
       if (ready === undefined) throw new Error(`no order of\n${pending.join('\n')}`);
       pending = pending.filter((line) => line !== ready);
       placed.push(ready);
@@ -124,7 +144,10 @@ describe('what explain prints means what was meant', () => {
     expect(out('l2norm(v + w)')).toBe('o = l2norm[V](v + w)');
     expect(out('rmsnorm(v)')).toBe('o = rmsnorm[V](v)');
     expect(out('softmax[V](2 * v)')).toMatch(/^o = softmax\[V\]\((?:2 \* v|v \* 2)\)$/);
-    for (const other of ['v / sqrt(sum[V](v * w) + 1e-6)', 'v / sqrt(sum[V](v^2) + 1e-5)', 'w / sqrt(sum[V](v^2) + 1e-6)', 'v / sqrt(sum[V](v^2) / K + 1e-5)', 'exp(v - max[V](w)) / sum[V](exp(v - max[V](w)))']) {
+    for (const other of [
+      'v / sqrt(sum[V](v * w) + 1e-6)', 'v / sqrt(sum[V](v^2) + 1e-5)', 'w / sqrt(sum[V](v^2) + 1e-6)', 'v / sqrt(sum[V](v^2) / K + 1e-5)',
+      'exp(v - max[V](w)) / sum[V](exp(v - max[V](w)))',
+    ]) {
       expect(out(other), other).not.toMatch(/norm|softmax/);
     }
   });
@@ -181,7 +204,9 @@ describe('the page of explain', () => {
     expect(down).toHaveLength(4 * direct.length);
     for (const kernel of backward.kernels) {
       for (const name of kernel.writes.filter((written) => written.startsWith('ws.'))) {
-        const readers = backward.kernels.filter((other) => other !== kernel && other.reads.includes(name)).map((other) => other.name).join(', ');
+        const readers = backward.kernels.filter(
+          (other) => other !== kernel && other.reads.includes(name)
+        ).map((other) => other.name).join(', ');
         expect(picture).toMatch(new RegExp(`→ ${readers}: [^<]*${name.replaceAll('.', '\\.')}`));
       }
     }

@@ -1,5 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -16,7 +19,9 @@ afterEach(() => {
 });
 
 describe('writing', () => {
-  const folders = (...names: string[]) => new Map(names.map((name) => [name, new Map([['a.txt', `new ${name}`], ['deep/b.txt', 'b']])] as const));
+  const folders = (...names: string[]) => new Map(names.map((name) => [
+    name, new Map([['a.txt', `new ${name}`], ['deep/b.txt', 'b']]),
+  ] as const));
 
   it('replaces folders as a whole and leaves nothing beside them', () => {
     mkdirSync(join(folder, 'out'));
@@ -37,7 +42,9 @@ describe('writing', () => {
     mkdirSync(join(folder, 'one'));
     writeFileSync(join(folder, 'one/old.txt'), 'old');
     // What was filled for `one/deep` is gone when its turn comes: it went with `one`.
-    expect(host.replaceFolders(folder, new Map([...folders('one', 'two'), ['one/deep', new Map([['x', 'x']])]]))).toMatch(/cannot be written/);
+    expect(host.replaceFolders(
+      folder, new Map([...folders('one', 'two'), ['one/deep', new Map([['x', 'x']])]]),
+    )).toMatch(/cannot be written/);
     expect(readFileSync(join(folder, 'one/old.txt'), 'utf8')).toBe('old');
     expect(readdirSync(folder)).toEqual(['one']);
   });
@@ -188,7 +195,9 @@ describe('reading', () => {
 
 describe('programs', () => {
   it('gives output and status, and 127 for one that is not there', async () => {
-    expect(await host.run(process.execPath, ['-e', 'console.log(1); process.exitCode = 3'])).toEqual({ code: 3, stdout: '1\n', stderr: '' });
+    expect(await host.run(
+      process.execPath, ['-e', 'console.log(1); process.exitCode = 3'],
+    )).toEqual({ code: 3, stdout: '1\n', stderr: '' });
     expect((await host.run('no-such-program-here', [])).code).toBe(127);
   });
 });

@@ -30,10 +30,16 @@ const host = nodeHost();
 async function everything(doc: string, file: string) {
   const source = sourceOf(host, file, DECAYING);
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
-  const options = { targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), name: undefined, settings: new Map(), machineCode: false, levels: [] } as const;
+  const options = {
+    targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), name: undefined, settings: new Map(),
+    machineCode: false, levels: [],
+  } as const;
   const built = await compileAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
-  const python = await torchPackages(host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], scan: undefined }, () => undefined);
+  const python = await torchPackages(
+    host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], scan: undefined },
+    () => undefined,
+  );
   if ('failures' in python) throw new Error('there is no Python package');
   const packages = await packagesOf(host, built, [], python, options, () => undefined);
   if ('code' in packages) throw new Error(packages.title);
@@ -55,7 +61,9 @@ beforeAll(async () => {
   hostile = await everything(ALL, `${ALL.replaceAll('/', '∕')}.lmoe`);
 }, 60_000);
 
-const filesOf = (made: Everything, ending: string): string[] => [...made.files].filter(([name]) => name.endsWith(ending)).map(([, text]) => text);
+const filesOf = (
+  made: Everything, ending: string,
+): string[] => [...made.files].filter(([name]) => name.endsWith(ending)).map(([, text]) => text);
 
 /** Tokens of TypeScript: comments are none. */
 function tokens(text: string): string[] {
@@ -146,7 +154,9 @@ describe('what users write stays where it is put', () => {
 });
 
 describe('numbers', () => {
-  const numbers = [0, -0, 1, -1, 0.1, 5e-324, 1e-45, 1e-38, 3.4e38, -3.5e38, 1e39, -1e39, 1e308, Infinity, -Infinity, 2 ** 31, 1e21, 123456789];
+  const numbers = [
+    0, -0, 1, -1, 0.1, 5e-324, 1e-45, 1e-38, 3.4e38, -3.5e38, 1e39, -1e39, 1e308, Infinity, -Infinity, 2 ** 31, 1e21, 123456789,
+  ];
 
   it('are literals of their language, whatever they are', () => {
     for (const value of [...numbers, NaN]) expect(cudaLiteral(value)).toMatch(/^(\d[\d.]*(e[+-]\d+)?f|\(-\d[\d.]*(e[+-]\d+)?f\)|__int_as_float\(0x[0-9a-f]{8}\))$/);

@@ -18,7 +18,9 @@ const put = (name: string, text = 'mine'): void => {
 };
 const write = (...names: string[]) => {
   const files = new Map([['gla.ts', 'a binding'], ['webgpu.f32/plan.json', '{}'], ['nn/layer.py', 'a module']]);
-  return writeOutput(host, folder, { folders: new Map((names.length === 0 ? ['gla'] : names).map((name) => [name, files])), compiler: '1', build: 'abc' });
+  return writeOutput(
+    host, folder, { folders: new Map((names.length === 0 ? ['gla'] : names).map((name) => [name, files])), compiler: '1', build: 'abc' },
+  );
 };
 const refused = (why: string): void => {
   expect(write()).toMatchObject({ code: 'E704', title: expect.stringContaining(`${at('gla')} is not replaced: ${why}`) });
@@ -29,12 +31,17 @@ describe('a place is replaced', () => {
   it('where nothing is, and says then whose it is', () => {
     expect(write('gla', 'other')).toBeUndefined();
     expect(host.list(at('other'))).toEqual(['gla.ts', 'lmoec.json', 'nn/layer.py', 'webgpu.f32/plan.json']);
-    expect(JSON.parse(readFileSync(at('other/lmoec.json'), 'utf8'))).toMatchObject({ format: 'lmoec-output-1', compiler: '1', build: 'abc', files: ['gla.ts', 'nn/layer.py', 'webgpu.f32/plan.json'] });
+    expect(JSON.parse(readFileSync(at('other/lmoec.json'), 'utf8'))).toMatchObject({
+      format: 'lmoec-output-1', compiler: '1', build: 'abc', files: ['gla.ts', 'nn/layer.py', 'webgpu.f32/plan.json'],
+    });
   });
 
   it('where an empty folder is, or one of ours with what compilers put beside our files', () => {
     mkdirSync(at('gla'));
-    for (const beside of ['gla.js', 'gla.js.map', 'gla.d.ts', 'gla.d.ts.map', 'nn/__pycache__/layer.cpython-312.pyc', 'nn/__pycache__/layer.cpython-312.opt-1.pyc']) {
+    for (const beside of [
+      'gla.js', 'gla.js.map', 'gla.d.ts', 'gla.d.ts.map', 'nn/__pycache__/layer.cpython-312.pyc',
+      'nn/__pycache__/layer.cpython-312.opt-1.pyc',
+    ]) {
       expect(write()).toBeUndefined();
       put(`gla/${beside}`, 'made of ours');
     }

@@ -40,11 +40,16 @@ describe('temporary files', () => {
     const { PASSING } = await import('../../../src/driver/host/abandoned.js');
     const machine = PASSING.split('-')[2];
     const dead = spawnSync(process.execPath, ['--version']).pid;
-    const names = { gone: `lmoec-${dead}-${machine}-AbCd12`, alive: `lmoec-${process.ppid}-${machine}-AbCd12`, elsewhere: `lmoec-${dead}-00000000-AbCd12`, room: `.lmoec-${dead}-${machine}-AbCd12`, other: 'lmoec-notes' };
+    const names = {
+      gone: `lmoec-${dead}-${machine}-AbCd12`, alive: `lmoec-${process.ppid}-${machine}-AbCd12`, elsewhere: `lmoec-${dead}-00000000-AbCd12`,
+      room: `.lmoec-${dead}-${machine}-AbCd12`, other: 'lmoec-notes',
+    };
     for (const name of Object.values(names)) mkdirSync(join(place, name));
     const made = (await import('../../../src/driver/host/places.js')).temporaryFolder();
     if (typeof made === 'string') throw new Error(made);
-    expect(readdirSync(place).filter((name) => !made.path.endsWith(name)).sort()).toEqual([names.room, names.alive, names.elsewhere, names.other].sort());
+    expect(readdirSync(place).filter((name) => !made.path.endsWith(name)).sort()).toEqual([
+      names.room, names.alive, names.elsewhere, names.other,
+    ].sort());
     made.discard();
     rmSync(place, { recursive: true });
   });

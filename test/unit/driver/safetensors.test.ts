@@ -12,7 +12,9 @@ function file(header: string, dataBytes: number, claimed?: bigint): Uint8Array {
   return bytes;
 }
 
-const entry = (dtype: string, shape: readonly number[], begin: number, end: number) => JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
+const entry = (
+  dtype: string, shape: readonly number[], begin: number, end: number,
+) => JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
 
 /** `E506 title | help` of what must be refused. */
 function refusal(bytes: Uint8Array): string {
@@ -37,7 +39,9 @@ describe('safetensors', () => {
   it('reads back what it wrote, rounded to the element type', () => {
     const read = readSafetensors(writeSafetensors(tensors), 'x');
     if ('code' in read) throw new Error(String(read.title));
-    expect(new Map([...read].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, data: Array.from(data) }]))).toEqual(new Map(tensors)
+    expect(new Map([...read].map(([name, { dtype, shape, data }]) => [
+      name, { dtype, shape, data: Array.from(data) },
+    ]))).toEqual(new Map(tensors)
       .set('q', { dtype: 'bf16', shape: [2, 3], data: [1, -2, 0.5, 1, Infinity, -0] })
       .set('half', { dtype: 'f16', shape: [3], data: [1, 65504, 0.0999755859375] })
       .set('g', { dtype: 'f32', shape: [2, 1], data: [Math.fround(0.1), Math.fround(-1e30)] }));
@@ -78,7 +82,9 @@ describe('safetensors', () => {
 
   it('refuses truncated files, wherever they end', () => {
     const bytes = writeSafetensors(tensors);
-    for (let length = 0; length < bytes.length; length++) expect(refusal(bytes.subarray(0, length)), String(length)).toMatch(/^E506 in\.safetensors: /);
+    for (let length = 0; length < bytes.length; length++) expect(
+      refusal(bytes.subarray(0, length)), String(length),
+    ).toMatch(/^E506 in\.safetensors: /);
     expect(refusal(bytes.subarray(0, bytes.length - 5))).toBe(`E506 in.safetensors: tensor \`q\`: its bytes end at 66, the data has 61 | ${TRUNCATED}`);
     expect(refusal(bytes.subarray(0, 100))).toMatch(/its header should have 4\d\d bytes, but only 92 follow \| the file is truncated/);
   });
@@ -106,7 +112,9 @@ describe('safetensors', () => {
     const two = (first: string, second: string) => refusal(file(`{"a":${first},"b":${second}}`, 16));
     expect(two(entry('F32', [2], 0, 8), entry('F32', [2], 8, 16))).toBe('accepted');
     expect(two(entry('F32', [2], 8, 16), entry('F32', [2], 0, 8))).toBe('accepted');
-    expect(two(entry('F32', [3], 0, 12), entry('F32', [2], 8, 16))).toMatch(/tensor `b` starts at byte 8 of the data, inside of `a`, which ends at 12/);
+    expect(two(
+      entry('F32', [3], 0, 12), entry('F32', [2], 8, 16),
+    )).toMatch(/tensor `b` starts at byte 8 of the data, inside of `a`, which ends at 12/);
     expect(two(entry('F32', [4], 0, 16), entry('F32', [2], 4, 12))).toMatch(/tensor `b` starts at byte 4 of the data, inside of `a`/);
     expect(two(entry('F32', [1], 0, 4), entry('F32', [2], 8, 16))).toMatch(/bytes 4 to 8 of the data belong to no tensor/);
     expect(two(entry('F32', [1], 0, 4), entry('F32', [1], 4, 8))).toMatch(/bytes 8 to 16 of the data belong to no tensor/);
@@ -127,7 +135,9 @@ describe('safetensors', () => {
   it('refuses names that occur twice', () => {
     const a = entry('F32', [1], 0, 4);
     expect(refusal(file(`{"a":${a},"b":${a},"\\u0061":${a}}`, 4))).toMatch(/its header names `a` twice/);
-    expect(refusal(file('{"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}', 4))).toMatch(/its header names `shape` twice/);
+    expect(refusal(file(
+      '{"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}', 4,
+    ))).toMatch(/its header names `shape` twice/);
   });
 
   it('never throws, whatever bytes it gets', () => {

@@ -69,7 +69,9 @@ describe('tensors of a run', () => {
     const data = new Float32Array(g.data);
     data[3] = 0.5;
     const result = validate(signatureOf(spec), changed('g', { ...g, data }));
-    expect('warnings' in result ? result.warnings : []).toEqual(['1 values of `g` lie outside of its range -inf..0 (the first is 0.5); kernels may lose digits there']);
+    expect(
+      'warnings' in result ? result.warnings : []
+    ).toEqual(['1 values of `g` lie outside of its range -inf..0 (the first is 0.5); kernels may lose digits there']);
   });
 
   it('names a few of very many strangers, once', () => {

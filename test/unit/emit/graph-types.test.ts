@@ -53,7 +53,9 @@ function messages(body: string): string {
     ${body}
     export { ids };
   `);
-  const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8', cwd: folder });
+  const done = spawnSync(
+    process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8', cwd: folder },
+  );
   return done.stdout + done.stderr;
 }
 

@@ -48,7 +48,9 @@ function messages(body: string): string {
     ${body}
     export type Used = [Tensor<'H'>, TwoFacedState];
   `);
-  const done = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8', cwd: folder });
+  const done = spawnSync(
+    process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], { encoding: 'utf8', cwd: folder },
+  );
   return done.stdout + done.stderr;
 }
 

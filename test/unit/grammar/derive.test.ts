@@ -8,7 +8,9 @@ const folder = join(import.meta.dirname, '../../../grammar');
 const files = derivedFiles();
 
 describe('what follows from the grammar', () => {
-  it.each(Object.keys(files))('%s is up to date (`npm run grammar`)', (name) => expect(readFileSync(join(folder, name), 'utf8')).toBe(files[name]));
+  it.each(Object.keys(files))(
+    '%s is up to date (`npm run grammar`)', (name) => expect(readFileSync(join(folder, name), 'utf8')).toBe(files[name]),
+  );
 
   it('defines every name that the EBNF uses', () => {
     const lines = files['lmoe.ebnf'].split('\n').filter((line) => line.endsWith(' ;'));

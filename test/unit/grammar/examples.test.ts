@@ -6,8 +6,12 @@ import { frontend } from '../../../src/passes/frontend.js';
 import { EXAMPLE_FILES, EXAMPLES_FOLDER, NO_EXAMPLES } from '../../examples.js';
 import { meaning, parsed } from './meaning.js';
 
-const read = (path: string): string | undefined => (existsSync(join(EXAMPLES_FOLDER, path)) ? readFileSync(join(EXAMPLES_FOLDER, path), 'utf8') : undefined);
-const parts = EXAMPLE_FILES.flatMap((path) => parsed(read(path) ?? '').items.flatMap((item) => (item.kind === 'import' ? [] : [{ path, item }])));
+const read = (path: string): string | undefined => (
+  existsSync(join(EXAMPLES_FOLDER, path)) ? readFileSync(join(EXAMPLES_FOLDER, path), 'utf8') : undefined
+);
+const parts = EXAMPLE_FILES.flatMap((path) => parsed(read(path) ?? '').items.flatMap((item) => (
+  item.kind === 'import' ? [] : [{ path, item }]
+)));
 
 describe.skipIf(NO_EXAMPLES)('the examples', () => {
   it.each(EXAMPLE_FILES)('%s is in canonical form and reads back as it was', (path) => {

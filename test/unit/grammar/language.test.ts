@@ -25,7 +25,9 @@ describe('docs/language.md', () => {
   it('shows something', () => expect(blocks.length).toBeGreaterThan(8));
 
   it('names every function and every word', () => {
-    const words = [Reserved, ...KEYWORDS, ...CONTEXTUAL].flatMap(({ PATTERN }) => (PATTERN instanceof RegExp ? PATTERN.source.split('|') : []));
+    const words = [
+      Reserved, ...KEYWORDS, ...CONTEXTUAL
+    ].flatMap(({ PATTERN }) => (PATTERN instanceof RegExp ? PATTERN.source.split('|') : []));
     expect([...FUNCTIONS, ...FIXED.keys(), ...words].filter((name) => !new RegExp(`\`[^\`]*\\b${name}\\b`).test(text))).toEqual([]);
   });
 });

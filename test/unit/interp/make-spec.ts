@@ -61,9 +61,14 @@ export function makeSpec(name: string, shapes: Shapes, step: (w: Words) => Reado
   const spec: Spec = {
     name, doc: '', mode: 'chunked', origin: NO_SPAN,
     axes: shapes.axes.map((axis) => ({ name: axis, defaultSize: undefined })),
-    inputs: inputs.map(([input, axes]) => ({ name: input, axes, scope: shapes.groupInputs?.includes(input) === true ? 'group' : 'head', rounded: false, range: ANY, origin: NO_SPAN })),
+    inputs: inputs.map(([input, axes]) => ({
+      name: input, axes, scope: shapes.groupInputs?.includes(input) === true ? 'group' : 'head', rounded: false, range: ANY,
+      origin: NO_SPAN,
+    })),
     params: params.map(([param, axes]) => ({ name: param, axes, range: ANY, origin: NO_SPAN })),
-    states: states.map(([state, axes]) => ({ name: state, axes, next: made[state], range: ANY, hidden: shapes.hidden?.includes(state) === true, origin: NO_SPAN })),
+    states: states.map(([state, axes]) => ({
+      name: state, axes, next: made[state], range: ANY, hidden: shapes.hidden?.includes(state) === true, origin: NO_SPAN,
+    })),
     outputs: Object.entries(shapes.outputs).map(([output, axes]) => ({ name: output, axes, value: made[output], origin: NO_SPAN })),
     nodes: b.nodes,
   };

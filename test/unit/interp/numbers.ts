@@ -18,7 +18,9 @@ export function someTensors(spec: Spec, call: SpecCall, seed: number): Map<strin
   const random = randomSource(seed);
   const next = () => 2 * random.uniform() - 1;
   const all = new Map<string, Float64Array>();
-  for (const { name, axes, scope } of spec.inputs) all.set(name, filled(tokens(call) * (scope === 'group' ? call.groups : call.heads) * elements(axes, call.sizes), next));
+  for (const { name, axes, scope } of spec.inputs) all.set(
+    name, filled(tokens(call) * (scope === 'group' ? call.groups : call.heads) * elements(axes, call.sizes), next),
+  );
   for (const { name, axes } of spec.params) all.set(name, filled(call.heads * elements(axes, call.sizes), next));
   for (const { name, axes } of spec.states) all.set(name, filled(call.lengths.length * call.heads * elements(axes, call.sizes), next));
   return all;
@@ -30,7 +32,9 @@ export function someCotangents(spec: Spec, call: SpecCall, seed: number): Map<st
   const next = () => 2 * random.uniform() - 1;
   const all = new Map<string, Float64Array>();
   for (const { name, axes } of spec.outputs) all.set(`d_${name}`, filled(tokens(call) * call.heads * elements(axes, call.sizes), next));
-  for (const { name, axes } of spec.states) all.set(`d_${finalName(spec, name)}`, filled(call.lengths.length * call.heads * elements(axes, call.sizes), next));
+  for (const { name, axes } of spec.states) all.set(
+    `d_${finalName(spec, name)}`, filled(call.lengths.length * call.heads * elements(axes, call.sizes), next),
+  );
   return all;
 }
 

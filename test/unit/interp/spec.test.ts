@@ -8,7 +8,9 @@ import { loss, relativeError, slope, someCotangents, someTensors } from './numbe
 
 /** S = e^g S[t-1] + k (x) beta (v - k S), keys shared by groups; a params' skip, the head's index and the number of heads in the read. */
 const erasing = makeSpec('erasing', {
-  axes: ['K', 'V'], inputs: { q: ['K'], k: ['K'], v: ['V'], g: ['K'], beta: [] }, groupInputs: ['q', 'k'], params: { skip: ['V'], bias: [] },
+  axes: ['K', 'V'], inputs: {
+    q: ['K'], k: ['K'], v: ['V'], g: ['K'], beta: [],
+  }, groupInputs: ['q', 'k'], params: { skip: ['V'], bias: [] },
   states: { S: ['K', 'V'] }, outputs: { o: ['V'] },
 }, (w) => {
   const [q, k, v] = ['q', 'k', 'v'].map(w.get);
@@ -21,7 +23,9 @@ const erasing = makeSpec('erasing', {
 
 /** Two chained states with softmax between them, and an axis order in the output that differs from the node's. */
 const chained = makeSpec('chained', {
-  axes: ['K', 'M', 'V'], inputs: { q: ['K'], k: ['K'], v: ['V'], f: ['M'] }, states: { A: ['K', 'M'], B: ['M', 'V'] }, outputs: { o: ['V'], pv: ['V', 'M'] },
+  axes: ['K', 'M', 'V'], inputs: {
+    q: ['K'], k: ['K'], v: ['V'], f: ['M'],
+  }, states: { A: ['K', 'M'], B: ['M', 'V'] }, outputs: { o: ['V'], pv: ['V', 'M'] },
 }, (w) => {
   const decay = w.map('sigmoid', w.get('f'));
   const write = w.map('sub', w.num(1), decay);
@@ -123,7 +127,9 @@ describe('gradients', () => {
     const cotangents = someCotangents(spec, call, seed + 1);
     const gradients = gradSpec(spec, call, tensors, cotangents);
     for (const [name, values] of tensors) {
-      const expected = values.map((x, i) => slope((changed) => loss(runSpec(spec, call, new Map(tensors).set(name, values.with(i, changed))), cotangents), x));
+      const expected = values.map((x, i) => slope(
+        (changed) => loss(runSpec(spec, call, new Map(tensors).set(name, values.with(i, changed))), cotangents), x,
+      ));
       expect(relativeError(gradients.get(`d_${name}`) ?? [], expected), name).toBeLessThan(1e-9);
     }
   });
@@ -133,7 +139,9 @@ describe('gradients', () => {
     const results = runSpec(erasing, call, tensors);
     const both = gradSpec(erasing, call, tensors, new Map());
     for (const [name, values] of results) expect(both.get(name)).toEqual(values);
-    expect([...both.keys()].filter((name) => !results.has(name))).toEqual(['d_q', 'd_k', 'd_v', 'd_g', 'd_beta', 'd_skip', 'd_bias', 'd_S']);
+    expect([...both.keys()].filter((name) => !results.has(name))).toEqual([
+      'd_q', 'd_k', 'd_v', 'd_g', 'd_beta', 'd_skip', 'd_bias', 'd_S',
+    ]);
     expect(both.get('d_q')?.every((value) => value === 0)).toBe(true);
   });
 

@@ -7,12 +7,17 @@ import { runTiles, type TileDims } from '../../../src/interp/tile.js';
 const C = 4;
 const K = 2;
 
-const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'], inner: TileBuffer['inner'] = 'head'): TileBuffer => (
+const buffer = (
+  name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'], inner: TileBuffer['inner'] = 'head',
+): TileBuffer => (
   { name, outer, inner, axes, dtype: 'f32', role }
 );
 
 function moduleOf(buffers: readonly TileBuffer[], kernels: readonly TileKernel[]): TileModule {
-  return { name: 'm', chunk: C, sizes: new Map([['K', K]]), buffers, kernels, programs: { forward: kernels.map((kernel) => kernel.name), backward: [], step: [] } };
+  return {
+    name: 'm', chunk: C, sizes: new Map([['K', K]]), buffers, kernels,
+    programs: { forward: kernels.map((kernel) => kernel.name), backward: [], step: [] },
+  };
 }
 
 function run(module: TileModule, dims: TileDims, given: Readonly<Record<string, readonly number[]>>): ReadonlyMap<string, Float64Array> {
@@ -27,23 +32,33 @@ const G = buffer('g', 'token', ['K'], 'input');
 const A = buffer('a', 'chunk', [ROW, COL], 'input');
 
 /** What one chunk kernel stores, from x and g [C, K] and a [C, C]. */
-function one(axes: readonly string[], outer: 'token' | 'chunk', write: (k: KernelBuilder) => number, given: Readonly<Record<string, readonly number[]>>): readonly number[] {
+function one(
+  axes: readonly string[], outer: 'token' | 'chunk', write: (k: KernelBuilder) => number, given: Readonly<Record<string,
+  readonly number[]>>,
+): readonly number[] {
   const out = buffer('out', outer, axes, 'output');
   const kernel = buildKernel({ name: 'k', doc: '', outer: 'chunk', inner: 'head' }, (k) => k.store(out, write(k)));
-  const filled = { x: new Array<number>(C * K).fill(0), g: new Array<number>(C * K).fill(0), a: new Array<number>(C * C).fill(0), ...given };
+  const filled = {
+    x: new Array<number>(C * K).fill(0), g: new Array<number>(C * K).fill(0), a: new Array<number>(C * C).fill(0), ...given,
+  };
   return [...(run(moduleOf([X, G, A, out], [kernel]), ONE, filled).get('out') ?? [])];
 }
 
 const x = [1, 2, 3, 4, 5, 6, 7, 8];
 const g = [-0.1, -2, -0.3, -50, -0.5, -1, -0.2, -3];
 // h[i] = x[i] + h[i + 1] / 2 from h[4] = 8.
-const reversed = [1 + 0.5 * (3 + 0.5 * (5 + 0.5 * (7 + 4))), 2 + 0.5 * (4 + 0.5 * (6 + 0.5 * (8 + 4))), 3 + 0.5 * (5 + 0.5 * 11), 4 + 0.5 * (6 + 0.5 * 12), 5 + 0.5 * 11, 6 + 0.5 * 12, 11, 12];
+const reversed = [
+  1 + 0.5 * (3 + 0.5 * (5 + 0.5 * (7 + 4))), 2 + 0.5 * (4 + 0.5 * (6 + 0.5 * (8 + 4))), 3 + 0.5 * (5 + 0.5 * 11), 4 + 0.5 * (6 + 0.5 * 12),
+  5 + 0.5 * 11, 6 + 0.5 * 12, 11, 12,
+];
 const lower = [9, 9, 9, 9, 0.5, 9, 9, 9, -0.25, 2, 9, 9, 1, -1, 3, 9];
 
 describe('operations of tiles', () => {
   it('running sums, shifts and picks along the tokens', () => {
     expect(one(['K'], 'token', (k) => k.cumsum(k.load(X)), { x })).toEqual([1, 2, 4, 6, 9, 12, 16, 20]);
-    expect(one(['K'], 'token', (k) => k.cumsum(k.load(X), { exclusive: true, reverse: true }), { x })).toEqual([15, 18, 12, 14, 7, 8, 0, 0]);
+    expect(one(
+      ['K'], 'token', (k) => k.cumsum(k.load(X), { exclusive: true, reverse: true }), { x },
+    )).toEqual([15, 18, 12, 14, 7, 8, 0, 0]);
     expect(one(['K'], 'token', (k) => k.shift(k.load(X), 1, k.literal(7)), { x })).toEqual([7, 7, 1, 2, 3, 4, 5, 6]);
     expect(one(['K'], 'token', (k) => k.shift(k.load(X), -1), { x })).toEqual([3, 4, 5, 6, 7, 8, 0, 0]);
     expect(one(['K'], 'chunk', (k) => k.pick(k.load(X), 'last'), { x })).toEqual([7, 8]);
@@ -51,7 +66,9 @@ describe('operations of tiles', () => {
 
   it('a recurrence starts where it is told, in either direction', () => {
     const half = (k: KernelBuilder) => k.literal(0.5);
-    expect(one(['K'], 'token', (k) => k.recur(half(k), k.load(X), k.literal(8), false), { x })).toEqual([5, 6, 5.5, 7, 7.75, 9.5, 10.875, 12.75]);
+    expect(one(
+      ['K'], 'token', (k) => k.recur(half(k), k.load(X), k.literal(8), false), { x },
+    )).toEqual([5, 6, 5.5, 7, 7.75, 9.5, 10.875, 12.75]);
     expect(one(['K'], 'token', (k) => k.recur(half(k), k.load(X), k.literal(8), true), { x })).toEqual(reversed);
   });
 
@@ -62,7 +79,9 @@ describe('operations of tiles', () => {
 
   it('a mask selects: what it leaves out may be infinite', () => {
     const a = lower.map((value) => (value === 9 ? Infinity : value));
-    expect(one([ROW, COL], 'chunk', (k) => k.mask(k.load(A), true), { a })).toEqual([0, 0, 0, 0, 0.5, 0, 0, 0, -0.25, 2, 0, 0, 1, -1, 3, 0]);
+    expect(one(
+      [ROW, COL], 'chunk', (k) => k.mask(k.load(A), true), { a },
+    )).toEqual([0, 0, 0, 0, 0.5, 0, 0, 0, -0.25, 2, 0, 0, 1, -1, 3, 0]);
   });
 
   it('the inverse of I - A undoes it, and compose is the product of matrices', () => {
@@ -78,7 +97,9 @@ describe('operations of tiles', () => {
     it(`decay scores are the sums they stand for, and their adjoints belong to them (${before ? 'before' : 'after'} the decay)`, () => {
       const how = { before, strict: before };
       const at = (values: readonly number[], row: number, channel: number) => values[row * K + channel];
-      const sum = (from: number, to: number, channel: number) => Array.from({ length: Math.max(0, to - from) }, (_, i) => at(g, from + 1 + i, channel)).reduce((s, v) => s + v, 0);
+      const sum = (from: number, to: number, channel: number) => Array.from(
+        { length: Math.max(0, to - from) }, (_, i) => at(g, from + 1 + i, channel),
+      ).reduce((s, v) => s + v, 0);
       const expected = Array.from({ length: C * C }, (_, i) => {
         const [r, c] = [Math.floor(i / C), i % C];
         if (c > r || (before && c === r)) return 0;
@@ -89,8 +110,12 @@ describe('operations of tiles', () => {
       // <A, dscore(x, y)> = <dscoreRow(A, y), x> = <dscoreCol(A, x), y>.
       const inner = (values: readonly number[]) => values.reduce((s, v, i) => s + v * x[i], 0);
       const whole = scores.reduce((s, v, i) => s + v * lower[i], 0);
-      expect(inner(one(['K'], 'token', (k) => k.dscoreRow(k.load(A), k.load(X), k.load(G), 'K', how), { x, g, a: lower }))).toBeCloseTo(whole, 10);
-      expect(inner(one(['K'], 'token', (k) => k.dscoreCol(k.load(A), k.load(X), k.load(G), 'K', how), { x, g, a: lower }))).toBeCloseTo(whole, 10);
+      expect(inner(one(
+        ['K'], 'token', (k) => k.dscoreRow(k.load(A), k.load(X), k.load(G), 'K', how), { x, g, a: lower },
+      ))).toBeCloseTo(whole, 10);
+      expect(inner(one(
+        ['K'], 'token', (k) => k.dscoreCol(k.load(A), k.load(X), k.load(G), 'K', how), { x, g, a: lower },
+      ))).toBeCloseTo(whole, 10);
     });
   }
 });
@@ -123,7 +148,10 @@ describe('kernels in the interpreter', () => {
       parts.forEach((part, i) => k.store(outs[1 + i], k.reduce('sum', ROW, part)));
     });
     const found = new Map([['x', Float64Array.of(0.5, 1.5, 2.25, 3)]]);
-    runTiles(moduleOf([X, ...outs], [kernel]), 'forward', { heads: 1, groups: 1, sequences: [[0, 2]] }, found, { io: Math.trunc, operand: Math.trunc });
+    runTiles(
+      moduleOf([X, ...outs], [kernel]), 'forward', { heads: 1, groups: 1, sequences: [[0, 2]] }, found,
+      { io: Math.trunc, operand: Math.trunc },
+    );
     expect(found.get('products')?.slice(0, 2)).toEqual(Float64Array.of(1, 3));
     expect(found.get('rounded')).toEqual(Float64Array.of(2, 4));
     expect(found.get('rest')).toEqual(Float64Array.of(0.75, 0.5));
@@ -153,7 +181,9 @@ describe('kernels in the interpreter', () => {
       const [sum] = k.loop('members', false, [k.zeros([ROW])], ([total]) => [k.add(total, k.load(perHead))]);
       k.store(perGroup, sum);
     });
-    const found = run(moduleOf([perHead, perGroup], [kernel]), { heads: 4, groups: 2, sequences: [[0, 2]] }, { v: [1, 2, 3, 4, 10, 20, 30, 40] });
+    const found = run(
+      moduleOf([perHead, perGroup], [kernel]), { heads: 4, groups: 2, sequences: [[0, 2]] }, { v: [1, 2, 3, 4, 10, 20, 30, 40] },
+    );
     expect([...(found.get('out') ?? [])]).toEqual([3, 7, 30, 70]);
   });
 

@@ -22,8 +22,12 @@ function matrices({ stages }: ScanProgram): readonly [MatrixStage, MatrixStage] 
 }
 
 const [first, second] = matrices(program);
-const change = (stage: MatrixStage, changed: Partial<MatrixStage>): ScanProgram => ({ ...program, stages: program.stages.map((other) => (other === stage ? { ...stage, ...changed } : other)) });
-const source = (index: number, changed: Partial<Source>) => change(first, { sources: first.sources.map((own, i) => (i === index ? { ...own, ...changed } : own)) });
+const change = (
+  stage: MatrixStage, changed: Partial<MatrixStage>,
+): ScanProgram => ({ ...program, stages: program.stages.map((other) => (other === stage ? { ...stage, ...changed } : other)) });
+const source = (index: number, changed: Partial<Source>) => change(
+  first, { sources: first.sources.map((own, i) => (i === index ? { ...own, ...changed } : own)) },
+);
 const [sourceA, sourceB] = first.sources;
 
 describe('the scan verifier', () => {
@@ -34,12 +38,18 @@ describe('the scan verifier', () => {
 
   const wrong: readonly (readonly [name: string, program: ScanProgram, message: RegExp])[] = [
     ['a stage that reads a later one', { ...program, stages: [program.stages[0], second, first] }, /stage 1 reads node \d+ of stage 1/],
-    ['a stage that reads its own result', change(first, { reads: first.reads.map((read) => ({ ...read, row: second.reads[0].row })) }), /stage 1 reads node \d+ of stage 1/],
+    ['a stage that reads its own result', change(
+      first, { reads: first.reads.map((read) => ({ ...read, row: second.reads[0].row })) },
+    ), /stage 1 reads node \d+ of stage 1/],
     ['nodes out of order', { ...program, nodes: [...program.nodes].reverse() }, /reads a node that is not before it|of stage \d+/],
     ['a result that there is not', { ...program, stages: program.stages.slice(0, 2) }, /is result 0 of stage 2, which there is not/],
     ['a column along the value axis', source(0, { col: first.sources[0].value ?? 0 }), /has a column with axes beyond K/],
-    ['writes that see each other', source(0, { erase: sourceA.erase && { ...sourceA.erase, sees: [false, true] } }), /has writes 0 and 1 that see each other/],
-    ['a read before the decay that sees a write after it', source(1, { erase: sourceB.erase && { ...sourceB.erase, before: true } }), /before its decay that sees writes after it/],
+    ['writes that see each other', source(
+      0, { erase: sourceA.erase && { ...sourceA.erase, sees: [false, true] } },
+    ), /has writes 0 and 1 that see each other/],
+    ['a read before the decay that sees a write after it', source(
+      1, { erase: sourceB.erase && { ...sourceB.erase, before: true } },
+    ), /before its decay that sees writes after it/],
     ['a walk that counts wrong', change(second, { walk: 0 }), /is walk 0 after 1 others/],
     ['a walk that does something else', change(second, { gate: { kind: 'none' } }), /does something else to its state than the first walk/],
     ['an adjoint of nothing', ((): ScanProgram => {

@@ -5,7 +5,9 @@ import { printTiles } from '../../../src/ir/tile/print.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 
-const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role']): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'io', role });
+const buffer = (
+  name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'],
+): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'io', role });
 const q = buffer('q', 'token', ['K'], 'input');
 const v = buffer('v', 'token', ['V'], 'input');
 const o = buffer('o', 'token', ['V'], 'output');
@@ -48,24 +50,40 @@ describe('the tile verifier', () => {
   });
 
   const wrong: readonly (readonly [name: string, head: KernelHead, write: (k: KernelBuilder) => void, message: RegExp])[] = [
-    ['a fold along the split axis', WALK, (k) => k.loop('chunks', false, [], () => (k.store(n, k.contract(k.load(v), k.zeros(['V', 'K']), 'V')), [])), /folds the split axis V/],
-    ['a store that all blocks would do', WALK, (k) => k.loop('chunks', false, [], () => (k.store(n, k.load(q)), [])), /stores to n from every block of V/],
+    ['a fold along the split axis', WALK, (k) => k.loop(
+      'chunks', false, [], () => (k.store(n, k.contract(k.load(v), k.zeros(['V', 'K']), 'V')), []),
+    ), /folds the split axis V/],
+    ['a store that all blocks would do', WALK, (k) => k.loop(
+      'chunks', false, [], () => (k.store(n, k.load(q)), []),
+    ), /stores to n from every block of V/],
     ['a store to what the user gives', CHUNK, (k) => k.store(q, k.load(q)), /stores to q, which the user gives/],
     ['tokens where no chunk is known', WALK, (k) => k.load(q), /q is per token, but no chunk or token is known here/],
     ['a segment where none is known', WALK, (k) => k.load(s), /s is per segment, but no segment is known here/],
     ['chunks inside a chunk', CHUNK, (k) => k.loop('chunks', false, [], () => []), /a loop over chunks inside a chunk/],
-    ['segments outside a sequence', { ...WALK, outer: 'segment' }, (k) => k.loop('segments', false, [], () => []), /a loop over segments outside a sequence/],
-    ['chunks inside a loop over segments', WALK, (k) => k.loop('segments', false, [], () => (k.loop('chunks', false, [], () => []), [])), /a loop over chunks inside a loop over segments/],
+    ['segments outside a sequence', { ...WALK, outer: 'segment' }, (k) => k.loop(
+      'segments', false, [], () => [],
+    ), /a loop over segments outside a sequence/],
+    ['chunks inside a loop over segments', WALK, (k) => k.loop(
+      'segments', false, [], () => (k.loop('chunks', false, [], () => []), []),
+    ), /a loop over chunks inside a loop over segments/],
     ['a result of a sequence from all its segments', { ...WALK, outer: 'segment' }, (k) => k.store(S, k.zeros(['K', 'V'])), /stores to S from every segment/],
     ['one segment where there are none', WALK, (k) => k.store(S, k.zeros(['K', 'V']), 'last'), /stores to S from one segment of none/],
     ['a result of what may be left out', { ...WALK, cut: true }, (k) => k.store(S, k.zeros(['K', 'V'])), /makes a result, and may be left out/],
-    ['what is no stand-in for a segment', WALK, (k) => k.loop('segments', false, [], () => (k.loadEntry(s, S), [])), /S cannot stand in for s/],
+    ['what is no stand-in for a segment', WALK, (k) => k.loop(
+      'segments', false, [], () => (k.loadEntry(s, S), []),
+    ), /S cannot stand in for s/],
     ['an identity between axes of two sizes', WALK, (k) => k.identity(['K', 'V']), /identity %0 is not square/],
     ['members of a head', CHUNK, (k) => k.loop('members', false, [], () => []), /a loop over members outside a group/],
-    ['a gate with other axes than its vectors', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(v), 'K', { before: false, strict: false }), /gate %\d+ is \[%row,V\], not \[%row,K\]/],
-    ['a read before the decay that sees its own token', CHUNK, (k) => k.dscore(k.load(q), k.load(q), k.load(q), 'K', { before: true, strict: false }), /pairs tokens with earlier ones only/],
+    ['a gate with other axes than its vectors', CHUNK, (k) => k.dscore(
+      k.load(q), k.load(q), k.load(v), 'K', { before: false, strict: false },
+    ), /gate %\d+ is \[%row,V\], not \[%row,K\]/],
+    ['a read before the decay that sees its own token', CHUNK, (k) => k.dscore(
+      k.load(q), k.load(q), k.load(q), 'K', { before: true, strict: false },
+    ), /pairs tokens with earlier ones only/],
     ['a product of what is no score', CHUNK, (k) => k.compose(k.load(q), k.load(p)), /left operand %\d+ is \[%row,K\], not \[%row,%col\]/],
-    ['a state that changes its axes', WALK, (k) => k.loop('chunks', false, [k.zeros(['K', 'V'])], () => [k.zeros(['V'])]), /carried with changing axes/],
+    ['a state that changes its axes', WALK, (k) => k.loop(
+      'chunks', false, [k.zeros(['K', 'V'])], () => [k.zeros(['V'])],
+    ), /carried with changing axes/],
     ['a carried value that is not there', WALK, (k) => {
       const before = k.zeros(['K', 'V']);
       k.loop('chunks', false, [before], ([state]) => [state + 5]);
@@ -86,19 +104,29 @@ describe('the tile verifier', () => {
 
   it('finds names that nothing has, and names that two things have', () => {
     const module = moduleOf(attention);
-    expect(verifyTiles({ ...module, programs: { ...module.programs, step: ['fill', 'walk'] } })).toEqual(['m: a program launches walk, which is no kernel']);
+    expect(verifyTiles({
+      ...module, programs: { ...module.programs, step: ['fill', 'walk'] },
+    })).toEqual(['m: a program launches walk, which is no kernel']);
     expect(verifyTiles({ ...module, buffers: [...module.buffers, q] })).toEqual(['m: two buffers share a name']);
-    expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual(['m.fill: no buffer o', 'm.attention: no buffer o']);
+    expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual([
+      'm.fill: no buffer o', 'm.attention: no buffer o',
+    ]);
     expect(verifyTiles({ ...module, sizes: new Map([['K', 4]]) }).join('\n')).toMatch(/buffer v has axis V without size/);
     expect(verifyTiles({ ...module, chunk: 24 })).toEqual(['m: chunk 24 is not a power of two']);
   });
 });
 
 describe('what programs write and read', () => {
-  const [initial, workspace, final] = [{ ...s, name: 'initial', outer: 'sequence', role: 'initial' }, { ...S, name: 'w', role: 'workspace' }, S] as const;
-  const copy = (name: string, from: TileBuffer, to: TileBuffer) => buildKernel({ name, doc: 'Copies.', outer: 'sequence', inner: 'head' }, (k) => k.store(to, k.load(from)));
+  const [initial, workspace, final] = [
+    { ...s, name: 'initial', outer: 'sequence', role: 'initial' }, { ...S, name: 'w', role: 'workspace' }, S,
+  ] as const;
+  const copy = (name: string, from: TileBuffer, to: TileBuffer) => buildKernel(
+    { name, doc: 'Copies.', outer: 'sequence', inner: 'head' }, (k) => k.store(to, k.load(from)),
+  );
   const module = (...forward: readonly string[]): TileModule => ({
-    name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [initial, workspace, final], kernels: [copy('first', initial, workspace), copy('last', workspace, final)],
+    name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [initial, workspace, final], kernels: [
+      copy('first', initial, workspace), copy('last', workspace, final),
+    ],
     programs: { forward, backward: [], step: [] },
   });
   it('is in order', () => expect(verifyTiles(module('first', 'last'))).toEqual([]));

@@ -12,7 +12,9 @@ const records = Object.entries(math);
 
 /** Where a function may be asked: away from poles, kinks and the edges of its domain. */
 function points(fn: MathFunction): readonly (readonly [number, number])[] {
-  const xs = fn.domain.lo > -Infinity ? [0.1, 0.4, 1, 1.7, 6].map((x) => fn.domain.lo + x) : [-7.1, -2.6, -0.8, -0.013, 0.02, 0.9, 2.4, 7.3];
+  const xs = fn.domain.lo > -Infinity
+    ? [0.1, 0.4, 1, 1.7, 6].map((x) => fn.domain.lo + x)
+    : [-7.1, -2.6, -0.8, -0.013, 0.02, 0.9, 2.4, 7.3];
   const ys = fn.arity === 1 ? [NaN] : [-2.3, 0.71, 3.2];
   return xs.flatMap((x) => ys.map((y) => [x, y] as const));
 }
@@ -34,7 +36,9 @@ describe.each(records)('%s', (name, fn) => {
       expect(slopes).toHaveLength(fn.arity);
       slopes.forEach((slope, i) => {
         const expected = difference((v) => (i === 0 ? fn.f64(v, y) : fn.f64(x, v)), args[i]);
-        expect(Math.abs((slope ?? 0) - expected), `d/d${i} at ${args.join(', ')}`).toBeLessThan(1e-8 * Math.max(1, Math.abs(expected), Math.abs(out)));
+        expect(
+          Math.abs((slope ?? 0) - expected), `d/d${i} at ${args.join(', ')}`,
+        ).toBeLessThan(1e-8 * Math.max(1, Math.abs(expected), Math.abs(out)));
       });
     }
   });
@@ -54,7 +58,9 @@ describe.each(records)('%s', (name, fn) => {
         expect(fn.total && !Number.isFinite(value)).toBe(false);
       }
     }
-    if (fn.arity === 2 && fn.total) for (const x of ends) expect(hold(fn.range({ lo: x - 0.7, hi: x + 0.4 }, { lo: x - 0.7, hi: x + 0.4 }, true), fn.f64(x, x))).toBe(true);
+    if (fn.arity === 2 && fn.total) for (const x of ends) expect(hold(
+      fn.range({ lo: x - 0.7, hi: x + 0.4 }, { lo: x - 0.7, hi: x + 0.4 }, true), fn.f64(x, x),
+    )).toBe(true);
   });
 
   it('may leave f32 where it does', () => {
@@ -86,7 +92,10 @@ describe('values in float64', () => {
 
   it('erf against published digits', () => {
     // DLMF 7.23 / Abramowitz and Stegun table 7.1
-    const table = [[0.1, 0.1124629160182849], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [2, 0.9953222650189527], [2.5, 0.9995930479825550], [3, 0.9999779095030014]];
+    const table = [
+      [0.1, 0.1124629160182849], [0.5, 0.5204998778130465], [1, 0.8427007929497149], [2, 0.9953222650189527], [2.5, 0.9995930479825550],
+      [3, 0.9999779095030014],
+    ];
     for (const [x, y] of table) {
       expect(Math.abs(erf(x) - y)).toBeLessThan(4e-16);
       expect(erf(-x)).toBe(-erf(x));

@@ -18,16 +18,22 @@ const helpers: Readonly<Record<string, (...args: number[]) => number>> = new Fun
     return Math.exp(x);
   },
   Math.log, Math.abs, Math.sign, Math.min, Math.max, (x: number) => x - Math.floor(x),
-  Math.floor, Math.ceil, (x: number) => math.round.f64(x, NaN), (no: number, yes: number, condition: boolean) => (condition ? yes : no), Number.isNaN,
+  Math.floor, Math.ceil, (x: number) => math.round.f64(x, NaN), (
+    no: number, yes: number, condition: boolean,
+  ) => (condition ? yes : no), Number.isNaN,
 );
 
-const anywhere = [-120, -30, -9, -3, -1.5, -1, -0.99, -0.51, -0.5, -0.3, -1e-3, -1e-6, 0, 1e-6, 1e-3, 0.2, 0.5, 0.51, 0.9, 1, 1.1, 2.7, 10, 88];
+const anywhere = [
+  -120, -30, -9, -3, -1.5, -1, -0.99, -0.51, -0.5, -0.3, -1e-3, -1e-6, 0, 1e-6, 1e-3, 0.2, 0.5, 0.51, 0.9, 1, 1.1, 2.7, 10, 88,
+];
 /** Helpers that stand for a function of one value, and where they are asked. */
 const named = Object.values(math).filter(({ name, arity }) => arity === 1 && text.includes(`fn m_${name}(`));
 const points = ({ name, domain, overflows }: MathFunction): readonly number[] => {
   const inside = anywhere.filter((x) => domain.lo === -Infinity || x > domain.lo);
   if (name === 'sin' || name === 'cos') return [...inside, 1000.3, -54321.1];
-  const saturates = domain.lo === -Infinity && !overflows({ range: { lo: 200, hi: 200 }, overflows: false }, { range: ANY, overflows: false });
+  const saturates = domain.lo === -Infinity && !overflows(
+    { range: { lo: 200, hi: 200 }, overflows: false }, { range: ANY, overflows: false },
+  );
   return saturates ? [...inside, 200, -200, 2.5, -1.5] : inside;
 };
 
@@ -49,7 +55,9 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
 
   it('of two numbers', () => {
     for (const name of ['m_max', 'm_min', 'm_chain'] as const) {
-      for (const [x, y] of [[1, 2], [-3, 0], [0, 5], [NaN, 0], [0, NaN], [3e38, 0]]) expect(helpers[name](x, y) + 0, `${name}(${x}, ${y})`).toBe(math[name === 'm_max' ? 'max' : name === 'm_min' ? 'min' : 'chain'].f64(x, y) + 0);
+      for (const [x, y] of [[1, 2], [-3, 0], [0, 5], [NaN, 0], [0, NaN], [3e38, 0]]) expect(
+        helpers[name](x, y) + 0, `${name}(${x}, ${y})`,
+      ).toBe(math[name === 'm_max' ? 'max' : name === 'm_min' ? 'min' : 'chain'].f64(x, y) + 0);
     }
     expect([helpers['m_at_least'](-90, -80), helpers['m_at_least'](-1, -80), helpers['m_at_least'](NaN, -80)]).toEqual([-80, -1, NaN]);
   });

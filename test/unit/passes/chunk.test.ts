@@ -10,7 +10,9 @@ import { SCANS } from './corpus.js';
 import { draw, specOf } from './scans.js';
 
 /** By chunk: gradients in one kernel, in as many as possible, and something between; gates' gradients in both ways. */
-const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([[4, { exactGates: true }], [16, { inlineScores: 'all', fits: () => false, exactGates: true }], [64, { fits: within(75_000) }]]);
+const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([
+  [4, { exactGates: true }], [16, { inlineScores: 'all', fits: () => false, exactGates: true }], [64, { fits: within(75_000) }],
+]);
 
 const sizesOf = (names: readonly string[]) => new Map(names.map((name, i) => [name, [3, 5, 4][i]]));
 
@@ -29,7 +31,9 @@ describe('chunk programs', () => {
   }
 
   it('stand gates that forget everything, and log decays that would overflow if anybody inverted them', () => {
-    for (const name of ['a scalar gate', 'a gate per key channel', 'a gate per value channel', 'a bonus for the own token', 'an erase after a scalar gate']) {
+    for (const name of [
+      'a scalar gate', 'a gate per key channel', 'a gate per value channel', 'a bonus for the own token', 'an erase after a scalar gate',
+    ]) {
       const spec = specOf(SCANS[name]);
       const { call, given, cotangents } = draw(spec, sizesOf(spec.axes.map((axis) => axis.name)), [40], 5);
       const gate = given.get('g') ?? new Float64Array();
@@ -48,7 +52,9 @@ describe('calls that go on where others ended', () => {
   /** Rows of the `count` tokens from `first` on, of tensors over two sequences of `length` tokens. */
   const part = (data: Float64Array, length: number, first: number, count: number): Float64Array => {
     const row = data.length / (2 * length);
-    return Float64Array.from([0, 1].flatMap((sequence) => [...data.subarray((sequence * length + first) * row, (sequence * length + first + count) * row)]));
+    return Float64Array.from([0, 1].flatMap((sequence) => [...data.subarray(
+      (sequence * length + first) * row, (sequence * length + first + count) * row,
+    )]));
   };
 
   for (const mode of ['', 'sequential']) {
@@ -60,7 +66,9 @@ describe('calls that go on where others ended', () => {
       const inputs = given.filter(([name]) => spec.inputs.some((input) => input.name === name));
       const whole = new Map(given);
       runTiles(module, 'forward', dims(9), whole);
-      const states = module.buffers.filter((buffer) => buffer.role === 'initial').map((buffer) => [buffer.name, `final.${buffer.name.replace('initial.', '')}`]);
+      const states = module.buffers.filter((buffer) => buffer.role === 'initial').map((buffer) => [
+        buffer.name, `final.${buffer.name.replace('initial.', '')}`,
+      ]);
       expect(states).toHaveLength(4);
       const prompt = new Map([...given, ...inputs.map(([name, data]) => [name, part(data, 9, 0, 6)] as const)]);
       runTiles(module, 'forward', dims(6), prompt);
@@ -71,7 +79,9 @@ describe('calls that go on where others ended', () => {
           ...states.map(([initial, final]) => [initial, sure(before.get(final))] as const),
         ]);
         runTiles(module, 'step', dims(1), step);
-        for (const name of ['o', 'y']) expect(distance(sure(step.get(name)), part(sure(whole.get(name)), 9, token, 1)), `${name} of token ${token}`).toBeLessThan(1e-12);
+        for (const name of ['o', 'y']) expect(
+          distance(sure(step.get(name)), part(sure(whole.get(name)), 9, token, 1)), `${name} of token ${token}`,
+        ).toBeLessThan(1e-12);
         before = step;
       }
       for (const [, final] of states) expect(distance(sure(before.get(final)), sure(whole.get(final))), final).toBeLessThan(1e-12);
@@ -90,8 +100,12 @@ describe('the shape of chunk programs', () => {
 
   it('walks run in segments, which hand on states by decays or by maps where any sequence is cut', () => {
     const shape = (name: string) => kernelsOf(moduleOf(name), 'forward').map((kernel) => `${kernel.name} ${kernel.outer}${kernel.cut ? ', if cut' : ''}`);
-    expect(shape('a scalar gate')).toEqual(['S_prepare chunk', 'S_spans segment, if cut', 'S_ends segment, if cut', 'S_join sequence, if cut', 'S_walk segment']);
-    expect(shape('an erase')).toEqual(['S_prepare chunk', 'S_ends segment, if cut', 'S_maps segment, if cut', 'S_join sequence, if cut', 'S_walk segment']);
+    expect(shape('a scalar gate')).toEqual([
+      'S_prepare chunk', 'S_spans segment, if cut', 'S_ends segment, if cut', 'S_join sequence, if cut', 'S_walk segment',
+    ]);
+    expect(shape('an erase')).toEqual([
+      'S_prepare chunk', 'S_ends segment, if cut', 'S_maps segment, if cut', 'S_join sequence, if cut', 'S_walk segment',
+    ]);
   });
 
   it('beside a state without erases, whose segments are other ones, erases stay in one walk', () => {
@@ -129,14 +143,18 @@ describe('the shape of chunk programs', () => {
       const { module } = lowerScan(spec, new Map(spec.axes.map((axis) => [axis.name, 16])), { inlineScores });
       return module.buffers.some((buffer) => buffer.name.includes('.score'));
     };
-    expect([scores('a scalar gate', 'none'), scores('a scalar gate', 'diagonal'), scores('an erase', 'diagonal'), scores('an erase', 'all')]).toEqual([true, false, true, false]);
+    expect([
+      scores('a scalar gate', 'none'), scores('a scalar gate', 'diagonal'), scores('an erase', 'diagonal'), scores('an erase', 'all'),
+    ]).toEqual([true, false, true, false]);
     expect(scores('a gate per key channel', 'all')).toBe(true);
   });
 
   it('gradients are made by as many kernels as shared memory asks for, each with smaller tiles', () => {
     const spec = specOf(SCANS['an erase before a channel gate, elsewhere than the write']);
     const sizes = new Map([['K', 128], ['V', 128]]);
-    const gradientsWithin = (sharedBytes: number) => kernelsOf(lowerScan(spec, sizes, { fits: within(sharedBytes) }).module, 'backward').filter((kernel) => kernel.name.includes('gradients'));
+    const gradientsWithin = (sharedBytes: number) => kernelsOf(
+      lowerScan(spec, sizes, { fits: within(sharedBytes) }).module, 'backward',
+    ).filter((kernel) => kernel.name.includes('gradients'));
     expect(gradientsWithin(Infinity).map((kernel) => kernel.name)).toEqual(['S_gradients']);
     expect(gradientsWithin(200 * 1024).map((kernel) => kernel.name)).toEqual(['S_gradients_rows_values', 'S_gradients_columns']);
     expect(gradientsWithin(0).map((kernel) => kernel.name)).toEqual(['S_gradients_rows', 'S_gradients_values', 'S_gradients_columns']);
@@ -160,7 +178,10 @@ describe('the shape of chunk programs', () => {
   });
 
   it('values that are used again and again are made once: no pass walks a formula as a tree', () => {
-    const chain = (name: string, start: string) => [`let ${name}0 = ${start}`, ...Array.from({ length: 40 }, (_, i) => `let ${name}${i + 1} = 0.5 * ${name}${i} + 0.1 * ${name}${i} * ${name}${i}`)].join('  ');
+    const chain = (name: string, start: string) => [
+      `let ${name}0 = ${start}`,
+      ...Array.from({ length: 40 }, (_, i) => `let ${name}${i + 1} = 0.5 * ${name}${i} + 0.1 * ${name}${i} * ${name}${i}`)
+    ].join('  ');
     const spec = specOf(`scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  ${chain('a', 'k')}  ${chain('b', 'v')}  ${chain('c', 'f')}
       S = sigmoid(c40) * S[t-1] + outer(a40, b40)  let r = q @ S  ${chain('d', 'r')}  o = d40 }`);
     const { module } = lowerScan(spec, new Map([['K', 16], ['V', 16]]));

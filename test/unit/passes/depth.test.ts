@@ -80,7 +80,9 @@ describe('depth is an answer or a diagnostic', () => {
     expect(codes(text(`${lines(400, (i) => `let x${i} = -(-q * (2 + ${i})^-2)`)}\no = x399 @ S`))).toEqual([]);
   });
 
-  it.each(layers(20_000))('twenty thousand %s are refused before anything follows them', (_, body) => expect(codes(layer(body))).toEqual(['E106']));
+  it.each(layers(20_000))(
+    'twenty thousand %s are refused before anything follows them', (_, body) => expect(codes(layer(body))).toEqual(['E106']),
+  );
   it.each(layers(50))('fifty %s are read', (_, body) => expect(codes(layer(body))).not.toContain('E106'));
 
   it('turns in turns multiply', () => {
@@ -88,7 +90,9 @@ describe('depth is an answer or a diagnostic', () => {
   });
 
   it('parts in parts', () => {
-    const chain = (n: number, use: string): string => lines(n, (i) => `layer l${i}(x: [D]) -> y: [D] with D = 4, k = 0 {\n${use.replaceAll('NEXT', `l${i + 1}`)}\n}`);
+    const chain = (n: number, use: string): string => lines(
+      n, (i) => `layer l${i}(x: [D]) -> y: [D] with D = 4, k = 0 {\n${use.replaceAll('NEXT', `l${i + 1}`)}\n}`,
+    );
     const last = (n: number): string => `\nlayer l${n}(x: [D]) -> y: [D] with D = 4, k = 0 {\ny = (1 + k) * x\n}\n`;
     const once = 'use n = NEXT\ny = n(x)';
     const twice = 'use a = NEXT with k = 2 * k\nuse b = NEXT with k = 2 * k + 1\ny = b(a(x))';
@@ -103,7 +107,10 @@ describe('depth is an answer or a diagnostic', () => {
   });
 
   it('what lies side by side in a layer is not deep', () => {
-    const flat = lines(400, (i) => `let a${i} = -(x * -2)^-2\nif not (L > 2) {\n  y = -x\n} else if L == 1 {\n  y = x\n}\nparam w${i}: [D] = -1 f32 no decay`);
+    const flat = lines(
+      400,
+      (i) => `let a${i} = -(x * -2)^-2\nif not (L > 2) {\n  y = -x\n} else if L == 1 {\n  y = x\n}\nparam w${i}: [D] = -1 f32 no decay`,
+    );
     const names = lines(400, (i) => `w${i} = "w.${i}" [(D)]\n"p${i}." {\n}`);
     expect(codes(layer(`${flat}\nnames hf {\n${names}\n}\ninit -1\ny = x`))).not.toContain('E106');
   });
@@ -113,7 +120,10 @@ describe('depth is an answer or a diagnostic', () => {
     expect(codes('import { f } from "1.lmoe"\n', chain)).toEqual(['E218']);
   });
 
-  it('writes of a state', () => expect(codes(scan(`S = S[t-1] + ${lines(100, (i) => `${i === 0 ? '' : '+ '}outer(tanh(${i + 1} * k), v)`)}\no = q @ S`))).toEqual(['E306']));
+  it(
+    'writes of a state',
+    () => expect(codes(scan(`S = S[t-1] + ${lines(100, (i) => `${i === 0 ? '' : '+ '}outer(tanh(${i + 1} * k), v)`)}\no = q @ S`))).toEqual(['E306']),
+  );
 });
 
 describe('many mistakes', () => {

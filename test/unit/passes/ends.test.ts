@@ -31,7 +31,9 @@ describe('at the ends of their functions, formulas have the gradients of the lim
     const call = { sizes: new Map([['D', 1]]), heads: 1, groups: 1, lengths: [1] };
     for (const r of [-30, -60, -300]) {
       const one = (x: number) => Float64Array.of(x);
-      const found = gradSpec(spec, call, new Map([['x', one(0.7)], ['r', one(r)], ['i', one(0)], ['lam', one(1)], ['h', one(0.3)]]), new Map([['d_o', one(1)]])).get('d_r')?.[0] ?? NaN;
+      const found = gradSpec(
+        spec, call, new Map([['x', one(0.7)], ['r', one(r)], ['i', one(0)], ['lam', one(1)], ['h', one(0.3)]]), new Map([['d_o', one(1)]]),
+      ).get('d_r')?.[0] ?? NaN;
       // Of 8 sigmoid(r) log sigmoid(1), which is so small that its square is nothing.
       const g = -8 * Math.exp(r) * Math.log1p(Math.exp(-1));
       const wanted = g * 0.3 - g * (0.5 * 0.7) / Math.sqrt(-2 * g);

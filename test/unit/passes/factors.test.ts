@@ -11,14 +11,18 @@ describe('gradients of decays given as factors are exact, at 0 too', () => {
     const sizes = new Map([['K', 4], ['V', 3]]);
     const drawn = draw(spec, sizes, [5, 20, 0, 1], 3);
     addEnds(drawn);
-    for (const options of [{ chunk: 4 }, { chunk: 16, exactGates: true }, { chunk: 8, fits: () => false, longest: 1, halfOperands: true }]) {
+    for (const options of [
+      { chunk: 4 }, { chunk: 16, exactGates: true }, { chunk: 8, fits: () => false, longest: 1, halfOperands: true },
+    ]) {
       const { errors } = compareTiles(spec, drawn.call, drawn.given, drawn.cotangents, options);
       expect([...errors].filter(([, error]) => !(error < 1e-10))).toEqual([]);
     }
   });
 
   it('and made in blocks of the gate\'s axis where nothing folds it', () => {
-    const splitOf = (text: string) => lowerScan(specOf(text), new Map([['K', 128], ['V', 128]])).module.kernels.find(({ name }) => name.endsWith('gradient_factor'))?.split;
+    const splitOf = (text: string) => lowerScan(
+      specOf(text), new Map([['K', 128], ['V', 128]]),
+    ).module.kernels.find(({ name }) => name.endsWith('gradient_factor'))?.split;
     expect(Object.entries(FACTOR_SCANS).map(([name, text]) => [name, splitOf(text)])).toEqual([
       ['per key channel', 'K'], ['per value channel', 'V'], ['per token', undefined], ['of two kinds, read before and after', undefined],
       ['per key channel, with an erase', undefined], ['per token, with an erase of what was before', undefined],
@@ -34,6 +38,10 @@ describe('a gate is differentiated by its logarithm', () => {
       state S: [K, V]  S = ${decay} * S[t-1] + outer(k, v)  o = (q + 0 * g + 0 * z + 0 * a) @ S }`)).stages;
     return stage.kind === 'matrix' && stage.gate.kind !== 'none' ? stage.gate.factor : undefined;
   };
-  it.each(['0.9', 'exp(g)', 'sigmoid(z)', '(1 - sigmoid(z))', 'exp(g) * sigmoid(z)', 'sigmoid(z)^1.5', '(1 - 2^(-3 - head))'])('%s', (decay) => expect(factor(decay)).toBeUndefined());
-  it.each(['a', 'a * exp(g)', '(1 - a)', '(a / (1 + a))', 'max(a, 0.1)', '(1 / (1 + exp(z)))', 'a^1.5'])('but not %s', (decay) => expect(factor(decay)).toBeDefined());
+  it.each(['0.9', 'exp(g)', 'sigmoid(z)', '(1 - sigmoid(z))', 'exp(g) * sigmoid(z)', 'sigmoid(z)^1.5', '(1 - 2^(-3 - head))'])(
+    '%s', (decay) => expect(factor(decay)).toBeUndefined(),
+  );
+  it.each(['a', 'a * exp(g)', '(1 - a)', '(a / (1 + a))', 'max(a, 0.1)', '(1 / (1 + exp(z)))', 'a^1.5'])(
+    'but not %s', (decay) => expect(factor(decay)).toBeDefined(),
+  );
 });

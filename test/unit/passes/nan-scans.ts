@@ -21,7 +21,9 @@ export const NAN_SCANS: Readonly<Record<string, string>> = {
 export const AT = 18;
 
 /** Each input in turn with one NaN, everything else as it was. */
-export function spoilt({ given }: Pick<Drawn, 'given'>, inputs: readonly string[], tokens: number): readonly (readonly [name: string, given: Map<string, Float64Array>])[] {
+export function spoilt(
+  { given }: Pick<Drawn, 'given'>, inputs: readonly string[], tokens: number,
+): readonly (readonly [name: string, given: Map<string, Float64Array>])[] {
   return inputs.map((name) => {
     const data = given.get(name) ?? new Float64Array();
     const width = data.length / tokens;
@@ -30,7 +32,9 @@ export function spoilt({ given }: Pick<Drawn, 'given'>, inputs: readonly string[
 }
 
 /** Elements that are NaN by the meaning and not in what was found, by tensor. */
-export function missing(expected: Tensors, found: (name: string) => ArrayLike<number> | undefined, names: readonly string[]): readonly string[] {
+export function missing(
+  expected: Tensors, found: (name: string) => ArrayLike<number> | undefined, names: readonly string[],
+): readonly string[] {
   return names.flatMap((name) => {
     const values = found(name);
     const lost = [...expected.get(name) ?? []].filter((x, i) => Number.isNaN(x) && !Number.isNaN(values?.[i] ?? 0)).length;

@@ -13,8 +13,15 @@ const scan = (body: string) => normalize(specOf(`${HEAD} { state S: [K, V] ${bod
 function summary(stage: Stage): string {
   switch (stage.kind) {
     case 'matrix': {
-      const gate = stage.gate.kind === 'channel' ? `per ${stage.gate.axis}` : stage.gate.kind === 'scalar' && stage.gate.constant ? 'constant' : stage.gate.kind;
-      const sources = stage.sources.map((source) => (source.erase === undefined ? 'write' : `erase ${source.erase.before ? 'before' : 'after'} ${source.erase.sees.filter(Boolean).length}`));
+      const gate = stage.gate.kind === 'channel'
+        ? `per ${stage.gate.axis}`
+        : stage.gate.kind === 'scalar' && stage.gate.constant
+        ? 'constant'
+        : stage.gate.kind;
+      const sources = stage.sources.map((source) => (
+        source.erase === undefined ? 'write'
+        : `erase ${source.erase.before ? 'before' : 'after'} ${source.erase.sees.filter(Boolean).length}`
+      ));
       const reads = stage.reads.map((read) => `read ${read.before ? 'before' : 'after'} ${read.sees.filter(Boolean).length}`);
       return [gate, ...sources, ...reads].join(', ');
     }

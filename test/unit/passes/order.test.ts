@@ -3,7 +3,9 @@ import { compareTiles, type CompareOptions } from '../../property/tiles.js';
 import { draw, specOf } from './scans.js';
 
 const LENGTHS = [9, 0, 1, 4];
-const KINDS: readonly CompareOptions[] = [{ chunk: 4, longest: 1 }, { chunk: 4, segments: false, exactGates: true }, { chunk: 16, fits: () => false, inlineScores: 'all' }];
+const KINDS: readonly CompareOptions[] = [
+  { chunk: 4, longest: 1 }, { chunk: 4, segments: false, exactGates: true }, { chunk: 16, fits: () => false, inlineScores: 'all' },
+];
 
 /** Every order of a list. */
 function orders<T>(list: readonly T[]): T[][] {
@@ -78,7 +80,10 @@ describe('a state read along what was read of it', () => {
 });
 
 describe('equal write terms', () => {
-  it.each(['S[t-1] + outer(k, v) + outer(k, v)', 'exp(g) * S[t-1] + outer(k, v) + outer(k, b * v) + outer(k, v)', 'exp(g) * S[t-1] + outer(k, b * (v - k @ S[t-1])) + outer(k, v) + outer(k, v)'])('%s', (update) => {
+  it.each([
+    'S[t-1] + outer(k, v) + outer(k, v)', 'exp(g) * S[t-1] + outer(k, v) + outer(k, b * v) + outer(k, v)',
+    'exp(g) * S[t-1] + outer(k, b * (v - k @ S[t-1])) + outer(k, v) + outer(k, v)',
+  ])('%s', (update) => {
     for (const read of ['q @ S', 'q @ (S[t-1] + outer(k, v))', 'q @ (exp(g) * S[t-1] + outer(k, v))', 'q @ (S + outer(k, v))']) {
       expect(worst(`scan f(q, k: [K], v: [V], g, b: [] in -1..0) -> o: [V] with K = 3, V = 2 {
         state S: [K, V]

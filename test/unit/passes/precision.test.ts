@@ -37,7 +37,9 @@ describe('what is stored in 16 bits, and products of 16-bit operands', () => {
       const { scan, module } = lowerScan(spec, sizes, { halfOperands: true });
       const { call, given, cotangents } = draw(spec, sizes, [200], 7);
       const isIo = (tensor: string) => module.buffers.some((buffer) => buffer.name === tensor && buffer.dtype === 'io');
-      const rounded = (from: ReadonlyMap<string, Float64Array>) => [...from].map(([tensor, data]) => [tensor, isIo(tensor) ? bf16(data) : data] as const);
+      const rounded = (
+        from: ReadonlyMap<string, Float64Array>,
+      ) => [...from].map(([tensor, data]) => [tensor, isIo(tensor) ? bf16(data) : data] as const);
       const inputs = new Map(rounded(given));
       const outputs = new Map(rounded(cotangents));
       const expected = gradSpec(spec, call, inputs, outputs);

@@ -19,10 +19,14 @@ export interface Drawn {
 }
 
 /** Tensors for a scan, drawn from its declared ranges. */
-export function draw(spec: Spec, sizes: ReadonlyMap<string, number>, lengths: readonly number[], seed: number, lanes = { heads: 2, groups: 1 }): Drawn {
+export function draw(
+  spec: Spec, sizes: ReadonlyMap<string, number>, lengths: readonly number[], seed: number, lanes = { heads: 2, groups: 1 },
+): Drawn {
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const drawn = drawTensors(spec, { B: 1, T: tokens, H: lanes.heads, G: lanes.groups, N: lengths.length }, sizes, { seed });
-  const results = new Set([...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))].map((name) => `d_${name}`));
+  const results = new Set([
+    ...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))
+  ].map((name) => `d_${name}`));
   const tensors = [...drawn].map(([name, { data }]) => [name, Float64Array.from(data)] as const);
   return {
     call: { sizes, ...lanes, lengths },

@@ -21,11 +21,15 @@ function worst(body: string, declared: string): number {
 
 describe('what params alone make', () => {
   it.each(SCALARS)('a number: %s', (x) => {
-    expect(worst(`S = exp(g - abs(${x})) * S[t-1] + (${x}) * outer(k, v)\no = (q @ S) * (${x}) + (${x}) * v`, 'S: [K, V]')).toBeLessThan(1e-10);
+    expect(worst(
+      `S = exp(g - abs(${x})) * S[t-1] + (${x}) * outer(k, v)\no = (q @ S) * (${x}) + (${x}) * v`, 'S: [K, V]',
+    )).toBeLessThan(1e-10);
     expect(worst(`h = sigmoid(${x}) * h[t-1] + (${x}) * v\no = h * (${x})`, 'h: [V]')).toBeLessThan(1e-10);
   });
   it.each(ROWS)('a row: %s', (x) => {
-    expect(worst(`S = exp(g * abs(${x})) * S[t-1] + outer((${x}) * k, v)\no = ((${x}) * q) @ S + (${x}) @ S`, 'S: [K, V]')).toBeLessThan(1e-10);
+    expect(worst(
+      `S = exp(g * abs(${x})) * S[t-1] + outer((${x}) * k, v)\no = ((${x}) * q) @ S + (${x}) @ S`, 'S: [K, V]',
+    )).toBeLessThan(1e-10);
     expect(worst(`S = exp(g) * S[t-1] + outer(${x}, v)\no = (${x}) @ S`, 'S: [K, V]')).toBeLessThan(1e-10);
     expect(worst(`S = S[t-1] + outer(l2norm(k), v - (0.3 * (${x})) @ S[t-1])\no = q @ S`, 'S: [K, V]')).toBeLessThan(1e-10);
   });

@@ -2,15 +2,33 @@ import type { Drawn } from './scans.js';
 
 /** Scans whose decay is next to 1, with the numbers that make it so. */
 export const STEADY_SCANS: Readonly<Record<string, readonly [text: string, input: string, value: number]>> = {
-  'a log gate': ['scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5],
-  'a log gate per channel': ['scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5],
-  'a sigmoid': ['scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  S = sigmoid(f) * S[t-1] + outer(k, v)  o = q @ S }', 'f', 11.5],
-  'a factor': ['scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1 - 1e-5],
-  'a product': ['scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * exp(-1e-5) * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1],
+  'a log gate': [
+    'scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5,
+  ],
+  'a log gate per channel': [
+    'scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }', 'g', -1e-5,
+  ],
+  'a sigmoid': [
+    'scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  S = sigmoid(f) * S[t-1] + outer(k, v)  o = q @ S }', 'f', 11.5,
+  ],
+  'a factor': [
+    'scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1 - 1e-5,
+  ],
+  'a product': [
+    'scan s(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * exp(-1e-5) * S[t-1] + outer(k, v)  o = q @ S }', 'a', 1,
+  ],
   'an elementwise scan': ['scan s(x, g: [D]) -> o: [D] { state h: [D]  h = exp(g) * h[t-1] + x  o = h }', 'g', -1e-5],
-  'an elementwise scan by sigmoids': ['scan s(x, f: [D]) -> o: [D] { state h: [D]  h = sigmoid(f) * sigmoid(f) * h[t-1] + x  o = h }', 'f', 12.2],
-  'a sequential matrix': ['scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] sequential { state S: [K, V]  let P = exp(g) * S[t-1]  S = P + outer(k, v - 0.0 * (k @ P))  o = q @ S }', 'g', -1e-5],
-  'a sequential sum of many terms': ['scan s(x, f: [D]) -> o: [D] sequential { state h: [D]  h = x + 0.0 * h[t-1] + sigmoid(f) * (h[t-1] * sigmoid(f)) - 0.5 * x  o = h }', 'f', 12.2],
+  'an elementwise scan by sigmoids': [
+    'scan s(x, f: [D]) -> o: [D] { state h: [D]  h = sigmoid(f) * sigmoid(f) * h[t-1] + x  o = h }', 'f', 12.2,
+  ],
+  'a sequential matrix': [
+    'scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] sequential { state S: [K, V]  let P = exp(g) * S[t-1]  S = P + outer(k, v - 0.0 * (k @ P))  o = q @ S }',
+    'g', -1e-5,
+  ],
+  'a sequential sum of many terms': [
+    'scan s(x, f: [D]) -> o: [D] sequential { state h: [D]  h = x + 0.0 * h[t-1] + sigmoid(f) * (h[t-1] * sigmoid(f)) - 0.5 * x  o = h }',
+    'f', 12.2,
+  ],
 };
 
 /** A number that f32 has, at every token. */

@@ -4,12 +4,19 @@ import { arenaLayout } from '../../../src/runtime/webgpu/arena.js';
 
 const extents = { tokens: 100, heads: 2, groups: 2, sequences: 1, chunks: 7, segments: 1 };
 const tensor = (name: string, ...shape: PlanTensor['shape']): PlanTensor => ({ name, role: 'workspace', dtype: 'f32', shape, axes: [] });
-const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({ name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [{ kind: 'arena', tensors }], flops: [], bytes: [] });
+const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({
+  name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]],
+  args: [{ kind: 'arena', tensors }], flops: [], bytes: [],
+});
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {
-  format: 'lmoec-plan-2', scan: 'test', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
+  format: 'lmoec-plan-2', scan: 'test', doc: '', source: {
+    hash: '', compiler: '', command: '',
+  }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
   segmentation: { programs: 1, least: 1 }, kernels: [], programs: { forward: [], backward: [], step: [] }, arena,
-  tensors: [tensor('rows', 'tokens', 'heads'), tensor('scratch', 'chunks', 100), tensor('states', 'chunks', 'heads', 64), tensor('unused', 1e6)],
+  tensors: [
+    tensor('rows', 'tokens', 'heads'), tensor('scratch', 'chunks', 100), tensor('states', 'chunks', 'heads', 64), tensor('unused', 1e6),
+  ],
 };
 
 it('tensors that no launch needs at the same time share memory', () => {

@@ -7,7 +7,10 @@ import { plan as sample } from '../emit/sample.js';
 
 const plan: Plan = {
   ...sample,
-  kernels: [{ name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [], flops: [], bytes: [] }],
+  kernels: [{
+    name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [],
+    flops: [], bytes: [],
+  }],
   tensors: [
     { name: 'q', role: 'input', dtype: 'f32', shape: ['tokens', 'groups', 2], axes: ['K'] },
     { name: 'v', role: 'input', dtype: 'f32', shape: ['tokens', 'heads', 3], axes: ['V'] },
@@ -35,7 +38,9 @@ function fakeRuntime(calls: { tensors: CallTensors; sizes: CallSizes }[]): Runti
 }
 
 const files = async (name: string): Promise<Uint8Array> => new TextEncoder().encode(name.endsWith('plan.json') ? JSON.stringify(plan) : '');
-const open = (calls: { tensors: CallTensors; sizes: CallSizes }[] = []) => openScan(fakeRuntime(calls), files, ['cuda.sm90.bf16', 'webgpu.f32'], { K: 16, V: 32 });
+const open = (calls: { tensors: CallTensors; sizes: CallSizes }[] = []) => openScan(
+  fakeRuntime(calls), files, ['cuda.sm90.bf16', 'webgpu.f32'], { K: 16, V: 32 },
+);
 const inputs = (batch: number, tokens: number, heads: number, groups: number) => ({
   q: tensor('B T G K', [batch, tokens, groups, 2], new Float32Array(batch * tokens * groups * 2)),
   v: tensor('B T H V', [batch, tokens, heads, 3], new Float32Array(batch * tokens * heads * 3)),
@@ -58,7 +63,9 @@ describe('calls of a binding', () => {
 
   it('has no token axis in a step, and one token per sequence', async () => {
     const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
-    const step = await (await open(calls)).step({}, { q: tensor('B G K', [3, 2, 2], new Float32Array(12)), v: tensor('B H V', [3, 4, 3], new Float32Array(36)) });
+    const step = await (await open(calls)).step(
+      {}, { q: tensor('B G K', [3, 2, 2], new Float32Array(12)), v: tensor('B H V', [3, 4, 3], new Float32Array(36)) },
+    );
     expect(calls[0].sizes).toEqual({ heads: 4, groups: 2, lengths: [1, 1, 1] });
     expect(step.take('o', 'B H V').shape).toEqual([3, 4, 3]);
   });
@@ -71,7 +78,9 @@ describe('calls of a binding', () => {
   });
 
   it('rounds numbers to the element type of the kernels, and gives numbers back', async () => {
-    const halves: Plan = { ...plan, dtype: 'bf16', tensors: plan.tensors.map((item) => (item.name === 'q' ? { ...item, dtype: 'bf16' } : item)) };
+    const halves: Plan = {
+      ...plan, dtype: 'bf16', tensors: plan.tensors.map((item) => (item.name === 'q' ? { ...item, dtype: 'bf16' } : item)),
+    };
     const calls: { tensors: CallTensors; sizes: CallSizes }[] = [];
     const scan = await openScan(fakeRuntime(calls), async () => new TextEncoder().encode(JSON.stringify(halves)), ['webgpu.f32'], {});
     const given = inputs(1, 1, 4, 2);
@@ -86,7 +95,9 @@ describe('calls of a binding', () => {
 
   it('refuses what does not fit, in words', async () => {
     const scan = await open();
-    await expect(scan.forward({ ...inputs(2, 5, 4, 2), v: tensor('B T H V', [2, 6, 4, 3], new Float32Array(144)) }, {})).rejects.toThrow(/v \[2, 6, 4, 3\].*number of tokens = 5/);
+    await expect(scan.forward(
+      { ...inputs(2, 5, 4, 2), v: tensor('B T H V', [2, 6, 4, 3], new Float32Array(144)) }, {},
+    )).rejects.toThrow(/v \[2, 6, 4, 3\].*number of tokens = 5/);
     await expect(scan.forward(inputs(1, 5, 3, 2), {})).rejects.toThrow(/3 heads cannot share 2 groups/);
     await expect(scan.forward(inputs(1, 5, 4, 2), { cuSeqlens: [0, 4] })).rejects.toThrow(/cuSeqlens/);
     expect(() => tensor('B T', [2, 3], new Float32Array(5))).toThrow(/6 elements, the values 5/);
@@ -97,8 +108,12 @@ describe('calls of a binding', () => {
     const scan = await open();
     const many = Float64Array.from({ length: 1_000_000 }, (_, i) => 1_000_000 - i).fill(0, 0, 1);
     const cases: readonly [unknown, string][] = [
-      [[0, 2.5, 9], 'holds the number 2.5 at entry 1, no whole number'], [[0, NaN, 9], 'holds the number NaN at entry 1'], [[0, 6, 4, 9], 'decreases from 6 to 4 at entry 2'],
-      [[1, 9], 'must start at 0, found 1'], [[0, 8], 'ends at 8, but there are 9 tokens'], [[0], 'holds 1 offsets'], [BigInt64Array.of(0n, 9n), 'holds the bigint 0 at entry 0'],
+      [[0, 2.5, 9], 'holds the number 2.5 at entry 1, no whole number'], [[0, NaN, 9], 'holds the number NaN at entry 1'], [
+        [0, 6, 4, 9], 'decreases from 6 to 4 at entry 2',
+      ],
+      [[1, 9], 'must start at 0, found 1'], [[0, 8], 'ends at 8, but there are 9 tokens'], [[0], 'holds 1 offsets'], [
+        BigInt64Array.of(0n, 9n), 'holds the bigint 0 at entry 0',
+      ],
       [many, 'decreases from 999999 to 999998 at entry 2'], [null, 'is null'], [9, 'is the number 9'],
     ];
     for (const [given, fault] of cases) {
@@ -113,15 +128,25 @@ describe('calls of a binding', () => {
   it('refuses arguments that are missing or no objects, with what they should be', async () => {
     const scan = await open();
     const given = inputs(1, 2, 4, 2);
-    for (const [value, found] of [[null, 'null'], [undefined, 'undefined'], [3, 'the number 3'], ['q', "the text 'q'"], [[given], 'an array']]) {
+    for (const [value, found] of [
+      [null, 'null'], [undefined, 'undefined'], [3, 'the number 3'], ['q', "the text 'q'"], [[given], 'an array'],
+    ]) {
       const odd = value as never;
       const cases: (readonly [() => Promise<unknown>, string, string])[] = [
-        [() => scan.forward(odd), `the inputs are ${String(found)}, expected an object`, 'pass { q, v }'], [() => scan.backward(odd, {}), `the inputs are ${String(found)}`, 'pass { q, v }'],
-        [() => scan.step({}, odd), `the inputs are ${String(found)}`, 'pass { q, v }'], [() => scan.step(odd, given), `the state is ${String(found)}`, 'pass { S }'],
+        [() => scan.forward(odd), `the inputs are ${String(found)}, expected an object`, 'pass { q, v }'], [
+          () => scan.backward(odd, {}), `the inputs are ${String(found)}`, 'pass { q, v }',
+        ],
+        [() => scan.step({}, odd), `the inputs are ${String(found)}`, 'pass { q, v }'], [
+          () => scan.step(odd, given), `the state is ${String(found)}`, 'pass { S }',
+        ],
         [() => scan.backward(given, odd), `the cotangents are ${String(found)}`, 'pass { o }'],
       ];
-      if (value !== undefined) cases.push([() => scan.forward(given, odd), `the options are ${String(found)}`, 'pass { state, cuSeqlens }']);
-      if (value !== undefined && value !== null) cases.push([() => scan.forward(given, { state: odd }), `the state is ${String(found)}`, 'pass { S }']);
+      if (value !== undefined) cases.push([
+        () => scan.forward(given, odd), `the options are ${String(found)}`, 'pass { state, cuSeqlens }',
+      ]);
+      if (value !== undefined && value !== null) cases.push([
+        () => scan.forward(given, { state: odd }), `the state is ${String(found)}`, 'pass { S }',
+      ]);
       for (const [call, message, remedy] of cases) {
         await expect(call()).rejects.toBeInstanceOf(RuntimeError);
         await expect(call()).rejects.toMatchObject({ message: expect.stringContaining(`two_faced: ${message}`), remedy });
@@ -133,7 +158,10 @@ describe('calls of a binding', () => {
   it('refuses what is no tensor', async () => {
     const scan = await open();
     const { q } = inputs(1, 2, 4, 2);
-    for (const [given, found] of [[null, 'null'], [[[1]], 'an array'], [new Float32Array(24), 'a Float32Array'], [{ ...q, values: null }, 'an object'], [{ ...q, shape: [1, NaN] }, 'an object']]) {
+    for (const [given, found] of [
+      [null, 'null'], [[[1]], 'an array'], [new Float32Array(24), 'a Float32Array'], [{ ...q, values: null }, 'an object'],
+      [{ ...q, shape: [1, NaN] }, 'an object'],
+    ]) {
       const refused = expect(scan.forward({ ...inputs(1, 2, 4, 2), v: given as never }, {})).rejects;
       await refused.toThrow(`two_faced: v is ${String(found)}, expected a tensor`);
       await refused.toBeInstanceOf(RuntimeError);
@@ -166,6 +194,8 @@ describe('calls of a binding', () => {
   });
 
   it('says what was built where nothing fits', async () => {
-    await expect(openScan(fakeRuntime([]), files, ['cuda.sm90.bf16'], {})).rejects.toThrow(/nothing was built for webgpu: there is cuda.sm90.bf16/);
+    await expect(openScan(
+      fakeRuntime([]), files, ['cuda.sm90.bf16'], {},
+    )).rejects.toThrow(/nothing was built for webgpu: there is cuda.sm90.bf16/);
   });
 });

@@ -8,12 +8,17 @@ import type { DeviceTensor, ElementType } from '../../../src/runtime/runtime.js'
 import { specOf } from '../passes/scans.js';
 import { plan as sample } from '../emit/sample.js';
 
-const { module } = lowerScan(specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'), new Map([['K', 16], ['V', 16]]));
+const { module } = lowerScan(
+  specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'),
+  new Map([['K', 16], ['V', 16]]),
+);
 const kernels = module.kernels.map((kernel): PlanKernel => ({
   name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], flops: [], bytes: [],
   args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
 }));
-const plan: Plan = { ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels) };
+const plan: Plan = {
+  ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels),
+};
 
 function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTensor> {
   const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
@@ -35,8 +40,12 @@ describe('gradients that the heads of a group share', () => {
 
   it('go to their place at once where every head is a group', () => {
     const extents = (groups: number) => extentsOf(plan, { heads: 4, groups, lengths: [3] });
-    const needless = (groups: number, inPlace: boolean) => plan.programs.backward.filter((launch) => isNeedless(launch, extents(groups), inPlace)).map(({ kernel }) => kernel);
-    expect([needless(4, true), needless(2, true), needless(4, false)].map((names) => names.includes('sum_groups'))).toEqual([true, false, false]);
+    const needless = (
+      groups: number, inPlace: boolean,
+    ) => plan.programs.backward.filter((launch) => isNeedless(launch, extents(groups), inPlace)).map(({ kernel }) => kernel);
+    expect([
+      needless(4, true), needless(2, true), needless(4, false),
+    ].map((names) => names.includes('sum_groups'))).toEqual([true, false, false]);
     const tensors = bind(4, true);
     expect(tensors.get('ws.d_k.heads')).toBe(tensors.get('d_k'));
   });

@@ -36,7 +36,10 @@ function carryTests(device: WebGpuRuntime): void {
       ...Object.fromEntries(Object.entries(whole).map(([name, data]) => {
         const width = data.length / T;
         const part = data.slice(from * width, to * width);
-        return [name, width === 1 ? tensor('B T H', [1, to - from, 1], part) : tensor(`B T H ${name === 'v' ? 'V' : 'K'}`, [1, to - from, 1, 4], part)];
+        return [
+          name,
+          width === 1 ? tensor('B T H', [1, to - from, 1], part) : tensor(`B T H ${name === 'v' ? 'V' : 'K'}`, [1, to - from, 1, 4], part),
+        ];
       })),
       mix,
     });
@@ -67,6 +70,8 @@ async function openShift(device: WebGpuRuntime) {
   const { module } = lowerScan(spec, new Map([['K', 4], ['V', 4]]), { chunk: 16 });
   const made = emitWgsl(module, { ...plain, dtype: 'f32', capabilities: device.capabilities });
   const files = new Map([...made.files].map(([name, text]) => [`webgpu.f32/${name}`, text]));
-  const read = async (name: string) => new TextEncoder().encode(name.endsWith('plan.json') ? JSON.stringify(made.plan) : files.get(name) ?? '');
+  const read = async (name: string) => new TextEncoder().encode(
+    name.endsWith('plan.json') ? JSON.stringify(made.plan) : files.get(name) ?? ''
+  );
   return openScan(device, read, ['webgpu.f32'], { K: 4, V: 4 });
 }

@@ -28,7 +28,9 @@ describe('a tensor as the copy engine sees it', () => {
 
 describe('parameters of a CUDA launch', () => {
   it('puts each on its natural boundary', () => {
-    const { offsets, total } = layoutParams([tensor('a'), { kind: 'dims' }, tensor('b'), { kind: 'tensorMap', tensor: 'c', box: [64, 64] }, { kind: 'chunks' }]);
+    const { offsets, total } = layoutParams([
+      tensor('a'), { kind: 'dims' }, tensor('b'), { kind: 'tensorMap', tensor: 'c', box: [64, 64] }, { kind: 'chunks' },
+    ]);
     expect([...offsets]).toEqual([0, 8, 32, 64, 192]);
     expect(total).toBe(200);
   });
@@ -41,9 +43,14 @@ describe('parameters of a CUDA launch', () => {
         return { ok: true, value: new Uint8Array(128).fill(7) };
       },
     };
-    const plan = { ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const] };
+    const plan = {
+      ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const],
+    };
     const args: PlanArg[] = [tensor('q'), { kind: 'sequences' }, { kind: 'dims' }, { kind: 'tensorMap', tensor: 'q', box: [64, 1, 32] }];
-    const kernel = { name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args, flops: [], bytes: [] } as const;
+    const kernel = {
+      name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args, flops: [],
+      bytes: [],
+    } as const;
     const { bytes, offsets } = packParams(native as NativeCuda, plan, kernel, {
       tensors: new Map([['q', device(0x1234_5678_9abcn, 'bf16', [100, 4, 64])]]),
       sequences: device(16n, 'i32', [4]),
@@ -61,10 +68,18 @@ describe('parameters of a CUDA launch', () => {
 
   it('describes nothing that is empty', () => {
     const native: Pick<NativeCuda, 'tensorMap'> = { tensorMap: () => expect.fail() };
-    const plan = { ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const] };
-    const kernel = { name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [{ kind: 'tensorMap', tensor: 'q', box: [64, 1, 64] }], flops: [], bytes: [] } as const;
+    const plan = {
+      ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const],
+    };
+    const kernel = {
+      name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]],
+      args: [{ kind: 'tensorMap', tensor: 'q', box: [64, 1, 64] }], flops: [], bytes: [],
+    } as const;
     const none = device(0n, 'bf16', [0, 4, 64]);
-    const { bytes } = packParams(native as NativeCuda, plan, kernel, { tensors: new Map([['q', none]]), sequences: none, segments: none, chunks: none, extents: { ...extents, tokens: 0 } });
+    const { bytes } = packParams(
+      native as NativeCuda, plan, kernel,
+      { tensors: new Map([['q', none]]), sequences: none, segments: none, chunks: none, extents: { ...extents, tokens: 0 } },
+    );
     expect(bytes).toEqual(new Uint8Array(128));
   });
 });

@@ -19,7 +19,9 @@ function delayTests(runtime: WebGpuRuntime): void {
     const spec = specOf(text);
     const lowered = lowerScan(spec, new Map(spec.axes.map(({ name }, i) => [name, [4, 5, 3][i]])), { chunk: 16 });
     for (const programs of [1, 256]) {
-      const made = emitWgsl(lowered.module, { ...plain, dtype: 'f32', capabilities: DEFAULT_CAPABILITIES, segmentation: { programs, least: 1 } });
+      const made = emitWgsl(
+        lowered.module, { ...plain, dtype: 'f32', capabilities: DEFAULT_CAPABILITIES, segmentation: { programs, least: 1 } },
+      );
       expect(await failures(runtime, { ...lowered, ...made }, [17, 0, 1, 2, 33, 3, 16], 'f32')).toEqual([]);
     }
   });

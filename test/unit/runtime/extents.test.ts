@@ -32,7 +32,9 @@ describe('extents of a call', () => {
   });
 
   it('cuts none where the longest has not so many segments as pay', () => {
-    const segments = (pays: number, lengths: readonly number[]) => extentsOf({ chunk: 4, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths }).segments;
+    const segments = (pays: number, lengths: readonly number[]) => extentsOf(
+      { chunk: 4, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths },
+    ).segments;
     // 16 chunks for 4 programs: 4 each, of which the longest sequence has 3 times as many.
     expect([1, 3, 4].map((pays) => segments(pays, [48, 16]))).toEqual([4, 4, 2]);
     expect(segments(4, [64])).toBe(4);
@@ -41,8 +43,12 @@ describe('extents of a call', () => {
 
   it('refuses sizes that are none', () => {
     const cases: readonly [object, string][] = [
-      [{ heads: 2.5 }, 'heads is the number 2.5'], [{ heads: 0 }, 'heads is the number 0'], [{ groups: NaN }, 'groups is the number NaN'], [{ heads: '6' }, "heads is the text '6'"],
-      [{ heads: 3 }, '3 heads cannot share 2 groups'], [{ lengths: [4, 1.5] }, 'lengths holds the number 1.5 at entry 1'], [{ lengths: [-1] }, 'lengths holds the number -1 at entry 0'],
+      [{ heads: 2.5 }, 'heads is the number 2.5'], [{ heads: 0 }, 'heads is the number 0'], [
+        { groups: NaN }, 'groups is the number NaN',
+      ], [{ heads: '6' }, "heads is the text '6'"],
+      [{ heads: 3 }, '3 heads cannot share 2 groups'], [
+        { lengths: [4, 1.5] }, 'lengths holds the number 1.5 at entry 1',
+      ], [{ lengths: [-1] }, 'lengths holds the number -1 at entry 0'],
       [{ lengths: null }, 'lengths is null'], [{ lengths: [NaN] }, 'lengths holds the number NaN at entry 0'],
     ];
     for (const [change, message] of cases) {

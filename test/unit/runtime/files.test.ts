@@ -20,7 +20,9 @@ afterAll(() => void server.close());
 it('reads from the disk beside a module', async () => {
   const read = filesBeside(import.meta.url);
   expect(new TextDecoder().decode(await read('files.test.ts'))).toBe(readFileSync(import.meta.filename, 'utf8'));
-  await expect(read('nowhere.json')).rejects.toMatchObject({ name: 'RuntimeError', message: expect.stringMatching(/nowhere\.json cannot be read: ENOENT/), remedy: expect.stringContaining('outDir') });
+  await expect(read('nowhere.json')).rejects.toMatchObject({
+    name: 'RuntimeError', message: expect.stringMatching(/nowhere\.json cannot be read: ENOENT/), remedy: expect.stringContaining('outDir'),
+  });
 });
 
 it('fetches from beside an address', async () => {
@@ -31,6 +33,10 @@ it('fetches from beside an address', async () => {
 it('says what a site does not have, and what helps', async () => {
   const read = filesBeside(`${site}/kernels/binding.js`);
   const remedy = expect.stringContaining('serve the folder of the binding');
-  await expect(read('nowhere.json')).rejects.toMatchObject({ name: 'RuntimeError', message: `${site}/kernels/nowhere.json: 404 Not Found`, remedy });
-  await expect(read('page.wgsl')).rejects.toMatchObject({ name: 'RuntimeError', message: `${site}/kernels/page.wgsl is a page, not a file of the binding`, remedy });
+  await expect(read('nowhere.json')).rejects.toMatchObject({
+    name: 'RuntimeError', message: `${site}/kernels/nowhere.json: 404 Not Found`, remedy,
+  });
+  await expect(read('page.wgsl')).rejects.toMatchObject({
+    name: 'RuntimeError', message: `${site}/kernels/page.wgsl is a page, not a file of the binding`, remedy,
+  });
 });

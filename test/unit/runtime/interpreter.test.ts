@@ -57,7 +57,9 @@ interface Types extends GraphTypes {
 }
 const open = () => openGraph<Types>(async (name) => new TextEncoder().encode(files[name]));
 const numbers = ({ values }: Tensor<string>): number[] => (ArrayBuffer.isView(values) ? Array.from(values) : []);
-const ids = (shape: readonly number[], from = 0) => Int32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (5 * i + from) % 7);
+const ids = (shape: readonly number[], from = 0) => Int32Array.from(
+  { length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (5 * i + from) % 7,
+);
 const inputs = { ids: tensor('B T', [2, 6], ids([2, 6])), labels: tensor('B T', [2, 6], ids([2, 6], 3)) };
 
 describe('a graph as JSON', () => {
@@ -83,7 +85,10 @@ describe('a model in the interpreter, by its binding', () => {
     const start = initial(graph, 3);
     const rounded = new Map([...start].map(([path, data]) => [path, Float64Array.from(data, Math.fround)]));
     const made = await model.train(params, inputs);
-    const meaning = evaluate(graph, { program: 'train', params: rounded, inputs: new Map([['ids', Float64Array.from(ids([2, 6]))], ['labels', Float64Array.from(ids([2, 6], 3))]]), lengths: [6, 6] });
+    const meaning = evaluate(graph, {
+      program: 'train', params: rounded,
+      inputs: new Map([['ids', Float64Array.from(ids([2, 6]))], ['labels', Float64Array.from(ids([2, 6], 3))]]), lengths: [6, 6],
+    });
     expect(numbers(made.outputs.logits)).toEqual(Array.from(meaning.outputs.get('logits') ?? [], Math.fround));
     expect(made.losses).toEqual(Object.fromEntries(meaning.losses));
     const found = made.gradients(undefined, { lm: 2 });
@@ -99,7 +104,10 @@ describe('a model in the interpreter, by its binding', () => {
     const params = model.init(1);
     const { outputs } = await model.eval(params, { ids: inputs.ids });
     for (const prompt of [0, 4]) {
-      let state = prompt === 0 ? model.begin(2) : (await model.eval(params, { ids: tensor('B T', [2, prompt], Int32Array.from([0, 1].flatMap((b) => Array.from(ids([2, 6]).slice(6 * b, 6 * b + prompt))))) })).state;
+      let state = prompt === 0 ? model.begin(2) : (await model.eval(
+        params,
+        { ids: tensor('B T', [2, prompt], Int32Array.from([0, 1].flatMap((b) => Array.from(ids([2, 6]).slice(6 * b, 6 * b + prompt))))) },
+      )).state;
       for (let t = prompt; t < 6; t++) {
         const next = await model.step(params, state, { ids: tensor('B', [2], Int32Array.of(ids([2, 6])[t], ids([2, 6])[6 + t])) });
         state = next.state;
@@ -112,7 +120,9 @@ describe('a model in the interpreter, by its binding', () => {
   it('keeps packed sequences apart', async () => {
     const model = await open();
     const params = model.init(1);
-    const [apart, packed] = [await model.eval(params, inputs), await model.eval(params, { ids: tensor('B T', [1, 12], ids([2, 6])) }, { cuSeqlens: [0, 6, 12] })];
+    const [apart, packed] = [
+      await model.eval(params, inputs), await model.eval(params, { ids: tensor('B T', [1, 12], ids([2, 6])) }, { cuSeqlens: [0, 6, 12] }),
+    ];
     expect(numbers(packed.outputs.logits)).toEqual(numbers(apart.outputs.logits));
   });
 
@@ -122,7 +132,9 @@ describe('a model in the interpreter, by its binding', () => {
     const { embed: _, ...rest } = params;
     // @ts-expect-error a param is missing
     await expect(model.eval(rest, inputs)).rejects.toThrow('lm: embed');
-    await expect(model.eval({ ...params, embed: tensor('W D', [4, 7], new Float32Array(28)) }, inputs)).rejects.toThrow('embed must be [7, 4], found [4, 7]');
+    await expect(model.eval(
+      { ...params, embed: tensor('W D', [4, 7], new Float32Array(28)) }, inputs,
+    )).rejects.toThrow('embed must be [7, 4], found [4, 7]');
     await expect(model.eval(params, { ids: tensor('B T', [1, 1], Int32Array.of(9)) })).rejects.toThrow('9');
     await expect(model.eval(params, inputs, { cuSeqlens: [0, 5] })).rejects.toThrow('cuSeqlens');
   });

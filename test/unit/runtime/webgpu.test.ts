@@ -6,11 +6,16 @@ import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { plain } from '../wgsl/templates.js';
 
-const buffer = (name: string, role: TileBuffer['role'], outer: TileBuffer['outer'] = 'token'): TileBuffer => ({ name, outer, inner: 'head', axes: ['K'], dtype: 'f32', role });
+const buffer = (
+  name: string, role: TileBuffer['role'], outer: TileBuffer['outer'] = 'token',
+): TileBuffer => ({ name, outer, inner: 'head', axes: ['K'], dtype: 'f32', role });
 const [x, start, y] = [buffer('x', 'input'), buffer('start', 'initial', 'sequence'), buffer('y', 'output')];
 const module: TileModule = {
   name: 'sums', chunk: 16, sizes: new Map([['K', 3]]), buffers: [x, start, y],
-  kernels: [buildKernel({ name: 'add', doc: 'Adds the start to every token.', outer: 'chunk', inner: 'head' }, (k) => k.store(y, k.add(k.load(x), k.load(start))))],
+  kernels: [buildKernel(
+    { name: 'add', doc: 'Adds the start to every token.', outer: 'chunk', inner: 'head' },
+    (k) => k.store(y, k.add(k.load(x), k.load(start))),
+  )],
   programs: { forward: ['add'], backward: [], step: [] },
 };
 const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
@@ -45,7 +50,9 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
 
   it('refuses what is no tensor, and what was given back', async () => {
     // JavaScript and casts get here with anything.
-    for (const [given, found] of [[null, 'null'], [[1, 2], 'an array'], ['text', "the text 'text'"], [{}, 'an object'], [new Uint8Array(12), 'a Uint8Array']] as const) {
+    for (const [given, found] of [
+      [null, 'null'], [[1, 2], 'an array'], ['text', "the text 'text'"], [{}, 'an object'], [new Uint8Array(12), 'a Uint8Array'],
+    ] as const) {
       await expect(loaded.forward({ x: given as never }, sizes)).rejects.toThrow(new RegExp(`^sums: x is ${found}`));
     }
     const gone = runtime.upload(values, 'f32', [2, 2, 3]);
@@ -79,9 +86,15 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   it('says what is missing or does not fit', async () => {
     await expect(loaded.forward({}, sizes)).rejects.toThrow(/the input x is missing/);
     await expect(loaded.forward({ x: new Float32Array(5) }, sizes)).rejects.toThrow(/x: \[2, 2, 3\] has 12 elements, the array 5/);
-    await expect(loaded.forward({ x: new Int32Array(12) }, sizes)).rejects.toThrow(/x: f32 values come in a Float32Array, found Int32Array/);
-    await expect(loaded.forward({ x: runtime.empty('f32', [2, 3]) }, sizes)).rejects.toThrow(/x must be f32 \[2, 2, 3\], found f32 \[2, 3\]/);
-    await expect(loaded.forward({ x: { dtype: 'f32', shape: [2, 2, 3], release() {} } }, sizes)).rejects.toThrow(/x lives on another device/);
+    await expect(loaded.forward(
+      { x: new Int32Array(12) }, sizes,
+    )).rejects.toThrow(/x: f32 values come in a Float32Array, found Int32Array/);
+    await expect(loaded.forward(
+      { x: runtime.empty('f32', [2, 3]) }, sizes,
+    )).rejects.toThrow(/x must be f32 \[2, 2, 3\], found f32 \[2, 3\]/);
+    await expect(loaded.forward(
+      { x: { dtype: 'f32', shape: [2, 2, 3], release() {} } }, sizes,
+    )).rejects.toThrow(/x lives on another device/);
   });
 
   it('says how much a tensor would take and what the adapter binds', () => {
@@ -90,7 +103,9 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
 
   it('refuses a grid that no adapter can launch', async () => {
     const lengths = Array.from({ length: 65536 }, () => 1);
-    await expect(loaded.forward({ x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths })).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
+    await expect(loaded.forward(
+      { x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths },
+    )).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
   });
 
   it('turns what the device says of a kernel into an error with the file\'s name', async () => {

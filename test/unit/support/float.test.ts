@@ -21,15 +21,21 @@ describe('16-bit numbers', () => {
       const cases = [[below + step / 2, even]];
       if (kind === 'f16' || bits > 0x0400) cases.push([below + step * 0.4375, bits], [below + step * 0.5625, bits + 1]);
       for (const [x, expected] of cases) {
-        if (halfBits(kind, x) !== expected || halfBits(kind, -x) !== (expected | 0x8000)) throw new Error(`${x} became ${halfBits(kind, x)}, not ${expected}`);
+        if (
+          halfBits(kind, x) !== expected || halfBits(kind, -x) !== (expected | 0x8000)
+        ) throw new Error(`${x} became ${halfBits(kind, x)}, not ${expected}`);
       }
     }
   });
 
   it('known values', () => {
-    expect([1, -2, 65504, 65519, 65520, Infinity, -Infinity, 2 ** -24, 2 ** -25, 1.5 * 2 ** -25, -0].map((x) => halfBits('f16', x))).toEqual(
+    expect([
+      1, -2, 65504, 65519, 65520, Infinity, -Infinity, 2 ** -24, 2 ** -25, 1.5 * 2 ** -25, -0,
+    ].map((x) => halfBits('f16', x))).toEqual(
       [0x3c00, 0xc000, 0x7bff, 0x7bff, 0x7c00, 0x7c00, 0xfc00, 1, 0, 1, 0x8000]);
-    expect([1, -2, 3.3895313892515355e38, 3.4e38, Infinity, 1.00390625, 1.01171875].map((x) => halfBits('bf16', x))).toEqual([0x3f80, 0xc000, 0x7f7f, 0x7f80, 0x7f80, 0x3f80, 0x3f82]);
+    expect([
+      1, -2, 3.3895313892515355e38, 3.4e38, Infinity, 1.00390625, 1.01171875,
+    ].map((x) => halfBits('bf16', x))).toEqual([0x3f80, 0xc000, 0x7f7f, 0x7f80, 0x7f80, 0x3f80, 0x3f82]);
   });
 
   it('arrays', () => {

@@ -16,8 +16,12 @@ const device = await openDevice();
 
 const launched = (plan: Plan) => plan.programs.forward.map(({ kernel }) => kernel);
 
-const emitted = OPERATION_MODULES.flatMap((module) => (['f32', 'bf16', 'f16'] as const).map((dtype) => ({ module, dtype, ...emitWgsl(module, { ...plain, dtype }) })));
-const files = emitted.flatMap(({ module, dtype, files: made }) => [...made].map(([name, text]) => ({ name: `${module.name} ${dtype} ${name}`, text })));
+const emitted = OPERATION_MODULES.flatMap((module) => (['f32', 'bf16', 'f16'] as const).map((dtype) => ({
+  module, dtype, ...emitWgsl(module, { ...plain, dtype }),
+})));
+const files = emitted.flatMap(({ module, dtype, files: made }) => [...made].map(([name, text]) => ({
+  name: `${module.name} ${dtype} ${name}`, text,
+})));
 
 describe('emitted WGSL', () => {
   it('binds no more storage buffers than every adapter allows', () => {
@@ -57,7 +61,9 @@ describe('emitted WGSL', () => {
   });
 
   it('brings the helpers it calls and no others', () => {
-    const scalar = (name: string) => emitted.find(({ module, dtype }) => module.name === 'scalars' && dtype === 'f32')?.files.get(`map_${name}.wgsl`) ?? '';
+    const scalar = (name: string) => emitted.find(
+      ({ module, dtype }) => module.name === 'scalars' && dtype === 'f32'
+    )?.files.get(`map_${name}.wgsl`) ?? '';
     const defined = (text: string) => [...text.matchAll(/^fn (m_\w+)/gm)].map(([, name]) => name);
     expect(defined(scalar('add'))).toEqual([]);
     expect(defined(scalar('softplus'))).toEqual(['m_exp', 'm_log1p', 'm_softplus', 'm_is_nan']);
@@ -77,7 +83,9 @@ describe('staging', () => {
   const wide = emitted.find(({ module, dtype }) => module.name === 'pressure' && dtype === 'f32');
 
   it('copies the smallest of too many tensors, before their reader and after their writer', () => {
-    expect(wide && launched(wide.plan)).toEqual(['stage_w0', 'stage_w1', 'stage_w2', 'stage_w3', 'stage_w4', 'stage_s', 'stage_x', 'everything']);
+    expect(wide && launched(wide.plan)).toEqual([
+      'stage_w0', 'stage_w1', 'stage_w2', 'stage_w3', 'stage_w4', 'stage_s', 'stage_x', 'everything',
+    ]);
     expect(wide?.plan.arena).toContain('w0.staged');
   });
 
@@ -88,10 +96,15 @@ describe('staging', () => {
   });
 
   it('writes 16-bit results by whole words, unless the adapter has halves', () => {
-    const half = (name: string, role: TileBuffer['role']): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role });
+    const half = (
+      name: string, role: TileBuffer['role'],
+    ): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role });
     const [from, to] = [half('x', 'input'), half('y', 'output')];
     const copy = buildKernel({ name: 'copy', doc: 'Copies.', outer: 'chunk', inner: 'head' }, (k) => k.store(to, k.load(from)));
-    const module: TileModule = { name: 'copy', chunk: 16, sizes: new Map([['K', 3]]), buffers: [from, to], kernels: [copy], programs: { forward: ['copy'], backward: [], step: [] } };
+    const module: TileModule = {
+      name: 'copy', chunk: 16, sizes: new Map([['K', 3]]), buffers: [from, to], kernels: [copy],
+      programs: { forward: ['copy'], backward: [], step: [] },
+    };
     const words = emitWgsl(module, { ...plain, dtype: 'f16' });
     expect(launched(words.plan)).toEqual(['copy', 'unstage_y']);
     expect(words.files.get('unstage_y.wgsl')).toContain('p_y[i] = rt_pack_f16(low, high);');
@@ -103,13 +116,20 @@ describe('staging', () => {
 
 describe('one kernel, in full', () => {
   it('fuses the product, the scale and the store of a read', () => {
-    const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role']): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role });
-    const [q, S, o] = [buffer('q', 'token', ['K'], 'input'), buffer('S', 'sequence', ['K', 'V'], 'initial'), buffer('o', 'token', ['V'], 'output')];
+    const buffer = (
+      name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'],
+    ): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role });
+    const [q, S, o] = [
+      buffer('q', 'token', ['K'], 'input'), buffer('S', 'sequence', ['K', 'V'], 'initial'), buffer('o', 'token', ['V'], 'output'),
+    ];
     const read = buildKernel({ name: 'read', doc: 'Reads the state.', outer: 'chunk', inner: 'head' }, (k) => {
       k.store(o, k.mul(k.contract(k.load(q), k.load(S), 'K'), k.literal(0.125)));
       expect(k.axesOf(k.load(q))).toEqual([ROW, 'K']);
     });
-    const module: TileModule = { name: 'read', chunk: 16, sizes: new Map([['K', 64], ['V', 64]]), buffers: [q, S, o], kernels: [read], programs: { forward: ['read'], backward: [], step: [] } };
+    const module: TileModule = {
+      name: 'read', chunk: 16, sizes: new Map([['K', 64], ['V', 64]]), buffers: [q, S, o], kernels: [read],
+      programs: { forward: ['read'], backward: [], step: [] },
+    };
     const text = emitWgsl(module, { ...plain, dtype: 'f32' }).files.get('read.wgsl') ?? '';
     expect(text.slice(text.indexOf('// Reads'))).toMatchInlineSnapshot(`
       "// Reads the state.

@@ -7,11 +7,16 @@ const K = 8;
 const V = 12;
 const sizes = new Map<Axis, number>([['K', K], ['V', V], ['W', 96]]);
 
-const buffer = (name: string, outer: TileBuffer['outer'], axes: readonly Axis[], role: BufferRole, more: Partial<TileBuffer> = {}): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role, ...more });
+const buffer = (
+  name: string, outer: TileBuffer['outer'], axes: readonly Axis[], role: BufferRole, more: Partial<TileBuffer> = {},
+): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role, ...more });
 const input = (name: string, axes: readonly Axis[], more: Partial<TileBuffer> = {}) => buffer(name, 'token', axes, 'input', more);
 
 /** A module of kernels that all run in `forward`; each writes outputs of its own. */
-function moduleOf(name: string, buffers: readonly TileBuffer[], kernels: readonly { readonly head: KernelHead; readonly write: (k: KernelBuilder) => void }[]): TileModule {
+function moduleOf(
+  name: string, buffers: readonly TileBuffer[],
+  kernels: readonly { readonly head: KernelHead; readonly write: (k: KernelBuilder) => void }[],
+): TileModule {
   return {
     name, chunk: 16, sizes, buffers,
     kernels: kernels.map(({ head, write }) => buildKernel(head, write)),
@@ -19,7 +24,9 @@ function moduleOf(name: string, buffers: readonly TileBuffer[], kernels: readonl
   };
 }
 
-const head = (name: string, outer: KernelHead['outer'] = 'chunk', more: Partial<KernelHead> = {}): KernelHead => ({ name, doc: `Tests ${name}.`, outer, inner: 'head', ...more });
+const head = (
+  name: string, outer: KernelHead['outer'] = 'chunk', more: Partial<KernelHead> = {},
+): KernelHead => ({ name, doc: `Tests ${name}.`, outer, inner: 'head', ...more });
 
 const x = input('x', ['K']);
 const y = input('y', ['K']);
@@ -30,7 +37,9 @@ const v = input('v', ['V']);
 /** Operations that take one token tile and give one. */
 function rowwise(): TileModule {
   const edge = buffer('edge', 'sequence', ['K'], 'initial');
-  const outputs = ['keep', 'shift_down', 'shift_up', 'sum', 'exclusive', 'reverse', 'both', 'recur', 'recur_back', 'columns'].map((name) => buffer(name, 'token', ['K'], 'output'));
+  const outputs = [
+    'keep', 'shift_down', 'shift_up', 'sum', 'exclusive', 'reverse', 'both', 'recur', 'recur_back', 'columns',
+  ].map((name) => buffer(name, 'token', ['K'], 'output'));
   const first = buffer('first', 'chunk', ['K'], 'output');
   const last = buffer('last', 'chunk', ['K'], 'output');
   const norm = buffer('norm', 'token', [], 'output');
@@ -117,9 +126,14 @@ function products(): TileModule {
 function decays(): TileModule {
   const roles = [{ before: false, strict: false }, { before: false, strict: true }, { before: true, strict: true }] as const;
   const a = buffer('a', 'chunk', [ROW, COL], 'initial');
-  const names = roles.map((_, i) => ({ score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'token', ['K'], 'output'), col: buffer(`col${i}`, 'token', ['K'], 'output') }));
+  const names = roles.map((_, i) => ({
+    score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'token', ['K'], 'output'),
+    col: buffer(`col${i}`, 'token', ['K'], 'output'),
+  }));
   const factors = ['channels', 'earlier', 'numbers'].map((name) => buffer(name, 'token', name === 'numbers' ? [] : ['K'], 'output'));
-  return moduleOf('decays', [x, y, g, s, a, ...names.flatMap(({ score, row, col }) => [score, row, col]), ...factors], [...roles.map((how, i) => ({
+  return moduleOf('decays', [
+    x, y, g, s, a, ...names.flatMap(({ score, row, col }) => [score, row, col]), ...factors,
+  ], [...roles.map((how, i) => ({
     head: head(`role${i}`),
     write(k: KernelBuilder) {
       const [rows, others, gates, weights] = [k.load(x), k.load(y), k.load(g), k.load(a)];
@@ -168,7 +182,9 @@ function loops(): TileModule {
     {
       head: head('spans', 'segment', { split: 'V' }),
       write(k) {
-        const [last] = k.loop('chunks', true, [k.zeros(['K', 'V'])], ([S]) => [k.add(k.mul(k.literal(0.5), S), k.contract(k.load(x), k.load(v), ROW))]);
+        const [last] = k.loop(
+          'chunks', true, [k.zeros(['K', 'V'])], ([S]) => [k.add(k.mul(k.literal(0.5), S), k.contract(k.load(x), k.load(v), ROW))],
+        );
         k.store(parts, last);
       },
     },
@@ -208,7 +224,9 @@ function loops(): TileModule {
         k.loop('tokens', false, [], () => {
           const logits = k.load(x);
           const weights = k.exp(k.sub(logits, k.reduce('max', 'K', logits)));
-          k.store(softened, k.add(k.map('div', weights, k.reduce('sum', 'K', weights)), k.mul(k.contract(logits, logits, 'K'), k.reduce('min', 'K', logits))));
+          k.store(softened, k.add(
+            k.map('div', weights, k.reduce('sum', 'K', weights)), k.mul(k.contract(logits, logits, 'K'), k.reduce('min', 'K', logits)),
+          ));
           return [];
         });
       },
@@ -232,14 +250,18 @@ function loops(): TileModule {
       head: head('members', 'chunk', { inner: 'group' }),
       write(k) {
         const mine = k.load(shared);
-        const [sum] = k.loop('members', false, [k.mul(mine, k.literal(0))], ([sum]) => [k.add(sum, k.mul(mine, k.mul(k.load(x), k.load(s))))]);
+        const [sum] = k.loop(
+          'members', false, [k.mul(mine, k.literal(0))], ([sum]) => [k.add(sum, k.mul(mine, k.mul(k.load(x), k.load(s))))],
+        );
         k.store(sums, sum);
       },
     },
   ]);
 }
 
-/** Tiles that do not fit into workgroup memory, a buffer that a kernel reads after it has written it, and more tensors than may be bound. */
+/**
+ * Tiles that do not fit into workgroup memory, a buffer that a kernel reads after it has written it, and more tensors than may be bound.
+ */
 function pressure(): TileModule {
   const wide = ['w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8'].map((name) => input(name, ['W']));
   const kept = buffer('kept', 'chunk', ['W', 'K'], 'workspace');

@@ -25,7 +25,9 @@ const TOKENS = 37;
 
 async function run(runtime: WebGpuRuntime, compiled: Omit<Compiled, 'warnings'>, { call, given, cotangents }: Drawn) {
   const tokens = call.lengths.reduce((sum, length) => sum + length, 0);
-  const shape = { batch: 1, tokens, heads: call.heads, groups: call.groups, lengths: call.lengths, cuSeqlens: undefined, sizes: call.sizes };
+  const shape = {
+    batch: 1, tokens, heads: call.heads, groups: call.groups, lengths: call.lengths, cuSeqlens: undefined, sizes: call.sizes,
+  };
   const found = await runOnDevice(nodeHost(), runtime, compiled, shape, new Map([...given, ...cotangents]), { step: true });
   if (isProblem(found)) throw new Error(found.title);
   return found;
@@ -55,7 +57,9 @@ export async function describeNumbers(name: 'swiftshader' | 'lavapipe'): Promise
       const wanted = gradSpec(spec, drawn.call, drawn.given, drawn.cotangents);
       const { forward, backward, step } = await run(runtime, compiledOf(spec, drawn.call.sizes), drawn);
       const results = [forward, backward, step ?? new Map<string, Float64Array>()].flatMap((tensors) => [...tensors]);
-      const judged = results.map(([tensor, data]) => compare(tensor, 'output', 'output', 'f32', data, wanted.get(tensor) ?? new Float64Array()));
+      const judged = results.map(([tensor, data]) => compare(
+        tensor, 'output', 'output', 'f32', data, wanted.get(tensor) ?? new Float64Array(),
+      ));
       expect(judged.filter(({ passed }) => !passed)).toEqual([]);
       expect(judged.length).toBeGreaterThan(6);
     });
@@ -70,7 +74,9 @@ export async function describeNumbers(name: 'swiftshader' | 'lavapipe'): Promise
       const { forward, step } = await run(runtime, compiledOf(spec, drawn.call.sizes), { ...drawn, cotangents: new Map() });
       // Chunks of elementwise scans multiply decays, too.
       const chunked = title.startsWith('an elementwise') ? forward : [];
-      const errors = [...step ?? [], ...chunked].map(([tensor, data]) => [tensor, distance(data, wanted.get(tensor) ?? new Float64Array())] as const);
+      const errors = [...step ?? [], ...chunked].map(([tensor, data]) => [
+        tensor, distance(data, wanted.get(tensor) ?? new Float64Array()),
+      ] as const);
       expect(errors.filter(([, error]) => !(error < 1e-5))).toEqual([]);
       expect(errors.length).toBeGreaterThan(0);
     });
@@ -86,7 +92,9 @@ export async function describeNumbers(name: 'swiftshader' | 'lavapipe'): Promise
         for (const [input, given] of spoilt(drawn, spec.inputs.map((x) => x.name), TOKENS)) {
           const wanted = gradSpec(spec, drawn.call, given, new Map());
           const { forward, step } = await run(runtime, compiled, { ...drawn, given });
-          expect([...missing(wanted, (tensor) => forward.get(tensor), names), ...missing(wanted, (tensor) => step?.get(tensor), names)], input).toEqual([]);
+          expect(
+            [...missing(wanted, (tensor) => forward.get(tensor), names), ...missing(wanted, (tensor) => step?.get(tensor), names)], input,
+          ).toEqual([]);
         }
       }
     });

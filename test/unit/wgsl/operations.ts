@@ -19,7 +19,9 @@ const GROUPS = 2;
 const SEGMENTATION = { programs: 8, least: 1 };
 
 /** Largest |difference| / (1 + |expected|) of the outputs of `forward` on a device and in the float64 interpreter. */
-async function worstError(runtime: WebGpuRuntime, module: TileModule, capabilities: WgslCapabilities, dtype: IoDtype): Promise<Readonly<Record<string, number>>> {
+async function worstError(
+  runtime: WebGpuRuntime, module: TileModule, capabilities: WgslCapabilities, dtype: IoDtype,
+): Promise<Readonly<Record<string, number>>> {
   const starts = LENGTHS.map((_, i) => LENGTHS.slice(0, i).reduce((sum, length) => sum + length, 0));
   const chunks = LENGTHS.reduce((sum, length) => sum + Math.ceil(length / module.chunk), 0);
   const dims: TileDims = {
@@ -32,7 +34,9 @@ async function worstError(runtime: WebGpuRuntime, module: TileModule, capabiliti
   for (const buffer of module.buffers) {
     if (buffer.role !== 'input' && buffer.role !== 'initial') continue;
     // Gates go far below what e^-G could hold.
-    const values = Float32Array.from({ length: bufferElements(module, buffer, dims) }, () => (buffer.name === 'g' ? -Math.abs(random.normal()) * 40 : random.normal()));
+    const values = Float32Array.from(
+      { length: bufferElements(module, buffer, dims) }, () => (buffer.name === 'g' ? -Math.abs(random.normal()) * 40 : random.normal()),
+    );
     const half = buffer.dtype === 'io' && dtype !== 'f32' ? toHalves(dtype, values) : undefined;
     given[buffer.name] = half ?? values;
     memory.set(buffer.name, Float64Array.from(half === undefined || dtype === 'f32' ? values : fromHalves(dtype, half)));
@@ -46,7 +50,9 @@ async function worstError(runtime: WebGpuRuntime, module: TileModule, capabiliti
     const raw = await runtime.download(tensor);
     const found = raw instanceof Uint16Array && tensor.dtype !== 'f32' && tensor.dtype !== 'i32' ? fromHalves(tensor.dtype, raw) : raw;
     const expected = memory.get(name) ?? new Float64Array();
-    errors[name] = expected.reduce((worst, value, i) => Math.max(worst, Number.isNaN(found[i]) ? Infinity : Math.abs(found[i] - value) / (1 + Math.abs(value))), 0);
+    errors[name] = expected.reduce(
+      (worst, value, i) => Math.max(worst, Number.isNaN(found[i]) ? Infinity : Math.abs(found[i] - value) / (1 + Math.abs(value))), 0,
+    );
     tensor.release();
   }
   loaded.release();

@@ -5,7 +5,9 @@ import type { WgslOptions } from '../../../src/backends/wgsl/emit.js';
 const folder = join(import.meta.dirname, '../../../templates/wgsl');
 
 export const templates: WgslOptions['templates'] = Object.fromEntries(
-  readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => /\.(wgsl|hbs)$/.test(name)).map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
+  readdirSync(
+    folder, { recursive: true, encoding: 'utf8' },
+  ).filter((name) => /\.(wgsl|hbs)$/.test(name)).map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
 );
 
 /** Options of a module that no user wrote. */

@@ -16,7 +16,10 @@ export interface Arena {
   /** `tile`: whose values it holds, for its name. */
   take(bytes: number, staged: boolean, tile?: TileId): Piece;
   isStaged(name: string): boolean;
-  /** Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses `stageUsed`. */
+  /**
+   * Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses
+   * `stageUsed`.
+   */
   layout(): { readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number; readonly stageUsed: number };
 }
 
@@ -28,7 +31,10 @@ export function createArena(prefix: string): Arena {
   const round = (bytes: number) => (bytes >= ALIGN ? Math.ceil(bytes / ALIGN) * ALIGN : Math.ceil(bytes / 256) * 256);
   return {
     take(bytes, staged, tile) {
-      const piece: Piece = { name: `${prefix}${pieces.length}${tile === undefined ? '' : `_${tile}`}`, bytes: round(bytes), staged, first: Infinity, last: -1, written: undefined };
+      const piece: Piece = {
+        name: `${prefix}${pieces.length}${tile === undefined ? '' : `_${tile}`}`, bytes: round(bytes), staged, first: Infinity, last: -1,
+        written: undefined,
+      };
       pieces.push(piece);
       return piece;
     },
@@ -54,7 +60,10 @@ export function createArena(prefix: string): Arena {
         offsets.set(piece.name, offset);
         fixedBytes = Math.max(fixedBytes, offset + piece.bytes);
       }
-      return { offsets, fixedBytes: Math.ceil(fixedBytes / ALIGN) * ALIGN, stageBytes: Math.ceil(stageBytes / ALIGN) * ALIGN, stageUsed: stageBytes };
+      return {
+        offsets, fixedBytes: Math.ceil(fixedBytes / ALIGN) * ALIGN, stageBytes: Math.ceil(stageBytes / ALIGN) * ALIGN,
+        stageUsed: stageBytes,
+      };
     },
   };
 }

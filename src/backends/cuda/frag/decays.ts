@@ -14,8 +14,8 @@ interface Operand {
 type Score = Extract<TileOp, { op: 'dscore' }>;
 
 /**
- * Decay scores or their adjoints by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. `tiles`: one operation, or several
- * that share gates and an operand and are computed together (gather.ts).
+ * Decay scores or their adjoints by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. `tiles`: one operation,
+ * or several that share gates and an operand and are computed together (gather.ts).
  */
 export function decays(team: Team, tiles: readonly TileId[]): void {
   const ops = tiles.map((tile) => dscoreOf(team.options.defs.get(tile)));
@@ -77,9 +77,13 @@ function dscoreOf(op: TileOp | undefined): Dscore {
 }
 
 /** Readers and writers of scores computed together, and where each score lies among those of all pairs. */
-function gridOf(team: Team, ops: readonly Dscore[]): { readonly rows: readonly Score[]; readonly cols: readonly TileId[]; readonly at: readonly number[] } {
+function gridOf(
+  team: Team, ops: readonly Dscore[],
+): { readonly rows: readonly Score[]; readonly cols: readonly TileId[]; readonly at: readonly number[] } {
   const scores = ops.map((op) => (op.op === 'dscore' ? op : unsupported('adjoints among scores')));
-  const sameReader = (a: Score, b: Score) => team.resolve(a.x).id === team.resolve(b.x).id && a.before === b.before && a.strict === b.strict;
+  const sameReader = (a: Score, b: Score) => team.resolve(a.x).id === team.resolve(b.x).id
+    && a.before === b.before
+    && a.strict === b.strict;
   const sameWriter = (a: TileId, b: TileId) => team.resolve(a).id === team.resolve(b).id;
   const rows = scores.filter((op, n) => scores.findIndex((other) => sameReader(op, other)) === n);
   const cols = scores.map((op) => op.y).filter((y, n, all) => all.findIndex((other) => sameWriter(y, other)) === n);

@@ -9,9 +9,9 @@ export interface Gathered {
 }
 
 /**
- * Brings decay operations together that scale the same operands by the same gates, so that factors and scaled operands are made once: adjoints in pairs,
- * scores of up to two readers and two writers (more would not fit in registers). Returns the kernel with what the later ones need moved before the first
- * one, and the groups by their first tile.
+ * Brings decay operations together that scale the same operands by the same gates, so that factors and scaled operands are made once:
+ * adjoints in pairs, scores of up to two readers and two writers (more would not fit in registers). Returns the kernel with what the later
+ * ones need moved before the first one, and the groups by their first tile.
  */
 export function gatherDecays(kernel: TileKernel): Gathered {
   const groups = new Map<TileId, readonly TileId[]>();
@@ -26,7 +26,9 @@ export function gatherDecays(kernel: TileKernel): Gathered {
   for (let first = left.shift(); first !== undefined; first = left.shift()) {
     for (const more of partners(first.op, left, source)) {
       const members = [first, ...more].map(({ tile }) => tile);
-      const moved = more.reduce<readonly TileStmt[] | undefined>((at, { tile }, n) => at && moveAfter(at, members.slice(0, n + 1), tile), body);
+      const moved = more.reduce<readonly TileStmt[] | undefined>(
+        (at, { tile }, n) => at && moveAfter(at, members.slice(0, n + 1), tile), body,
+      );
       if (moved === undefined) continue;
       body = moved;
       groups.set(first.tile, members);
@@ -56,16 +58,23 @@ function partners(op: Dscore, others: readonly Member[], source: (tile: TileId) 
       const reader = (score: Dscore) => (score.op === 'dscore' ? [source(score.x), score.before, score.strict].join() : undefined);
       const below = alike.find((other) => writer(other.op) === writer(op));
       const beside = alike.find((other) => reader(other.op) === reader(op));
-      const across = below && beside && alike.find((other) => reader(other.op) === reader(below.op) && writer(other.op) === writer(beside.op));
+      const across = below && beside && alike.find(
+        (other) => reader(other.op) === reader(below.op) && writer(other.op) === writer(beside.op)
+      );
       return [...(below && beside && across ? [[below, beside, across]] : []), ...one(below), ...one(beside)];
     }
     case 'dscoreRow': return one(alike.find((other) => other.op.op === 'dscoreRow' && source(other.op.y) === source(op.y)));
     // Readers on the scaled side decay alike.
-    case 'dscoreCol': return one(alike.find((other) => other.op.op === 'dscoreCol' && source(other.op.x) === source(op.x) && other.op.before === op.before));
+    case 'dscoreCol': return one(alike.find(
+      (other) => other.op.op === 'dscoreCol' && source(other.op.x) === source(op.x) && other.op.before === op.before
+    ));
   }
 }
 
-/** The body with `later` right after the last of `members`, and what it depends on before the first of them; undefined if that depends on one. */
+/**
+ * The body with `later` right after the last of `members`, and what it depends on before the first of them; undefined if that depends on
+ * one.
+ */
 function moveAfter(body: readonly TileStmt[], members: readonly TileId[], later: TileId): readonly TileStmt[] | undefined {
   const position = (tile: TileId) => body.findIndex((stmt) => stmt.kind === 'let' && stmt.tile === tile);
   const [first, last, to] = [position(members[0]), position(members[members.length - 1]), position(later)];
@@ -81,5 +90,8 @@ function moveAfter(body: readonly TileStmt[], members: readonly TileId[], later:
   };
   const stmt = body[to];
   if (stmt.kind !== 'let' || !operandsOf(stmt.op).every(need)) return undefined;
-  return [...body.slice(0, first), ...between.filter((s) => needed.has(s)), ...body.slice(first, last + 1), stmt, ...between.filter((s) => !needed.has(s)), ...body.slice(to + 1)];
+  return [
+    ...body.slice(0, first), ...between.filter((s) => needed.has(s)), ...body.slice(first, last + 1), stmt,
+    ...between.filter((s) => !needed.has(s)), ...body.slice(to + 1),
+  ];
 }

@@ -25,10 +25,12 @@ export function definitions(kernel: TileKernel): Map<TileId, TileOp> {
 }
 
 /**
- * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. `apart` says where the product had better
- * begin before the other term is there.
+ * Products that a sum takes over as its accumulator: by the sum's tile, the product and the other term. `apart` says where the product had
+ * better begin before the other term is there.
  */
-export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], apart: (sum: TileId, product: TileId, other: TileId) => boolean = () => false): Map<TileId, { product: TileId; other: TileId }> {
+export function fusedSums(
+  kernel: TileKernel, body: readonly TileStmt[], apart: (sum: TileId, product: TileId, other: TileId) => boolean = () => false,
+): Map<TileId, { product: TileId; other: TileId }> {
   const uses = usesOf(kernel);
   const sums = new Map<TileId, { product: TileId; other: TileId }>();
   const taken = new Set<TileId>();
@@ -39,7 +41,9 @@ export function fusedSums(kernel: TileKernel, body: readonly TileStmt[], apart: 
       const def = uses.defs.get(product);
       if (sums.has(stmt.tile) || x === y || taken.has(product)) continue;
       if (apart(stmt.tile, product, other)) continue;
-      if (def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2) continue;
+      if (
+        def?.op?.op !== 'contract' || def.body !== body || uses.counts.get(product) !== 1 || kernel.tiles[product].axes.length !== 2
+      ) continue;
       sums.set(stmt.tile, { product, other });
       taken.add(product);
     }
@@ -71,7 +75,10 @@ export function head(cx: CudaContext, kernel: TileKernel, blocks: number): strin
   const V = kernel.split === undefined ? 0 : axisSize(cx.module, kernel.split);
   return [
     `const int outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`};`,
-    ...(kernel.split === undefined ? [] : [`const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * 64`};`, `const int v_here = ${V % 64 === 0 ? '64' : `(${V} - v0 < 64 ? ${V} - v0 : 64)`};`]),
+    ...(kernel.split === undefined ? [] : [
+      `const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * 64`};`,
+      `const int v_here = ${V % 64 === 0 ? '64' : `(${V} - v0 < 64 ? ${V} - v0 : 64)`};`,
+    ]),
     'const int head = blockIdx.y, group = head / (d.heads / d.groups);',
   ];
 }

@@ -20,7 +20,10 @@ export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reaso
     if (kernel.inner !== 'head') unsupported('kernels over groups');
     switch (kernel.outer) {
       case 'chunk': return lowerChunk(cx, freeOperands(kernel, (axes) => tokenRow(axes)));
-      case 'sequence': case 'segment': return lowerWalk(cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))));
+      case 'sequence':
+      case 'segment': return lowerWalk(
+        cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))),
+      );
       case 'once': return unsupported('kernels over everything');
     }
   } catch (error) {

@@ -47,13 +47,18 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'keep': {
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
       if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));
-      else matrix(team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)));
+      else matrix(
+        team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)),
+      );
       return;
     }
     case 'put': {
       const choose = (token: string, of: string, arg: string) => `(${token} == ${endRow(place, op)} ? ${of} : ${arg})`;
       if (axes.length === 1) vector(team, tile, ROW, () => choose('i', team.scalar(op.of), argument(team, op.arg, 'vector', undefined)));
-      else matrix(team, tile, (frag) => choose(team.tokenTexts(frag).token, argument(team, op.of, 'matrix', frag), argument(team, op.arg, 'matrix', frag)));
+      else matrix(
+        team, tile,
+        (frag) => choose(team.tokenTexts(frag).token, argument(team, op.of, 'matrix', frag), argument(team, op.arg, 'matrix', frag)),
+      );
       return;
     }
     case 'mask':

@@ -9,7 +9,10 @@ export interface OrderOptions {
   readonly parts: number;
 }
 
-/** Keeps track of who wrote and who reads pieces of shared memory, of copies and products still running, and writes the barriers and waits that this takes. */
+/**
+ * Keeps track of who wrote and who reads pieces of shared memory, of copies and products still running, and writes the barriers and waits
+ * that this takes.
+ */
 export function createOrder({ code, barrier, parts }: OrderOptions) {
   let epoch = 0;
   // Copies of tiles, a group each: how many were begun, and how many are known to be there.
@@ -90,14 +93,16 @@ export function createOrder({ code, barrier, parts }: OrderOptions) {
     /** Barriers so far. */
     epoch: () => epoch,
     /**
-     * The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one, and so may
-     * what lies in the same place.
+     * The end of a loop whose body began after `start` barriers: what is written before its first one may still be read after its last one,
+     * and so may what lies in the same place.
      */
     endLoop(start: number) {
       const meets = [...firstWrite].some(([piece, write]) => {
         const last = lastTouch.get(piece);
         if (write.epoch !== start) return false;
-        return (last?.epoch === epoch && !(write.own && last.own)) || [...lastTouch].some(([other, { epoch: read }]) => read === epoch && piece.last < other.first);
+        return (last?.epoch === epoch && !(write.own && last.own)) || [...lastTouch].some(
+          ([other, { epoch: read }]) => read === epoch && piece.last < other.first
+        );
       });
       if (meets) sync();
     },

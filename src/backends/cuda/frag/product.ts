@@ -18,7 +18,9 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   const col = team.otherAxis(tile, row);
   const holds = (id: TileId, axis: string) => team.axesOf(id).includes(axis);
   const [left, right] = holds(op.a, row) ? [op.a, op.b] : [op.b, op.a];
-  if (team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)) unsupported(`product ${tile} is batched`);
+  if (
+    team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
+  ) unsupported(`product ${tile} is batched`);
   if (team.size(op.axis) % 16 !== 0) unsupported(`axis ${op.axis} is no multiple of 16`);
   if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
   const b = team.t16(right);
@@ -61,7 +63,9 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
     dotFar(team, tile, op.a, op.b, op.axis);
     return;
   }
-  if (axes.length !== 2 || row === undefined || !axes.includes(row) || !team.axesOf(other).every((axis) => axes.includes(axis))) unsupported(`contraction ${tile}`);
+  if (
+    axes.length !== 2 || row === undefined || !axes.includes(row) || !team.axesOf(other).every((axis) => axes.includes(axis))
+  ) unsupported(`contraction ${tile}`);
   const x = team.frag(big, row);
   const text = ((): string => {
     const side = team.axesOf(other);

@@ -72,10 +72,11 @@ function withOperands(op: TileOp, replaced: (tile: TileId) => TileId): TileOp {
 const swapped = (axes: readonly Axis[]) => axes.map((axis) => (axis === ROW ? COL : axis === COL ? ROW : axis));
 
 /**
- * Frees the operands of products from numbers, so that a tile that enters several products is rounded the same in all of them (the gradient of a
- * gate is a difference of two such sums), and the right operands from vectors: contract(x, y * f) with f along the contracted axis is contract(x * f, y), along the
- * other axis f * contract(x, y). What remains is a tensor as it lies in memory, which the matrix units read with no pass over it, and no
- * operand is rounded twice (docs/algorithms.md: tolerances). `rowOf` names the axis that a result keeps in registers: the operand that lacks it is the right one.
+ * Frees the operands of products from numbers, so that a tile that enters several products is rounded the same in all of them (the gradient
+ * of a gate is a difference of two such sums), and the right operands from vectors: contract(x, y * f) with f along the contracted axis is
+ * contract(x * f, y), along the other axis f * contract(x, y). What remains is a tensor as it lies in memory, which the matrix units read
+ * with no pass over it, and no operand is rounded twice (docs/algorithms.md: tolerances). `rowOf` names the axis that a result keeps in
+ * registers: the operand that lacks it is the right one.
  */
 export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) => Axis | undefined): TileKernel {
   const types: TileType[] = [...kernel.tiles];
@@ -92,7 +93,9 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
     };
     const swap = (tile: TileId) => put(newTile(swapped(axesOf(tiles, tile))), { op: 'swap', arg: tile });
     const keep = (tile: TileId) => put(newTile(axesOf(tiles, tile)), { op: 'keep', arg: tile });
-    const times = (a: TileId, b: TileId) => put(newTile([...new Set([...axesOf(tiles, a), ...axesOf(tiles, b)])]), { op: 'map', fn: 'mul', args: [a, b] });
+    const times = (a: TileId, b: TileId) => put(
+      newTile([...new Set([...axesOf(tiles, a), ...axesOf(tiles, b)])]), { op: 'map', fn: 'mul', args: [a, b] },
+    );
     const product = (factors: readonly TileId[]) => factors.slice(1).reduce(times, factors[0]);
 
     /** Operands without numbers: those multiply the result. False if there are none. */
@@ -112,7 +115,10 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
       return true;
     };
 
-    /** A right operand without vectors: those along the contracted axis multiply the left one, others the result. False if there is nothing to do. */
+    /**
+     * A right operand without vectors: those along the contracted axis multiply the left one, others the result. False if there is nothing
+     * to do.
+     */
     const freeOfVectors = (tile: TileId, op: TileOp): boolean => {
       const row = rowOf(axesOf(tiles, tile));
       if (op.op !== 'contract' || axesOf(tiles, tile).length !== 2 || row === undefined) return false;

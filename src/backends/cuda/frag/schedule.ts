@@ -44,7 +44,9 @@ export function schedule(
     return op?.op === 'swap' ? source(op.arg) : tile;
   };
   /** Late loads, and how many statements have yet to read each. */
-  const lateReads = (stmt: Let) => (stmt.op.op === 'swap' ? [] : [...new Set(inputs(stmt).map(source))].filter((tile) => late.tiles.has(tile)));
+  const lateReads = (stmt: Let) => (
+    stmt.op.op === 'swap' ? [] : [...new Set(inputs(stmt).map(source))].filter((tile) => late.tiles.has(tile))
+  );
   const readers = new Map([...late.tiles].map((tile) => [tile, 0]));
   for (const stmt of nodes) for (const tile of lateReads(stmt)) readers.set(tile, (readers.get(tile) ?? 0) + 1);
   const unread = (): number => [...readers].filter(([tile, count]) => done.has(tile) && count > 0).length;
@@ -53,12 +55,20 @@ export function schedule(
     const allowed = late.tiles.size === 0 || unread() < late.atOnce ? possible : possible.filter((stmt) => !isLate(stmt));
     // Whatever else there is waits for one more.
     const ready = allowed.length > 0 ? allowed : possible;
-    const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>((a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined);
+    const best = (list: readonly Let[]): Let | undefined => list.reduce<Let | undefined>(
+      (a, b) => (a !== undefined && (height.get(a.tile) ?? 0) >= (height.get(b.tile) ?? 0) ? a : b), undefined,
+    );
     // How many products would still run after the wait that a statement needs.
-    const leaves = (stmt: Let): number => (stmt.op.op === 'swap' ? Infinity : Math.min(...inputs(stmt).map((arg) => running(arg) ?? Infinity)));
+    const leaves = (stmt: Let): number => (
+      stmt.op.op === 'swap' ? Infinity : Math.min(...inputs(stmt).map((arg) => running(arg) ?? Infinity))
+    );
     const free = ready.filter((stmt) => leaves(stmt) === Infinity);
     const most = Math.max(...ready.map(leaves));
-    const next = best(free.filter((stmt) => stmt.op.op === 'swap')) ?? best(free.filter(isLate)) ?? best(free.filter(isProduct)) ?? best(free) ?? best(ready.filter((stmt) => leaves(stmt) === most));
+    const next = best(free.filter((stmt) => stmt.op.op === 'swap'))
+      ?? best(free.filter(isLate))
+      ?? best(free.filter(isProduct))
+      ?? best(free)
+      ?? best(ready.filter((stmt) => leaves(stmt) === most));
     if (next === undefined) throw new Error('statements depend on each other in a circle');
     emit(next);
     done.add(next.tile);

@@ -55,7 +55,9 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
 
 /** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
 export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
-  const known = [...team.options.defs].find(([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate);
+  const known = [...team.options.defs].find(
+    ([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate
+  );
   const sums = known?.[0] ?? -1 - gate;
   if (team.formsOf(sums).t32 === undefined) sumColumns(team, sums, gate, false, false, moment);
   return team.formsOf(sums).t32 ?? unsupported('sums without an array');

@@ -54,14 +54,20 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
   if (split === undefined) return unsupported('a walk without a split axis');
   const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
   const [loop] = loops;
-  if (loops.length !== 1 || loop === undefined || (loop.over !== 'chunks' && loop.over !== 'segments')) return unsupported('a walk needs one loop over chunks or segments');
+  if (
+    loops.length !== 1 || loop === undefined || (loop.over !== 'chunks' && loop.over !== 'segments')
+  ) return unsupported('a walk needs one loop over chunks or segments');
   if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
-  for (const { tile } of loop.carry) if (kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
+  for (const { tile } of loop.carry) if (
+    kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)
+  ) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
   const defs = definitions(kernel);
   const before = kernel.body.slice(0, kernel.body.indexOf(loop));
   const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
   const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
-  const inside: Place = { ...outside, ...(loop.over === 'segments' ? { segment: 'segment' } : { chunk: 'chunk', first: 'first', length: 'length' }) };
+  const inside: Place = {
+    ...outside, ...(loop.over === 'segments' ? { segment: 'segment' } : { chunk: 'chunk', first: 'first', length: 'length' }),
+  };
 
   const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
@@ -74,7 +80,9 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
   const chain: Let[] = [];
   const ahead: Let[] = [];
   // A running sum is 64 additions in a row, which the walk does not wait for if it gets them as an array.
-  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some((stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2);
+  const isSumAhead = ({ op }: Let) => op.op === 'cumsum' && (op.reverse || !op.exclusive) && ahead.some(
+    (stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2
+  );
   for (const stmt of loop.body) {
     if (stmt.kind !== 'let') continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
@@ -92,9 +100,13 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
     const op = defs.get(tile);
     return op?.op === 'swap' ? source(op.arg) : tile;
   };
-  const wanted = [...chain.flatMap((stmt) => operandsOf(stmt.op)), ...outputs.map((stmt) => stmt.value), ...loop.carry.map(({ next }) => next)];
+  const wanted = [
+    ...chain.flatMap((stmt) => operandsOf(stmt.op)), ...outputs.map((stmt) => stmt.value), ...loop.carry.map(({ next }) => next)
+  ];
   // A sum takes over a product of its own team only.
-  const sums = new Map([...fusedSums(kernel, loop.body, holdsUp(loop))].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
+  const sums = new Map([...fusedSums(
+    kernel, loop.body, holdsUp(loop),
+  )].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
     split, loop, defs, before, after, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
@@ -115,10 +127,15 @@ function squares(cx: CudaContext, kernel: TileKernel, loop: TileLoop, inside: Pl
     if (stmt.kind !== 'let' || !operandsOf(stmt.op).includes(tile)) return [];
     return stmt.op.op === 'swap' ? readers(stmt.tile) : [stmt];
   });
-  const walks = (stmt: TileStmt) => stmt.kind === 'let' && stmt.op.op === 'contract' && split !== undefined && axesOf(stmt.tile).includes(split);
+  const walks = (stmt: TileStmt) => stmt.kind === 'let'
+    && stmt.op.op === 'contract'
+    && split !== undefined
+    && axesOf(stmt.tile).includes(split);
   return new Set(loop.body.flatMap((stmt) => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
-    const square = [ROW, COL].every((axis) => axesOf(stmt.tile).includes(axis)) && loadCell(cx, stmt.op, { ...inside, segment: '' }, split).copied === 'tile';
+    const square = [ROW, COL].every((axis) => axesOf(stmt.tile).includes(axis)) && loadCell(
+      cx, stmt.op, { ...inside, segment: '' }, split,
+    ).copied === 'tile';
     return square && readers(stmt.tile).every(walks) ? [stmt.tile] : [];
   }));
 }
@@ -126,7 +143,9 @@ function squares(cx: CudaContext, kernel: TileKernel, loop: TileLoop, inside: Pl
 /** Definitions before the loop that a team reads, directly or not. */
 export function needed(lets: readonly Let[], more: readonly TileId[], before: readonly TileStmt[]): ReadonlySet<TileId> {
   const want = new Set<TileId>([...lets.flatMap((stmt) => operandsOf(stmt.op)), ...more]);
-  for (const stmt of [...before].reverse()) if (stmt.kind === 'let' && want.has(stmt.tile)) for (const arg of operandsOf(stmt.op)) want.add(arg);
+  for (const stmt of [...before].reverse()) if (
+    stmt.kind === 'let' && want.has(stmt.tile)
+  ) for (const arg of operandsOf(stmt.op)) want.add(arg);
   return want;
 }
 

@@ -45,8 +45,8 @@ const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
 const BARRIERS = 24;
 
 /**
- * Registers of a thread that loads and of one that walks where two blocks share a multiprocessor: together what two threads of them have. A walk without
- * results of its own waits for one product after the other, and the next block fills the gaps.
+ * Registers of a thread that loads and of one that walks where two blocks share a multiprocessor: together what two threads of them have. A
+ * walk without results of its own waits for one product after the other, and the next block fills the gaps.
  */
 const SHARED_REGISTERS = { loading: 88, walking: 168 };
 /** Of what such a walk may carry, so that it fits with what it packs. */
@@ -82,7 +82,9 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, le
 }
 
 /** The kernel; throws NoRoom if there is none for so many stages. */
-export function walkText(cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number): LoweredKernel {
+export function walkText(
+  cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number,
+): LoweredKernel {
   const { split, loop } = division;
   const arranged = arrange(cx, loading, walking, leastStages, fitsTwice(cx, kernel, division));
   const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arranged;
@@ -188,7 +190,9 @@ export function walkText(cx: CudaContext, kernel: TileKernel, division: Division
   if (!early) ask();
   code.close();
   if (copies) code.line('cp_wait<0>();');
-  if (draining.length > 0 && stages > 1) code.line(`for (int n = ${count} < ${stages} ? 0 : ${count} + 1 - ${stages}; n < ${count}; ++n) { taken_back(n); drain(n); }`);
+  if (
+    draining.length > 0 && stages > 1
+  ) code.line(`for (int n = ${count} < ${stages} ? 0 : ${count} + 1 - ${stages}; n < ${count}; ++n) { taken_back(n); drain(n); }`);
   code.close();
 
   code.open('else');
@@ -206,5 +210,7 @@ export function walkText(cx: CudaContext, kernel: TileKernel, division: Division
   paste(walking.after.text());
   code.close();
   code.close();
-  return { text: code.text(), runtime: runtimeOf(code.text()), block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [] };
+  return {
+    text: code.text(), runtime: runtimeOf(code.text()), block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [],
+  };
 }

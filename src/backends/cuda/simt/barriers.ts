@@ -32,7 +32,9 @@ export function createBarriers(homes: Homes, storage: Storage, stageFloats: numb
   let read: Stretch[] = [];
   let written: Stretch[] = [];
   let stores = false;
-  const meets = (a: readonly Stretch[], b: readonly Stretch[]) => a.some((x) => b.some((y) => x.space === y.space && x.from < y.to && y.from < x.to));
+  const meets = (
+    a: readonly Stretch[], b: readonly Stretch[],
+  ) => a.some((x) => b.some((y) => x.space === y.space && x.from < y.to && y.from < x.to));
   const stretch = (tile: TileId): Stretch[] => {
     const home = storage.arrays.get(tile);
     return home === undefined ? [] : [{ space: home.space, from: home.offset, to: home.offset + home.floats }];

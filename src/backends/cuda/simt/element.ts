@@ -62,13 +62,17 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     if (text === undefined) throw new Error(`${kernel.name}: axis ${axis} has no index here`);
     return text;
   };
-  const stepped = (spot: Spot, axis: Axis, e: string) => (axis === spot.along && e !== '0' ? `(${index(spot.at, axis)} + ${e})` : index(spot.at, axis));
+  const stepped = (
+    spot: Spot, axis: Axis, e: string,
+  ) => (axis === spot.along && e !== '0' ? `(${index(spot.at, axis)} + ${e})` : index(spot.at, axis));
   const flat = (axes: readonly Axis[], extent: (axis: Axis) => number, at: (axis: Axis) => string) =>
     axes.length === 0 ? '0' : axes.slice(1).reduce((text, axis) => `${wrap(text)} * ${extent(axis)} + ${at(axis)}`, at(axes[0]));
   const lastOf = (axes: readonly Axis[]) => axes[axes.length - 1];
 
   /** Leaves are loaded once per spot: as a vector where their last axis is the one the spot runs along. */
-  const leaf = (key: string, spot: Spot, axes: readonly Axis[], address: (e: string) => string, guard: ((e: string) => string) | undefined): Neighbours => {
+  const leaf = (
+    key: string, spot: Spot, axes: readonly Axis[], address: (e: string) => string, guard: ((e: string) => string) | undefined,
+  ): Neighbours => {
     const found = spot.known.get(key);
     if (found !== undefined) return found;
     const name = `e${names++}`;
@@ -95,7 +99,10 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   };
 
   const globalIndex = (buffer: TileBuffer, spot: Spot, e: string) =>
-    flat(buffer.axes, (axis) => axisSize(module, axis), (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)));
+    flat(
+      buffer.axes, (axis) => axisSize(module, axis),
+      (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)),
+    );
 
   /** Rows beyond the end of a chunk are not there, nor is anything of a buffer that nobody gave. */
   const guardOf = (source: Source, rows: ((e: string) => string) | undefined): ((e: string) => string) | undefined => {
@@ -161,7 +168,9 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       case 'literal': return () => floatLiteral(op.value);
       case 'zeros': return () => '0.f';
       case 'identity': {
-        const [row, col] = kernel.tiles[tile].axes.map((axis) => (e: string) => (axis === kernel.split ? `v0 + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)));
+        const [row, col] = kernel.tiles[tile].axes.map((axis) => (e: string) => (
+          axis === kernel.split ? `v0 + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)
+        ));
         return (e) => `(${row(e)} == ${col(e)} ? 1.f : 0.f)`;
       }
       case 'head': return () => `(float)${place.head ?? place.group}`;
@@ -182,14 +191,19 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const turn = swapAxis(op.axes);
         return value(op.arg, elsewhere(new Map([...at].map(([axis, index]) => [turn(axis), index])), spot.along && turn(spot.along)));
       }
-      case 'pick': return value(op.arg, elsewhere(new Map(at).set(ROW, op.row === 'first' ? '0' : `${module.chunk - 1}`), spot.along === ROW ? undefined : spot.along));
+      case 'pick': return value(
+        op.arg,
+        elsewhere(new Map(at).set(ROW, op.row === 'first' ? '0' : `${module.chunk - 1}`), spot.along === ROW ? undefined : spot.along),
+      );
       case 'shift': {
         const edge = op.edge === undefined ? () => '0.f' : value(op.edge, spot);
         const beyond = op.by === 1 ? 0 : module.chunk - 1;
         const row = index(at, ROW);
         if (spot.along === ROW) throw new Error('a shift of rows that are written together');
         // The row beyond is not read: the edge's own stands in.
-        const from = value(op.arg, elsewhere(new Map(at).set(ROW, `(${row} == ${beyond} ? ${beyond} : ${row} ${op.by === 1 ? '-' : '+'} 1)`)));
+        const from = value(
+          op.arg, elsewhere(new Map(at).set(ROW, `(${row} == ${beyond} ? ${beyond} : ${row} ${op.by === 1 ? '-' : '+'} 1)`)),
+        );
         return (e) => `(${row} == ${beyond} ? ${edge(e)} : ${from(e)})`;
       }
       case 'put': {
@@ -211,7 +225,9 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   };
 
   /** Collects the neighbours and writes them in one access, if they are neighbours in memory too. */
-  const write = (axes: readonly Axis[], spot: Spot, address: (e: string) => string, guard: ((e: string) => string) | undefined, val: Neighbours) => {
+  const write = (
+    axes: readonly Axis[], spot: Spot, address: (e: string) => string, guard: ((e: string) => string) | undefined, val: Neighbours,
+  ) => {
     if (spot.width === 1) {
       const one = guard?.('0');
       code.line(`${one === undefined ? '' : `if (${one}) `}st(${address('0')}, ${val('0')});`);
@@ -246,7 +262,10 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const here = token === undefined ? spot.place : { ...spot.place, first: `(${spot.place.first} + ${row(e)})` };
         return `${cellPointer(module, { buffer }, here)} + ${globalIndex(buffer, spot, e)}`;
       };
-      write(token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address, guardOf({ buffer }, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`), val);
+      write(
+        token === undefined ? buffer.axes : [token, ...buffer.axes], spot, address,
+        guardOf({ buffer }, token === undefined ? undefined : (e) => `${row(e)} < ${spot.place.length}`), val,
+      );
     },
   };
 }

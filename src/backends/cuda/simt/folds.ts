@@ -69,7 +69,10 @@ function gateText(op: Extract<TileOp, { op: 'dgate' }>, w: FoldWriter): void {
 export type DecayOp = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
 /** Call of the decay score templates: arrays of the operands, decays e^g, rows of `pitch` and `scores` floats. */
-export function decayCall(op: DecayOp, chunk: number, channels: number, pitch: number, scores: number, arrays: { readonly out: string; readonly a: string; readonly b: string; readonly decay: string }): string {
+export function decayCall(
+  op: DecayOp, chunk: number, channels: number, pitch: number, scores: number,
+  arrays: { readonly out: string; readonly a: string; readonly b: string; readonly decay: string },
+): string {
   const flags = `${op.before}, ${op.strict || op.before}`;
   switch (op.op) {
     case 'dscore': return `decay_scores<${chunk}, ${channels}, ${pitch}, ${scores}, ${flags}>(${arrays.out}, ${arrays.a}, ${arrays.b}, ${arrays.decay});`;

@@ -5,8 +5,8 @@ import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir
 import { usesOf, walk, type Uses } from '../uses.js';
 
 /**
- * Where the values of a tile are: nowhere (the expression stands where it is used), in one register of every thread, in an array, in the array of
- * the carried tile it replaces, or in the accumulators of a product that runs where its result is used.
+ * Where the values of a tile are: nowhere (the expression stands where it is used), in one register of every thread, in an array, in the
+ * array of the carried tile it replaces, or in the accumulators of a product that runs where its result is used.
  */
 export type Home =
   | { readonly kind: 'inline'; readonly op: TileOp }
@@ -92,7 +92,9 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
     if (list.some(({ same }) => !same)) return false;
     const { length } = axesOf(tile);
     const inner = op.op === 'swap' ? homes.get(op.arg) : undefined;
-    const view = (op.op === 'swap' && (inner?.kind !== 'inline' || inner.op.op === 'load')) || (op.op === 'load' && length > 1 && !stored.has(op.buffer));
+    const view = (
+      op.op === 'swap' && (inner?.kind !== 'inline' || inner.op.op === 'load')
+    ) || (op.op === 'load' && length > 1 && !stored.has(op.buffer));
     if (!view && list.length > 1) return false;
     return list.every(({ by, tile: reader }) => {
       if (by === 'next') return false;
@@ -187,9 +189,14 @@ function reads(stmt: TileStmt, homes: Homes): readonly TileId[] {
   switch (stmt.kind) {
     case 'let': {
       const kind = homes.get(stmt.tile)?.kind;
-      return kind === 'inline' || kind === 'fused' ? [] : operandsOf(stmt.op).flatMap((arg) => leavesOf(homes, arg).map((leaf) => leaf.tile));
+      return kind === 'inline' || kind === 'fused'
+        ? []
+        : operandsOf(stmt.op).flatMap((arg) => leavesOf(homes, arg).map((leaf) => leaf.tile));
     }
     case 'store': return leavesOf(homes, stmt.value).map((leaf) => leaf.tile);
-    case 'loop': return [...stmt.carry.flatMap((carry) => leavesOf(homes, carry.init).map((leaf) => leaf.tile)), ...stmt.body.flatMap((inner) => reads(inner, homes))];
+    case 'loop': return [
+      ...stmt.carry.flatMap((carry) => leavesOf(homes, carry.init).map((leaf) => leaf.tile)),
+      ...stmt.body.flatMap((inner) => reads(inner, homes)),
+    ];
   }
 }

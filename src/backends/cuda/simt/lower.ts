@@ -19,8 +19,8 @@ import { createPlainWriter, THREADS } from './writer.js';
 const SCRATCH_BLOCKS = 132;
 
 /**
- * The lowering that takes every kernel, in f32 throughout: tiles that many statements read are arrays in shared memory (in device memory what does
- * not fit), the others are expressions in the loops of their readers; products run as outer products in registers.
+ * The lowering that takes every kernel, in f32 throughout: tiles that many statements read are arrays in shared memory (in device memory
+ * what does not fit), the others are expressions in the loops of their readers; products run as outer products in registers.
  */
 export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
@@ -88,7 +88,9 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     code.line('#pragma unroll 1');
     code.open(`for (int program = blockIdx.x; program < ${programsText(kernel, blocks)}; program += gridDim.x)`);
   }
-  const [x, inner] = scratch.length > 0 ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`] : ['(int)blockIdx.x', 'blockIdx.y'];
+  const [x, inner] = scratch.length > 0
+    ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`]
+    : ['(int)blockIdx.x', 'blockIdx.y'];
   code.line(`const int x = ${x}, v0 = ${blocks === 1 ? '0' : `x % ${blocks} * ${block}`}, outer = ${blocks === 1 ? 'x' : `x / ${blocks}`}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
   if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group; (void)group;`);
@@ -116,4 +118,6 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
 /** Number of programs of a launch along the inner dimension, and in all. */
 const innerCount = (kernel: TileKernel) => (kernel.inner === 'head' ? 'd.heads' : 'd.groups');
-const programsText = (kernel: TileKernel, blocks: number) => `${kernel.outer === 'once' ? '1' : `d.${kernel.outer}s`} * ${blocks} * ${innerCount(kernel)}`;
+const programsText = (
+  kernel: TileKernel, blocks: number,
+) => `${kernel.outer === 'once' ? '1' : `d.${kernel.outer}s`} * ${blocks} * ${innerCount(kernel)}`;

@@ -61,10 +61,13 @@ export function orient(kernel: TileKernel, op: Product, target: readonly Axis[])
 }
 
 /**
- * Runs products with results over the same two axes, then `finish` for every piece of `width` neighbours of the result: operands go through shared
- * memory in slabs along the summed axis, evaluated from their expressions on the way; every thread accumulates outer products in registers.
+ * Runs products with results over the same two axes, then `finish` for every piece of `width` neighbours of the result: operands go through
+ * shared memory in slabs along the summed axis, evaluated from their expressions on the way; every thread accumulates outer products in
+ * registers.
  */
-export function productsText(w: ProductWriter, running: readonly Running[], target: readonly Axis[], place: Place, finish: (spot: ReturnType<typeof spotAt>) => void): void {
+export function productsText(
+  w: ProductWriter, running: readonly Running[], target: readonly Axis[], place: Place, finish: (spot: ReturnType<typeof spotAt>) => void,
+): void {
   const { code, elements, kernel } = w;
   const first = orient(kernel, running[0].op, target);
   const [M, N] = [elements.size(first.m), elements.size(first.n)];
@@ -74,7 +77,10 @@ export function productsText(w: ProductWriter, running: readonly Running[], targ
   const [mp, np] = [Math.min(tm, 4), Math.min(tn, 4)];
   code.open('');
   code.line(`const int tn = threadIdx.x % 8 + threadIdx.x / 32 % ${cols / 8} * 8, tm = threadIdx.x / 8 % 4 + threadIdx.x / ${32 * (cols / 8)} * 4;`);
-  const blocked = [M > BM ? `for (int from_m = 0; from_m < ${M}; from_m += ${BM})` : 'const int from_m = 0; ', N > BN ? `for (int from_n = 0; from_n < ${N}; from_n += ${BN})` : 'const int from_n = 0; '];
+  const blocked = [
+    M > BM ? `for (int from_m = 0; from_m < ${M}; from_m += ${BM})` : 'const int from_m = 0; ',
+    N > BN ? `for (int from_n = 0; from_n < ${N}; from_n += ${BN})` : 'const int from_n = 0; ',
+  ];
   for (const text of blocked) {
     if (text.startsWith('for')) code.open(text);
     else code.line(text.trim());

@@ -13,7 +13,9 @@ export function stageOf(kernel: TileKernel, size: (axis: Axis) => number): numbe
     const { op } = stmt;
     if (op.op === 'contract' || op.op === 'compose') floats = Math.max(floats, productStage(kernel, op, size));
     if (op.op === 'inverse') floats = Math.max(floats, (size(ROW) * size(ROW)) / 4);
-    if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') floats = Math.max(floats, size(ROW) * pitchOf([ROW, op.axis], size));
+    if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') floats = Math.max(
+      floats, size(ROW) * pitchOf([ROW, op.axis], size),
+    );
   });
   return floats;
 }

@@ -11,7 +11,10 @@ import { arrayAxes, pitchOf } from './storage.js';
 import { indexName, THREADS, type PlainWriter } from './writer.js';
 
 /** Folds one axis of an expression: over the lanes of a warp where the axis is contiguous, else one thread per result. */
-function foldAxis(w: PlainWriter, tile: TileId, axis: Axis, all: readonly Axis[], sources: readonly TileId[], place: Place, how: 'sum' | 'max' | 'min', term: (spot: Spot) => string): void {
+function foldAxis(
+  w: PlainWriter, tile: TileId, axis: Axis, all: readonly Axis[], sources: readonly TileId[], place: Place, how: 'sum' | 'max' | 'min',
+  term: (spot: Spot) => string,
+): void {
   const { code, elements, barriers, array, axesOf, overElements } = w;
   const { size } = elements;
   const axes = arrayAxes(axesOf(tile));
@@ -73,10 +76,15 @@ function decayText(w: PlainWriter, tile: TileId, op: DecayOp, place: Place): voi
   overElements([ROW, op.axis], width, (at) => {
     const spot = spotAt(at, place, op.axis, width);
     const g = elements.value(op.g, spot);
-    code.line(width === 1 ? `stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)}] = m_exp(${g('0')});` : `UNROLL for (int e = 0; e < ${width}; ++e) stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)} + e] = m_exp(${g('e')});`);
+    code.line(
+      width === 1 ? `stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)}] = m_exp(${g('0')});`
+      : `UNROLL for (int e = 0; e < ${width}; ++e) stage[${indexName(ROW)} * ${pitch} + ${indexName(op.axis)} + e] = m_exp(${g('e')});`
+    );
   });
   barriers.force();
-  code.line(decayCall(op, cx.module.chunk, channels, pitch, scores, { out: `t${array(tile)}`, a: `t${array(a)}`, b: `t${array(b)}`, decay: 'stage' }));
+  code.line(decayCall(
+    op, cx.module.chunk, channels, pitch, scores, { out: `t${array(tile)}`, a: `t${array(a)}`, b: `t${array(b)}`, decay: 'stage' },
+  ));
   barriers.access([a, b], [array(tile)]);
   barriers.stageRead();
 }
@@ -99,13 +107,18 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
     case 'contract': case 'compose': {
       if (productAxes(kernel, op) !== undefined) {
         barriers.before([op.a, op.b], [array(tile)]);
-        w.products([{ tile, op }], arrayAxes(axesOf(tile)), place, (spot) => elements.put(tile, spot, spot.sums.get(tile) ?? (() => '0.f')));
+        w.products(
+          [{ tile, op }], arrayAxes(axesOf(tile)), place, (spot) => elements.put(tile, spot, spot.sums.get(tile) ?? (() => '0.f')),
+        );
         barriers.access([op.a, op.b], [array(tile)]);
         return;
       }
       if (op.op === 'compose') throw new Error('compose of what is no matrix');
       const all = [...new Set([...axesOf(op.a), ...axesOf(op.b)])];
-      foldAxis(w, tile, op.axis, all, [op.a, op.b], place, 'sum', (spot) => `${elements.value(op.a, spot)('0')} * ${elements.value(op.b, spot)('0')}`);
+      foldAxis(
+        w, tile, op.axis, all, [op.a, op.b], place, 'sum',
+        (spot) => `${elements.value(op.a, spot)('0')} * ${elements.value(op.b, spot)('0')}`,
+      );
       return;
     }
     case 'cumsum': case 'recur': case 'dgate': {

@@ -39,7 +39,9 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
   for (const stmt of body) {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load' || stmt.op.rows !== 'row' || stmt.op.back !== undefined) continue;
     const buffer = bufferNamed(cx.module, stmt.op.buffer);
-    const group = lanes.find((candidate) => candidate.axes.length === buffer.axes.length && candidate.axes.every((axis, n) => buffer.axes[n] === axis));
+    const group = lanes.find(
+      (candidate) => candidate.axes.length === buffer.axes.length && candidate.axes.every((axis, n) => buffer.axes[n] === axis)
+    );
     if (group === undefined || group.regs !== group.vec) continue;
     const type = elementType(buffer, cx.dtype);
     const size = type === 'f32' || type === 'int' ? 4 : 2;
@@ -74,7 +76,9 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
         code.line(`auto* const from = ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, { ...place, first: `(${place.first} + r)` })} + column;`);
         code.line(`const i64 step = ${rowsPerTurn} * (${outerStride(cx.module, buffer)});`);
         const guards = [...(rows.total % rowsPerTurn === 0 ? [] : [`u * ${rowsPerTurn} + r < ${rows.total}`])];
-        const exists = [`u * ${rowsPerTurn} + r < ${place.length}`, ...(group.total % (width / start) === 0 ? [] : [`column < ${group.total}`])].join(' && ');
+        const exists = [
+          `u * ${rowsPerTurn} + r < ${place.length}`, ...(group.total % (width / start) === 0 ? [] : [`column < ${group.total}`])
+        ].join(' && ');
         code.open(`UNROLL for (int u = 0; u < ${turns}; ++u)`);
         code.line(`const bool in = ${exists};`);
         code.line(`${guards.length === 0 ? '' : `if (${guards.join(' && ')}) `}cp_async(ring + empty * ${stage} + ${at} + (u * ${layout.threads} + threadIdx.x) * ${PIECE}, in ? from + u * step : ${pointer(buffer.name)}, in ? ${PIECE} : 0);`);
@@ -95,7 +99,10 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
       if (load === undefined) throw new Error(`tile ${tile} is not in the ring`);
       const { type, width, at, start } = load;
       w.declare(tile);
-      w.each(w.kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width}) + ${lanePosition(w, j, width / start)});`);
+      w.each(
+        w.kernel.tiles[tile].axes,
+        (i, j) => `${w.at(tile, i, j)} = ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width}) + ${lanePosition(w, j, width / start)});`,
+      );
     },
   };
 }

@@ -8,7 +8,10 @@ import { cellPointer, elementType, sourceOf, sourcePresence, type CudaContext, t
 import { usesOf, type Uses } from '../uses.js';
 import type { Group, Layout } from './layout.js';
 
-/** Writes a kernel whose tiles lie in registers: tile 5 is `float t5[rows * columns]`, a thread's elements along its warp axis and its lane axes. */
+/**
+ * Writes a kernel whose tiles lie in registers: tile 5 is `float t5[rows * columns]`, a thread's elements along its warp axis and its lane
+ * axes.
+ */
 export interface Writer {
   readonly cx: CudaContext;
   readonly kernel: TileKernel;
@@ -63,7 +66,10 @@ export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout
     },
     each(axes, body) {
       const [rows, columns] = [regs(axes, 'warp'), regs(axes, 'lane')];
-      const loops = [...(rows > 1 ? [`UNROLL for (int i = 0; i < ${rows}; ++i) `] : []), ...(columns > 1 ? [`UNROLL for (int j = 0; j < ${columns}; ++j) `] : [])].join('');
+      const loops = [
+        ...(rows > 1 ? [`UNROLL for (int i = 0; i < ${rows}; ++i) `] : []),
+        ...(columns > 1 ? [`UNROLL for (int j = 0; j < ${columns}; ++j) `] : [])
+      ].join('');
       code.line(`${loops}${body(number('i', rows), number('j', columns))}`);
     },
     declare(tile) {
@@ -73,17 +79,22 @@ export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout
     index(axis, i, j) {
       const group = groupOf(axis);
       if (group === undefined) throw new Error(`${kernel.name}: axis ${axis} is nowhere`);
-      if (group.axes.length > 1) return axis === group.axes[group.axes.length - 1] && group.regs > 1 ? `(i_${nameOf(axis)} + ${j})` : `i_${nameOf(axis)}`;
+      if (group.axes.length > 1) return axis === group.axes[group.axes.length - 1]
+        && group.regs > 1 ? `(i_${nameOf(axis)} + ${j})` : `i_${nameOf(axis)}`;
       const n = number(group.role === 'warp' ? i : j, group.regs);
       if (n === '0') return `x_${group.name}`;
       if (group.regs === group.vec) return `(x_${group.name} + ${n})`;
       if (/^\d+$/.test(n)) return `(x_${group.name} + ${Math.floor(Number(n) / group.vec) * group.threads * group.vec + (Number(n) % group.vec)})`;
-      return group.vec === 1 ? `(x_${group.name} + (${n}) * ${group.threads})` : `(x_${group.name} + (${n}) / ${group.vec} * ${group.threads * group.vec} + (${n}) % ${group.vec})`;
+      return group.vec === 1
+        ? `(x_${group.name} + (${n}) * ${group.threads})`
+        : `(x_${group.name} + (${n}) / ${group.vec} * ${group.threads * group.vec} + (${n}) % ${group.vec})`;
     },
     live(axes, i, j) {
       return layout.groups
         .filter((group) => group.axes.some((axis) => axes.includes(axis)) && slotsOf(group) !== group.total)
-        .map((group) => (group.axes.length > 1 ? `x_${group.name} < ${group.total}` : `${writer.index(group.axes[0], i, j)} < ${group.total}`))
+        .map((group) => (
+          group.axes.length > 1 ? `x_${group.name} < ${group.total}` : `${writer.index(group.axes[0], i, j)} < ${group.total}`
+        ))
         .join(' && ');
     },
     barrier() {
@@ -148,7 +159,9 @@ function access(w: Writer, source: Source, here: Place, back?: number): Access {
   const axes = rowed ? [ROW, ...buffer.axes] : buffer.axes;
   const last = buffer.axes[buffer.axes.length - 1];
   const group = layout.groups.find((candidate) => candidate.role === 'lane' && candidate.axes[candidate.axes.length - 1] === last);
-  const inner = (i: string, j: string) => buffer.axes.reduce((text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(cx.module, axis)} + ${w.index(axis, i, j)})`), '');
+  const inner = (i: string, j: string) => buffer.axes.reduce(
+    (text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(cx.module, axis)} + ${w.index(axis, i, j)})`), '',
+  );
   const rows = w.regs(axes, 'warp');
   const stepped = rowed && rows > 1;
   const firstRow = { ...place, first: `(${place.first} + ${rowed ? w.index(ROW, '0', '0') : ''})` };
@@ -174,7 +187,10 @@ function access(w: Writer, source: Source, here: Place, back?: number): Access {
 /** Loops over the pieces of an access; `body` gets the first element's indices and the number of the piece. */
 function overPieces(w: Writer, a: Access, body: (i: string, j: string, piece: string) => string): void {
   const pieces = a.columns / a.vec;
-  const loops = [...(a.rows > 1 ? [`UNROLL for (int i = 0; i < ${a.rows}; ++i) `] : []), ...(pieces > 1 ? [`UNROLL for (int c = 0; c < ${pieces}; ++c) `] : [])].join('');
+  const loops = [
+    ...(a.rows > 1 ? [`UNROLL for (int i = 0; i < ${a.rows}; ++i) `] : []),
+    ...(pieces > 1 ? [`UNROLL for (int c = 0; c < ${pieces}; ++c) `] : [])
+  ].join('');
   const i = a.rows > 1 ? 'i' : '0';
   const c = pieces > 1 ? 'c' : '0';
   const j = pieces > 1 ? (a.vec === 1 ? 'c' : `c * ${a.vec}`) : '0';
@@ -210,13 +226,18 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
 function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): number {
   const last = buffer.axes[buffer.axes.length - 1];
   const group = w.layout.groups.find((candidate) => candidate.role === 'warp' && candidate.axes[0] === last);
-  if (last === undefined || group === undefined || a.columns > 1 || w.live(a.axes, '0', '0') !== '' || (buffer.outer === 'token' && place.token === undefined)) return 1;
+  if (
+    last === undefined || group === undefined || a.columns > 1 || w.live(a.axes, '0', '0') !== ''
+    || (buffer.outer === 'token' && place.token === undefined)
+  ) return 1;
   // 16 bytes at most.
   return [8, 4, 2].find((n) => a.rows % n === 0 && (n < 8 || (buffer.dtype === 'io' && w.cx.dtype !== 'f32'))) ?? 1;
 }
 
 /** A load that is asked for ahead of its iteration: `raw5[ahead][pieces]`. */
-export function rawLoad(w: Writer, tile: TileId, op: Load, ahead: number): { readonly words: number; declare(): void; ask(place: Place, slot: string): void; take(slot: string): void } {
+export function rawLoad(
+  w: Writer, tile: TileId, op: Load, ahead: number,
+): { readonly words: number; declare(): void; ask(place: Place, slot: string): void; take(slot: string): void } {
   const source = sourceOf(w.cx.module, op);
   // Only the form counts here, no address.
   const form = access(w, source, { group: '', token: op.rows === 'one' ? 'token' : undefined });
@@ -257,7 +278,9 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
     const single = a.vec === 1;
     const neighbour = (e: number) => w.at(value, i, j === '0' ? String(e) : `${j} + ${e}`);
     const values = Array.from({ length: a.vec }, (_, e) => neighbour(e)).join(', ');
-    const put = single ? `st(${a.address(i, j)}, ${w.at(value, i, j)});` : `{ const float v[] = {${values}}; stn<${a.vec}>(${a.address(i, j)}, v); }`;
+    const put = single
+      ? `st(${a.address(i, j)}, ${w.at(value, i, j)});`
+      : `{ const float v[] = {${values}}; stn<${a.vec}>(${a.address(i, j)}, v); }`;
     return guard === '' ? put : `if (${guard}) ${put}`;
   });
 }

@@ -22,7 +22,9 @@ export function choicesOf(graph: Graph): readonly ChoiceText[] {
       if (text !== undefined && !found.some((other) => other.part === place && other.text === text)) found.push({ part: place, text });
     });
     for (const instance of part.instances) {
-      if (instance.part.kind !== 'scan') visit(instance.part, `${instance.turns.length === 0 ? instancePath(instance) : instance.name} (${instance.part.name})`);
+      if (instance.part.kind !== 'scan') visit(
+        instance.part, `${instance.turns.length === 0 ? instancePath(instance) : instance.name} (${instance.part.name})`,
+      );
     }
   };
   visit(graph, graph.name);
@@ -30,7 +32,9 @@ export function choicesOf(graph: Graph): readonly ChoiceText[] {
 }
 
 function choiceText(graph: Graph, node: GraphNode, restricts: boolean): string | undefined {
-  if (node.kind === 'compare' && restricts && node.type.axes.length > 0) return `those whose value is ${node.op} another, along ${node.type.axes.map(({ name }) => name).join(', ')}`;
+  if (
+    node.kind === 'compare' && restricts && node.type.axes.length > 0
+  ) return `those whose value is ${node.op} another, along ${node.type.axes.map(({ name }) => name).join(', ')}`;
   if (node.kind !== 'top') return undefined;
   const count = graph.nodes[node.count];
   const many = count.kind === 'literal' ? String(count.value) : 'as many as a formula says';

@@ -16,10 +16,14 @@ export interface GraphExplainRequest {
 }
 
 /** What was understood of a layer, mixture or model at the settings that are given. */
-export function explainDeclared(source: Source, part: PartInfo, { sizes, settings }: GraphExplainRequest): GraphExplanation | { readonly diagnostics: readonly Diagnostic[] } {
+export function explainDeclared(
+  source: Source, part: PartInfo, { sizes, settings }: GraphExplainRequest,
+): GraphExplanation | { readonly diagnostics: readonly Diagnostic[] } {
   const own = [...sizes].filter(([name]) => name !== 'B' && name !== 'T');
   const standIns = part.unsized.map((axis) => [axis, 64] as const);
-  const { graph, diagnostics } = source.parts.elaborate(part.name, new Map<string, number | string>([...standIns, ...own, ...settings]), true);
+  const { graph, diagnostics } = source.parts.elaborate(
+    part.name, new Map<string, number | string>([...standIns, ...own, ...settings]), true,
+  );
   if (graph === undefined || hasErrors(diagnostics)) return { diagnostics };
   return explainGraph(graph, { batch: sizes.get('B') ?? CALL.batch, tokens: sizes.get('T') ?? CALL.tokens }, source.placeOf(part));
 }

@@ -21,7 +21,10 @@ export interface GraphExplanation {
   readonly choices: readonly ChoiceText[];
   readonly losses: readonly string[];
   readonly counts: Counts;
-  /** Total and active without params that are only picked from (an embedding that ids are looked up in), and without all params along that axis. */
+  /**
+   * Total and active without params that are only picked from (an embedding that ids are looked up in), and without all params along that
+   * axis.
+   */
   readonly withoutEmbedding: { readonly params: number; readonly active: number } | undefined;
   readonly withoutVocabulary: { readonly params: number; readonly active: number } | undefined;
   readonly costs: Costs;
@@ -59,7 +62,9 @@ export function explainGraph(graph: Graph, call: { readonly batch: number; reado
   const weights = all.reduce((n, { size, f32 }) => n + size * (f32 ? 4 : 2), 0);
   const cache = 2 * (counts.perToken * call.tokens + counts.windows) + 4 * counts.perSequence;
   const apart = vocabularyOf(graph);
-  const less = (params: number | undefined) => (params === undefined || params === 0 ? undefined : { params: counts.params - params, active: counts.active - params });
+  const less = (params: number | undefined) => (
+    params === undefined || params === 0 ? undefined : { params: counts.params - params, active: counts.active - params }
+  );
   return {
     name: graph.name,
     kind: graph.kind,
@@ -115,13 +120,18 @@ function sharesOf(graph: Graph, context: number): readonly Share[] {
     const { forward } = costsOf(graph, context, i);
     const key = `${name} ${part.name}`;
     const known = rows.get(key) ?? { name, part: part.name, times: 0, params: 0, active: 0, forward: 0 };
-    rows.set(key, { ...known, times: known.times + 1, params: known.params + params, active: known.active + active, forward: known.forward + forward });
+    rows.set(
+      key,
+      { ...known, times: known.times + 1, params: known.params + params, active: known.active + active, forward: known.forward + forward },
+    );
   });
   const parts = [...rows.values()];
   const rest = (all: number, of: (share: Share) => number): number => all - parts.reduce((n, share) => n + of(share), 0);
   const [counts, costs] = [countsOf(graph), costsOf(graph, context)];
   const own: Share = {
-    name: graph.name, part: '', times: 1, params: rest(counts.params, (s) => s.params), active: rest(counts.active, (s) => s.active), forward: rest(costs.forward, (s) => s.forward),
+    name: graph.name, part: '', times: 1, params: rest(
+      counts.params, (s) => s.params,
+    ), active: rest(counts.active, (s) => s.active), forward: rest(costs.forward, (s) => s.forward),
   };
   return [...parts, own].filter(({ params, forward }) => params > 0 || forward > 0).sort((a, b) => b.params - a.params);
 }

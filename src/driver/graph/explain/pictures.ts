@@ -18,7 +18,9 @@ export function stackPicture(e: GraphExplanation): string {
   const body: string[] = [MARKER];
   let [y, widest] = [8, left];
   e.stack.forEach(({ turns, times, calls }, i) => {
-    if (turns !== '') body.push(text(8, y + 14, `${times} x`, 'name'), text(8, y + 28, turns.length > 20 ? `${turns.slice(0, 19)}…` : turns, 'small'));
+    if (turns !== '') body.push(
+      text(8, y + 14, `${times} x`, 'name'), text(8, y + 28, turns.length > 20 ? `${turns.slice(0, 19)}…` : turns, 'small'),
+    );
     let x = left;
     for (const { name, part } of calls) {
       const label = name === part ? name : `${name} = ${part}`;
@@ -44,7 +46,10 @@ export function routingPicture(e: GraphExplanation): string {
     const boxes = ['scores', ...e.choices.filter((choice) => choice.part === part).map((choice) => choice.text), 'what is read there'];
     boxes.forEach((label, i) => {
       const width = 20 + LETTER.small * label.length;
-      body.push(rect(x, y, width, height, i === 0 ? 'once' : i + 1 === boxes.length ? 'own' : 'walk', label), text(x + width / 2, y + 20, label, 'in', 'middle'));
+      body.push(
+        rect(x, y, width, height, i === 0 ? 'once' : i + 1 === boxes.length ? 'own' : 'walk', label),
+        text(x + width / 2, y + 20, label, 'in', 'middle'),
+      );
       if (i > 0) body.push(arrow(x - gap - 8, y + height / 2, x - 3, y + height / 2));
       x += width + gap + 10;
     });

@@ -15,13 +15,18 @@ interface Turn {
   readonly calls: StackRow['calls'];
 }
 
-/** The stack as it is read, from the first call to the last. Turns with the same calls are told together where they stand in a row or in a pattern. */
+/**
+ * The stack as it is read, from the first call to the last. Turns with the same calls are told together where they stand in a row or in a
+ * pattern.
+ */
 export function stackOf(graph: Graph): readonly StackRow[] {
   const turns: Turn[] = [];
   for (const node of graph.nodes) {
     if (node.kind !== 'call') continue;
     const instance = graph.instances[node.instance];
-    const call = { name: instance.turns.length === 0 ? instancePath(instance) : instance.name, part: instance.part.name, kind: instance.part.kind };
+    const call = {
+      name: instance.turns.length === 0 ? instancePath(instance) : instance.name, part: instance.part.name, kind: instance.part.kind,
+    };
     const turn = instance.turns.join('.');
     const last = turns.at(-1);
     if (last !== undefined && last.turn === turn) turns[turns.length - 1] = { turn, calls: [...last.calls, call] };

@@ -14,11 +14,15 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
 describe('lanes of a program', () => {
   it('keeps a chain of kernels in one lane', () => {
     const launches = lanesOf([kernel('a', [], ['x']), kernel('b', ['x'], ['y']), kernel('c', ['y'], ['z'])]);
-    expect(launches).toEqual([{ kernel: 'a', lane: 0, waits: [] }, { kernel: 'b', lane: 0, waits: [] }, { kernel: 'c', lane: 0, waits: [] }]);
+    expect(launches).toEqual([
+      { kernel: 'a', lane: 0, waits: [] }, { kernel: 'b', lane: 0, waits: [] }, { kernel: 'c', lane: 0, waits: [] },
+    ]);
   });
 
   it('runs two walks side by side and joins them', () => {
-    const launches = lanesOf([kernel('prepare', [], ['x']), kernel('states', ['x'], ['h']), kernel('reverse', ['x'], ['d']), kernel('gradients', ['h', 'd'], ['g'])]);
+    const launches = lanesOf([
+      kernel('prepare', [], ['x']), kernel('states', ['x'], ['h']), kernel('reverse', ['x'], ['d']), kernel('gradients', ['h', 'd'], ['g']),
+    ]);
     expect(launches.map(({ lane, waits }) => [lane, waits])).toEqual([[0, []], [0, []], [1, [0]], [0, [2]]]);
   });
 

@@ -3,15 +3,22 @@ import { lanesOf } from '../../../../src/ir/plan/lanes.js';
 import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../../../src/ir/plan/plan.js';
 import { verifyPlan } from '../../../../src/ir/plan/verify.js';
 
-const tensor = (name: string, role: PlanTensor['role']): PlanTensor => ({ name, role, dtype: 'f32', shape: ['tokens', 'heads', 4], axes: ['K'] });
+const tensor = (
+  name: string, role: PlanTensor['role'],
+): PlanTensor => ({ name, role, dtype: 'f32', shape: ['tokens', 'heads', 4], axes: ['K'] });
 const kernel = (name: string, reads: readonly string[], writes: readonly string[], more: Partial<PlanKernel> = {}): PlanKernel => ({
   name, doc: '', file: 'k.cu', entry: name, block: 128, sharedBytes: 0, lowering: 'plain', grid: [['chunks'], ['heads'], [1]], flops: [], bytes: [],
-  args: [...reads.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'read' })), ...writes.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'write' }))],
+  args: [
+    ...reads.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'read' })),
+    ...writes.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'write' })),
+  ],
   ...more,
 });
 const kernels = [kernel('a', ['x'], ['u']), kernel('b', ['x'], ['v']), kernel('c', ['u', 'v'], ['o'])];
 const plan: Plan = {
-  format: 'lmoec-plan-2', scan: 'f', doc: '', source: { hash: '', compiler: '', command: '' }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
+  format: 'lmoec-plan-2', scan: 'f', doc: '', source: {
+    hash: '', compiler: '', command: '',
+  }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
   segmentation: { programs: 1, least: 1 }, arena: [], kernels,
   tensors: [tensor('x', 'input'), tensor('u', 'workspace'), tensor('v', 'workspace'), tensor('o', 'output')],
   programs: { forward: lanesOf(kernels), backward: [], step: [] },
@@ -22,16 +29,26 @@ describe('the plan verifier', () => {
   it('has nothing against two lanes that wait for each other', () => expect(verifyPlan(plan)).toEqual([]));
 
   const wrong: readonly (readonly [name: string, changed: Partial<Plan>, message: RegExp])[] = [
-    ['a workspace that is read before it is written', { programs: { ...plan.programs, forward: lanesOf([kernels[0], kernels[2], kernels[1]]) } }, /launches c, which reads v before any kernel has written it/],
-    ['a launch that does not wait', { programs: { ...plan.programs, forward: [...plan.programs.forward.slice(0, 2), { ...last, waits: [] }] } }, /may run c beside [ab], though both touch [uv]/],
-    ['a launch that waits for a later one', { programs: { ...plan.programs, forward: [{ ...first, waits: [2] }, ...plan.programs.forward.slice(1)] } }, /waits in a for a launch that is not before it/],
+    ['a workspace that is read before it is written', {
+      programs : { ...plan.programs, forward: lanesOf([kernels[0], kernels[2], kernels[1]]) }
+    }, /launches c, which reads v before any kernel has written it/],
+    ['a launch that does not wait', {
+      programs : { ...plan.programs, forward: [...plan.programs.forward.slice(0, 2), { ...last, waits: [] }] }
+    }, /may run c beside [ab], though both touch [uv]/],
+    ['a launch that waits for a later one', {
+      programs : { ...plan.programs, forward: [{ ...first, waits: [2] }, ...plan.programs.forward.slice(1)] }
+    }, /waits in a for a launch that is not before it/],
     ['a result that nothing writes', { tensors: [...plan.tensors, tensor('p', 'output')] }, /forward does not write p/],
     ['two tensors of one name', { tensors: [...plan.tensors, tensor('x', 'param')] }, /two tensors share a name/],
-    ['a kernel that writes what the user gives', { kernels: [kernel('a', [], ['x', 'u']), ...kernels.slice(1)] }, /a writes x, which the user gives/],
+    ['a kernel that writes what the user gives', {
+      kernels : [kernel('a', [], ['x', 'u']), ...kernels.slice(1)]
+    }, /a writes x, which the user gives/],
     ['a tensor that there is not', { kernels: [kernel('a', ['y'], ['u']), ...kernels.slice(1)] }, /a takes y, which there is not/],
     ['a launch of no kernel', { kernels: kernels.slice(1) }, /launches a, which is no kernel/],
     ['a grid of nothing', { kernels: [{ ...kernels[0], grid: [['chunks'], [0], [1]] }, ...kernels.slice(1)] }, /a has an extent of 0/],
-    ['what is not in the arena', { kernels: [{ ...kernels[0], args: [...kernels[0].args, { kind: 'arena', tensors: ['u'] }] }, ...kernels.slice(1)] }, /u, which is not in the arena/],
+    ['what is not in the arena', {
+      kernels : [{ ...kernels[0], args: [...kernels[0].args, { kind: 'arena', tensors: ['u'] }] }, ...kernels.slice(1)]
+    }, /u, which is not in the arena/],
   ];
   it.each(wrong)('finds %s', (_, changed, message) => expect(verifyPlan({ ...plan, ...changed }).join('\n')).toMatch(message));
 });

@@ -37,7 +37,9 @@ describe('token by token', () => {
   });
 
   it('folds in losses and updates are no obstacle, a fold in an output is one', () => {
-    expect(stepProblem(graphOf(readText('layer f(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = w * x   loss l = mean[tokens](sum[D](y^2)) }'), 'f'))).toBeUndefined();
+    expect(stepProblem(graphOf(
+      readText('layer f(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = w * x   loss l = mean[tokens](sum[D](y^2)) }'), 'f',
+    ))).toBeUndefined();
     expect(stepProblem(graphOf(readText('layer f(x: [D]) -> y: [D] with D = 8 { y = x - mean[time](x) }'), 'f'))?.code).toBe('E813');
   });
 

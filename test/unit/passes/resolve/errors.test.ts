@@ -55,18 +55,25 @@ describe('imports', () => {
       asked.push(path);
       return files[path];
     });
-    return { asked, specs: result.specs.map((spec) => `${spec.name} of ${spec.origin.file}`), diagnostics: result.diagnostics.map((d) => `${d.code} ${d.primary.span.file}`) };
+    return {
+      asked, specs: result.specs.map((spec) => `${spec.name} of ${spec.origin.file}`),
+      diagnostics: result.diagnostics.map((d) => `${d.code} ${d.primary.span.file}`),
+    };
   };
   const own = 'scan own(x: [D]) -> y: [D] { y = x }';
 
   it('come along after the scans of the file', () => {
     expect(load('app/main.lmoe', `import { left } from "../lib/left.lmoe"\nimport { right, } from "../lib/right.lmoe"\n${own}`)).toEqual({
-      asked: ['lib/left.lmoe', 'lib/base.lmoe', 'lib/right.lmoe'], specs: ['own of app/main.lmoe', 'left of lib/left.lmoe', 'right of lib/right.lmoe'], diagnostics: [],
+      asked: ['lib/left.lmoe', 'lib/base.lmoe', 'lib/right.lmoe'], specs: [
+        'own of app/main.lmoe', 'left of lib/left.lmoe', 'right of lib/right.lmoe',
+      ], diagnostics: [],
     });
   });
 
   it('bring the errors of their file, once', () => {
-    expect(load('main.lmoe', `import { broken } from "lib/broken.lmoe"\nimport { broken } from "lib/broken.lmoe"`)).toMatchObject({ specs: [], diagnostics: ['E201 lib/broken.lmoe', 'E205 main.lmoe'] });
+    expect(load(
+      'main.lmoe', `import { broken } from "lib/broken.lmoe"\nimport { broken } from "lib/broken.lmoe"`,
+    )).toMatchObject({ specs: [], diagnostics: ['E201 lib/broken.lmoe', 'E205 main.lmoe'] });
   });
 
   it('do not hand on what they import', () => {

@@ -19,7 +19,9 @@ const P = 0.6;
 function evaluate(expression: string, axes: string): number[] {
   const spec = understood(`scan f(x, y: [K], p: []) -> o: ${axes} { o = ${expression} }`);
   const twice = (values: readonly number[]): Float64Array => Float64Array.from([...values.map(() => 9), ...values]);
-  const results = runSpec(spec, { sizes: new Map([['K', 3]]), heads: 2, groups: 1, lengths: [1] }, new Map([['x', twice(X)], ['y', twice(Y)], ['p', twice([P])]]));
+  const results = runSpec(
+    spec, { sizes: new Map([['K', 3]]), heads: 2, groups: 1, lengths: [1] }, new Map([['x', twice(X)], ['y', twice(Y)], ['p', twice([P])]]),
+  );
   const o = results.get('o') ?? new Float64Array();
   return [...o.subarray(o.length / 2)];
 }
@@ -48,7 +50,9 @@ describe('numbers of the header', () => {
   });
 
   it('are refused where they are none', () => {
-    const codes = (given: string) => frontend('test.lmoe', `scan f(x: [K]) -> y: [K] with ${given} { y = a * x }`).diagnostics.map((d) => d.code);
+    const codes = (given: string) => frontend(
+      'test.lmoe', `scan f(x: [K]) -> y: [K] with ${given} { y = a * x }`,
+    ).diagnostics.map((d) => d.code);
     expect(codes('a = "text"')).toContain('E402');
     expect(codes('a')).toContain('E402');
     expect(codes('a = b, b = 1')).toContain('E402');
@@ -99,7 +103,10 @@ describe('values of expressions', () => {
 
   it('folds several axes at once', () => {
     const spec = understood('scan f(k: [K], v: [V]) -> o: [] { o = sum[K, V](outer(k, v)) + mean[K, V](outer(k, v)) }');
-    const o = runSpec(spec, { sizes: new Map([['K', 2], ['V', 3]]), heads: 1, groups: 1, lengths: [1] }, new Map([['k', Float64Array.of(1, 2)], ['v', Float64Array.of(3, 4, 5)]])).get('o');
+    const o = runSpec(
+      spec, { sizes: new Map([['K', 2], ['V', 3]]), heads: 1, groups: 1, lengths: [1] },
+      new Map([['k', Float64Array.of(1, 2)], ['v', Float64Array.of(3, 4, 5)]]),
+    ).get('o');
     expect(o?.[0]).toBe(36 + 6);
   });
 });
@@ -158,27 +165,36 @@ describe('Spec', () => {
     const spec = understood('scan f(x, x_prev: [D]) -> y: [D] {\n y = x + x[t-1] * x[t-1] - x_prev\n}');
     expect(spec.states).toMatchObject([{ name: 'x_prev_', hidden: true, axes: ['D'] }]);
     expect(spec.nodes[spec.states[0].next]).toMatchObject({ kind: 'input', input: 0 });
-    const y = runSpec(spec, { sizes: new Map([['D', 1]]), heads: 1, groups: 1, lengths: [2, 1] }, new Map([['x', Float64Array.of(2, 3, 5)], ['x_prev', new Float64Array(3)]])).get('y');
+    const y = runSpec(
+      spec, { sizes: new Map([['D', 1]]), heads: 1, groups: 1, lengths: [2, 1] },
+      new Map([['x', Float64Array.of(2, 3, 5)], ['x_prev', new Float64Array(3)]]),
+    ).get('y');
     expect([...(y ?? [])]).toEqual([2, 7, 5]);
   });
 
   it('reads a bare state as its new value, and `[t-1]` as the old one wherever it stands', () => {
     const spec = understood('scan f(x: [D]) -> y, z: [D] {\n state h: [D]\n y = h[t-1]\n h = 2 * h[t-1] + x\n z = 10 * h + h[t-1]\n}');
-    const results = runSpec(spec, { sizes: new Map([['D', 1]]), heads: 1, groups: 1, lengths: [3] }, new Map([['x', Float64Array.of(1, 1, 1)]]));
+    const results = runSpec(
+      spec, { sizes: new Map([['D', 1]]), heads: 1, groups: 1, lengths: [3] }, new Map([['x', Float64Array.of(1, 1, 1)]]),
+    );
     expect([...(results.get('y') ?? [])]).toEqual([0, 1, 3]);
     expect([...(results.get('z') ?? [])]).toEqual([10, 31, 73]);
   });
 
   it('evaluates ranges', () => {
     const spec = understood('scan f(a: [] in -exp(-0.5)..0, b: [] in 2 * 3..2^4, c: [] in -inf..inf, d: []) -> y: [] {\n y = a * b * c * d\n}');
-    expect(spec.inputs.map((input) => input.range)).toEqual([{ lo: -Math.exp(-0.5), hi: 0 }, { lo: 6, hi: 16 }, { lo: -Infinity, hi: Infinity }, { lo: -Infinity, hi: Infinity }]);
+    expect(spec.inputs.map((input) => input.range)).toEqual([
+      { lo: -Math.exp(-0.5), hi: 0 }, { lo: 6, hi: 16 }, { lo: -Infinity, hi: Infinity }, { lo: -Infinity, hi: Infinity },
+    ]);
   });
 
   it('takes ranges of initial states, and relies on them for nothing', () => {
     const text = (range: string) => `scan f(x: [D], a: [D] in 0..1) -> y: [D] {\n state h, _n: [D]${range}, m: [D]\n h = a * h[t-1] + x\n _n = x\n m = m[t-1] - x\n y = h + m + a[t-1]\n}`;
     const [ranged, free] = [understood(text(' in 0..inf')), understood(text(''))];
     const anything = { lo: -Infinity, hi: Infinity };
-    expect(ranged.states.map(({ name, range }) => [name, range])).toEqual([['h', { lo: 0, hi: Infinity }], ['_n', { lo: 0, hi: Infinity }], ['m', anything], ['a_prev', { lo: 0, hi: 1 }]]);
+    expect(ranged.states.map(({ name, range }) => [name, range])).toEqual([
+      ['h', { lo: 0, hi: Infinity }], ['_n', { lo: 0, hi: Infinity }], ['m', anything], ['a_prev', { lo: 0, hi: 1 }],
+    ]);
     expect(ranged.nodes.map(({ origin: _, ...node }) => node)).toEqual(free.nodes.map(({ origin: _, ...node }) => node));
     expect(printSpec(ranged)).toMatch(/^ {2}state h: \[D\] in 0\.\.inf = %\d+$/m);
   });
