@@ -5,14 +5,13 @@ export interface PublicModel {
   readonly family: string;
   /** Sizes of the small model; all else is the text's. */
   readonly sizes: Readonly<Record<string, number>>;
-  /** What has to be installed for it. */
-  readonly needs: 'transformers' | 'fla';
+  readonly library: 'transformers' | 'fla';
 }
 
 const model = (
-  name: string, file: string, sizes: PublicModel['sizes'], family = 'hf', needs: PublicModel['needs'] = 'transformers',
+  name: string, file: string, sizes: PublicModel['sizes'], family = 'hf', library: PublicModel['library'] = 'transformers',
 ): PublicModel => (
-  { name, file: file.includes('/') ? file : `examples/models/${file}.lmoe`, family, sizes: { D: 32, W: 96, ...sizes }, needs }
+  { name, file: file.includes('/') ? file : `examples/models/${file}.lmoe`, family, sizes: { D: 32, W: 96, ...sizes }, library }
 );
 
 export const PUBLIC_MODELS: readonly PublicModel[] = [

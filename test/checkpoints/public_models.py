@@ -3,7 +3,7 @@
     python public_models.py OUT NAME...    writes OUT/NAME/{config.json, *.safetensors} and OUT/NAME.reference.safetensors with `ids` and `logits`
 
 Weights are stored in f32; the logits are computed in f64 throughout (`exactly`), so that what differs from another reading of the model is the reading. Models of
-flash-linear-attention run their own kernels, in Triton's interpreter and in f32 (`without_a_gpu`).
+flash-linear-attention (0.5.2, with triton 3.5.1) run their own kernels, in Triton's interpreter and in f32 (`without_a_gpu`); what they gave is kept in fla/.
 """
 import contextlib
 import json

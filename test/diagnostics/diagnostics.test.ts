@@ -39,7 +39,7 @@ describe('a bad program for every code', () => {
 
 describe('codes', () => {
   /** The front end's own are shown by a program; the others need files or devices, and are tested where these are. */
-  const byProgram = (code: string): boolean => /^(E[123]|W|E40[125]|E80|E81[0146])/.test(code);
+  const byProgram = (code: string): boolean => /^(E[123]|W|E40[125]|E80|E81[0146]|E82[123])/.test(code);
   const elsewhere = readdirSync(join(HERE, '..'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts') && !name.startsWith('diagnostics'))
     .map((name) => readFileSync(join(HERE, '..', name), 'utf8')).join('\n');

@@ -2,6 +2,7 @@ import { diagnostic, distinct, hasErrors, type Diagnostic } from '../../diagnost
 import { didYouMean } from '../../diagnostics/suggest.js';
 import type { PartKind } from '../../ir/ast/ast.js';
 import type { Span } from '../../ir/common/span.js';
+import { nameFaults } from '../names/name-map.js';
 import { standIns, type Elaborated, type Elaborator } from './elaborate.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
 import type { Given, Setting } from './scope.js';
@@ -51,7 +52,9 @@ export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnost
     // What is too large is so in both.
     if (!found.some(({ code }) => code === 'E106')) found.push(...elaborator.elaborate(part, standIns(part), training).diagnostics);
   }
-  return distinct(hasErrors(found) ? found : [...found, ...unusedNames(part.item)]);
+  if (hasErrors(found)) return distinct(found);
+  const { graph } = elaborator.elaborate(part, standIns(part), false);
+  return distinct([...found, ...(graph === undefined ? [] : nameFaults(graph)), ...unusedNames(part.item)]);
 }
 
 function settingsOf({ item }: Part): readonly string[] {

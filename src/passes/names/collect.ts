@@ -70,7 +70,7 @@ export function collect(whole: Place, family: string, indexOf: ReadonlyMap<strin
       for (const at of along(place, path.names.slice(0, -1))) {
         const index = indexOf.get(below(at.path, name));
         if (index === undefined) continue;
-        const key = JSON.stringify([...at.turns]);
+        const key = [...at.turns.values()].join();
         const turn = byTurn.get(key) ?? { turns: at.turns, params: entry.params.map(() => undefined) };
         turn.params[i] = index;
         byTurn.set(key, turn);

@@ -24,7 +24,17 @@ export function familiesOf(graph: Graph): readonly string[] {
 
 /** What `names FAMILY` says of a graph at its sizes: which tensors there are, and which elements of which params each has. */
 export function nameMap(graph: Graph, family: string): Named {
-  return new Mapping(paramsOf(graph)).read(graph, family);
+  return new Mapping(paramsOf(graph), Infinity).read(graph, family);
+}
+
+/** Tensors of one entry and turn that are looked at where nobody wants all of them. */
+const SOME = 4;
+
+/** What is wrong with the names of a graph. A part may leave to others what it does not name; a model has nobody around it. */
+export function nameFaults(graph: Graph): readonly Diagnostic[] {
+  const params = graph.names.length === 0 ? [] : paramsOf(graph);
+  const found = familiesOf(graph).flatMap((family) => new Mapping(params, SOME).read(graph, family).diagnostics);
+  return graph.kind === 'model' ? found : found.filter(({ code }) => code !== 'E821');
 }
 
 interface NamedTensor {
@@ -39,7 +49,8 @@ class Mapping {
   /** Turns of one entry have one layout, where their params have the same axes. */
   private readonly layouts = new Map<Claim['entry'], Map<string, Layout | LayoutFault>>();
 
-  constructor(private readonly params: readonly PathParam[]) {}
+  /** `most`: tensors of an entry in one turn. */
+  constructor(private readonly params: readonly PathParam[], private readonly most: number) {}
 
   read(graph: Graph, family: string): Named {
     const collected = collect(wholeOf(graph), family, new Map(this.params.map(({ path }, i) => [path, i])));
@@ -104,7 +115,7 @@ class Mapping {
       size: (name) => indexed[free.indexOf(name)]?.size ?? NaN,
     };
     const total = indexed.reduce((n, { size }) => n * size, 1);
-    for (let index = 0; index < total; index++) {
+    for (let index = 0; index < Math.min(total, this.most); index++) {
       const name = settled === undefined ? undefined : writeTemplate(settled, known);
       if (name === undefined) {
         this.report(
@@ -133,18 +144,21 @@ class Mapping {
   }
 
   private layout(entry: Claim['entry'], params: readonly (PathParam | undefined)[], indexed: readonly Axis[]): Layout | LayoutFault {
+    const sizes = params.map((param) => param?.axes.map(({ name, size }) => `${name} ${size}`).join());
+    const key = [...sizes, ...indexed.map(({ name }) => name)].join(';');
+    const known = this.layouts.get(entry) ?? new Map<string, Layout | LayoutFault>();
+    this.layouts.set(entry, known);
+    const before = known.get(key);
+    if (before !== undefined) return before;
     const laid = params.map((param): Laid | undefined => {
       if (param === undefined) return undefined;
       const native = nativeSteps(param.axes);
       const inside = param.axes.filter(({ name }) => !indexed.some((axis) => axis.name === name));
       return { path: param.path, axes: inside.map((axis) => ({ ...axis, native: native.get(axis.name) ?? NaN })) };
     });
-    const key = JSON.stringify(laid.map((one) => one?.axes));
-    const known = this.layouts.get(entry) ?? new Map<string, Layout | LayoutFault>();
-    this.layouts.set(entry, known);
     const present = laid.find((one) => one !== undefined);
     const written = entry.layout ?? present?.axes.map(({ name }) => [{ kind: 'axis', name, origin: entry.origin } as const]) ?? [];
-    const found = known.get(key) ?? this.unequal(params, indexed) ?? layOut(written, laid);
+    const found = this.unequal(params, indexed) ?? layOut(written, laid);
     known.set(key, found);
     return found;
   }
@@ -243,6 +257,7 @@ function nativeSteps(axes: readonly Axis[]): ReadonlyMap<string, number> {
 
 /** The steps of some of the axes, in their order. */
 function stepsOf(axes: readonly Axis[], some: readonly Axis[]): readonly number[] {
+  if (some.length === 0) return [];
   const steps = nativeSteps(axes);
   return some.map(({ name }) => steps.get(name) ?? NaN);
 }
