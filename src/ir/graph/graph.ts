@@ -197,8 +197,11 @@ export type NodeBody =
   | { readonly kind: 'stop'; readonly arg: number }
   /** Kept in f32, products with it too. */
   | { readonly kind: 'f32'; readonly arg: number }
-  /** A part called. `mapped`: axes of its family, and those of the arguments that its signature lacks; each index of them is a call of its own (for a family, with weights of its own).
-   *  Arguments that are restricted are called on the tokens present only. Its values are read by `result`. */
+  /**
+   * A part called. `mapped`: axes of its family, and those of the arguments that its signature lacks; each index of them is a call of its
+   * own (for a family, with weights of its own). A part that looks at one token at a time may be called at the past too, which is not
+   * among them. Arguments that are restricted are called on the tokens present only. Its values are read by `result`.
+   */
   | { readonly kind: 'call'; readonly instance: number; readonly args: readonly number[]; readonly mapped: readonly Axis[]; readonly renamed: Renaming }
   | { readonly kind: 'result'; readonly call: number; readonly output: number };
 

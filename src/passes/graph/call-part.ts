@@ -34,16 +34,18 @@ export function callGraph(scope: Scope, call: CallExpr, use: Use): readonly Valu
   }
   const back = part.kind === 'layer' && scope.kind === 'moe' ? factsOf(part).back : undefined;
   if (back !== undefined && looksBack(scope, call.origin, `\`${use.name}\``) === undefined) return undefined;
-  const mapped = union(use.family, ...args.map((id) => without(typeOf(scope, id).axes, signature)));
+  const around = union(use.family, ...args.map((id) => without(typeOf(scope, id).axes, signature)));
   const restricted = [...new Set(args.flatMap((id) => typeOf(scope, id).restricted))].sort((a, b) => a - b);
+  // Tokens that are seen are tokens, not indices of their own.
+  const mapped = around.filter((axis) => !axis.past);
   const made = scope.builder.add({ kind: 'call', instance, args, mapped, renamed: use.renamed }, call.origin,
-    number(mapped, 'token', restricted));
+    number(around, 'token', restricted));
   const outputs: Value[] = [];
   for (const [i, output] of part.outputs.entries()) {
     const axes = output.axes.map((axis) => claim(scope, outside(use, axis), call.origin));
     if (axes.some((axis) => axis === undefined)) return undefined;
     const { level } = part.nodes[output.value].type;
-    const type = number([...mapped, ...axes.filter((axis) => axis !== undefined)], level, level === 'token' ? restricted : []);
+    const type = number([...around, ...axes.filter((axis) => axis !== undefined)], level, level === 'token' ? restricted : []);
     outputs.push(node(scope.builder.add({ kind: 'result', call: made, output: i }, call.origin, type)));
   }
   return outputs;

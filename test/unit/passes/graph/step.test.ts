@@ -75,6 +75,10 @@ describe('tokenwise parts', () => {
   it('are called at the tokens that are seen, others are not', () => {
     const parts = 'layer norm(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = w * rmsnorm(x) }\nlayer shift(x: [D]) -> y: [D] with D = 8 { y = x - x[t-1] }\n';
     const called = (name: string): readonly string[] => readText(`${parts}layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](${name}(x[past])) }`).diagnostics.map((d) => d.code);
+    const graph = graphOf(readText(`${parts}layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](norm(x[past])) }`), 'f');
+    // The past is no axis that is mapped over: tokens that are seen are tokens.
+    expect(graph.nodes.flatMap((node) => (node.kind === 'call' ? [node.mapped] : []))).toEqual([[]]);
+    expect(graph.nodes.find((node) => node.kind === 'result')?.type.axes.map((axis) => axis.name)).toEqual(['past', 'D']);
     expect(called('norm')).toEqual([]);
     expect(called('shift')).toEqual(['E208']);
   });
