@@ -1,4 +1,5 @@
-// Breaks lines of more than 140 characters where the style of the project has them: in lists, at commas; in conditions, before operators; comments between words.
+// Breaks lines of more than 140 characters where the style of the project has them: in lists, at commas; in conditions, before operators;
+// comments between words.
 //   node scripts/reflow.mjs FILE...
 // A file whose tokens would not be the same afterwards (but for commas before a closing bracket) is left as it is.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -16,7 +17,9 @@ function tokensOf(text) {
   const found = [];
   const visit = (node) => {
     if (node.kind === SyntaxKind.TemplateExpression || node.getChildCount(file) === 0) {
-      if (node.getEnd() > node.getStart(file)) found.push({ text: text.slice(node.getStart(file), node.getEnd()), start: node.getStart(file), end: node.getEnd() });
+      if (node.getEnd() > node.getStart(file)) found.push({
+        text: text.slice(node.getStart(file), node.getEnd()), start: node.getStart(file), end: node.getEnd(),
+      });
     } else node.getChildren(file).forEach((child) => (child.kind === SyntaxKind.JSDoc ? undefined : visit(child)));
   };
   visit(file);
@@ -119,10 +122,14 @@ function broken(line, tokens) {
     // A few names are no list.
     if (last.start - first.end < 30) continue;
     const commas = cuts(tokens, from + 1, to);
-    const places = commas.length > 0 ? commas : OPERATORS.map((texts) => cuts(tokens, from + 1, to, texts)).find((list) => list.length > 0) ?? [];
+    const places = commas.length > 0
+      ? commas
+      : OPERATORS.map((texts) => cuts(tokens, from + 1, to, texts)).find((list) => list.length > 0) ?? [];
     if (places.length === 0) continue;
     // The condition of a `for`, types of an object: nothing to break at commas.
-    if (tokens.slice(from + 1, to).some(({ text }, i) => text === ';' && cuts(tokens, from + 1, to, [';']).includes(from + 1 + i))) continue;
+    if (tokens.slice(from + 1, to).some(
+      ({ text }, i) => text === ';' && cuts(tokens, from + 1, to, [';']).includes(from + 1 + i)
+    )) continue;
     const list = pieces(line, tokens, from + 1, to, places);
     const rest = list.some((piece, i) => i === list.length - 1 && piece.startsWith('...'));
     const params = first.text === '(' || (first.text === '[' && /^\s*(const|let)\b/.test(line));
@@ -135,7 +142,9 @@ function broken(line, tokens) {
   ways.sort((a, b) => a.depth - b.depth || Number(b.commas) - Number(a.commas) || b.size - a.size);
   const fits = ways.find(({ lines }) => whole(lines));
   if (fits !== undefined) return fits.lines;
-  return operators([['&&', '||'], ['??']]) ?? ways.find(({ lines, size }) => size > 40 && lines.every((each) => each.length < line.length))?.lines;
+  return operators([['&&', '||'], ['??']]) ?? ways.find(
+    ({ lines, size }) => size > 40 && lines.every((each) => each.length < line.length)
+  )?.lines;
 }
 
 /** A text with its long lines broken, as far as that goes. */
@@ -167,7 +176,9 @@ function reflowed(text) {
         return [made[0]];
       }
       // Parts of what goes on in other lines, such as templates, and comments behind code stay.
-      if (inside[0].start < from || inside[inside.length - 1].end > to || inside[inside.length - 1].end !== from + line.trimEnd().length) return [line];
+      if (
+        inside[0].start < from || inside[inside.length - 1].end > to || inside[inside.length - 1].end !== from + line.trimEnd().length
+      ) return [line];
       const made = broken(line, inside.map((token) => ({ text: token.text, start: token.start - from, end: token.end - from })));
       return made ?? [line];
     });

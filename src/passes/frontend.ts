@@ -61,7 +61,9 @@ function load(file: string, text: string, session: Session, open: readonly strin
   const claim = (name: string, origin: Span, meanings?: ReadonlyMap<string, string>): boolean => {
     const lower = name.toLowerCase();
     const like = names.get(lower);
-    const problem = like === undefined || like.name === name ? nameProblem(name, origin, like?.origin, meanings) : caseProblem(name, origin, like);
+    const problem = like === undefined || like.name === name
+      ? nameProblem(name, origin, like?.origin, meanings)
+      : caseProblem(name, origin, like);
     if (problem) found.push(problem);
     else names.set(lower, { name, origin });
     return problem === undefined;
@@ -112,19 +114,29 @@ function importFrom(item: ImportItem, file: string, session: Session, open: read
   const fail = (d: Diagnostic): Imported => ({ specs: [], visible: new Map(), diagnostics: [d] });
   if (open.includes(path)) {
     const circle = [...open.slice(open.indexOf(path)), path].join(' -> ');
-    return fail(diagnostic('E219', 'files import each other', origin, `${path} is being read already`, { help: ['put what they share into a third file'], note: [circle] }));
+    return fail(diagnostic(
+      'E219', 'files import each other', origin, `${path} is being read already`,
+      { help: ['put what they share into a third file'], note: [circle] },
+    ));
   }
   // Before anything is read: a message about its content would show lines of it.
   if (!path.endsWith('.lmoe')) {
-    return fail(diagnostic('E218', 'an import names a .lmoe file', origin, 'another kind of file', { help: [`did you mean "${written}.lmoe"?`] }));
+    return fail(diagnostic(
+      'E218', 'an import names a .lmoe file', origin, 'another kind of file', { help: [`did you mean "${written}.lmoe"?`] },
+    ));
   }
   const known = session.done.get(path);
   if (known === undefined && open.length >= DEEPEST_IMPORT) {
-    return fail(diagnostic('E218', `imports are more than ${DEEPEST_IMPORT} files deep`, origin, `${path} is not read`, { help: ['import what is needed from where it is declared, not through other files'] }));
+    return fail(diagnostic(
+      'E218', `imports are more than ${DEEPEST_IMPORT} files deep`, origin, `${path} is not read`,
+      { help: ['import what is needed from where it is declared, not through other files'] },
+    ));
   }
   const text = known === undefined ? session.read(path) : undefined;
   if (known === undefined && text === undefined) {
-    return fail(diagnostic('E218', `${path} cannot be read`, origin, 'imported here', { help: ['the path is relative to this file, and leads to a plain file'] }));
+    return fail(diagnostic(
+      'E218', `${path} cannot be read`, origin, 'imported here', { help: ['the path is relative to this file, and leads to a plain file'] },
+    ));
   }
   const loaded = known ?? load(path, text ?? '', session, open);
   session.done.set(path, loaded);

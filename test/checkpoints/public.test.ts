@@ -29,7 +29,11 @@ async function distance({ file, family, sizes }: PublicModel, checkpoint: string
 
 const of = (library: PublicModel['library']): readonly PublicModel[] => PUBLIC_MODELS.filter((model) => model.library === library);
 const done = spawnSync(python, ['-c', LIBRARIES], { encoding: 'utf8' });
-const why = NO_EXAMPLES ? 'there are no examples' : done.status === 0 ? undefined : `${python} lacks torch, safetensors or transformers 5.17`;
+const why = NO_EXAMPLES
+  ? 'there are no examples'
+  : done.status === 0
+  ? undefined
+  : `${python} lacks torch, safetensors or transformers 5.17`;
 
 describe.skipIf(why !== undefined)(`classes of transformers have the logits that texts say${why === undefined ? '' : `: ${why}`}`, () => {
   const folder = folderWith({});

@@ -53,7 +53,9 @@ describe('codes', () => {
     const page = readFileSync(join(PAGES, `${code}.md`), 'utf8');
     expect(page.split('\n')[0]).toBe(`# ${code}: ${about}`);
     expect(page).toContain(`[${code}]`);
-    if (byProgram(code)) expect(page, 'the page shows what is printed').toContain(readFileSync(join(HERE, 'golden', `${code}.txt`), 'utf8'));
+    if (byProgram(code)) expect(
+      page, 'the page shows what is printed',
+    ).toContain(readFileSync(join(HERE, 'golden', `${code}.txt`), 'utf8'));
   });
 
   it('no page is left over', () => {

@@ -62,7 +62,9 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
     return text;
   });
 
-  const each = <G extends Declared>(groups: readonly G[], add: (name: Ident, axes: readonly Axis[], range: Range, group: G) => void): void => {
+  const each = <G extends Declared>(
+    groups: readonly G[], add: (name: Ident, axes: readonly Axis[], range: Range, group: G) => void,
+  ): void => {
     for (const group of groups) {
       const distinct = checkDistinct(group.axes, report);
       const axes = [...new Set(newAxes(group.axes))];
@@ -77,7 +79,9 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
 
   for (const group of item.inputs) refusedInput(group, report);
   each<Input>(item.inputs, ({ text: name, origin }, axes, range, group) => {
-    if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({ name, axes, scope: group.perGroup ? 'group' : 'head', rounded: group.rounded, range, origin });
+    if (bind({ kind: 'input', name, origin, index: inputs.length, axes })) inputs.push({
+      name, axes, scope: group.perGroup ? 'group' : 'head', rounded: group.rounded, range, origin,
+    });
   });
   for (const statement of item.body) {
     if (statement.kind === 'param') {
@@ -110,13 +114,19 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
   }
   checkHeads(item, inputs, report);
   const { sizes, settings } = resolveSettings(item, axisOrigins, given, report);
-  return { axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs, bindings, settings };
+  return {
+    axes: [...axisOrigins.keys()].map((name) => ({ name, defaultSize: sizes.get(name) })), axisOrigins, inputs, params, states, outputs,
+    bindings, settings,
+  };
 }
 
 /** A name that means something already, or is taken. */
 export function nameProblem(name: string, origin: Span, taken: Span | undefined, meanings = FIXED): Diagnostic | undefined {
   const fixed = meanings.get(name) ?? RESERVED.get(name);
-  if (fixed !== undefined) return diagnostic('E211', `\`${name}\` has a fixed meaning`, origin, 'cannot be declared', { help: [`${fixed}; choose another name, such as \`${name}_\``] });
+  if (fixed !== undefined) return diagnostic(
+    'E211', `\`${name}\` has a fixed meaning`, origin, 'cannot be declared',
+    { help: [`${fixed}; choose another name, such as \`${name}_\``] },
+  );
   if (taken === undefined) return undefined;
   return diagnostic('E205', `\`${name}\` is declared twice`, origin, 'declared again here', {
     secondary: [{ span: taken, text: 'first declared here' }],
@@ -161,7 +171,10 @@ export function checkAxis(axis: Ident, known: Iterable<Axis>, report: (d: Diagno
 export function unknownAxis({ text, origin }: Ident, names: readonly Axis[]): Diagnostic {
   const nearest = suggest(text, names);
   const details: DiagnosticDetails = {
-    help: [...didYouMean(text, names), names.length === 0 ? 'this scan has no axes: its inputs, params and states bring them in' : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`],
+    help: [
+      ...didYouMean(text, names),
+      names.length === 0 ? 'this scan has no axes: its inputs, params and states bring them in' : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`,
+    ],
     ...(nearest === undefined ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   };
   return diagnostic('E206', `there is no axis \`${text}\``, origin, 'no input, param or state has it', details);
@@ -178,7 +191,10 @@ function checkHeads(item: PartItem, inputs: readonly SpecInput[], report: (d: Di
   if (inputs.some((input) => input.scope === 'head')) return;
   const [first] = inputs;
   if (first === undefined) {
-    report(diagnostic('E220', `\`${item.name.text}\` has no inputs`, item.name.origin, 'nothing says how many tokens and heads there are', { help: ['give it an input: `scan f(x: [K]) -> ...`'] }));
+    report(diagnostic(
+      'E220', `\`${item.name.text}\` has no inputs`, item.name.origin, 'nothing says how many tokens and heads there are',
+      { help: ['give it an input: `scan f(x: [K]) -> ...`'] },
+    ));
     return;
   }
   report(diagnostic('E220', `every input of \`${item.name.text}\` is shared per group`, first.origin, 'nothing says how many heads there are', {
