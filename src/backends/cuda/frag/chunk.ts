@@ -6,10 +6,11 @@ import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
+import { madeAgain, PATIENCE } from './again.js';
 import { createArena } from './arena.js';
 import { gatherDecays, isDscore, type Gathered } from './gather.js';
 import { definitions, fusedSums, head, letText, offsetLines, runtimeOf, tokenRow } from './kernel.js';
-import { cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
+import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
@@ -28,6 +29,8 @@ interface Shape {
   readonly blocks: 1 | 2;
   /** Are decay operations that share an operand computed together? That is less work in more registers. */
   readonly gather: boolean;
+  /** Are matrices that take little made again where they are read late? They need fewer registers, and what they are made of stays in shared memory. */
+  readonly again: boolean;
   /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
   readonly budget: number;
 }
@@ -38,8 +41,8 @@ interface Shape {
  */
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  const gathered = gatherDecays(kernel);
-  const { groups } = gathered;
+  const remade = madeAgain(kernel, (name) => bufferNamed(cx.module, name).dtype === 'io');
+  const { groups } = gatherDecays(kernel);
   const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && isDscore(stmt.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
   const together = [...groups.values()].reduce((sum, members) => sum + members.length - 1, 0);
@@ -48,12 +51,16 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const shared = wide && decays > 0 && groups.size === 0 ? 2 : 1;
   const alone = !wide ? 1 : gather ? 2 : 4;
   const shapes: readonly Shape[] = [
-    { parts: shared, blocks: 2, gather: true, budget: Infinity },
-    ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, budget: budget * 1024 })),
+    ...[true, false].map((again): Shape => ({ parts: shared, blocks: 2, gather: true, again, budget: Infinity })),
+    { parts: alone, blocks: 1, gather, again: true, budget: Infinity },
+    ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, again: false, budget: budget * 1024 })),
     // Sums over the parts of a team take shared memory, too.
-    ...(alone === 1 && gather ? [] : BUDGETS).map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, budget: budget * 1024 })),
+    ...(alone === 1 && gather ? [] : BUDGETS).map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, again: false, budget: budget * 1024 })),
   ];
-  const inShape = (shape: Shape) => chunkOf(cx, shape.gather ? gathered : { kernel, groups: new Map() }, shape);
+  const inShape = (shape: Shape) => {
+    const made = shape.again ? remade : kernel;
+    return chunkOf(cx, shape.gather ? gatherDecays(made) : { kernel: made, groups: new Map() }, shape);
+  };
   // A multiprocessor has as much as one block may take, and 1 KB more for each.
   const fits = ({ sharedBytes }: LoweredKernel, { blocks }: Shape) => (
     sharedBytes <= (blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, sharedLimit(cx.target, 2)))
@@ -76,7 +83,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set() });
+  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
@@ -87,16 +94,30 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   });
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copySchedule(kernel.body, groups, copies, budget);
+  const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
+  // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
+  const asked = new Map<TileId, string>();
+  const early = () => kernel.body.forEach((stmt) => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || copied.has(stmt.tile)) return;
+    const cell = loadCell(cx, stmt.op, place, undefined);
+    const name = askEarly(team, stmt.tile, cell);
+    if (name !== undefined) asked.set(stmt.tile, name);
+    if (cell.axes.length > 0) return;
+    loadNow(team, stmt.tile, cell);
+    copied.add(stmt.tile);
+  });
   for (const [at, stmt] of kernel.body.entries()) {
     const now = due.get(at) ?? [];
     team.begin();
+    for (const tile of longUnread.get(at) ?? []) team.letGo(tile);
     // Tiles that come late take the place of others, whose readers have to be done.
     if (now.length > 0 && at > 0) team.sync();
     for (const copy of now) copy.begin();
+    if (at === 0) early();
     switch (stmt.kind) {
       case 'let': {
         if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
-        else if (!copied.has(stmt.tile)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, undefined));
+        else if (!copied.has(stmt.tile)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, undefined), asked.get(stmt.tile));
         break;
       }
       case 'store': {
@@ -164,4 +185,21 @@ function copySchedule(body: readonly TileStmt[], groups: ReadonlyMap<TileId, rea
     begun.push(copy);
   }
   return due;
+}
+
+/** Tensors that statements read element by element, by the position after which none does so for a while. */
+function unreadFor({ body }: TileKernel, resolve: (tile: TileId) => TileId): ReadonlyMap<number, readonly TileId[]> {
+  const reads = new Map<TileId, number[]>();
+  body.forEach((stmt, at) => {
+    const read = stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' && !['contract', 'compose', 'inverse', 'swap'].includes(stmt.op.op) && !isDscore(stmt.op) ? operandsOf(stmt.op) : [];
+    for (const tile of new Set(read.map(resolve))) reads.set(tile, [...(reads.get(tile) ?? []), at]);
+  });
+  const found = new Map<number, TileId[]>();
+  for (const [tile, positions] of reads) {
+    positions.forEach((at, n) => {
+      const next = positions[n + 1] ?? Infinity;
+      if (next - at > PATIENCE) found.set(at + 1, [...(found.get(at + 1) ?? []), tile]);
+    });
+  }
+  return found;
 }

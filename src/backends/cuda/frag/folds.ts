@@ -30,8 +30,8 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
 function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => string, join: (x: string, y: string) => string): void {
-  const v = team.newVec(tile, row);
   if (team.parts === 1) {
+    const v = team.newVec(tile, row);
     if (v.piece !== undefined) team.willWrite(v.piece, 'any');
     team.code.line(fold(v.pointer));
     return;
@@ -42,9 +42,8 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => str
   team.code.line(fold(`(${from} + part * 64)`));
   team.sync();
   team.willRead(sums, 'any');
-  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
-  team.code.line(`${team.owners(64)} ${v.pointer}[i] = ${all.slice(1).reduce(join, all[0])};`);
+  team.putVec(tile, row, all.slice(1).reduce(join, all[0]), 64);
 }
 
 /** Sums a fragment along one of its axes into the vector of `tile`. */
@@ -54,16 +53,14 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
     foldRows(team, tile, kept, (to) => `row_sums_to<${team.size(axis) / 2 / team.parts}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
     return;
   }
-  const v = team.newVec(tile, kept);
   const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
   team.willWrite(part, 'any');
   const from = team.pointerTo(part);
   team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`});`);
   team.sync();
   team.willRead(part, 'any');
-  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   const n = team.pad(kept);
-  team.code.line(`${team.owners(team.size(kept))} ${v.pointer}[i] = ${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i];`);
+  team.putVec(tile, kept, `${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i]`);
 }
 
 /** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */
@@ -105,7 +102,5 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   if (x.rows !== y.rows) unsupported(`an inner product of tiles ${a} and ${b} that lie across each other`);
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
   const back = timesText(team.backOf(x), team.backOf(y));
-  const v = team.newVec(tile, kept);
-  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`${team.owners(team.size(kept))} ${v.pointer}[i] = ${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back};`);
+  team.putVec(tile, kept, `${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back}`);
 }

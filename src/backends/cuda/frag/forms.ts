@@ -34,6 +34,8 @@ export interface Frag {
   readonly name: string;
   readonly row: Axis;
   readonly col: Axis;
+  /** From shared memory, where the values still lie. */
+  readonly read?: boolean;
 }
 
 export interface Vec {
@@ -58,6 +60,8 @@ export interface Far {
 export interface Forms {
   scalar?: string;
   vec?: Vec;
+  /** Of a vector: the register in which thread i < `n` has element i. */
+  own?: { readonly name: string; readonly axis: Axis; readonly n: number };
   frags: Frag[];
   t16?: Tile16;
   t32?: Tile32;

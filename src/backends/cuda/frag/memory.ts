@@ -111,8 +111,19 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
   }
 }
 
-/** Other loads: vectors to shared memory, scalars to registers, f32 matrices stay where they are until somebody asks. */
-export function loadNow(team: Team, tile: TileId, cell: Cell): void {
+/** Asks for the thread's element of a vector ahead of its statement; undefined where a thread has several, or it is no vector. */
+export function askEarly(team: Team, tile: TileId, cell: Cell): string | undefined {
+  if (cell.axes.length !== 1 || team.size(cell.axes[0]) > team.threads) return undefined;
+  const name = team.fresh(`asked${tile}`);
+  team.code.line(`const float ${name} = t < ${team.size(cell.axes[0])} ? ${vectorElement(cell, 't')} : 0.f;`);
+  return name;
+}
+
+/**
+ * Other loads: vectors to shared memory (`asked`: the thread's element, if it is there already), scalars to registers, f32 matrices stay where they are until
+ * somebody asks.
+ */
+export function loadNow(team: Team, tile: TileId, cell: Cell, asked?: string): void {
   team.begin();
   team.note(tile);
   switch (cell.axes.length) {
@@ -129,9 +140,8 @@ export function loadNow(team: Team, tile: TileId, cell: Cell): void {
       return;
     }
     case 1: {
-      const v = team.newVec(tile, cell.axes[0]);
-      if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-      team.code.line(`${team.owners(team.size(cell.axes[0]))} ${v.pointer}[i] = ${vectorElement(cell)};`);
+      if (asked === undefined) team.putVec(tile, cell.axes[0], vectorElement(cell, 'i'));
+      else team.formsOf(tile).own = { name: asked, axis: cell.axes[0], n: team.size(cell.axes[0]) };
       return;
     }
     case 2:
@@ -148,10 +158,10 @@ export function present(cell: Cell, text: string): string {
   return cell.there === undefined ? text : `(${cell.there} ? ${text} : 0.f)`;
 }
 
-/** Element i of a vector cell; tokens beyond the sequence are 0. */
-export function vectorElement(cell: Cell): string {
+/** An element of a vector cell; tokens beyond the sequence are 0. */
+export function vectorElement(cell: Cell, i: string): string {
   const token = cell.buffer.outer === 'token';
-  return `(i < ${cell.rows}${cell.skip === undefined ? '' : ` && i >= ${cell.skip}`} ? ld(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}) : 0.f)`;
+  return `(${i} < ${cell.rows}${cell.skip === undefined ? '' : ` && ${i} >= ${cell.skip}`} ? ld(${cell.at} + ${token ? `${i} * (${cell.rowStride})` : i}) : 0.f)`;
 }
 
 /**
@@ -168,8 +178,8 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   }
   if (cell.axes.length === 1) {
     const token = cell.buffer.outer === 'token';
-    const v = team.vec(value, 'owner');
-    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${v}[i]);`);
+    const element = team.element(value);
+    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${element});`);
     return undefined;
   }
   const [rows, cols] = cell.axes;

@@ -27,6 +27,8 @@ export interface TeamOptions {
   rowOf(axes: readonly Axis[]): Axis | undefined;
   /** C names of the address and the pointer of the current stage. */
   readonly stage: { readonly address: string; readonly pointer: string };
+  /** Vectors stay in registers until other threads read them. Of code that is no loop. */
+  readonly ownVectors?: boolean;
   /** Tiles that another team reads: their vectors and tiles go to the stage. */
   readonly exported: ReadonlySet<TileId>;
   /** Forms made by the team that loads. */
@@ -90,8 +92,8 @@ export function createTeam(options: TeamOptions) {
   /** Before a statement about element i of a vector, which every thread says of its own. */
   const owners = (n: number) => (n > threads ? `for (int i = t; i < ${n}; i += ${threads})` : `if (const int i = t; i < ${n})`);
 
-  const newFrag = (id: TileId, row: Axis, col: Axis): Frag => {
-    const frag: Frag = { name: fresh(`f${id}`), row, col };
+  const newFrag = (id: TileId, row: Axis, col: Axis, read = false): Frag => {
+    const frag: Frag = { name: fresh(`f${id}`), row, col, read };
     code.line(`float ${frag.name}[${values(col)}];`);
     formsOf(id).frags.push(frag);
     return frag;
@@ -119,7 +121,7 @@ export function createTeam(options: TeamOptions) {
     if (pad(row) !== 64) unsupported(`rows ${row} of tile ${id} exceed a fragment`);
     if (f.t16 !== undefined) {
       willRead(f.t16.piece, 'any');
-      const made = newFrag(id, row, col);
+      const made = newFrag(id, row, col, true);
       code.line(`load_frag<${steps(col)}, ${pad(f.t16.rows)}, ${f.t16.rows !== row}>(${made.name}, ${f.t16.address}, ${stepText(col)});`);
       hasRead(f.t16.piece);
       const back = backOf(f.t16);
@@ -279,15 +281,41 @@ export function createTeam(options: TeamOptions) {
 
   const vec = (tile: TileId, by: 'owner' | 'any'): string => {
     const { id } = resolve(tile);
-    const v = formsOf(id).vec ?? unsupported(`tile ${id} has no vector form`);
+    const f = formsOf(id);
+    if (f.vec === undefined && f.own !== undefined) {
+      const made = newVec(id, f.own.axis);
+      willWrite(made.piece, 'owner');
+      code.line(`${owners(f.own.n)} ${made.pointer}[i] = ${f.own.name};`);
+    }
+    const v = f.vec ?? unsupported(`tile ${id} has no vector form`);
     willRead(v.piece, by);
     return v.pointer;
   };
-  const newVec = (id: TileId, axis: Axis): Vec => {
+  const newVec = (id: TileId, axis: Axis) => {
     const piece = take(id, pad(axis) * 4);
-    const made: Vec = { piece, pointer: pointerTo(piece) };
+    const made = { piece, pointer: pointerTo(piece) };
     formsOf(id).vec = made;
     return made;
+  };
+  /** The thread's own element of a vector, in a statement about element i. */
+  const element = (tile: TileId): string => formsOf(resolve(tile).id).own?.name ?? `${vec(tile, 'owner')}[i]`;
+  /** Makes a vector, each thread its element i. */
+  const putVec = (id: TileId, axis: Axis, text: string, n = size(axis)): void => {
+    if (options.ownVectors === true && n <= threads) {
+      const name = fresh(`v${id}`);
+      code.line(`float ${name} = 0.f;`);
+      code.line(`${owners(n)} ${name} = ${text};`);
+      formsOf(id).own = { name, axis, n };
+      return;
+    }
+    const made = newVec(id, axis);
+    willWrite(made.piece, 'owner');
+    code.line(`${owners(n)} ${made.pointer}[i] = ${text};`);
+  };
+  /** Lets go of fragments that were read from shared memory, where they can be read again. */
+  const letGo = (tile: TileId): void => {
+    const f = formsOf(resolve(tile).id);
+    if (f.t16 !== undefined) f.frags = f.frags.filter((frag) => frag.read !== true);
   };
   const scalar = (tile: TileId): string => {
     const { id } = resolve(tile);
@@ -307,7 +335,7 @@ export function createTeam(options: TeamOptions) {
   return {
     ...order,
     options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
-    note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, scalar,
+    note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, element, putVec, letGo, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

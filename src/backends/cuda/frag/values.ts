@@ -25,7 +25,7 @@ export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', f
   const axes = team.axesOf(tile);
   if (axes.length === 0) return team.scalar(tile);
   if (axes.length === 1) {
-    if (where === 'vector') return `${team.vec(tile, 'owner')}[i]`;
+    if (where === 'vector') return team.element(tile);
     return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? 'frag_row(i)' : team.colText(frag.col)}]`;
   }
   if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
@@ -43,10 +43,7 @@ export function elementwise(team: Team, tile: TileId, text: (args: readonly stri
 
 /** `value` is asked for before the vector's own line, so that what it needs is written above. */
 export function vector(team: Team, tile: TileId, axis: Axis, value: () => string): void {
-  const text = value();
-  const v = team.newVec(tile, axis);
-  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-  team.code.line(`${team.owners(team.size(axis))} ${v.pointer}[i] = ${text};`);
+  team.putVec(tile, axis, value());
 }
 
 export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {

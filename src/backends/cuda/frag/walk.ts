@@ -110,7 +110,7 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
   for (const text of team.options.notes.tile(tile)) issue.line(text);
-  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell)}; }`);
+  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i')}; }`);
   if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
     if (v.piece !== undefined) team.willWrite(v.piece, 'owner');

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { madeAgain, PATIENCE } from '../../../src/backends/cuda/frag/again.js';
+import { ROW } from '../../../src/ir/common/axes.js';
+import { buildKernel } from '../../../src/ir/tile/build.js';
+import type { TileBuffer, TileKernel } from '../../../src/ir/tile/tile.js';
+
+const tensor = (name: string): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role: 'input' });
+
+/** A vector over a number, read at once and again after some other work. */
+function kernelWith(work: number): TileKernel {
+  return buildKernel({ name: 'f', doc: 'A test.', outer: 'chunk', inner: 'head' }, (k) => {
+    const q = k.load(tensor('q'));
+    const scaled = k.mul(q, k.reduce('sum', 'K', q));
+    k.store(tensor('a'), k.exp(scaled));
+    let other = k.load(tensor('k'));
+    for (let i = 0; i < work; i++) other = k.exp(other);
+    k.store(tensor('b'), k.mul(scaled, other));
+  });
+}
+
+const products = ({ body, tiles }: TileKernel) => body.filter((stmt) => stmt.kind === 'let' && stmt.op.op === 'map' && stmt.op.fn === 'mul' && tiles[stmt.tile].axes.includes(ROW)).length;
+
+describe('matrices that take little', () => {
+  it('are made again where nobody has read them for a while', () => {
+    expect(products(madeAgain(kernelWith(PATIENCE + 1), () => true))).toBe(products(kernelWith(PATIENCE + 1)) + 1);
+  });
+  it('are kept where they are read soon, or where what they are made of is not at hand', () => {
+    expect(madeAgain(kernelWith(1), () => true)).toEqual(kernelWith(1));
+    expect(madeAgain(kernelWith(PATIENCE + 1), () => false)).toEqual(kernelWith(PATIENCE + 1));
+  });
+});
