@@ -3,6 +3,7 @@ import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
 import { usesOf, walk } from '../uses.js';
+import { turnsOf, type Turns } from './turns.js';
 
 /**
  * Axes that are spread over threads together, the last one fastest. A thread holds `regs` elements of them: pieces of `vec` neighbours,
@@ -38,11 +39,15 @@ export interface Layout {
   /** Blocks per cell of the grid. */
   readonly blocks: number;
   readonly shared: SharedLoop | undefined;
+  /** The rows come some at a time. */
+  readonly turns?: Turns;
 }
 
 /** A thread should not hold more of one tile: the rest would be spilled. */
 const MOST_REGISTERS = 64;
 const WARP = 32;
+/** Rows of a thread that do not meet others. */
+const ROWS_AT_ONCE = 2;
 
 interface Survey {
   readonly axes: readonly Axis[];
@@ -107,7 +112,7 @@ function isProduct(a: readonly Axis[], b: readonly Axis[], axis: Axis): boolean 
 export function layoutOf(module: TileModule, kernel: TileKernel): Layout | undefined {
   const s = survey(module, kernel);
   if (s === undefined) return undefined;
-  return sharedLayout(module, kernel, s) ?? flatLayout(module, kernel, s) ?? rowsLayout(module, s) ?? matrixLayout(module, s);
+  return sharedLayout(module, kernel, s) ?? flatLayout(module, kernel, s) ?? rowsLayout(module, kernel, s) ?? matrixLayout(module, s);
 }
 
 /** Neighbours per access such that pieces of `threads` of them leave the fewest threads idle. */
@@ -238,14 +243,21 @@ function laneGroups(module: TileModule, s: Survey, axes: readonly Axis[], cut: b
 }
 
 /** Tokens over the warps, channels over the lanes. */
-function rowsLayout(module: TileModule, s: Survey): Layout | undefined {
+function rowsLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
   const warps = 8;
   const rows = module.chunk / warps;
   if (!s.axes.includes(ROW) || !Number.isInteger(rows)) return undefined;
-  const lanes = laneGroups(module, s, s.axes.filter((axis) => axis !== ROW), s.rowsMeet);
+  const turns = turnsOf(kernel);
+  const lanes = laneGroups(module, s, s.axes.filter((axis) => axis !== ROW), s.rowsMeet && turns === undefined);
   if (lanes === undefined) return undefined;
+  if (turns !== undefined) {
+    const few = Math.min(rows, ROWS_AT_ONCE);
+    const group: Group = { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: few, regs: few, total: warps * few, cut: false };
+    if (lanes.some((lane) => lane.cut || lane.regs * few > MOST_REGISTERS)) return undefined;
+    return { groups: [group, ...lanes], threads: warps * WARP, lanes: WARP, blocks: 1, shared: undefined, turns };
+  }
   const apart = !s.rowsMeet && s.loops.length === 0 && !lanes.some((group) => group.cut);
-  const regs = apart ? Math.min(rows, 2) : rows;
+  const regs = apart ? Math.min(rows, ROWS_AT_ONCE) : rows;
   const groups: Group[] = [{ name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: apart && regs < rows }, ...lanes];
   if (lanes.some((group) => group.regs * regs > MOST_REGISTERS)) return undefined;
   return { groups, threads: warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined };

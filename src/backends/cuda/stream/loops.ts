@@ -5,8 +5,9 @@ import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { iterationLines, loopCount, outermost } from '../prologue.js';
 import { copiesInOrder } from '../carry.js';
 import type { SharedLoop } from './layout.js';
-import { opText } from './ops.js';
+import { opText, sumInTurns } from './ops.js';
 import { ringOf } from './ring.js';
+import type { Turns } from './turns.js';
 import { rawLoad, storeText, type Hooks, type Writer } from './values.js';
 
 /** 32-bit words that a thread may hold of later iterations, and how many iterations ahead it asks at most. */
@@ -34,6 +35,24 @@ export function bodyText(w: Writer, hooks: Hooks, body: readonly TileStmt[], pla
         stmt satisfies never;
     }
   }
+}
+
+/** Some rows after the others: what a thread holds is of one turn, but for its sums. */
+export function turnsText(w: Writer, hooks: Hooks, { before, rows, sums, after }: Turns, place: Place): void {
+  const { code, layout, cx } = w;
+  const group = layout.groups.find(({ axes }) => axes[0] === ROW);
+  if (group === undefined) throw new Error(`${w.kernel.name}: no rows to take turns`);
+  bodyText(w, hooks, before, place);
+  const totals = sums.map(({ tile, op }) => sumInTurns(w, tile, op.arg));
+  totals.forEach((total) => total.begin());
+  code.line('#pragma unroll 1');
+  code.open(`for (int turn = 0; turn < ${cx.module.chunk / group.total}; ++turn)`);
+  code.line(`const int x_${group.name} = turn * ${group.total} + ${group.role} * ${group.vec};`);
+  bodyText(w, hooks, rows, place);
+  totals.forEach((total) => total.add());
+  code.close();
+  totals.forEach((total) => total.end());
+  bodyText(w, hooks, after, place);
 }
 
 const copyText = (w: Writer, to: TileId, from: TileId) => w.each(w.kernel.tiles[to].axes, (i, j) => `${w.at(to, i, j)} = ${w.at(from, i, j)};`);

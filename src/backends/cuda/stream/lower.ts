@@ -3,7 +3,7 @@ import { createCode } from '../code.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
 import { layoutOf } from './layout.js';
-import { bodyText, RING_MARK } from './loops.js';
+import { bodyText, RING_MARK, turnsText } from './loops.js';
 import { createWriter, indexLines, type Hooks } from './values.js';
 
 /**
@@ -24,7 +24,8 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
   code.line(kernel.inner === 'head' ? 'const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;' : 'const int group = blockIdx.y;');
   const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
   indexLines(cx, layout, code);
-  bodyText(writer, hooks, kernel.body, place);
+  if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place);
+  else turnsText(writer, hooks, layout.turns, place);
   code.close();
   const ring = Math.ceil((hooks.floats * 4) / 128) * 128;
   return {

@@ -77,12 +77,33 @@ function foldText(w: Writer, tile: TileId, axis: Axis, how: keyof typeof FOLDS, 
     w.each(result, (i, j) => `${w.at(tile, i, j)} = lanes_fold(${w.at(tile, i, j)}, [](float x, float y) { return ${fn}(x, y); });`);
     return;
   }
+  acrossWarps(w, tile, how);
+}
+
+/** What the warps hold of a fold, folded. */
+function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
+  const { step } = FOLDS[how];
+  const result = w.kernel.tiles[tile].axes;
   const columns = w.regs(result, 'lane');
   const ex = w.exchange(WARPS * columns * 32);
   const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + lane]`;
   w.each(result, (i, j) => `${slot('warp', j)} = ${w.at(tile, i, j)};`);
   w.barrier();
   w.each(result, (i, j) => `{ float x = ${slot('0', j)}; UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`);
+}
+
+/** A sum over tokens that come in turns: before them, among them, after them. */
+export function sumInTurns(w: Writer, tile: TileId, arg: TileId) {
+  const { axes } = w.kernel.tiles[tile];
+  return {
+    begin() {
+      for (const text of w.notes.tile(tile)) w.code.line(text);
+      w.declare(tile);
+      w.each(axes, (i, j) => `${w.at(tile, i, j)} = 0.f;`);
+    },
+    add: () => w.each(w.kernel.tiles[arg].axes, (i, j) => `${w.at(tile, i, j)} += ${w.at(arg, i, j)};`),
+    end: () => acrossWarps(w, tile, 'sum'),
+  };
 }
 
 function groupOf(w: Writer, axis: Axis): Group {
