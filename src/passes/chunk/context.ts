@@ -36,12 +36,13 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
 
 /** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of gradients, and token loops anything. */
 export type Site =
-  | { readonly kind: 'chunk' | 'gradients' }
+  | { readonly kind: 'chunk' | 'gradients' | 'rest' }
   | { readonly kind: 'token' }
   | { readonly kind: 'walk'; readonly allowed: readonly Axis[]; readonly split: Axis | undefined };
 
 export const CHUNK_SITE: Site = { kind: 'chunk' };
 export const GRADIENTS_SITE: Site = { kind: 'gradients' };
+export const REST_SITE: Site = { kind: 'rest' };
 export const TOKEN_SITE: Site = { kind: 'token' };
 
 /** In names of kernels, which may be taken, and in what is said of them. */
@@ -203,7 +204,13 @@ export function markStored(cx: Context, ids: readonly NodeId[]): void {
 
 /** Where a site finds a value that was stored for it. */
 export function storedAt(cx: Context, site: Site, id: NodeId): TileBuffer | undefined {
-  return site.kind === 'walk' || (site.kind === 'gradients' && cx.rounded.has(id)) ? cx.stored.get(id) : undefined;
+  switch (site.kind) {
+    case 'chunk': case 'token': return undefined;
+    case 'walk': return cx.stored.get(id);
+    // Numbers are stored as they are; vectors may be rounded. What joins tokens takes most loads to make again.
+    case 'rest': return cx.graph.axesOf(id).length === 0 ? cx.stored.get(id) : undefined;
+    case 'gradients': return cx.rounded.has(id) || cx.graph.axesOf(id).length === 0 || cx.graph.readsBack(id) ? cx.stored.get(id) : undefined;
+  }
 }
 
 /** The largest axis; undefined for none. */

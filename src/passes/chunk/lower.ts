@@ -1,7 +1,7 @@
 import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
 import { storesScores } from './carry.js';
-import { CHUNK_SITE, contextOf, isWanted, markStored, needed, stageName, want, type Context, type Site } from './context.js';
+import { CHUNK_SITE, contextOf, isWanted, markStored, needed, REST_SITE, stageName, want, type Context, type Site } from './context.js';
 import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
@@ -9,6 +9,7 @@ import { gradientKernels } from './gradient-kernels.js';
 import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeStatic, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
+import { heavyRoots } from './once.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
 import { walkKernels } from './walk.js';
@@ -32,13 +33,15 @@ function ownResults(cx: Context, at: number): readonly number[] {
 /** Which roots the last kernel of each stage stores; the others need a kernel of their own. Marks the results that have to be stored for that. */
 function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<number, readonly Root[]> {
   const assigned = new Map<number, Root[]>();
+  const heavy = heavyRoots(cx);
   for (const root of cx.program.roots) {
     if (hasKernel(root)) {
       if (root.value !== undefined) want(cx, [root.value], []);
       continue;
     }
     const home = homeOf(root);
-    const fused = home >= 0 && isFused(cx, siteOf(cx, cx.program.stages[home]), root, ownResults(cx, home));
+    const apart = home >= 0 && cx.program.stages[home].kind === 'matrix-adjoint' && heavy.has(root);
+    const fused = home >= 0 && !apart && isFused(cx, siteOf(cx, cx.program.stages[home]), root, ownResults(cx, home));
     const key = fused ? home : -1;
     assigned.set(key, [...(assigned.get(key) ?? []), root]);
     if (root.value !== undefined) want(cx, [root.value], fused ? ownResults(cx, home) : []);
@@ -58,9 +61,9 @@ const hasKernel = (root: Root) => root.kind === 'final' || root.kind === 'initia
 const valuesOf = (roots: readonly Root[]) => roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
 
 /** Kernels for the roots that no walk stores. */
-function restKernel(cx: Context, roots: readonly Root[], name: string, doc: string): void {
+function restKernel(cx: Context, site: Site, roots: readonly Root[], name: string, doc: string): void {
   cx.draft.kernel(cx.name, { name, doc, outer: 'chunk', inner: 'head' }, (k) => {
-    const values = valuesIn(cx, k, CHUNK_SITE);
+    const values = valuesIn(cx, k, site);
     for (const root of roots) storeRoot(cx, k, values, root, false);
   });
 }
@@ -87,7 +90,7 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
       case 'matrix-adjoint': case 'element-adjoint': throw new Error('an adjoint in a forward program');
     }
   });
-  restKernel(cx, roots.get(-1) ?? [], 'epilogue', 'Outputs from the results of all scans.');
+  restKernel(cx, CHUNK_SITE, roots.get(-1) ?? [], 'epilogue', 'Outputs from the results of all scans.');
   lastTokens(cx);
 }
 
@@ -124,7 +127,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const parts = partsOf(cx.graph, stage);
         const rounded = roundedFor(cx.graph, parts);
         const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
-        prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, []), ...rounded])], scores);
+        prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, [], stageOperands(stage)), ...rounded])], scores);
         rounded.forEach((id) => cx.rounded.add(id));
         walkKernels(cx, parts, index, { keep: true, final: false, epilogueValues: [], epilogue: () => undefined });
         return;
@@ -155,8 +158,12 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     }
   });
   const rest = roots.get(-1) ?? [];
-  restKernel(cx, rest.filter((root) => root.kind === 'kept'), 'kept', 'Cotangents that other tokens read.');
-  restKernel(cx, rest.filter((root) => root.kind !== 'kept'), 'gradients', 'Gradients that no scan yields.');
+  const heavy = heavyRoots(cx);
+  const why = (some: readonly Root[]) => (some.some((root) => heavy.has(root)) ? ', apart from the kernels of the scans: more work for each channel than those have registers for' : '');
+  const kept = rest.filter((root) => root.kind === 'kept');
+  const others = rest.filter((root) => root.kind !== 'kept');
+  restKernel(cx, REST_SITE, kept, 'kept', `Cotangents that other tokens read${why(kept)}.`);
+  restKernel(cx, REST_SITE, others, 'gradients', `Gradients that no scan yields${why(others)}.`);
   firstTokens(cx);
   sumKernels(cx);
 }

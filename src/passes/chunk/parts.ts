@@ -2,6 +2,7 @@ import type { Axis } from '../../ir/common/axes.js';
 import { gateAxes, nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
 import { needed, type Context, type Site } from './context.js';
 import { factored, type Factored, type Graph } from './graph.js';
+import { costlyNumbers } from './once.js';
 
 /** A vector over the row axis: numbers per token (`scalars`, `literal`) times a tensor. */
 export interface Vector extends Factored {
@@ -138,11 +139,16 @@ export function walkOperands(parts: Parts): readonly NodeId[] {
   ];
 }
 
-/** Values that a chunk kernel has to store for the walks of stage `index`, besides `more`. */
-export function storedFor(cx: Context, parts: Parts, index: number, more: readonly NodeId[]): readonly NodeId[] {
+/**
+ * Values that a chunk kernel has to store for the walks of stage `index`, besides `more`; and numbers that walks, or other kernels that read `also`, would
+ * have to work out again, where there is such a kernel anyway.
+ */
+export function storedFor(cx: Context, parts: Parts, index: number, more: readonly NodeId[], also: readonly NodeId[] = []): readonly NodeId[] {
   const { gate } = parts;
   // Running sums along the tokens of a computed gate that walks split: better of a tensor than of every block's own values.
   const split = gate.kind !== 'none' && parts.reach === 'values' && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index ? [gate.log] : [];
-  return [...new Set([...needed(cx, walkSite(parts), [...walkOperands(parts), ...more], [index]), ...split])];
+  const operands = [...walkOperands(parts), ...more];
+  const numbers = parts.channels || parts.erasing.length > 0 ? costlyNumbers(cx, [...operands, ...also], index) : [];
+  return [...new Set([...needed(cx, walkSite(parts), operands, [index]), ...split, ...numbers])];
 }
 

@@ -51,7 +51,9 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
   const perToken = storeStatic(cx, name, ids);
-  cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
+  const numbers = perToken.filter((id) => cx.graph.axesOf(id).length === 0).length;
+  const once = numbers === 0 ? '' : ` ${numbers === 1 ? 'A number' : `${numbers} numbers`} a token here, once for all kernels that read ${numbers === 1 ? 'it' : 'them'}.`;
+  cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.${once}`, outer: 'chunk', inner: 'head' }, (k) => {
     const values = valuesIn(cx, k, CHUNK_SITE);
     const decays = decaysIn(k, parts, values);
     storeValues(cx, k, values, perToken);

@@ -34,7 +34,7 @@ describe('tokens before', () => {
     const shifted = (program: 'forward' | 'backward') => module.programs[program].filter((name) => (
       module.kernels.find((kernel) => kernel.name === name)?.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined)));
     expect(shifted('forward')).toEqual(['h_prepare']);
-    expect(shifted('backward')).toEqual(['h_prepare_2', 'h_gradients', 'gradients']);
+    expect(shifted('backward')).toEqual(['h_prepare_2', 'kept', 'gradients']);
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);
   });
 });

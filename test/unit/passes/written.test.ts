@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { ROW } from '../../../src/ir/common/axes.js';
 import type { TileKernel, TileStmt } from '../../../src/ir/tile/tile.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
+import { programOf } from '../../programs.js';
 import { specOf } from './scans.js';
 
 const SIZES = new Map([['K', 8], ['V', 8]]);
@@ -32,5 +33,20 @@ describe('what a formula says of vectors', () => {
   it('a norm costs its gradient six operations per channel: a square, a product to sum, four for the vector', () => {
     const count = (q: string) => kernelsOf(q).filter(({ name }) => name.includes('gradients')).flatMap(perElement).length;
     expect(count('l2norm(q)') - count('q')).toBeLessThanOrEqual(6);
+  });
+
+  it('numbers per token are worked out once: walks and gradients load them', () => {
+    const { kernels } = lowerScan(programOf('written'), SIZES).module;
+    const functionsOf = (stmts: readonly TileStmt[]): readonly string[] => stmts.flatMap((stmt) => (
+      stmt.kind === 'loop' ? functionsOf(stmt.body) : stmt.kind === 'let' && stmt.op.op === 'map' ? [stmt.op.fn] : []));
+    for (const { name, body } of kernels.filter(({ name: of }) => /walk|states|reverse/.test(of))) expect(functionsOf(body), name).not.toContain('sigmoid');
+    for (const { name, body } of kernels.filter(({ name: of }) => of.includes('gradients'))) expect(functionsOf(body), name).not.toContain('sqrt');
+    expect(kernels.find(({ name }) => name === 'S_prepare')?.doc).toContain('once for all kernels');
+  });
+
+  it('gradients that take much per channel are apart, and explain says so', () => {
+    const docOf = (q: string) => kernelsOf(q).find(({ name }) => name === 'gradients')?.doc;
+    expect(docOf('l2norm(q)')).toBeUndefined();
+    expect(docOf('l2norm(silu(q) * sigmoid(q))')).toContain('apart');
   });
 });
