@@ -2,8 +2,8 @@ import type { NodeId, Root, ScanNode } from '../../ir/scan/scan.js';
 import { nodeArguments } from '../../ir/scan/scan.js';
 import { math } from '../../math/index.js';
 import type { Cost } from '../../math/math.js';
+import { pairs } from '../../support/pairs.js';
 import type { Context } from './context.js';
-import { resultKey } from './graph.js';
 
 /** What a function costs for each element, in instructions of a kernel that has no register to spare. */
 const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 6, series: 10 };
@@ -68,10 +68,12 @@ function weightOf(cx: Context, root: Root): number {
 export function heavyRoots(cx: Context): ReadonlySet<Root> {
   const weights = new Map(cx.program.roots.map((root) => [root, weightOf(cx, root)]));
   const heavier = (than: number) => cx.program.roots.filter((root) => (weights.get(root) ?? 0) > than);
-  const vectors = new Set(cx.graph.builder.nodes.flatMap((node) => (node.kind === 'result' && node.axes.length > 0 ? [resultKey(node.stage, node.slot)] : [])));
-  const readBy = (root: Root) => [...cx.graph.results(root.value === undefined ? [] : [root.value])].filter((key) => vectors.has(key));
+  const vectors = pairs<true>();
+  for (const node of cx.graph.builder.nodes) if (node.kind === 'result' && node.axes.length > 0) vectors.set(node.stage, node.slot, true);
+  const readBy = (root: Root) => cx.graph.results(root.value === undefined ? [] : [root.value]).keys().filter(([stage, slot]) => vectors.has(stage, slot));
   const heavy = heavier(LIGHT);
-  const stored = new Set(heavy.flatMap(readBy));
-  const joining = heavy.length === 0 ? [] : heavier(FEATHER).filter((root) => readBy(root).every((key) => stored.has(key)));
+  const stored = pairs<true>();
+  for (const [stage, slot] of heavy.flatMap(readBy)) stored.set(stage, slot, true);
+  const joining = heavy.length === 0 ? [] : heavier(FEATHER).filter((root) => readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
   return new Set([...heavy, ...joining]);
 }
