@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M9 = 0, M0_0 = 0, M1_1 = 8192, M2_14 = 16384, M5 = 0, M10 = 18432, M3_5 = 24576, M4_6 = 24832, M6_17 = 0, M7_21 = 256, M8_22 = 18432;
+  constexpr u32 M8 = 0, M0_0 = 0, M1_1 = 8192, M2_14 = 16384, M5 = 0, M9 = 18432, M3_5 = 24576, M4_6 = 24832, M6_17 = 0, M7_22 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -772,92 +772,95 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load p row
   tile_load<64, 1, 128>((base + M2_14), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<1>();
   team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  float f3_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_3, a0_2, (base + M1_1)); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_3) / 4>(f3_3);
+  float f4_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (frag_col(i) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
   // %7 [%col] = swap %6
   // %8 [%row, %col] = sub %6, %7
   team_sync(1);
-  float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  float f8_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
   // %9 [%row, %col] = mask %8
-  float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  float f9_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (frag_col(i) <= frag_row(i) ? f8_5[i] : 0.f);
   // %10 [%row, %col] = exp %9
-  float f10_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_6[i]);
   // %11 [] = 0.125
   // %12 [%row, %col] = mul %10, %11
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  float f12_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f10_7[i] * 0.125f);
   // %13 [%row, %col] = mul %12, %4
-  float f13_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  float f13_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] * f4_4[i]);
   // store ws.S.score0_0, %13
-  store_frag<4, 64, false>((base + M5), f13_7, 0);
+  store_frag<4, 64, false>((base + M5), f13_9, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %15 [%row, %col] = contract[K] %14, %2
   cp_wait<0>();
   team_sync(1);
-  u32 a14_8[4][4]; load_as<4, 64, false>(a14_8, (base + M2_14));
-  float f15_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f15_9, a14_8, (base + M1_1)); mma_commit();
+  u32 a14_10[4][4]; load_as<4, 64, false>(a14_10, (base + M2_14));
+  float f15_11[32];
+  mma_open(); mma<64, 4, 64, false, true>(f15_11, a14_10, (base + M1_1)); mma_commit();
   // %16 [%row, %col] = mask strict %15
   mma_wait<0>();
-  mma_ready<sizeof(f15_9) / 4>(f15_9);
-  float f16_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_10[i] = (frag_col(i) < frag_row(i) ? f15_9[i] : 0.f);
+  mma_ready<sizeof(f15_11) / 4>(f15_11);
+  float f16_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (frag_col(i) < frag_row(i) ? f15_11[i] : 0.f);
   // %17 [%row] = cumsum exclusive %5
   if (t < 32) vec_cumsum(((float*)(basep + M6_17)), ((float*)(basep + M3_5)), true, false);
   // %18 [%row, %col] = sub %17, %7
   team_sync(1);
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (((float*)(basep + M6_17))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  float f18_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = (((float*)(basep + M6_17))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
   // %19 [%row, %col] = mask strict %18
-  float f19_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (frag_col(i) < frag_row(i) ? f18_11[i] : 0.f);
+  float f19_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_14[i] = (frag_col(i) < frag_row(i) ? f18_13[i] : 0.f);
   // %20 [%row, %col] = exp %19
-  float f20_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = m_exp(f19_12[i]);
+  float f20_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = m_exp(f19_14[i]);
   // %21 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %22 [%row] = neg %21
-  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  float v22_16 = 0.f;
+  if (const int i = t; i < 64) v22_16 = (-asked21_1);
   // %23 [%row, %col] = mul %20, %22
+  if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_16;
   team_sync(1);
-  float f23_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (f20_13[i] * ((float*)(basep + M8_22))[frag_row(i)]);
+  float f23_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_17[i] = (f20_15[i] * ((float*)(basep + M7_22))[frag_row(i)]);
   // %24 [%row, %col] = mul %23, %16
-  float f24_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_15[i] = (f23_14[i] * f16_10[i]);
+  float f24_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_18[i] = (f23_17[i] * f16_12[i]);
   // %25 [%row, %col] = inverse %24
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + frag_col(i)] = f24_15[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f24_18[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M9)), t, 4);
+  tri_inverse<72>(((float*)(basep + M8)), t, 4);
   // store ws.S.solve0_0, %25
   team_sync(1);
-  float f25_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_16[i] = ((float*)(basep + M9))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M10), f25_16, 0);
+  float f25_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M9), f25_19, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
 // What every segment adds to S by its end.
@@ -2150,7 +2153,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12 = 73728, M13_12 = 0, M19_37 = 0, M20 = 8192, M22 = 0, M23 = 8192, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_45 = 0, M18_46 = 74496, M21_51 = 74496, M24_58 = 0, M25_59 = 256, M26_61 = 512, M27_62 = 0, M28_63 = 768, M29_64 = 1024, M30_66 = 1280, M31_67 = 0, M32_68 = 256, M33_73 = 768, M34_76 = 256, M35_77 = 0, M36_78 = 256, M37_79 = 768, M38_82 = 0, M39_83 = 256;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12 = 73728, M13_12 = 0, M17_37 = 0, M18 = 8192, M20 = 0, M22 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M21_35 = 8192, M23_58 = 8192, M24_61 = 0, M25_62 = 256, M26_66 = 512, M27_68 = 256, M28_73 = 512, M29_76 = 256, M30_77 = 512, M31_82 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2177,271 +2180,301 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %80 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M8_80), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked35_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<7>();
   team_sync(1);
-  float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  float f4_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_3, a0_2, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
+  mma_ready<sizeof(f4_3) / 4>(f4_3);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %6 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %7 [%row] = cumsum %6
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = asked6_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
   // %8 [%col] = swap %7
   // %9 [%row, %col] = sub %7, %8
   team_sync(1);
-  float f9_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M10_7))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
+  float f9_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (((float*)(basep + M10_7))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
   // %10 [%row, %col] = mask %9
-  float f10_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
+  float f10_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (frag_col(i) <= frag_row(i) ? f9_5[i] : 0.f);
   // %11 [%row, %col] = exp %10
-  float f11_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = m_exp(f10_4[i]);
+  float f11_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = m_exp(f10_6[i]);
   // %12 [%row, %col] = mul %11, %5
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
+  float f12_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f11_7[i] * f5_4[i]);
   // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = m_exp(((float*)(basep + M10_7))[i]);
+  float v16_9 = 0.f;
+  if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M10_7))[i]);
   // %18 [%row, K] = contract[V] %0, %17
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<5>();
   team_sync(1);
-  float f18_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f18_8, a0_7, (base + M3_17)); mma_commit();
+  float f18_11[32];
+  mma_open(); mma<64, 4, 64, false, true>(f18_11, a0_10, (base + M3_17)); mma_commit();
   // %19 [%row, K] = mul %16, %18
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f18_8) / 4>(f18_8);
-  float f19_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_8[i]);
+  mma_ready<sizeof(f18_11) / 4>(f18_11);
+  float f19_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_11[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
-  u32 a12_10[4][4]; pack<4>(a12_10, f12_6);
-  float f20_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = f19_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f20_11, a12_10, (base + M2_13)); mma_commit();
+  u32 a12_13[4][4]; pack<4>(a12_13, f12_8);
+  float f20_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = f19_12[i];
+  mma_open(); mma<64, 4, 64, true, false>(f20_14, a12_13, (base + M2_13)); mma_commit();
   // %21 [] = 0.125
   // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
-  mma_ready<sizeof(f20_11) / 4>(f20_11);
-  float f22_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (f20_11[i] * 0.125f);
+  mma_ready<sizeof(f20_14) / 4>(f20_14);
+  float f22_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_15[i] = (f20_14[i] * 0.125f);
   // store d_q, %22
-  store_frag<4, 64, false>((base + M12), f22_12, 0);
+  store_frag<4, 64, false>((base + M12), f22_15, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %26 [%col, K] = swap %24
   // %84 [%col, %row] = swap %12
   // %85 [%row, K] = contract[%col] %84, %26
-  store_frag<4, 64, false>((base + M13_12), f12_6, 0);
+  store_frag<4, 64, false>((base + M13_12), f12_8, 0);
   team_sync(1);
-  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M13_12));
+  u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M13_12));
   cp_wait<4>();
   team_sync(1);
-  float f85_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f85_14, a12_13, (base + M4_24)); mma_commit();
+  float f85_17[32];
+  mma_open(); mma<64, 4, 64, true, true>(f85_17, a12_16, (base + M4_24)); mma_commit();
   // %27 [%row, K] = mul %85, %21
   mma_wait<0>();
-  mma_ready<sizeof(f85_14) / 4>(f85_14);
-  float f27_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (f85_14[i] * 0.125f);
+  mma_ready<sizeof(f85_17) / 4>(f85_17);
+  float f27_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f85_17[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
   team_sync(1);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5_1));
-  float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M1_2)); mma_commit();
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
+  float f28_20[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_20, a1_19, (base + M1_2)); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_17) / 4>(f28_17);
-  float f29_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (frag_col(i) < frag_row(i) ? f28_17[i] : 0.f);
+  mma_ready<sizeof(f28_20) / 4>(f28_20);
+  float f29_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = (frag_col(i) < frag_row(i) ? f28_20[i] : 0.f);
   // %30 [%row] = cumsum exclusive %6
   if (t < 32) vec_cumsum(((float*)(basep + M14_30)), ((float*)(basep + M9_6)), true, false);
   // %31 [%row, %col] = sub %30, %8
   team_sync(1);
-  float f31_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_19[i] = (((float*)(basep + M14_30))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
+  float f31_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_22[i] = (((float*)(basep + M14_30))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
   // %32 [%row, %col] = mask strict %31
-  float f32_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_20[i] = (frag_col(i) < frag_row(i) ? f31_19[i] : 0.f);
+  float f32_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_23[i] = (frag_col(i) < frag_row(i) ? f31_22[i] : 0.f);
   // %33 [%row, %col] = exp %32
-  float f33_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_21[i] = m_exp(f32_20[i]);
+  float f33_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = m_exp(f32_23[i]);
   // %34 [%row, %col] = mul %33, %29
-  float f34_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_22[i] = (f33_21[i] * f29_18[i]);
+  float f34_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_25[i] = (f33_24[i] * f29_21[i]);
   // %35 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %36 [%row] = neg %35
-  if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = (-((float*)(basep + M15_35))[i]);
+  float v36_26 = 0.f;
+  if (const int i = t; i < 64) v36_26 = (-asked35_1);
   // %37 [%row, %col] = mul %36, %34
+  if (const int i = t; i < 64) ((float*)(basep + M15_36))[i] = v36_26;
   team_sync(1);
-  float f37_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_23[i] = (((float*)(basep + M16_36))[frag_row(i)] * f34_22[i]);
+  float f37_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_27[i] = (((float*)(basep + M15_36))[frag_row(i)] * f34_25[i]);
   // %39 [%col, %row] = swap %37
   // %40 [%col, K] = swap %38
   // %43 [%row, K] = contract[V] %2, %42
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
+  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f43_25[32];
-  mma_open(); mma<64, 4, 64, false, true>(f43_25, a2_24, (base + M7_42)); mma_commit();
+  float f43_29[32];
+  mma_open(); mma<64, 4, 64, false, true>(f43_29, a2_28, (base + M7_42)); mma_commit();
   // %44 [] = pick last %7
-  const float s44_26 = ((float*)(basep + M10_7))[63];
+  const float s44_30 = ((float*)(basep + M10_7))[63];
   // %45 [%row] = sub %44, %7
-  if (const int i = t; i < 64) ((float*)(basep + M17_45))[i] = (s44_26 - ((float*)(basep + M10_7))[i]);
+  float v45_31 = 0.f;
+  if (const int i = t; i < 64) v45_31 = (s44_30 - ((float*)(basep + M10_7))[i]);
   // %46 [%row] = exp %45
-  if (const int i = t; i < 64) ((float*)(basep + M18_46))[i] = m_exp(((float*)(basep + M17_45))[i]);
+  float v46_32 = 0.f;
+  if (const int i = t; i < 64) v46_32 = m_exp(v45_31);
   // %47 [%row, K] = mul %46, %43
+  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_32;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f43_25) / 4>(f43_25);
-  float f47_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_27[i] = (((float*)(basep + M18_46))[frag_row(i)] * f43_25[i]);
+  mma_ready<sizeof(f43_29) / 4>(f43_29);
+  float f47_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_33[i] = (((float*)(basep + M16_46))[frag_row(i)] * f43_29[i]);
   // %48 [%row, K] = add %47, %27
-  float f48_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_28[i] = (f47_27[i] + f27_15[i]);
+  float f48_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_34[i] = (f47_33[i] + f27_18[i]);
   // %41 [%row, K] = contract[%col] %39, %40
   // %49 [%row, K] = add %48, %41
-  store_frag<4, 64, false>((base + M19_37), f37_23, 0);
+  store_frag<4, 64, false>((base + M17_37), f37_27, 0);
   team_sync(1);
-  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M19_37));
-  float f49_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_30[i] = f48_28[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_30, a37_29, (base + M6_38)); mma_commit();
+  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M17_37));
+  float f49_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = f48_34[i];
+  mma_open(); mma<64, 4, 64, true, false>(f49_36, a37_35, (base + M6_38)); mma_commit();
   // store d_k, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_30) / 4>(f49_30);
-  store_frag<4, 64, false>((base + M20), f49_30, 0);
+  mma_ready<sizeof(f49_36) / 4>(f49_36);
+  store_frag<4, 64, false>((base + M18), f49_36, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %51 [%row] = exp %30
-  if (const int i = t; i < 64) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M14_30))[i]);
+  float v51_37 = 0.f;
+  if (const int i = t; i < 64) v51_37 = m_exp(((float*)(basep + M14_30))[i]);
   // %52 [%row, K] = contract[V] %1, %17
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M5_1));
-  float f52_32[32];
-  mma_open(); mma<64, 4, 64, false, true>(f52_32, a1_31, (base + M3_17)); mma_commit();
+  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
+  float f52_39[32];
+  mma_open(); mma<64, 4, 64, false, true>(f52_39, a1_38, (base + M3_17)); mma_commit();
   // %53 [%row, K] = mul %51, %52
+  if (const int i = t; i < 64) ((float*)(basep + M19_51))[i] = v51_37;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f52_32) / 4>(f52_32);
-  float f53_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_33[i] = (((float*)(basep + M21_51))[frag_row(i)] * f52_32[i]);
+  mma_ready<sizeof(f52_39) / 4>(f52_39);
+  float f53_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_40[i] = (((float*)(basep + M19_51))[frag_row(i)] * f52_39[i]);
   // %50 [%row, K] = contract[%col] %34, %14
   // %54 [%row, K] = add %53, %50
-  u32 a34_34[4][4]; pack<4>(a34_34, f34_22);
-  float f54_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_35[i] = f53_33[i];
-  mma_open(); mma<64, 4, 64, true, false>(f54_35, a34_34, (base + M2_13)); mma_commit();
+  u32 a34_41[4][4]; pack<4>(a34_41, f34_25);
+  float f54_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_42[i] = f53_40[i];
+  mma_open(); mma<64, 4, 64, true, false>(f54_42, a34_41, (base + M2_13)); mma_commit();
   // %55 [%row, K] = mul %54, %36
   mma_wait<0>();
-  mma_ready<sizeof(f54_35) / 4>(f54_35);
-  float f55_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_36[i] = (f54_35[i] * ((float*)(basep + M16_36))[frag_row(i)]);
+  mma_ready<sizeof(f54_42) / 4>(f54_42);
+  float f55_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M15_36))[frag_row(i)]);
   // store d_p, %55
-  store_frag<4, 64, false>((base + M22), f55_36, 0);
+  store_frag<4, 64, false>((base + M20), f55_43, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %56 [%row, V] = mul %1, %35
-  float f1_37[32];
-  load_frag<4, 64, false>(f1_37, (base + M5_1), 0);
-  float f56_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_38[i] = (f1_37[i] * ((float*)(basep + M15_35))[frag_row(i)]);
-  // store d_v, %56
-  store_frag<4, 64, false>((base + M23), f56_38, 0);
+  float f1_44[32];
+  load_frag<4, 64, false>(f1_44, (base + M5_1), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M21_35))[i] = asked35_1;
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  float f56_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M21_35))[frag_row(i)]);
+  // store d_v, %56
+  store_frag<4, 64, false>((base + M22), f56_45, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %57 [%row, K] = mul %20, %24
-  float f24_39[32];
-  load_frag<4, 64, false>(f24_39, (base + M4_24), 0);
-  float f57_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_40[i] = (f20_11[i] * f24_39[i]);
+  float f24_46[32];
+  load_frag<4, 64, false>(f24_46, (base + M4_24), 0);
+  float f57_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_47[i] = (f20_14[i] * f24_46[i]);
   // %58 [%row] = sum[K] %57
-  row_sums_to<32>(((float*)(basep + M24_58)), f57_40);
+  row_sums_to<32>(((float*)(basep + M23_58)), f57_47);
   // %59 [%row] = mul %21, %58
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M25_59))[i] = (0.125f * ((float*)(basep + M24_58))[i]);
+  float v59_48 = 0.f;
+  if (const int i = t; i < 64) v59_48 = (0.125f * ((float*)(basep + M23_58))[i]);
   // %60 [%row, K] = mul %54, %38
-  float f38_41[32];
-  load_frag<4, 64, false>(f38_41, (base + M6_38), 0);
-  float f60_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_42[i] = (f54_35[i] * f38_41[i]);
+  float f38_49[32];
+  load_frag<4, 64, false>(f38_49, (base + M6_38), 0);
+  float f60_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f54_42[i] * f38_49[i]);
   // %61 [%row] = sum[K] %60
-  row_sums_to<32>(((float*)(basep + M26_61)), f60_42);
+  row_sums_to<32>(((float*)(basep + M24_61)), f60_50);
   // %62 [%row] = mul %36, %61
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M27_62))[i] = (((float*)(basep + M16_36))[i] * ((float*)(basep + M26_61))[i]);
+  float v62_51 = 0.f;
+  if (const int i = t; i < 64) v62_51 = (v36_26 * ((float*)(basep + M24_61))[i]);
   // %63 [%row] = shift -1 %62
+  if (const int i = t; i < 64) ((float*)(basep + M25_62))[i] = v62_51;
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M28_63))[i] = (i == 63 ? 0.f : ((float*)(basep + M27_62))[(i - -1) & 63]);
+  float v63_52 = 0.f;
+  if (const int i = t; i < 64) v63_52 = (i == 63 ? 0.f : ((float*)(basep + M25_62))[(i - -1) & 63]);
   // %64 [%row] = add %59, %63
-  if (const int i = t; i < 64) ((float*)(basep + M29_64))[i] = (((float*)(basep + M25_59))[i] + ((float*)(basep + M28_63))[i]);
+  float v64_53 = 0.f;
+  if (const int i = t; i < 64) v64_53 = (v59_48 + v63_52);
   // %65 [%row, K] = mul %49, %13
-  float f13_43[32];
-  load_frag<4, 64, false>(f13_43, (base + M2_13), 0);
-  float f65_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_44[i] = (f49_30[i] * f13_43[i]);
+  float f13_54[32];
+  load_frag<4, 64, false>(f13_54, (base + M2_13), 0);
+  float f65_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_55[i] = (f49_36[i] * f13_54[i]);
   // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M30_66)), f65_44);
+  row_sums_to<32>(((float*)(basep + M26_66)), f65_55);
   // %67 [%row] = neg %66
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M31_67))[i] = (-((float*)(basep + M30_66))[i]);
+  float v67_56 = 0.f;
+  if (const int i = t; i < 64) v67_56 = (-((float*)(basep + M26_66))[i]);
   // %68 [K] = contract[V] %17, %42
-  if (const int i = t; i < 64) ((float*)(basep + M32_68))[i] = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  float v68_57 = 0.f;
+  if (const int i = t; i < 64) v68_57 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
   // %69 [] = sum[K] %68
+  if (const int i = t; i < 64) ((float*)(basep + M27_68))[i] = v68_57;
   team_sync(1);
-  const float s69_45 = vec_sum<64>(((float*)(basep + M32_68)));
+  const float s69_58 = vec_sum<64>(((float*)(basep + M27_68)));
   // %70 [] = exp %44
-  const float s70_46 = m_exp(s44_26);
+  const float s70_59 = m_exp(s44_30);
   // %71 [] = mul %70, %69
-  const float s71_47 = (s70_46 * s69_45);
+  const float s71_60 = (s70_59 * s69_58);
   // %72 [%row, K] = mul %47, %13
-  float f72_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_48[i] = (f47_27[i] * f13_43[i]);
+  float f13_61[32];
+  load_frag<4, 64, false>(f13_61, (base + M2_13), 0);
+  float f72_62[32];
+  UNROLL for (int i = 0; i < 32; ++i) f72_62[i] = (f47_33[i] * f13_61[i]);
   // %73 [%row] = sum[K] %72
-  row_sums_to<32>(((float*)(basep + M33_73)), f72_48);
+  row_sums_to<32>(((float*)(basep + M28_73)), f72_62);
   // %74 [] = sum[%row] %73
   team_sync(1);
-  const float s74_49 = vec_sum<64>(((float*)(basep + M33_73)));
+  const float s74_63 = vec_sum<64>(((float*)(basep + M28_73)));
   // %75 [] = add %71, %74
-  const float s75_50 = (s71_47 + s74_49);
+  const float s75_64 = (s71_60 + s74_63);
   // %76 [%row] = add %64, %67
-  if (const int i = t; i < 64) ((float*)(basep + M34_76))[i] = (((float*)(basep + M29_64))[i] + ((float*)(basep + M31_67))[i]);
+  float v76_65 = 0.f;
+  if (const int i = t; i < 64) v76_65 = (v64_53 + v67_56);
   // %77 [%row] = cumsum reversed %76
+  if (const int i = t; i < 64) ((float*)(basep + M29_76))[i] = v76_65;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M35_77)), ((float*)(basep + M34_76)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M30_77)), ((float*)(basep + M29_76)), false, true);
   // %78 [%row] = add %77, %75
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M36_78))[i] = (((float*)(basep + M35_77))[i] + s75_50);
+  float v78_66 = 0.f;
+  if (const int i = t; i < 64) v78_66 = (((float*)(basep + M30_77))[i] + s75_64);
   // store d_g, %78
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M36_78))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v78_66);
   // %79 [%row] = neg %61
-  if (const int i = t; i < 64) ((float*)(basep + M37_79))[i] = (-((float*)(basep + M26_61))[i]);
+  float v79_67 = 0.f;
+  if (const int i = t; i < 64) v79_67 = (-((float*)(basep + M24_61))[i]);
   // %81 [%row, V] = mul %1, %80
+  float f1_68[32];
+  load_frag<4, 64, false>(f1_68, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f80_51[32];
-  load_frag<4, 64, false>(f80_51, (base + M8_80), 0);
-  float f81_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_52[i] = (f1_37[i] * f80_51[i]);
+  float f80_69[32];
+  load_frag<4, 64, false>(f80_69, (base + M8_80), 0);
+  float f81_70[32];
+  UNROLL for (int i = 0; i < 32; ++i) f81_70[i] = (f1_68[i] * f80_69[i]);
   // %82 [%row] = sum[V] %81
-  row_sums_to<32>(((float*)(basep + M38_82)), f81_52);
+  row_sums_to<32>(((float*)(basep + M31_82)), f81_70);
   // %83 [%row] = add %79, %82
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M39_83))[i] = (((float*)(basep + M37_79))[i] + ((float*)(basep + M38_82))[i]);
+  float v83_71 = 0.f;
+  if (const int i = t; i < 64) v83_71 = (v79_67 + ((float*)(basep + M31_82))[i]);
   // store d_beta, %83
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M39_83))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v83_71);
 }
 
 // Reads the tokens one at a time.

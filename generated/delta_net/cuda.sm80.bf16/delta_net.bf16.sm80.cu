@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M5 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M6 = 18432, M3_9 = 0, M4_10 = 24576;
+  constexpr u32 M4 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M5 = 18432, M3_10 = 24576;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -770,56 +770,58 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  const float asked9_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  float f3_2[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_2, a0_1, (base + M1_1)); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_2) / 4>(f3_2);
+  float f4_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (frag_col(i) <= frag_row(i) ? f3_2[i] : 0.f);
   // %5 [] = 0.125
   // %6 [%row, %col] = mul %5, %4
-  float f6_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = (0.125f * f4_2[i]);
+  float f6_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (0.125f * f4_3[i]);
   // store ws.S.score0_0, %6
-  store_frag<4, 64, false>((base + M2), f6_3, 0);
+  store_frag<4, 64, false>((base + M2), f6_4, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M2), t);
   // %7 [%row, %col] = contract[K] %1, %2
-  u32 a1_4[4][4]; load_as<4, 64, false>(a1_4, (base + M1_1));
-  float f7_5[32];
-  mma_open(); mma<64, 4, 64, false, true>(f7_5, a1_4, (base + M1_1)); mma_commit();
+  u32 a1_5[4][4]; load_as<4, 64, false>(a1_5, (base + M1_1));
+  float f7_6[32];
+  mma_open(); mma<64, 4, 64, false, true>(f7_6, a1_5, (base + M1_1)); mma_commit();
   // %8 [%row, %col] = mask strict %7
   mma_wait<0>();
-  mma_ready<sizeof(f7_5) / 4>(f7_5);
-  float f8_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (frag_col(i) < frag_row(i) ? f7_5[i] : 0.f);
+  mma_ready<sizeof(f7_6) / 4>(f7_6);
+  float f8_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_7[i] = (frag_col(i) < frag_row(i) ? f7_6[i] : 0.f);
   // %9 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M3_9))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %10 [%row] = neg %9
-  if (const int i = t; i < 64) ((float*)(basep + M4_10))[i] = (-((float*)(basep + M3_9))[i]);
+  float v10_8 = 0.f;
+  if (const int i = t; i < 64) v10_8 = (-asked9_0);
   // %11 [%row, %col] = mul %10, %8
+  if (const int i = t; i < 64) ((float*)(basep + M3_10))[i] = v10_8;
   team_sync(1);
-  float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (((float*)(basep + M4_10))[frag_row(i)] * f8_6[i]);
+  float f11_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M3_10))[frag_row(i)] * f8_7[i]);
   // %12 [%row, %col] = inverse %11
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M5))[frag_row(i) * 72 + frag_col(i)] = f11_7[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)] = f11_9[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M5)), t, 4);
+  tri_inverse<72>(((float*)(basep + M4)), t, 4);
   // store ws.S.solve0_0, %12
   team_sync(1);
-  float f12_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = ((float*)(basep + M5))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M6), f12_8, 0);
+  float f12_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M5), f12_10, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
 }
 
 // What every segment adds to S by its end.
@@ -1834,7 +1836,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_38 = 0, M17_41 = 256, M18_42 = 512;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M11_23 = 0, M12 = 8192, M14 = 0, M10_22 = 32768, M13_21 = 24576, M15_37 = 8192, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1859,156 +1861,162 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M6_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %39 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M7_39), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  const float asked21_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
-  float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  float f4_2[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_2, a0_1, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
+  mma_ready<sizeof(f4_2) / 4>(f4_2);
+  float f5_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (frag_col(i) <= frag_row(i) ? f4_2[i] : 0.f);
   // %7 [%col, K] = swap %6
   // %10 [%row, K] = contract[V] %0, %9
-  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
+  u32 a0_4[4][4]; load_as<4, 64, false>(a0_4, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
-  float f10_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f10_4, a0_3, (base + M3_9)); mma_commit();
+  float f10_5[32];
+  mma_open(); mma<64, 4, 64, false, true>(f10_5, a0_4, (base + M3_9)); mma_commit();
   // %8 [%row, K] = contract[%col] %5, %7
   // %11 [%row, K] = add %10, %8
   mma_wait<0>();
-  mma_ready<sizeof(f10_4) / 4>(f10_4);
-  u32 a5_5[4][4]; pack<4>(a5_5, f5_2);
-  float f11_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = f10_4[i];
-  mma_open(); mma<64, 4, 64, true, false>(f11_6, a5_5, (base + M2_6)); mma_commit();
+  mma_ready<sizeof(f10_5) / 4>(f10_5);
+  u32 a5_6[4][4]; pack<4>(a5_6, f5_3);
+  float f11_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f10_5[i];
+  mma_open(); mma<64, 4, 64, true, false>(f11_7, a5_6, (base + M2_6)); mma_commit();
   // %12 [] = 0.125
   // %13 [%row, K] = mul %11, %12
   mma_wait<0>();
-  mma_ready<sizeof(f11_6) / 4>(f11_6);
-  float f13_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f11_6[i] * 0.125f);
+  mma_ready<sizeof(f11_7) / 4>(f11_7);
+  float f13_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f11_7[i] * 0.125f);
   // store d_q, %13
-  store_frag<4, 64, false>((base + M8), f13_7, 0);
+  store_frag<4, 64, false>((base + M8), f13_8, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %17 [%col, K] = swap %15
   // %43 [%col, %row] = swap %5
   // %44 [%row, K] = contract[%col] %43, %17
-  store_frag<4, 64, false>((base + M9_5), f5_2, 0);
+  store_frag<4, 64, false>((base + M9_5), f5_3, 0);
   team_sync(1);
-  u32 a5_8[4][4]; load_as<4, 64, true>(a5_8, (base + M9_5));
+  u32 a5_9[4][4]; load_as<4, 64, true>(a5_9, (base + M9_5));
   cp_wait<3>();
   team_sync(1);
-  float f44_9[32];
-  mma_open(); mma<64, 4, 64, true, true>(f44_9, a5_8, (base + M4_15)); mma_commit();
+  float f44_10[32];
+  mma_open(); mma<64, 4, 64, true, true>(f44_10, a5_9, (base + M4_15)); mma_commit();
   // %18 [%row, K] = mul %44, %12
   mma_wait<0>();
-  mma_ready<sizeof(f44_9) / 4>(f44_9);
-  float f18_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f44_9[i] * 0.125f);
+  mma_ready<sizeof(f44_10) / 4>(f44_10);
+  float f18_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f44_10[i] * 0.125f);
   // %19 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_11[4][4]; load_as<4, 64, false>(a1_11, (base + M5_1));
-  float f19_12[32];
-  mma_open(); mma<64, 4, 64, false, true>(f19_12, a1_11, (base + M1_2)); mma_commit();
+  u32 a1_12[4][4]; load_as<4, 64, false>(a1_12, (base + M5_1));
+  float f19_13[32];
+  mma_open(); mma<64, 4, 64, false, true>(f19_13, a1_12, (base + M1_2)); mma_commit();
   // %20 [%row, %col] = mask strict %19
   mma_wait<0>();
-  mma_ready<sizeof(f19_12) / 4>(f19_12);
-  float f20_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (frag_col(i) < frag_row(i) ? f19_12[i] : 0.f);
+  mma_ready<sizeof(f19_13) / 4>(f19_13);
+  float f20_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = (frag_col(i) < frag_row(i) ? f19_13[i] : 0.f);
   // %21 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M10_21))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %22 [%row] = neg %21
-  if (const int i = t; i < 64) ((float*)(basep + M11_22))[i] = (-((float*)(basep + M10_21))[i]);
+  float v22_15 = 0.f;
+  if (const int i = t; i < 64) v22_15 = (-asked21_0);
   // %23 [%row, %col] = mul %22, %20
+  if (const int i = t; i < 64) ((float*)(basep + M10_22))[i] = v22_15;
   team_sync(1);
-  float f23_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_14[i] = (((float*)(basep + M11_22))[frag_row(i)] * f20_13[i]);
+  float f23_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (((float*)(basep + M10_22))[frag_row(i)] * f20_14[i]);
   // %24 [%col, %row] = swap %23
   // %27 [%row, K] = contract[V] %2, %26
   // %28 [%row, K] = add %27, %18
-  u32 a2_15[4][4]; load_as<4, 64, false>(a2_15, (base + M1_2));
+  u32 a2_17[4][4]; load_as<4, 64, false>(a2_17, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f28_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = f18_10[i];
-  mma_open(); mma<64, 4, 64, false, false>(f28_16, a2_15, (base + M6_26)); mma_commit();
+  float f28_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = f18_11[i];
+  mma_open(); mma<64, 4, 64, false, false>(f28_18, a2_17, (base + M6_26)); mma_commit();
   // %25 [%row, K] = contract[%col] %24, %7
   // %29 [%row, K] = add %28, %25
   mma_wait<0>();
-  mma_ready<sizeof(f28_16) / 4>(f28_16);
-  store_frag<4, 64, false>((base + M12_23), f23_14, 0);
+  mma_ready<sizeof(f28_18) / 4>(f28_18);
+  store_frag<4, 64, false>((base + M11_23), f23_16, 0);
   team_sync(1);
-  u32 a23_17[4][4]; load_as<4, 64, true>(a23_17, (base + M12_23));
-  float f29_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = f28_16[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_18, a23_17, (base + M2_6)); mma_commit();
+  u32 a23_19[4][4]; load_as<4, 64, true>(a23_19, (base + M11_23));
+  float f29_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_20[i] = f28_18[i];
+  mma_open(); mma<64, 4, 64, true, false>(f29_20, a23_19, (base + M2_6)); mma_commit();
   // %31 [%row, K] = contract[V] %1, %9
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
-  float f31_20[32];
-  mma_open(); mma<64, 4, 64, false, true>(f31_20, a1_19, (base + M3_9)); mma_commit();
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M5_1));
+  float f31_22[32];
+  mma_open(); mma<64, 4, 64, false, true>(f31_22, a1_21, (base + M3_9)); mma_commit();
   // %30 [%row, K] = contract[%col] %20, %7
   // %32 [%row, K] = add %31, %30
   mma_wait<0>();
-  mma_ready<sizeof(f29_18) / 4>(f29_18);
-  mma_ready<sizeof(f31_20) / 4>(f31_20);
-  u32 a20_21[4][4]; pack<4>(a20_21, f20_13);
-  float f32_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_22[i] = f31_20[i];
-  mma_open(); mma<64, 4, 64, true, false>(f32_22, a20_21, (base + M2_6)); mma_commit();
+  mma_ready<sizeof(f29_20) / 4>(f29_20);
+  mma_ready<sizeof(f31_22) / 4>(f31_22);
+  u32 a20_23[4][4]; pack<4>(a20_23, f20_14);
+  float f32_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_24[i] = f31_22[i];
+  mma_open(); mma<64, 4, 64, true, false>(f32_24, a20_23, (base + M2_6)); mma_commit();
   // %33 [%row, K] = mul %32, %22
   mma_wait<0>();
-  mma_ready<sizeof(f32_22) / 4>(f32_22);
-  float f33_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_23[i] = (f32_22[i] * ((float*)(basep + M11_22))[frag_row(i)]);
+  mma_ready<sizeof(f32_24) / 4>(f32_24);
+  float f33_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M10_22))[frag_row(i)]);
   // %34 [%row, K] = add %29, %33
-  float f34_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_24[i] = (f29_18[i] + f33_23[i]);
+  float f34_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f29_20[i] + f33_25[i]);
   // store d_k, %34
-  store_frag<4, 64, false>((base + M13), f34_24, 0);
+  store_frag<4, 64, false>((base + M12), f34_26, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %35 [%row, V] = mul %1, %21
-  float f1_25[32];
-  load_frag<4, 64, false>(f1_25, (base + M5_1), 0);
-  float f35_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_26[i] = (f1_25[i] * ((float*)(basep + M10_21))[frag_row(i)]);
+  float f1_27[32];
+  load_frag<4, 64, false>(f1_27, (base + M5_1), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M13_21))[i] = asked21_0;
+  team_sync(1);
+  float f35_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M13_21))[frag_row(i)]);
   // store d_v, %35
-  store_frag<4, 64, false>((base + M14), f35_26, 0);
+  store_frag<4, 64, false>((base + M14), f35_28, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %36 [%row, K] = mul %32, %6
-  float f6_27[32];
-  load_frag<4, 64, false>(f6_27, (base + M2_6), 0);
-  float f36_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f32_22[i] * f6_27[i]);
+  float f6_29[32];
+  load_frag<4, 64, false>(f6_29, (base + M2_6), 0);
+  float f36_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_30[i] = (f32_24[i] * f6_29[i]);
   // %37 [%row] = sum[K] %36
-  row_sums_to<32>(((float*)(basep + M15_37)), f36_28);
+  row_sums_to<32>(((float*)(basep + M15_37)), f36_30);
   // %38 [%row] = neg %37
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M16_38))[i] = (-((float*)(basep + M15_37))[i]);
+  float v38_31 = 0.f;
+  if (const int i = t; i < 64) v38_31 = (-((float*)(basep + M15_37))[i]);
   // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
   team_sync(1);
-  float f39_29[32];
-  load_frag<4, 64, false>(f39_29, (base + M7_39), 0);
-  float f40_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_30[i] = (f1_25[i] * f39_29[i]);
+  float f39_32[32];
+  load_frag<4, 64, false>(f39_32, (base + M7_39), 0);
+  float f40_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_33[i] = (f1_27[i] * f39_32[i]);
   // %41 [%row] = sum[V] %40
-  row_sums_to<32>(((float*)(basep + M17_41)), f40_30);
+  row_sums_to<32>(((float*)(basep + M16_41)), f40_33);
   // %42 [%row] = add %38, %41
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = (((float*)(basep + M16_38))[i] + ((float*)(basep + M17_41))[i]);
+  float v42_34 = 0.f;
+  if (const int i = t; i < 64) v42_34 = (v38_31 + ((float*)(basep + M16_41))[i]);
   // store d_beta, %42
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M18_42))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v42_34);
 }
 
 // Reads the tokens one at a time.

@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M14 = 18432, M15 = 55296, M16 = 73728, M17 = 18432, M18 = 73728, M19 = 36864, M20 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M21 = 55296, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M27 = 8192, M28 = 0, M3_5 = 8192, M4_6 = 16384, M7_21 = 0, M8_22 = 18432, M12_32 = 63488, M13_33 = 63744;
+  constexpr u32 M8 = 0, M9 = 18432, M10 = 36864, M12 = 18432, M13 = 55296, M14 = 73728, M15 = 18432, M16 = 73728, M17 = 36864, M18 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M19 = 55296, M20 = 0, M21 = 8192, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M3_5 = 8192, M4_6 = 16384, M7_22 = 18432, M11_33 = 63488;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -773,234 +773,239 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   tile_load<64, 1, 256>((base + M1_1), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load k2 row
   tile_load<64, 1, 256>((base + M2_14), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked32_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<1>();
   team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  float f3_4[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_4, a0_3, (base + M1_1), part * 32); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_4) / 4>(f3_4);
+  float f4_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_5[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_4[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
+  if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
   // %7 [%col] = swap %6
   // %8 [%row, %col] = sub %6, %7
   team_sync(1, 256);
-  float f8_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_3[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[(frag_col(i) + part * 32)]);
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[(frag_col(i) + part * 32)]);
   // %9 [%row, %col] = mask %8
-  float f9_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f8_3[i] : 0.f);
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f8_6[i] : 0.f);
   // %10 [%row, %col] = exp %9
-  float f10_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_5[i] = m_exp(f9_4[i]);
+  float f10_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
   // %11 [] = 0.125
   // %12 [%row, %col] = mul %10, %11
-  float f12_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  float f12_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_9[i] = (f10_8[i] * 0.125f);
   // %13 [%row, %col] = mul %12, %4
-  float f13_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  float f13_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
   // store ws.S.score0_0, %13
-  store_frag<2, 64, false>((base + M5), f13_7, part * 2);
+  store_frag<2, 64, false>((base + M5), f13_10, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %15 [%col, K] = swap %14
   // %16 [%row, %col] = contract[K] %0, %15
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
   cp_wait<0>();
   team_sync(1, 256);
-  float f16_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f16_9, a0_8, (base + M2_14), part * 32); mma_commit();
+  float f16_12[16];
+  mma_open(); mma<32, 4, 64, false, true>(f16_12, a0_11, (base + M2_14), part * 32); mma_commit();
   // %17 [%row, %col] = mask %16
   mma_wait<0>();
-  mma_ready<sizeof(f16_9) / 4>(f16_9);
-  float f17_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_10[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_9[i] : 0.f);
+  mma_ready<sizeof(f16_12) / 4>(f16_12);
+  float f17_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_12[i] : 0.f);
   // %18 [%row, %col] = mul %12, %17
-  float f18_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_11[i] = (f12_6[i] * f17_10[i]);
+  float f18_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_14[i] = (f12_9[i] * f17_13[i]);
   // store ws.S.score0_1, %18
-  store_frag<2, 64, false>((base + M6), f18_11, part * 2);
+  store_frag<2, 64, false>((base + M6), f18_14, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
   // %19 [%row, %col] = contract[K] %1, %2
-  u32 a1_12[4][4]; load_as<4, 64, false>(a1_12, (base + M1_1));
-  float f19_13[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_13, a1_12, (base + M1_1), part * 32); mma_commit();
+  u32 a1_15[4][4]; load_as<4, 64, false>(a1_15, (base + M1_1));
+  float f19_16[16];
+  mma_open(); mma<32, 4, 64, false, true>(f19_16, a1_15, (base + M1_1), part * 32); mma_commit();
   // %20 [%row, %col] = mask strict %19
   mma_wait<0>();
-  mma_ready<sizeof(f19_13) / 4>(f19_13);
-  float f20_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_14[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_13[i] : 0.f);
+  mma_ready<sizeof(f19_16) / 4>(f19_16);
+  float f20_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_16[i] : 0.f);
   // %21 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M7_21))[i] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f);
   // %22 [%row] = neg %21
-  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = (-((float*)(basep + M7_21))[i]);
+  float v22_18 = 0.f;
+  if (const int i = t; i < 64) v22_18 = (-asked21_1);
   // %23 [%row, %col] = mul %10, %22
+  if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_18;
   team_sync(1, 256);
-  float f23_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (f10_5[i] * ((float*)(basep + M8_22))[frag_row(i)]);
+  float f23_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_19[i] = (f10_8[i] * ((float*)(basep + M7_22))[frag_row(i)]);
   // %24 [%row, %col] = mul %23, %20
-  float f24_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_16[i] = (f23_15[i] * f20_14[i]);
+  float f24_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_20[i] = (f23_19[i] * f20_17[i]);
   // %25 [%row, %col] = inverse fine %24
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_16[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_20[i];
   team_sync(1, 256);
-  if (part == 0) tri_inverse<72, true>(((float*)(basep + M9)), t, 4);
+  if (part == 0) tri_inverse<72, true>(((float*)(basep + M8)), t, 4);
   // %26 [%row, %col] = contract[K] %1, %15
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
-  float f26_18[16];
-  mma_open(); mma<32, 4, 64, false, true>(f26_18, a1_17, (base + M2_14), part * 32); mma_commit();
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1_1));
+  float f26_22[16];
+  mma_open(); mma<32, 4, 64, false, true>(f26_22, a1_21, (base + M2_14), part * 32); mma_commit();
   // %27 [%row, %col] = mask strict %26
   mma_wait<0>();
-  mma_ready<sizeof(f26_18) / 4>(f26_18);
-  float f27_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_19[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_18[i] : 0.f);
+  mma_ready<sizeof(f26_22) / 4>(f26_22);
+  float f27_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_23[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_22[i] : 0.f);
   // %28 [%row, %col] = mul %23, %27
-  float f28_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_20[i] = (f23_15[i] * f27_19[i]);
+  float f28_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_24[i] = (f23_19[i] * f27_23[i]);
   // %29 [%row, %col] = compose fine %25, %28
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_20[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_24[i];
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M11)), ((float*)(basep + M9)), ((float*)(basep + M10)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M10)), ((float*)(basep + M8)), ((float*)(basep + M9)), t);
   // %30 [%row, %col] = contract[K] %14, %2
-  u32 a14_21[4][4]; load_as<4, 64, false>(a14_21, (base + M2_14));
-  float f30_22[16];
-  mma_open(); mma<32, 4, 64, false, true>(f30_22, a14_21, (base + M1_1), part * 32); mma_commit();
+  u32 a14_25[4][4]; load_as<4, 64, false>(a14_25, (base + M2_14));
+  float f30_26[16];
+  mma_open(); mma<32, 4, 64, false, true>(f30_26, a14_25, (base + M1_1), part * 32); mma_commit();
   // %31 [%row, %col] = mask %30
   mma_wait<0>();
-  mma_ready<sizeof(f30_22) / 4>(f30_22);
-  float f31_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_23[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_22[i] : 0.f);
+  mma_ready<sizeof(f30_26) / 4>(f30_26);
+  float f31_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_27[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_26[i] : 0.f);
   // %32 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f);
   // %33 [%row] = neg %32
-  if (const int i = t; i < 64) ((float*)(basep + M13_33))[i] = (-((float*)(basep + M12_32))[i]);
+  float v33_28 = 0.f;
+  if (const int i = t; i < 64) v33_28 = (-asked32_2);
   // %34 [%row, %col] = mul %10, %33
+  if (const int i = t; i < 64) ((float*)(basep + M11_33))[i] = v33_28;
   team_sync(1, 256);
-  float f34_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_24[i] = (f10_5[i] * ((float*)(basep + M13_33))[frag_row(i)]);
+  float f34_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_29[i] = (f10_8[i] * ((float*)(basep + M11_33))[frag_row(i)]);
   // %35 [%row, %col] = mul %34, %31
-  float f35_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_25[i] = (f34_24[i] * f31_23[i]);
+  float f35_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_30[i] = (f34_29[i] * f31_27[i]);
   // %36 [%row, %col] = compose fine %35, %25
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_25[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_30[i];
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M15)), ((float*)(basep + M14)), ((float*)(basep + M9)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M12)), ((float*)(basep + M8)), t);
   // %37 [%row, %col] = contract[K] %14, %15
-  u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2_14));
-  float f37_27[16];
-  mma_open(); mma<32, 4, 64, false, true>(f37_27, a14_26, (base + M2_14), part * 32); mma_commit();
+  u32 a14_31[4][4]; load_as<4, 64, false>(a14_31, (base + M2_14));
+  float f37_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f37_32, a14_31, (base + M2_14), part * 32); mma_commit();
   // %38 [%row, %col] = mask strict %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_27) / 4>(f37_27);
-  float f38_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f37_27[i] : 0.f);
+  mma_ready<sizeof(f37_32) / 4>(f37_32);
+  float f38_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f37_32[i] : 0.f);
   // %39 [%row, %col] = mul %34, %38
-  float f39_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_29[i] = (f34_24[i] * f38_28[i]);
+  float f39_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_34[i] = (f34_29[i] * f38_33[i]);
   // %40 [%row, %col] = compose fine %35, %29
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M14)), ((float*)(basep + M11)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M14)), ((float*)(basep + M12)), ((float*)(basep + M10)), t);
   // %41 [%row, %col] = add %40, %39
   team_sync(1, 256);
-  float f40_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_30[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f41_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_31[i] = (f40_30[i] + f39_29[i]);
+  float f40_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_35[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f41_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_36[i] = (f40_35[i] + f39_34[i]);
   // %42 [%row, %col] = inverse fine %41
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f41_31[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M15))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f41_36[i];
   team_sync(1, 256);
-  if (part == 0) tri_inverse<72, true>(((float*)(basep + M17)), t, 4);
+  if (part == 0) tri_inverse<72, true>(((float*)(basep + M15)), t, 4);
   // %43 [%row, %col] = compose fine %29, %42
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M11)), ((float*)(basep + M17)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M10)), ((float*)(basep + M15)), t);
   // %44 [%row, %col] = compose fine %42, %36
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M19)), ((float*)(basep + M17)), ((float*)(basep + M15)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M17)), ((float*)(basep + M15)), ((float*)(basep + M13)), t);
   // %45 [%row, %col] = compose fine %43, %36
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M20)), ((float*)(basep + M18)), ((float*)(basep + M15)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M16)), ((float*)(basep + M13)), t);
   // %46 [%row, %col] = add %45, %25
   team_sync(1, 256);
-  float f45_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_32[i] = ((float*)(basep + M20))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f25_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_33[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f46_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_34[i] = (f45_32[i] + f25_33[i]);
+  float f45_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f25_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_38[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f46_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = (f45_37[i] + f25_38[i]);
   // %47 [%row, %col] = round %46
-  float f47_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_35[i] = low(pack2(f46_34[i], 0.f));
+  float f47_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_40[i] = low(pack2(f46_39[i], 0.f));
   // %48 [%row, %col] = sub %46, %47
-  float f48_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_36[i] = (f46_34[i] - f47_35[i]);
+  float f48_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_41[i] = (f46_39[i] - f47_40[i]);
   // store ws.S.solve0_0, %46
-  store_frag<2, 64, false>((base + M21), f46_34, part * 2);
+  store_frag<2, 64, false>((base + M19), f46_39, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
+  tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M19), t);
   // store ws.S.rest0_0, %48
-  store_frag<2, 64, false>((base + M22), f48_36, part * 2);
+  store_frag<2, 64, false>((base + M20), f48_41, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
+  tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M20), t);
   // %49 [%row, %col] = round %43
-  float f43_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f49_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = low(pack2(f43_37[i], 0.f));
+  float f43_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_42[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f49_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_43[i] = low(pack2(f43_42[i], 0.f));
   // %50 [%row, %col] = sub %43, %49
-  float f50_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_39[i] = (f43_37[i] - f49_38[i]);
+  float f50_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_44[i] = (f43_42[i] - f49_43[i]);
   // store ws.S.solve0_1, %43
-  store_frag<2, 64, false>((base + M23), f43_37, part * 2);
+  store_frag<2, 64, false>((base + M21), f43_42, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
+  tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
   // store ws.S.rest0_1, %50
-  store_frag<2, 64, false>((base + M24), f50_39, part * 2);
+  store_frag<2, 64, false>((base + M22), f50_44, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
+  tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
   // %51 [%row, %col] = round %44
-  float f44_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f51_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_41[i] = low(pack2(f44_40[i], 0.f));
+  float f44_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_45[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f51_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_46[i] = low(pack2(f44_45[i], 0.f));
   // %52 [%row, %col] = sub %44, %51
-  float f52_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_42[i] = (f44_40[i] - f51_41[i]);
+  float f52_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_47[i] = (f44_45[i] - f51_46[i]);
   // store ws.S.solve1_0, %44
-  store_frag<2, 64, false>((base + M25), f44_40, part * 2);
+  store_frag<2, 64, false>((base + M23), f44_45, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
+  tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
   // store ws.S.rest1_0, %52
-  store_frag<2, 64, false>((base + M26), f52_42, part * 2);
+  store_frag<2, 64, false>((base + M24), f52_47, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
+  tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
   // %53 [%row, %col] = round %42
-  float f42_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f42_43[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f53_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = low(pack2(f42_43[i], 0.f));
+  float f42_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f42_48[i] = ((float*)(basep + M15))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f53_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_49[i] = low(pack2(f42_48[i], 0.f));
   // %54 [%row, %col] = sub %42, %53
-  float f54_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f42_43[i] - f53_44[i]);
+  float f54_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_50[i] = (f42_48[i] - f53_49[i]);
   // store ws.S.solve1_1, %42
-  store_frag<2, 64, false>((base + M27), f42_43, part * 2);
+  store_frag<2, 64, false>((base + M25), f42_48, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M27), t);
+  tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
   // store ws.S.rest1_1, %54
-  store_frag<2, 64, false>((base + M28), f54_45, part * 2);
+  store_frag<2, 64, false>((base + M26), f54_50, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M28), t);
+  tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
 }
 
 // What every segment adds to S by its end.
@@ -3492,7 +3497,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M24_43 = 98304, M25_51 = 8192, M26_40 = 98304, M27_66 = 8192, M28 = 98304, M29_77 = 8192, M30_83 = 0, M31_48 = 8192, M32_82 = 0, M33 = 8192, M34 = 0, M35 = 8192, M66 = 0, M68 = 1024, M70 = 0, M78 = 0, M80 = 1024, M82 = 0, M37 = 0, M39 = 512, M41 = 0, M46 = 512, M48 = 0, M50 = 512, M55 = 0, M57 = 512, M59 = 1024, M72 = 1024, M84 = 1024, M95 = 0, M98 = 0, M101 = 512, M104 = 0, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_57 = 98304, M23_58 = 107520, M36_105 = 1024, M38_110 = 1280, M40_112 = 1536, M42_113 = 1792, M43_114 = 2048, M44_115 = 2304, M45_120 = 1024, M47_125 = 1280, M49_127 = 1536, M51_128 = 1792, M52_129 = 2048, M53_130 = 2560, M54_135 = 1536, M56_140 = 1792, M58_142 = 2048, M60_143 = 2816, M61_144 = 3072, M62_145 = 3328, M63_146 = 3584, M64_147 = 3840, M65_148 = 2048, M67_150 = 2304, M69_152 = 1536, M71_155 = 2560, M73_156 = 1792, M74_157 = 2816, M75_158 = 3072, M76_159 = 3328, M77_160 = 2048, M79_162 = 2304, M81_164 = 1536, M83_167 = 0, M85_168 = 256, M86_169 = 512, M87_170 = 768, M88_171 = 1792, M89_172 = 2816, M90_180 = 256, M91_181 = 512, M92_182 = 768, M93_183 = 512, M94_185 = 512, M96_186 = 1024, M97_189 = 1280, M99_190 = 1536, M100_192 = 0, M102_193 = 1024, M103_196 = 512, M105_197 = 768;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M21_43 = 98304, M22_51 = 8192, M23_40 = 98304, M24_66 = 8192, M25 = 98304, M26_77 = 8192, M27_83 = 0, M28_48 = 8192, M29_82 = 0, M30 = 8192, M32 = 0, M34 = 0, M44 = 0, M45 = 1024, M46 = 0, M48 = 0, M49 = 1024, M50 = 0, M35 = 8192, M36 = 0, M37 = 512, M38 = 0, M39 = 512, M40 = 0, M41 = 512, M42 = 0, M43 = 1024, M47 = 1024, M51 = 1024, M57 = 0, M58 = 0, M59 = 512, M60 = 0, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_42 = 106496, M19_50 = 106752, M20_58 = 107008, M31_41 = 24576, M33_49 = 8192, M52_172 = 0, M53_155 = 256, M54_167 = 0, M55_181 = 256, M56_182 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -3526,665 +3531,746 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M10_187), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head, (i64)s_v1.token, length, 64, t); cp_commit();
   // %194 [%row, V] = load v2 row
   tile_load<64, 1, 256>((base + M11_194), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head, (i64)s_v2.token, length, 64, t); cp_commit();
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked41_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked49_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
   // %4 [%col, V] = swap %3
   // %5 [%row, %col] = contract[V] %0, %4
   cp_wait<11>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 256);
-  float f5_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f5_1, a0_0, (base + M1_3), part * 32); mma_commit();
+  float f5_4[16];
+  mma_open(); mma<32, 4, 64, false, true>(f5_4, a0_3, (base + M1_3), part * 32); mma_commit();
   // %6 [%row, %col] = mask %5
   mma_wait<0>();
-  mma_ready<sizeof(f5_1) / 4>(f5_1);
-  float f6_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_1[i] : 0.f);
+  mma_ready<sizeof(f5_4) / 4>(f5_4);
+  float f6_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_5[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_4[i] : 0.f);
   // %7 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %8 [%row] = cumsum %7
+  if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = asked7_0;
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
   // %9 [%col] = swap %8
   // %10 [%row, %col] = sub %8, %9
   team_sync(1, 256);
-  float f10_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_3[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[(frag_col(i) + part * 32)]);
+  float f10_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_6[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[(frag_col(i) + part * 32)]);
   // %11 [%row, %col] = mask %10
-  float f11_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f10_3[i] : 0.f);
+  float f11_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_7[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f10_6[i] : 0.f);
   // %12 [%row, %col] = exp %11
-  float f12_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_5[i] = m_exp(f11_4[i]);
+  float f12_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_8[i] = m_exp(f11_7[i]);
   // %13 [%row, %col] = mul %12, %6
-  float f13_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_6[i] = (f12_5[i] * f6_2[i]);
+  float f13_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_9[i] = (f12_8[i] * f6_5[i]);
   // %15 [%col, K] = swap %14
   // %18 [%col, V] = swap %17
   // %19 [%row, %col] = contract[V] %0, %18
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<8>();
   team_sync(1, 256);
-  float f19_8[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_8, a0_7, (base + M3_17), part * 32); mma_commit();
+  float f19_11[16];
+  mma_open(); mma<32, 4, 64, false, true>(f19_11, a0_10, (base + M3_17), part * 32); mma_commit();
   // %20 [%row, %col] = mask %19
   mma_wait<0>();
-  mma_ready<sizeof(f19_8) / 4>(f19_8);
-  float f20_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_9[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_8[i] : 0.f);
+  mma_ready<sizeof(f19_11) / 4>(f19_11);
+  float f20_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_11[i] : 0.f);
   // %21 [%row, %col] = mul %12, %20
-  float f21_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_10[i] = (f12_5[i] * f20_9[i]);
+  float f21_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_13[i] = (f12_8[i] * f20_12[i]);
   // %23 [%col, K] = swap %22
   // %25 [%row] = exp %8
-  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = m_exp(((float*)(basep + M13_8))[i]);
+  float v25_14 = 0.f;
+  if (const int i = t; i < 64) v25_14 = m_exp(((float*)(basep + M13_8))[i]);
   // %27 [%row, K] = contract[V] %0, %26
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
+  u32 a0_15[4][4]; load_as<4, 64, false>(a0_15, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
-  float f27_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f27_12, a0_11, (base + M5_26), part * 32); mma_commit();
+  float f27_16[16];
+  mma_open(); mma<32, 4, 64, false, true>(f27_16, a0_15, (base + M5_26), part * 32); mma_commit();
   // %28 [%row, K] = mul %25, %27
+  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_14;
+  team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f27_12) / 4>(f27_12);
-  float f28_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_13[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_12[i]);
+  mma_ready<sizeof(f27_16) / 4>(f27_16);
+  float f28_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_17[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_16[i]);
   // %16 [%row, K] = contract[%col] %13, %15
   // %29 [%row, K] = add %28, %16
-  store_frag<2, 64, false>((base + M15_13), f13_6, part * 2);
+  store_frag<2, 64, false>((base + M15_13), f13_9, part * 2);
   team_sync(1, 256);
-  u32 a13_14[4][4]; load_as<4, 64, false>(a13_14, (base + M15_13));
-  float f29_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_15[i] = f28_13[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_15, a13_14, (base + M2_14), part * 32); mma_commit();
+  u32 a13_18[4][4]; load_as<4, 64, false>(a13_18, (base + M15_13));
+  float f29_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_19[i] = f28_17[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_19, a13_18, (base + M2_14), part * 32); mma_commit();
   // %24 [%row, K] = contract[%col] %21, %23
   // %30 [%row, K] = add %29, %24
   mma_wait<0>();
-  mma_ready<sizeof(f29_15) / 4>(f29_15);
-  store_frag<2, 64, false>((base + M16_21), f21_10, part * 2);
+  mma_ready<sizeof(f29_19) / 4>(f29_19);
+  store_frag<2, 64, false>((base + M16_21), f21_13, part * 2);
   team_sync(1, 256);
-  u32 a21_16[4][4]; load_as<4, 64, false>(a21_16, (base + M16_21));
-  float f30_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f30_17[i] = f29_15[i];
-  mma_open(); mma<32, 4, 64, true, false>(f30_17, a21_16, (base + M4_22), part * 32); mma_commit();
+  u32 a21_20[4][4]; load_as<4, 64, false>(a21_20, (base + M16_21));
+  float f30_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f30_21[i] = f29_19[i];
+  mma_open(); mma<32, 4, 64, true, false>(f30_21, a21_20, (base + M4_22), part * 32); mma_commit();
   // %31 [] = 0.125
   // %32 [%row, K] = mul %30, %31
   mma_wait<0>();
-  mma_ready<sizeof(f30_17) / 4>(f30_17);
-  float f32_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_18[i] = (f30_17[i] * 0.125f);
+  mma_ready<sizeof(f30_21) / 4>(f30_21);
+  float f32_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_22[i] = (f30_21[i] * 0.125f);
   // store d_q, %32
-  store_frag<2, 64, false>((base + M17), f32_18, part * 2);
+  store_frag<2, 64, false>((base + M17), f32_22, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %36 [%col, K] = swap %34
   // %198 [%col, %row] = swap %13
   // %199 [%row, K] = contract[%col] %198, %36
-  u32 a13_19[4][4]; load_as<4, 64, true>(a13_19, (base + M15_13));
+  u32 a13_23[4][4]; load_as<4, 64, true>(a13_23, (base + M15_13));
   cp_wait<5>();
   team_sync(1, 256);
-  float f199_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f199_20, a13_19, (base + M6_34), part * 32); mma_commit();
+  float f199_24[16];
+  mma_open(); mma<32, 4, 64, true, true>(f199_24, a13_23, (base + M6_34), part * 32); mma_commit();
   // %37 [%row, K] = mul %199, %31
   mma_wait<0>();
-  mma_ready<sizeof(f199_20) / 4>(f199_20);
-  float f37_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_21[i] = (f199_20[i] * 0.125f);
+  mma_ready<sizeof(f199_24) / 4>(f199_24);
+  float f37_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_25[i] = (f199_24[i] * 0.125f);
   // %38 [%row, %col] = contract[V] %1, %4
   cp_wait<4>();
   team_sync(1, 256);
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M7_1));
-  float f38_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f38_23, a1_22, (base + M1_3), part * 32); mma_commit();
+  u32 a1_26[4][4]; load_as<4, 64, false>(a1_26, (base + M7_1));
+  float f38_27[16];
+  mma_open(); mma<32, 4, 64, false, true>(f38_27, a1_26, (base + M1_3), part * 32); mma_commit();
   // %39 [%row, %col] = mask strict %38
   mma_wait<0>();
-  mma_ready<sizeof(f38_23) / 4>(f38_23);
-  float f39_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_24[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_23[i] : 0.f);
+  mma_ready<sizeof(f38_27) / 4>(f38_27);
+  float f39_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_27[i] : 0.f);
   // %40 [%row, %col] = mul %12, %39
-  float f40_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_25[i] = (f12_5[i] * f39_24[i]);
+  float f40_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_29[i] = (f12_8[i] * f39_28[i]);
   // %41 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f);
   // %42 [%row] = neg %41
-  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = (-((float*)(basep + M18_41))[i]);
+  float v42_30 = 0.f;
+  if (const int i = t; i < 64) v42_30 = (-asked41_1);
   // %43 [%row, %col] = mul %42, %40
+  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = v42_30;
   team_sync(1, 256);
-  float f43_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_26[i] = (((float*)(basep + M19_42))[frag_row(i)] * f40_25[i]);
+  float f43_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_31[i] = (((float*)(basep + M18_42))[frag_row(i)] * f40_29[i]);
   // %44 [%col, %row] = swap %43
   // %46 [%row, %col] = contract[V] %2, %4
   cp_wait<3>();
   team_sync(1, 256);
-  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M8_2));
-  float f46_28[16];
-  mma_open(); mma<32, 4, 64, false, true>(f46_28, a2_27, (base + M1_3), part * 32); mma_commit();
+  u32 a2_32[4][4]; load_as<4, 64, false>(a2_32, (base + M8_2));
+  float f46_33[16];
+  mma_open(); mma<32, 4, 64, false, true>(f46_33, a2_32, (base + M1_3), part * 32); mma_commit();
   // %47 [%row, %col] = mask %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_28) / 4>(f46_28);
-  float f47_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_29[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_28[i] : 0.f);
+  mma_ready<sizeof(f46_33) / 4>(f46_33);
+  float f47_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_34[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_33[i] : 0.f);
   // %48 [%row, %col] = mul %12, %47
-  float f48_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_30[i] = (f12_5[i] * f47_29[i]);
+  float f48_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_35[i] = (f12_8[i] * f47_34[i]);
   // %49 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f);
   // %50 [%row] = neg %49
-  if (const int i = t; i < 64) ((float*)(basep + M21_50))[i] = (-((float*)(basep + M20_49))[i]);
+  float v50_36 = 0.f;
+  if (const int i = t; i < 64) v50_36 = (-asked49_2);
   // %51 [%row, %col] = mul %50, %48
+  if (const int i = t; i < 64) ((float*)(basep + M19_50))[i] = v50_36;
   team_sync(1, 256);
-  float f51_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_31[i] = (((float*)(basep + M21_50))[frag_row(i)] * f48_30[i]);
+  float f51_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_37[i] = (((float*)(basep + M19_50))[frag_row(i)] * f48_35[i]);
   // %52 [%col, %row] = swap %51
   // %55 [%row, K] = contract[V] %3, %54
-  u32 a3_32[4][4]; load_as<4, 64, false>(a3_32, (base + M1_3));
+  u32 a3_38[4][4]; load_as<4, 64, false>(a3_38, (base + M1_3));
   cp_wait<2>();
   team_sync(1, 256);
-  float f55_33[16];
-  mma_open(); mma<32, 4, 64, false, true>(f55_33, a3_32, (base + M9_54), part * 32); mma_commit();
+  float f55_39[16];
+  mma_open(); mma<32, 4, 64, false, true>(f55_39, a3_38, (base + M9_54), part * 32); mma_commit();
   // %56 [] = pick last %8
-  const float s56_34 = ((float*)(basep + M13_8))[63];
+  const float s56_40 = ((float*)(basep + M13_8))[63];
   // %57 [%row] = sub %56, %8
-  if (const int i = t; i < 64) ((float*)(basep + M22_57))[i] = (s56_34 - ((float*)(basep + M13_8))[i]);
+  float v57_41 = 0.f;
+  if (const int i = t; i < 64) v57_41 = (s56_40 - ((float*)(basep + M13_8))[i]);
   // %58 [%row] = exp %57
-  if (const int i = t; i < 64) ((float*)(basep + M23_58))[i] = m_exp(((float*)(basep + M22_57))[i]);
+  float v58_42 = 0.f;
+  if (const int i = t; i < 64) v58_42 = m_exp(v57_41);
   // %59 [%row, K] = mul %58, %55
+  if (const int i = t; i < 64) ((float*)(basep + M20_58))[i] = v58_42;
   team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f55_33) / 4>(f55_33);
-  float f59_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_35[i] = (((float*)(basep + M23_58))[frag_row(i)] * f55_33[i]);
+  mma_ready<sizeof(f55_39) / 4>(f55_39);
+  float f59_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M20_58))[frag_row(i)] * f55_39[i]);
   // %60 [%row, K] = add %59, %37
-  float f60_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_36[i] = (f59_35[i] + f37_21[i]);
+  float f60_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_44[i] = (f59_43[i] + f37_25[i]);
   // %45 [%row, K] = contract[%col] %44, %15
   // %61 [%row, K] = add %60, %45
-  store_frag<2, 64, false>((base + M24_43), f43_26, part * 2);
+  store_frag<2, 64, false>((base + M21_43), f43_31, part * 2);
   team_sync(1, 256);
-  u32 a43_37[4][4]; load_as<4, 64, true>(a43_37, (base + M24_43));
-  float f61_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_38[i] = f60_36[i];
-  mma_open(); mma<32, 4, 64, true, false>(f61_38, a43_37, (base + M2_14), part * 32); mma_commit();
+  u32 a43_45[4][4]; load_as<4, 64, true>(a43_45, (base + M21_43));
+  float f61_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_46[i] = f60_44[i];
+  mma_open(); mma<32, 4, 64, true, false>(f61_46, a43_45, (base + M2_14), part * 32); mma_commit();
   // %53 [%row, K] = contract[%col] %52, %23
   // %62 [%row, K] = add %61, %53
   mma_wait<0>();
-  mma_ready<sizeof(f61_38) / 4>(f61_38);
-  store_frag<2, 64, false>((base + M25_51), f51_31, part * 2);
+  mma_ready<sizeof(f61_46) / 4>(f61_46);
+  store_frag<2, 64, false>((base + M22_51), f51_37, part * 2);
   team_sync(1, 256);
-  u32 a51_39[4][4]; load_as<4, 64, true>(a51_39, (base + M25_51));
-  float f62_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_40[i] = f61_38[i];
-  mma_open(); mma<32, 4, 64, true, false>(f62_40, a51_39, (base + M4_22), part * 32); mma_commit();
+  u32 a51_47[4][4]; load_as<4, 64, true>(a51_47, (base + M22_51));
+  float f62_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_48[i] = f61_46[i];
+  mma_open(); mma<32, 4, 64, true, false>(f62_48, a51_47, (base + M4_22), part * 32); mma_commit();
   // %64 [%row, %col] = contract[V] %1, %18
-  u32 a1_41[4][4]; load_as<4, 64, false>(a1_41, (base + M7_1));
-  float f64_42[16];
-  mma_open(); mma<32, 4, 64, false, true>(f64_42, a1_41, (base + M3_17), part * 32); mma_commit();
+  u32 a1_49[4][4]; load_as<4, 64, false>(a1_49, (base + M7_1));
+  float f64_50[16];
+  mma_open(); mma<32, 4, 64, false, true>(f64_50, a1_49, (base + M3_17), part * 32); mma_commit();
   // %65 [%row, %col] = mask strict %64
   mma_wait<0>();
-  mma_ready<sizeof(f62_40) / 4>(f62_40);
-  mma_ready<sizeof(f64_42) / 4>(f64_42);
-  float f65_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f65_43[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_42[i] : 0.f);
+  mma_ready<sizeof(f62_48) / 4>(f62_48);
+  mma_ready<sizeof(f64_50) / 4>(f64_50);
+  float f65_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_51[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_50[i] : 0.f);
   // %66 [%row, %col] = mul %12, %65
-  float f66_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f66_44[i] = (f12_5[i] * f65_43[i]);
+  float f66_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f66_52[i] = (f12_8[i] * f65_51[i]);
   // %68 [%row, K] = contract[V] %1, %26
-  u32 a1_45[4][4]; load_as<4, 64, false>(a1_45, (base + M7_1));
-  float f68_46[16];
-  mma_open(); mma<32, 4, 64, false, true>(f68_46, a1_45, (base + M5_26), part * 32); mma_commit();
+  u32 a1_53[4][4]; load_as<4, 64, false>(a1_53, (base + M7_1));
+  float f68_54[16];
+  mma_open(); mma<32, 4, 64, false, true>(f68_54, a1_53, (base + M5_26), part * 32); mma_commit();
   // %69 [%row, K] = mul %25, %68
   mma_wait<0>();
-  mma_ready<sizeof(f68_46) / 4>(f68_46);
-  float f69_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_47[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_46[i]);
+  mma_ready<sizeof(f68_54) / 4>(f68_54);
+  float f69_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_54[i]);
   // %63 [%row, K] = contract[%col] %40, %15
   // %70 [%row, K] = add %69, %63
-  store_frag<2, 64, false>((base + M26_40), f40_25, part * 2);
+  store_frag<2, 64, false>((base + M23_40), f40_29, part * 2);
   team_sync(1, 256);
-  u32 a40_48[4][4]; load_as<4, 64, false>(a40_48, (base + M26_40));
-  float f70_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f70_49[i] = f69_47[i];
-  mma_open(); mma<32, 4, 64, true, false>(f70_49, a40_48, (base + M2_14), part * 32); mma_commit();
+  u32 a40_56[4][4]; load_as<4, 64, false>(a40_56, (base + M23_40));
+  float f70_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f70_57[i] = f69_55[i];
+  mma_open(); mma<32, 4, 64, true, false>(f70_57, a40_56, (base + M2_14), part * 32); mma_commit();
   // %67 [%row, K] = contract[%col] %66, %23
   // %71 [%row, K] = add %70, %67
   mma_wait<0>();
-  mma_ready<sizeof(f70_49) / 4>(f70_49);
-  store_frag<2, 64, false>((base + M27_66), f66_44, part * 2);
+  mma_ready<sizeof(f70_57) / 4>(f70_57);
+  store_frag<2, 64, false>((base + M24_66), f66_52, part * 2);
   team_sync(1, 256);
-  u32 a66_50[4][4]; load_as<4, 64, false>(a66_50, (base + M27_66));
-  float f71_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_51[i] = f70_49[i];
-  mma_open(); mma<32, 4, 64, true, false>(f71_51, a66_50, (base + M4_22), part * 32); mma_commit();
+  u32 a66_58[4][4]; load_as<4, 64, false>(a66_58, (base + M24_66));
+  float f71_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_59[i] = f70_57[i];
+  mma_open(); mma<32, 4, 64, true, false>(f71_59, a66_58, (base + M4_22), part * 32); mma_commit();
   // %72 [%row, K] = mul %71, %42
   mma_wait<0>();
-  mma_ready<sizeof(f71_51) / 4>(f71_51);
-  float f72_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_52[i] = (f71_51[i] * ((float*)(basep + M19_42))[frag_row(i)]);
+  mma_ready<sizeof(f71_59) / 4>(f71_59);
+  float f72_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M18_42))[frag_row(i)]);
   // %73 [%row, K] = add %62, %72
-  float f73_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f73_53[i] = (f62_40[i] + f72_52[i]);
+  float f73_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_61[i] = (f62_48[i] + f72_60[i]);
   // store d_k1, %73
-  store_frag<2, 64, false>((base + M28), f73_53, part * 2);
+  store_frag<2, 64, false>((base + M25), f73_61, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
+  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %200 [%col, %row] = swap %21
   // %201 [%row, K] = contract[%col] %200, %36
-  u32 a21_54[4][4]; load_as<4, 64, true>(a21_54, (base + M16_21));
-  float f201_55[16];
-  mma_open(); mma<32, 4, 64, true, true>(f201_55, a21_54, (base + M6_34), part * 32); mma_commit();
+  u32 a21_62[4][4]; load_as<4, 64, true>(a21_62, (base + M16_21));
+  float f201_63[16];
+  mma_open(); mma<32, 4, 64, true, true>(f201_63, a21_62, (base + M6_34), part * 32); mma_commit();
   // %76 [%row, K] = mul %201, %31
   mma_wait<0>();
-  mma_ready<sizeof(f201_55) / 4>(f201_55);
-  float f76_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f76_56[i] = (f201_55[i] * 0.125f);
+  mma_ready<sizeof(f201_63) / 4>(f201_63);
+  float f76_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f76_64[i] = (f201_63[i] * 0.125f);
   // %77 [%row, %col] = mul %42, %66
-  float f77_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_57[i] = (((float*)(basep + M19_42))[frag_row(i)] * f66_44[i]);
+  float f77_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M18_42))[frag_row(i)] * f66_52[i]);
   // %78 [%col, %row] = swap %77
   // %80 [%row, %col] = contract[V] %2, %18
-  u32 a2_58[4][4]; load_as<4, 64, false>(a2_58, (base + M8_2));
-  float f80_59[16];
-  mma_open(); mma<32, 4, 64, false, true>(f80_59, a2_58, (base + M3_17), part * 32); mma_commit();
+  u32 a2_66[4][4]; load_as<4, 64, false>(a2_66, (base + M8_2));
+  float f80_67[16];
+  mma_open(); mma<32, 4, 64, false, true>(f80_67, a2_66, (base + M3_17), part * 32); mma_commit();
   // %81 [%row, %col] = mask strict %80
   mma_wait<0>();
-  mma_ready<sizeof(f80_59) / 4>(f80_59);
-  float f81_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_60[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_59[i] : 0.f);
+  mma_ready<sizeof(f80_67) / 4>(f80_67);
+  float f81_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_68[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_67[i] : 0.f);
   // %82 [%row, %col] = mul %12, %81
-  float f82_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f82_61[i] = (f12_5[i] * f81_60[i]);
+  float f82_69[16];
+  UNROLL for (int i = 0; i < 16; ++i) f82_69[i] = (f12_8[i] * f81_68[i]);
   // %83 [%row, %col] = mul %50, %82
-  float f83_62[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_62[i] = (((float*)(basep + M21_50))[frag_row(i)] * f82_61[i]);
+  float f83_70[16];
+  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M19_50))[frag_row(i)] * f82_69[i]);
   // %84 [%col, %row] = swap %83
   // %86 [%row, K] = contract[V] %17, %54
-  u32 a17_63[4][4]; load_as<4, 64, false>(a17_63, (base + M3_17));
-  float f86_64[16];
-  mma_open(); mma<32, 4, 64, false, true>(f86_64, a17_63, (base + M9_54), part * 32); mma_commit();
+  u32 a17_71[4][4]; load_as<4, 64, false>(a17_71, (base + M3_17));
+  float f86_72[16];
+  mma_open(); mma<32, 4, 64, false, true>(f86_72, a17_71, (base + M9_54), part * 32); mma_commit();
   // %87 [%row, K] = mul %58, %86
   mma_wait<0>();
-  mma_ready<sizeof(f86_64) / 4>(f86_64);
-  float f87_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_65[i] = (((float*)(basep + M23_58))[frag_row(i)] * f86_64[i]);
+  mma_ready<sizeof(f86_72) / 4>(f86_72);
+  float f87_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M20_58))[frag_row(i)] * f86_72[i]);
   // %88 [%row, K] = add %87, %76
-  float f88_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_66[i] = (f87_65[i] + f76_56[i]);
+  float f88_74[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_74[i] = (f87_73[i] + f76_64[i]);
   // %79 [%row, K] = contract[%col] %78, %15
   // %89 [%row, K] = add %88, %79
-  store_frag<2, 64, false>((base + M29_77), f77_57, part * 2);
+  store_frag<2, 64, false>((base + M26_77), f77_65, part * 2);
   team_sync(1, 256);
-  u32 a77_67[4][4]; load_as<4, 64, true>(a77_67, (base + M29_77));
-  float f89_68[16];
-  UNROLL for (int i = 0; i < 16; ++i) f89_68[i] = f88_66[i];
-  mma_open(); mma<32, 4, 64, true, false>(f89_68, a77_67, (base + M2_14), part * 32); mma_commit();
+  u32 a77_75[4][4]; load_as<4, 64, true>(a77_75, (base + M26_77));
+  float f89_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f89_76[i] = f88_74[i];
+  mma_open(); mma<32, 4, 64, true, false>(f89_76, a77_75, (base + M2_14), part * 32); mma_commit();
   // %85 [%row, K] = contract[%col] %84, %23
   // %90 [%row, K] = add %89, %85
   mma_wait<0>();
-  mma_ready<sizeof(f89_68) / 4>(f89_68);
-  store_frag<2, 64, false>((base + M30_83), f83_62, part * 2);
+  mma_ready<sizeof(f89_76) / 4>(f89_76);
+  store_frag<2, 64, false>((base + M27_83), f83_70, part * 2);
   team_sync(1, 256);
-  u32 a83_69[4][4]; load_as<4, 64, true>(a83_69, (base + M30_83));
-  float f90_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f90_70[i] = f89_68[i];
-  mma_open(); mma<32, 4, 64, true, false>(f90_70, a83_69, (base + M4_22), part * 32); mma_commit();
+  u32 a83_77[4][4]; load_as<4, 64, true>(a83_77, (base + M27_83));
+  float f90_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_78[i] = f89_76[i];
+  mma_open(); mma<32, 4, 64, true, false>(f90_78, a83_77, (base + M4_22), part * 32); mma_commit();
   // %93 [%row, K] = contract[V] %2, %26
-  u32 a2_71[4][4]; load_as<4, 64, false>(a2_71, (base + M8_2));
-  float f93_72[16];
-  mma_open(); mma<32, 4, 64, false, true>(f93_72, a2_71, (base + M5_26), part * 32); mma_commit();
+  u32 a2_79[4][4]; load_as<4, 64, false>(a2_79, (base + M8_2));
+  float f93_80[16];
+  mma_open(); mma<32, 4, 64, false, true>(f93_80, a2_79, (base + M5_26), part * 32); mma_commit();
   // %94 [%row, K] = mul %25, %93
   mma_wait<0>();
-  mma_ready<sizeof(f90_70) / 4>(f90_70);
-  mma_ready<sizeof(f93_72) / 4>(f93_72);
-  float f94_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_73[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_72[i]);
+  mma_ready<sizeof(f90_78) / 4>(f90_78);
+  mma_ready<sizeof(f93_80) / 4>(f93_80);
+  float f94_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_81[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_80[i]);
   // %91 [%row, K] = contract[%col] %48, %15
   // %95 [%row, K] = add %94, %91
-  store_frag<2, 64, false>((base + M31_48), f48_30, part * 2);
+  store_frag<2, 64, false>((base + M28_48), f48_35, part * 2);
   team_sync(1, 256);
-  u32 a48_74[4][4]; load_as<4, 64, false>(a48_74, (base + M31_48));
-  float f95_75[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_75[i] = f94_73[i];
-  mma_open(); mma<32, 4, 64, true, false>(f95_75, a48_74, (base + M2_14), part * 32); mma_commit();
+  u32 a48_82[4][4]; load_as<4, 64, false>(a48_82, (base + M28_48));
+  float f95_83[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_83[i] = f94_81[i];
+  mma_open(); mma<32, 4, 64, true, false>(f95_83, a48_82, (base + M2_14), part * 32); mma_commit();
   // %92 [%row, K] = contract[%col] %82, %23
   // %96 [%row, K] = add %95, %92
   mma_wait<0>();
-  mma_ready<sizeof(f95_75) / 4>(f95_75);
-  store_frag<2, 64, false>((base + M32_82), f82_61, part * 2);
+  mma_ready<sizeof(f95_83) / 4>(f95_83);
+  store_frag<2, 64, false>((base + M29_82), f82_69, part * 2);
   team_sync(1, 256);
-  u32 a82_76[4][4]; load_as<4, 64, false>(a82_76, (base + M32_82));
-  float f96_77[16];
-  UNROLL for (int i = 0; i < 16; ++i) f96_77[i] = f95_75[i];
-  mma_open(); mma<32, 4, 64, true, false>(f96_77, a82_76, (base + M4_22), part * 32); mma_commit();
+  u32 a82_84[4][4]; load_as<4, 64, false>(a82_84, (base + M29_82));
+  float f96_85[16];
+  UNROLL for (int i = 0; i < 16; ++i) f96_85[i] = f95_83[i];
+  mma_open(); mma<32, 4, 64, true, false>(f96_85, a82_84, (base + M4_22), part * 32); mma_commit();
   // %97 [%row, K] = mul %96, %50
   mma_wait<0>();
-  mma_ready<sizeof(f96_77) / 4>(f96_77);
-  float f97_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f97_78[i] = (f96_77[i] * ((float*)(basep + M21_50))[frag_row(i)]);
+  mma_ready<sizeof(f96_85) / 4>(f96_85);
+  float f97_86[16];
+  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M19_50))[frag_row(i)]);
   // %98 [%row, K] = add %90, %97
-  float f98_79[16];
-  UNROLL for (int i = 0; i < 16; ++i) f98_79[i] = (f90_70[i] + f97_78[i]);
+  float f98_87[16];
+  UNROLL for (int i = 0; i < 16; ++i) f98_87[i] = (f90_78[i] + f97_86[i]);
   // store d_k2, %98
-  store_frag<2, 64, false>((base + M33), f98_79, part * 2);
+  store_frag<2, 64, false>((base + M30), f98_87, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
   // %99 [%row, V] = mul %1, %41
-  float f1_80[16];
-  load_frag<2, 64, false>(f1_80, (base + M7_1), part * 2);
-  float f99_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_81[i] = (f1_80[i] * ((float*)(basep + M18_41))[frag_row(i)]);
+  float f1_88[16];
+  load_frag<2, 64, false>(f1_88, (base + M7_1), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M31_41))[i] = asked41_1;
+  team_sync(1, 256);
+  float f99_89[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M31_41))[frag_row(i)]);
   // store d_v1, %99
-  store_frag<2, 64, false>((base + M34), f99_81, part * 2);
+  store_frag<2, 64, false>((base + M32), f99_89, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
+  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M32), t);
   // %100 [%row, V] = mul %2, %49
-  float f2_82[16];
-  load_frag<2, 64, false>(f2_82, (base + M8_2), part * 2);
-  float f100_83[16];
-  UNROLL for (int i = 0; i < 16; ++i) f100_83[i] = (f2_82[i] * ((float*)(basep + M20_49))[frag_row(i)]);
-  // store d_v2, %100
-  store_frag<2, 64, false>((base + M35), f100_83, part * 2);
+  float f2_90[16];
+  load_frag<2, 64, false>(f2_90, (base + M8_2), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M33_49))[i] = asked49_2;
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M35), t);
+  float f100_91[16];
+  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M33_49))[frag_row(i)]);
+  // store d_v2, %100
+  store_frag<2, 64, false>((base + M34), f100_91, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
   // %101 [%row, %col] = contract[K] %34, %15
-  u32 a34_84[4][4]; load_as<4, 64, false>(a34_84, (base + M6_34));
-  float f101_85[16];
-  mma_open(); mma<32, 4, 64, false, true>(f101_85, a34_84, (base + M2_14), part * 32); mma_commit();
+  u32 a34_92[4][4]; load_as<4, 64, false>(a34_92, (base + M6_34));
+  float f101_93[16];
+  mma_open(); mma<32, 4, 64, false, true>(f101_93, a34_92, (base + M2_14), part * 32); mma_commit();
   // %102 [%row, %col] = mask strict %101
   mma_wait<0>();
-  mma_ready<sizeof(f101_85) / 4>(f101_85);
-  float f102_86[16];
-  UNROLL for (int i = 0; i < 16; ++i) f102_86[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_85[i] : 0.f);
+  mma_ready<sizeof(f101_93) / 4>(f101_93);
+  float f102_94[16];
+  UNROLL for (int i = 0; i < 16; ++i) f102_94[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_93[i] : 0.f);
   // %103 [%row, %col] = mul %31, %102
-  float f103_87[16];
-  UNROLL for (int i = 0; i < 16; ++i) f103_87[i] = (0.125f * f102_86[i]);
+  float f103_95[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_95[i] = (0.125f * f102_94[i]);
   // %104 [%row, %col] = mul %13, %103
-  float f104_88[16];
-  UNROLL for (int i = 0; i < 16; ++i) f104_88[i] = (f13_6[i] * f103_87[i]);
+  float f104_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f104_96[i] = (f13_9[i] * f103_95[i]);
   // %105 [%row] = sum[%col] %104
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f104_88);
+  row_sums_to<16>((((float*)(basep + M35)) + part * 64), f104_96);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M36_105))[i] = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  float v105_97 = 0.f;
+  if (const int i = t; i < 64) v105_97 = ((float*)(basep + M35))[0 + i] + ((float*)(basep + M35))[64 + i];
   // %106 [%row, %col] = contract[K] %34, %23
-  u32 a34_89[4][4]; load_as<4, 64, false>(a34_89, (base + M6_34));
-  float f106_90[16];
-  mma_open(); mma<32, 4, 64, false, true>(f106_90, a34_89, (base + M4_22), part * 32); mma_commit();
+  u32 a34_98[4][4]; load_as<4, 64, false>(a34_98, (base + M6_34));
+  float f106_99[16];
+  mma_open(); mma<32, 4, 64, false, true>(f106_99, a34_98, (base + M4_22), part * 32); mma_commit();
   // %107 [%row, %col] = mask strict %106
   mma_wait<0>();
-  mma_ready<sizeof(f106_90) / 4>(f106_90);
-  float f107_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f107_91[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_90[i] : 0.f);
+  mma_ready<sizeof(f106_99) / 4>(f106_99);
+  float f107_100[16];
+  UNROLL for (int i = 0; i < 16; ++i) f107_100[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_99[i] : 0.f);
   // %108 [%row, %col] = mul %31, %107
-  float f108_92[16];
-  UNROLL for (int i = 0; i < 16; ++i) f108_92[i] = (0.125f * f107_91[i]);
+  float f108_101[16];
+  UNROLL for (int i = 0; i < 16; ++i) f108_101[i] = (0.125f * f107_100[i]);
   // %109 [%row, %col] = mul %21, %108
-  float f109_93[16];
-  UNROLL for (int i = 0; i < 16; ++i) f109_93[i] = (f21_10[i] * f108_92[i]);
+  float f109_102[16];
+  UNROLL for (int i = 0; i < 16; ++i) f109_102[i] = (f21_13[i] * f108_101[i]);
   // %110 [%row] = sum[%col] %109
-  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f109_93);
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f109_102);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M38_110))[i] = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  float v110_103 = 0.f;
+  if (const int i = t; i < 64) v110_103 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
   // %111 [%row, K] = mul %28, %34
-  float f34_94[16];
-  load_frag<2, 64, false>(f34_94, (base + M6_34), part * 2);
-  float f111_95[16];
-  UNROLL for (int i = 0; i < 16; ++i) f111_95[i] = (f28_13[i] * f34_94[i]);
+  float f34_104[16];
+  load_frag<2, 64, false>(f34_104, (base + M6_34), part * 2);
+  float f111_105[16];
+  UNROLL for (int i = 0; i < 16; ++i) f111_105[i] = (f28_17[i] * f34_104[i]);
   // %112 [%row] = sum[K] %111
-  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f111_95);
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f111_105);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M40_112))[i] = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  float v112_106 = 0.f;
+  if (const int i = t; i < 64) v112_106 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
   // %113 [%row] = mul %31, %112
-  if (const int i = t; i < 64) ((float*)(basep + M42_113))[i] = (0.125f * ((float*)(basep + M40_112))[i]);
+  float v113_107 = 0.f;
+  if (const int i = t; i < 64) v113_107 = (0.125f * v112_106);
   // %114 [%row] = add %113, %105
-  if (const int i = t; i < 64) ((float*)(basep + M43_114))[i] = (((float*)(basep + M42_113))[i] + ((float*)(basep + M36_105))[i]);
+  float v114_108 = 0.f;
+  if (const int i = t; i < 64) v114_108 = (v113_107 + v105_97);
   // %115 [%row] = add %114, %110
-  if (const int i = t; i < 64) ((float*)(basep + M44_115))[i] = (((float*)(basep + M43_114))[i] + ((float*)(basep + M38_110))[i]);
+  float v115_109 = 0.f;
+  if (const int i = t; i < 64) v115_109 = (v114_108 + v110_103);
   // %116 [%row, %col] = contract[K] %14, %15
-  u32 a14_96[4][4]; load_as<4, 64, false>(a14_96, (base + M2_14));
-  float f116_97[16];
-  mma_open(); mma<32, 4, 64, false, true>(f116_97, a14_96, (base + M2_14), part * 32); mma_commit();
+  u32 a14_110[4][4]; load_as<4, 64, false>(a14_110, (base + M2_14));
+  float f116_111[16];
+  mma_open(); mma<32, 4, 64, false, true>(f116_111, a14_110, (base + M2_14), part * 32); mma_commit();
   // %117 [%row, %col] = mask strict %116
   mma_wait<0>();
-  mma_ready<sizeof(f116_97) / 4>(f116_97);
-  float f117_98[16];
-  UNROLL for (int i = 0; i < 16; ++i) f117_98[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_97[i] : 0.f);
+  mma_ready<sizeof(f116_111) / 4>(f116_111);
+  float f117_112[16];
+  UNROLL for (int i = 0; i < 16; ++i) f117_112[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_111[i] : 0.f);
   // %118 [%row, %col] = mul %42, %117
-  float f118_99[16];
-  UNROLL for (int i = 0; i < 16; ++i) f118_99[i] = (((float*)(basep + M19_42))[frag_row(i)] * f117_98[i]);
+  float f118_113[16];
+  UNROLL for (int i = 0; i < 16; ++i) f118_113[i] = (((float*)(basep + M18_42))[frag_row(i)] * f117_112[i]);
   // %119 [%row, %col] = mul %40, %118
-  float f119_100[16];
-  UNROLL for (int i = 0; i < 16; ++i) f119_100[i] = (f40_25[i] * f118_99[i]);
+  float f119_114[16];
+  UNROLL for (int i = 0; i < 16; ++i) f119_114[i] = (f40_29[i] * f118_113[i]);
   // %120 [%row] = sum[%col] %119
-  row_sums_to<16>((((float*)(basep + M46)) + part * 64), f119_100);
+  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f119_114);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M45_120))[i] = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
+  float v120_115 = 0.f;
+  if (const int i = t; i < 64) v120_115 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
   // %121 [%row, %col] = contract[K] %14, %23
-  u32 a14_101[4][4]; load_as<4, 64, false>(a14_101, (base + M2_14));
-  float f121_102[16];
-  mma_open(); mma<32, 4, 64, false, true>(f121_102, a14_101, (base + M4_22), part * 32); mma_commit();
+  u32 a14_116[4][4]; load_as<4, 64, false>(a14_116, (base + M2_14));
+  float f121_117[16];
+  mma_open(); mma<32, 4, 64, false, true>(f121_117, a14_116, (base + M4_22), part * 32); mma_commit();
   // %122 [%row, %col] = mask strict %121
   mma_wait<0>();
-  mma_ready<sizeof(f121_102) / 4>(f121_102);
-  float f122_103[16];
-  UNROLL for (int i = 0; i < 16; ++i) f122_103[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_102[i] : 0.f);
+  mma_ready<sizeof(f121_117) / 4>(f121_117);
+  float f122_118[16];
+  UNROLL for (int i = 0; i < 16; ++i) f122_118[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_117[i] : 0.f);
   // %123 [%row, %col] = mul %42, %122
-  float f123_104[16];
-  UNROLL for (int i = 0; i < 16; ++i) f123_104[i] = (((float*)(basep + M19_42))[frag_row(i)] * f122_103[i]);
+  float f123_119[16];
+  UNROLL for (int i = 0; i < 16; ++i) f123_119[i] = (((float*)(basep + M18_42))[frag_row(i)] * f122_118[i]);
   // %124 [%row, %col] = mul %66, %123
-  float f124_105[16];
-  UNROLL for (int i = 0; i < 16; ++i) f124_105[i] = (f66_44[i] * f123_104[i]);
+  float f124_120[16];
+  UNROLL for (int i = 0; i < 16; ++i) f124_120[i] = (f66_52[i] * f123_119[i]);
   // %125 [%row] = sum[%col] %124
-  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f124_105);
+  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f124_120);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M47_125))[i] = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  float v125_121 = 0.f;
+  if (const int i = t; i < 64) v125_121 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
   // %126 [%row, K] = mul %69, %14
-  float f14_106[16];
-  load_frag<2, 64, false>(f14_106, (base + M2_14), part * 2);
-  float f126_107[16];
-  UNROLL for (int i = 0; i < 16; ++i) f126_107[i] = (f69_47[i] * f14_106[i]);
+  float f14_122[16];
+  load_frag<2, 64, false>(f14_122, (base + M2_14), part * 2);
+  float f126_123[16];
+  UNROLL for (int i = 0; i < 16; ++i) f126_123[i] = (f69_55[i] * f14_122[i]);
   // %127 [%row] = sum[K] %126
-  row_sums_to<16>((((float*)(basep + M50)) + part * 64), f126_107);
+  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f126_123);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M49_127))[i] = ((float*)(basep + M50))[0 + i] + ((float*)(basep + M50))[64 + i];
+  float v127_124 = 0.f;
+  if (const int i = t; i < 64) v127_124 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
   // %128 [%row] = mul %42, %127
-  if (const int i = t; i < 64) ((float*)(basep + M51_128))[i] = (((float*)(basep + M19_42))[i] * ((float*)(basep + M49_127))[i]);
+  float v128_125 = 0.f;
+  if (const int i = t; i < 64) v128_125 = (v42_30 * v127_124);
   // %129 [%row] = add %128, %120
-  if (const int i = t; i < 64) ((float*)(basep + M52_129))[i] = (((float*)(basep + M51_128))[i] + ((float*)(basep + M45_120))[i]);
+  float v129_126 = 0.f;
+  if (const int i = t; i < 64) v129_126 = (v128_125 + v120_115);
   // %130 [%row] = add %129, %125
-  if (const int i = t; i < 64) ((float*)(basep + M53_130))[i] = (((float*)(basep + M52_129))[i] + ((float*)(basep + M47_125))[i]);
+  float v130_127 = 0.f;
+  if (const int i = t; i < 64) v130_127 = (v129_126 + v125_121);
   // %131 [%row, %col] = contract[K] %22, %15
-  u32 a22_108[4][4]; load_as<4, 64, false>(a22_108, (base + M4_22));
-  float f131_109[16];
-  mma_open(); mma<32, 4, 64, false, true>(f131_109, a22_108, (base + M2_14), part * 32); mma_commit();
+  u32 a22_128[4][4]; load_as<4, 64, false>(a22_128, (base + M4_22));
+  float f131_129[16];
+  mma_open(); mma<32, 4, 64, false, true>(f131_129, a22_128, (base + M2_14), part * 32); mma_commit();
   // %132 [%row, %col] = mask strict %131
   mma_wait<0>();
-  mma_ready<sizeof(f131_109) / 4>(f131_109);
-  float f132_110[16];
-  UNROLL for (int i = 0; i < 16; ++i) f132_110[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_109[i] : 0.f);
+  mma_ready<sizeof(f131_129) / 4>(f131_129);
+  float f132_130[16];
+  UNROLL for (int i = 0; i < 16; ++i) f132_130[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_129[i] : 0.f);
   // %133 [%row, %col] = mul %50, %132
-  float f133_111[16];
-  UNROLL for (int i = 0; i < 16; ++i) f133_111[i] = (((float*)(basep + M21_50))[frag_row(i)] * f132_110[i]);
+  float f133_131[16];
+  UNROLL for (int i = 0; i < 16; ++i) f133_131[i] = (((float*)(basep + M19_50))[frag_row(i)] * f132_130[i]);
   // %134 [%row, %col] = mul %48, %133
-  float f134_112[16];
-  UNROLL for (int i = 0; i < 16; ++i) f134_112[i] = (f48_30[i] * f133_111[i]);
+  float f134_132[16];
+  UNROLL for (int i = 0; i < 16; ++i) f134_132[i] = (f48_35[i] * f133_131[i]);
   // %135 [%row] = sum[%col] %134
-  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f134_112);
+  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f134_132);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M54_135))[i] = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
+  float v135_133 = 0.f;
+  if (const int i = t; i < 64) v135_133 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
   // %136 [%row, %col] = contract[K] %22, %23
-  u32 a22_113[4][4]; load_as<4, 64, false>(a22_113, (base + M4_22));
-  float f136_114[16];
-  mma_open(); mma<32, 4, 64, false, true>(f136_114, a22_113, (base + M4_22), part * 32); mma_commit();
+  u32 a22_134[4][4]; load_as<4, 64, false>(a22_134, (base + M4_22));
+  float f136_135[16];
+  mma_open(); mma<32, 4, 64, false, true>(f136_135, a22_134, (base + M4_22), part * 32); mma_commit();
   // %137 [%row, %col] = mask strict %136
   mma_wait<0>();
-  mma_ready<sizeof(f136_114) / 4>(f136_114);
-  float f137_115[16];
-  UNROLL for (int i = 0; i < 16; ++i) f137_115[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_114[i] : 0.f);
+  mma_ready<sizeof(f136_135) / 4>(f136_135);
+  float f137_136[16];
+  UNROLL for (int i = 0; i < 16; ++i) f137_136[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_135[i] : 0.f);
   // %138 [%row, %col] = mul %50, %137
-  float f138_116[16];
-  UNROLL for (int i = 0; i < 16; ++i) f138_116[i] = (((float*)(basep + M21_50))[frag_row(i)] * f137_115[i]);
+  float f138_137[16];
+  UNROLL for (int i = 0; i < 16; ++i) f138_137[i] = (((float*)(basep + M19_50))[frag_row(i)] * f137_136[i]);
   // %139 [%row, %col] = mul %82, %138
-  float f139_117[16];
-  UNROLL for (int i = 0; i < 16; ++i) f139_117[i] = (f82_61[i] * f138_116[i]);
+  float f139_138[16];
+  UNROLL for (int i = 0; i < 16; ++i) f139_138[i] = (f82_69[i] * f138_137[i]);
   // %140 [%row] = sum[%col] %139
-  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f139_117);
+  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f139_138);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M56_140))[i] = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
+  float v140_139 = 0.f;
+  if (const int i = t; i < 64) v140_139 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
   // %141 [%row, K] = mul %94, %22
-  float f22_118[16];
-  load_frag<2, 64, false>(f22_118, (base + M4_22), part * 2);
-  float f141_119[16];
-  UNROLL for (int i = 0; i < 16; ++i) f141_119[i] = (f94_73[i] * f22_118[i]);
+  float f22_140[16];
+  load_frag<2, 64, false>(f22_140, (base + M4_22), part * 2);
+  float f141_141[16];
+  UNROLL for (int i = 0; i < 16; ++i) f141_141[i] = (f94_81[i] * f22_140[i]);
   // %142 [%row] = sum[K] %141
-  row_sums_to<16>((((float*)(basep + M59)) + part * 64), f141_119);
+  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f141_141);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M58_142))[i] = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
+  float v142_142 = 0.f;
+  if (const int i = t; i < 64) v142_142 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
   // %143 [%row] = mul %50, %142
-  if (const int i = t; i < 64) ((float*)(basep + M60_143))[i] = (((float*)(basep + M21_50))[i] * ((float*)(basep + M58_142))[i]);
+  float v143_143 = 0.f;
+  if (const int i = t; i < 64) v143_143 = (v50_36 * v142_142);
   // %144 [%row] = add %143, %135
-  if (const int i = t; i < 64) ((float*)(basep + M61_144))[i] = (((float*)(basep + M60_143))[i] + ((float*)(basep + M54_135))[i]);
+  float v144_144 = 0.f;
+  if (const int i = t; i < 64) v144_144 = (v143_143 + v135_133);
   // %145 [%row] = add %144, %140
-  if (const int i = t; i < 64) ((float*)(basep + M62_145))[i] = (((float*)(basep + M61_144))[i] + ((float*)(basep + M56_140))[i]);
+  float v145_145 = 0.f;
+  if (const int i = t; i < 64) v145_145 = (v144_144 + v140_139);
   // %146 [%row] = add %115, %130
-  if (const int i = t; i < 64) ((float*)(basep + M63_146))[i] = (((float*)(basep + M44_115))[i] + ((float*)(basep + M53_130))[i]);
+  float v146_146 = 0.f;
+  if (const int i = t; i < 64) v146_146 = (v115_109 + v130_127);
   // %147 [%row] = add %146, %145
-  if (const int i = t; i < 64) ((float*)(basep + M64_147))[i] = (((float*)(basep + M63_146))[i] + ((float*)(basep + M62_145))[i]);
+  float v147_147 = 0.f;
+  if (const int i = t; i < 64) v147_147 = (v146_146 + v145_145);
   // %148 [%col] = sum[%row] %104
-  col_sums_part<16>(((float*)(basep + M66)), f104_88, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M44)), f104_96, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M65_148))[i] = ((float*)(basep + M66))[i] + ((float*)(basep + M66))[64 + i] + ((float*)(basep + M66))[128 + i] + ((float*)(basep + M66))[192 + i];
+  float v148_148 = 0.f;
+  if (const int i = t; i < 64) v148_148 = ((float*)(basep + M44))[i] + ((float*)(basep + M44))[64 + i] + ((float*)(basep + M44))[128 + i] + ((float*)(basep + M44))[192 + i];
   // %149 [%row] = swap %148
   // %150 [%col] = sum[%row] %119
-  col_sums_part<16>(((float*)(basep + M68)), f119_100, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M45)), f119_114, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M67_150))[i] = ((float*)(basep + M68))[i] + ((float*)(basep + M68))[64 + i] + ((float*)(basep + M68))[128 + i] + ((float*)(basep + M68))[192 + i];
+  float v150_149 = 0.f;
+  if (const int i = t; i < 64) v150_149 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
   // %151 [%row] = swap %150
   // %152 [%col] = sum[%row] %134
-  col_sums_part<16>(((float*)(basep + M70)), f134_112, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M46)), f134_132, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M69_152))[i] = ((float*)(basep + M70))[i] + ((float*)(basep + M70))[64 + i] + ((float*)(basep + M70))[128 + i] + ((float*)(basep + M70))[192 + i];
+  float v152_150 = 0.f;
+  if (const int i = t; i < 64) v152_150 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
   // %153 [%row] = swap %152
   // %154 [%row, K] = mul %59, %14
-  float f154_120[16];
-  UNROLL for (int i = 0; i < 16; ++i) f154_120[i] = (f59_35[i] * f14_106[i]);
+  float f14_151[16];
+  load_frag<2, 64, false>(f14_151, (base + M2_14), part * 2);
+  float f154_152[16];
+  UNROLL for (int i = 0; i < 16; ++i) f154_152[i] = (f59_43[i] * f14_151[i]);
   // %155 [%row] = sum[K] %154
-  row_sums_to<16>((((float*)(basep + M72)) + part * 64), f154_120);
+  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f154_152);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M71_155))[i] = ((float*)(basep + M72))[0 + i] + ((float*)(basep + M72))[64 + i];
+  float v155_153 = 0.f;
+  if (const int i = t; i < 64) v155_153 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
   // %156 [%row] = add %155, %149
-  if (const int i = t; i < 64) ((float*)(basep + M73_156))[i] = (((float*)(basep + M71_155))[i] + ((float*)(basep + M65_148))[i]);
+  float v156_154 = 0.f;
+  if (const int i = t; i < 64) v156_154 = (v155_153 + v148_148);
   // %157 [%row] = add %156, %151
-  if (const int i = t; i < 64) ((float*)(basep + M74_157))[i] = (((float*)(basep + M73_156))[i] + ((float*)(basep + M67_150))[i]);
+  float v157_155 = 0.f;
+  if (const int i = t; i < 64) v157_155 = (v156_154 + v150_149);
   // %158 [%row] = add %157, %153
-  if (const int i = t; i < 64) ((float*)(basep + M75_158))[i] = (((float*)(basep + M74_157))[i] + ((float*)(basep + M69_152))[i]);
+  float v158_156 = 0.f;
+  if (const int i = t; i < 64) v158_156 = (v157_155 + v152_150);
   // %159 [%row] = neg %158
-  if (const int i = t; i < 64) ((float*)(basep + M76_159))[i] = (-((float*)(basep + M75_158))[i]);
+  float v159_157 = 0.f;
+  if (const int i = t; i < 64) v159_157 = (-v158_156);
   // %160 [%col] = sum[%row] %109
-  col_sums_part<16>(((float*)(basep + M78)), f109_93, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M48)), f109_102, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M77_160))[i] = ((float*)(basep + M78))[i] + ((float*)(basep + M78))[64 + i] + ((float*)(basep + M78))[128 + i] + ((float*)(basep + M78))[192 + i];
+  float v160_158 = 0.f;
+  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M48))[i] + ((float*)(basep + M48))[64 + i] + ((float*)(basep + M48))[128 + i] + ((float*)(basep + M48))[192 + i];
   // %161 [%row] = swap %160
   // %162 [%col] = sum[%row] %124
-  col_sums_part<16>(((float*)(basep + M80)), f124_105, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M49)), f124_120, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M79_162))[i] = ((float*)(basep + M80))[i] + ((float*)(basep + M80))[64 + i] + ((float*)(basep + M80))[128 + i] + ((float*)(basep + M80))[192 + i];
+  float v162_159 = 0.f;
+  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
   // %163 [%row] = swap %162
   // %164 [%col] = sum[%row] %139
-  col_sums_part<16>(((float*)(basep + M82)), f139_117, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M50)), f139_138, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M81_164))[i] = ((float*)(basep + M82))[i] + ((float*)(basep + M82))[64 + i] + ((float*)(basep + M82))[128 + i] + ((float*)(basep + M82))[192 + i];
+  float v164_160 = 0.f;
+  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
   // %165 [%row] = swap %164
   // %166 [%row, K] = mul %87, %22
-  float f166_121[16];
-  UNROLL for (int i = 0; i < 16; ++i) f166_121[i] = (f87_65[i] * f22_118[i]);
+  float f22_161[16];
+  load_frag<2, 64, false>(f22_161, (base + M4_22), part * 2);
+  float f166_162[16];
+  UNROLL for (int i = 0; i < 16; ++i) f166_162[i] = (f87_73[i] * f22_161[i]);
   // %167 [%row] = sum[K] %166
-  row_sums_to<16>((((float*)(basep + M84)) + part * 64), f166_121);
+  row_sums_to<16>((((float*)(basep + M51)) + part * 64), f166_162);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M83_167))[i] = ((float*)(basep + M84))[0 + i] + ((float*)(basep + M84))[64 + i];
+  float v167_163 = 0.f;
+  if (const int i = t; i < 64) v167_163 = ((float*)(basep + M51))[0 + i] + ((float*)(basep + M51))[64 + i];
   // %168 [%row] = add %167, %161
-  if (const int i = t; i < 64) ((float*)(basep + M85_168))[i] = (((float*)(basep + M83_167))[i] + ((float*)(basep + M77_160))[i]);
+  float v168_164 = 0.f;
+  if (const int i = t; i < 64) v168_164 = (v167_163 + v160_158);
   // %169 [%row] = add %168, %163
-  if (const int i = t; i < 64) ((float*)(basep + M86_169))[i] = (((float*)(basep + M85_168))[i] + ((float*)(basep + M79_162))[i]);
+  float v169_165 = 0.f;
+  if (const int i = t; i < 64) v169_165 = (v168_164 + v162_159);
   // %170 [%row] = add %169, %165
-  if (const int i = t; i < 64) ((float*)(basep + M87_170))[i] = (((float*)(basep + M86_169))[i] + ((float*)(basep + M81_164))[i]);
+  float v170_166 = 0.f;
+  if (const int i = t; i < 64) v170_166 = (v169_165 + v164_160);
   // %171 [%row] = neg %170
-  if (const int i = t; i < 64) ((float*)(basep + M88_171))[i] = (-((float*)(basep + M87_170))[i]);
+  float v171_167 = 0.f;
+  if (const int i = t; i < 64) v171_167 = (-v170_166);
   // %172 [K] = contract[V] %26, %54
-  if (const int i = t; i < 64) ((float*)(basep + M89_172))[i] = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  float v172_168 = 0.f;
+  if (const int i = t; i < 64) v172_168 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
   // %173 [] = sum[K] %172
+  if (const int i = t; i < 64) ((float*)(basep + M52_172))[i] = v172_168;
   team_sync(1, 256);
-  const float s173_122 = vec_sum<64>(((float*)(basep + M89_172)));
+  const float s173_169 = vec_sum<64>(((float*)(basep + M52_172)));
   // %174 [] = exp %56
-  const float s174_123 = m_exp(s56_34);
+  const float s174_170 = m_exp(s56_40);
   // %175 [] = mul %174, %173
-  const float s175_124 = (s174_123 * s173_122);
+  const float s175_171 = (s174_170 * s173_169);
   // %176 [] = sum[%row] %155
-  const float s176_125 = vec_sum<64>(((float*)(basep + M71_155)));
-  // %177 [] = sum[%row] %167
-  const float s177_126 = vec_sum<64>(((float*)(basep + M83_167)));
-  // %178 [] = add %175, %176
-  const float s178_127 = (s175_124 + s176_125);
-  // %179 [] = add %178, %177
-  const float s179_128 = (s178_127 + s177_126);
-  // %180 [%row] = add %147, %159
-  if (const int i = t; i < 64) ((float*)(basep + M90_180))[i] = (((float*)(basep + M64_147))[i] + ((float*)(basep + M76_159))[i]);
-  // %181 [%row] = add %180, %171
-  if (const int i = t; i < 64) ((float*)(basep + M91_181))[i] = (((float*)(basep + M90_180))[i] + ((float*)(basep + M88_171))[i]);
-  // %182 [%row] = cumsum reversed %181
+  if (const int i = t; i < 64) ((float*)(basep + M53_155))[i] = v155_153;
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M92_182)), ((float*)(basep + M91_181)), false, true);
+  const float s176_172 = vec_sum<64>(((float*)(basep + M53_155)));
+  // %177 [] = sum[%row] %167
+  if (const int i = t; i < 64) ((float*)(basep + M54_167))[i] = v167_163;
+  team_sync(1, 256);
+  const float s177_173 = vec_sum<64>(((float*)(basep + M54_167)));
+  // %178 [] = add %175, %176
+  const float s178_174 = (s175_171 + s176_172);
+  // %179 [] = add %178, %177
+  const float s179_175 = (s178_174 + s177_173);
+  // %180 [%row] = add %147, %159
+  float v180_176 = 0.f;
+  if (const int i = t; i < 64) v180_176 = (v147_147 + v159_157);
+  // %181 [%row] = add %180, %171
+  float v181_177 = 0.f;
+  if (const int i = t; i < 64) v181_177 = (v180_176 + v171_167);
+  // %182 [%row] = cumsum reversed %181
+  if (const int i = t; i < 64) ((float*)(basep + M55_181))[i] = v181_177;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M56_182)), ((float*)(basep + M55_181)), false, true);
   // %183 [%row] = add %182, %179
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M93_183))[i] = (((float*)(basep + M92_182))[i] + s179_128);
+  float v183_178 = 0.f;
+  if (const int i = t; i < 64) v183_178 = (((float*)(basep + M56_182))[i] + s179_175);
   // store d_g, %183
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M93_183))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_178);
   // %184 [%row, K] = mul %71, %14
-  float f184_129[16];
-  UNROLL for (int i = 0; i < 16; ++i) f184_129[i] = (f71_51[i] * f14_106[i]);
+  float f14_179[16];
+  load_frag<2, 64, false>(f14_179, (base + M2_14), part * 2);
+  float f184_180[16];
+  UNROLL for (int i = 0; i < 16; ++i) f184_180[i] = (f71_59[i] * f14_179[i]);
   // %185 [%row] = sum[K] %184
-  row_sums_to<16>((((float*)(basep + M95)) + part * 64), f184_129);
+  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f184_180);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M94_185))[i] = ((float*)(basep + M95))[0 + i] + ((float*)(basep + M95))[64 + i];
+  float v185_181 = 0.f;
+  if (const int i = t; i < 64) v185_181 = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
   // %186 [%row] = neg %185
-  if (const int i = t; i < 64) ((float*)(basep + M96_186))[i] = (-((float*)(basep + M94_185))[i]);
+  float v186_182 = 0.f;
+  if (const int i = t; i < 64) v186_182 = (-v185_181);
   // %188 [%row, V] = mul %1, %187
+  float f1_183[16];
+  load_frag<2, 64, false>(f1_183, (base + M7_1), part * 2);
   cp_wait<1>();
   team_sync(1, 256);
-  float f187_130[16];
-  load_frag<2, 64, false>(f187_130, (base + M10_187), part * 2);
-  float f188_131[16];
-  UNROLL for (int i = 0; i < 16; ++i) f188_131[i] = (f1_80[i] * f187_130[i]);
+  float f187_184[16];
+  load_frag<2, 64, false>(f187_184, (base + M10_187), part * 2);
+  float f188_185[16];
+  UNROLL for (int i = 0; i < 16; ++i) f188_185[i] = (f1_183[i] * f187_184[i]);
   // %189 [%row] = sum[V] %188
-  row_sums_to<16>((((float*)(basep + M98)) + part * 64), f188_131);
+  row_sums_to<16>((((float*)(basep + M58)) + part * 64), f188_185);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M97_189))[i] = ((float*)(basep + M98))[0 + i] + ((float*)(basep + M98))[64 + i];
+  float v189_186 = 0.f;
+  if (const int i = t; i < 64) v189_186 = ((float*)(basep + M58))[0 + i] + ((float*)(basep + M58))[64 + i];
   // %190 [%row] = add %186, %189
-  if (const int i = t; i < 64) ((float*)(basep + M99_190))[i] = (((float*)(basep + M96_186))[i] + ((float*)(basep + M97_189))[i]);
+  float v190_187 = 0.f;
+  if (const int i = t; i < 64) v190_187 = (v186_182 + v189_186);
   // store d_beta1, %190
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M99_190))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_187);
   // %191 [%row, K] = mul %96, %22
-  float f191_132[16];
-  UNROLL for (int i = 0; i < 16; ++i) f191_132[i] = (f96_77[i] * f22_118[i]);
+  float f22_188[16];
+  load_frag<2, 64, false>(f22_188, (base + M4_22), part * 2);
+  float f191_189[16];
+  UNROLL for (int i = 0; i < 16; ++i) f191_189[i] = (f96_85[i] * f22_188[i]);
   // %192 [%row] = sum[K] %191
-  row_sums_to<16>((((float*)(basep + M101)) + part * 64), f191_132);
+  row_sums_to<16>((((float*)(basep + M59)) + part * 64), f191_189);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M100_192))[i] = ((float*)(basep + M101))[0 + i] + ((float*)(basep + M101))[64 + i];
+  float v192_190 = 0.f;
+  if (const int i = t; i < 64) v192_190 = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
   // %193 [%row] = neg %192
-  if (const int i = t; i < 64) ((float*)(basep + M102_193))[i] = (-((float*)(basep + M100_192))[i]);
+  float v193_191 = 0.f;
+  if (const int i = t; i < 64) v193_191 = (-v192_190);
   // %195 [%row, V] = mul %2, %194
+  float f2_192[16];
+  load_frag<2, 64, false>(f2_192, (base + M8_2), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f194_133[16];
-  load_frag<2, 64, false>(f194_133, (base + M11_194), part * 2);
-  float f195_134[16];
-  UNROLL for (int i = 0; i < 16; ++i) f195_134[i] = (f2_82[i] * f194_133[i]);
+  float f194_193[16];
+  load_frag<2, 64, false>(f194_193, (base + M11_194), part * 2);
+  float f195_194[16];
+  UNROLL for (int i = 0; i < 16; ++i) f195_194[i] = (f2_192[i] * f194_193[i]);
   // %196 [%row] = sum[V] %195
-  row_sums_to<16>((((float*)(basep + M104)) + part * 64), f195_134);
+  row_sums_to<16>((((float*)(basep + M60)) + part * 64), f195_194);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M103_196))[i] = ((float*)(basep + M104))[0 + i] + ((float*)(basep + M104))[64 + i];
+  float v196_195 = 0.f;
+  if (const int i = t; i < 64) v196_195 = ((float*)(basep + M60))[0 + i] + ((float*)(basep + M60))[64 + i];
   // %197 [%row] = add %193, %196
-  if (const int i = t; i < 64) ((float*)(basep + M105_197))[i] = (((float*)(basep + M102_193))[i] + ((float*)(basep + M103_196))[i]);
+  float v197_196 = 0.f;
+  if (const int i = t; i < 64) v197_196 = (v193_191 + v196_195);
   // store d_beta2, %197
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M105_197))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_196);
 }
 
 // Reads the tokens one at a time.

@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M8 = 18432, M2_5 = 16384, M3_6 = 16640, M5_16 = 16384, M6_17 = 18432;
+  constexpr u32 M6 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M7 = 18432, M2_5 = 16384, M3_6 = 16640, M5_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -770,78 +770,81 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked16_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  float f3_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_3, a0_2, (base + M1_1)); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_3) / 4>(f3_3);
+  float f4_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (frag_col(i) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
+  if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
   // %7 [%col] = swap %6
   // %8 [%row, %col] = sub %6, %7
   team_sync(1);
-  float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M3_6))[frag_row(i)] - ((float*)(basep + M3_6))[frag_col(i)]);
+  float f8_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + M3_6))[frag_row(i)] - ((float*)(basep + M3_6))[frag_col(i)]);
   // %9 [%row, %col] = mask %8
-  float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  float f9_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (frag_col(i) <= frag_row(i) ? f8_5[i] : 0.f);
   // %10 [%row, %col] = exp %9
-  float f10_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_6[i]);
   // %11 [] = 0.125
   // %12 [%row, %col] = mul %10, %11
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f10_5[i] * 0.125f);
+  float f12_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f10_7[i] * 0.125f);
   // %13 [%row, %col] = mul %12, %4
-  float f13_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (f12_6[i] * f4_2[i]);
+  float f13_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] * f4_4[i]);
   // store ws.S.score0_0, %13
-  store_frag<4, 64, false>((base + M4), f13_7, 0);
+  store_frag<4, 64, false>((base + M4), f13_9, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
   // %14 [%row, %col] = contract[K] %1, %2
-  u32 a1_8[4][4]; load_as<4, 64, false>(a1_8, (base + M1_1));
-  float f14_9[32];
-  mma_open(); mma<64, 4, 64, false, true>(f14_9, a1_8, (base + M1_1)); mma_commit();
+  u32 a1_10[4][4]; load_as<4, 64, false>(a1_10, (base + M1_1));
+  float f14_11[32];
+  mma_open(); mma<64, 4, 64, false, true>(f14_11, a1_10, (base + M1_1)); mma_commit();
   // %15 [%row, %col] = mask strict %14
   mma_wait<0>();
-  mma_ready<sizeof(f14_9) / 4>(f14_9);
-  float f15_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_10[i] = (frag_col(i) < frag_row(i) ? f14_9[i] : 0.f);
+  mma_ready<sizeof(f14_11) / 4>(f14_11);
+  float f15_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = (frag_col(i) < frag_row(i) ? f14_11[i] : 0.f);
   // %16 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M5_16))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %17 [%row] = neg %16
-  if (const int i = t; i < 64) ((float*)(basep + M6_17))[i] = (-((float*)(basep + M5_16))[i]);
+  float v17_13 = 0.f;
+  if (const int i = t; i < 64) v17_13 = (-asked16_1);
   // %18 [%row, %col] = mul %10, %17
+  if (const int i = t; i < 64) ((float*)(basep + M5_17))[i] = v17_13;
   team_sync(1);
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f10_5[i] * ((float*)(basep + M6_17))[frag_row(i)]);
+  float f18_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (f10_7[i] * ((float*)(basep + M5_17))[frag_row(i)]);
   // %19 [%row, %col] = mul %18, %15
-  float f19_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (f18_11[i] * f15_10[i]);
+  float f19_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (f18_14[i] * f15_12[i]);
   // %20 [%row, %col] = inverse %19
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f19_12[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f19_15[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %20
   team_sync(1);
-  float f20_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M8), f20_13, 0);
+  float f20_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M7), f20_16, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
 }
 
 // What every segment adds to S by its end.
@@ -2091,7 +2094,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_73 = 57344, M11 = 65536, M12_12 = 0, M17_33 = 0, M18 = 8192, M19 = 0, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_39 = 0, M16_40 = 66048, M20_52 = 8192, M21_53 = 0, M22_55 = 256, M23_56 = 512, M24_57 = 768, M25_59 = 1024, M26_60 = 0, M27_61 = 512, M28_66 = 1024, M29_69 = 512, M30_70 = 0, M31_71 = 512, M32_72 = 768, M33_75 = 0, M34_76 = 256;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_73 = 57344, M11 = 65536, M12_12 = 0, M15_33 = 0, M16 = 8192, M18 = 0, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_32 = 65536, M14_40 = 65792, M17_31 = 65536, M19_52 = 8192, M20_55 = 0, M21_59 = 256, M22_61 = 512, M23_66 = 256, M24_69 = 512, M25_70 = 256, M26_75 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2116,248 +2119,274 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M6_36), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %73 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M7_73), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked31_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
-  float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  float f4_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_3, a0_2, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
+  mma_ready<sizeof(f4_3) / 4>(f4_3);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %6 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %7 [%row] = cumsum %6
+  if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = asked6_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
   // %8 [%col] = swap %7
   // %9 [%row, %col] = sub %7, %8
   team_sync(1);
-  float f9_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(basep + M9_7))[frag_row(i)] - ((float*)(basep + M9_7))[frag_col(i)]);
+  float f9_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (((float*)(basep + M9_7))[frag_row(i)] - ((float*)(basep + M9_7))[frag_col(i)]);
   // %10 [%row, %col] = mask %9
-  float f10_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
+  float f10_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (frag_col(i) <= frag_row(i) ? f9_5[i] : 0.f);
   // %11 [%row, %col] = exp %10
-  float f11_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = m_exp(f10_4[i]);
+  float f11_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = m_exp(f10_6[i]);
   // %12 [%row, %col] = mul %11, %5
-  float f12_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (f11_5[i] * f5_2[i]);
+  float f12_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f11_7[i] * f5_4[i]);
   // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = m_exp(((float*)(basep + M9_7))[i]);
+  float v16_9 = 0.f;
+  if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M9_7))[i]);
   // %18 [%row, K] = contract[V] %0, %17
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
-  float f18_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f18_8, a0_7, (base + M3_17)); mma_commit();
+  float f18_11[32];
+  mma_open(); mma<64, 4, 64, false, true>(f18_11, a0_10, (base + M3_17)); mma_commit();
   // %19 [%row, K] = mul %16, %18
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_9;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f18_8) / 4>(f18_8);
-  float f19_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_8[i]);
+  mma_ready<sizeof(f18_11) / 4>(f18_11);
+  float f19_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_11[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
-  u32 a12_10[4][4]; pack<4>(a12_10, f12_6);
-  float f20_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = f19_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f20_11, a12_10, (base + M2_13)); mma_commit();
+  u32 a12_13[4][4]; pack<4>(a12_13, f12_8);
+  float f20_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = f19_12[i];
+  mma_open(); mma<64, 4, 64, true, false>(f20_14, a12_13, (base + M2_13)); mma_commit();
   // %21 [] = 0.125
   // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
-  mma_ready<sizeof(f20_11) / 4>(f20_11);
-  float f22_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (f20_11[i] * 0.125f);
+  mma_ready<sizeof(f20_14) / 4>(f20_14);
+  float f22_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_15[i] = (f20_14[i] * 0.125f);
   // store ws.d_q.heads, %22
-  store_frag<4, 64, false>((base + M11), f22_12, 0);
+  store_frag<4, 64, false>((base + M11), f22_15, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %26 [%col, K] = swap %24
   // %77 [%col, %row] = swap %12
   // %78 [%row, K] = contract[%col] %77, %26
-  store_frag<4, 64, false>((base + M12_12), f12_6, 0);
+  store_frag<4, 64, false>((base + M12_12), f12_8, 0);
   team_sync(1);
-  u32 a12_13[4][4]; load_as<4, 64, true>(a12_13, (base + M12_12));
+  u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M12_12));
   cp_wait<3>();
   team_sync(1);
-  float f78_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f78_14, a12_13, (base + M4_24)); mma_commit();
+  float f78_17[32];
+  mma_open(); mma<64, 4, 64, true, true>(f78_17, a12_16, (base + M4_24)); mma_commit();
   // %27 [%row, K] = mul %78, %21
   mma_wait<0>();
-  mma_ready<sizeof(f78_14) / 4>(f78_14);
-  float f27_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_15[i] = (f78_14[i] * 0.125f);
+  mma_ready<sizeof(f78_17) / 4>(f78_17);
+  float f27_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f78_17[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M5_1));
-  float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M1_2)); mma_commit();
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
+  float f28_20[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_20, a1_19, (base + M1_2)); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_17) / 4>(f28_17);
-  float f29_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (frag_col(i) < frag_row(i) ? f28_17[i] : 0.f);
+  mma_ready<sizeof(f28_20) / 4>(f28_20);
+  float f29_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = (frag_col(i) < frag_row(i) ? f28_20[i] : 0.f);
   // %30 [%row, %col] = mul %11, %29
-  float f30_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f30_19[i] = (f11_5[i] * f29_18[i]);
+  float f30_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = (f11_7[i] * f29_21[i]);
   // %31 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %32 [%row] = neg %31
-  if (const int i = t; i < 64) ((float*)(basep + M14_32))[i] = (-((float*)(basep + M13_31))[i]);
+  float v32_23 = 0.f;
+  if (const int i = t; i < 64) v32_23 = (-asked31_1);
   // %33 [%row, %col] = mul %32, %30
+  if (const int i = t; i < 64) ((float*)(basep + M13_32))[i] = v32_23;
   team_sync(1);
-  float f33_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (((float*)(basep + M14_32))[frag_row(i)] * f30_19[i]);
+  float f33_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (((float*)(basep + M13_32))[frag_row(i)] * f30_22[i]);
   // %34 [%col, %row] = swap %33
   // %37 [%row, K] = contract[V] %2, %36
-  u32 a2_21[4][4]; load_as<4, 64, false>(a2_21, (base + M1_2));
+  u32 a2_25[4][4]; load_as<4, 64, false>(a2_25, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f37_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_22, a2_21, (base + M6_36)); mma_commit();
+  float f37_26[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_26, a2_25, (base + M6_36)); mma_commit();
   // %38 [] = pick last %7
-  const float s38_23 = ((float*)(basep + M9_7))[63];
+  const float s38_27 = ((float*)(basep + M9_7))[63];
   // %39 [%row] = sub %38, %7
-  if (const int i = t; i < 64) ((float*)(basep + M15_39))[i] = (s38_23 - ((float*)(basep + M9_7))[i]);
+  float v39_28 = 0.f;
+  if (const int i = t; i < 64) v39_28 = (s38_27 - ((float*)(basep + M9_7))[i]);
   // %40 [%row] = exp %39
-  if (const int i = t; i < 64) ((float*)(basep + M16_40))[i] = m_exp(((float*)(basep + M15_39))[i]);
+  float v40_29 = 0.f;
+  if (const int i = t; i < 64) v40_29 = m_exp(v39_28);
   // %41 [%row, K] = mul %40, %37
+  if (const int i = t; i < 64) ((float*)(basep + M14_40))[i] = v40_29;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f37_22) / 4>(f37_22);
-  float f41_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_24[i] = (((float*)(basep + M16_40))[frag_row(i)] * f37_22[i]);
+  mma_ready<sizeof(f37_26) / 4>(f37_26);
+  float f41_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M14_40))[frag_row(i)] * f37_26[i]);
   // %42 [%row, K] = add %41, %27
-  float f42_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_25[i] = (f41_24[i] + f27_15[i]);
+  float f42_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (f41_30[i] + f27_18[i]);
   // %35 [%row, K] = contract[%col] %34, %14
   // %43 [%row, K] = add %42, %35
-  store_frag<4, 64, false>((base + M17_33), f33_20, 0);
+  store_frag<4, 64, false>((base + M15_33), f33_24, 0);
   team_sync(1);
-  u32 a33_26[4][4]; load_as<4, 64, true>(a33_26, (base + M17_33));
-  float f43_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_27[i] = f42_25[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_27, a33_26, (base + M2_13)); mma_commit();
+  u32 a33_32[4][4]; load_as<4, 64, true>(a33_32, (base + M15_33));
+  float f43_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f42_31[i];
+  mma_open(); mma<64, 4, 64, true, false>(f43_33, a33_32, (base + M2_13)); mma_commit();
   // %45 [%row, K] = contract[V] %1, %17
-  u32 a1_28[4][4]; load_as<4, 64, false>(a1_28, (base + M5_1));
-  float f45_29[32];
-  mma_open(); mma<64, 4, 64, false, true>(f45_29, a1_28, (base + M3_17)); mma_commit();
+  u32 a1_34[4][4]; load_as<4, 64, false>(a1_34, (base + M5_1));
+  float f45_35[32];
+  mma_open(); mma<64, 4, 64, false, true>(f45_35, a1_34, (base + M3_17)); mma_commit();
   // %46 [%row, K] = mul %16, %45
   mma_wait<0>();
-  mma_ready<sizeof(f43_27) / 4>(f43_27);
-  mma_ready<sizeof(f45_29) / 4>(f45_29);
-  float f46_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_30[i] = (((float*)(basep + M10_16))[frag_row(i)] * f45_29[i]);
+  mma_ready<sizeof(f43_33) / 4>(f43_33);
+  mma_ready<sizeof(f45_35) / 4>(f45_35);
+  float f46_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_36[i] = (((float*)(basep + M10_16))[frag_row(i)] * f45_35[i]);
   // %44 [%row, K] = contract[%col] %30, %14
   // %47 [%row, K] = add %46, %44
-  u32 a30_31[4][4]; pack<4>(a30_31, f30_19);
-  float f47_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_32[i] = f46_30[i];
-  mma_open(); mma<64, 4, 64, true, false>(f47_32, a30_31, (base + M2_13)); mma_commit();
+  u32 a30_37[4][4]; pack<4>(a30_37, f30_22);
+  float f47_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_38[i] = f46_36[i];
+  mma_open(); mma<64, 4, 64, true, false>(f47_38, a30_37, (base + M2_13)); mma_commit();
   // %48 [%row, K] = mul %47, %32
   mma_wait<0>();
-  mma_ready<sizeof(f47_32) / 4>(f47_32);
-  float f48_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (f47_32[i] * ((float*)(basep + M14_32))[frag_row(i)]);
+  mma_ready<sizeof(f47_38) / 4>(f47_38);
+  float f48_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M13_32))[frag_row(i)]);
   // %49 [%row, K] = add %43, %48
-  float f49_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_34[i] = (f43_27[i] + f48_33[i]);
+  float f49_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_40[i] = (f43_33[i] + f48_39[i]);
   // store ws.d_k.heads, %49
-  store_frag<4, 64, false>((base + M18), f49_34, 0);
+  store_frag<4, 64, false>((base + M16), f49_40, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %50 [%row, V] = mul %1, %31
-  float f1_35[32];
-  load_frag<4, 64, false>(f1_35, (base + M5_1), 0);
-  float f50_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_36[i] = (f1_35[i] * ((float*)(basep + M13_31))[frag_row(i)]);
-  // store d_v, %50
-  store_frag<4, 64, false>((base + M19), f50_36, 0);
+  float f1_41[32];
+  load_frag<4, 64, false>(f1_41, (base + M5_1), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M17_31))[i] = asked31_1;
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  float f50_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M17_31))[frag_row(i)]);
+  // store d_v, %50
+  store_frag<4, 64, false>((base + M18), f50_42, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %51 [%row, K] = mul %20, %24
-  float f24_37[32];
-  load_frag<4, 64, false>(f24_37, (base + M4_24), 0);
-  float f51_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_38[i] = (f20_11[i] * f24_37[i]);
+  float f24_43[32];
+  load_frag<4, 64, false>(f24_43, (base + M4_24), 0);
+  float f51_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f51_44[i] = (f20_14[i] * f24_43[i]);
   // %52 [%row] = sum[K] %51
-  row_sums_to<32>(((float*)(basep + M20_52)), f51_38);
+  row_sums_to<32>(((float*)(basep + M19_52)), f51_44);
   // %53 [%row] = mul %21, %52
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M21_53))[i] = (0.125f * ((float*)(basep + M20_52))[i]);
+  float v53_45 = 0.f;
+  if (const int i = t; i < 64) v53_45 = (0.125f * ((float*)(basep + M19_52))[i]);
   // %54 [%row, K] = mul %47, %13
-  float f13_39[32];
-  load_frag<4, 64, false>(f13_39, (base + M2_13), 0);
-  float f54_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_40[i] = (f47_32[i] * f13_39[i]);
+  float f13_46[32];
+  load_frag<4, 64, false>(f13_46, (base + M2_13), 0);
+  float f54_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f47_38[i] * f13_46[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M22_55)), f54_40);
+  row_sums_to<32>(((float*)(basep + M20_55)), f54_47);
   // %56 [%row] = mul %32, %55
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M23_56))[i] = (((float*)(basep + M14_32))[i] * ((float*)(basep + M22_55))[i]);
+  float v56_48 = 0.f;
+  if (const int i = t; i < 64) v56_48 = (v32_23 * ((float*)(basep + M20_55))[i]);
   // %57 [%row] = add %53, %56
-  if (const int i = t; i < 64) ((float*)(basep + M24_57))[i] = (((float*)(basep + M21_53))[i] + ((float*)(basep + M23_56))[i]);
+  float v57_49 = 0.f;
+  if (const int i = t; i < 64) v57_49 = (v53_45 + v56_48);
   // %58 [%row, K] = mul %43, %13
-  float f58_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_41[i] = (f43_27[i] * f13_39[i]);
+  float f58_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = (f43_33[i] * f13_46[i]);
   // %59 [%row] = sum[K] %58
-  row_sums_to<32>(((float*)(basep + M25_59)), f58_41);
+  row_sums_to<32>(((float*)(basep + M21_59)), f58_50);
   // %60 [%row] = neg %59
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M26_60))[i] = (-((float*)(basep + M25_59))[i]);
+  float v60_51 = 0.f;
+  if (const int i = t; i < 64) v60_51 = (-((float*)(basep + M21_59))[i]);
   // %61 [K] = contract[V] %17, %36
-  if (const int i = t; i < 64) ((float*)(basep + M27_61))[i] = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  float v61_52 = 0.f;
+  if (const int i = t; i < 64) v61_52 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
   // %62 [] = sum[K] %61
+  if (const int i = t; i < 64) ((float*)(basep + M22_61))[i] = v61_52;
   team_sync(1);
-  const float s62_42 = vec_sum<64>(((float*)(basep + M27_61)));
+  const float s62_53 = vec_sum<64>(((float*)(basep + M22_61)));
   // %63 [] = exp %38
-  const float s63_43 = m_exp(s38_23);
+  const float s63_54 = m_exp(s38_27);
   // %64 [] = mul %63, %62
-  const float s64_44 = (s63_43 * s62_42);
+  const float s64_55 = (s63_54 * s62_53);
   // %65 [%row, K] = mul %41, %13
-  float f65_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_45[i] = (f41_24[i] * f13_39[i]);
+  float f13_56[32];
+  load_frag<4, 64, false>(f13_56, (base + M2_13), 0);
+  float f65_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_57[i] = (f41_30[i] * f13_56[i]);
   // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M28_66)), f65_45);
+  row_sums_to<32>(((float*)(basep + M23_66)), f65_57);
   // %67 [] = sum[%row] %66
   team_sync(1);
-  const float s67_46 = vec_sum<64>(((float*)(basep + M28_66)));
+  const float s67_58 = vec_sum<64>(((float*)(basep + M23_66)));
   // %68 [] = add %64, %67
-  const float s68_47 = (s64_44 + s67_46);
+  const float s68_59 = (s64_55 + s67_58);
   // %69 [%row] = add %57, %60
-  if (const int i = t; i < 64) ((float*)(basep + M29_69))[i] = (((float*)(basep + M24_57))[i] + ((float*)(basep + M26_60))[i]);
+  float v69_60 = 0.f;
+  if (const int i = t; i < 64) v69_60 = (v57_49 + v60_51);
   // %70 [%row] = cumsum reversed %69
+  if (const int i = t; i < 64) ((float*)(basep + M24_69))[i] = v69_60;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M30_70)), ((float*)(basep + M29_69)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M25_70)), ((float*)(basep + M24_69)), false, true);
   // %71 [%row] = add %70, %68
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M31_71))[i] = (((float*)(basep + M30_70))[i] + s68_47);
+  float v71_61 = 0.f;
+  if (const int i = t; i < 64) v71_61 = (((float*)(basep + M25_70))[i] + s68_59);
   // store d_g, %71
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M31_71))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v71_61);
   // %72 [%row] = neg %55
-  if (const int i = t; i < 64) ((float*)(basep + M32_72))[i] = (-((float*)(basep + M22_55))[i]);
+  float v72_62 = 0.f;
+  if (const int i = t; i < 64) v72_62 = (-((float*)(basep + M20_55))[i]);
   // %74 [%row, V] = mul %1, %73
+  float f1_63[32];
+  load_frag<4, 64, false>(f1_63, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f73_48[32];
-  load_frag<4, 64, false>(f73_48, (base + M7_73), 0);
-  float f74_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_49[i] = (f1_35[i] * f73_48[i]);
+  float f73_64[32];
+  load_frag<4, 64, false>(f73_64, (base + M7_73), 0);
+  float f74_65[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_65[i] = (f1_63[i] * f73_64[i]);
   // %75 [%row] = sum[V] %74
-  row_sums_to<32>(((float*)(basep + M33_75)), f74_49);
+  row_sums_to<32>(((float*)(basep + M26_75)), f74_65);
   // %76 [%row] = add %72, %75
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M34_76))[i] = (((float*)(basep + M32_72))[i] + ((float*)(basep + M33_75))[i]);
+  float v76_66 = 0.f;
+  if (const int i = t; i < 64) v76_66 = (v72_62 + ((float*)(basep + M26_75))[i]);
   // store d_beta, %76
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_76))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v76_66);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

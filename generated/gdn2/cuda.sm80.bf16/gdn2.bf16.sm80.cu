@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M7 = 18432, M0_1 = 18432, M1_6 = 26624, M2_0 = 36864, M4_7 = 26624, M5 = 45056, M6 = 53248, M8 = 45056, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12_20 = 26624, M14_24 = 8192;
+  constexpr u32 M3 = 0, M7 = 18432, M0_1 = 36864, M1_6 = 45056, M2_0 = 53248, M4_7 = 18432, M5 = 26624, M6 = 61440, M8 = 61440, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12_20 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -852,33 +852,43 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %18 [%row, K] = mul %15, %9
   float f18_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
-  // %19 [%row, K] = mul %18, %7
-  float f19_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (f18_16[i] * f7_2[i]);
+  // %25 [%row, K] = mul %6, %1
+  float f6_17[32];
+  load_frag<4, 64, false>(f6_17, (base + M1_6), 0);
+  float f1_18[32];
+  load_frag<4, 64, false>(f1_18, (base + M0_1), 0);
+  float f25_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = (f6_17[i] * f1_18[i]);
+  // %19 [%row, K] = mul %18, %25
+  float f19_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (f18_16[i] * f25_19[i]);
   // store ws.S.erase0, %19
-  store_frag<4, 64, false>((base + M11), f19_17, 0);
+  store_frag<4, 64, false>((base + M11), f19_20, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %20 [K] = pick last %14
-  if (const int i = t; i < 64) ((float*)(basep + M12_20))[i] = ((float*)(basep + M3))[4536 + i];
+  float v20_21 = 0.f;
+  if (const int i = t; i < 64) v20_21 = ((float*)(basep + M3))[4536 + i];
   // %21 [K, %row] = sub %20, %14
+  if (const int i = t; i < 64) ((float*)(basep + M12_20))[i] = v20_21;
   team_sync(1);
-  float f21_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = (((float*)(basep + M12_20))[frag_col(i)] - f14_11[i]);
+  float f21_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = (((float*)(basep + M12_20))[frag_col(i)] - f14_11[i]);
   // %22 [K, %row] = exp %21
-  float f22_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = m_exp(f21_18[i]);
+  float f22_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_23[i] = m_exp(f21_22[i]);
   // %23 [K, %row] = mul %22, %1
-  float f23_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_20[i] = (f22_19[i] * f1_1[i]);
+  float f23_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_23[i] * f1_18[i]);
   // store ws.S.col0, %23
-  store_frag<4, 64, false>((base + M13), f23_20, 0);
+  store_frag<4, 64, false>((base + M13), f23_24, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %24 [K] = exp %20
-  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = m_exp(((float*)(basep + M12_20))[i]);
+  float v24_25 = 0.f;
+  if (const int i = t; i < 64) v24_25 = m_exp(v20_21);
   // store ws.S.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M14_24))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_25);
 }
 
 // What every segment adds to S by its end.
@@ -2233,7 +2243,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M28 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_29 = 75776, M9_44 = 83968, M10_63 = 92160, M11_5 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15_22 = 18432, M16_26 = 67584, M17 = 100352, M19 = 18432, M20 = 0, M21 = 0, M29 = 18432, M30 = 0, M26 = 18432, M18_31 = 67584, M22_53 = 8192, M23_54 = 8448, M24_55 = 19456, M25_57 = 19712, M27_58 = 26624;
+  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_29 = 75776, M9_44 = 83968, M10_63 = 92160, M11_5 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15_22 = 18432, M16_26 = 100352, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 0, M26 = 0, M22 = 18432, M18_31 = 100352, M24_58 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2376,142 +2386,164 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f30_28[8];
   mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8_29), part * 16); mma_commit();
   // %31 [K] = pick last %9
-  if (const int i = t; i < 64) ((float*)(basep + M18_31))[i] = ((float*)(basep + M3))[4536 + i];
+  float v31_29 = 0.f;
+  if (const int i = t; i < 64) v31_29 = ((float*)(basep + M3))[4536 + i];
   // %32 [K, %row] = sub %31, %9
+  if (const int i = t; i < 64) ((float*)(basep + M18_31))[i] = v31_29;
   team_sync(1, 512);
-  float f32_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = (((float*)(basep + M18_31))[(frag_col(i) + part * 16)] - f9_6[i]);
+  float f32_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_30[i] = (((float*)(basep + M18_31))[(frag_col(i) + part * 16)] - f9_6[i]);
   // %33 [K, %row] = exp %32
-  float f33_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_30[i] = m_exp(f32_29[i]);
+  float f33_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_31[i] = m_exp(f32_30[i]);
   // %34 [K, %row] = mul %33, %30
   mma_wait<0>();
   mma_ready<sizeof(f30_28) / 4>(f30_28);
-  float f34_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] * f30_28[i]);
+  float f34_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_32[i] = (f33_31[i] * f30_28[i]);
   // %35 [K, %row] = add %34, %20
-  float f35_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f34_31[i] + f19_16[i]);
+  float f35_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_33[i] = (f34_32[i] + f19_16[i]);
   // %36 [K, %row] = add %35, %28
-  float f36_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_33[i] = (f35_32[i] + f27_26[i]);
+  float f36_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = (f35_33[i] + f27_26[i]);
   // %37 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M15_22));
+  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M15_22));
   team_sync(1, 512);
-  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f37_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_36[i] = whole_34[0][i];
+  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float f37_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_37[i] = whole_35[0][i];
   team_sync(1, 512);
   // %38 [%row, K] = contract[V] %1, %11
-  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6_1));
-  float f38_38[8];
-  mma_open(); mma<16, 4, 64, false, true>(f38_38, a1_37, (base + M4_11), part * 16); mma_commit();
+  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
+  float f38_39[8];
+  mma_open(); mma<16, 4, 64, false, true>(f38_39, a1_38, (base + M4_11), part * 16); mma_commit();
   // %39 [%row, K] = mul %10, %38
   mma_wait<0>();
-  mma_ready<sizeof(f38_38) / 4>(f38_38);
-  float f39_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_39[i] = (f10_7[i] * f38_38[i]);
+  mma_ready<sizeof(f38_39) / 4>(f38_39);
+  float f39_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_40[i] = (f10_7[i] * f38_39[i]);
   // %40 [%row, K] = add %39, %37
-  float f40_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_40[i] = (f39_39[i] + f37_36[i]);
+  float f40_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f39_40[i] + f37_37[i]);
   // %41 [%row, K] = neg %40
-  float f41_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_41[i] = (-f40_40[i]);
+  float f41_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (-f40_41[i]);
   // %42 [%row, K] = mul %41, %25
-  float f42_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_42[i] = (f41_41[i] * f25_20[i]);
+  float f25_43[8];
+  load_frag<1, 64, false>(f25_43, (base + M7_25), part * 1);
+  float f42_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f41_42[i] * f25_43[i]);
   // %43 [K, %row] = add %36, %42
-  float f43_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f36_33[i] + f42_42[i]);
+  float f43_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (f36_34[i] + f42_44[i]);
   // store d_k, %43
-  store_frag<1, 64, false>((base + M20), f43_43, part * 1);
+  store_frag<1, 64, false>((base + M20), f43_45, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %45 [%row, V] = mul %1, %44
-  float f1_44[8];
-  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
+  float f1_46[8];
+  load_frag<1, 64, false>(f1_46, (base + M6_1), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_45[8];
-  load_frag<1, 64, false>(f44_45, (base + M9_44), part * 1);
-  float f45_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f1_44[i] * f44_45[i]);
+  float f44_47[8];
+  load_frag<1, 64, false>(f44_47, (base + M9_44), part * 1);
+  float f45_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_48[i] = (f1_46[i] * f44_47[i]);
   // store d_v, %45
-  store_frag<1, 64, false>((base + M21), f45_46, part * 1);
+  store_frag<1, 64, false>((base + M21), f45_48, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %46 [%row, K] = mul %14, %18
-  float f18_47[8];
-  load_frag<1, 64, false>(f18_47, (base + M5_18), part * 1);
-  float f46_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (f14_11[i] * f18_47[i]);
+  float f18_49[8];
+  load_frag<1, 64, false>(f18_49, (base + M5_18), part * 1);
+  float f46_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (f14_11[i] * f18_49[i]);
   // %47 [%row, K] = mul %15, %46
-  float f47_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (0.125f * f46_48[i]);
-  // %48 [%row, K] = mul %40, %26
-  float f48_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f40_40[i] * f26_22[i]);
+  float f47_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (0.125f * f46_50[i]);
+  // %67 [%row, K] = mul %25, %6
+  float f25_52[8];
+  load_frag<1, 64, false>(f25_52, (base + M7_25), part * 1);
+  float f6_53[8];
+  load_frag<1, 64, false>(f6_53, (base + M2_6), part * 1);
+  float f67_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_54[i] = (f25_52[i] * f6_53[i]);
+  // %48 [%row, K] = mul %40, %67
+  float f48_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_55[i] = (f40_41[i] * f67_54[i]);
   // %49 [%row, K] = mul %23, %48
-  float f49_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = ((-1.f) * f48_50[i]);
+  float f49_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_56[i] = ((-1.f) * f48_55[i]);
   // %50 [%row, K] = add %47, %49
-  float f50_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f47_49[i] + f49_51[i]);
+  float f50_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_57[i] = (f47_51[i] + f49_56[i]);
   // %51 [K, %row] = mul %36, %6
-  float f51_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_53[i] = (f36_33[i] * f6_21[i]);
+  float f51_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_58[i] = (f36_34[i] * f6_53[i]);
   // %52 [K, %row] = neg %51
-  float f52_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (-f51_53[i]);
+  float f52_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_59[i] = (-f51_58[i]);
   // %53 [K] = contract[V] %11, %29
-  if (const int i = t; i < 64) ((float*)(basep + M22_53))[i] = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
+  float v53_60 = 0.f;
+  if (const int i = t; i < 64) v53_60 = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
   // %54 [K] = exp %31
-  if (const int i = t; i < 64) ((float*)(basep + M23_54))[i] = m_exp(((float*)(basep + M18_31))[i]);
+  float v54_61 = 0.f;
+  if (const int i = t; i < 64) v54_61 = m_exp(v31_29);
   // %55 [K] = mul %54, %53
-  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = (((float*)(basep + M23_54))[i] * ((float*)(basep + M22_53))[i]);
+  float v55_62 = 0.f;
+  if (const int i = t; i < 64) v55_62 = (v54_61 * v53_60);
   // %56 [K, %row] = mul %34, %6
-  float f56_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_55[i] = (f34_31[i] * f6_21[i]);
+  float f56_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_63[i] = (f34_32[i] * f6_53[i]);
   // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M26)), f56_55, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M22)), f56_63, 64, part * 16);
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M25_57))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  float v57_64 = 0.f;
+  if (const int i = t; i < 64) v57_64 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %58 [K] = add %55, %57
-  if (const int i = t; i < 64) ((float*)(basep + M27_58))[i] = (((float*)(basep + M24_55))[i] + ((float*)(basep + M25_57))[i]);
+  float v58_65 = 0.f;
+  if (const int i = t; i < 64) v58_65 = (v55_62 + v57_64);
   // %59 [%row, K] = add %50, %52
-  float f59_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_56[i] = (f50_52[i] + f52_54[i]);
+  float f59_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_66[i] = (f50_57[i] + f52_59[i]);
   // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_56[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_66[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %61 [%row, K] = add %60, %58
   team_sync(1, 512);
-  float f60_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_57[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f61_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_58[i] = (f60_57[i] + ((float*)(basep + M27_58))[(frag_col(i) + part * 16)]);
-  // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_58[i]); }
-  // %62 [%row, K] = mul %41, %6
-  float f62_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_59[i] = (f41_41[i] * f6_21[i]);
-  // store d_b, %62
-  store_frag<1, 64, false>((base + M29), f62_59, part * 1);
+  float f60_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_67[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M24_58))[i] = v58_65;
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
+  float f61_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_68[i] = (f60_67[i] + ((float*)(basep + M24_58))[(frag_col(i) + part * 16)]);
+  // store d_g, %61
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_68[i]); }
+  // %62 [%row, K] = mul %41, %6
+  float f6_69[8];
+  load_frag<1, 64, false>(f6_69, (base + M2_6), part * 1);
+  float f62_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_70[i] = (f41_42[i] * f6_69[i]);
+  // store d_b, %62
+  store_frag<1, 64, false>((base + M25), f62_70, part * 1);
+  team_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %64 [%row, V] = mul %1, %63
+  float f1_71[8];
+  load_frag<1, 64, false>(f1_71, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f63_60[8];
-  load_frag<1, 64, false>(f63_60, (base + M10_63), part * 1);
-  float f64_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_61[i] = (f1_44[i] * f63_60[i]);
+  float f63_72[8];
+  load_frag<1, 64, false>(f63_72, (base + M10_63), part * 1);
+  float f64_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_73[i] = (f1_71[i] * f63_72[i]);
   // store d_w, %64
-  store_frag<1, 64, false>((base + M30), f64_61, part * 1);
+  store_frag<1, 64, false>((base + M26), f64_73, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
+  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
 }
 
 // Reads the tokens one at a time.

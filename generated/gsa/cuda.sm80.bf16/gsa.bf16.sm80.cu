@@ -1168,9 +1168,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt.
+// Scores, solves and pointwise values of the chunks of Vt. A number a token here, once for all kernels that read it.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M10 = 0, M7_9 = 36864, M8_7 = 45056, M9 = 53248, M13 = 0, M14 = 8192, M16 = 0, M3 = 36864, M5 = 0, M2_2 = 512, M4_5 = 512, M6_6 = 16384, M11_11 = 16640, M12_13 = 8192, M15_19 = 16384, M17_24 = 8192;
+  constexpr u32 M0 = 0, M1 = 18432, M8 = 0, M5_9 = 36864, M6_7 = 45056, M7 = 53248, M10 = 0, M12 = 0, M14 = 0, M2 = 36864, M4 = 0, M3_2 = 512, M9_13 = 8192, M11_11 = 8192, M13_19 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1190,101 +1190,113 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   team_sync(1, 256);
   float f1_0[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M3)) + part * 64), f1_0);
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f1_0);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M2_2))[i] = max_nan(((float*)(basep + M3))[0 + i], ((float*)(basep + M3))[64 + i]);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
   // %3 [%row, M] = sub %1, %2
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_1;
   team_sync(1, 256);
-  float f3_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_1[i] = (f1_0[i] - ((float*)(basep + M2_2))[frag_row(i)]);
+  float f3_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_2[i] = (f1_0[i] - ((float*)(basep + M3_2))[frag_row(i)]);
   // %4 [%row, M] = exp %3
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = m_exp(f3_1[i]);
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f3_2[i]);
   // %5 [%row] = sum[M] %4
-  row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_2);
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_3);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  float v5_4 = 0.f;
+  if (const int i = t; i < 64) v5_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
   // %6 [%row] = div %0, %5
-  if (const int i = t; i < 64) ((float*)(basep + M6_6))[i] = m_div(1.f, ((float*)(basep + M4_5))[i]);
+  float v6_5 = 0.f;
+  if (const int i = t; i < 64) v6_5 = m_div(1.f, v5_4);
   // store ws.value20, %6
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M6_6))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
   // %7 [%row, M] = keep %4
-  float f7_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = (frag_row(i) < length ? f4_2[i] : 0.f);
+  float f7_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (frag_row(i) < length ? f4_3[i] : 0.f);
   // %9 [%row, M] = expm1 %8
   cp_wait<0>();
   team_sync(1, 256);
-  float f8_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f9_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = m_expm1(f8_4[i]);
+  float f8_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f8_7[i]);
   // %10 [%row, %col] = dscore[M] %7, %9 by %8
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M7_9), f9_5, part * 2);
-  store_frag<2, 64, false>((base + M8_7), f7_3, part * 2);
+  store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
+  store_frag<2, 64, false>((base + M6_7), f7_6, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_6[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_6, {(base + M8_7)}, {(base + M7_9)}, ((float*)(basep + M1)), {(base + M9)}, part * 2, part * 2 + 2, 4 + part);
-  float f10_7[16];
-  if (part == 0) put_whole(((float*)(basep + M10)), whole_6[0], t);
+  float whole_9[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_9, {(base + M6_7)}, {(base + M5_9)}, ((float*)(basep + M1)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
+  float f10_10[16];
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_9[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M10)), whole_6[0], t);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_9[0], t);
   team_sync(1, 256);
-  take_part<16>(f10_7, ((float*)(basep + M10)), part, t);
+  take_part<16>(f10_10, ((float*)(basep + M8)), part, t);
   team_sync(1, 256);
   // %11 [%row] = keep %6
-  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = (i < length ? ((float*)(basep + M6_6))[i] : 0.f);
+  float v11_11 = 0.f;
+  if (const int i = t; i < 64) v11_11 = (i < length ? v6_5 : 0.f);
   // %12 [] = -1
   // %13 [%row] = mul %11, %12
-  if (const int i = t; i < 64) ((float*)(basep + M12_13))[i] = (((float*)(basep + M11_11))[i] * (-1.f));
+  float v13_12 = 0.f;
+  if (const int i = t; i < 64) v13_12 = (v11_11 * (-1.f));
   // %14 [%row, %col] = mul %13, %10
+  if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
   team_sync(1, 256);
-  float f14_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_8[i] = (((float*)(basep + M12_13))[frag_row(i)] * f10_7[i]);
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (((float*)(basep + M9_13))[frag_row(i)] * f10_10[i]);
   // store ws.Vt.score0_0, %14
-  store_frag<2, 64, false>((base + M13), f14_8, part * 2);
+  store_frag<2, 64, false>((base + M10), f14_13, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
   // %15 [%row, M] = cumsum %8
   // %16 [%row, M] = exp %15
-  float f15_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_9[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f16_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_10[i] = m_exp(f15_9[i]);
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
   // %17 [%row, M] = mul %16, %11
-  float f17_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_11[i] = (f16_10[i] * ((float*)(basep + M11_11))[frag_row(i)]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = v11_11;
+  team_sync(1, 256);
+  float f17_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f16_15[i] * ((float*)(basep + M11_11))[frag_row(i)]);
   // %18 [%row, M] = mul %17, %7
-  float f18_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_12[i] = (f17_11[i] * f7_3[i]);
+  float f18_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (f17_16[i] * f7_6[i]);
   // store ws.Vt.read0, %18
-  store_frag<2, 64, false>((base + M14), f18_12, part * 2);
+  store_frag<2, 64, false>((base + M12), f18_17, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %19 [M] = pick last %15
-  if (const int i = t; i < 64) ((float*)(basep + M15_19))[i] = ((float*)(basep + M1))[4536 + i];
+  float v19_18 = 0.f;
+  if (const int i = t; i < 64) v19_18 = ((float*)(basep + M1))[4536 + i];
   // %20 [M, %row] = sub %19, %15
+  if (const int i = t; i < 64) ((float*)(basep + M13_19))[i] = v19_18;
   team_sync(1, 256);
-  float f20_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_13[i] = (((float*)(basep + M15_19))[(frag_col(i) + part * 32)] - f15_9[i]);
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (((float*)(basep + M13_19))[(frag_col(i) + part * 32)] - f15_14[i]);
   // %21 [M, %row] = exp %20
-  float f21_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_14[i] = m_exp(f20_13[i]);
+  float f21_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
   // %22 [M, %row] = mul %21, %12
-  float f22_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_15[i] = (f21_14[i] * (-1.f));
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (f21_20[i] * (-1.f));
   // %23 [M, %row] = mul %22, %9
-  float f23_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (f22_15[i] * f9_5[i]);
+  float f23_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_22[i] = (f22_21[i] * f9_8[i]);
   // store ws.Vt.col0, %23
-  store_frag<2, 64, false>((base + M16), f23_16, part * 2);
+  store_frag<2, 64, false>((base + M14), f23_22, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %24 [M] = exp %19
-  if (const int i = t; i < 64) ((float*)(basep + M17_24))[i] = m_exp(((float*)(basep + M15_19))[i]);
+  float v24_23 = 0.f;
+  if (const int i = t; i < 64) v24_23 = m_exp(v19_18);
   // store ws.Vt.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M17_24))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_23);
 }
 
 // The decay of every segment of Vt.
@@ -1775,6 +1787,141 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   }
 }
 
+// Scores, solves and pointwise values of the chunks of Vt. 3 numbers a token here, once for all kernels that read them.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M8 = 0, M5_9 = 36864, M6_7 = 45056, M7 = 53248, M10 = 0, M12 = 0, M14 = 0, M2 = 36864, M4 = 0, M3_2 = 512, M9_13 = 8192, M11_11 = 8192, M13_19 = 8192;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %1 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %0 [] = 1
+  // %2 [%row] = max[M] %1
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f1_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f1_0);
+  team_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %3 [%row, M] = sub %1, %2
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_1;
+  team_sync(1, 256);
+  float f3_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_2[i] = (f1_0[i] - ((float*)(basep + M3_2))[frag_row(i)]);
+  // %4 [%row, M] = exp %3
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f3_2[i]);
+  // %5 [%row] = sum[M] %4
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_3);
+  team_sync(1, 256);
+  float v5_4 = 0.f;
+  if (const int i = t; i < 64) v5_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
+  // %6 [%row] = div %0, %5
+  float v6_5 = 0.f;
+  if (const int i = t; i < 64) v6_5 = m_div(1.f, v5_4);
+  // store ws.value20, %6
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
+  // store ws.value11, %2
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v2_1);
+  // store ws.value14, %5
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_4);
+  // %7 [%row, M] = keep %4
+  float f7_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (frag_row(i) < length ? f4_3[i] : 0.f);
+  // %9 [%row, M] = expm1 %8
+  cp_wait<0>();
+  team_sync(1, 256);
+  float f8_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f8_7[i]);
+  // %10 [%row, %col] = dscore[M] %7, %9 by %8
+  team_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
+  store_frag<2, 64, false>((base + M6_7), f7_6, part * 2);
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_9[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_9, {(base + M6_7)}, {(base + M5_9)}, ((float*)(basep + M1)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
+  float f10_10[16];
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_9[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_9[0], t);
+  team_sync(1, 256);
+  take_part<16>(f10_10, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  // %11 [%row] = keep %6
+  float v11_11 = 0.f;
+  if (const int i = t; i < 64) v11_11 = (i < length ? v6_5 : 0.f);
+  // %12 [] = -1
+  // %13 [%row] = mul %11, %12
+  float v13_12 = 0.f;
+  if (const int i = t; i < 64) v13_12 = (v11_11 * (-1.f));
+  // %14 [%row, %col] = mul %13, %10
+  if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
+  team_sync(1, 256);
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (((float*)(basep + M9_13))[frag_row(i)] * f10_10[i]);
+  // store ws.Vt.score0_0, %14
+  store_frag<2, 64, false>((base + M10), f14_13, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  // %15 [%row, M] = cumsum %8
+  // %16 [%row, M] = exp %15
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
+  // %17 [%row, M] = mul %16, %11
+  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = v11_11;
+  team_sync(1, 256);
+  float f17_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f16_15[i] * ((float*)(basep + M11_11))[frag_row(i)]);
+  // %18 [%row, M] = mul %17, %7
+  float f18_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (f17_16[i] * f7_6[i]);
+  // store ws.Vt.read0, %18
+  store_frag<2, 64, false>((base + M12), f18_17, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // %19 [M] = pick last %15
+  float v19_18 = 0.f;
+  if (const int i = t; i < 64) v19_18 = ((float*)(basep + M1))[4536 + i];
+  // %20 [M, %row] = sub %19, %15
+  if (const int i = t; i < 64) ((float*)(basep + M13_19))[i] = v19_18;
+  team_sync(1, 256);
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (((float*)(basep + M13_19))[(frag_col(i) + part * 32)] - f15_14[i]);
+  // %21 [M, %row] = exp %20
+  float f21_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
+  // %22 [M, %row] = mul %21, %12
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (f21_20[i] * (-1.f));
+  // %23 [M, %row] = mul %22, %9
+  float f23_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_22[i] = (f22_21[i] * f9_8[i]);
+  // store ws.Vt.col0, %23
+  store_frag<2, 64, false>((base + M14), f23_22, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %24 [M] = exp %19
+  float v24_23 = 0.f;
+  if (const int i = t; i < 64) v24_23 = m_exp(v19_18);
+  // store ws.Vt.decay, %24
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_23);
+}
+
 // Carries Vt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
@@ -2128,8 +2275,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M26 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_28 = 61440, M6_50 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M16_24 = 18432, M17_25 = 26624, M18 = 18432, M27_54 = 18432, M28 = 0, M24 = 18432, M11 = 77824, M13 = 18432, M10_18 = 18944, M12_21 = 18944, M14_22 = 19200, M15_23 = 34816, M19_30 = 19456, M20_40 = 0, M21_41 = 256, M22_42 = 19712, M23_45 = 19456, M25_46 = 26624;
+extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_value11, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M4 = 18432, M17 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_25 = 61440, M6_47 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M12_17 = 18432, M13_22 = 26624, M14 = 18432, M19_51 = 0, M20 = 0, M16 = 18432, M10_16 = 77824, M11_19 = 78080, M15_27 = 19456, M18_43 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2147,223 +2294,225 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [M, V] = load ws.Vt.states
   tile_load<64, 1, 256>((base + M3_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %17 [%row, M] = load ws.Kt.result0 row
+  // %18 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %28 [M, V] = load ws.Vt.cotangents
-  tile_load<64, 1, 256>((base + M5_28), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %50 [%row, %col] = load ws.Vt.score0_0
-  tile_load<64, 1, 256>((base + M6_50), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %25 [M, V] = load ws.Vt.cotangents
+  tile_load<64, 1, 256>((base + M5_25), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %47 [%row, %col] = load ws.Vt.score0_0
+  tile_load<64, 1, 256>((base + M6_47), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  const float asked16_0 = t < 64 ? (t < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked19_1 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<6>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<5>();
   team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  float f3_3[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_3, a0_2, (base + M1_1), part * 32); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_3) / 4>(f3_3);
+  float f4_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [] = -1
   // %8 [%row, M] = expm1 %7
   cp_wait<4>();
   team_sync(1, 256);
-  float f7_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f8_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
-  // %58 [%row, M] = dscoreRow[M] %4, %8 by %7
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = m_expm1(f7_5[i]);
+  // %55 [%row, M] = dscoreRow[M] %4, %8 by %7
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M7_4), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M7_4), f4_4, part * 2);
   team_sync(1, 256);
-  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M7_4));
-  store_frag<2, 64, false>((base + M8_8), f8_4, part * 2);
+  u32 a4_8[4][4]; load_as<4, 64, false>(a4_8, (base + M7_4));
+  store_frag<2, 64, false>((base + M8_8), f8_6, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M8_8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
-  float f58_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_7[i] = whole_5[0][i];
+  float whole_7[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_7, {a4_8}, (base + M8_8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
+  float f55_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_9[i] = whole_7[0][i];
   team_sync(1, 256);
-  // %9 [%row, M] = mul %58, %5
-  float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f58_7[i] * (-1.f));
+  // %9 [%row, M] = mul %55, %5
+  float f9_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_10[i] = (f55_9[i] * (-1.f));
   // %10 [%row, M] = cumsum %7
   // %11 [%row, M] = exp %10
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  float f10_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_11[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_12[i] = m_exp(f10_11[i]);
   // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
+  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3_12), part * 32); mma_commit();
+  float f13_14[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_14, a0_13, (base + M3_12), part * 32); mma_commit();
   // %14 [%row, M] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_12) / 4>(f13_12);
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  mma_ready<sizeof(f13_14) / 4>(f13_14);
+  float f14_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f11_12[i] * f13_14[i]);
   // %15 [%row, M] = add %14, %9
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  float f15_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_16[i] = (f14_15[i] + f9_10[i]);
   // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_14[i]); }
-  // %16 [] = 1
-  // %18 [%row] = max[M] %17
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_16[i]); }
+  // %16 [%row] = load ws.value20 row
+  // %17 [%row, %col] = mul %16, %4
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = asked16_0;
+  team_sync(1, 256);
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (((float*)(basep + M10_16))[frag_row(i)] * f4_4[i]);
+  // %19 [%row] = load ws.value11 row
+  // %20 [%row, M] = sub %18, %19
   cp_wait<2>();
   team_sync(1, 256);
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M11)) + part * 64), f17_15);
+  float f18_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_18[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M11_19))[i] = asked19_1;
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M10_18))[i] = max_nan(((float*)(basep + M11))[0 + i], ((float*)(basep + M11))[64 + i]);
-  // %19 [%row, M] = sub %17, %18
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f18_18[i] - ((float*)(basep + M11_19))[frag_row(i)]);
+  // %21 [%row, M] = exp %20
+  float f21_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
+  // %22 [%row, M] = keep %21
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (frag_row(i) < length ? f21_20[i] : 0.f);
+  // %23 [%col, M] = dscoreCol[M] %17, %22 by %7
+  store_frag<2, 64, false>((base + M12_17), f17_17, part * 2);
   team_sync(1, 256);
-  float f19_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_16[i] = (f17_15[i] - ((float*)(basep + M10_18))[frag_row(i)]);
-  // %20 [%row, M] = exp %19
-  float f20_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = m_exp(f19_16[i]);
-  // %21 [%row] = sum[M] %20
-  row_sums_to<16>((((float*)(basep + M13)) + part * 64), f20_17);
-  team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M12_21))[i] = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
-  // %22 [%row] = div %16, %21
-  if (const int i = t; i < 64) ((float*)(basep + M14_22))[i] = m_div(1.f, ((float*)(basep + M12_21))[i]);
-  // %23 [%row] = keep %22
-  if (const int i = t; i < 64) ((float*)(basep + M15_23))[i] = (i < length ? ((float*)(basep + M14_22))[i] : 0.f);
-  // %24 [%row, %col] = mul %23, %4
-  team_sync(1, 256);
-  float f24_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = (((float*)(basep + M15_23))[frag_row(i)] * f4_2[i]);
-  // %25 [%row, M] = keep %20
-  float f25_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (frag_row(i) < length ? f20_17[i] : 0.f);
-  // %26 [%col, M] = dscoreCol[M] %24, %25 by %7
-  store_frag<2, 64, false>((base + M16_24), f24_18, part * 2);
-  team_sync(1, 256);
-  u32 a24_21[4][4]; load_as<4, 64, true>(a24_21, (base + M16_24));
-  store_frag<2, 64, false>((base + M17_25), f25_19, part * 2);
+  u32 a17_23[4][4]; load_as<4, 64, true>(a17_23, (base + M12_17));
+  store_frag<2, 64, false>((base + M13_22), f22_21, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_20[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_20, {a24_21}, (base + M17_25), ((float*)(basep + M2)), (base + M18), part * 2, 4 + part);
-  float f26_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_22[i] = whole_20[0][i];
+  float whole_22[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_22, {a17_23}, (base + M13_22), ((float*)(basep + M2)), (base + M14), part * 2, 4 + part);
+  float f23_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_24[i] = whole_22[0][i];
   team_sync(1, 256);
-  // %27 [%row, M] = swap %26
-  // %29 [%row, M] = contract[V] %1, %28
-  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M1_1));
+  // %24 [%row, M] = swap %23
+  // %26 [%row, M] = contract[V] %1, %25
+  u32 a1_25[4][4]; load_as<4, 64, false>(a1_25, (base + M1_1));
   cp_wait<1>();
   team_sync(1, 256);
-  float f29_24[16];
-  mma_open(); mma<32, 4, 64, false, true>(f29_24, a1_23, (base + M5_28), part * 32); mma_commit();
-  // %30 [M] = pick last %10
-  if (const int i = t; i < 64) ((float*)(basep + M19_30))[i] = ((float*)(basep + M2))[4536 + i];
-  // %31 [M, %row] = sub %30, %10
+  float f26_26[16];
+  mma_open(); mma<32, 4, 64, false, true>(f26_26, a1_25, (base + M5_25), part * 32); mma_commit();
+  // %27 [M] = pick last %10
+  float v27_27 = 0.f;
+  if (const int i = t; i < 64) v27_27 = ((float*)(basep + M2))[4536 + i];
+  // %28 [M, %row] = sub %27, %10
+  if (const int i = t; i < 64) ((float*)(basep + M15_27))[i] = v27_27;
   team_sync(1, 256);
-  float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (((float*)(basep + M19_30))[(frag_col(i) + part * 32)] - f10_9[i]);
-  // %32 [M, %row] = exp %31
-  float f32_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = m_exp(f31_25[i]);
-  // %33 [M, %row] = mul %32, %29
+  float f28_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = (((float*)(basep + M15_27))[(frag_col(i) + part * 32)] - f10_11[i]);
+  // %29 [M, %row] = exp %28
+  float f29_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = m_exp(f28_28[i]);
+  // %30 [M, %row] = mul %29, %26
   mma_wait<0>();
-  mma_ready<sizeof(f29_24) / 4>(f29_24);
-  float f33_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_27[i] = (f32_26[i] * f29_24[i]);
-  // %34 [M, %row] = add %33, %27
-  float f34_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_28[i] = (f33_27[i] + f26_22[i]);
-  // store ws.Vt.adjoint1, %34
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f34_28[i]); }
-  // %35 [%row, M] = mul %15, %25
-  float f35_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_29[i] = (f15_14[i] * f25_19[i]);
-  // %36 [%row, M] = mul %23, %35
-  float f36_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_30[i] = (((float*)(basep + M15_23))[frag_row(i)] * f35_29[i]);
-  // %37 [M, %row] = mul %34, %8
-  float f37_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (f34_28[i] * f8_4[i]);
-  // %38 [M, %row] = mul %5, %37
-  float f38_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_32[i] = ((-1.f) * f37_31[i]);
-  // %39 [M, %row] = neg %38
-  float f39_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = (-f38_32[i]);
-  // %40 [M] = contract[V] %12, %28
-  if (const int i = t; i < 64) ((float*)(basep + M20_40))[i] = row_dot<64, 64>((base + M3_12), (base + M5_28), i);
-  // %41 [M] = exp %30
-  if (const int i = t; i < 64) ((float*)(basep + M21_41))[i] = m_exp(((float*)(basep + M19_30))[i]);
-  // %42 [M] = mul %41, %40
-  if (const int i = t; i < 64) ((float*)(basep + M22_42))[i] = (((float*)(basep + M21_41))[i] * ((float*)(basep + M20_40))[i]);
-  // %43 [M, %row] = mul %33, %8
-  float f43_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_34[i] = (f33_27[i] * f8_4[i]);
-  // %44 [M, %row] = mul %5, %43
-  float f44_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = ((-1.f) * f43_34[i]);
-  // %45 [M] = sum[%row] %44
-  col_sums_part<16>(((float*)(basep + M24)), f44_35, 64, part * 32);
+  mma_ready<sizeof(f26_26) / 4>(f26_26);
+  float f30_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f30_30[i] = (f29_29[i] * f26_26[i]);
+  // %31 [M, %row] = add %30, %24
+  float f31_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_31[i] = (f30_30[i] + f23_24[i]);
+  // store ws.Vt.adjoint1, %31
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f31_31[i]); }
+  // %32 [%row, M] = mul %15, %22
+  float f32_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_32[i] = (f15_16[i] * f22_21[i]);
+  // %33 [%row, M] = mul %16, %32
+  float f33_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (((float*)(basep + M10_16))[frag_row(i)] * f32_32[i]);
+  // %34 [M, %row] = mul %31, %8
+  float f34_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = (f31_31[i] * f8_6[i]);
+  // %35 [M, %row] = mul %5, %34
+  float f35_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_35[i] = ((-1.f) * f34_34[i]);
+  // %36 [M, %row] = neg %35
+  float f36_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_36[i] = (-f35_35[i]);
+  // %37 [M] = contract[V] %12, %25
+  float v37_37 = 0.f;
+  if (const int i = t; i < 64) v37_37 = row_dot<64, 64>((base + M3_12), (base + M5_25), i);
+  // %38 [M] = exp %27
+  float v38_38 = 0.f;
+  if (const int i = t; i < 64) v38_38 = m_exp(v27_27);
+  // %39 [M] = mul %38, %37
+  float v39_39 = 0.f;
+  if (const int i = t; i < 64) v39_39 = (v38_38 * v37_37);
+  // %40 [M, %row] = mul %30, %8
+  float f40_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_40[i] = (f30_30[i] * f8_6[i]);
+  // %41 [M, %row] = mul %5, %40
+  float f41_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_41[i] = ((-1.f) * f40_40[i]);
+  // %42 [M] = sum[%row] %41
+  col_sums_part<16>(((float*)(basep + M16)), f41_41, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M23_45))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
-  // %46 [M] = add %42, %45
-  if (const int i = t; i < 64) ((float*)(basep + M25_46))[i] = (((float*)(basep + M22_42))[i] + ((float*)(basep + M23_45))[i]);
-  // %47 [%row, M] = add %36, %39
-  float f47_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_36[i] = (f36_30[i] + f39_33[i]);
-  // %48 [%row, M] = cumsum reversed %47
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f47_36[i];
+  float v42_42 = 0.f;
+  if (const int i = t; i < 64) v42_42 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
+  // %43 [M] = add %39, %42
+  float v43_43 = 0.f;
+  if (const int i = t; i < 64) v43_43 = (v39_39 + v42_42);
+  // %44 [%row, M] = add %33, %36
+  float f44_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_44[i] = (f33_33[i] + f36_36[i]);
+  // %45 [%row, M] = cumsum reversed %44
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_44[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
-  // %49 [%row, M] = add %48, %46
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
+  // %46 [%row, M] = add %45, %43
   team_sync(1, 256);
-  float f48_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_37[i] = ((float*)(basep + M26))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f49_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_38[i] = (f48_37[i] + ((float*)(basep + M25_46))[(frag_col(i) + part * 32)]);
-  // store ws.Vt.adjoint3, %49
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f49_38[i]); }
-  // %51 [%col, %row] = swap %50
-  // %52 [%col, V] = swap %0
-  // %54 [M, %row] = mul %32, %8
-  float f54_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_39[i] = (f32_26[i] * f8_4[i]);
-  // %55 [%row, V] = contract[M] %54, %28
-  store_frag<2, 64, false>((base + M27_54), f54_39, part * 2);
+  float f45_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_45[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M18_43))[i] = v43_43;
   team_sync(1, 256);
-  u32 a54_40[4][4]; load_as<4, 64, false>(a54_40, (base + M27_54));
-  float f55_41[16];
-  mma_open(); mma<32, 4, 64, true, true>(f55_41, a54_40, (base + M5_28), part * 32); mma_commit();
-  // %56 [%row, V] = mul %5, %55
+  float f46_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_46[i] = (f45_45[i] + ((float*)(basep + M18_43))[(frag_col(i) + part * 32)]);
+  // store ws.Vt.adjoint3, %46
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_46[i]); }
+  // %48 [%col, %row] = swap %47
+  // %49 [%col, V] = swap %0
+  // %51 [M, %row] = mul %29, %8
+  float f51_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_47[i] = (f29_29[i] * f8_6[i]);
+  // %52 [%row, V] = contract[M] %51, %25
+  store_frag<2, 64, false>((base + M19_51), f51_47, part * 2);
+  team_sync(1, 256);
+  u32 a51_48[4][4]; load_as<4, 64, false>(a51_48, (base + M19_51));
+  float f52_49[16];
+  mma_open(); mma<32, 4, 64, true, true>(f52_49, a51_48, (base + M5_25), part * 32); mma_commit();
+  // %53 [%row, V] = mul %5, %52
   mma_wait<0>();
-  mma_ready<sizeof(f55_41) / 4>(f55_41);
-  float f56_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_42[i] = ((-1.f) * f55_41[i]);
-  // %53 [%row, V] = contract[%col] %51, %52
-  // %57 [%row, V] = add %56, %53
+  mma_ready<sizeof(f52_49) / 4>(f52_49);
+  float f53_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_50[i] = ((-1.f) * f52_49[i]);
+  // %50 [%row, V] = contract[%col] %48, %49
+  // %54 [%row, V] = add %53, %50
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a50_43[4][4]; load_as<4, 64, true>(a50_43, (base + M6_50));
-  float f57_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_44[i] = f56_42[i];
-  mma_open(); mma<32, 4, 64, true, false>(f57_44, a50_43, (base + M0_0), part * 32); mma_commit();
-  // store d_v, %57
+  u32 a47_51[4][4]; load_as<4, 64, true>(a47_51, (base + M6_47));
+  float f54_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_52[i] = f53_50[i];
+  mma_open(); mma<32, 4, 64, true, false>(f54_52, a47_51, (base + M0_0), part * 32); mma_commit();
+  // store d_v, %54
   mma_wait<0>();
-  mma_ready<sizeof(f57_44) / 4>(f57_44);
-  store_frag<2, 64, false>((base + M28), f57_44, part * 2);
+  mma_ready<sizeof(f54_52) / 4>(f54_52);
+  store_frag<2, 64, false>((base + M20), f54_52, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2420,8 +2569,6 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) t12[i] = lanes_fold(t12[i], [](float x, float y) { return fold_sum(x, y); });
   // store ws.value30, %12
   { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t12[i]); }
-  // store ws.value11, %2
-  { auto* const at = p_ws_value11 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t2[i]); }
   // %13 [%row, M] = chain %0, %7
   float t13[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
@@ -2449,7 +2596,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2669,7 +2816,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, O0 = 0, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2844,8 +2991,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M19 = 0, M39 = 0, M23 = 18432, M3_27 = 92160, M4_33 = 100352, M5_39 = 108544, M6_47 = 116736, M20_25 = 124928, M21_22 = 133120, M22 = 141312, M24_32 = 18432, M25_26 = 26624, M26 = 18432, M28_46 = 18432, M29 = 26624, M30_55 = 18432, M31 = 26624, M32 = 18432, M10 = 124928, M12 = 0, M15 = 0, M17 = 0, M37 = 26624, M9_3 = 1024, M11_6 = 1280, M13_7 = 1536, M14_13 = 1280, M16_16 = 1280, M18_17 = 1536, M27_43 = 34816, M33_67 = 0, M34_68 = 256, M35_69 = 27648, M36_71 = 18432, M38_72 = 18688;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M13 = 0, M28 = 0, M17 = 18432, M3_21 = 92160, M4_27 = 100352, M5_33 = 108544, M6_41 = 116736, M14_19 = 124928, M15_16 = 133120, M16 = 141312, M18_26 = 18432, M19_20 = 26624, M20 = 18432, M22_40 = 18432, M23 = 26624, M24_49 = 18432, M25 = 26624, M26 = 18432, M27 = 26624, M9_1 = 124928, M10_3 = 0, M11_6 = 0, M12_10 = 256, M21_37 = 34816, M29_66 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2855,331 +3002,321 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %2 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 512>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
-  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %23 [%row, M] = load g row
+  array_load<64, 72, 512>((base + M0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %5 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %17 [%row, M] = load g row
   array_load<64, 72, 512>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %27 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M3_27), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %33 [K, M] = load ws.Kt.states
-  tile_load<64, 1, 512>((base + M4_33), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %39 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_39), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %47 [K, M] = load ws.Kt.cotangents
-  tile_load<64, 1, 512>((base + M6_47), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %50 [%row, M] = load ws.Vt.adjoint3 row
+  // %21 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M3_21), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %27 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M4_27), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %33 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M5_33), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %41 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M6_41), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %44 [%row, M] = load ws.Vt.adjoint3 row
   array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %77 [%row, M] = load ws.Vt.adjoint1 row
+  // %71 [%row, M] = load ws.Vt.adjoint1 row
   array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [] = 1
-  // %3 [%row] = max[M] %2
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked3_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked6_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked10_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  // %1 [%row] = load ws.value20 row
+  // %2 [%row, M] = chain %0, %1
   cp_wait<8>();
   team_sync(1, 512);
-  float f2_0[8];
-  UNROLL for (int i = 0; i < 8; ++i) f2_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  row_extrema_to<8, true>((((float*)(basep + M10)) + part * 64), f2_0);
+  float f0_4[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_4[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M9_1))[i] = asked1_0;
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M9_3))[i] = max_nan(max_nan(max_nan(((float*)(basep + M10))[0 + i], ((float*)(basep + M10))[64 + i]), ((float*)(basep + M10))[128 + i]), ((float*)(basep + M10))[192 + i]);
-  // %4 [%row, M] = sub %2, %3
+  float f2_5[8];
+  UNROLL for (int i = 0; i < 8; ++i) f2_5[i] = m_chain(f0_4[i], ((float*)(basep + M9_1))[frag_row(i)]);
+  // %3 [%row] = load ws.value30 row
+  // %4 [%row, M] = add %2, %3
+  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = asked3_1;
   team_sync(1, 512);
-  float f4_1[8];
-  UNROLL for (int i = 0; i < 8; ++i) f4_1[i] = (f2_0[i] - ((float*)(basep + M9_3))[frag_row(i)]);
-  // %5 [%row, M] = exp %4
-  float f5_2[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = m_exp(f4_1[i]);
-  // %6 [%row] = sum[M] %5
-  row_sums_to<8>((((float*)(basep + M12)) + part * 64), f5_2);
-  team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M11_6))[i] = ((float*)(basep + M12))[0 + i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
-  // %7 [%row] = div %1, %6
-  if (const int i = t; i < 64) ((float*)(basep + M13_7))[i] = m_div(1.f, ((float*)(basep + M11_6))[i]);
-  // %8 [%row, M] = chain %0, %7
+  float f4_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_6[i] = (f2_5[i] + ((float*)(basep + M10_3))[frag_row(i)]);
+  // %6 [%row] = load ws.value11 row
+  // %7 [%row, M] = sub %5, %6
   cp_wait<7>();
   team_sync(1, 512);
-  float f0_3[8];
-  UNROLL for (int i = 0; i < 8; ++i) f0_3[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f8_4[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_4[i] = m_chain(f0_3[i], ((float*)(basep + M13_7))[frag_row(i)]);
-  // %9 [%row, M] = mul %5, %7
-  float f9_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f5_2[i] * ((float*)(basep + M13_7))[frag_row(i)]);
-  // %10 [%row, M] = mul %9, %7
-  float f10_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_6[i] = (f9_5[i] * ((float*)(basep + M13_7))[frag_row(i)]);
-  // %11 [%row, M] = neg %10
-  float f11_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f11_7[i] = (-f10_6[i]);
-  // %12 [%row, M] = chain %0, %11
-  float f12_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f12_8[i] = m_chain(f0_3[i], f11_7[i]);
-  // %13 [%row] = sum[M] %12
-  row_sums_to<8>((((float*)(basep + M15)) + part * 64), f12_8);
+  float f5_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f5_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M11_6))[i] = asked6_2;
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M14_13))[i] = ((float*)(basep + M15))[0 + i] + ((float*)(basep + M15))[64 + i] + ((float*)(basep + M15))[128 + i] + ((float*)(basep + M15))[192 + i];
-  // %14 [%row, M] = add %8, %13
+  float f7_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_8[i] = (f5_7[i] - ((float*)(basep + M11_6))[frag_row(i)]);
+  // %8 [%row, M] = exp %7
+  float f8_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_9[i] = m_exp(f7_8[i]);
+  // %9 [%row, M] = chain %4, %8
+  float f9_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_10[i] = m_chain(f4_6[i], f8_9[i]);
+  // %10 [%row] = load ws.value36 row
+  // %11 [] = 1
+  // %12 [%row, M] = less %5, %6
+  float f12_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f12_11[i] = (f5_7[i] < ((float*)(basep + M11_6))[frag_row(i)] ? 1.f : 0.f);
+  // %13 [%row, M] = sub %11, %12
+  float f13_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (1.f - f12_11[i]);
+  // %14 [%row, M] = mul %10, %13
+  if (const int i = t; i < 64) ((float*)(basep + M12_10))[i] = asked10_3;
   team_sync(1, 512);
-  float f14_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_9[i] = (f8_4[i] + ((float*)(basep + M14_13))[frag_row(i)]);
-  // %15 [%row, M] = chain %14, %5
-  float f15_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f15_10[i] = m_chain(f14_9[i], f5_2[i]);
-  // %16 [%row] = sum[M] %15
-  row_sums_to<8>((((float*)(basep + M17)) + part * 64), f15_10);
-  team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M16_16))[i] = ((float*)(basep + M17))[0 + i] + ((float*)(basep + M17))[64 + i] + ((float*)(basep + M17))[128 + i] + ((float*)(basep + M17))[192 + i];
-  // %17 [%row] = neg %16
-  if (const int i = t; i < 64) ((float*)(basep + M18_17))[i] = (-((float*)(basep + M16_16))[i]);
-  // %18 [%row, M] = less %2, %3
-  float f18_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f18_11[i] = (f2_0[i] < ((float*)(basep + M9_3))[frag_row(i)] ? 1.f : 0.f);
-  // %19 [%row, M] = sub %1, %18
-  float f19_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_12[i] = (1.f - f18_11[i]);
-  // %20 [%row, M] = mul %17, %19
-  team_sync(1, 512);
-  float f20_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_13[i] = (((float*)(basep + M18_17))[frag_row(i)] * f19_12[i]);
-  // %21 [%row, M] = add %15, %20
-  float f21_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f21_14[i] = (f15_10[i] + f20_13[i]);
-  // %22 [%row, M] = keep %21
-  float f22_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_15[i] = (frag_row(i) < length ? f21_14[i] : 0.f);
-  // %24 [%row, M] = expm1 %23
+  float f14_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (((float*)(basep + M12_10))[frag_row(i)] * f13_12[i]);
+  // %15 [%row, M] = add %9, %14
+  float f15_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_14[i] = (f9_10[i] + f14_13[i]);
+  // %16 [%row, M] = keep %15
+  float f16_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_15[i] = (frag_row(i) < length ? f15_14[i] : 0.f);
+  // %18 [%row, M] = expm1 %17
   cp_wait<6>();
   team_sync(1, 512);
-  float f23_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f23_16[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f24_17[8];
-  UNROLL for (int i = 0; i < 8; ++i) f24_17[i] = m_expm1(f23_16[i]);
-  // %25 [%row, M] = neg %24
-  float f25_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_18[i] = (-f24_17[i]);
-  // %26 [%row, %col] = dscore[M] %22, %25 by %23
+  float f17_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_16[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f18_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f18_17[i] = m_expm1(f17_16[i]);
+  // %19 [%row, M] = neg %18
+  float f19_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (-f18_17[i]);
+  // %20 [%row, %col] = dscore[M] %16, %19 by %17
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M19)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M20_25), f25_18, part * 1);
-  store_frag<1, 64, false>((base + M21_22), f22_15, part * 1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M13)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M14_19), f19_18, part * 1);
+  store_frag<1, 64, false>((base + M15_16), f16_15, part * 1);
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M21_22)}, {(base + M20_25)}, ((float*)(basep + M19)), {(base + M22)}, part * 1, part * 1 + 1, 4 + part);
-  float f26_20[8];
-  if (part == 0) put_whole(((float*)(basep + M23)), whole_19[0], t);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M15_16)}, {(base + M14_19)}, ((float*)(basep + M13)), {(base + M16)}, part * 1, part * 1 + 1, 4 + part);
+  float f20_20[8];
+  if (part == 0) put_whole(((float*)(basep + M17)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 1) add_whole(((float*)(basep + M23)), whole_19[0], t);
+  if (part == 1) add_whole(((float*)(basep + M17)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 2) add_whole(((float*)(basep + M23)), whole_19[0], t);
+  if (part == 2) add_whole(((float*)(basep + M17)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 3) add_whole(((float*)(basep + M23)), whole_19[0], t);
+  if (part == 3) add_whole(((float*)(basep + M17)), whole_19[0], t);
   team_sync(1, 512);
-  take_part<8>(f26_20, ((float*)(basep + M23)), part, t);
+  take_part<8>(f20_20, ((float*)(basep + M17)), part, t);
   team_sync(1, 512);
-  // %28 [%col, K] = swap %27
-  // %30 [%row, M] = cumsum %23
-  // %31 [%row, M] = exp %30
-  float f30_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f30_21[i] = ((float*)(basep + M19))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f31_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_22[i] = m_exp(f30_21[i]);
-  // %32 [%row, M] = mul %31, %22
-  float f32_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_23[i] = (f31_22[i] * f22_15[i]);
-  // %34 [%row, K] = contract[M] %32, %33
-  store_frag<1, 64, false>((base + M24_32), f32_23, part * 1);
+  // %22 [%col, K] = swap %21
+  // %24 [%row, M] = cumsum %17
+  // %25 [%row, M] = exp %24
+  float f24_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f24_21[i] = ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f25_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = m_exp(f24_21[i]);
+  // %26 [%row, M] = mul %25, %16
+  float f26_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = (f25_22[i] * f16_15[i]);
+  // %28 [%row, K] = contract[M] %26, %27
+  store_frag<1, 64, false>((base + M18_26), f26_23, part * 1);
   team_sync(1, 512);
-  u32 a32_24[4][4]; load_as<4, 64, false>(a32_24, (base + M24_32));
+  u32 a26_24[4][4]; load_as<4, 64, false>(a26_24, (base + M18_26));
   cp_wait<4>();
   team_sync(1, 512);
-  float f34_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f34_25, a32_24, (base + M4_33), part * 16); mma_commit();
-  // %29 [%row, K] = contract[%col] %26, %28
-  // %35 [%row, K] = add %34, %29
+  float f28_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f28_25, a26_24, (base + M4_27), part * 16); mma_commit();
+  // %23 [%row, K] = contract[%col] %20, %22
+  // %29 [%row, K] = add %28, %23
   mma_wait<0>();
-  mma_ready<sizeof(f34_25) / 4>(f34_25);
-  store_frag<1, 64, false>((base + M25_26), f26_20, part * 1);
+  mma_ready<sizeof(f28_25) / 4>(f28_25);
+  store_frag<1, 64, false>((base + M19_20), f20_20, part * 1);
   team_sync(1, 512);
-  u32 a26_26[4][4]; load_as<4, 64, false>(a26_26, (base + M25_26));
-  float f35_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_27[i] = f34_25[i];
-  mma_open(); mma<16, 4, 64, true, false>(f35_27, a26_26, (base + M3_27), part * 16); mma_commit();
-  // %36 [] = 0.125
-  // %37 [%row, K] = mul %35, %36
+  u32 a20_26[4][4]; load_as<4, 64, false>(a20_26, (base + M19_20));
+  float f29_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f29_27[i] = f28_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f29_27, a20_26, (base + M3_21), part * 16); mma_commit();
+  // %30 [] = 0.125
+  // %31 [%row, K] = mul %29, %30
   mma_wait<0>();
-  mma_ready<sizeof(f35_27) / 4>(f35_27);
-  float f37_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_28[i] = (f35_27[i] * 0.125f);
-  // store d_q, %37
-  store_frag<1, 64, false>((base + M26), f37_28, part * 1);
+  mma_ready<sizeof(f29_27) / 4>(f29_27);
+  float f31_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_28[i] = (f29_27[i] * 0.125f);
+  // store d_q, %31
+  store_frag<1, 64, false>((base + M20), f31_28, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
-  // %41 [%col, K] = swap %39
-  // %83 [%col, %row] = swap %26
-  // %84 [%row, K] = contract[%col] %83, %41
-  u32 a26_29[4][4]; load_as<4, 64, true>(a26_29, (base + M25_26));
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  // %35 [%col, K] = swap %33
+  // %77 [%col, %row] = swap %20
+  // %78 [%row, K] = contract[%col] %77, %35
+  u32 a20_29[4][4]; load_as<4, 64, true>(a20_29, (base + M19_20));
   cp_wait<3>();
   team_sync(1, 512);
-  float f84_30[8];
-  mma_open(); mma<16, 4, 64, true, true>(f84_30, a26_29, (base + M5_39), part * 16); mma_commit();
-  // %42 [%row, K] = mul %84, %36
+  float f78_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f78_30, a20_29, (base + M5_33), part * 16); mma_commit();
+  // %36 [%row, K] = mul %78, %30
   mma_wait<0>();
-  mma_ready<sizeof(f84_30) / 4>(f84_30);
-  float f42_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_31[i] = (f84_30[i] * 0.125f);
-  // %43 [M] = pick last %30
-  if (const int i = t; i < 64) ((float*)(basep + M27_43))[i] = ((float*)(basep + M19))[4536 + i];
-  // %44 [M, %row] = sub %43, %30
+  mma_ready<sizeof(f78_30) / 4>(f78_30);
+  float f36_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_31[i] = (f78_30[i] * 0.125f);
+  // %37 [M] = pick last %24
+  float v37_32 = 0.f;
+  if (const int i = t; i < 64) v37_32 = ((float*)(basep + M13))[4536 + i];
+  // %38 [M, %row] = sub %37, %24
+  if (const int i = t; i < 64) ((float*)(basep + M21_37))[i] = v37_32;
   team_sync(1, 512);
-  float f44_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_32[i] = (((float*)(basep + M27_43))[(frag_col(i) + part * 16)] - f30_21[i]);
-  // %45 [M, %row] = exp %44
-  float f45_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_33[i] = m_exp(f44_32[i]);
-  // %46 [M, %row] = mul %45, %25
-  float f46_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_34[i] = (f45_33[i] * f25_18[i]);
-  // %48 [%row, K] = contract[M] %46, %47
-  // %49 [%row, K] = add %48, %42
-  store_frag<1, 64, false>((base + M28_46), f46_34, part * 1);
+  float f38_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_33[i] = (((float*)(basep + M21_37))[(frag_col(i) + part * 16)] - f24_21[i]);
+  // %39 [M, %row] = exp %38
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = m_exp(f38_33[i]);
+  // %40 [M, %row] = mul %39, %19
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = (f39_34[i] * f19_18[i]);
+  // %42 [%row, K] = contract[M] %40, %41
+  // %43 [%row, K] = add %42, %36
+  store_frag<1, 64, false>((base + M22_40), f40_35, part * 1);
   team_sync(1, 512);
-  u32 a46_35[4][4]; load_as<4, 64, false>(a46_35, (base + M28_46));
+  u32 a40_36[4][4]; load_as<4, 64, false>(a40_36, (base + M22_40));
   cp_wait<2>();
   team_sync(1, 512);
-  float f49_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_36[i] = f42_31[i];
-  mma_open(); mma<16, 4, 64, false, false>(f49_36, a46_35, (base + M6_47), part * 16); mma_commit();
-  // store d_k, %49
+  float f43_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_37[i] = f36_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f43_37, a40_36, (base + M6_41), part * 16); mma_commit();
+  // store d_k, %43
   mma_wait<0>();
-  mma_ready<sizeof(f49_36) / 4>(f49_36);
-  store_frag<1, 64, false>((base + M29), f49_36, part * 1);
+  mma_ready<sizeof(f43_37) / 4>(f43_37);
+  store_frag<1, 64, false>((base + M23), f43_37, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
-  // %51 [%row, M] = contract[K] %39, %33
-  u32 a39_37[4][4]; load_as<4, 64, false>(a39_37, (base + M5_39));
-  float f51_38[8];
-  mma_open(); mma<16, 4, 64, true, true>(f51_38, a39_37, (base + M4_33), part * 16); mma_commit();
-  // %52 [%row, M] = mul %31, %36
-  float f52_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_39[i] = (f31_22[i] * 0.125f);
-  // %53 [%row, M] = mul %52, %51
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  // %45 [%row, M] = contract[K] %33, %27
+  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M5_33));
+  float f45_39[8];
+  mma_open(); mma<16, 4, 64, true, true>(f45_39, a33_38, (base + M4_27), part * 16); mma_commit();
+  // %46 [%row, M] = mul %25, %30
+  float f46_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_40[i] = (f25_22[i] * 0.125f);
+  // %47 [%row, M] = mul %46, %45
   mma_wait<0>();
-  mma_ready<sizeof(f51_38) / 4>(f51_38);
-  float f53_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_40[i] = (f52_39[i] * f51_38[i]);
-  // %54 [%row, %col] = contract[K] %39, %28
-  u32 a39_41[4][4]; load_as<4, 64, false>(a39_41, (base + M5_39));
-  float f54_42[8];
-  mma_open(); mma<16, 4, 64, false, true>(f54_42, a39_41, (base + M3_27), part * 16); mma_commit();
-  // %55 [%row, %col] = mask %54
+  mma_ready<sizeof(f45_39) / 4>(f45_39);
+  float f47_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_41[i] = (f46_40[i] * f45_39[i]);
+  // %48 [%row, %col] = contract[K] %33, %22
+  u32 a33_42[4][4]; load_as<4, 64, false>(a33_42, (base + M5_33));
+  float f48_43[8];
+  mma_open(); mma<16, 4, 64, false, true>(f48_43, a33_42, (base + M3_21), part * 16); mma_commit();
+  // %49 [%row, %col] = mask %48
   mma_wait<0>();
-  mma_ready<sizeof(f54_42) / 4>(f54_42);
-  float f55_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_43[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f54_42[i] : 0.f);
-  // %85 [%row, M] = dscoreRow[M] %55, %25 by %23
-  store_frag<1, 64, false>((base + M30_55), f55_43, part * 1);
+  mma_ready<sizeof(f48_43) / 4>(f48_43);
+  float f49_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_44[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f48_43[i] : 0.f);
+  // %79 [%row, M] = dscoreRow[M] %49, %19 by %17
+  store_frag<1, 64, false>((base + M24_49), f49_44, part * 1);
   team_sync(1, 512);
-  u32 a55_45[4][4]; load_as<4, 64, false>(a55_45, (base + M30_55));
+  u32 a49_46[4][4]; load_as<4, 64, false>(a49_46, (base + M24_49));
   team_sync(1, 512);
-  float whole_44[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_44, {a55_45}, (base + M20_25), ((float*)(basep + M19)), (base + M31), part * 1, 4 + part);
-  float f85_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f85_46[i] = whole_44[0][i];
+  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a49_46}, (base + M14_19), ((float*)(basep + M13)), (base + M25), part * 1, 4 + part);
+  float f79_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f79_47[i] = whole_45[0][i];
   team_sync(1, 512);
-  // %57 [%row, M] = mul %85, %36
-  float f57_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_47[i] = (f85_46[i] * 0.125f);
-  // %58 [%row, M] = add %53, %57
-  float f58_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_48[i] = (f53_40[i] + f57_47[i]);
-  // %59 [%row, M] = mul %58, %22
-  float f59_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_49[i] = (f58_48[i] * f22_15[i]);
-  // %86 [%col, M] = dscoreCol[M] %55, %22 by %23
-  u32 a55_51[4][4]; load_as<4, 64, true>(a55_51, (base + M30_55));
+  // %51 [%row, M] = mul %79, %30
+  float f51_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_48[i] = (f79_47[i] * 0.125f);
+  // %52 [%row, M] = add %47, %51
+  float f52_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_49[i] = (f47_41[i] + f51_48[i]);
+  // %53 [%row, M] = mul %52, %16
+  float f53_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_50[i] = (f52_49[i] * f16_15[i]);
+  // %80 [%col, M] = dscoreCol[M] %49, %16 by %17
+  u32 a49_52[4][4]; load_as<4, 64, true>(a49_52, (base + M24_49));
   team_sync(1, 512);
-  float whole_50[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_50, {a55_51}, (base + M21_22), ((float*)(basep + M19)), (base + M32), part * 1, 4 + part);
-  float f86_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f86_52[i] = whole_50[0][i];
+  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a49_52}, (base + M15_16), ((float*)(basep + M13)), (base + M26), part * 1, 4 + part);
+  float f80_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_53[i] = whole_51[0][i];
   team_sync(1, 512);
-  // %60 [%col, M] = mul %86, %36
-  float f60_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_53[i] = (f86_52[i] * 0.125f);
-  // %61 [%row, M] = swap %60
-  // %62 [%row, M] = contract[K] %27, %47
-  u32 a27_54[4][4]; load_as<4, 64, false>(a27_54, (base + M3_27));
-  float f62_55[8];
-  mma_open(); mma<16, 4, 64, true, true>(f62_55, a27_54, (base + M6_47), part * 16); mma_commit();
-  // %63 [M, %row] = mul %45, %62
+  // %54 [%col, M] = mul %80, %30
+  float f54_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_54[i] = (f80_53[i] * 0.125f);
+  // %55 [%row, M] = swap %54
+  // %56 [%row, M] = contract[K] %21, %41
+  u32 a21_55[4][4]; load_as<4, 64, false>(a21_55, (base + M3_21));
+  float f56_56[8];
+  mma_open(); mma<16, 4, 64, true, true>(f56_56, a21_55, (base + M6_41), part * 16); mma_commit();
+  // %57 [M, %row] = mul %39, %56
   mma_wait<0>();
-  mma_ready<sizeof(f62_55) / 4>(f62_55);
-  float f63_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f63_56[i] = (f45_33[i] * f62_55[i]);
-  // %64 [M, %row] = add %63, %61
-  float f64_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_57[i] = (f63_56[i] + f60_53[i]);
-  // %65 [%row, M] = mul %25, %64
-  float f65_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_58[i] = (f25_18[i] * f64_57[i]);
-  // %66 [%row, M] = neg %65
-  float f66_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f66_59[i] = (-f65_58[i]);
-  // %67 [M] = contract[K] %33, %47
-  if (const int i = t; i < 64) ((float*)(basep + M33_67))[i] = col_dot<64>((base + M4_33), (base + M6_47), i);
-  // %68 [M] = exp %43
-  if (const int i = t; i < 64) ((float*)(basep + M34_68))[i] = m_exp(((float*)(basep + M27_43))[i]);
-  // %69 [M] = mul %68, %67
-  if (const int i = t; i < 64) ((float*)(basep + M35_69))[i] = (((float*)(basep + M34_68))[i] * ((float*)(basep + M33_67))[i]);
-  // %70 [%row, M] = mul %25, %63
-  float f70_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_60[i] = (f25_18[i] * f63_56[i]);
-  // %71 [M] = sum[%row] %70
-  col_sums_part<8>(((float*)(basep + M37)), f70_60, 64, part * 16);
+  mma_ready<sizeof(f56_56) / 4>(f56_56);
+  float f57_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_57[i] = (f39_34[i] * f56_56[i]);
+  // %58 [M, %row] = add %57, %55
+  float f58_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_58[i] = (f57_57[i] + f54_54[i]);
+  // %59 [%row, M] = mul %19, %58
+  float f59_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_59[i] = (f19_18[i] * f58_58[i]);
+  // %60 [%row, M] = neg %59
+  float f60_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_60[i] = (-f59_59[i]);
+  // %61 [M] = contract[K] %27, %41
+  float v61_61 = 0.f;
+  if (const int i = t; i < 64) v61_61 = col_dot<64>((base + M4_27), (base + M6_41), i);
+  // %62 [M] = exp %37
+  float v62_62 = 0.f;
+  if (const int i = t; i < 64) v62_62 = m_exp(v37_32);
+  // %63 [M] = mul %62, %61
+  float v63_63 = 0.f;
+  if (const int i = t; i < 64) v63_63 = (v62_62 * v61_61);
+  // %64 [%row, M] = mul %19, %57
+  float f64_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_64[i] = (f19_18[i] * f57_57[i]);
+  // %65 [M] = sum[%row] %64
+  col_sums_part<8>(((float*)(basep + M27)), f64_64, 64, part * 16);
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M36_71))[i] = ((float*)(basep + M37))[i] + ((float*)(basep + M37))[64 + i] + ((float*)(basep + M37))[128 + i] + ((float*)(basep + M37))[192 + i];
-  // %72 [M] = add %69, %71
-  if (const int i = t; i < 64) ((float*)(basep + M38_72))[i] = (((float*)(basep + M35_69))[i] + ((float*)(basep + M36_71))[i]);
-  // %73 [%row, M] = add %59, %66
-  float f73_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_61[i] = (f59_49[i] + f66_59[i]);
-  // %74 [%row, M] = cumsum reversed %73
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M39))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f73_61[i];
+  float v65_65 = 0.f;
+  if (const int i = t; i < 64) v65_65 = ((float*)(basep + M27))[i] + ((float*)(basep + M27))[64 + i] + ((float*)(basep + M27))[128 + i] + ((float*)(basep + M27))[192 + i];
+  // %66 [M] = add %63, %65
+  float v66_66 = 0.f;
+  if (const int i = t; i < 64) v66_66 = (v63_63 + v65_65);
+  // %67 [%row, M] = add %53, %60
+  float f67_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_67[i] = (f53_50[i] + f60_60[i]);
+  // %68 [%row, M] = cumsum reversed %67
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f67_67[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M39)) + i, ((float*)(basep + M39)) + i, 72, i < 64);
-  // %75 [%row, M] = add %74, %72
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  // %69 [%row, M] = add %68, %66
   team_sync(1, 512);
-  float f74_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_62[i] = ((float*)(basep + M39))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_63[i] = (f74_62[i] + ((float*)(basep + M38_72))[(frag_col(i) + part * 16)]);
-  // %76 [%row, M] = add %50, %75
+  float f68_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_68[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M29_66))[i] = v66_66;
+  team_sync(1, 512);
+  float f69_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_69[i] = (f68_68[i] + ((float*)(basep + M29_66))[(frag_col(i) + part * 16)]);
+  // %70 [%row, M] = add %44, %69
   cp_wait<1>();
   team_sync(1, 512);
-  float f50_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_64[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f76_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_65[i] = (f50_64[i] + f75_63[i]);
-  // %78 [%row, M] = add %77, %64
+  float f44_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_71[i] = (f44_70[i] + f69_69[i]);
+  // %72 [%row, M] = add %71, %58
   cp_wait<0>();
   team_sync(1, 512);
-  float f77_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_66[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f78_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f78_67[i] = (f77_66[i] + f64_57[i]);
-  // %79 [%row, M] = neg %78
-  float f79_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f79_68[i] = (-f78_67[i]);
-  // %80 [%row, M] = exp %23
-  float f80_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f80_69[i] = m_exp(f23_16[i]);
-  // %81 [%row, M] = mul %79, %80
-  float f81_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_70[i] = (f79_68[i] * f80_69[i]);
-  // %82 [%row, M] = add %76, %81
-  float f82_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f82_71[i] = (f76_65[i] + f81_70[i]);
-  // store d_g, %82
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f82_71[i]); }
+  float f71_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_72[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f72_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_73[i] = (f71_72[i] + f58_58[i]);
+  // %73 [%row, M] = neg %72
+  float f73_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_74[i] = (-f72_73[i]);
+  // %74 [%row, M] = exp %17
+  float f74_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_75[i] = m_exp(f17_16[i]);
+  // %75 [%row, M] = mul %73, %74
+  float f75_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_76[i] = (f73_74[i] * f74_75[i]);
+  // %76 [%row, M] = add %70, %75
+  float f76_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_77[i] = (f70_71[i] + f75_76[i]);
+  // store d_g, %76
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f76_77[i]); }
 }
 
 // Reads the tokens one at a time.

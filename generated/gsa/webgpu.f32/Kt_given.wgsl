@@ -28,11 +28,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u;
-  let at_ws_value30 = dims[6].w + (token * heads + head);
-  let at_ws_value11 = dims[7].x + (token * heads + head);
-  let at_ws_value36 = dims[7].y + (token * heads + head);
-  let at_ws_value37 = dims[7].z + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u;
+  let at_ws_value30 = dims[7].y + (token * heads + head);
+  let at_ws_value36 = dims[7].z + (token * heads + head);
+  let at_ws_value37 = dims[7].w + (token * heads + head) * 64u;
   const near2 = 0u;
   const near7 = 16u;
   const near12 = 32u;
@@ -82,7 +81,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %11 [%row, M] = chain %0, %10
   // %12 [%row] = sum[M] %11
   // store ws.value30, %12
-  // store ws.value11, %2
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum13 = 0.0f;
@@ -95,8 +93,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v12_12 = sum13;
     near[near12 + r] = v12_12;
     if (r < length) { arena[at_ws_value30 + r * heads] = v12_12; }
-    let v2_18 = near[near2 + r];
-    if (r < length) { arena[at_ws_value11 + r * heads] = v2_18; }
   }
   workgroupBarrier();
   // %13 [%row, M] = chain %0, %7
@@ -107,23 +103,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store ws.value36, %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum19 = 0.0f;
-    for (var k20 = 0u; k20 < 64u + zero; k20++) {
-      let v0_21 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k20], r < length);
-      let v7_22 = near[near7 + r];
-      let v12_23 = near[near12 + r];
-      let v4_24 = near[near4 + r * 64u + k20];
-      sum19 += m_chain((m_chain(v0_21, v7_22) + v12_23), v4_24);
+    var sum18 = 0.0f;
+    for (var k19 = 0u; k19 < 64u + zero; k19++) {
+      let v0_20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k19], r < length);
+      let v7_21 = near[near7 + r];
+      let v12_22 = near[near12 + r];
+      let v4_23 = near[near4 + r * 64u + k19];
+      sum18 += m_chain((m_chain(v0_20, v7_21) + v12_22), v4_23);
     }
-    if (r < length) { arena[at_ws_value36 + r * heads] = (-sum19); }
+    if (r < length) { arena[at_ws_value36 + r * heads] = (-sum18); }
   }
   // %18 [%row, M] = less %1, %2
   // store ws.value37, %18
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v1_25 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v2_26 = near[near2 + r];
-    if (r < length) { arena[at_ws_value37 + r * heads_64 + i_M] = select(0.0, 1.0, v1_25 < v2_26); }
+    let v1_24 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v2_25 = near[near2 + r];
+    if (r < length) { arena[at_ws_value37 + r * heads_64 + i_M] = select(0.0, 1.0, v1_24 < v2_25); }
   }
 }

@@ -10,9 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 3120>;
-
-fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+var<workgroup> near: array<f32, 3584>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -36,537 +34,477 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 11264u;
+  let far = dims[10].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 12288u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
+  let at_ws_value20 = dims[2].w + (token * heads + head);
+  let at_ws_value30 = dims[7].y + (token * heads + head);
+  let at_ws_value11 = dims[5].x + (token * heads + head);
+  let at_ws_value36 = dims[7].z + (token * heads + head);
+  let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u;
+  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
   let at_ws_Kt_states = dims[4].w + (chunk * heads + head) * 4096u;
-  let at_ws_Kt_cotangents = dims[8].y + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
-  let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
-  const near3 = 0u;
-  const near7 = 16u;
-  const near13 = 32u;
-  const near16 = 16u;
-  const near72 = 0u;
-  const near26 = 0u;
-  const near40 = 256u;
-  const near54 = 0u;
-  const near5 = 48u;
-  const near15 = 1072u;
-  const near22 = 2096u;
-  const near27 = 512u;
-  const near74 = 64u;
-  // %2 [%row, M] = load ws.Kt.result0 row
-  // %3 [%row] = max[M] %2
+  let at_ws_Kt_cotangents = dims[8].z + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint3 = dims[7].x + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint1 = dims[6].w + (token * heads + head) * 64u;
+  const near1 = 0u;
+  const near3 = 16u;
+  const near6 = 32u;
+  const near10 = 48u;
+  const near66 = 0u;
+  const near20 = 0u;
+  const near34 = 256u;
+  const near48 = 0u;
+  const near16 = 512u;
+  const near17 = 1536u;
+  const near19 = 2560u;
+  // %1 [%row] = load ws.value20 row
+  // %3 [%row] = load ws.value30 row
+  // %6 [%row] = load ws.value11 row
+  // %10 [%row] = load ws.value36 row
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum2 = (-3.4028234663852886e+38f);
-    for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v2_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, v2_4);
-    }
-    let v3_1 = sum2;
-    near[near3 + r] = v3_1;
-  }
-  workgroupBarrier();
-  // %4 [%row, M] = sub %2, %3
-  // %5 [%row, M] = exp %4
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v2_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v3_7 = near[near3 + r];
-    let v5_5 = m_exp((v2_6 - v3_7));
-    near[near5 + r * 64u + i_M] = v5_5;
-  }
-  workgroupBarrier();
-  // %1 [] = 1
-  // %6 [%row] = sum[M] %5
-  // %7 [%row] = div %1, %6
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum9 = 0.0f;
-    for (var k10 = 0u; k10 < 64u + zero; k10++) {
-      let v5_11 = near[near5 + r * 64u + k10];
-      sum9 += v5_11;
-    }
-    let v7_8 = (1.0f / sum9);
-    near[near7 + r] = v7_8;
+    let v1_1 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
+    near[near1 + r] = v1_1;
+    let v3_2 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
+    near[near3 + r] = v3_2;
+    let v6_3 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+    near[near6 + r] = v6_3;
+    let v10_4 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
+    near[near10 + r] = v10_4;
   }
   workgroupBarrier();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
-  // %9 [%row, M] = mul %5, %7
-  // %10 [%row, M] = mul %9, %7
-  // %11 [%row, M] = neg %10
-  // %12 [%row, M] = chain %0, %11
-  // %13 [%row] = sum[M] %12
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum13 = 0.0f;
-    for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let v0_15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
-      let v5_16 = near[near5 + r * 64u + k14];
-      let v7_17 = near[near7 + r];
-      sum13 += m_chain(v0_15, (-((v5_16 * v7_17) * v7_17)));
-    }
-    let v13_12 = sum13;
-    near[near13 + r] = v13_12;
-  }
-  workgroupBarrier();
-  // %8 [%row, M] = chain %0, %7
-  // %14 [%row, M] = add %8, %13
-  // %15 [%row, M] = chain %14, %5
+  // %2 [%row, M] = chain %0, %1
+  // %4 [%row, M] = add %2, %3
+  // %5 [%row, M] = load ws.Kt.result0 row
+  // %7 [%row, M] = sub %5, %6
+  // %8 [%row, M] = exp %7
+  // %9 [%row, M] = chain %4, %8
+  // %11 [] = 1
+  // %12 [%row, M] = less %5, %6
+  // %13 [%row, M] = sub %11, %12
+  // %14 [%row, M] = mul %10, %13
+  // %15 [%row, M] = add %9, %14
+  // %16 [%row, M] = keep %15
+  // %17 [%row, M] = load g row
+  // %18 [%row, M] = expm1 %17
+  // %19 [%row, M] = neg %18
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v0_19 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
-    let v7_20 = near[near7 + r];
-    let v5_21 = near[near5 + r * 64u + i_M];
-    let v15_18 = m_chain((m_chain(v0_19, v7_20) + near[near13 + r]), v5_21);
-    near[near15 + r * 64u + i_M] = v15_18;
+    let v2_6 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near1 + r]);
+    let v5_7 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v6_8 = near[near6 + r];
+    let v15_9 = (m_chain((v2_6 + near[near3 + r]), m_exp((v5_7 - v6_8))) + (near[near10 + r] * (1.0f - select(0.0, 1.0, v5_7 < v6_8))));
+    let v16_5 = select(0.0, v15_9, r < length);
+    near[near16 + r * 64u + i_M] = v16_5;
+    let v17_10 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near17 + r * 64u + i_M] = v17_10;
+    let v19_11 = (-m_expm1(v17_10));
+    near[near19 + r * 64u + i_M] = v19_11;
   }
   workgroupBarrier();
-  // %16 [%row] = sum[M] %15
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum23 = 0.0f;
-    for (var k24 = 0u; k24 < 64u + zero; k24++) {
-      let v15_25 = near[near15 + r * 64u + k24];
-      sum23 += v15_25;
-    }
-    let v16_22 = sum23;
-    near[near16 + r] = v16_22;
-  }
-  workgroupBarrier();
-  // %17 [%row] = neg %16
-  // %18 [%row, M] = less %2, %3
-  // %19 [%row, M] = sub %1, %18
-  // %20 [%row, M] = mul %17, %19
-  // %21 [%row, M] = add %15, %20
-  // %22 [%row, M] = keep %21
-  // %23 [%row, M] = load g row
-  // %24 [%row, M] = expm1 %23
-  // %25 [%row, M] = neg %24
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v15_27 = near[near15 + r * 64u + i_M];
-    let v2_28 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v3_29 = near[near3 + r];
-    let v22_26 = select(0.0, (v15_27 + ((-near[near16 + r]) * (1.0f - select(0.0, 1.0, v2_28 < v3_29)))), r < length);
-    near[near22 + r * 64u + i_M] = v22_26;
-    let v23_31 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    let v25_30 = (-m_expm1(v23_31));
-    arena[far + r * 64u + i_M] = v25_30;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %26 [%row, %col] = dscore[M] %22, %25 by %23
+  // %20 [%row, %col] = dscore[M] %16, %19 by %17
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    var sum33 = 0.0;
-    for (var k36 = 0u; k36 < select(0u, 64u + zero, c <= r); k36++) {
-      var e34 = 0.0;
-      for (var j35 = c + 1u; j35 <= r; j35++) {
-        let v23_37 = select(0.0, p_g[at_g + j35 * heads_64 + k36], j35 < length);
-        e34 = m_at_least(e34 + v23_37, -1e30f);
+    var sum13 = 0.0;
+    for (var k16 = 0u; k16 < select(0u, 64u + zero, c <= r); k16++) {
+      var e14 = 0.0;
+      for (var j15 = c + 1u; j15 <= r; j15++) {
+        let v17_17 = near[near17 + j15 * 64u + k16];
+        e14 = m_at_least(e14 + v17_17, -1e30f);
       }
-      let v22_38 = near[near22 + r * 64u + k36];
-      let v25_39 = arena[far + c * 64u + k36];
-      sum33 += v22_38 * v25_39 * m_exp(m_at_least(e34, -100.0));
+      let v16_18 = near[near16 + r * 64u + k16];
+      let v19_19 = near[near19 + c * 64u + k16];
+      sum13 += v16_18 * v19_19 * m_exp(m_at_least(e14, -100.0));
     }
-    let v26_32 = sum33;
-    near[near26 + r * 16u + c] = v26_32;
+    let v20_12 = sum13;
+    near[near20 + r * 16u + c] = v20_12;
   }
-  // %27 [%row, K] = load k row
+  // %21 [%row, K] = load k row
+  // %22 [%col, K] = swap %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
-    let r = i / 64u;
-    let v27_40 = select(0.0, p_k[at_g + r * heads_64 + i_K], r < length);
-    near[near27 + r * 64u + i_K] = v27_40;
+    let c = i / 64u;
+    let v21_21 = select(0.0, p_k[at_g + c * heads_64 + i_K], c < length);
+    let v22_20 = v21_21;
+    arena[far + c * 64u + i_K] = v22_20;
   }
-  // %30 [%row, M] = cumsum %23
+  // %24 [%row, M] = cumsum %17
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v23_41 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      sum += m_at_least(v23_41, -80.0);
+      let v17_22 = near[near17 + r * 64u + i_M];
+      sum += m_at_least(v17_22, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
   storageBarrier();
-  // %31 [%row, M] = exp %30
-  // %32 [%row, M] = mul %31, %22
+  // %25 [%row, M] = exp %24
+  // %26 [%row, M] = mul %25, %16
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v30_43 = arena[far + r * 64u + i_M + 1024u];
-    let v31_42 = m_exp(v30_43);
-    arena[far + r * 64u + i_M + 2048u] = v31_42;
-    let v22_45 = near[near22 + r * 64u + i_M];
-    let v32_44 = (v31_42 * v22_45);
-    arena[far + r * 64u + i_M + 3072u] = v32_44;
+    let v24_24 = arena[far + r * 64u + i_M + 1024u];
+    let v25_23 = m_exp(v24_24);
+    arena[far + r * 64u + i_M + 2048u] = v25_23;
+    let v16_26 = near[near16 + r * 64u + i_M];
+    let v26_25 = (v25_23 * v16_26);
+    arena[far + r * 64u + i_M + 3072u] = v26_25;
   }
   workgroupBarrier();
   storageBarrier();
-  // %33 [K, M] = load ws.Kt.states
-  // %34 [%row, K] = contract[M] %32, %33
-  // %28 [%col, K] = swap %27
-  // %29 [%row, K] = contract[%col] %26, %28
-  // %35 [%row, K] = add %34, %29
-  // %36 [] = 0.125
-  // %37 [%row, K] = mul %35, %36
-  // store d_q, %37
+  // %27 [K, M] = load ws.Kt.states
+  // %28 [%row, K] = contract[M] %26, %27
+  // %23 [%row, K] = contract[%col] %20, %22
+  // %29 [%row, K] = add %28, %23
+  // %30 [] = 0.125
+  // %31 [%row, K] = mul %29, %30
+  // store d_q, %31
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum47 = vec4<f32>();
-    var sum48 = vec4<f32>();
-    var sum49 = vec4<f32>();
-    var sum50 = vec4<f32>();
-    for (var k46 = 0u; k46 < 64u + zero; k46++) {
-      let v33_51 = arena[at_ws_Kt_states + first_i_K * 64u + k46];
-      let v33_52 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 64u];
-      let v33_53 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 128u];
-      let v33_54 = arena[at_ws_Kt_states + first_i_K * 64u + k46 + 192u];
-      let b55 = vec4<f32>(v33_51, v33_52, v33_53, v33_54);
-      sum47 += arena[far + first_r * 64u + k46 + 3072u] * b55;
-      sum48 += arena[far + first_r * 64u + k46 + 3136u] * b55;
-      sum49 += arena[far + first_r * 64u + k46 + 3200u] * b55;
-      sum50 += arena[far + first_r * 64u + k46 + 3264u] * b55;
+    var sum28 = vec4<f32>();
+    var sum29 = vec4<f32>();
+    var sum30 = vec4<f32>();
+    var sum31 = vec4<f32>();
+    for (var k27 = 0u; k27 < 64u + zero; k27++) {
+      let v27_32 = arena[at_ws_Kt_states + first_i_K * 64u + k27];
+      let v27_33 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 64u];
+      let v27_34 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 128u];
+      let v27_35 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 192u];
+      let b36 = vec4<f32>(v27_32, v27_33, v27_34, v27_35);
+      sum28 += arena[far + first_r * 64u + k27 + 3072u] * b36;
+      sum29 += arena[far + first_r * 64u + k27 + 3136u] * b36;
+      sum30 += arena[far + first_r * 64u + k27 + 3200u] * b36;
+      sum31 += arena[far + first_r * 64u + k27 + 3264u] * b36;
     }
-    var m34 = array<vec4<f32>, 4>(sum47, sum48, sum49, sum50);
-    var sum57 = vec4<f32>();
-    var sum58 = vec4<f32>();
-    var sum59 = vec4<f32>();
-    var sum60 = vec4<f32>();
-    for (var k56 = 0u; k56 < 16u + zero; k56++) {
-      let v26_61 = near[near26 + first_r * 16u + k56];
-      let v26_62 = near[near26 + first_r * 16u + k56 + 16u];
-      let v26_63 = near[near26 + first_r * 16u + k56 + 32u];
-      let v26_64 = near[near26 + first_r * 16u + k56 + 48u];
-      let v27_65 = near[near27 + k56 * 64u + first_i_K];
-      let v28_66 = v27_65;
-      let v27_67 = near[near27 + k56 * 64u + first_i_K + 1u];
-      let v28_68 = v27_67;
-      let v27_69 = near[near27 + k56 * 64u + first_i_K + 2u];
-      let v28_70 = v27_69;
-      let v27_71 = near[near27 + k56 * 64u + first_i_K + 3u];
-      let v28_72 = v27_71;
-      let b73 = vec4<f32>(v28_66, v28_68, v28_70, v28_72);
-      sum57 += v26_61 * b73;
-      sum58 += v26_62 * b73;
-      sum59 += v26_63 * b73;
-      sum60 += v26_64 * b73;
+    var m28 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
+    var sum38 = vec4<f32>();
+    var sum39 = vec4<f32>();
+    var sum40 = vec4<f32>();
+    var sum41 = vec4<f32>();
+    for (var k37 = 0u; k37 < 16u + zero; k37++) {
+      let v20_42 = near[near20 + first_r * 16u + k37];
+      let v20_43 = near[near20 + first_r * 16u + k37 + 16u];
+      let v20_44 = near[near20 + first_r * 16u + k37 + 32u];
+      let v20_45 = near[near20 + first_r * 16u + k37 + 48u];
+      let v22_46 = arena[far + k37 * 64u + first_i_K];
+      let v22_47 = arena[far + k37 * 64u + first_i_K + 1u];
+      let v22_48 = arena[far + k37 * 64u + first_i_K + 2u];
+      let v22_49 = arena[far + k37 * 64u + first_i_K + 3u];
+      let b50 = vec4<f32>(v22_46, v22_47, v22_48, v22_49);
+      sum38 += v20_42 * b50;
+      sum39 += v20_43 * b50;
+      sum40 += v20_44 * b50;
+      sum41 += v20_45 * b50;
     }
-    var m29 = array<vec4<f32>, 4>(sum57, sum58, sum59, sum60);
+    var m23 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_q[at_g + r * heads_64 + i_K] = ((m34[y][x] + m29[y][x]) * 0.125f); }
+        if (r < length) { p_d_q[at_g + r * heads_64 + i_K] = ((m28[y][x] + m23[y][x]) * 0.125f); }
       }
     }
   }
-  // %38 [%row, %col] = mul %36, %26
-  // %40 [%col, %row] = swap %38
+  // %32 [%row, %col] = mul %30, %20
+  // %34 [%col, %row] = swap %32
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v26_75 = near[near26 + c * 16u + r];
-    let v40_74 = (0.125f * v26_75);
-    near[near40 + c * 16u + r] = v40_74;
+    let v20_52 = near[near20 + c * 16u + r];
+    let v34_51 = (0.125f * v20_52);
+    near[near34 + c * 16u + r] = v34_51;
   }
-  // %39 [%row, K] = load q row
-  // %41 [%col, K] = swap %39
+  // %33 [%row, K] = load q row
+  // %35 [%col, K] = swap %33
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v39_77 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
-    let v41_76 = v39_77;
-    arena[far + c * 64u + i_K + 4096u] = v41_76;
+    let v33_54 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
+    let v35_53 = v33_54;
+    arena[far + c * 64u + i_K + 4096u] = v35_53;
   }
-  // %43 [M] = pick last %30
-  // %44 [M, %row] = sub %43, %30
-  // %45 [M, %row] = exp %44
-  // %46 [M, %row] = mul %45, %25
+  // %37 [M] = pick last %24
+  // %38 [M, %row] = sub %37, %24
+  // %39 [M, %row] = exp %38
+  // %40 [M, %row] = mul %39, %19
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let v30_79 = arena[far + i_M + 1984u];
-    let v43_80 = v30_79;
-    let v30_81 = arena[far + r * 64u + i_M + 1024u];
-    let v45_78 = m_exp((v43_80 - v30_81));
-    arena[far + i_M * 16u + r + 5120u] = v45_78;
-    let v25_83 = arena[far + r * 64u + i_M];
-    let v46_82 = (v45_78 * v25_83);
-    arena[far + i_M * 16u + r + 6144u] = v46_82;
+    let v24_56 = arena[far + i_M + 1984u];
+    let v37_57 = v24_56;
+    let v24_58 = arena[far + r * 64u + i_M + 1024u];
+    let v39_55 = m_exp((v37_57 - v24_58));
+    arena[far + i_M * 16u + r + 5120u] = v39_55;
+    let v19_60 = near[near19 + r * 64u + i_M];
+    let v40_59 = (v39_55 * v19_60);
+    arena[far + i_M * 16u + r + 6144u] = v40_59;
   }
   workgroupBarrier();
   storageBarrier();
-  // %47 [K, M] = load ws.Kt.cotangents
-  // %48 [%row, K] = contract[M] %46, %47
-  // %42 [%row, K] = contract[%col] %40, %41
-  // %49 [%row, K] = add %48, %42
-  // store d_k, %49
+  // %41 [K, M] = load ws.Kt.cotangents
+  // %42 [%row, K] = contract[M] %40, %41
+  // %36 [%row, K] = contract[%col] %34, %35
+  // %43 [%row, K] = add %42, %36
+  // store d_k, %43
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum85 = vec4<f32>();
-    var sum86 = vec4<f32>();
-    var sum87 = vec4<f32>();
-    var sum88 = vec4<f32>();
-    for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let v47_89 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84];
-      let v47_90 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 64u];
-      let v47_91 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 128u];
-      let v47_92 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k84 + 192u];
-      let b93 = vec4<f32>(v47_89, v47_90, v47_91, v47_92);
-      sum85 += arena[far + k84 * 16u + first_r + 6144u] * b93;
-      sum86 += arena[far + k84 * 16u + first_r + 6145u] * b93;
-      sum87 += arena[far + k84 * 16u + first_r + 6146u] * b93;
-      sum88 += arena[far + k84 * 16u + first_r + 6147u] * b93;
+    var sum62 = vec4<f32>();
+    var sum63 = vec4<f32>();
+    var sum64 = vec4<f32>();
+    var sum65 = vec4<f32>();
+    for (var k61 = 0u; k61 < 64u + zero; k61++) {
+      let v41_66 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61];
+      let v41_67 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 64u];
+      let v41_68 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 128u];
+      let v41_69 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 192u];
+      let b70 = vec4<f32>(v41_66, v41_67, v41_68, v41_69);
+      sum62 += arena[far + k61 * 16u + first_r + 6144u] * b70;
+      sum63 += arena[far + k61 * 16u + first_r + 6145u] * b70;
+      sum64 += arena[far + k61 * 16u + first_r + 6146u] * b70;
+      sum65 += arena[far + k61 * 16u + first_r + 6147u] * b70;
     }
-    var m48 = array<vec4<f32>, 4>(sum85, sum86, sum87, sum88);
-    var sum95 = vec4<f32>();
-    var sum96 = vec4<f32>();
-    var sum97 = vec4<f32>();
-    var sum98 = vec4<f32>();
-    for (var k94 = 0u; k94 < 16u + zero; k94++) {
-      let b99 = vec4<f32>(arena[far + k94 * 64u + first_i_K + 4096u], arena[far + k94 * 64u + first_i_K + 4097u], arena[far + k94 * 64u + first_i_K + 4098u], arena[far + k94 * 64u + first_i_K + 4099u]);
-      sum95 += near[near40 + k94 * 16u + first_r] * b99;
-      sum96 += near[near40 + k94 * 16u + first_r + 1u] * b99;
-      sum97 += near[near40 + k94 * 16u + first_r + 2u] * b99;
-      sum98 += near[near40 + k94 * 16u + first_r + 3u] * b99;
+    var m42 = array<vec4<f32>, 4>(sum62, sum63, sum64, sum65);
+    var sum72 = vec4<f32>();
+    var sum73 = vec4<f32>();
+    var sum74 = vec4<f32>();
+    var sum75 = vec4<f32>();
+    for (var k71 = 0u; k71 < 16u + zero; k71++) {
+      let b76 = vec4<f32>(arena[far + k71 * 64u + first_i_K + 4096u], arena[far + k71 * 64u + first_i_K + 4097u], arena[far + k71 * 64u + first_i_K + 4098u], arena[far + k71 * 64u + first_i_K + 4099u]);
+      sum72 += near[near34 + k71 * 16u + first_r] * b76;
+      sum73 += near[near34 + k71 * 16u + first_r + 1u] * b76;
+      sum74 += near[near34 + k71 * 16u + first_r + 2u] * b76;
+      sum75 += near[near34 + k71 * 16u + first_r + 3u] * b76;
     }
-    var m42 = array<vec4<f32>, 4>(sum95, sum96, sum97, sum98);
+    var m36 = array<vec4<f32>, 4>(sum72, sum73, sum74, sum75);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_k[at_g + r * heads_64 + i_K] = (m48[y][x] + m42[y][x]); }
+        if (r < length) { p_d_k[at_g + r * heads_64 + i_K] = (m42[y][x] + m36[y][x]); }
       }
     }
   }
-  // %51 [%row, M] = contract[K] %39, %33
+  // %45 [%row, M] = contract[K] %33, %27
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum101 = vec4<f32>();
-    var sum102 = vec4<f32>();
-    var sum103 = vec4<f32>();
-    var sum104 = vec4<f32>();
-    for (var k100 = 0u; k100 < 64u + zero; k100++) {
-      let v39_105 = select(0.0, p_q[at_g + first_r * heads_64 + k100], first_r < length);
-      let v39_106 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k100], (first_r + 1u) < length);
-      let v39_107 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k100], (first_r + 2u) < length);
-      let v39_108 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k100], (first_r + 3u) < length);
-      let v33_109 = arena[at_ws_Kt_states + k100 * 64u + first_i_M];
-      let v33_110 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 1u];
-      let v33_111 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 2u];
-      let v33_112 = arena[at_ws_Kt_states + k100 * 64u + first_i_M + 3u];
-      let b113 = vec4<f32>(v33_109, v33_110, v33_111, v33_112);
-      sum101 += v39_105 * b113;
-      sum102 += v39_106 * b113;
-      sum103 += v39_107 * b113;
-      sum104 += v39_108 * b113;
+    var sum78 = vec4<f32>();
+    var sum79 = vec4<f32>();
+    var sum80 = vec4<f32>();
+    var sum81 = vec4<f32>();
+    for (var k77 = 0u; k77 < 64u + zero; k77++) {
+      let v33_82 = select(0.0, p_q[at_g + first_r * heads_64 + k77], first_r < length);
+      let v33_83 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k77], (first_r + 1u) < length);
+      let v33_84 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k77], (first_r + 2u) < length);
+      let v33_85 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k77], (first_r + 3u) < length);
+      let v27_86 = arena[at_ws_Kt_states + k77 * 64u + first_i_M];
+      let v27_87 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 1u];
+      let v27_88 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 2u];
+      let v27_89 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 3u];
+      let b90 = vec4<f32>(v27_86, v27_87, v27_88, v27_89);
+      sum78 += v33_82 * b90;
+      sum79 += v33_83 * b90;
+      sum80 += v33_84 * b90;
+      sum81 += v33_85 * b90;
     }
-    var m51 = array<vec4<f32>, 4>(sum101, sum102, sum103, sum104);
+    var m45 = array<vec4<f32>, 4>(sum78, sum79, sum80, sum81);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v51_114 = m51[y][x];
-        arena[far + r * 64u + i_M + 7168u] = v51_114;
+        let v45_91 = m45[y][x];
+        arena[far + r * 64u + i_M + 7168u] = v45_91;
       }
     }
   }
-  // %54 [%row, %col] = contract[K] %39, %28
+  // %48 [%row, %col] = contract[K] %33, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum116 = vec2<f32>();
-    var sum117 = vec2<f32>();
-    for (var k115 = 0u; k115 < 64u + zero; k115++) {
-      let v39_118 = select(0.0, p_q[at_g + first_r * heads_64 + k115], first_r < length);
-      let v39_119 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k115], (first_r + 1u) < length);
-      let v27_120 = near[near27 + first_c * 64u + k115];
-      let v28_121 = v27_120;
-      let v27_122 = near[near27 + first_c * 64u + k115 + 64u];
-      let v28_123 = v27_122;
-      let b124 = vec2<f32>(v28_121, v28_123);
-      sum116 += v39_118 * b124;
-      sum117 += v39_119 * b124;
+    var sum93 = vec2<f32>();
+    var sum94 = vec2<f32>();
+    for (var k92 = 0u; k92 < 64u + zero; k92++) {
+      let v33_95 = select(0.0, p_q[at_g + first_r * heads_64 + k92], first_r < length);
+      let v33_96 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k92], (first_r + 1u) < length);
+      let v22_97 = arena[far + first_c * 64u + k92];
+      let v22_98 = arena[far + first_c * 64u + k92 + 64u];
+      let b99 = vec2<f32>(v22_97, v22_98);
+      sum93 += v33_95 * b99;
+      sum94 += v33_96 * b99;
     }
-    var m54 = array<vec2<f32>, 2>(sum116, sum117);
+    var m48 = array<vec2<f32>, 2>(sum93, sum94);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v54_125 = m54[y][x];
-        near[near54 + r * 16u + c] = v54_125;
+        let v48_100 = m48[y][x];
+        near[near48 + r * 16u + c] = v48_100;
       }
     }
   }
   workgroupBarrier();
-  // %55 [%row, %col] = mask %54
-  // %56 [%row, %col] = mul %36, %55
-  // %57 [%row, M] = dscoreRow[M] %56, %25 by %23
+  // %49 [%row, %col] = mask %48
+  // %50 [%row, %col] = mul %30, %49
+  // %51 [%row, M] = dscoreRow[M] %50, %19 by %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v56_130 = (0.125f * select(0.0, near[near54 + r * 16u + r], r <= r));
-    let v25_131 = arena[far + r * 64u + i_M];
-    var sum127 = v56_130 * v25_131;
-    var e128 = 0.0;
-    for (var j129 = r; j129 > 0u; j129--) {
-      let p132 = j129 - 1u;
-      let v23_133 = select(0.0, p_g[at_g + j129 * heads_64 + i_M], j129 < length);
-      e128 = m_at_least(e128 + v23_133, -1e30f);
-      let v56_134 = (0.125f * select(0.0, near[near54 + r * 16u + p132], p132 <= r));
-      let v25_135 = arena[far + p132 * 64u + i_M];
-      sum127 += v56_134 * v25_135 * m_exp(m_at_least(e128, -100.0));
+    let v50_105 = (0.125f * select(0.0, near[near48 + r * 16u + r], r <= r));
+    let v19_106 = near[near19 + r * 64u + i_M];
+    var sum102 = v50_105 * v19_106;
+    var e103 = 0.0;
+    for (var j104 = r; j104 > 0u; j104--) {
+      let p107 = j104 - 1u;
+      let v17_108 = near[near17 + j104 * 64u + i_M];
+      e103 = m_at_least(e103 + v17_108, -1e30f);
+      let v50_109 = (0.125f * select(0.0, near[near48 + r * 16u + p107], p107 <= r));
+      let v19_110 = near[near19 + p107 * 64u + i_M];
+      sum102 += v50_109 * v19_110 * m_exp(m_at_least(e103, -100.0));
     }
-    let v57_126 = sum127;
-    arena[far + r * 64u + i_M + 8192u] = v57_126;
+    let v51_101 = sum102;
+    arena[far + r * 64u + i_M + 8192u] = v51_101;
   }
-  // %60 [%col, M] = dscoreCol[M] %56, %22 by %23
+  // %54 [%col, M] = dscoreCol[M] %50, %16 by %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let v56_140 = (0.125f * select(0.0, near[near54 + c * 16u + c], c <= c));
-    let v22_141 = near[near22 + c * 64u + i_M];
-    var sum137 = v56_140 * v22_141;
-    var e138 = 0.0;
-    for (var j139 = c + 1u; j139 < 16u + zero; j139++) {
-      let v23_143 = select(0.0, p_g[at_g + j139 * heads_64 + i_M], j139 < length);
-      e138 = m_at_least(e138 + v23_143, -1e30f);
-      let v56_144 = (0.125f * select(0.0, near[near54 + j139 * 16u + c], c <= j139));
-      let v22_145 = near[near22 + j139 * 64u + i_M];
-      sum137 += v56_144 * v22_145 * m_exp(m_at_least(e138, -100.0));
+    let v50_115 = (0.125f * select(0.0, near[near48 + c * 16u + c], c <= c));
+    let v16_116 = near[near16 + c * 64u + i_M];
+    var sum112 = v50_115 * v16_116;
+    var e113 = 0.0;
+    for (var j114 = c + 1u; j114 < 16u + zero; j114++) {
+      let v17_118 = near[near17 + j114 * 64u + i_M];
+      e113 = m_at_least(e113 + v17_118, -1e30f);
+      let v50_119 = (0.125f * select(0.0, near[near48 + j114 * 16u + c], c <= j114));
+      let v16_120 = near[near16 + j114 * 64u + i_M];
+      sum112 += v50_119 * v16_120 * m_exp(m_at_least(e113, -100.0));
     }
-    let v60_136 = sum137;
-    arena[far + c * 64u + i_M + 9216u] = v60_136;
+    let v54_111 = sum112;
+    arena[far + c * 64u + i_M + 9216u] = v54_111;
   }
-  // %62 [%row, M] = contract[K] %27, %47
+  // %56 [%row, M] = contract[K] %21, %41
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum147 = vec4<f32>();
-    var sum148 = vec4<f32>();
-    var sum149 = vec4<f32>();
-    var sum150 = vec4<f32>();
-    for (var k146 = 0u; k146 < 64u + zero; k146++) {
-      let v27_151 = near[near27 + first_r * 64u + k146];
-      let v27_152 = near[near27 + first_r * 64u + k146 + 64u];
-      let v27_153 = near[near27 + first_r * 64u + k146 + 128u];
-      let v27_154 = near[near27 + first_r * 64u + k146 + 192u];
-      let v47_155 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M];
-      let v47_156 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 1u];
-      let v47_157 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 2u];
-      let v47_158 = arena[at_ws_Kt_cotangents + k146 * 64u + first_i_M + 3u];
-      let b159 = vec4<f32>(v47_155, v47_156, v47_157, v47_158);
-      sum147 += v27_151 * b159;
-      sum148 += v27_152 * b159;
-      sum149 += v27_153 * b159;
-      sum150 += v27_154 * b159;
+    var sum122 = vec4<f32>();
+    var sum123 = vec4<f32>();
+    var sum124 = vec4<f32>();
+    var sum125 = vec4<f32>();
+    for (var k121 = 0u; k121 < 64u + zero; k121++) {
+      let v21_126 = select(0.0, p_k[at_g + first_r * heads_64 + k121], first_r < length);
+      let v21_127 = select(0.0, p_k[at_g + (first_r + 1u) * heads_64 + k121], (first_r + 1u) < length);
+      let v21_128 = select(0.0, p_k[at_g + (first_r + 2u) * heads_64 + k121], (first_r + 2u) < length);
+      let v21_129 = select(0.0, p_k[at_g + (first_r + 3u) * heads_64 + k121], (first_r + 3u) < length);
+      let v41_130 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M];
+      let v41_131 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 1u];
+      let v41_132 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 2u];
+      let v41_133 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 3u];
+      let b134 = vec4<f32>(v41_130, v41_131, v41_132, v41_133);
+      sum122 += v21_126 * b134;
+      sum123 += v21_127 * b134;
+      sum124 += v21_128 * b134;
+      sum125 += v21_129 * b134;
     }
-    var m62 = array<vec4<f32>, 4>(sum147, sum148, sum149, sum150);
+    var m56 = array<vec4<f32>, 4>(sum122, sum123, sum124, sum125);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v62_160 = m62[y][x];
-        arena[far + r * 64u + i_M + 10240u] = v62_160;
+        let v56_135 = m56[y][x];
+        arena[far + r * 64u + i_M + 10240u] = v56_135;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %68 [M] = exp %43
-  // %67 [M] = contract[K] %33, %47
-  // %69 [M] = mul %68, %67
-  // %63 [M, %row] = mul %45, %62
-  // %70 [%row, M] = mul %25, %63
-  // %71 [M] = sum[%row] %70
-  // %72 [M] = add %69, %71
+  // %62 [M] = exp %37
+  // %61 [M] = contract[K] %27, %41
+  // %63 [M] = mul %62, %61
+  // %57 [M, %row] = mul %39, %56
+  // %64 [%row, M] = mul %19, %57
+  // %65 [M] = sum[%row] %64
+  // %66 [M] = add %63, %65
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    var sum162 = 0.0;
-    for (var k161 = 0u; k161 < 64u + zero; k161++) {
-      let v33_163 = arena[at_ws_Kt_states + k161 * 64u + i_M];
-      let b164 = v33_163;
-      let v47_165 = arena[at_ws_Kt_cotangents + k161 * 64u + i_M];
-      let b166 = v47_165;
-      sum162 += b164 * b166;
+    var sum137 = 0.0;
+    for (var k136 = 0u; k136 < 64u + zero; k136++) {
+      let v27_138 = arena[at_ws_Kt_states + k136 * 64u + i_M];
+      let b139 = v27_138;
+      let v41_140 = arena[at_ws_Kt_cotangents + k136 * 64u + i_M];
+      let b141 = v41_140;
+      sum137 += b139 * b141;
     }
-    let m67 = sum162;
-    let v30_168 = arena[far + i_M + 1984u];
-    let v43_169 = v30_168;
-    var sum170 = 0.0f;
-    for (var k171 = 0u; k171 < 16u + zero; k171++) {
-      let v25_172 = arena[far + k171 * 64u + i_M];
-      let v45_173 = arena[far + i_M * 16u + k171 + 5120u];
-      let v63_174 = (v45_173 * arena[far + k171 * 64u + i_M + 10240u]);
-      sum170 += (v25_172 * v63_174);
+    let m61 = sum137;
+    let v24_143 = arena[far + i_M + 1984u];
+    let v37_144 = v24_143;
+    var sum145 = 0.0f;
+    for (var k146 = 0u; k146 < 16u + zero; k146++) {
+      let v19_147 = near[near19 + k146 * 64u + i_M];
+      let v39_148 = arena[far + i_M * 16u + k146 + 5120u];
+      let v57_149 = (v39_148 * arena[far + k146 * 64u + i_M + 10240u]);
+      sum145 += (v19_147 * v57_149);
     }
-    let v72_167 = ((m_exp(v43_169) * m67) + sum170);
-    near[near72 + i_M] = v72_167;
+    let v66_142 = ((m_exp(v37_144) * m61) + sum145);
+    near[near66 + i_M] = v66_142;
   }
-  // %52 [%row, M] = mul %31, %36
-  // %53 [%row, M] = mul %52, %51
-  // %58 [%row, M] = add %53, %57
-  // %59 [%row, M] = mul %58, %22
-  // %61 [%row, M] = swap %60
-  // %64 [M, %row] = add %63, %61
-  // %65 [%row, M] = mul %25, %64
-  // %66 [%row, M] = neg %65
-  // %73 [%row, M] = add %59, %66
-  // %74 [%row, M] = cumsum reversed %73
+  // %46 [%row, M] = mul %25, %30
+  // %47 [%row, M] = mul %46, %45
+  // %52 [%row, M] = add %47, %51
+  // %53 [%row, M] = mul %52, %16
+  // %55 [%row, M] = swap %54
+  // %58 [M, %row] = add %57, %55
+  // %59 [%row, M] = mul %19, %58
+  // %60 [%row, M] = neg %59
+  // %67 [%row, M] = add %53, %60
+  // %68 [%row, M] = cumsum reversed %67
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v31_175 = arena[far + r * 64u + i_M + 2048u];
-      let v58_176 = (((v31_175 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
-      let v22_177 = near[near22 + r * 64u + i_M];
-      let v25_178 = arena[far + r * 64u + i_M];
-      let v45_179 = arena[far + i_M * 16u + r + 5120u];
-      let v63_180 = (v45_179 * arena[far + r * 64u + i_M + 10240u]);
-      let v64_181 = (v63_180 + arena[far + r * 64u + i_M + 9216u]);
-      sum += ((v58_176 * v22_177) + (-(v25_178 * v64_181)));
-      near[near74 + r * 64u + i_M] = sum;
+      let v25_150 = arena[far + r * 64u + i_M + 2048u];
+      let v52_151 = (((v25_150 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
+      let v16_152 = near[near16 + r * 64u + i_M];
+      let v19_153 = near[near19 + r * 64u + i_M];
+      let v39_154 = arena[far + i_M * 16u + r + 5120u];
+      let v57_155 = (v39_154 * arena[far + r * 64u + i_M + 10240u]);
+      let v58_156 = (v57_155 + arena[far + r * 64u + i_M + 9216u]);
+      sum += ((v52_151 * v16_152) + (-(v19_153 * v58_156)));
+      arena[far + r * 64u + i_M + 11264u] = sum;
     }
   }
   workgroupBarrier();
-  // %50 [%row, M] = load ws.Vt.adjoint3 row
-  // %75 [%row, M] = add %74, %72
-  // %76 [%row, M] = add %50, %75
-  // %77 [%row, M] = load ws.Vt.adjoint1 row
-  // %78 [%row, M] = add %77, %64
-  // %79 [%row, M] = neg %78
-  // %80 [%row, M] = exp %23
-  // %81 [%row, M] = mul %79, %80
-  // %82 [%row, M] = add %76, %81
-  // store d_g, %82
+  storageBarrier();
+  // %44 [%row, M] = load ws.Vt.adjoint3 row
+  // %69 [%row, M] = add %68, %66
+  // %70 [%row, M] = add %44, %69
+  // %71 [%row, M] = load ws.Vt.adjoint1 row
+  // %72 [%row, M] = add %71, %58
+  // %73 [%row, M] = neg %72
+  // %74 [%row, M] = exp %17
+  // %75 [%row, M] = mul %73, %74
+  // %76 [%row, M] = add %70, %75
+  // store d_g, %76
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v76_182 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (near[near74 + r * 64u + i_M] + near[near72 + i_M]));
-    let v45_183 = arena[far + i_M * 16u + r + 5120u];
-    let v63_184 = (v45_183 * arena[far + r * 64u + i_M + 10240u]);
-    let v64_185 = (v63_184 + arena[far + r * 64u + i_M + 9216u]);
-    let v23_186 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    let v81_187 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + v64_185)) * m_exp(v23_186));
-    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (v76_182 + v81_187); }
+    let v70_157 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (arena[far + r * 64u + i_M + 11264u] + near[near66 + i_M]));
+    let v39_158 = arena[far + i_M * 16u + r + 5120u];
+    let v57_159 = (v39_158 * arena[far + r * 64u + i_M + 10240u]);
+    let v58_160 = (v57_159 + arena[far + r * 64u + i_M + 9216u]);
+    let v17_161 = near[near17 + r * 64u + i_M];
+    let v75_162 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + v58_160)) * m_exp(v17_161));
+    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (v70_157 + v75_162); }
   }
 }

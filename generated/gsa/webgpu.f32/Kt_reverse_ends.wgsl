@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
-  let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
+  let at_ws_Kt_local_cotangent = dims[8].x + (segment * heads + head) * 4096u + block;
   const near3 = 0u;
   const near5 = 16u;
   const near8 = 32u;
@@ -57,13 +57,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_ws_value20 = dims[2].w + (token * heads + head);
-    let at_ws_value30 = dims[6].w + (token * heads + head);
-    let at_ws_value11 = dims[7].x + (token * heads + head);
-    let at_ws_value36 = dims[7].y + (token * heads + head);
+    let at_ws_value30 = dims[7].y + (token * heads + head);
+    let at_ws_value11 = dims[5].x + (token * heads + head);
+    let at_ws_value36 = dims[7].z + (token * heads + head);
     let at_g = (token * heads + head) * 64u + block;
-    let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u + block;
+    let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u + block;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
-    let at_ws_value37 = dims[7].z + (token * heads + head) * 64u + block;
+    let at_ws_value37 = dims[7].w + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     // %3 [%row] = load ws.value20 row
     // %5 [%row] = load ws.value30 row

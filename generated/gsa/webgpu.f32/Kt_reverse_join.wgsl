@@ -28,9 +28,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop segments reversed with %1 [K, M] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
-    let at_ws_Kt_entry_cotangent = dims[8].x + (segment * heads + head) * 4096u + block;
+    let at_ws_Kt_entry_cotangent = dims[8].y + (segment * heads + head) * 4096u + block;
     let at_ws_Kt_span = dims[1].w + (segment * heads + head) * 64u + block;
-    let at_ws_Kt_local_cotangent = dims[7].w + (segment * heads + head) * 4096u + block;
+    let at_ws_Kt_local_cotangent = dims[8].x + (segment * heads + head) * 4096u + block;
     // store ws.Kt.entry_cotangent, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_M = i % 32u;

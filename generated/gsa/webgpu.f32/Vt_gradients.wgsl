@@ -10,8 +10,6 @@
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3600>;
 
-fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
-
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -31,32 +29,34 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 7168u;
+  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_Vt_states = dims[5].x + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint0 = dims[6].x + (token * heads + head) * 64u;
+  let at_ws_Vt_states = dims[5].z + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u;
+  let at_ws_value20 = dims[2].w + (token * heads + head);
+  let at_ws_value11 = dims[5].x + (token * heads + head);
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
-  let at_ws_Vt_cotangents = dims[5].w + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint1 = dims[6].y + (token * heads + head) * 64u;
-  let at_ws_Vt_adjoint3 = dims[6].z + (token * heads + head) * 64u;
+  let at_ws_Vt_cotangents = dims[6].y + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint1 = dims[6].w + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint3 = dims[7].x + (token * heads + head) * 64u;
   let at_ws_Vt_score0_0 = dims[3].x + (chunk * heads + head) * 256u;
-  const near18 = 0u;
-  const near23 = 0u;
-  const near46 = 16u;
+  const near16 = 0u;
+  const near19 = 16u;
+  const near43 = 16u;
   const near3 = 16u;
   const near6 = 272u;
-  const near24 = 272u;
-  const near51 = 0u;
+  const near17 = 272u;
+  const near48 = 0u;
   const near0 = 528u;
   const near1 = 1552u;
   const near7 = 2576u;
-  const near29 = 2576u;
-  const near48 = 1552u;
-  const near54 = 1552u;
+  const near26 = 2576u;
+  const near45 = 1552u;
+  const near51 = 1552u;
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -174,259 +174,237 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %17 [%row, M] = load ws.Kt.result0 row
-  // %18 [%row] = max[M] %17
+  // %16 [%row] = load ws.value20 row
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum41 = (-3.4028234663852886e+38f);
-    for (var k42 = 0u; k42 < 64u + zero; k42++) {
-      let v17_43 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k42], r < length);
-      sum41 = m_max(sum41, v17_43);
-    }
-    let v18_40 = sum41;
-    near[near18 + r] = v18_40;
+    let v16_40 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
+    near[near16 + r] = v16_40;
   }
   workgroupBarrier();
-  // %19 [%row, M] = sub %17, %18
-  // %20 [%row, M] = exp %19
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v17_45 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v20_44 = m_exp((v17_45 - near[near18 + r]));
-    arena[far + r * 64u + i_M + 3072u] = v20_44;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %16 [] = 1
-  // %21 [%row] = sum[M] %20
-  // %22 [%row] = div %16, %21
-  // %23 [%row] = keep %22
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum47 = 0.0f;
-    for (var k48 = 0u; k48 < 64u + zero; k48++) {
-      let v20_49 = arena[far + r * 64u + k48 + 3072u];
-      sum47 += v20_49;
-    }
-    let v23_46 = select(0.0, (1.0f / sum47), r < length);
-    near[near23 + r] = v23_46;
-  }
-  workgroupBarrier();
-  // %24 [%row, %col] = mul %23, %4
+  // %17 [%row, %col] = mul %16, %4
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let v23_51 = near[near23 + r];
-    let v4_52 = select(0.0, near[near3 + r * 16u + c], c <= r);
-    let v24_50 = (v23_51 * v4_52);
-    near[near24 + r * 16u + c] = v24_50;
+    let v16_42 = near[near16 + r];
+    let v4_43 = select(0.0, near[near3 + r * 16u + c], c <= r);
+    let v17_41 = (v16_42 * v4_43);
+    near[near17 + r * 16u + c] = v17_41;
   }
-  // %25 [%row, M] = keep %20
+  workgroupBarrier();
+  // %19 [%row] = load ws.value11 row
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v19_44 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+    near[near19 + r] = v19_44;
+  }
+  workgroupBarrier();
+  // %18 [%row, M] = load ws.Kt.result0 row
+  // %20 [%row, M] = sub %18, %19
+  // %21 [%row, M] = exp %20
+  // %22 [%row, M] = keep %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v20_54 = arena[far + r * 64u + i_M + 3072u];
-    let v25_53 = select(0.0, v20_54, r < length);
-    arena[far + r * 64u + i_M + 4096u] = v25_53;
+    let v21_46 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near19 + r]));
+    let v22_45 = select(0.0, v21_46, r < length);
+    arena[far + r * 64u + i_M + 3072u] = v22_45;
   }
-  workgroupBarrier();
   storageBarrier();
-  // %26 [%col, M] = dscoreCol[M] %24, %25 by %7
+  // %23 [%col, M] = dscoreCol[M] %17, %22 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let v25_59 = arena[far + c * 64u + i_M + 4096u];
-    var sum56 = near[near24 + c * 16u + c] * v25_59;
-    var e57 = 0.0;
-    for (var j58 = c + 1u; j58 < 16u + zero; j58++) {
-      let v7_61 = near[near7 + j58 * 64u + i_M];
-      e57 = m_at_least(e57 + v7_61, -1e30f);
-      let v25_62 = arena[far + j58 * 64u + i_M + 4096u];
-      sum56 += near[near24 + j58 * 16u + c] * v25_62 * m_exp(m_at_least(e57, -100.0));
+    let v22_51 = arena[far + c * 64u + i_M + 3072u];
+    var sum48 = near[near17 + c * 16u + c] * v22_51;
+    var e49 = 0.0;
+    for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
+      let v7_53 = near[near7 + j50 * 64u + i_M];
+      e49 = m_at_least(e49 + v7_53, -1e30f);
+      let v22_54 = arena[far + j50 * 64u + i_M + 3072u];
+      sum48 += near[near17 + j50 * 16u + c] * v22_54 * m_exp(m_at_least(e49, -100.0));
     }
-    let v26_55 = sum56;
-    arena[far + c * 64u + i_M + 5120u] = v26_55;
+    let v23_47 = sum48;
+    arena[far + c * 64u + i_M + 4096u] = v23_47;
   }
   workgroupBarrier();
   storageBarrier();
-  // %28 [M, V] = load ws.Vt.cotangents
-  // %29 [%row, M] = contract[V] %1, %28
-  // %30 [M] = pick last %10
-  // %31 [M, %row] = sub %30, %10
-  // %32 [M, %row] = exp %31
-  // %33 [M, %row] = mul %32, %29
-  // %27 [%row, M] = swap %26
-  // %34 [M, %row] = add %33, %27
-  // store ws.Vt.adjoint1, %34
+  // %25 [M, V] = load ws.Vt.cotangents
+  // %26 [%row, M] = contract[V] %1, %25
+  // %27 [M] = pick last %10
+  // %28 [M, %row] = sub %27, %10
+  // %29 [M, %row] = exp %28
+  // %30 [M, %row] = mul %29, %26
+  // %24 [%row, M] = swap %23
+  // %31 [M, %row] = add %30, %24
+  // store ws.Vt.adjoint1, %31
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum64 = vec4<f32>();
-    var sum65 = vec4<f32>();
-    var sum66 = vec4<f32>();
-    var sum67 = vec4<f32>();
-    for (var k63 = 0u; k63 < 64u + zero; k63++) {
-      let v1_68 = near[near1 + first_r * 64u + k63];
-      let v1_69 = near[near1 + first_r * 64u + k63 + 64u];
-      let v1_70 = near[near1 + first_r * 64u + k63 + 128u];
-      let v1_71 = near[near1 + first_r * 64u + k63 + 192u];
-      let v28_72 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63];
-      let v28_73 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 64u];
-      let v28_74 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 128u];
-      let v28_75 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k63 + 192u];
-      let b76 = vec4<f32>(v28_72, v28_73, v28_74, v28_75);
-      sum64 += v1_68 * b76;
-      sum65 += v1_69 * b76;
-      sum66 += v1_70 * b76;
-      sum67 += v1_71 * b76;
+    var sum56 = vec4<f32>();
+    var sum57 = vec4<f32>();
+    var sum58 = vec4<f32>();
+    var sum59 = vec4<f32>();
+    for (var k55 = 0u; k55 < 64u + zero; k55++) {
+      let v1_60 = near[near1 + first_r * 64u + k55];
+      let v1_61 = near[near1 + first_r * 64u + k55 + 64u];
+      let v1_62 = near[near1 + first_r * 64u + k55 + 128u];
+      let v1_63 = near[near1 + first_r * 64u + k55 + 192u];
+      let v25_64 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55];
+      let v25_65 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 64u];
+      let v25_66 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 128u];
+      let v25_67 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 192u];
+      let b68 = vec4<f32>(v25_64, v25_65, v25_66, v25_67);
+      sum56 += v1_60 * b68;
+      sum57 += v1_61 * b68;
+      sum58 += v1_62 * b68;
+      sum59 += v1_63 * b68;
     }
-    var m29 = array<vec4<f32>, 4>(sum64, sum65, sum66, sum67);
+    var m26 = array<vec4<f32>, 4>(sum56, sum57, sum58, sum59);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v29_77 = m29[y][x];
-        near[near29 + r * 64u + i_M] = v29_77;
-        let v10_79 = arena[far + i_M + 1984u];
-        let v30_80 = v10_79;
-        let v10_81 = arena[far + r * 64u + i_M + 1024u];
-        let v32_78 = m_exp((v30_80 - v10_81));
-        arena[far + i_M * 16u + r + 6144u] = v32_78;
-        let v33_82 = (v32_78 * m29[y][x]);
-        let v34_83 = (v33_82 + arena[far + r * 64u + i_M + 5120u]);
-        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = v34_83; }
+        let v26_69 = m26[y][x];
+        near[near26 + r * 64u + i_M] = v26_69;
+        let v10_71 = arena[far + i_M + 1984u];
+        let v27_72 = v10_71;
+        let v10_73 = arena[far + r * 64u + i_M + 1024u];
+        let v29_70 = m_exp((v27_72 - v10_73));
+        arena[far + i_M * 16u + r + 5120u] = v29_70;
+        let v30_74 = (v29_70 * m26[y][x]);
+        let v31_75 = (v30_74 + arena[far + r * 64u + i_M + 4096u]);
+        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = v31_75; }
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %41 [M] = exp %30
-  // %40 [M] = contract[V] %12, %28
-  // %42 [M] = mul %41, %40
-  // %43 [M, %row] = mul %33, %8
-  // %44 [M, %row] = mul %5, %43
-  // %45 [M] = sum[%row] %44
-  // %46 [M] = add %42, %45
+  // %38 [M] = exp %27
+  // %37 [M] = contract[V] %12, %25
+  // %39 [M] = mul %38, %37
+  // %40 [M, %row] = mul %30, %8
+  // %41 [M, %row] = mul %5, %40
+  // %42 [M] = sum[%row] %41
+  // %43 [M] = add %39, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    var sum85 = 0.0;
-    for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let v12_86 = arena[at_ws_Vt_states + i_M * 64u + k84];
-      let b87 = v12_86;
-      let v28_88 = arena[at_ws_Vt_cotangents + i_M * 64u + k84];
-      let b89 = v28_88;
-      sum85 += b87 * b89;
+    var sum77 = 0.0;
+    for (var k76 = 0u; k76 < 64u + zero; k76++) {
+      let v12_78 = arena[at_ws_Vt_states + i_M * 64u + k76];
+      let b79 = v12_78;
+      let v25_80 = arena[at_ws_Vt_cotangents + i_M * 64u + k76];
+      let b81 = v25_80;
+      sum77 += b79 * b81;
     }
-    let m40 = sum85;
-    let v10_91 = arena[far + i_M + 1984u];
-    let v30_92 = v10_91;
-    var sum93 = 0.0f;
-    for (var k94 = 0u; k94 < 16u + zero; k94++) {
-      let v32_95 = arena[far + i_M * 16u + k94 + 6144u];
-      let v33_96 = (v32_95 * near[near29 + k94 * 64u + i_M]);
-      let v8_97 = arena[far + k94 * 64u + i_M];
-      sum93 += ((-1.0f) * (v33_96 * v8_97));
+    let m37 = sum77;
+    let v10_83 = arena[far + i_M + 1984u];
+    let v27_84 = v10_83;
+    var sum85 = 0.0f;
+    for (var k86 = 0u; k86 < 16u + zero; k86++) {
+      let v29_87 = arena[far + i_M * 16u + k86 + 5120u];
+      let v30_88 = (v29_87 * near[near26 + k86 * 64u + i_M]);
+      let v8_89 = arena[far + k86 * 64u + i_M];
+      sum85 += ((-1.0f) * (v30_88 * v8_89));
     }
-    let v46_90 = ((m_exp(v30_92) * m40) + sum93);
-    near[near46 + i_M] = v46_90;
+    let v43_82 = ((m_exp(v27_84) * m37) + sum85);
+    near[near43 + i_M] = v43_82;
   }
-  // %35 [%row, M] = mul %15, %25
-  // %36 [%row, M] = mul %23, %35
-  // %37 [M, %row] = mul %34, %8
-  // %38 [M, %row] = mul %5, %37
-  // %39 [M, %row] = neg %38
-  // %47 [%row, M] = add %36, %39
-  // %48 [%row, M] = cumsum reversed %47
+  // %32 [%row, M] = mul %15, %22
+  // %33 [%row, M] = mul %16, %32
+  // %34 [M, %row] = mul %31, %8
+  // %35 [M, %row] = mul %5, %34
+  // %36 [M, %row] = neg %35
+  // %44 [%row, M] = add %33, %36
+  // %45 [%row, M] = cumsum reversed %44
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v23_98 = near[near23 + r];
-      let v15_99 = arena[far + r * 64u + i_M + 2048u];
-      let v25_100 = arena[far + r * 64u + i_M + 4096u];
-      let v32_101 = arena[far + i_M * 16u + r + 6144u];
-      let v33_102 = (v32_101 * near[near29 + r * 64u + i_M]);
-      let v34_103 = (v33_102 + arena[far + r * 64u + i_M + 5120u]);
-      let v8_104 = arena[far + r * 64u + i_M];
-      sum += ((v23_98 * (v15_99 * v25_100)) + (-((-1.0f) * (v34_103 * v8_104))));
-      near[near48 + r * 64u + i_M] = sum;
+      let v16_90 = near[near16 + r];
+      let v15_91 = arena[far + r * 64u + i_M + 2048u];
+      let v22_92 = arena[far + r * 64u + i_M + 3072u];
+      let v29_93 = arena[far + i_M * 16u + r + 5120u];
+      let v30_94 = (v29_93 * near[near26 + r * 64u + i_M]);
+      let v31_95 = (v30_94 + arena[far + r * 64u + i_M + 4096u]);
+      let v8_96 = arena[far + r * 64u + i_M];
+      sum += ((v16_90 * (v15_91 * v22_92)) + (-((-1.0f) * (v31_95 * v8_96))));
+      near[near45 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
-  // %49 [%row, M] = add %48, %46
-  // store ws.Vt.adjoint3, %49
+  // %46 [%row, M] = add %45, %43
+  // store ws.Vt.adjoint3, %46
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[near48 + r * 64u + i_M] + near[near46 + i_M]); }
+    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[near45 + r * 64u + i_M] + near[near43 + i_M]); }
   }
   workgroupBarrier();
-  // %50 [%row, %col] = load ws.Vt.score0_0
-  // %51 [%col, %row] = swap %50
+  // %47 [%row, %col] = load ws.Vt.score0_0
+  // %48 [%col, %row] = swap %47
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v51_105 = arena[at_ws_Vt_score0_0 + c * 16u + r];
-    near[near51 + c * 16u + r] = v51_105;
+    let v48_97 = arena[at_ws_Vt_score0_0 + c * 16u + r];
+    near[near48 + c * 16u + r] = v48_97;
   }
-  // %54 [M, %row] = mul %32, %8
+  // %51 [M, %row] = mul %29, %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let v32_107 = arena[far + i_M * 16u + r + 6144u];
-    let v8_108 = arena[far + r * 64u + i_M];
-    let v54_106 = (v32_107 * v8_108);
-    near[near54 + i_M * 16u + r] = v54_106;
+    let v29_99 = arena[far + i_M * 16u + r + 5120u];
+    let v8_100 = arena[far + r * 64u + i_M];
+    let v51_98 = (v29_99 * v8_100);
+    near[near51 + i_M * 16u + r] = v51_98;
   }
   workgroupBarrier();
-  // %55 [%row, V] = contract[M] %54, %28
-  // %56 [%row, V] = mul %5, %55
-  // %52 [%col, V] = swap %0
-  // %53 [%row, V] = contract[%col] %51, %52
-  // %57 [%row, V] = add %56, %53
-  // store d_v, %57
+  // %52 [%row, V] = contract[M] %51, %25
+  // %53 [%row, V] = mul %5, %52
+  // %49 [%col, V] = swap %0
+  // %50 [%row, V] = contract[%col] %48, %49
+  // %54 [%row, V] = add %53, %50
+  // store d_v, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum110 = vec4<f32>();
-    var sum111 = vec4<f32>();
+    var sum102 = vec4<f32>();
+    var sum103 = vec4<f32>();
+    var sum104 = vec4<f32>();
+    var sum105 = vec4<f32>();
+    for (var k101 = 0u; k101 < 64u + zero; k101++) {
+      let v25_106 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V];
+      let v25_107 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 1u];
+      let v25_108 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 2u];
+      let v25_109 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 3u];
+      let b110 = vec4<f32>(v25_106, v25_107, v25_108, v25_109);
+      sum102 += near[near51 + k101 * 16u + first_r] * b110;
+      sum103 += near[near51 + k101 * 16u + first_r + 1u] * b110;
+      sum104 += near[near51 + k101 * 16u + first_r + 2u] * b110;
+      sum105 += near[near51 + k101 * 16u + first_r + 3u] * b110;
+    }
+    var m52 = array<vec4<f32>, 4>(sum102, sum103, sum104, sum105);
     var sum112 = vec4<f32>();
     var sum113 = vec4<f32>();
-    for (var k109 = 0u; k109 < 64u + zero; k109++) {
-      let v28_114 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V];
-      let v28_115 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 1u];
-      let v28_116 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 2u];
-      let v28_117 = arena[at_ws_Vt_cotangents + k109 * 64u + first_i_V + 3u];
-      let b118 = vec4<f32>(v28_114, v28_115, v28_116, v28_117);
-      sum110 += near[near54 + k109 * 16u + first_r] * b118;
-      sum111 += near[near54 + k109 * 16u + first_r + 1u] * b118;
-      sum112 += near[near54 + k109 * 16u + first_r + 2u] * b118;
-      sum113 += near[near54 + k109 * 16u + first_r + 3u] * b118;
+    var sum114 = vec4<f32>();
+    var sum115 = vec4<f32>();
+    for (var k111 = 0u; k111 < 16u + zero; k111++) {
+      let v0_116 = near[near0 + k111 * 64u + first_i_V];
+      let v0_117 = near[near0 + k111 * 64u + first_i_V + 1u];
+      let v0_118 = near[near0 + k111 * 64u + first_i_V + 2u];
+      let v0_119 = near[near0 + k111 * 64u + first_i_V + 3u];
+      let b120 = vec4<f32>(v0_116, v0_117, v0_118, v0_119);
+      sum112 += near[near48 + k111 * 16u + first_r] * b120;
+      sum113 += near[near48 + k111 * 16u + first_r + 1u] * b120;
+      sum114 += near[near48 + k111 * 16u + first_r + 2u] * b120;
+      sum115 += near[near48 + k111 * 16u + first_r + 3u] * b120;
     }
-    var m55 = array<vec4<f32>, 4>(sum110, sum111, sum112, sum113);
-    var sum120 = vec4<f32>();
-    var sum121 = vec4<f32>();
-    var sum122 = vec4<f32>();
-    var sum123 = vec4<f32>();
-    for (var k119 = 0u; k119 < 16u + zero; k119++) {
-      let v0_124 = near[near0 + k119 * 64u + first_i_V];
-      let v0_125 = near[near0 + k119 * 64u + first_i_V + 1u];
-      let v0_126 = near[near0 + k119 * 64u + first_i_V + 2u];
-      let v0_127 = near[near0 + k119 * 64u + first_i_V + 3u];
-      let b128 = vec4<f32>(v0_124, v0_125, v0_126, v0_127);
-      sum120 += near[near51 + k119 * 16u + first_r] * b128;
-      sum121 += near[near51 + k119 * 16u + first_r + 1u] * b128;
-      sum122 += near[near51 + k119 * 16u + first_r + 2u] * b128;
-      sum123 += near[near51 + k119 * 16u + first_r + 3u] * b128;
-    }
-    var m53 = array<vec4<f32>, 4>(sum120, sum121, sum122, sum123);
+    var m50 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (((-1.0f) * m55[y][x]) + m53[y][x]); }
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (((-1.0f) * m52[y][x]) + m50[y][x]); }
       }
     }
   }

@@ -22,13 +22,13 @@ fn m_expm1(x: f32) -> f32 {
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
-// Scores, solves and pointwise values of the chunks of Vt.
+// Scores, solves and pointwise values of the chunks of Vt. A number a token here, once for all kernels that read it.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[9].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];

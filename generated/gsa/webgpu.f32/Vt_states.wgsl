@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Vt_states = dims[5].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_Vt_states = dims[5].z + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_Vt_col0 = dims[3].z + (token * heads + head) * 64u;
     let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;

@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 16384u;
+  let far = dims[10].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 16384u;
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
-    let at_k_staged = dims[8].w + (token * heads + head) * 64u;
-    let at_v_staged = dims[9].x + (token * heads + head) * 64u;
-    let at_q_staged = dims[8].z + (token * heads + head) * 64u;
+    let at_k_staged = dims[9].x + (token * heads + head) * 64u;
+    let at_v_staged = dims[9].y + (token * heads + head) * 64u;
+    let at_q_staged = dims[8].w + (token * heads + head) * 64u;
     // %4 [M] = load g one
     // %6 [M] = expm1 %4
     // %7 [] = 0.5

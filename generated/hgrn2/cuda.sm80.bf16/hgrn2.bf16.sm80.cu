@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M4 = 18432, M1_0 = 34816, M2_2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_12 = 18432, M9_17 = 8192;
+  constexpr u32 M0 = 0, M4 = 18432, M1_0 = 34816, M2_2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_12 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -824,28 +824,31 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %12 [K] = pick last %8
-  if (const int i = t; i < 64) ((float*)(basep + M7_12))[i] = ((float*)(basep + M0))[4536 + i];
+  float v12_11 = 0.f;
+  if (const int i = t; i < 64) v12_11 = ((float*)(basep + M0))[4536 + i];
   // %13 [K, %row] = sub %12, %8
+  if (const int i = t; i < 64) ((float*)(basep + M7_12))[i] = v12_11;
   team_sync(1, 256);
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (((float*)(basep + M7_12))[(frag_col(i) + part * 32)] - f8_6[i]);
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (((float*)(basep + M7_12))[(frag_col(i) + part * 32)] - f8_6[i]);
   // %14 [K, %row] = exp %13
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = m_exp(f13_11[i]);
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = m_exp(f13_12[i]);
   // %15 [K, %row] = mul %14, %5
-  float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (f14_12[i] * (-1.f));
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] * (-1.f));
   // %16 [K, %row] = mul %15, %2
-  float f16_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = (f15_13[i] * f2_1[i]);
+  float f16_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f2_1[i]);
   // store ws.S.col0, %16
-  store_frag<2, 64, false>((base + M8), f16_14, part * 2);
+  store_frag<2, 64, false>((base + M8), f16_15, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %17 [K] = exp %12
-  if (const int i = t; i < 64) ((float*)(basep + M9_17))[i] = m_exp(((float*)(basep + M7_12))[i]);
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = m_exp(v12_11);
   // store ws.S.decay, %17
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_17))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v17_16);
 }
 
 // The decay of every segment of S.
@@ -1513,7 +1516,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M22 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M4_18 = 61440, M5_26 = 69632, M6_30 = 77824, M8_4 = 86016, M9_8 = 94208, M10 = 102400, M11 = 0, M13_25 = 0, M14 = 8192, M15 = 0, M20 = 18432, M12_22 = 16384, M16_42 = 8192, M17_43 = 8448, M18_44 = 19456, M19_47 = 19712, M21_48 = 19968;
+  constexpr u32 M2 = 0, M7 = 18432, M17 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M4_18 = 61440, M5_26 = 69632, M6_30 = 77824, M8_4 = 86016, M9_8 = 94208, M10 = 102400, M11 = 0, M13_25 = 0, M14 = 8192, M15 = 0, M16 = 18432, M12_22 = 8192, M18_48 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1606,130 +1609,139 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %19 [%col, %row] = swap %18
   // %20 [%col, V] = swap %0
   // %22 [K] = pick last %10
-  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = ((float*)(basep + M7))[4536 + i];
+  float v22_16 = 0.f;
+  if (const int i = t; i < 64) v22_16 = ((float*)(basep + M7))[4536 + i];
   // %23 [K, %row] = sub %22, %10
+  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_16;
   team_sync(1, 256);
-  float f23_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_9[i]);
+  float f23_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_17[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_9[i]);
   // %24 [K, %row] = exp %23
-  float f24_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_17[i] = m_exp(f23_16[i]);
+  float f24_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = m_exp(f23_17[i]);
   // %25 [K, %row] = mul %24, %8
-  float f25_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_18[i] = (f24_17[i] * f8_4[i]);
+  float f25_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (f24_18[i] * f8_4[i]);
   // %27 [%row, V] = contract[K] %25, %26
-  store_frag<2, 64, false>((base + M13_25), f25_18, part * 2);
+  store_frag<2, 64, false>((base + M13_25), f25_19, part * 2);
   team_sync(1, 256);
-  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13_25));
+  u32 a25_20[4][4]; load_as<4, 64, false>(a25_20, (base + M13_25));
   cp_wait<1>();
   team_sync(1, 256);
-  float f27_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M5_26), part * 32); mma_commit();
+  float f27_21[16];
+  mma_open(); mma<32, 4, 64, true, true>(f27_21, a25_20, (base + M5_26), part * 32); mma_commit();
   // %28 [%row, V] = mul %5, %27
   mma_wait<0>();
-  mma_ready<sizeof(f27_20) / 4>(f27_20);
-  float f28_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_21[i] = ((-1.f) * f27_20[i]);
+  mma_ready<sizeof(f27_21) / 4>(f27_21);
+  float f28_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = ((-1.f) * f27_21[i]);
   // %21 [%row, V] = contract[%col] %19, %20
   // %29 [%row, V] = add %28, %21
-  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M4_18));
-  float f29_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_23[i] = f28_21[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0_0), part * 32); mma_commit();
+  u32 a18_23[4][4]; load_as<4, 64, true>(a18_23, (base + M4_18));
+  float f29_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_24[i] = f28_22[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_24, a18_23, (base + M0_0), part * 32); mma_commit();
   // store d_v, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_23) / 4>(f29_23);
-  store_frag<2, 64, false>((base + M14), f29_23, part * 2);
+  mma_ready<sizeof(f29_24) / 4>(f29_24);
+  store_frag<2, 64, false>((base + M14), f29_24, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %31 [%row, K] = mul %15, %30
   cp_wait<0>();
   team_sync(1, 256);
-  float f30_24[16];
-  load_frag<2, 64, false>(f30_24, (base + M6_30), part * 2);
-  float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f15_14[i] * f30_24[i]);
+  float f30_25[16];
+  load_frag<2, 64, false>(f30_25, (base + M6_30), part * 2);
+  float f31_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_26[i] = (f15_14[i] * f30_25[i]);
   // %32 [%row, K] = mul %16, %31
-  float f32_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = (0.125f * f31_25[i]);
+  float f32_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (0.125f * f31_26[i]);
   // %57 [%col, K] = dscoreCol[K] %4, %30 by %7
-  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M8_4));
+  u32 a4_29[4][4]; load_as<4, 64, true>(a4_29, (base + M8_4));
   team_sync(1, 256);
-  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M6_30), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
-  float f57_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_29[i] = whole_27[0][i];
+  float whole_28[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_28, {a4_29}, (base + M6_30), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
+  float f57_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_30[i] = whole_28[0][i];
   team_sync(1, 256);
   // %34 [%col, K] = mul %57, %16
-  float f34_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f57_29[i] * 0.125f);
+  float f34_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f57_30[i] * 0.125f);
   // %35 [%row, K] = swap %34
   // %36 [%row, K] = contract[V] %1, %26
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1_1));
-  float f36_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M5_26), part * 32); mma_commit();
+  u32 a1_32[4][4]; load_as<4, 64, false>(a1_32, (base + M1_1));
+  float f36_33[16];
+  mma_open(); mma<32, 4, 64, false, true>(f36_33, a1_32, (base + M5_26), part * 32); mma_commit();
   // %37 [K, %row] = mul %24, %36
   mma_wait<0>();
-  mma_ready<sizeof(f36_32) / 4>(f36_32);
-  float f37_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (f24_17[i] * f36_32[i]);
+  mma_ready<sizeof(f36_33) / 4>(f36_33);
+  float f37_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (f24_18[i] * f36_33[i]);
   // %38 [K, %row] = add %37, %35
-  float f38_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_34[i] = (f37_33[i] + f34_30[i]);
+  float f38_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = (f37_34[i] + f34_31[i]);
   // %39 [K, %row] = mul %38, %8
-  float f39_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_35[i] = (f38_34[i] * f8_4[i]);
+  float f39_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_36[i] = (f38_35[i] * f8_4[i]);
   // %40 [K, %row] = mul %5, %39
-  float f40_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_36[i] = ((-1.f) * f39_35[i]);
+  float f40_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = ((-1.f) * f39_36[i]);
   // %41 [K, %row] = neg %40
-  float f41_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_37[i] = (-f40_36[i]);
+  float f41_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (-f40_37[i]);
   // %42 [K] = contract[V] %12, %26
-  if (const int i = t; i < 64) ((float*)(basep + M16_42))[i] = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
+  float v42_39 = 0.f;
+  if (const int i = t; i < 64) v42_39 = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
   // %43 [K] = exp %22
-  if (const int i = t; i < 64) ((float*)(basep + M17_43))[i] = m_exp(((float*)(basep + M12_22))[i]);
+  float v43_40 = 0.f;
+  if (const int i = t; i < 64) v43_40 = m_exp(v22_16);
   // %44 [K] = mul %43, %42
-  if (const int i = t; i < 64) ((float*)(basep + M18_44))[i] = (((float*)(basep + M17_43))[i] * ((float*)(basep + M16_42))[i]);
+  float v44_41 = 0.f;
+  if (const int i = t; i < 64) v44_41 = (v43_40 * v42_39);
   // %45 [K, %row] = mul %37, %8
-  float f45_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_38[i] = (f37_33[i] * f8_4[i]);
+  float f45_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = (f37_34[i] * f8_4[i]);
   // %46 [K, %row] = mul %5, %45
-  float f46_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = ((-1.f) * f45_38[i]);
+  float f46_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = ((-1.f) * f45_42[i]);
   // %47 [K] = sum[%row] %46
-  col_sums_part<16>(((float*)(basep + M20)), f46_39, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M16)), f46_43, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M19_47))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  float v47_44 = 0.f;
+  if (const int i = t; i < 64) v47_44 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
   // %48 [K] = add %44, %47
-  if (const int i = t; i < 64) ((float*)(basep + M21_48))[i] = (((float*)(basep + M18_44))[i] + ((float*)(basep + M19_47))[i]);
+  float v48_45 = 0.f;
+  if (const int i = t; i < 64) v48_45 = (v44_41 + v47_44);
   // %49 [%row, K] = add %32, %41
-  float f49_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_40[i] = (f32_26[i] + f41_37[i]);
+  float f49_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_46[i] = (f32_27[i] + f41_38[i]);
   // %50 [%row, K] = cumsum reversed %49
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_40[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_46[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
   // %51 [%row, K] = add %50, %48
   team_sync(1, 256);
-  float f50_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_41[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f51_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_42[i] = (f50_41[i] + ((float*)(basep + M21_48))[(frag_col(i) + part * 32)]);
+  float f50_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_47[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M18_48))[i] = v48_45;
+  team_sync(1, 256);
+  float f51_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_48[i] = (f50_47[i] + ((float*)(basep + M18_48))[(frag_col(i) + part * 32)]);
   // %52 [K, %row] = neg %38
-  float f52_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_43[i] = (-f38_34[i]);
+  float f52_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_49[i] = (-f38_35[i]);
   // %53 [%row, K] = exp %7
-  float f53_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_44[i] = m_exp(f7_3[i]);
+  float f53_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_50[i] = m_exp(f7_3[i]);
   // %54 [K, %row] = mul %52, %53
-  float f54_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_45[i] = (f52_43[i] * f53_44[i]);
+  float f54_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_51[i] = (f52_49[i] * f53_50[i]);
   // %55 [%row, K] = add %51, %54
-  float f55_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f51_42[i] + f54_45[i]);
+  float f55_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_52[i] = (f51_48[i] + f54_51[i]);
   // store d_g, %55
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_46[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_52[i]); }
 }
 
 // Reads the tokens one at a time.

@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5_7 = 18432, M6_8 = 61440, M11_17 = 18432, M13_21 = 8192;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 0, M5_8 = 61440, M10_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -772,96 +772,101 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
-  float f3_1[32];
-  float f6_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = whole_0[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = whole_0[1][i];
+  float whole_1[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_1, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
+  float f3_2[32];
+  float f6_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = whole_1[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = whole_1[1][i];
   team_sync(1);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
-  float f5_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (0.125f * f3_1[i]);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (0.125f * f3_2[i]);
   // store ws.S.score0_0, %5
-  store_frag<4, 64, false>((base + M4), f5_3, 0);
+  store_frag<4, 64, false>((base + M4), f5_4, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
   // %7 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %8 [%row] = neg %7
-  if (const int i = t; i < 64) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
+  float v8_5 = 0.f;
+  if (const int i = t; i < 64) v8_5 = (-asked7_0);
   // %9 [%row, %col] = mul %8, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
   team_sync(1);
-  float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (((float*)(basep + M6_8))[frag_row(i)] * f6_2[i]);
+  float f9_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
   // %10 [%row, %col] = inverse %9
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f9_4[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %10
   team_sync(1);
-  float f10_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M8), f10_5, 0);
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M7), f10_7, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %11 [%row, K] = cumsum %2
   // %12 [%row, K] = exp %11
-  float f11_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f12_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_6[i]);
+  float f11_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = m_exp(f11_8[i]);
   // %13 [%row, K] = mul %12, %4
-  float f13_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f12_7[i] * 0.125f);
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * 0.125f);
   // %14 [%row, K] = mul %13, %0
-  float f0_9[32];
-  load_frag<4, 64, false>(f0_9, (base + M0_0), 0);
-  float f14_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_8[i] * f0_9[i]);
+  float f0_11[32];
+  load_frag<4, 64, false>(f0_11, (base + M0_0), 0);
+  float f14_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_12[i] = (f13_10[i] * f0_11[i]);
   // store ws.S.read0, %14
-  store_frag<4, 64, false>((base + M9), f14_10, 0);
+  store_frag<4, 64, false>((base + M8), f14_12, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
-  float f15_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f12_7[i] * ((float*)(basep + M6_8))[frag_row(i)]);
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M5_8))[frag_row(i)]);
   // %16 [%row, K] = mul %15, %1
-  float f1_12[32];
-  load_frag<4, 64, false>(f1_12, (base + M1_1), 0);
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_11[i] * f1_12[i]);
+  float f1_14[32];
+  load_frag<4, 64, false>(f1_14, (base + M1_1), 0);
+  float f16_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (f15_13[i] * f1_14[i]);
   // store ws.S.erase0, %16
-  store_frag<4, 64, false>((base + M10), f16_13, 0);
+  store_frag<4, 64, false>((base + M9), f16_15, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %17 [K] = pick last %11
-  if (const int i = t; i < 64) ((float*)(basep + M11_17))[i] = ((float*)(basep + M2))[4536 + i];
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
   // %18 [K, %row] = sub %17, %11
+  if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
   team_sync(1);
-  float f18_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M11_17))[frag_col(i)] - f11_6[i]);
+  float f18_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_8[i]);
   // %19 [K, %row] = exp %18
-  float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = m_exp(f18_14[i]);
+  float f19_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = m_exp(f18_17[i]);
   // %20 [K, %row] = mul %19, %1
-  float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (f19_15[i] * f1_12[i]);
+  float f20_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f19_18[i] * f1_14[i]);
   // store ws.S.col0, %20
-  store_frag<4, 64, false>((base + M12), f20_16, 0);
+  store_frag<4, 64, false>((base + M11), f20_19, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
-  if (const int i = t; i < 64) ((float*)(basep + M13_21))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  float v21_20 = 0.f;
+  if (const int i = t; i < 64) v21_20 = m_exp(v17_16);
   // store ws.S.decay, %21
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_20);
 }
 
 // What every segment adds to S by its end.
@@ -1868,7 +1873,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M28 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M26 = 18432, M30 = 18432, M33 = 0, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M22_50 = 0, M23_51 = 256, M24_52 = 19456, M25_54 = 19712, M27_55 = 19968, M29_59 = 0, M31_60 = 1024, M32_63 = 1280, M34_64 = 1536;
+  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M14_25 = 18432, M15 = 18432, M17_22 = 18432, M18 = 18432, M19 = 0, M21 = 0, M22 = 18432, M25 = 0, M26 = 0, M13_24 = 83968, M16_30 = 84224, M20_23 = 8192, M24_55 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1896,246 +1901,265 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   tile_load<64, 1, 512>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %61 [%row, V] = load v row
   tile_load<64, 1, 512>((base + M8_61), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1, 512);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
-  float f4_1[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 16); mma_commit();
+  float f4_2[8];
+  mma_open(); mma<16, 4, 64, false, true>(f4_2, a0_1, (base + M1_2), part * 16); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
+  mma_ready<sizeof(f4_2) / 4>(f4_2);
+  float f5_3[8];
+  UNROLL for (int i = 0; i < 8; ++i) f5_3[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_2[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<5>();
   team_sync(1, 512);
   team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M9_5), f5_2, part * 1);
+  store_frag<1, 64, false>((base + M9_5), f5_3, part * 1);
   team_sync(1, 512);
-  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M9_5));
+  u32 a5_5[4][4]; load_as<4, 64, false>(a5_5, (base + M9_5));
   team_sync(1, 512);
-  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M10), part * 1, 4 + part);
-  float f8_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
+  float whole_4[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_4, {a5_5}, (base + M2_6), ((float*)(basep + M3)), (base + M10), part * 1, 4 + part);
+  float f8_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_6[i] = whole_4[0][i];
   team_sync(1, 512);
   // %9 [%row, K] = cumsum %7
   // %10 [%row, K] = exp %9
-  float f9_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f10_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
+  float f9_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_7[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f10_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_8[i] = m_exp(f9_7[i]);
   // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<4>();
   team_sync(1, 512);
-  float f12_9[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
+  float f12_10[8];
+  mma_open(); mma<16, 4, 64, false, true>(f12_10, a0_9, (base + M4_11), part * 16); mma_commit();
   // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
-  mma_ready<sizeof(f12_9) / 4>(f12_9);
-  float f13_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_7[i] * f12_9[i]);
+  mma_ready<sizeof(f12_10) / 4>(f12_10);
+  float f13_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_11[i] = (f10_8[i] * f12_10[i]);
   // %14 [%row, K] = add %13, %8
-  float f14_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
+  float f14_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_12[i] = (f13_11[i] + f8_6[i]);
   // %15 [] = 0.125
   // %16 [%row, K] = mul %14, %15
-  float f16_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
+  float f16_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_13[i] = (f14_12[i] * 0.125f);
   // store ws.d_q.heads, %16
-  store_frag<1, 64, false>((base + M11), f16_12, part * 1);
+  store_frag<1, 64, false>((base + M11), f16_13, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M9_5));
+  u32 a5_15[4][4]; load_as<4, 64, true>(a5_15, (base + M9_5));
   cp_wait<3>();
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
-  float f65_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
+  float whole_14[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_14, {a5_15}, (base + M5_18), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float f65_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_16[i] = whole_14[0][i];
   team_sync(1, 512);
   // %19 [%col, K] = mul %65, %15
-  float f19_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
+  float f19_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_17[i] = (f65_16[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1, 512);
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
-  float f21_18[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1_2), part * 16); mma_commit();
+  u32 a1_18[4][4]; load_as<4, 64, false>(a1_18, (base + M6_1));
+  float f21_19[8];
+  mma_open(); mma<16, 4, 64, false, true>(f21_19, a1_18, (base + M1_2), part * 16); mma_commit();
   // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
-  mma_ready<sizeof(f21_18) / 4>(f21_18);
-  float f22_19[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
+  mma_ready<sizeof(f21_19) / 4>(f21_19);
+  float f22_20[8];
+  UNROLL for (int i = 0; i < 8; ++i) f22_20[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_19[i] : 0.f);
   // %23 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %24 [%row] = neg %23
-  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
+  float v24_21 = 0.f;
+  if (const int i = t; i < 64) v24_21 = (-asked23_0);
   // %25 [%row, %col] = mul %24, %22
+  if (const int i = t; i < 64) ((float*)(basep + M13_24))[i] = v24_21;
   team_sync(1, 512);
-  float f25_20[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_20[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_19[i]);
+  float f25_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M13_24))[frag_row(i)] * f22_20[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
-  store_frag<1, 64, false>((base + M15_25), f25_20, part * 1);
+  store_frag<1, 64, false>((base + M14_25), f25_22, part * 1);
   team_sync(1, 512);
-  u32 a25_22[4][4]; load_as<4, 64, true>(a25_22, (base + M15_25));
+  u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M14_25));
   team_sync(1, 512);
-  float whole_21[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_21, {a25_22}, (base + M2_6), ((float*)(basep + M3)), (base + M16), part * 1, 4 + part);
-  float f26_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = whole_21[0][i];
+  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a25_24}, (base + M2_6), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
+  float f26_25[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_25[i] = whole_23[0][i];
   team_sync(1, 512);
   // %27 [%row, K] = swap %26
   // %29 [%row, K] = contract[V] %2, %28
-  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
+  u32 a2_26[4][4]; load_as<4, 64, false>(a2_26, (base + M1_2));
   cp_wait<1>();
   team_sync(1, 512);
-  float f29_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f29_25, a2_24, (base + M7_28), part * 16); mma_commit();
+  float f29_27[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_27, a2_26, (base + M7_28), part * 16); mma_commit();
   // %30 [K] = pick last %9
-  if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = ((float*)(basep + M3))[4536 + i];
+  float v30_28 = 0.f;
+  if (const int i = t; i < 64) v30_28 = ((float*)(basep + M3))[4536 + i];
   // %31 [K, %row] = sub %30, %9
+  if (const int i = t; i < 64) ((float*)(basep + M16_30))[i] = v30_28;
   team_sync(1, 512);
-  float f31_26[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_26[i] = (((float*)(basep + M17_30))[(frag_col(i) + part * 16)] - f9_6[i]);
+  float f31_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_29[i] = (((float*)(basep + M16_30))[(frag_col(i) + part * 16)] - f9_7[i]);
   // %32 [K, %row] = exp %31
-  float f32_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = m_exp(f31_26[i]);
+  float f32_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_30[i] = m_exp(f31_29[i]);
   // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_25) / 4>(f29_25);
-  float f33_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_28[i] = (f32_27[i] * f29_25[i]);
+  mma_ready<sizeof(f29_27) / 4>(f29_27);
+  float f33_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_31[i] = (f32_30[i] * f29_27[i]);
   // %34 [K, %row] = add %33, %20
-  float f34_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_29[i] = (f33_28[i] + f19_16[i]);
+  float f34_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_32[i] = (f33_31[i] + f19_17[i]);
   // %35 [K, %row] = add %34, %27
-  float f35_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_30[i] = (f34_29[i] + f26_23[i]);
+  float f35_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_33[i] = (f34_32[i] + f26_25[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  store_frag<1, 64, false>((base + M18_22), f22_19, part * 1);
+  store_frag<1, 64, false>((base + M17_22), f22_20, part * 1);
   team_sync(1, 512);
-  u32 a22_32[4][4]; load_as<4, 64, false>(a22_32, (base + M18_22));
+  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M17_22));
   team_sync(1, 512);
-  float whole_31[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_31, {a22_32}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f36_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_33[i] = whole_31[0][i];
+  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2_6), ((float*)(basep + M3)), (base + M18), part * 1, 4 + part);
+  float f36_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_36[i] = whole_34[0][i];
   team_sync(1, 512);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_34[4][4]; load_as<4, 64, false>(a1_34, (base + M6_1));
-  float f37_35[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_35, a1_34, (base + M4_11), part * 16); mma_commit();
+  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6_1));
+  float f37_38[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_38, a1_37, (base + M4_11), part * 16); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_35) / 4>(f37_35);
-  float f38_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_36[i] = (f10_7[i] * f37_35[i]);
+  mma_ready<sizeof(f37_38) / 4>(f37_38);
+  float f38_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_39[i] = (f10_8[i] * f37_38[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_37[i] = (f38_36[i] + f36_33[i]);
+  float f39_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_40[i] = (f38_39[i] + f36_36[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_38[i] = (f39_37[i] * ((float*)(basep + M14_24))[frag_row(i)]);
+  float f40_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M13_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_39[i] = (f35_30[i] + f40_38[i]);
+  float f41_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (f35_33[i] + f40_41[i]);
   // store ws.d_k.heads, %41
-  store_frag<1, 64, false>((base + M20), f41_39, part * 1);
+  store_frag<1, 64, false>((base + M19), f41_42, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_40[8];
-  load_frag<1, 64, false>(f1_40, (base + M6_1), part * 1);
-  float f42_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = (f1_40[i] * ((float*)(basep + M13_23))[frag_row(i)]);
+  float f1_43[8];
+  load_frag<1, 64, false>(f1_43, (base + M6_1), part * 1);
+  if (const int i = t; i < 64) ((float*)(basep + M20_23))[i] = asked23_0;
+  team_sync(1, 512);
+  float f42_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M20_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<1, 64, false>((base + M21), f42_41, part * 1);
+  store_frag<1, 64, false>((base + M21), f42_44, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_42[8];
-  load_frag<1, 64, false>(f18_42, (base + M5_18), part * 1);
-  float f43_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f14_11[i] * f18_42[i]);
+  float f18_45[8];
+  load_frag<1, 64, false>(f18_45, (base + M5_18), part * 1);
+  float f43_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_46[i] = (f14_12[i] * f18_45[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_44[i] = (0.125f * f43_43[i]);
+  float f44_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_47[i] = (0.125f * f43_46[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_45[8];
-  load_frag<1, 64, false>(f6_45, (base + M2_6), part * 1);
-  float f45_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f39_37[i] * f6_45[i]);
+  float f6_48[8];
+  load_frag<1, 64, false>(f6_48, (base + M2_6), part * 1);
+  float f45_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_49[i] = (f39_40[i] * f6_48[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_47[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_46[i]);
+  float f46_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (((float*)(basep + M13_24))[frag_row(i)] * f45_49[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_48[i] = (f44_44[i] + f46_47[i]);
+  float f47_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (f44_47[i] + f46_50[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_49[i] = (f35_30[i] * f6_45[i]);
+  float f48_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_52[i] = (f35_33[i] * f6_48[i]);
   // %49 [K, %row] = neg %48
-  float f49_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_50[i] = (-f48_49[i]);
+  float f49_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_53[i] = (-f48_52[i]);
   // %50 [K] = contract[V] %11, %28
-  if (const int i = t; i < 64) ((float*)(basep + M22_50))[i] = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
+  float v50_54 = 0.f;
+  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  if (const int i = t; i < 64) ((float*)(basep + M23_51))[i] = m_exp(((float*)(basep + M17_30))[i]);
+  float v51_55 = 0.f;
+  if (const int i = t; i < 64) v51_55 = m_exp(v30_28);
   // %52 [K] = mul %51, %50
-  if (const int i = t; i < 64) ((float*)(basep + M24_52))[i] = (((float*)(basep + M23_51))[i] * ((float*)(basep + M22_50))[i]);
+  float v52_56 = 0.f;
+  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
   // %53 [K, %row] = mul %33, %6
-  float f53_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_51[i] = (f33_28[i] * f6_45[i]);
+  float f53_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_57[i] = (f33_31[i] * f6_48[i]);
   // %54 [K] = sum[%row] %53
-  col_sums_part<8>(((float*)(basep + M26)), f53_51, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M22)), f53_57, 64, part * 16);
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M25_54))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  float v54_58 = 0.f;
+  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %55 [K] = add %52, %54
-  if (const int i = t; i < 64) ((float*)(basep + M27_55))[i] = (((float*)(basep + M24_52))[i] + ((float*)(basep + M25_54))[i]);
+  float v55_59 = 0.f;
+  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
   // %56 [%row, K] = add %47, %49
-  float f56_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_52[i] = (f47_48[i] + f49_50[i]);
+  float f56_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_60[i] = (f47_51[i] + f49_53[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_52[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_60[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
   team_sync(1, 512);
-  float f57_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_53[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f58_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_54[i] = (f57_53[i] + ((float*)(basep + M27_55))[(frag_col(i) + part * 16)]);
-  // store d_g, %58
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_54[i]); }
-  // %59 [%row] = sum[K] %45
-  row_sums_to<8>((((float*)(basep + M30)) + part * 64), f45_46);
+  float f57_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_61[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = v55_59;
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M29_59))[i] = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float f58_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M24_55))[(frag_col(i) + part * 16)]);
+  // store d_g, %58
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
+  // %59 [%row] = sum[K] %45
+  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f45_49);
+  team_sync(1, 512);
+  float v59_63 = 0.f;
+  if (const int i = t; i < 64) v59_63 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
   // %60 [%row] = neg %59
-  if (const int i = t; i < 64) ((float*)(basep + M31_60))[i] = (-((float*)(basep + M29_59))[i]);
+  float v60_64 = 0.f;
+  if (const int i = t; i < 64) v60_64 = (-v59_63);
   // %62 [%row, V] = mul %1, %61
+  float f1_65[8];
+  load_frag<1, 64, false>(f1_65, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f61_55[8];
-  load_frag<1, 64, false>(f61_55, (base + M8_61), part * 1);
-  float f62_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_56[i] = (f1_40[i] * f61_55[i]);
+  float f61_66[8];
+  load_frag<1, 64, false>(f61_66, (base + M8_61), part * 1);
+  float f62_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_67[i] = (f1_65[i] * f61_66[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<8>((((float*)(basep + M33)) + part * 64), f62_56);
+  row_sums_to<8>((((float*)(basep + M26)) + part * 64), f62_67);
   team_sync(1, 512);
-  if (const int i = t; i < 64) ((float*)(basep + M32_63))[i] = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i] + ((float*)(basep + M33))[128 + i] + ((float*)(basep + M33))[192 + i];
+  float v63_68 = 0.f;
+  if (const int i = t; i < 64) v63_68 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
   // %64 [%row] = add %60, %63
-  if (const int i = t; i < 64) ((float*)(basep + M34_64))[i] = (((float*)(basep + M31_60))[i] + ((float*)(basep + M32_63))[i]);
+  float v64_69 = 0.f;
+  if (const int i = t; i < 64) v64_69 = (v60_64 + v63_68);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M34_64))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_69);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M8 = 53248, M9 = 18432, M10 = 26624, M12 = 0, M5_7 = 18432, M6_8 = 61440, M11_17 = 18432, M13_21 = 8192;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 0, M5_8 = 61440, M10_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -772,96 +772,101 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float whole_0[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_0, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
-  float f3_1[32];
-  float f6_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = whole_0[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = whole_0[1][i];
+  float whole_1[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_1, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
+  float f3_2[32];
+  float f6_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = whole_1[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = whole_1[1][i];
   team_sync(1);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
-  float f5_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (0.125f * f3_1[i]);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (0.125f * f3_2[i]);
   // store ws.S.score0_0, %5
-  store_frag<4, 64, false>((base + M4), f5_3, 0);
+  store_frag<4, 64, false>((base + M4), f5_4, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
   // %7 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M5_7))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %8 [%row] = neg %7
-  if (const int i = t; i < 64) ((float*)(basep + M6_8))[i] = (-((float*)(basep + M5_7))[i]);
+  float v8_5 = 0.f;
+  if (const int i = t; i < 64) v8_5 = (-asked7_0);
   // %9 [%row, %col] = mul %8, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
   team_sync(1);
-  float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (((float*)(basep + M6_8))[frag_row(i)] * f6_2[i]);
+  float f9_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
   // %10 [%row, %col] = inverse %9
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f9_4[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
   team_sync(1);
-  tri_inverse<72>(((float*)(basep + M7)), t, 4);
+  tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %10
   team_sync(1);
-  float f10_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  store_frag<4, 64, false>((base + M8), f10_5, 0);
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
+  store_frag<4, 64, false>((base + M7), f10_7, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %11 [%row, K] = cumsum %2
   // %12 [%row, K] = exp %11
-  float f11_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
-  float f12_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_6[i]);
+  float f11_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = m_exp(f11_8[i]);
   // %13 [%row, K] = mul %12, %4
-  float f13_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f12_7[i] * 0.125f);
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * 0.125f);
   // %14 [%row, K] = mul %13, %0
-  float f0_9[32];
-  load_frag<4, 64, false>(f0_9, (base + M0_0), 0);
-  float f14_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (f13_8[i] * f0_9[i]);
+  float f0_11[32];
+  load_frag<4, 64, false>(f0_11, (base + M0_0), 0);
+  float f14_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_12[i] = (f13_10[i] * f0_11[i]);
   // store ws.S.read0, %14
-  store_frag<4, 64, false>((base + M9), f14_10, 0);
+  store_frag<4, 64, false>((base + M8), f14_12, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
-  float f15_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = (f12_7[i] * ((float*)(basep + M6_8))[frag_row(i)]);
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M5_8))[frag_row(i)]);
   // %16 [%row, K] = mul %15, %1
-  float f1_12[32];
-  load_frag<4, 64, false>(f1_12, (base + M1_1), 0);
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_11[i] * f1_12[i]);
+  float f1_14[32];
+  load_frag<4, 64, false>(f1_14, (base + M1_1), 0);
+  float f16_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (f15_13[i] * f1_14[i]);
   // store ws.S.erase0, %16
-  store_frag<4, 64, false>((base + M10), f16_13, 0);
+  store_frag<4, 64, false>((base + M9), f16_15, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %17 [K] = pick last %11
-  if (const int i = t; i < 64) ((float*)(basep + M11_17))[i] = ((float*)(basep + M2))[4536 + i];
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
   // %18 [K, %row] = sub %17, %11
+  if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
   team_sync(1);
-  float f18_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M11_17))[frag_col(i)] - f11_6[i]);
+  float f18_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_8[i]);
   // %19 [K, %row] = exp %18
-  float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = m_exp(f18_14[i]);
+  float f19_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = m_exp(f18_17[i]);
   // %20 [K, %row] = mul %19, %1
-  float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (f19_15[i] * f1_12[i]);
+  float f20_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f19_18[i] * f1_14[i]);
   // store ws.S.col0, %20
-  store_frag<4, 64, false>((base + M12), f20_16, 0);
+  store_frag<4, 64, false>((base + M11), f20_19, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
-  if (const int i = t; i < 64) ((float*)(basep + M13_21))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  float v21_20 = 0.f;
+  if (const int i = t; i < 64) v21_20 = m_exp(v17_16);
   // store ws.S.decay, %21
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M13_21))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_20);
 }
 
 // What every segment adds to S by its end.
@@ -1940,7 +1945,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M4 = 0, M26 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M15_25 = 18432, M16 = 18432, M18 = 0, M19 = 8192, M24 = 18432, M13_23 = 83968, M14_24 = 84224, M17_30 = 19456, M20_50 = 0, M21_51 = 256, M22_52 = 19712, M23_54 = 19456, M25_55 = 19968, M27_59 = 18432, M28_60 = 0, M29_63 = 256, M30_64 = 512;
+  constexpr u32 M4 = 0, M21 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M14_25 = 18432, M15 = 18432, M17 = 0, M19 = 0, M20 = 18432, M13_24 = 83968, M16_30 = 18432, M18_23 = 8192, M22_55 = 18432, M23_59 = 0, M24_63 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1967,239 +1972,256 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %61 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M8_61), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<7>();
   team_sync(1);
-  float f4_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_1, a0_0, (base + M1_2)); mma_commit();
+  float f4_2[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_2, a0_1, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_1) / 4>(f4_1);
-  float f5_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = (frag_col(i) <= frag_row(i) ? f4_1[i] : 0.f);
+  mma_ready<sizeof(f4_2) / 4>(f4_2);
+  float f5_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (frag_col(i) <= frag_row(i) ? f4_2[i] : 0.f);
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<6>();
   team_sync(1);
-  u32 a1_3[4][4]; load_as<4, 64, false>(a1_3, (base + M2_1));
-  float f21_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f21_4, a1_3, (base + M1_2)); mma_commit();
+  u32 a1_4[4][4]; load_as<4, 64, false>(a1_4, (base + M2_1));
+  float f21_5[32];
+  mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (base + M1_2)); mma_commit();
   // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
-  mma_ready<sizeof(f21_4) / 4>(f21_4);
-  float f22_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (frag_col(i) < frag_row(i) ? f21_4[i] : 0.f);
+  mma_ready<sizeof(f21_5) / 4>(f21_5);
+  float f22_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_6[i] = (frag_col(i) < frag_row(i) ? f21_5[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<4>();
   team_sync(1);
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
-  u32 a5_7[4][4]; pack<4>(a5_7, f5_2);
-  u32 a22_8[4][4]; pack<4>(a22_8, f22_5);
+  u32 a5_8[4][4]; pack<4>(a5_8, f5_3);
+  u32 a22_9[4][4]; pack<4>(a22_9, f22_6);
   team_sync(1);
-  float whole_6[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_6, {a5_7, a22_8}, (base + M3_6), ((float*)(basep + M4)), (base + M9), 0, 4);
-  float f8_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_9[i] = whole_6[0][i];
-  float f36_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_10[i] = whole_6[1][i];
+  float whole_7[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_7, {a5_8, a22_9}, (base + M3_6), ((float*)(basep + M4)), (base + M9), 0, 4);
+  float f8_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_10[i] = whole_7[0][i];
+  float f36_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = whole_7[1][i];
   team_sync(1);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
   // %9 [%row, K] = cumsum %7
   // %10 [%row, K] = exp %9
-  float f9_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_11[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
-  float f10_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = m_exp(f9_11[i]);
+  float f9_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_12[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
+  float f10_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = m_exp(f9_12[i]);
   // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
+  u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
   cp_wait<3>();
   team_sync(1);
-  float f12_14[32];
-  mma_open(); mma<64, 4, 64, false, true>(f12_14, a0_13, (base + M5_11)); mma_commit();
+  float f12_15[32];
+  mma_open(); mma<64, 4, 64, false, true>(f12_15, a0_14, (base + M5_11)); mma_commit();
   // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
-  mma_ready<sizeof(f12_14) / 4>(f12_14);
-  float f13_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_15[i] = (f10_12[i] * f12_14[i]);
+  mma_ready<sizeof(f12_15) / 4>(f12_15);
+  float f13_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_16[i] = (f10_13[i] * f12_15[i]);
   // %14 [%row, K] = add %13, %8
-  float f14_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_16[i] = (f13_15[i] + f8_9[i]);
+  float f14_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (f13_16[i] + f8_10[i]);
   // %15 [] = 0.125
   // %16 [%row, K] = mul %14, %15
-  float f16_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_17[i] = (f14_16[i] * 0.125f);
+  float f16_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (f14_17[i] * 0.125f);
   // store ws.d_q.heads, %16
-  store_frag<4, 64, false>((base + M10), f16_17, 0);
+  store_frag<4, 64, false>((base + M10), f16_18, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  store_frag<4, 64, false>((base + M11_5), f5_2, 0);
+  store_frag<4, 64, false>((base + M11_5), f5_3, 0);
   team_sync(1);
-  u32 a5_19[4][4]; load_as<4, 64, true>(a5_19, (base + M11_5));
+  u32 a5_20[4][4]; load_as<4, 64, true>(a5_20, (base + M11_5));
   cp_wait<2>();
   team_sync(1);
   team_sync(1);
-  float whole_18[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_18, {a5_19}, (base + M6_18), ((float*)(basep + M4)), (base + M12), 0, 4);
-  float f65_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_20[i] = whole_18[0][i];
+  float whole_19[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_19, {a5_20}, (base + M6_18), ((float*)(basep + M4)), (base + M12), 0, 4);
+  float f65_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_21[i] = whole_19[0][i];
   team_sync(1);
   // %19 [%col, K] = mul %65, %15
-  float f19_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f65_20[i] * 0.125f);
+  float f19_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_22[i] = (f65_21[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %23 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f);
   // %24 [%row] = neg %23
-  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = (-((float*)(basep + M13_23))[i]);
+  float v24_23 = 0.f;
+  if (const int i = t; i < 64) v24_23 = (-asked23_0);
   // %25 [%row, %col] = mul %24, %22
+  if (const int i = t; i < 64) ((float*)(basep + M13_24))[i] = v24_23;
   team_sync(1);
-  float f25_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_22[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_5[i]);
+  float f25_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M13_24))[frag_row(i)] * f22_6[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
-  store_frag<4, 64, false>((base + M15_25), f25_22, 0);
+  store_frag<4, 64, false>((base + M14_25), f25_24, 0);
   team_sync(1);
-  u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M15_25));
+  u32 a25_26[4][4]; load_as<4, 64, true>(a25_26, (base + M14_25));
   team_sync(1);
-  float whole_23[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_23, {a25_24}, (base + M3_6), ((float*)(basep + M4)), (base + M16), 0, 4);
-  float f26_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_25[i] = whole_23[0][i];
+  float whole_25[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_25, {a25_26}, (base + M3_6), ((float*)(basep + M4)), (base + M15), 0, 4);
+  float f26_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_27[i] = whole_25[0][i];
   team_sync(1);
   // %27 [%row, K] = swap %26
   // %29 [%row, K] = contract[V] %2, %28
-  u32 a2_26[4][4]; load_as<4, 64, false>(a2_26, (base + M1_2));
+  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f29_27[32];
-  mma_open(); mma<64, 4, 64, false, true>(f29_27, a2_26, (base + M7_28)); mma_commit();
+  float f29_29[32];
+  mma_open(); mma<64, 4, 64, false, true>(f29_29, a2_28, (base + M7_28)); mma_commit();
   // %30 [K] = pick last %9
-  if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = ((float*)(basep + M4))[4536 + i];
+  float v30_30 = 0.f;
+  if (const int i = t; i < 64) v30_30 = ((float*)(basep + M4))[4536 + i];
   // %31 [K, %row] = sub %30, %9
+  if (const int i = t; i < 64) ((float*)(basep + M16_30))[i] = v30_30;
   team_sync(1);
-  float f31_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_28[i] = (((float*)(basep + M17_30))[frag_col(i)] - f9_11[i]);
+  float f31_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_31[i] = (((float*)(basep + M16_30))[frag_col(i)] - f9_12[i]);
   // %32 [K, %row] = exp %31
-  float f32_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = m_exp(f31_28[i]);
+  float f32_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_32[i] = m_exp(f31_31[i]);
   // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_27) / 4>(f29_27);
-  float f33_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_30[i] = (f32_29[i] * f29_27[i]);
+  mma_ready<sizeof(f29_29) / 4>(f29_29);
+  float f33_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_33[i] = (f32_32[i] * f29_29[i]);
   // %34 [K, %row] = add %33, %20
-  float f34_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_31[i] = (f33_30[i] + f19_21[i]);
+  float f34_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_34[i] = (f33_33[i] + f19_22[i]);
   // %35 [K, %row] = add %34, %27
-  float f35_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_32[i] = (f34_31[i] + f26_25[i]);
+  float f35_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_35[i] = (f34_34[i] + f26_27[i]);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_33[4][4]; load_as<4, 64, false>(a1_33, (base + M2_1));
-  float f37_34[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_34, a1_33, (base + M5_11)); mma_commit();
+  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M2_1));
+  float f37_37[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_37, a1_36, (base + M5_11)); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_34) / 4>(f37_34);
-  float f38_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = (f10_12[i] * f37_34[i]);
+  mma_ready<sizeof(f37_37) / 4>(f37_37);
+  float f38_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_38[i] = (f10_13[i] * f37_37[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_36[i] = (f38_35[i] + f36_10[i]);
+  float f39_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_39[i] = (f38_38[i] + f36_11[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_37[i] = (f39_36[i] * ((float*)(basep + M14_24))[frag_row(i)]);
+  float f40_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_40[i] = (f39_39[i] * ((float*)(basep + M13_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_38[i] = (f35_32[i] + f40_37[i]);
+  float f41_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_41[i] = (f35_35[i] + f40_40[i]);
   // store ws.d_k.heads, %41
-  store_frag<4, 64, false>((base + M18), f41_38, 0);
+  store_frag<4, 64, false>((base + M17), f41_41, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_39[32];
-  load_frag<4, 64, false>(f1_39, (base + M2_1), 0);
-  float f42_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_40[i] = (f1_39[i] * ((float*)(basep + M13_23))[frag_row(i)]);
+  float f1_42[32];
+  load_frag<4, 64, false>(f1_42, (base + M2_1), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M18_23))[i] = asked23_0;
+  team_sync(1);
+  float f42_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_43[i] = (f1_42[i] * ((float*)(basep + M18_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<4, 64, false>((base + M19), f42_40, 0);
+  store_frag<4, 64, false>((base + M19), f42_43, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_41[32];
-  load_frag<4, 64, false>(f18_41, (base + M6_18), 0);
-  float f43_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_42[i] = (f14_16[i] * f18_41[i]);
+  float f18_44[32];
+  load_frag<4, 64, false>(f18_44, (base + M6_18), 0);
+  float f43_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_45[i] = (f14_17[i] * f18_44[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_43[i] = (0.125f * f43_42[i]);
+  float f44_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_46[i] = (0.125f * f43_45[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_44[32];
-  load_frag<4, 64, false>(f6_44, (base + M3_6), 0);
-  float f45_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_45[i] = (f39_36[i] * f6_44[i]);
+  float f6_47[32];
+  load_frag<4, 64, false>(f6_47, (base + M3_6), 0);
+  float f45_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f45_48[i] = (f39_39[i] * f6_47[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_46[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_45[i]);
+  float f46_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_49[i] = (((float*)(basep + M13_24))[frag_row(i)] * f45_48[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_47[i] = (f44_43[i] + f46_46[i]);
+  float f47_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_50[i] = (f44_46[i] + f46_49[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_48[i] = (f35_32[i] * f6_44[i]);
+  float f48_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_51[i] = (f35_35[i] * f6_47[i]);
   // %49 [K, %row] = neg %48
-  float f49_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_49[i] = (-f48_48[i]);
+  float f49_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_52[i] = (-f48_51[i]);
   // %50 [K] = contract[V] %11, %28
-  if (const int i = t; i < 64) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
+  float v50_53 = 0.f;
+  if (const int i = t; i < 64) v50_53 = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  if (const int i = t; i < 64) ((float*)(basep + M21_51))[i] = m_exp(((float*)(basep + M17_30))[i]);
+  float v51_54 = 0.f;
+  if (const int i = t; i < 64) v51_54 = m_exp(v30_30);
   // %52 [K] = mul %51, %50
-  if (const int i = t; i < 64) ((float*)(basep + M22_52))[i] = (((float*)(basep + M21_51))[i] * ((float*)(basep + M20_50))[i]);
+  float v52_55 = 0.f;
+  if (const int i = t; i < 64) v52_55 = (v51_54 * v50_53);
   // %53 [K, %row] = mul %33, %6
-  float f53_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_50[i] = (f33_30[i] * f6_44[i]);
+  float f53_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_56[i] = (f33_33[i] * f6_47[i]);
   // %54 [K] = sum[%row] %53
-  col_sums_part<32>(((float*)(basep + M24)), f53_50, 64, 0);
+  col_sums_part<32>(((float*)(basep + M20)), f53_56, 64, 0);
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M23_54))[i] = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  float v54_57 = 0.f;
+  if (const int i = t; i < 64) v54_57 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
   // %55 [K] = add %52, %54
-  if (const int i = t; i < 64) ((float*)(basep + M25_55))[i] = (((float*)(basep + M22_52))[i] + ((float*)(basep + M23_54))[i]);
+  float v55_58 = 0.f;
+  if (const int i = t; i < 64) v55_58 = (v52_55 + v54_57);
   // %56 [%row, K] = add %47, %49
-  float f56_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_51[i] = (f47_47[i] + f49_49[i]);
+  float f56_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_59[i] = (f47_50[i] + f49_52[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M26))[frag_row(i) * 72 + frag_col(i)] = f56_51[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + frag_col(i)] = f56_59[i];
   team_sync(1);
   team_sync(1);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M26)) + i, ((float*)(basep + M26)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M21)) + i, ((float*)(basep + M21)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
   team_sync(1);
-  float f57_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_52[i] = ((float*)(basep + M26))[frag_row(i) * 72 + frag_col(i)];
-  float f58_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_53[i] = (f57_52[i] + ((float*)(basep + M25_55))[frag_col(i)]);
+  float f57_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_60[i] = ((float*)(basep + M21))[frag_row(i) * 72 + frag_col(i)];
+  if (const int i = t; i < 64) ((float*)(basep + M22_55))[i] = v55_58;
+  team_sync(1);
+  float f58_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_61[i] = (f57_60[i] + ((float*)(basep + M22_55))[frag_col(i)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_53[i]); }
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_61[i]); }
   // %59 [%row] = sum[K] %45
-  row_sums_to<32>(((float*)(basep + M27_59)), f45_45);
+  row_sums_to<32>(((float*)(basep + M23_59)), f45_48);
   // %60 [%row] = neg %59
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M28_60))[i] = (-((float*)(basep + M27_59))[i]);
+  float v60_62 = 0.f;
+  if (const int i = t; i < 64) v60_62 = (-((float*)(basep + M23_59))[i]);
   // %62 [%row, V] = mul %1, %61
+  float f1_63[32];
+  load_frag<4, 64, false>(f1_63, (base + M2_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f61_54[32];
-  load_frag<4, 64, false>(f61_54, (base + M8_61), 0);
-  float f62_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_55[i] = (f1_39[i] * f61_54[i]);
+  float f61_64[32];
+  load_frag<4, 64, false>(f61_64, (base + M8_61), 0);
+  float f62_65[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_65[i] = (f1_63[i] * f61_64[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<32>(((float*)(basep + M29_63)), f62_55);
+  row_sums_to<32>(((float*)(basep + M24_63)), f62_65);
   // %64 [%row] = add %60, %63
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M30_64))[i] = (((float*)(basep + M28_60))[i] + ((float*)(basep + M29_63))[i]);
+  float v64_66 = 0.f;
+  if (const int i = t; i < 64) v64_66 = (v60_62 + ((float*)(basep + M24_63))[i]);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M30_64))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_66);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -1670,7 +1670,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M12_21 = 24576, M13 = 8192, M14_43 = 24576, M15 = 8192, M6_15 = 49152, M7_16 = 57344, M8_25 = 57600, M10_37 = 24576, M11_38 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M11_21 = 24576, M12 = 8192, M13_43 = 24576, M14 = 8192, M6_15 = 49152, M7_16 = 57344, M8_25 = 57600, M10_38 = 49152;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1721,121 +1721,129 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %14 [] = neg %13
   const float s14_7 = (-s13_6);
   // %15 [%row] = keep %14
-  if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = (i < length ? s14_7 : 0.f);
+  float v15_8 = 0.f;
+  if (const int i = t; i < 64) v15_8 = (i < length ? s14_7 : 0.f);
   // %16 [%row] = cumsum %15
+  if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = v15_8;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
   // %17 [%col] = swap %16
   // %18 [%row, %col] = sub %16, %17
   team_sync(1);
-  float f18_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = (((float*)(basep + M7_16))[frag_row(i)] - ((float*)(basep + M7_16))[frag_col(i)]);
+  float f18_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = (((float*)(basep + M7_16))[frag_row(i)] - ((float*)(basep + M7_16))[frag_col(i)]);
   // %19 [%row, %col] = mask %18
-  float f19_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (frag_col(i) <= frag_row(i) ? f18_8[i] : 0.f);
+  float f19_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_10[i] = (frag_col(i) <= frag_row(i) ? f18_9[i] : 0.f);
   // %20 [%row, %col] = exp %19
-  float f20_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_10[i] = m_exp(f19_9[i]);
+  float f20_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = m_exp(f19_10[i]);
   // %21 [%row, %col] = mul %20, %4
-  float f21_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_11[i] = (f20_10[i] * f4_2[i]);
+  float f21_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f20_11[i] * f4_2[i]);
   // %23 [%col, K] = swap %22
   // %25 [%row] = exp %16
-  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = m_exp(((float*)(basep + M7_16))[i]);
+  float v25_13 = 0.f;
+  if (const int i = t; i < 64) v25_13 = m_exp(((float*)(basep + M7_16))[i]);
   // %27 [%row, K] = contract[V] %0, %26
-  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0_0));
+  u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f27_13[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_13, a0_12, (base + M3_26)); mma_commit();
+  float f27_15[32];
+  mma_open(); mma<64, 4, 64, false, true>(f27_15, a0_14, (base + M3_26)); mma_commit();
   // %28 [%row, K] = mul %25, %27
+  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_13;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f27_13) / 4>(f27_13);
-  float f28_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_14[i] = (((float*)(basep + M8_25))[frag_row(i)] * f27_13[i]);
+  mma_ready<sizeof(f27_15) / 4>(f27_15);
+  float f28_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = (((float*)(basep + M8_25))[frag_row(i)] * f27_15[i]);
   // %24 [%row, K] = contract[%col] %21, %23
   // %29 [%row, K] = add %28, %24
-  u32 a21_15[4][4]; pack<4>(a21_15, f21_11);
-  float f29_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = f28_14[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_16, a21_15, (base + M2_22)); mma_commit();
+  u32 a21_17[4][4]; pack<4>(a21_17, f21_12);
+  float f29_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = f28_16[i];
+  mma_open(); mma<64, 4, 64, true, false>(f29_18, a21_17, (base + M2_22)); mma_commit();
   // store d_q, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_16) / 4>(f29_16);
-  store_frag<4, 64, false>((base + M9), f29_16, 0);
+  mma_ready<sizeof(f29_18) / 4>(f29_18);
+  store_frag<4, 64, false>((base + M9), f29_18, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %31 [%col, %row] = swap %21
   // %32 [%col, K] = swap %30
   // %35 [%row, K] = contract[V] %1, %34
-  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f35_18[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_18, a1_17, (base + M5_34)); mma_commit();
+  float f35_20[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_20, a1_19, (base + M5_34)); mma_commit();
   // %36 [] = pick last %16
-  const float s36_19 = ((float*)(basep + M7_16))[63];
+  const float s36_21 = ((float*)(basep + M7_16))[63];
   // %37 [%row] = sub %36, %16
-  if (const int i = t; i < 64) ((float*)(basep + M10_37))[i] = (s36_19 - ((float*)(basep + M7_16))[i]);
+  float v37_22 = 0.f;
+  if (const int i = t; i < 64) v37_22 = (s36_21 - ((float*)(basep + M7_16))[i]);
   // %38 [%row] = exp %37
-  if (const int i = t; i < 64) ((float*)(basep + M11_38))[i] = m_exp(((float*)(basep + M10_37))[i]);
+  float v38_23 = 0.f;
+  if (const int i = t; i < 64) v38_23 = m_exp(v37_22);
   // %39 [%row, K] = mul %38, %35
+  if (const int i = t; i < 64) ((float*)(basep + M10_38))[i] = v38_23;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f35_18) / 4>(f35_18);
-  float f39_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_20[i] = (((float*)(basep + M11_38))[frag_row(i)] * f35_18[i]);
+  mma_ready<sizeof(f35_20) / 4>(f35_20);
+  float f39_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_24[i] = (((float*)(basep + M10_38))[frag_row(i)] * f35_20[i]);
   // %33 [%row, K] = contract[%col] %31, %32
   // %40 [%row, K] = add %39, %33
-  store_frag<4, 64, false>((base + M12_21), f21_11, 0);
+  store_frag<4, 64, false>((base + M11_21), f21_12, 0);
   team_sync(1);
-  u32 a21_21[4][4]; load_as<4, 64, true>(a21_21, (base + M12_21));
-  float f40_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_22[i] = f39_20[i];
-  mma_open(); mma<64, 4, 64, true, false>(f40_22, a21_21, (base + M4_30)); mma_commit();
+  u32 a21_25[4][4]; load_as<4, 64, true>(a21_25, (base + M11_21));
+  float f40_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_26[i] = f39_24[i];
+  mma_open(); mma<64, 4, 64, true, false>(f40_26, a21_25, (base + M4_30)); mma_commit();
   // store d_k, %40
   mma_wait<0>();
-  mma_ready<sizeof(f40_22) / 4>(f40_22);
-  store_frag<4, 64, false>((base + M13), f40_22, 0);
+  mma_ready<sizeof(f40_26) / 4>(f40_26);
+  store_frag<4, 64, false>((base + M12), f40_26, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %41 [%row, %col] = contract[K] %30, %23
-  u32 a30_23[4][4]; load_as<4, 64, false>(a30_23, (base + M4_30));
-  float f41_24[32];
-  mma_open(); mma<64, 4, 64, false, true>(f41_24, a30_23, (base + M2_22)); mma_commit();
+  u32 a30_27[4][4]; load_as<4, 64, false>(a30_27, (base + M4_30));
+  float f41_28[32];
+  mma_open(); mma<64, 4, 64, false, true>(f41_28, a30_27, (base + M2_22)); mma_commit();
   // %42 [%row, %col] = mask %41
   mma_wait<0>();
-  mma_ready<sizeof(f41_24) / 4>(f41_24);
-  float f42_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_25[i] = (frag_col(i) <= frag_row(i) ? f41_24[i] : 0.f);
+  mma_ready<sizeof(f41_28) / 4>(f41_28);
+  float f42_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_29[i] = (frag_col(i) <= frag_row(i) ? f41_28[i] : 0.f);
   // %43 [%row, %col] = mul %20, %42
-  float f43_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_26[i] = (f20_10[i] * f42_25[i]);
+  float f43_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_30[i] = (f20_11[i] * f42_29[i]);
   // %44 [%col, %row] = swap %43
   // %45 [%col, V] = swap %0
   // %47 [%row, V] = contract[K] %22, %34
-  u32 a22_27[4][4]; load_as<4, 64, false>(a22_27, (base + M2_22));
-  float f47_28[32];
-  mma_open(); mma<64, 4, 64, true, true>(f47_28, a22_27, (base + M5_34)); mma_commit();
+  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M2_22));
+  float f47_32[32];
+  mma_open(); mma<64, 4, 64, true, true>(f47_32, a22_31, (base + M5_34)); mma_commit();
   // %48 [%row, V] = mul %38, %47
   mma_wait<0>();
-  mma_ready<sizeof(f47_28) / 4>(f47_28);
-  float f48_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_29[i] = (((float*)(basep + M11_38))[frag_row(i)] * f47_28[i]);
+  mma_ready<sizeof(f47_32) / 4>(f47_32);
+  float f48_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (((float*)(basep + M10_38))[frag_row(i)] * f47_32[i]);
   // %46 [%row, V] = contract[%col] %44, %45
   // %49 [%row, V] = add %48, %46
-  store_frag<4, 64, false>((base + M14_43), f43_26, 0);
+  store_frag<4, 64, false>((base + M13_43), f43_30, 0);
   team_sync(1);
-  u32 a43_30[4][4]; load_as<4, 64, true>(a43_30, (base + M14_43));
-  float f49_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_31[i] = f48_29[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_31, a43_30, (base + M0_0)); mma_commit();
+  u32 a43_34[4][4]; load_as<4, 64, true>(a43_34, (base + M13_43));
+  float f49_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_35[i] = f48_33[i];
+  mma_open(); mma<64, 4, 64, true, false>(f49_35, a43_34, (base + M0_0)); mma_commit();
   // store d_v, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_31) / 4>(f49_31);
-  store_frag<4, 64, false>((base + M15), f49_31, 0);
+  mma_ready<sizeof(f49_35) / 4>(f49_35);
+  store_frag<4, 64, false>((base + M14), f49_35, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
 }
 
 // Reads the tokens one at a time.

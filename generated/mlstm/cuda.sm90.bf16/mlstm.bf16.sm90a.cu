@@ -885,7 +885,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
   if (warp == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + x_K, t1[0]);
 }
 
-// Scores, solves and pointwise values of the chunks of C.
+// Scores, solves and pointwise values of the chunks of C. A number a token here, once for all kernels that read it.
 extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
@@ -2085,8 +2085,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
 }
 
 // Gradients of what the scan of C reads.
-extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M1 = 0, M7 = 18432, M23 = 0, M0_2 = 36864, M2_0 = 45056, M3_14 = 53248, M4_35 = 61440, M5_42 = 69632, M6_56 = 77824, M19_29 = 0, M46 = 0, M47 = 8192, M8_5 = 86016, M9_6 = 0, M10_9 = 86272, M11_10 = 86528, M12_11 = 86784, M13_15 = 0, M14_16 = 87040, M15_21 = 0, M16_22 = 256, M17_23 = 87296, M18_24 = 53248, M20_38 = 0, M21_39 = 36864, M22_101 = 37120, M24_55 = 37376, M25_61 = 0, M26_62 = 256, M27_64 = 512, M28_65 = 0, M29_66 = 768, M30_71 = 512, M31_74 = 768, M32_75 = 0, M33_76 = 256, M34_78 = 512, M35_79 = 768, M36_82 = 0, M37_83 = 256, M38_84 = 512, M39_85 = 768, M40_86 = 1024, M41_87 = 1280, M42_88 = 1536, M43_89 = 1792, M44_90 = 2048, M45_91 = 8192;
+extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M6 = 0, M7 = 18432, M14 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M12_19 = 36864, M26 = 0, M27 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45056, M11_14 = 96512, M13_30 = 96768, M15_101 = 97024, M16_46 = 36864, M17_52 = 37120, M18_55 = 36864, M19_57 = 37120, M20_62 = 36864, M21_65 = 37120, M22_66 = 36864, M23_73 = 36864, M24_76 = 0, M25_91 = 8192;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2095,314 +2095,358 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %2 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M0_2), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %3 [%row, K] = load ws.n.result0 row
-  array_load<64, 72, 128>((base + M1), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, V] = load d_o row
-  tile_load<64, 1, 128>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %14 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M3_14), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %35 [K, V] = load ws.C.cotangents
-  tile_load<64, 1, 128>((base + M4_35), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %42 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M5_42), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %56 [K, V] = load ws.C.states
-  tile_load<64, 1, 128>((base + M6_56), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %80 [%row, V] = load ws.C.result0 row
-  array_load<64, 72, 128>((base + M7), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [] = 1
-  // %4 [%row, K] = mul %2, %3
+  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M1_4), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %22 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M2_22), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.C.cotangents
+  tile_load<64, 1, 128>((base + M3_26), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %33 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M4_33), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %47 [K, V] = load ws.C.states
+  tile_load<64, 1, 128>((base + M5_47), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %71 [%row, V] = load ws.C.result0 row
+  array_load<64, 72, 128>((base + M6), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %74 [%row, K] = load ws.n.result0 row
+  array_load<64, 72, 128>((base + M7), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
+  const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
+  // %1 [%row] = load ws.value25 row
+  // %2 [%row, V] = mul %0, %1
   cp_wait<7>();
   team_sync(1);
-  float f2_0[32];
-  load_frag<4, 64, false>(f2_0, (base + M0_2), 0);
+  float f0_3[32];
+  load_frag<4, 64, false>(f0_3, (base + M0_0), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
+  team_sync(1);
+  float f2_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = (f0_3[i] * ((float*)(basep + M8_1))[frag_row(i)]);
+  // %3 [%row, V] = keep %2
+  float f3_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = (frag_row(i) < length ? f2_4[i] : 0.f);
+  // %5 [%row] = load i row
+  // %6 [%row] = sigmoid %5
+  float v6_6 = 0.f;
+  if (const int i = t; i < 64) v6_6 = m_sigmoid(asked5_1);
+  // %7 [%row, V] = mul %4, %6
   cp_wait<6>();
   team_sync(1);
-  float f3_1[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_1[i] = ((float*)(basep + M1))[frag_row(i) * 72 + frag_col(i)];
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (f2_0[i] * f3_1[i]);
-  // %5 [%row] = sum[K] %4
-  row_sums_to<32>(((float*)(basep + M8_5)), f4_2);
-  // %6 [%row] = abs %5
+  float f4_7[32];
+  load_frag<4, 64, false>(f4_7, (base + M1_4), 0);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = fabsf(((float*)(basep + M8_5))[i]);
-  // %7 [] = 8
-  // %8 [] = div %1, %7
-  const float s8_3 = m_div(1.f, 8.f);
-  // %9 [%row] = mul %6, %8
-  if (const int i = t; i < 64) ((float*)(basep + M10_9))[i] = (((float*)(basep + M9_6))[i] * s8_3);
-  // %10 [%row] = max %9, %1
-  if (const int i = t; i < 64) ((float*)(basep + M11_10))[i] = max_nan(((float*)(basep + M10_9))[i], 1.f);
-  // %11 [%row] = div %1, %10
-  if (const int i = t; i < 64) ((float*)(basep + M12_11))[i] = m_div(1.f, ((float*)(basep + M11_10))[i]);
-  // %12 [%row, V] = mul %0, %11
-  cp_wait<5>();
-  team_sync(1);
-  float f0_4[32];
-  load_frag<4, 64, false>(f0_4, (base + M2_0), 0);
-  float f12_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (f0_4[i] * ((float*)(basep + M12_11))[frag_row(i)]);
-  // %13 [%row, V] = keep %12
-  float f13_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = (frag_row(i) < length ? f12_5[i] : 0.f);
-  // %15 [%row] = load i row
-  if (const int i = t; i < 64) ((float*)(basep + M13_15))[i] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f);
-  // %16 [%row] = sigmoid %15
-  if (const int i = t; i < 64) ((float*)(basep + M14_16))[i] = m_sigmoid(((float*)(basep + M13_15))[i]);
-  // %17 [%row, V] = mul %14, %16
-  cp_wait<4>();
-  team_sync(1);
-  float f14_7[32];
-  load_frag<4, 64, false>(f14_7, (base + M3_14), 0);
-  float f17_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_8[i] = (f14_7[i] * ((float*)(basep + M14_16))[frag_row(i)]);
-  // %96 [%col] = swap %16
-  // %97 [%col, V] = swap %14
-  // %98 [%row, %col] = contract[V] %13, %97
-  u32 a13_9[4][4]; pack<4>(a13_9, f13_6);
+  float f7_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f4_7[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  // %96 [%col] = swap %6
+  // %97 [%col, V] = swap %4
+  // %98 [%row, %col] = contract[V] %3, %97
+  u32 a3_9[4][4]; pack<4>(a3_9, f3_5);
   float f98_10[32];
-  mma_open(); mma<64, 4, 64, false, true>(f98_10, a13_9, (base + M3_14)); mma_commit();
-  // %19 [%row, %col] = mul %98, %96
+  mma_open(); mma<64, 4, 64, false, true>(f98_10, a3_9, (base + M1_4)); mma_commit();
+  // %9 [%row, %col] = mul %98, %96
   mma_wait<0>();
   mma_ready<sizeof(f98_10) / 4>(f98_10);
-  float f19_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = (f98_10[i] * ((float*)(basep + M14_16))[frag_col(i)]);
-  // %20 [%row, %col] = mask %19
-  float f20_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (frag_col(i) <= frag_row(i) ? f19_11[i] : 0.f);
-  // %21 [%row] = load f row
-  if (const int i = t; i < 64) ((float*)(basep + M15_21))[i] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f);
-  // %22 [%row] = log_sigmoid %21
-  if (const int i = t; i < 64) ((float*)(basep + M16_22))[i] = m_log_sigmoid(((float*)(basep + M15_21))[i]);
-  // %23 [%row] = keep %22
-  if (const int i = t; i < 64) ((float*)(basep + M17_23))[i] = (i < length ? ((float*)(basep + M16_22))[i] : 0.f);
-  // %24 [%row] = cumsum %23
+  float f9_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_11[i] = (f98_10[i] * ((float*)(basep + M9_6))[frag_col(i)]);
+  // %10 [%row, %col] = mask %9
+  float f10_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (frag_col(i) <= frag_row(i) ? f9_11[i] : 0.f);
+  // %11 [%row] = load f row
+  // %12 [%row] = log_sigmoid %11
+  float v12_13 = 0.f;
+  if (const int i = t; i < 64) v12_13 = m_log_sigmoid(asked11_2);
+  // %13 [%row] = keep %12
+  float v13_14 = 0.f;
+  if (const int i = t; i < 64) v13_14 = (i < length ? v12_13 : 0.f);
+  // %14 [%row] = cumsum %13
+  if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_14;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M18_24)), ((float*)(basep + M17_23)), false, false);
-  // %25 [%col] = swap %24
-  // %26 [%row, %col] = sub %24, %25
+  if (t < 32) vec_cumsum(((float*)(basep + M11_14)), ((float*)(basep + M10_13)), false, false);
+  // %15 [%col] = swap %14
+  // %16 [%row, %col] = sub %14, %15
   team_sync(1);
-  float f26_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = (((float*)(basep + M18_24))[frag_row(i)] - ((float*)(basep + M18_24))[frag_col(i)]);
-  // %27 [%row, %col] = mask %26
-  float f27_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_14[i] = (frag_col(i) <= frag_row(i) ? f26_13[i] : 0.f);
-  // %28 [%row, %col] = exp %27
-  float f28_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_15[i] = m_exp(f27_14[i]);
-  // %29 [%row, %col] = mul %28, %20
-  float f29_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (f28_15[i] * f20_12[i]);
-  // %30 [] = 0.125
-  // %33 [%col, K] = swap %2
-  // %99 [%col, %row] = swap %29
-  // %100 [%row, K] = contract[%col] %99, %33
-  store_frag<4, 64, false>((base + M19_29), f29_16, 0);
+  float f16_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[frag_col(i)]);
+  // %17 [%row, %col] = mask %16
+  float f17_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (frag_col(i) <= frag_row(i) ? f16_15[i] : 0.f);
+  // %18 [%row, %col] = exp %17
+  float f18_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = m_exp(f17_16[i]);
+  // %19 [%row, %col] = mul %18, %10
+  float f19_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = (f18_17[i] * f10_12[i]);
+  // %20 [] = 0.125
+  // %24 [%col, K] = swap %22
+  // %99 [%col, %row] = swap %19
+  // %100 [%row, K] = contract[%col] %99, %24
+  store_frag<4, 64, false>((base + M12_19), f19_18, 0);
   team_sync(1);
-  u32 a29_17[4][4]; load_as<4, 64, true>(a29_17, (base + M19_29));
-  float f100_18[32];
-  mma_open(); mma<64, 4, 64, true, true>(f100_18, a29_17, (base + M0_2)); mma_commit();
-  // %34 [%row, K] = mul %100, %30
+  u32 a19_19[4][4]; load_as<4, 64, true>(a19_19, (base + M12_19));
+  cp_wait<5>();
+  team_sync(1);
+  float f100_20[32];
+  mma_open(); mma<64, 4, 64, true, true>(f100_20, a19_19, (base + M2_22)); mma_commit();
+  // %25 [%row, K] = mul %100, %20
   mma_wait<0>();
-  mma_ready<sizeof(f100_18) / 4>(f100_18);
-  float f34_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_19[i] = (f100_18[i] * 0.125f);
-  // %36 [%row, K] = contract[V] %17, %35
-  u32 a17_20[4][4]; pack<4>(a17_20, f17_8);
+  mma_ready<sizeof(f100_20) / 4>(f100_20);
+  float f25_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_21[i] = (f100_20[i] * 0.125f);
+  // %27 [%row, K] = contract[V] %7, %26
+  u32 a7_22[4][4]; pack<4>(a7_22, f7_8);
+  cp_wait<4>();
+  team_sync(1);
+  float f27_23[32];
+  mma_open(); mma<64, 4, 64, false, true>(f27_23, a7_22, (base + M3_26)); mma_commit();
+  // %28 [] = pick last %14
+  const float s28_24 = ((float*)(basep + M11_14))[63];
+  // %29 [%row] = sub %28, %14
+  float v29_25 = 0.f;
+  if (const int i = t; i < 64) v29_25 = (s28_24 - ((float*)(basep + M11_14))[i]);
+  // %30 [%row] = exp %29
+  float v30_26 = 0.f;
+  if (const int i = t; i < 64) v30_26 = m_exp(v29_25);
+  // %31 [%row, K] = mul %30, %27
+  if (const int i = t; i < 64) ((float*)(basep + M13_30))[i] = v30_26;
+  team_sync(1);
+  mma_wait<0>();
+  mma_ready<sizeof(f27_23) / 4>(f27_23);
+  float f31_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (((float*)(basep + M13_30))[frag_row(i)] * f27_23[i]);
+  // %32 [%row, K] = add %31, %25
+  float f32_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_28[i] = (f31_27[i] + f25_21[i]);
+  // store ws.C.adjoint1, %32
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_28[i]); }
+  // %34 [%col, K] = swap %33
+  // %35 [%row, %col] = contract[K] %22, %34
+  u32 a22_29[4][4]; load_as<4, 64, false>(a22_29, (base + M2_22));
   cp_wait<3>();
   team_sync(1);
-  float f36_21[32];
-  mma_open(); mma<64, 4, 64, false, true>(f36_21, a17_20, (base + M4_35)); mma_commit();
-  // %37 [] = pick last %24
-  const float s37_22 = ((float*)(basep + M18_24))[63];
-  // %38 [%row] = sub %37, %24
-  if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = (s37_22 - ((float*)(basep + M18_24))[i]);
-  // %39 [%row] = exp %38
-  if (const int i = t; i < 64) ((float*)(basep + M21_39))[i] = m_exp(((float*)(basep + M20_38))[i]);
-  // %40 [%row, K] = mul %39, %36
-  team_sync(1);
+  float f35_30[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_30, a22_29, (base + M4_33)); mma_commit();
+  // %36 [%row, %col] = mask %35
   mma_wait<0>();
-  mma_ready<sizeof(f36_21) / 4>(f36_21);
-  float f40_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_23[i] = (((float*)(basep + M21_39))[frag_row(i)] * f36_21[i]);
-  // %41 [%row, K] = add %40, %34
-  float f41_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_24[i] = (f40_23[i] + f34_19[i]);
-  // store ws.C.adjoint1, %41
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f41_24[i]); }
-  // %43 [%col, K] = swap %42
-  // %44 [%row, %col] = contract[K] %2, %43
-  u32 a2_25[4][4]; pack<4>(a2_25, f2_0);
+  mma_ready<sizeof(f35_30) / 4>(f35_30);
+  float f36_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_31[i] = (frag_col(i) <= frag_row(i) ? f35_30[i] : 0.f);
+  // %37 [%row, %col] = mul %18, %20
+  float f37_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_32[i] = (f18_17[i] * 0.125f);
+  // %38 [%row, %col] = mul %37, %36
+  float f38_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_33[i] = (f37_32[i] * f36_31[i]);
+  // %39 [%col, %row] = swap %38
+  // %101 [%row] = keep %1
+  float v101_34 = 0.f;
+  if (const int i = t; i < 64) v101_34 = (i < length ? asked1_0 : 0.f);
+  // %102 [%col] = swap %101
+  // %103 [%col, %row] = mul %39, %102
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + frag_col(i)] = f38_33[i];
+  team_sync(1);
+  float f38_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = ((float*)(basep + M14))[frag_col(i) * 72 + frag_row(i)];
+  if (const int i = t; i < 64) ((float*)(basep + M15_101))[i] = v101_34;
+  team_sync(1);
+  float f103_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f103_36[i] = (f38_35[i] * ((float*)(basep + M15_101))[frag_col(i)]);
+  // %104 [%col, V] = swap %0
+  // %42 [%row, V] = contract[K] %33, %26
+  u32 a33_37[4][4]; load_as<4, 64, false>(a33_37, (base + M4_33));
+  float f42_38[32];
+  mma_open(); mma<64, 4, 64, true, true>(f42_38, a33_37, (base + M3_26)); mma_commit();
+  // %43 [%row, V] = mul %30, %42
+  mma_wait<0>();
+  mma_ready<sizeof(f42_38) / 4>(f42_38);
+  float f43_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_39[i] = (((float*)(basep + M13_30))[frag_row(i)] * f42_38[i]);
+  // %41 [%row, V] = contract[%col] %103, %104
+  // %44 [%row, V] = add %43, %41
+  u32 a103_40[4][4]; pack<4>(a103_40, f103_36);
+  float f44_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_41[i] = f43_39[i];
+  mma_open(); mma<64, 4, 64, true, false>(f44_41, a103_40, (base + M0_0)); mma_commit();
+  // store ws.C.adjoint2, %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_41) / 4>(f44_41);
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_41[i]); }
+  // %46 [%row] = exp %14
+  float v46_42 = 0.f;
+  if (const int i = t; i < 64) v46_42 = m_exp(((float*)(basep + M11_14))[i]);
+  // %48 [%row, K] = contract[V] %3, %47
+  u32 a3_43[4][4]; pack<4>(a3_43, f3_5);
   cp_wait<2>();
   team_sync(1);
-  float f44_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f44_26, a2_25, (base + M5_42)); mma_commit();
-  // %45 [%row, %col] = mask %44
-  mma_wait<0>();
-  mma_ready<sizeof(f44_26) / 4>(f44_26);
-  float f45_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_27[i] = (frag_col(i) <= frag_row(i) ? f44_26[i] : 0.f);
-  // %46 [%row, %col] = mul %28, %30
-  float f46_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_28[i] = (f28_15[i] * 0.125f);
-  // %47 [%row, %col] = mul %46, %45
-  float f47_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_29[i] = (f46_28[i] * f45_27[i]);
-  // %48 [%col, %row] = swap %47
-  // %101 [%row] = keep %11
-  if (const int i = t; i < 64) ((float*)(basep + M22_101))[i] = (i < length ? ((float*)(basep + M12_11))[i] : 0.f);
-  // %102 [%col] = swap %101
-  // %103 [%col, %row] = mul %48, %102
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + frag_col(i)] = f47_29[i];
+  float f48_44[32];
+  mma_open(); mma<64, 4, 64, false, true>(f48_44, a3_43, (base + M5_47)); mma_commit();
+  // %49 [%row, K] = mul %46, %48
+  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_42;
   team_sync(1);
-  float f47_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_30[i] = ((float*)(basep + M23))[frag_col(i) * 72 + frag_row(i)];
-  float f103_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f103_31[i] = (f47_30[i] * ((float*)(basep + M22_101))[frag_col(i)]);
-  // %104 [%col, V] = swap %0
-  // %51 [%row, V] = contract[K] %42, %35
-  u32 a42_32[4][4]; load_as<4, 64, false>(a42_32, (base + M5_42));
-  float f51_33[32];
-  mma_open(); mma<64, 4, 64, true, true>(f51_33, a42_32, (base + M4_35)); mma_commit();
-  // %52 [%row, V] = mul %39, %51
   mma_wait<0>();
-  mma_ready<sizeof(f51_33) / 4>(f51_33);
-  float f52_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f52_34[i] = (((float*)(basep + M21_39))[frag_row(i)] * f51_33[i]);
-  // %50 [%row, V] = contract[%col] %103, %104
-  // %53 [%row, V] = add %52, %50
-  u32 a103_35[4][4]; pack<4>(a103_35, f103_31);
-  float f53_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_36[i] = f52_34[i];
-  mma_open(); mma<64, 4, 64, true, false>(f53_36, a103_35, (base + M2_0)); mma_commit();
-  // store ws.C.adjoint2, %53
+  mma_ready<sizeof(f48_44) / 4>(f48_44);
+  float f49_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_45[i] = (((float*)(basep + M16_46))[frag_row(i)] * f48_44[i]);
+  // %45 [%row, K] = contract[%col] %19, %34
+  // %50 [%row, K] = add %49, %45
+  u32 a19_46[4][4]; pack<4>(a19_46, f19_18);
+  float f50_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_45[i];
+  mma_open(); mma<64, 4, 64, true, false>(f50_47, a19_46, (base + M4_33)); mma_commit();
+  // %51 [%row, K] = mul %50, %22
   mma_wait<0>();
-  mma_ready<sizeof(f53_36) / 4>(f53_36);
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f53_36[i]); }
-  // %55 [%row] = exp %24
-  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = m_exp(((float*)(basep + M18_24))[i]);
-  // %57 [%row, K] = contract[V] %13, %56
-  u32 a13_37[4][4]; pack<4>(a13_37, f13_6);
+  mma_ready<sizeof(f50_47) / 4>(f50_47);
+  float f22_48[32];
+  load_frag<4, 64, false>(f22_48, (base + M2_22), 0);
+  float f51_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f51_49[i] = (f50_47[i] * f22_48[i]);
+  // %52 [%row] = sum[K] %51
+  row_sums_to<32>(((float*)(basep + M17_52)), f51_49);
+  // %53 [%row] = mul %20, %52
+  team_sync(1);
+  float v53_50 = 0.f;
+  if (const int i = t; i < 64) v53_50 = (0.125f * ((float*)(basep + M17_52))[i]);
+  // %54 [%row, K] = mul %32, %33
+  float f33_51[32];
+  load_frag<4, 64, false>(f33_51, (base + M4_33), 0);
+  float f54_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_52[i] = (f32_28[i] * f33_51[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M18_55)), f54_52);
+  // %56 [%row] = neg %55
+  team_sync(1);
+  float v56_53 = 0.f;
+  if (const int i = t; i < 64) v56_53 = (-((float*)(basep + M18_55))[i]);
+  // %57 [K] = contract[V] %47, %26
+  float v57_54 = 0.f;
+  if (const int i = t; i < 64) v57_54 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
+  // %58 [] = sum[K] %57
+  if (const int i = t; i < 64) ((float*)(basep + M19_57))[i] = v57_54;
+  team_sync(1);
+  const float s58_55 = vec_sum<64>(((float*)(basep + M19_57)));
+  // %59 [] = exp %28
+  const float s59_56 = m_exp(s28_24);
+  // %60 [] = mul %59, %58
+  const float s60_57 = (s59_56 * s58_55);
+  // %61 [%row, K] = mul %31, %33
+  float f33_58[32];
+  load_frag<4, 64, false>(f33_58, (base + M4_33), 0);
+  float f61_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_59[i] = (f31_27[i] * f33_58[i]);
+  // %62 [%row] = sum[K] %61
+  row_sums_to<32>(((float*)(basep + M20_62)), f61_59);
+  // %63 [] = sum[%row] %62
+  team_sync(1);
+  const float s63_60 = vec_sum<64>(((float*)(basep + M20_62)));
+  // %64 [] = add %60, %63
+  const float s64_61 = (s60_57 + s63_60);
+  // %65 [%row] = add %53, %56
+  float v65_62 = 0.f;
+  if (const int i = t; i < 64) v65_62 = (v53_50 + v56_53);
+  // %66 [%row] = cumsum reversed %65
+  if (const int i = t; i < 64) ((float*)(basep + M21_65))[i] = v65_62;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M22_66)), ((float*)(basep + M21_65)), false, true);
+  // %67 [%row] = add %66, %64
+  team_sync(1);
+  float v67_63 = 0.f;
+  if (const int i = t; i < 64) v67_63 = (((float*)(basep + M22_66))[i] + s64_61);
+  // %68 [] = -80
+  // %69 [%row] = less %68, %13
+  float v69_64 = 0.f;
+  if (const int i = t; i < 64) v69_64 = ((-80.f) < v13_14 ? 1.f : 0.f);
+  // %70 [%row] = mul %67, %69
+  float v70_65 = 0.f;
+  if (const int i = t; i < 64) v70_65 = (v67_63 * v69_64);
+  // store ws.C.adjoint3, %70
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_65);
+  // %72 [%row, V] = mul %0, %71
+  float f0_66[32];
+  load_frag<4, 64, false>(f0_66, (base + M0_0), 0);
   cp_wait<1>();
   team_sync(1);
-  float f57_38[32];
-  mma_open(); mma<64, 4, 64, false, true>(f57_38, a13_37, (base + M6_56)); mma_commit();
-  // %58 [%row, K] = mul %55, %57
-  mma_wait<0>();
-  mma_ready<sizeof(f57_38) / 4>(f57_38);
-  float f58_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_39[i] = (((float*)(basep + M24_55))[frag_row(i)] * f57_38[i]);
-  // %54 [%row, K] = contract[%col] %29, %43
-  // %59 [%row, K] = add %58, %54
-  u32 a29_40[4][4]; pack<4>(a29_40, f29_16);
-  float f59_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f59_41[i] = f58_39[i];
-  mma_open(); mma<64, 4, 64, true, false>(f59_41, a29_40, (base + M5_42)); mma_commit();
-  // %60 [%row, K] = mul %59, %2
-  mma_wait<0>();
-  mma_ready<sizeof(f59_41) / 4>(f59_41);
-  float f60_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_42[i] = (f59_41[i] * f2_0[i]);
-  // %61 [%row] = sum[K] %60
-  row_sums_to<32>(((float*)(basep + M25_61)), f60_42);
-  // %62 [%row] = mul %30, %61
-  team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M26_62))[i] = (0.125f * ((float*)(basep + M25_61))[i]);
-  // %63 [%row, K] = mul %41, %42
-  float f42_43[32];
-  load_frag<4, 64, false>(f42_43, (base + M5_42), 0);
-  float f63_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f63_44[i] = (f41_24[i] * f42_43[i]);
-  // %64 [%row] = sum[K] %63
-  row_sums_to<32>(((float*)(basep + M27_64)), f63_44);
-  // %65 [%row] = neg %64
-  team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M28_65))[i] = (-((float*)(basep + M27_64))[i]);
-  // %66 [K] = contract[V] %56, %35
-  if (const int i = t; i < 64) ((float*)(basep + M29_66))[i] = row_dot<64, 64>((base + M6_56), (base + M4_35), i);
-  // %67 [] = sum[K] %66
-  team_sync(1);
-  const float s67_45 = vec_sum<64>(((float*)(basep + M29_66)));
-  // %68 [] = exp %37
-  const float s68_46 = m_exp(s37_22);
-  // %69 [] = mul %68, %67
-  const float s69_47 = (s68_46 * s67_45);
-  // %70 [%row, K] = mul %40, %42
-  float f70_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f70_48[i] = (f40_23[i] * f42_43[i]);
-  // %71 [%row] = sum[K] %70
-  row_sums_to<32>(((float*)(basep + M30_71)), f70_48);
-  // %72 [] = sum[%row] %71
-  team_sync(1);
-  const float s72_49 = vec_sum<64>(((float*)(basep + M30_71)));
-  // %73 [] = add %69, %72
-  const float s73_50 = (s69_47 + s72_49);
-  // %74 [%row] = add %62, %65
-  if (const int i = t; i < 64) ((float*)(basep + M31_74))[i] = (((float*)(basep + M26_62))[i] + ((float*)(basep + M28_65))[i]);
-  // %75 [%row] = cumsum reversed %74
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M32_75)), ((float*)(basep + M31_74)), false, true);
-  // %76 [%row] = add %75, %73
-  team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M33_76))[i] = (((float*)(basep + M32_75))[i] + s73_50);
-  // %77 [] = -80
-  // %78 [%row] = less %77, %23
-  if (const int i = t; i < 64) ((float*)(basep + M34_78))[i] = ((-80.f) < ((float*)(basep + M17_23))[i] ? 1.f : 0.f);
-  // %79 [%row] = mul %76, %78
-  if (const int i = t; i < 64) ((float*)(basep + M35_79))[i] = (((float*)(basep + M33_76))[i] * ((float*)(basep + M34_78))[i]);
-  // store ws.C.adjoint3, %79
-  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M35_79))[i]);
-  // %81 [%row, V] = mul %0, %80
+  float f71_67[32];
+  UNROLL for (int i = 0; i < 32; ++i) f71_67[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
+  float f72_68[32];
+  UNROLL for (int i = 0; i < 32; ++i) f72_68[i] = (f0_66[i] * f71_67[i]);
+  // %73 [%row] = sum[V] %72
+  row_sums_to<32>(((float*)(basep + M23_73)), f72_68);
+  // %75 [%row, K] = mul %22, %74
+  float f22_69[32];
+  load_frag<4, 64, false>(f22_69, (base + M2_22), 0);
   cp_wait<0>();
   team_sync(1);
-  float f80_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f80_51[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f81_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_52[i] = (f0_4[i] * f80_51[i]);
-  // %82 [%row] = sum[V] %81
-  row_sums_to<32>(((float*)(basep + M36_82)), f81_52);
-  // %83 [%row] = div %82, %10
+  float f74_70[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  float f75_71[32];
+  UNROLL for (int i = 0; i < 32; ++i) f75_71[i] = (f22_69[i] * f74_70[i]);
+  // %76 [%row] = sum[K] %75
+  row_sums_to<32>(((float*)(basep + M24_76)), f75_71);
+  // %77 [%row] = abs %76
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M37_83))[i] = m_div(((float*)(basep + M36_82))[i], ((float*)(basep + M11_10))[i]);
-  // %84 [%row] = div %83, %10
-  if (const int i = t; i < 64) ((float*)(basep + M38_84))[i] = m_div(((float*)(basep + M37_83))[i], ((float*)(basep + M11_10))[i]);
+  float v77_72 = 0.f;
+  if (const int i = t; i < 64) v77_72 = fabsf(((float*)(basep + M24_76))[i]);
+  // %78 [] = 8
+  // %79 [] = 1
+  // %80 [] = div %79, %78
+  const float s80_73 = m_div(1.f, 8.f);
+  // %81 [%row] = mul %77, %80
+  float v81_74 = 0.f;
+  if (const int i = t; i < 64) v81_74 = (v77_72 * s80_73);
+  // %82 [%row] = max %81, %79
+  float v82_75 = 0.f;
+  if (const int i = t; i < 64) v82_75 = max_nan(v81_74, 1.f);
+  // %83 [%row] = div %73, %82
+  float v83_76 = 0.f;
+  if (const int i = t; i < 64) v83_76 = m_div(((float*)(basep + M23_73))[i], v82_75);
+  // %84 [%row] = div %83, %82
+  float v84_77 = 0.f;
+  if (const int i = t; i < 64) v84_77 = m_div(v83_76, v82_75);
   // %85 [%row] = neg %84
-  if (const int i = t; i < 64) ((float*)(basep + M39_85))[i] = (-((float*)(basep + M38_84))[i]);
-  // %86 [%row] = less %9, %1
-  if (const int i = t; i < 64) ((float*)(basep + M40_86))[i] = (((float*)(basep + M10_9))[i] < 1.f ? 1.f : 0.f);
-  // %87 [%row] = sub %1, %86
-  if (const int i = t; i < 64) ((float*)(basep + M41_87))[i] = (1.f - ((float*)(basep + M40_86))[i]);
+  float v85_78 = 0.f;
+  if (const int i = t; i < 64) v85_78 = (-v84_77);
+  // %86 [%row] = less %81, %79
+  float v86_79 = 0.f;
+  if (const int i = t; i < 64) v86_79 = (v81_74 < 1.f ? 1.f : 0.f);
+  // %87 [%row] = sub %79, %86
+  float v87_80 = 0.f;
+  if (const int i = t; i < 64) v87_80 = (1.f - v86_79);
   // %88 [%row] = mul %85, %87
-  if (const int i = t; i < 64) ((float*)(basep + M42_88))[i] = (((float*)(basep + M39_85))[i] * ((float*)(basep + M41_87))[i]);
-  // %89 [%row] = mul %88, %30
-  if (const int i = t; i < 64) ((float*)(basep + M43_89))[i] = (((float*)(basep + M42_88))[i] * 0.125f);
-  // %90 [%row] = sign %5
-  if (const int i = t; i < 64) ((float*)(basep + M44_90))[i] = m_sign(((float*)(basep + M8_5))[i]);
+  float v88_81 = 0.f;
+  if (const int i = t; i < 64) v88_81 = (v85_78 * v87_80);
+  // %89 [%row] = mul %88, %20
+  float v89_82 = 0.f;
+  if (const int i = t; i < 64) v89_82 = (v88_81 * 0.125f);
+  // %90 [%row] = sign %76
+  float v90_83 = 0.f;
+  if (const int i = t; i < 64) v90_83 = m_sign(((float*)(basep + M24_76))[i]);
   // %91 [%row] = mul %89, %90
-  if (const int i = t; i < 64) ((float*)(basep + M45_91))[i] = (((float*)(basep + M43_89))[i] * ((float*)(basep + M44_90))[i]);
-  // %92 [%row, K] = mul %91, %3
+  float v91_84 = 0.f;
+  if (const int i = t; i < 64) v91_84 = (v89_82 * v90_83);
+  // %92 [%row, K] = mul %91, %74
+  if (const int i = t; i < 64) ((float*)(basep + M25_91))[i] = v91_84;
   team_sync(1);
-  float f92_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_53[i] = (((float*)(basep + M45_91))[frag_row(i)] * f3_1[i]);
-  // %93 [%row, K] = mul %59, %30
-  float f93_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f93_54[i] = (f59_41[i] * 0.125f);
+  float f92_85[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_85[i] = (((float*)(basep + M25_91))[frag_row(i)] * f74_70[i]);
+  // %93 [%row, K] = mul %50, %20
+  float f93_86[32];
+  UNROLL for (int i = 0; i < 32; ++i) f93_86[i] = (f50_47[i] * 0.125f);
   // %94 [%row, K] = add %92, %93
-  float f94_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f94_55[i] = (f92_53[i] + f93_54[i]);
+  float f94_87[32];
+  UNROLL for (int i = 0; i < 32; ++i) f94_87[i] = (f92_85[i] + f93_86[i]);
   // store d_q, %94
-  store_frag<4, 64, false>((base + M46), f94_55, 0);
+  store_frag<4, 64, false>((base + M26), f94_87, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M46), t);
-  // %95 [%row, V] = mul %53, %16
-  float f95_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (f53_36[i] * ((float*)(basep + M14_16))[frag_row(i)]);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  // %95 [%row, V] = mul %44, %6
+  float f95_88[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_88[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // store d_v, %95
-  store_frag<4, 64, false>((base + M47), f95_56, 0);
+  store_frag<4, 64, false>((base + M27), f95_88, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M47), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
 }
 
 // Pointwise values that fold an axis, before a scan.

@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 3136>;
+var<workgroup> near: array<f32, 3120>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -46,13 +46,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
+  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_q = (token * heads + head) * 64u;
+  let at_ws_value25 = dims[4].x + (token * heads + head);
+  let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
   let at_i_staged = dims[6].z + (token * heads + head);
   let at_f_staged = dims[6].w + (token * heads + head);
   let at_ws_C_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
@@ -60,577 +60,571 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_C_adjoint2 = dims[5].y + (token * heads + head) * 64u;
   let at_ws_C_states = dims[3].z + (chunk * heads + head) * 4096u;
   let at_ws_C_adjoint3 = dims[5].z + (token * heads + head);
+  let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
   let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
-  const near5 = 0u;
-  const near11 = 16u;
-  const near16 = 16u;
-  const near24 = 32u;
-  const near39 = 48u;
-  const near57 = 64u;
-  const near58 = 80u;
-  const near63 = 32u;
-  const near66 = 96u;
-  const near69 = 112u;
-  const near79 = 128u;
-  const near95 = 32u;
-  const near72 = 128u;
-  const near28 = 64u;
-  const near29 = 320u;
-  const near32 = 576u;
-  const near44 = 576u;
-  const near48 = 832u;
-  const near2 = 1088u;
-  const near13 = 2112u;
-  // %2 [%row, K] = load q row
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_K = i % 64u;
-    let r = i / 64u;
-    let v2_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-    near[near2 + r * 64u + i_K] = v2_1;
-  }
-  workgroupBarrier();
-  // %3 [%row, K] = load ws.n.result0 row
-  // %4 [%row, K] = mul %2, %3
-  // %5 [%row] = sum[K] %4
+  const near1 = 0u;
+  const near6 = 0u;
+  const near14 = 16u;
+  const near30 = 32u;
+  const near48 = 48u;
+  const near49 = 64u;
+  const near54 = 16u;
+  const near57 = 80u;
+  const near60 = 96u;
+  const near70 = 112u;
+  const near80 = 16u;
+  const near95 = 48u;
+  const near63 = 112u;
+  const near18 = 48u;
+  const near19 = 304u;
+  const near23 = 560u;
+  const near35 = 560u;
+  const near39 = 816u;
+  const near3 = 1072u;
+  const near7 = 2096u;
+  const near33 = 2096u;
+  // %1 [%row] = load ws.value25 row
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum3 = 0.0f;
-    for (var k4 = 0u; k4 < 64u + zero; k4++) {
-      let v2_5 = near[near2 + r * 64u + k4];
-      let v3_6 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k4], r < length);
-      sum3 += (v2_5 * v3_6);
-    }
-    let v5_2 = sum3;
-    near[near5 + r] = v5_2;
-  }
-  // %1 [] = 1
-  // %7 [] = 8
-  // %8 [] = div %1, %7
-  let t8 = (1.0f / 8.0f);
-  workgroupBarrier();
-  // %6 [%row] = abs %5
-  // %9 [%row] = mul %6, %8
-  // %10 [%row] = max %9, %1
-  // %11 [%row] = div %1, %10
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v5_8 = near[near5 + r];
-    let v9_9 = (abs(v5_8) * t8);
-    let v10_10 = m_max(v9_9, 1.0f);
-    let v11_7 = (1.0f / v10_10);
-    near[near11 + r] = v11_7;
+    let v1_1 = select(0.0, arena[at_ws_value25 + r * heads], r < length);
+    near[near1 + r] = v1_1;
   }
   workgroupBarrier();
   // %0 [%row, V] = load d_o row
-  // %12 [%row, V] = mul %0, %11
-  // %13 [%row, V] = keep %12
+  // %2 [%row, V] = mul %0, %1
+  // %3 [%row, V] = keep %2
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v0_12 = select(0.0, p_d_o[at_q + r * heads_64 + i_V], r < length);
-    let v13_11 = select(0.0, (v0_12 * near[near11 + r]), r < length);
-    near[near13 + r * 64u + i_V] = v13_11;
+    let v0_3 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
+    let v3_2 = select(0.0, (v0_3 * near[near1 + r]), r < length);
+    near[near3 + r * 64u + i_V] = v3_2;
   }
   workgroupBarrier();
-  // %15 [%row] = load i.staged row
-  // %16 [%row] = sigmoid %15
+  // %5 [%row] = load i.staged row
+  // %6 [%row] = sigmoid %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v16_13 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
-    near[near16 + r] = v16_13;
+    let v6_4 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+    near[near6 + r] = v6_4;
   }
   workgroupBarrier();
-  // %14 [%row, V] = load v row
-  // %17 [%row, V] = mul %14, %16
+  // %4 [%row, V] = load v row
+  // %7 [%row, V] = mul %4, %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v16_15 = near[near16 + r];
-    let v17_14 = (select(0.0, p_v[at_q + r * heads_64 + i_V], r < length) * v16_15);
-    arena[far + r * 64u + i_V] = v17_14;
+    let v6_6 = near[near6 + r];
+    let v7_5 = (select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length) * v6_6);
+    near[near7 + r * 64u + i_V] = v7_5;
   }
-  // %21 [%row] = load f.staged row
-  // %22 [%row] = log_sigmoid %21
-  // %23 [%row] = keep %22
-  // %24 [%row] = cumsum %23
+  // %11 [%row] = load f.staged row
+  // %12 [%row] = log_sigmoid %11
+  // %13 [%row] = keep %12
+  // %14 [%row] = cumsum %13
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v23_16 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-      sum += m_at_least(v23_16, -80.0);
-      near[near24 + r] = sum;
+      let v13_7 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+      sum += m_at_least(v13_7, -80.0);
+      near[near14 + r] = sum;
     }
   }
   workgroupBarrier();
-  storageBarrier();
-  // %25 [%col] = swap %24
-  // %26 [%row, %col] = sub %24, %25
-  // %27 [%row, %col] = mask %26
-  // %28 [%row, %col] = exp %27
-  // %18 [%col, V] = swap %17
-  // %19 [%row, %col] = contract[V] %13, %18
-  // %20 [%row, %col] = mask %19
-  // %29 [%row, %col] = mul %28, %20
+  // %15 [%col] = swap %14
+  // %16 [%row, %col] = sub %14, %15
+  // %17 [%row, %col] = mask %16
+  // %18 [%row, %col] = exp %17
+  // %8 [%col, V] = swap %7
+  // %9 [%row, %col] = contract[V] %3, %8
+  // %10 [%row, %col] = mask %9
+  // %19 [%row, %col] = mul %18, %10
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum18 = vec2<f32>();
-    var sum19 = vec2<f32>();
-    for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let v13_20 = near[near13 + first_r * 64u + k17];
-      let v13_21 = near[near13 + first_r * 64u + k17 + 64u];
-      let v17_22 = arena[far + first_c * 64u + k17];
-      let v17_23 = arena[far + first_c * 64u + k17 + 64u];
-      let b24 = vec2<f32>(v17_22, v17_23);
-      sum18 += v13_20 * b24;
-      sum19 += v13_21 * b24;
+    var sum9 = vec2<f32>();
+    var sum10 = vec2<f32>();
+    for (var k8 = 0u; k8 < 64u + zero; k8++) {
+      let v3_11 = near[near3 + first_r * 64u + k8];
+      let v3_12 = near[near3 + first_r * 64u + k8 + 64u];
+      let v7_13 = near[near7 + first_c * 64u + k8];
+      let v7_14 = near[near7 + first_c * 64u + k8 + 64u];
+      let b15 = vec2<f32>(v7_13, v7_14);
+      sum9 += v3_11 * b15;
+      sum10 += v3_12 * b15;
     }
-    var m19 = array<vec2<f32>, 2>(sum18, sum19);
+    var m9 = array<vec2<f32>, 2>(sum9, sum10);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v24_26 = near[near24 + r];
-        let v24_27 = near[near24 + c];
-        let v28_25 = m_exp(select(0.0, (v24_26 - v24_27), c <= r));
-        near[near28 + r * 16u + c] = v28_25;
-        let v29_28 = (v28_25 * select(0.0, m19[y][x], c <= r));
-        near[near29 + r * 16u + c] = v29_28;
+        let v14_17 = near[near14 + r];
+        let v14_18 = near[near14 + c];
+        let v18_16 = m_exp(select(0.0, (v14_17 - v14_18), c <= r));
+        near[near18 + r * 16u + c] = v18_16;
+        let v19_19 = (v18_16 * select(0.0, m9[y][x], c <= r));
+        near[near19 + r * 16u + c] = v19_19;
       }
     }
   }
   workgroupBarrier();
-  // %30 [] = 0.125
-  // %31 [%row, %col] = mul %30, %29
-  // %32 [%col, %row] = swap %31
+  // %20 [] = 0.125
+  // %21 [%row, %col] = mul %20, %19
+  // %23 [%col, %row] = swap %21
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v29_30 = near[near29 + c * 16u + r];
-    let v32_29 = (0.125f * v29_30);
-    near[near32 + c * 16u + r] = v32_29;
+    let v19_21 = near[near19 + c * 16u + r];
+    let v23_20 = (0.125f * v19_21);
+    near[near23 + c * 16u + r] = v23_20;
   }
-  // %35 [K, V] = load ws.C.cotangents
-  // %36 [%row, K] = contract[V] %17, %35
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum32 = vec4<f32>();
-    var sum33 = vec4<f32>();
-    var sum34 = vec4<f32>();
-    var sum35 = vec4<f32>();
-    for (var k31 = 0u; k31 < 64u + zero; k31++) {
-      let v17_36 = arena[far + first_r * 64u + k31];
-      let v17_37 = arena[far + first_r * 64u + k31 + 64u];
-      let v17_38 = arena[far + first_r * 64u + k31 + 128u];
-      let v17_39 = arena[far + first_r * 64u + k31 + 192u];
-      let v35_40 = arena[at_ws_C_cotangents + first_i_K * 64u + k31];
-      let v35_41 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 64u];
-      let v35_42 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 128u];
-      let v35_43 = arena[at_ws_C_cotangents + first_i_K * 64u + k31 + 192u];
-      let b44 = vec4<f32>(v35_40, v35_41, v35_42, v35_43);
-      sum32 += v17_36 * b44;
-      sum33 += v17_37 * b44;
-      sum34 += v17_38 * b44;
-      sum35 += v17_39 * b44;
-    }
-    var m36 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v36_45 = m36[y][x];
-        arena[far + r * 64u + i_K + 1024u] = v36_45;
-      }
-    }
-  }
-  // %37 [] = pick last %24
-  let v24_46 = near[near24 + 15u];
-  let t37 = v24_46;
-  // %38 [%row] = sub %37, %24
-  // %39 [%row] = exp %38
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v24_48 = near[near24 + r];
-    let v39_47 = m_exp((t37 - v24_48));
-    near[near39 + r] = v39_47;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %40 [%row, K] = mul %39, %36
-  // %33 [%col, K] = swap %2
-  // %34 [%row, K] = contract[%col] %32, %33
-  // %41 [%row, K] = add %40, %34
-  // store ws.C.adjoint1, %41
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum50 = vec4<f32>();
-    var sum51 = vec4<f32>();
-    var sum52 = vec4<f32>();
-    var sum53 = vec4<f32>();
-    for (var k49 = 0u; k49 < 16u + zero; k49++) {
-      let v2_54 = near[near2 + k49 * 64u + first_i_K];
-      let v2_55 = near[near2 + k49 * 64u + first_i_K + 1u];
-      let v2_56 = near[near2 + k49 * 64u + first_i_K + 2u];
-      let v2_57 = near[near2 + k49 * 64u + first_i_K + 3u];
-      let b58 = vec4<f32>(v2_54, v2_55, v2_56, v2_57);
-      sum50 += near[near32 + k49 * 16u + first_r] * b58;
-      sum51 += near[near32 + k49 * 16u + first_r + 1u] * b58;
-      sum52 += near[near32 + k49 * 16u + first_r + 2u] * b58;
-      sum53 += near[near32 + k49 * 16u + first_r + 3u] * b58;
-    }
-    var m34 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v39_59 = near[near39 + r];
-        let v40_60 = (v39_59 * arena[far + r * 64u + i_K + 1024u]);
-        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v40_60 + m34[y][x]); }
-      }
-    }
-  }
-  // %42 [%row, K] = load k row
-  // %43 [%col, K] = swap %42
+  // %22 [%row, K] = load q row
+  // %24 [%col, K] = swap %22
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v42_62 = select(0.0, p_k[at_q + c * heads_64 + i_K], c < length);
-    let v43_61 = v42_62;
-    arena[far + c * 64u + i_K + 2048u] = v43_61;
+    let v22_23 = select(0.0, p_q[at_d_o + c * heads_64 + i_K], c < length);
+    let v24_22 = v22_23;
+    arena[far + c * 64u + i_K] = v24_22;
+  }
+  // %26 [K, V] = load ws.C.cotangents
+  // %27 [%row, K] = contract[V] %7, %26
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_i_K = (i % 16u) * 4u;
+    let first_r = (i / 16u) * 4u;
+    var sum25 = vec4<f32>();
+    var sum26 = vec4<f32>();
+    var sum27 = vec4<f32>();
+    var sum28 = vec4<f32>();
+    for (var k24 = 0u; k24 < 64u + zero; k24++) {
+      let v7_29 = near[near7 + first_r * 64u + k24];
+      let v7_30 = near[near7 + first_r * 64u + k24 + 64u];
+      let v7_31 = near[near7 + first_r * 64u + k24 + 128u];
+      let v7_32 = near[near7 + first_r * 64u + k24 + 192u];
+      let v26_33 = arena[at_ws_C_cotangents + first_i_K * 64u + k24];
+      let v26_34 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 64u];
+      let v26_35 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 128u];
+      let v26_36 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 192u];
+      let b37 = vec4<f32>(v26_33, v26_34, v26_35, v26_36);
+      sum25 += v7_29 * b37;
+      sum26 += v7_30 * b37;
+      sum27 += v7_31 * b37;
+      sum28 += v7_32 * b37;
+    }
+    var m27 = array<vec4<f32>, 4>(sum25, sum26, sum27, sum28);
+    for (var y = 0u; y < 4u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 4u + zero; x++) {
+        let i_K = first_i_K + x;
+        let v27_38 = m27[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v27_38;
+      }
+    }
+  }
+  // %28 [] = pick last %14
+  let v14_39 = near[near14 + 15u];
+  let t28 = v14_39;
+  // %29 [%row] = sub %28, %14
+  // %30 [%row] = exp %29
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v14_41 = near[near14 + r];
+    let v30_40 = m_exp((t28 - v14_41));
+    near[near30 + r] = v30_40;
   }
   workgroupBarrier();
   storageBarrier();
-  // %44 [%row, %col] = contract[K] %2, %43
+  // %31 [%row, K] = mul %30, %27
+  // %25 [%row, K] = contract[%col] %23, %24
+  // %32 [%row, K] = add %31, %25
+  // store ws.C.adjoint1, %32
+  // %33 [%row, K] = load k row
   for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum64 = vec2<f32>();
-    var sum65 = vec2<f32>();
-    for (var k63 = 0u; k63 < 64u + zero; k63++) {
-      let v2_66 = near[near2 + first_r * 64u + k63];
-      let v2_67 = near[near2 + first_r * 64u + k63 + 64u];
-      let v43_68 = arena[far + first_c * 64u + k63 + 2048u];
-      let v43_69 = arena[far + first_c * 64u + k63 + 2112u];
-      let b70 = vec2<f32>(v43_68, v43_69);
-      sum64 += v2_66 * b70;
-      sum65 += v2_67 * b70;
+    let first_i_K = (i % 16u) * 4u;
+    let first_r = (i / 16u) * 4u;
+    var sum43 = vec4<f32>();
+    var sum44 = vec4<f32>();
+    var sum45 = vec4<f32>();
+    var sum46 = vec4<f32>();
+    for (var k42 = 0u; k42 < 16u + zero; k42++) {
+      let b47 = vec4<f32>(arena[far + k42 * 64u + first_i_K], arena[far + k42 * 64u + first_i_K + 1u], arena[far + k42 * 64u + first_i_K + 2u], arena[far + k42 * 64u + first_i_K + 3u]);
+      sum43 += near[near23 + k42 * 16u + first_r] * b47;
+      sum44 += near[near23 + k42 * 16u + first_r + 1u] * b47;
+      sum45 += near[near23 + k42 * 16u + first_r + 2u] * b47;
+      sum46 += near[near23 + k42 * 16u + first_r + 3u] * b47;
     }
-    var m44 = array<vec2<f32>, 2>(sum64, sum65);
-    for (var y = 0u; y < 2u + zero; y++) {
+    var m25 = array<vec4<f32>, 4>(sum43, sum44, sum45, sum46);
+    for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v44_71 = m44[y][x];
-        near[near44 + r * 16u + c] = v44_71;
+      for (var x = 0u; x < 4u + zero; x++) {
+        let i_K = first_i_K + x;
+        let v30_48 = near[near30 + r];
+        let v31_49 = (v30_48 * arena[far + r * 64u + i_K + 1024u]);
+        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v31_49 + m25[y][x]); }
+        let v33_50 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
+        near[near33 + r * 64u + i_K] = v33_50;
       }
     }
   }
   workgroupBarrier();
-  // %46 [%row, %col] = mul %28, %30
-  // %45 [%row, %col] = mask %44
-  // %47 [%row, %col] = mul %46, %45
-  // %48 [%col, %row] = swap %47
+  // %34 [%col, K] = swap %33
+  // %35 [%row, %col] = contract[K] %22, %34
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_c = (i % 8u) * 2u;
+    let first_r = (i / 8u) * 2u;
+    var sum52 = vec2<f32>();
+    var sum53 = vec2<f32>();
+    for (var k51 = 0u; k51 < 64u + zero; k51++) {
+      let v22_54 = select(0.0, p_q[at_d_o + first_r * heads_64 + k51], first_r < length);
+      let v22_55 = select(0.0, p_q[at_d_o + (first_r + 1u) * heads_64 + k51], (first_r + 1u) < length);
+      let v33_56 = near[near33 + first_c * 64u + k51];
+      let v34_57 = v33_56;
+      let v33_58 = near[near33 + first_c * 64u + k51 + 64u];
+      let v34_59 = v33_58;
+      let b60 = vec2<f32>(v34_57, v34_59);
+      sum52 += v22_54 * b60;
+      sum53 += v22_55 * b60;
+    }
+    var m35 = array<vec2<f32>, 2>(sum52, sum53);
+    for (var y = 0u; y < 2u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 2u + zero; x++) {
+        let c = first_c + x;
+        let v35_61 = m35[y][x];
+        near[near35 + r * 16u + c] = v35_61;
+      }
+    }
+  }
+  workgroupBarrier();
+  // %37 [%row, %col] = mul %18, %20
+  // %36 [%row, %col] = mask %35
+  // %38 [%row, %col] = mul %37, %36
+  // %39 [%col, %row] = swap %38
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v28_73 = near[near28 + c * 16u + r];
-    let v44_74 = near[near44 + c * 16u + r];
-    let v48_72 = ((v28_73 * 0.125f) * select(0.0, v44_74, r <= c));
-    near[near48 + c * 16u + r] = v48_72;
+    let v18_63 = near[near18 + c * 16u + r];
+    let v35_64 = near[near35 + c * 16u + r];
+    let v39_62 = ((v18_63 * 0.125f) * select(0.0, v35_64, r <= c));
+    near[near39 + c * 16u + r] = v39_62;
   }
   workgroupBarrier();
-  // %49 [%col, V] = swap %13
-  // %50 [%row, V] = contract[%col] %48, %49
-  // %51 [%row, V] = contract[K] %42, %35
-  // %52 [%row, V] = mul %39, %51
-  // %53 [%row, V] = add %52, %50
-  // store ws.C.adjoint2, %53
+  // %40 [%col, V] = swap %3
+  // %41 [%row, V] = contract[%col] %39, %40
+  // %42 [%row, V] = contract[K] %33, %26
+  // %43 [%row, V] = mul %30, %42
+  // %44 [%row, V] = add %43, %41
+  // store ws.C.adjoint2, %44
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum66 = vec4<f32>();
+    var sum67 = vec4<f32>();
+    var sum68 = vec4<f32>();
+    var sum69 = vec4<f32>();
+    for (var k65 = 0u; k65 < 16u + zero; k65++) {
+      let v3_70 = near[near3 + k65 * 64u + first_i_V];
+      let v3_71 = near[near3 + k65 * 64u + first_i_V + 1u];
+      let v3_72 = near[near3 + k65 * 64u + first_i_V + 2u];
+      let v3_73 = near[near3 + k65 * 64u + first_i_V + 3u];
+      let b74 = vec4<f32>(v3_70, v3_71, v3_72, v3_73);
+      sum66 += near[near39 + k65 * 16u + first_r] * b74;
+      sum67 += near[near39 + k65 * 16u + first_r + 1u] * b74;
+      sum68 += near[near39 + k65 * 16u + first_r + 2u] * b74;
+      sum69 += near[near39 + k65 * 16u + first_r + 3u] * b74;
+    }
+    var m41 = array<vec4<f32>, 4>(sum66, sum67, sum68, sum69);
     var sum76 = vec4<f32>();
     var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
     var sum79 = vec4<f32>();
-    for (var k75 = 0u; k75 < 16u + zero; k75++) {
-      let v13_80 = near[near13 + k75 * 64u + first_i_V];
-      let v13_81 = near[near13 + k75 * 64u + first_i_V + 1u];
-      let v13_82 = near[near13 + k75 * 64u + first_i_V + 2u];
-      let v13_83 = near[near13 + k75 * 64u + first_i_V + 3u];
-      let b84 = vec4<f32>(v13_80, v13_81, v13_82, v13_83);
-      sum76 += near[near48 + k75 * 16u + first_r] * b84;
-      sum77 += near[near48 + k75 * 16u + first_r + 1u] * b84;
-      sum78 += near[near48 + k75 * 16u + first_r + 2u] * b84;
-      sum79 += near[near48 + k75 * 16u + first_r + 3u] * b84;
+    for (var k75 = 0u; k75 < 64u + zero; k75++) {
+      let v33_80 = near[near33 + first_r * 64u + k75];
+      let v33_81 = near[near33 + first_r * 64u + k75 + 64u];
+      let v33_82 = near[near33 + first_r * 64u + k75 + 128u];
+      let v33_83 = near[near33 + first_r * 64u + k75 + 192u];
+      let v26_84 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V];
+      let v26_85 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 1u];
+      let v26_86 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 2u];
+      let v26_87 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 3u];
+      let b88 = vec4<f32>(v26_84, v26_85, v26_86, v26_87);
+      sum76 += v33_80 * b88;
+      sum77 += v33_81 * b88;
+      sum78 += v33_82 * b88;
+      sum79 += v33_83 * b88;
     }
-    var m50 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
-    var sum86 = vec4<f32>();
-    var sum87 = vec4<f32>();
-    var sum88 = vec4<f32>();
-    var sum89 = vec4<f32>();
-    for (var k85 = 0u; k85 < 64u + zero; k85++) {
-      let v42_90 = select(0.0, p_k[at_q + first_r * heads_64 + k85], first_r < length);
-      let v42_91 = select(0.0, p_k[at_q + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
-      let v42_92 = select(0.0, p_k[at_q + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
-      let v42_93 = select(0.0, p_k[at_q + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
-      let v35_94 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V];
-      let v35_95 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 1u];
-      let v35_96 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 2u];
-      let v35_97 = arena[at_ws_C_cotangents + k85 * 64u + first_i_V + 3u];
-      let b98 = vec4<f32>(v35_94, v35_95, v35_96, v35_97);
-      sum86 += v42_90 * b98;
-      sum87 += v42_91 * b98;
-      sum88 += v42_92 * b98;
-      sum89 += v42_93 * b98;
-    }
-    var m51 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
+    var m42 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let v50_99 = m50[y][x];
-        arena[far + r * 64u + i_V + 3072u] = v50_99;
-        let v51_100 = m51[y][x];
-        arena[far + r * 64u + i_V + 4096u] = v51_100;
-        let v39_101 = near[near39 + r];
-        let v53_102 = ((v39_101 * m51[y][x]) + m50[y][x]);
-        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v53_102; }
+        let v41_89 = m41[y][x];
+        arena[far + r * 64u + i_V + 2048u] = v41_89;
+        let v42_90 = m42[y][x];
+        arena[far + r * 64u + i_V + 3072u] = v42_90;
+        let v30_91 = near[near30 + r];
+        let v44_92 = ((v30_91 * m42[y][x]) + m41[y][x]);
+        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v44_92; }
       }
     }
   }
-  // %54 [%row, %col] = mask strict %44
-  // %55 [%row, %col] = mul %30, %54
-  // %56 [%row, %col] = mul %29, %55
-  // %57 [%row] = sum[%col] %56
-  // %58 [%row] = exp %24
+  // %45 [%row, %col] = mask strict %35
+  // %46 [%row, %col] = mul %20, %45
+  // %47 [%row, %col] = mul %19, %46
+  // %48 [%row] = sum[%col] %47
+  // %49 [%row] = exp %14
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum104 = 0.0f;
-    for (var k105 = 0u; k105 < 16u + zero; k105++) {
-      let v29_106 = near[near29 + r * 16u + k105];
-      let v44_107 = near[near44 + r * 16u + k105];
-      let v56_108 = (v29_106 * (0.125f * select(0.0, v44_107, k105 < r)));
-      sum104 += v56_108;
+    var sum94 = 0.0f;
+    for (var k95 = 0u; k95 < 16u + zero; k95++) {
+      let v19_96 = near[near19 + r * 16u + k95];
+      let v35_97 = near[near35 + r * 16u + k95];
+      let v47_98 = (v19_96 * (0.125f * select(0.0, v35_97, k95 < r)));
+      sum94 += v47_98;
     }
-    let v57_103 = sum104;
-    near[near57 + r] = v57_103;
-    let v24_110 = near[near24 + r];
-    let v58_109 = m_exp(v24_110);
-    near[near58 + r] = v58_109;
+    let v48_93 = sum94;
+    near[near48 + r] = v48_93;
+    let v14_100 = near[near14 + r];
+    let v49_99 = m_exp(v14_100);
+    near[near49 + r] = v49_99;
   }
-  // %59 [K, V] = load ws.C.states
-  // %60 [%row, K] = contract[V] %13, %59
+  // %50 [K, V] = load ws.C.states
+  // %51 [%row, K] = contract[V] %3, %50
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum112 = vec4<f32>();
-    var sum113 = vec4<f32>();
-    var sum114 = vec4<f32>();
-    var sum115 = vec4<f32>();
-    for (var k111 = 0u; k111 < 64u + zero; k111++) {
-      let v13_116 = near[near13 + first_r * 64u + k111];
-      let v13_117 = near[near13 + first_r * 64u + k111 + 64u];
-      let v13_118 = near[near13 + first_r * 64u + k111 + 128u];
-      let v13_119 = near[near13 + first_r * 64u + k111 + 192u];
-      let v59_120 = arena[at_ws_C_states + first_i_K * 64u + k111];
-      let v59_121 = arena[at_ws_C_states + first_i_K * 64u + k111 + 64u];
-      let v59_122 = arena[at_ws_C_states + first_i_K * 64u + k111 + 128u];
-      let v59_123 = arena[at_ws_C_states + first_i_K * 64u + k111 + 192u];
-      let b124 = vec4<f32>(v59_120, v59_121, v59_122, v59_123);
-      sum112 += v13_116 * b124;
-      sum113 += v13_117 * b124;
-      sum114 += v13_118 * b124;
-      sum115 += v13_119 * b124;
+    var sum102 = vec4<f32>();
+    var sum103 = vec4<f32>();
+    var sum104 = vec4<f32>();
+    var sum105 = vec4<f32>();
+    for (var k101 = 0u; k101 < 64u + zero; k101++) {
+      let v3_106 = near[near3 + first_r * 64u + k101];
+      let v3_107 = near[near3 + first_r * 64u + k101 + 64u];
+      let v3_108 = near[near3 + first_r * 64u + k101 + 128u];
+      let v3_109 = near[near3 + first_r * 64u + k101 + 192u];
+      let v50_110 = arena[at_ws_C_states + first_i_K * 64u + k101];
+      let v50_111 = arena[at_ws_C_states + first_i_K * 64u + k101 + 64u];
+      let v50_112 = arena[at_ws_C_states + first_i_K * 64u + k101 + 128u];
+      let v50_113 = arena[at_ws_C_states + first_i_K * 64u + k101 + 192u];
+      let b114 = vec4<f32>(v50_110, v50_111, v50_112, v50_113);
+      sum102 += v3_106 * b114;
+      sum103 += v3_107 * b114;
+      sum104 += v3_108 * b114;
+      sum105 += v3_109 * b114;
     }
-    var m60 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
+    var m51 = array<vec4<f32>, 4>(sum102, sum103, sum104, sum105);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v60_125 = m60[y][x];
-        arena[far + r * 64u + i_K + 5120u] = v60_125;
+        let v51_115 = m51[y][x];
+        arena[far + r * 64u + i_K + 4096u] = v51_115;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %61 [%row, K] = mul %58, %60
-  // %62 [%row, K] = mul %61, %2
-  // %63 [%row] = sum[K] %62
+  // %52 [%row, K] = mul %49, %51
+  // %53 [%row, K] = mul %52, %22
+  // %54 [%row] = sum[K] %53
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum127 = 0.0f;
-    for (var k128 = 0u; k128 < 64u + zero; k128++) {
-      let v61_129 = (near[near58 + r] * arena[far + r * 64u + k128 + 5120u]);
-      let v2_130 = near[near2 + r * 64u + k128];
-      sum127 += (v61_129 * v2_130);
+    var sum117 = 0.0f;
+    for (var k118 = 0u; k118 < 64u + zero; k118++) {
+      let v52_119 = (near[near49 + r] * arena[far + r * 64u + k118 + 4096u]);
+      let v22_120 = select(0.0, p_q[at_d_o + r * heads_64 + k118], r < length);
+      sum117 += (v52_119 * v22_120);
     }
-    let v63_126 = sum127;
-    near[near63 + r] = v63_126;
+    let v54_116 = sum117;
+    near[near54 + r] = v54_116;
   }
-  // %66 [%col] = sum[%row] %56
+  // %57 [%col] = sum[%row] %47
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum132 = 0.0f;
-    for (var k133 = 0u; k133 < 16u + zero; k133++) {
-      let v29_134 = near[near29 + k133 * 16u + c];
-      let v44_135 = near[near44 + k133 * 16u + c];
-      let v56_136 = (v29_134 * (0.125f * select(0.0, v44_135, c < k133)));
-      sum132 += v56_136;
+    var sum122 = 0.0f;
+    for (var k123 = 0u; k123 < 16u + zero; k123++) {
+      let v19_124 = near[near19 + k123 * 16u + c];
+      let v35_125 = near[near35 + k123 * 16u + c];
+      let v47_126 = (v19_124 * (0.125f * select(0.0, v35_125, c < k123)));
+      sum122 += v47_126;
     }
-    let v66_131 = sum132;
-    near[near66 + c] = v66_131;
+    let v57_121 = sum122;
+    near[near57 + c] = v57_121;
   }
-  // %68 [%row, K] = mul %40, %42
-  // %69 [%row] = sum[K] %68
+  // %59 [%row, K] = mul %31, %33
+  // %60 [%row] = sum[K] %59
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum138 = 0.0f;
-    for (var k139 = 0u; k139 < 64u + zero; k139++) {
-      let v39_140 = near[near39 + r];
-      let v40_141 = (v39_140 * arena[far + r * 64u + k139 + 1024u]);
-      let v42_142 = select(0.0, p_k[at_q + r * heads_64 + k139], r < length);
-      sum138 += (v40_141 * v42_142);
+    var sum128 = 0.0f;
+    for (var k129 = 0u; k129 < 64u + zero; k129++) {
+      let v30_130 = near[near30 + r];
+      let v31_131 = (v30_130 * arena[far + r * 64u + k129 + 1024u]);
+      let v33_132 = near[near33 + r * 64u + k129];
+      sum128 += (v31_131 * v33_132);
     }
-    let v69_137 = sum138;
-    near[near69 + r] = v69_137;
+    let v60_127 = sum128;
+    near[near60 + r] = v60_127;
   }
-  // %72 [K] = contract[V] %59, %35
+  // %63 [K] = contract[V] %50, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum144 = 0.0;
-    for (var k143 = 0u; k143 < 64u + zero; k143++) {
-      let v59_145 = arena[at_ws_C_states + i_K * 64u + k143];
-      let b146 = v59_145;
-      let v35_147 = arena[at_ws_C_cotangents + i_K * 64u + k143];
-      let b148 = v35_147;
-      sum144 += b146 * b148;
+    var sum134 = 0.0;
+    for (var k133 = 0u; k133 < 64u + zero; k133++) {
+      let v50_135 = arena[at_ws_C_states + i_K * 64u + k133];
+      let b136 = v50_135;
+      let v26_137 = arena[at_ws_C_cotangents + i_K * 64u + k133];
+      let b138 = v26_137;
+      sum134 += b136 * b138;
     }
-    let m72 = sum144;
-    let v72_149 = m72;
-    near[near72 + i_K] = v72_149;
+    let m63 = sum134;
+    let v63_139 = m63;
+    near[near63 + i_K] = v63_139;
   }
   workgroupBarrier();
-  // %73 [] = sum[K] %72
-  var sum150 = 0.0f;
-  for (var k151 = 0u; k151 < 64u + zero; k151++) {
-    sum150 += near[near72 + k151];
+  // %64 [] = sum[K] %63
+  var sum140 = 0.0f;
+  for (var k141 = 0u; k141 < 64u + zero; k141++) {
+    sum140 += near[near63 + k141];
   }
-  let t73 = sum150;
-  // %74 [] = exp %37
-  let t74 = m_exp(t37);
-  // %75 [] = mul %74, %73
-  let t75 = (t74 * t73);
-  // %76 [] = sum[%row] %69
-  var sum152 = 0.0f;
-  for (var k153 = 0u; k153 < 16u + zero; k153++) {
-    let v69_154 = near[near69 + k153];
-    sum152 += v69_154;
+  let t64 = sum140;
+  // %65 [] = exp %28
+  let t65 = m_exp(t28);
+  // %66 [] = mul %65, %64
+  let t66 = (t65 * t64);
+  // %67 [] = sum[%row] %60
+  var sum142 = 0.0f;
+  for (var k143 = 0u; k143 < 16u + zero; k143++) {
+    let v60_144 = near[near60 + k143];
+    sum142 += v60_144;
   }
-  let t76 = sum152;
-  // %77 [] = add %75, %76
-  let t77 = (t75 + t76);
+  let t67 = sum142;
+  // %68 [] = add %66, %67
+  let t68 = (t66 + t67);
   workgroupBarrier();
-  // %64 [%row] = mul %30, %63
-  // %65 [%row] = add %64, %57
-  // %67 [%row] = swap %66
-  // %70 [%row] = add %69, %67
-  // %71 [%row] = neg %70
-  // %78 [%row] = add %65, %71
-  // %79 [%row] = cumsum reversed %78
+  // %55 [%row] = mul %20, %54
+  // %56 [%row] = add %55, %48
+  // %58 [%row] = swap %57
+  // %61 [%row] = add %60, %58
+  // %62 [%row] = neg %61
+  // %69 [%row] = add %56, %62
+  // %70 [%row] = cumsum reversed %69
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v69_155 = near[near69 + r];
-      sum += (((0.125f * near[near63 + r]) + near[near57 + r]) + (-(v69_155 + near[near66 + r])));
-      near[near79 + r] = sum;
+      let v60_145 = near[near60 + r];
+      sum += (((0.125f * near[near54 + r]) + near[near48 + r]) + (-(v60_145 + near[near57 + r])));
+      near[near70 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %80 [%row] = add %79, %77
-  // %81 [] = -80
-  // %82 [%row] = less %81, %23
-  // %83 [%row] = mul %80, %82
-  // store ws.C.adjoint3, %83
-  // %84 [%row, V] = load ws.C.result0 row
-  // %85 [%row, V] = mul %0, %84
-  // %86 [%row] = sum[V] %85
-  // %87 [%row] = div %86, %10
-  // %88 [%row] = div %87, %10
+  // %71 [%row] = add %70, %68
+  // %72 [] = -80
+  // %73 [%row] = less %72, %13
+  // %74 [%row] = mul %71, %73
+  // store ws.C.adjoint3, %74
+  // %78 [%row, K] = load ws.n.result0 row
+  // %79 [%row, K] = mul %22, %78
+  // %80 [%row] = sum[K] %79
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v13_146 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near70 + r] + t68) * select(0.0, 1.0, (-80.0f) < v13_146)); }
+    var sum148 = 0.0f;
+    for (var k149 = 0u; k149 < 64u + zero; k149++) {
+      let v22_150 = select(0.0, p_q[at_d_o + r * heads_64 + k149], r < length);
+      let v78_151 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k149], r < length);
+      sum148 += (v22_150 * v78_151);
+    }
+    let v80_147 = sum148;
+    near[near80 + r] = v80_147;
+  }
+  // %83 [] = 1
+  // %82 [] = 8
+  // %84 [] = div %83, %82
+  let t84 = (1.0f / 8.0f);
+  workgroupBarrier();
+  // %75 [%row, V] = load ws.C.result0 row
+  // %76 [%row, V] = mul %0, %75
+  // %77 [%row] = sum[V] %76
+  // %81 [%row] = abs %80
+  // %85 [%row] = mul %81, %84
+  // %86 [%row] = max %85, %83
+  // %87 [%row] = div %77, %86
+  // %88 [%row] = div %87, %86
   // %89 [%row] = neg %88
-  // %90 [%row] = less %9, %1
-  // %91 [%row] = sub %1, %90
+  // %90 [%row] = less %85, %83
+  // %91 [%row] = sub %83, %90
   // %92 [%row] = mul %89, %91
-  // %93 [%row] = mul %92, %30
-  // %94 [%row] = sign %5
+  // %93 [%row] = mul %92, %20
+  // %94 [%row] = sign %80
   // %95 [%row] = mul %93, %94
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v23_156 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near79 + r] + t77) * select(0.0, 1.0, (-80.0f) < v23_156)); }
-    var sum158 = 0.0f;
-    for (var k159 = 0u; k159 < 64u + zero; k159++) {
-      let v0_160 = select(0.0, p_d_o[at_q + r * heads_64 + k159], r < length);
-      sum158 += (v0_160 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k159], r < length));
+    var sum153 = 0.0f;
+    for (var k154 = 0u; k154 < 64u + zero; k154++) {
+      let v0_155 = select(0.0, p_d_o[at_d_o + r * heads_64 + k154], r < length);
+      sum153 += (v0_155 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k154], r < length));
     }
-    let v5_161 = near[near5 + r];
-    let v9_162 = (abs(v5_161) * t8);
-    let v10_163 = m_max(v9_162, 1.0f);
-    let v95_157 = ((((-((sum158 / v10_163) / v10_163)) * (1.0f - select(0.0, 1.0, v9_162 < 1.0f))) * 0.125f) * m_sign(v5_161));
-    near[near95 + r] = v95_157;
+    let v80_156 = near[near80 + r];
+    let v85_157 = (abs(v80_156) * t84);
+    let v86_158 = m_max(v85_157, 1.0f);
+    let v95_152 = ((((-((sum153 / v86_158) / v86_158)) * (1.0f - select(0.0, 1.0, v85_157 < 1.0f))) * 0.125f) * m_sign(v80_156));
+    near[near95 + r] = v95_152;
   }
   workgroupBarrier();
-  // %96 [%row, K] = mul %95, %3
-  // %97 [%row, K] = contract[%col] %29, %43
-  // %98 [%row, K] = add %61, %97
-  // %99 [%row, K] = mul %98, %30
+  // %96 [%row, K] = mul %95, %78
+  // %97 [%row, K] = contract[%col] %19, %34
+  // %98 [%row, K] = add %52, %97
+  // %99 [%row, K] = mul %98, %20
   // %100 [%row, K] = add %96, %99
   // store d_q, %100
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum165 = vec4<f32>();
-    var sum166 = vec4<f32>();
-    var sum167 = vec4<f32>();
-    var sum168 = vec4<f32>();
-    for (var k164 = 0u; k164 < 16u + zero; k164++) {
-      let v29_169 = near[near29 + first_r * 16u + k164];
-      let v29_170 = near[near29 + first_r * 16u + k164 + 16u];
-      let v29_171 = near[near29 + first_r * 16u + k164 + 32u];
-      let v29_172 = near[near29 + first_r * 16u + k164 + 48u];
-      let v43_173 = arena[far + k164 * 64u + first_i_K + 2048u];
-      let v43_174 = arena[far + k164 * 64u + first_i_K + 2049u];
-      let v43_175 = arena[far + k164 * 64u + first_i_K + 2050u];
-      let v43_176 = arena[far + k164 * 64u + first_i_K + 2051u];
-      let b177 = vec4<f32>(v43_173, v43_174, v43_175, v43_176);
-      sum165 += v29_169 * b177;
-      sum166 += v29_170 * b177;
-      sum167 += v29_171 * b177;
-      sum168 += v29_172 * b177;
+    var sum160 = vec4<f32>();
+    var sum161 = vec4<f32>();
+    var sum162 = vec4<f32>();
+    var sum163 = vec4<f32>();
+    for (var k159 = 0u; k159 < 16u + zero; k159++) {
+      let v19_164 = near[near19 + first_r * 16u + k159];
+      let v19_165 = near[near19 + first_r * 16u + k159 + 16u];
+      let v19_166 = near[near19 + first_r * 16u + k159 + 32u];
+      let v19_167 = near[near19 + first_r * 16u + k159 + 48u];
+      let v33_168 = near[near33 + k159 * 64u + first_i_K];
+      let v34_169 = v33_168;
+      let v33_170 = near[near33 + k159 * 64u + first_i_K + 1u];
+      let v34_171 = v33_170;
+      let v33_172 = near[near33 + k159 * 64u + first_i_K + 2u];
+      let v34_173 = v33_172;
+      let v33_174 = near[near33 + k159 * 64u + first_i_K + 3u];
+      let v34_175 = v33_174;
+      let b176 = vec4<f32>(v34_169, v34_171, v34_173, v34_175);
+      sum160 += v19_164 * b176;
+      sum161 += v19_165 * b176;
+      sum162 += v19_166 * b176;
+      sum163 += v19_167 * b176;
     }
-    var m97 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
+    var m97 = array<vec4<f32>, 4>(sum160, sum161, sum162, sum163);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v3_178 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let v61_179 = (near[near58 + r] * arena[far + r * 64u + i_K + 5120u]);
-        if (r < length) { p_d_q[at_q + r * heads_64 + i_K] = ((near[near95 + r] * v3_178) + ((v61_179 + m97[y][x]) * 0.125f)); }
+        let v78_177 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
+        let v52_178 = (near[near49 + r] * arena[far + r * 64u + i_K + 4096u]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near95 + r] * v78_177) + ((v52_178 + m97[y][x]) * 0.125f)); }
       }
     }
   }
-  // %101 [%row, V] = mul %53, %16
+  // %101 [%row, V] = mul %44, %6
   // store d_v, %101
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v39_180 = near[near39 + r];
-    let v53_181 = ((v39_180 * arena[far + r * 64u + i_V + 4096u]) + arena[far + r * 64u + i_V + 3072u]);
-    let v16_182 = near[near16 + r];
-    if (r < length) { p_d_v[at_q + r * heads_64 + i_V] = (v53_181 * v16_182); }
+    let v30_179 = near[near30 + r];
+    let v44_180 = ((v30_179 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
+    let v6_181 = near[near6 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_180 * v6_181); }
   }
 }

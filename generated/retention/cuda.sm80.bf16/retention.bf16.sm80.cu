@@ -1614,7 +1614,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M10_18 = 24576, M13 = 24576, M14_44 = 8192, M15 = 16384, M6_12 = 49152, M7_13 = 57344, M8_22 = 57600, M11_37 = 24576, M12_38 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M10_18 = 24576, M12 = 24576, M13_44 = 8192, M14 = 16384, M6_12 = 49152, M7_13 = 57344, M8_22 = 57600, M11_38 = 49152;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1661,134 +1661,142 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %11 [] = log1p %10
   const float s11_6 = log1pf(s10_5);
   // %12 [%row] = keep %11
-  if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = (i < length ? s11_6 : 0.f);
+  float v12_7 = 0.f;
+  if (const int i = t; i < 64) v12_7 = (i < length ? s11_6 : 0.f);
   // %13 [%row] = cumsum %12
+  if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = v12_7;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_13)), ((float*)(basep + M6_12)), false, false);
   // %14 [%col] = swap %13
   // %15 [%row, %col] = sub %13, %14
   team_sync(1);
-  float f15_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_7[i] = (((float*)(basep + M7_13))[frag_row(i)] - ((float*)(basep + M7_13))[frag_col(i)]);
+  float f15_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_8[i] = (((float*)(basep + M7_13))[frag_row(i)] - ((float*)(basep + M7_13))[frag_col(i)]);
   // %16 [%row, %col] = mask %15
-  float f16_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_8[i] = (frag_col(i) <= frag_row(i) ? f15_7[i] : 0.f);
+  float f16_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (frag_col(i) <= frag_row(i) ? f15_8[i] : 0.f);
   // %17 [%row, %col] = exp %16
-  float f17_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_9[i] = m_exp(f16_8[i]);
+  float f17_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_10[i] = m_exp(f16_9[i]);
   // %18 [%row, %col] = mul %17, %4
-  float f18_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_10[i] = (f17_9[i] * f4_2[i]);
+  float f18_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f17_10[i] * f4_2[i]);
   // %20 [%col, K] = swap %19
   // %22 [%row] = exp %13
-  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = m_exp(((float*)(basep + M7_13))[i]);
+  float v22_12 = 0.f;
+  if (const int i = t; i < 64) v22_12 = m_exp(((float*)(basep + M7_13))[i]);
   // %24 [%row, K] = contract[V] %0, %23
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
+  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f24_12[32];
-  mma_open(); mma<64, 4, 64, false, true>(f24_12, a0_11, (base + M3_23)); mma_commit();
+  float f24_14[32];
+  mma_open(); mma<64, 4, 64, false, true>(f24_14, a0_13, (base + M3_23)); mma_commit();
   // %25 [%row, K] = mul %22, %24
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_12;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f24_12) / 4>(f24_12);
-  float f25_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_13[i] = (((float*)(basep + M8_22))[frag_row(i)] * f24_12[i]);
+  mma_ready<sizeof(f24_14) / 4>(f24_14);
+  float f25_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_15[i] = (((float*)(basep + M8_22))[frag_row(i)] * f24_14[i]);
   // %21 [%row, K] = contract[%col] %18, %20
   // %26 [%row, K] = add %25, %21
-  u32 a18_14[4][4]; pack<4>(a18_14, f18_10);
-  float f26_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = f25_13[i];
-  mma_open(); mma<64, 4, 64, true, false>(f26_15, a18_14, (base + M2_19)); mma_commit();
+  u32 a18_16[4][4]; pack<4>(a18_16, f18_11);
+  float f26_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_17[i] = f25_15[i];
+  mma_open(); mma<64, 4, 64, true, false>(f26_17, a18_16, (base + M2_19)); mma_commit();
   // %27 [] = 0.125
   // %28 [%row, K] = mul %26, %27
   mma_wait<0>();
-  mma_ready<sizeof(f26_15) / 4>(f26_15);
-  float f28_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = (f26_15[i] * 0.125f);
+  mma_ready<sizeof(f26_17) / 4>(f26_17);
+  float f28_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = (f26_17[i] * 0.125f);
   // store d_q, %28
-  store_frag<4, 64, false>((base + M9), f28_16, 0);
+  store_frag<4, 64, false>((base + M9), f28_18, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %32 [%col, K] = swap %30
   // %51 [%col, %row] = swap %18
   // %52 [%row, K] = contract[%col] %51, %32
-  store_frag<4, 64, false>((base + M10_18), f18_10, 0);
+  store_frag<4, 64, false>((base + M10_18), f18_11, 0);
   team_sync(1);
-  u32 a18_17[4][4]; load_as<4, 64, true>(a18_17, (base + M10_18));
+  u32 a18_19[4][4]; load_as<4, 64, true>(a18_19, (base + M10_18));
   cp_wait<1>();
   team_sync(1);
-  float f52_18[32];
-  mma_open(); mma<64, 4, 64, true, true>(f52_18, a18_17, (base + M4_30)); mma_commit();
+  float f52_20[32];
+  mma_open(); mma<64, 4, 64, true, true>(f52_20, a18_19, (base + M4_30)); mma_commit();
   // %33 [%row, K] = mul %52, %27
   mma_wait<0>();
-  mma_ready<sizeof(f52_18) / 4>(f52_18);
-  float f33_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_19[i] = (f52_18[i] * 0.125f);
+  mma_ready<sizeof(f52_20) / 4>(f52_20);
+  float f33_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_21[i] = (f52_20[i] * 0.125f);
   // %35 [%row, K] = contract[V] %1, %34
-  u32 a1_20[4][4]; load_as<4, 64, false>(a1_20, (base + M1_1));
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f35_21[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_21, a1_20, (base + M5_34)); mma_commit();
+  float f35_23[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_23, a1_22, (base + M5_34)); mma_commit();
   // %36 [] = pick last %13
-  const float s36_22 = ((float*)(basep + M7_13))[63];
+  const float s36_24 = ((float*)(basep + M7_13))[63];
   // %37 [%row] = sub %36, %13
-  if (const int i = t; i < 64) ((float*)(basep + M11_37))[i] = (s36_22 - ((float*)(basep + M7_13))[i]);
+  float v37_25 = 0.f;
+  if (const int i = t; i < 64) v37_25 = (s36_24 - ((float*)(basep + M7_13))[i]);
   // %38 [%row] = exp %37
-  if (const int i = t; i < 64) ((float*)(basep + M12_38))[i] = m_exp(((float*)(basep + M11_37))[i]);
+  float v38_26 = 0.f;
+  if (const int i = t; i < 64) v38_26 = m_exp(v37_25);
   // %39 [%row, K] = mul %38, %35
+  if (const int i = t; i < 64) ((float*)(basep + M11_38))[i] = v38_26;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f35_21) / 4>(f35_21);
-  float f39_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_23[i] = (((float*)(basep + M12_38))[frag_row(i)] * f35_21[i]);
+  mma_ready<sizeof(f35_23) / 4>(f35_23);
+  float f39_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_27[i] = (((float*)(basep + M11_38))[frag_row(i)] * f35_23[i]);
   // %40 [%row, K] = add %39, %33
-  float f40_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_24[i] = (f39_23[i] + f33_19[i]);
+  float f40_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_28[i] = (f39_27[i] + f33_21[i]);
   // store d_k, %40
-  store_frag<4, 64, false>((base + M13), f40_24, 0);
+  store_frag<4, 64, false>((base + M12), f40_28, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %41 [%row, %col] = contract[K] %30, %20
-  u32 a30_25[4][4]; load_as<4, 64, false>(a30_25, (base + M4_30));
-  float f41_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f41_26, a30_25, (base + M2_19)); mma_commit();
+  u32 a30_29[4][4]; load_as<4, 64, false>(a30_29, (base + M4_30));
+  float f41_30[32];
+  mma_open(); mma<64, 4, 64, false, true>(f41_30, a30_29, (base + M2_19)); mma_commit();
   // %42 [%row, %col] = mask %41
   mma_wait<0>();
-  mma_ready<sizeof(f41_26) / 4>(f41_26);
-  float f42_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_27[i] = (frag_col(i) <= frag_row(i) ? f41_26[i] : 0.f);
+  mma_ready<sizeof(f41_30) / 4>(f41_30);
+  float f42_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (frag_col(i) <= frag_row(i) ? f41_30[i] : 0.f);
   // %43 [%row, %col] = mul %17, %27
-  float f43_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_28[i] = (f17_9[i] * 0.125f);
+  float f43_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = (f17_10[i] * 0.125f);
   // %44 [%row, %col] = mul %43, %42
-  float f44_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_29[i] = (f43_28[i] * f42_27[i]);
+  float f44_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_33[i] = (f43_32[i] * f42_31[i]);
   // %45 [%col, %row] = swap %44
   // %46 [%col, V] = swap %0
   // %48 [%row, V] = contract[K] %19, %34
-  u32 a19_30[4][4]; load_as<4, 64, false>(a19_30, (base + M2_19));
-  float f48_31[32];
-  mma_open(); mma<64, 4, 64, true, true>(f48_31, a19_30, (base + M5_34)); mma_commit();
+  u32 a19_34[4][4]; load_as<4, 64, false>(a19_34, (base + M2_19));
+  float f48_35[32];
+  mma_open(); mma<64, 4, 64, true, true>(f48_35, a19_34, (base + M5_34)); mma_commit();
   // %49 [%row, V] = mul %38, %48
   mma_wait<0>();
-  mma_ready<sizeof(f48_31) / 4>(f48_31);
-  float f49_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_32[i] = (((float*)(basep + M12_38))[frag_row(i)] * f48_31[i]);
+  mma_ready<sizeof(f48_35) / 4>(f48_35);
+  float f49_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (((float*)(basep + M11_38))[frag_row(i)] * f48_35[i]);
   // %47 [%row, V] = contract[%col] %45, %46
   // %50 [%row, V] = add %49, %47
-  store_frag<4, 64, false>((base + M14_44), f44_29, 0);
+  store_frag<4, 64, false>((base + M13_44), f44_33, 0);
   team_sync(1);
-  u32 a44_33[4][4]; load_as<4, 64, true>(a44_33, (base + M14_44));
-  float f50_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_34[i] = f49_32[i];
-  mma_open(); mma<64, 4, 64, true, false>(f50_34, a44_33, (base + M0_0)); mma_commit();
+  u32 a44_37[4][4]; load_as<4, 64, true>(a44_37, (base + M13_44));
+  float f50_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f50_38[i] = f49_36[i];
+  mma_open(); mma<64, 4, 64, true, false>(f50_38, a44_37, (base + M0_0)); mma_commit();
   // store d_v, %50
   mma_wait<0>();
-  mma_ready<sizeof(f50_34) / 4>(f50_34);
-  store_frag<4, 64, false>((base + M15), f50_34, 0);
+  mma_ready<sizeof(f50_38) / 4>(f50_38);
+  store_frag<4, 64, false>((base + M14), f50_38, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
 }
 
 // Reads the tokens one at a time.

@@ -755,9 +755,9 @@ DEV float fold_product(float x, float y) { return x * y; }
 typedef bf16 io;
 extern __shared__ __align__(1024) u8 smem[];
 
-// Scores, solves and pointwise values of the chunks of S.
+// Scores, solves and pointwise values of the chunks of S. A number a token here, once for all kernels that read it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M0_0 = 34816, M1_3 = 43008, M6 = 51200, M8 = 18432, M9 = 26624, M11 = 18432, M5 = 18432, M3_1 = 18432, M4_5 = 18944, M10_12 = 34816, M12_16 = 0;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 34816, M1_3 = 43008, M5 = 51200, M7 = 18432, M8 = 26624, M10 = 18432, M4 = 18432, M3_1 = 18432, M9_12 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -773,82 +773,92 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   tile_load<64, 1, 256>((base + M1_3), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %6 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
+  const float asked1_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %1 [K] = load u
-  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   // %2 [%row, K] = mul %0, %1
   cp_wait<2>();
   team_sync(1, 256);
-  float f0_0[16];
-  load_frag<2, 64, false>(f0_0, (base + M0_0), part * 2);
-  float f2_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = (f0_0[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
+  float f0_1[16];
+  load_frag<2, 64, false>(f0_1, (base + M0_0), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = asked1_0;
+  team_sync(1, 256);
+  float f2_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_1[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
   // %4 [%row, K] = mul %2, %3
   cp_wait<1>();
   team_sync(1, 256);
-  float f3_2[16];
-  load_frag<2, 64, false>(f3_2, (base + M1_3), part * 2);
-  float f4_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = (f2_1[i] * f3_2[i]);
+  float f3_3[16];
+  load_frag<2, 64, false>(f3_3, (base + M1_3), part * 2);
+  float f4_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_4[i] = (f2_2[i] * f3_3[i]);
   // %5 [%row] = sum[K] %4
-  row_sums_to<16>((((float*)(basep + M5)) + part * 64), f4_3);
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_4);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M4_5))[i] = ((float*)(basep + M5))[0 + i] + ((float*)(basep + M5))[64 + i];
+  float v5_5 = 0.f;
+  if (const int i = t; i < 64) v5_5 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
   // store ws.value9, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M4_5))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_5);
   // %7 [%row, %col] = dscore[K] before %3, %0 by %6
   cp_wait<0>();
   team_sync(1, 256);
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
-  float whole_4[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_4, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M6)}, part * 2, part * 2 + 2, 4 + part);
-  float f7_5[16];
-  if (part == 0) put_whole(((float*)(basep + M7)), whole_4[0], t);
+  float whole_6[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_6, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M5)}, part * 2, part * 2 + 2, 4 + part);
+  float f7_7[16];
+  if (part == 0) put_whole(((float*)(basep + M6)), whole_6[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M7)), whole_4[0], t);
+  if (part == 1) add_whole(((float*)(basep + M6)), whole_6[0], t);
   team_sync(1, 256);
-  take_part<16>(f7_5, ((float*)(basep + M7)), part, t);
+  take_part<16>(f7_7, ((float*)(basep + M6)), part, t);
   team_sync(1, 256);
   // store ws.S.score0_0, %7
-  store_frag<2, 64, false>((base + M8), f7_5, part * 2);
+  store_frag<2, 64, false>((base + M7), f7_7, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %8 [%row, K] = cumsum exclusive %6
-  float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f8_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_8[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
   // %9 [%row, K] = exp %8
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  float f9_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_9[i] = m_exp(f8_8[i]);
   // %10 [%row, K] = mul %9, %3
-  float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * f3_2[i]);
+  float f3_10[16];
+  load_frag<2, 64, false>(f3_10, (base + M1_3), part * 2);
+  float f10_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_11[i] = (f9_9[i] * f3_10[i]);
   // store ws.S.read0, %10
-  store_frag<2, 64, false>((base + M9), f10_8, part * 2);
+  store_frag<2, 64, false>((base + M8), f10_11, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %11 [%row, K] = cumsum %6
   // %12 [K] = pick last %11
-  if (const int i = t; i < 64) ((float*)(basep + M10_12))[i] = ((float*)(basep + M2))[4536 + i];
+  float v12_12 = 0.f;
+  if (const int i = t; i < 64) v12_12 = ((float*)(basep + M2))[4536 + i];
   // %13 [K, %row] = sub %12, %11
+  if (const int i = t; i < 64) ((float*)(basep + M9_12))[i] = v12_12;
   team_sync(1, 256);
-  float f11_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f13_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (((float*)(basep + M10_12))[(frag_col(i) + part * 32)] - f11_9[i]);
+  float f11_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f13_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_14[i] = (((float*)(basep + M9_12))[(frag_col(i) + part * 32)] - f11_13[i]);
   // %14 [K, %row] = exp %13
-  float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = m_exp(f13_10[i]);
+  float f14_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = m_exp(f13_14[i]);
   // %15 [K, %row] = mul %14, %0
-  float f15_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] * f0_0[i]);
+  float f0_16[16];
+  load_frag<2, 64, false>(f0_16, (base + M0_0), part * 2);
+  float f15_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_17[i] = (f14_15[i] * f0_16[i]);
   // store ws.S.col0, %15
-  store_frag<2, 64, false>((base + M11), f15_12, part * 2);
+  store_frag<2, 64, false>((base + M10), f15_17, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %16 [K] = exp %12
-  if (const int i = t; i < 64) ((float*)(basep + M12_16))[i] = m_exp(((float*)(basep + M10_12))[i]);
+  float v16_18 = 0.f;
+  if (const int i = t; i < 64) v16_18 = m_exp(v12_12);
   // store ws.S.decay, %16
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M12_16))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v16_18);
 }
 
 // The decay of every segment of S.
@@ -1193,7 +1203,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7_8 = 34816, M9_12 = 0;
+  constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 18432, M7_8 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1244,29 +1254,32 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %7 [%row, K] = cumsum %2
   // %8 [K] = pick last %7
-  if (const int i = t; i < 64) ((float*)(basep + M7_8))[i] = ((float*)(basep + M2))[4536 + i];
+  float v8_6 = 0.f;
+  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M2))[4536 + i];
   // %9 [K, %row] = sub %8, %7
+  if (const int i = t; i < 64) ((float*)(basep + M7_8))[i] = v8_6;
   team_sync(1, 256);
-  float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M7_8))[(frag_col(i) + part * 32)] - f7_6[i]);
+  float f7_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_7[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (((float*)(basep + M7_8))[(frag_col(i) + part * 32)] - f7_7[i]);
   // %10 [K, %row] = exp %9
-  float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = m_exp(f9_8[i]);
   // %11 [K, %row] = mul %10, %1
-  float f1_9[16];
-  load_frag<2, 64, false>(f1_9, (base + M1_1), part * 2);
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f1_9[i]);
+  float f1_10[16];
+  load_frag<2, 64, false>(f1_10, (base + M1_1), part * 2);
+  float f11_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = (f10_9[i] * f1_10[i]);
   // store ws.S.col0, %11
-  store_frag<2, 64, false>((base + M8), f11_10, part * 2);
+  store_frag<2, 64, false>((base + M8), f11_11, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [K] = exp %8
-  if (const int i = t; i < 64) ((float*)(basep + M9_12))[i] = m_exp(((float*)(basep + M7_8))[i]);
+  float v12_12 = 0.f;
+  if (const int i = t; i < 64) v12_12 = m_exp(v8_6);
   // store ws.S.decay, %12
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_12))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v12_12);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
@@ -1646,7 +1659,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M21 = 0, M28 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 34816, M14 = 34816, M16 = 34816, M17_38 = 0, M20 = 26624, M26 = 18432, M30 = 18432, M11 = 83968, M19 = 0, M10_15 = 84480, M12_16 = 84736, M15_26 = 75776, M18_42 = 512, M22_49 = 19456, M23_50 = 19712, M24_51 = 19968, M25_53 = 19456, M27_54 = 19712, M29_60 = 0;
+  constexpr u32 M3 = 0, M21 = 0, M23 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 0, M10 = 83968, M18 = 0, M11_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_42 = 512, M24_54 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1672,231 +1685,265 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   tile_load<64, 1, 256>((base + M6_23), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %34 [%row, %col] = load ws.S.score0_0
   tile_load<64, 1, 256>((base + M7_34), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  const float asked16_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<7>();
   team_sync(1, 256);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
-  float f3_1[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  float f3_2[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_2, a0_1, (base + M1_1), part * 32); mma_commit();
   // %4 [%row, %col] = mask strict %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_2) / 4>(f3_2);
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_2[i] : 0.f);
   // %7 [%row, K] = dscoreRow[K] before %4, %5 by %6
   cp_wait<4>();
   team_sync(1, 256);
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
+  store_frag<2, 64, false>((base + M8_4), f4_3, part * 2);
   team_sync(1, 256);
-  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
+  u32 a4_5[4][4]; load_as<4, 64, false>(a4_5, (base + M8_4));
   team_sync(1, 256);
-  float whole_3[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_3, {a4_4}, (base + M2_5), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = whole_3[0][i];
+  float whole_4[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_4, {a4_5}, (base + M2_5), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float f7_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = whole_4[0][i];
   team_sync(1, 256);
   // %8 [%row, K] = cumsum exclusive %6
-  float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f8_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
   // %9 [%row, K] = exp %8
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_exp(f8_7[i]);
   // %11 [%row, K] = contract[V] %0, %10
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f11_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f11_9, a0_8, (base + M4_10), part * 32); mma_commit();
+  float f11_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f11_10, a0_9, (base + M4_10), part * 32); mma_commit();
   // %12 [%row, K] = mul %9, %11
   mma_wait<0>();
-  mma_ready<sizeof(f11_9) / 4>(f11_9);
-  float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f9_7[i] * f11_9[i]);
+  mma_ready<sizeof(f11_10) / 4>(f11_10);
+  float f12_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_11[i] = (f9_8[i] * f11_10[i]);
   // %13 [%row, K] = add %12, %7
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f12_10[i] + f7_5[i]);
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_11[i] + f7_6[i]);
   // %14 [%row, V] = mul %0, %1
-  float f0_12[16];
-  load_frag<2, 64, false>(f0_12, (base + M0_0), part * 2);
-  float f1_13[16];
-  load_frag<2, 64, false>(f1_13, (base + M1_1), part * 2);
-  float f14_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_14[i] = (f0_12[i] * f1_13[i]);
+  float f0_13[16];
+  load_frag<2, 64, false>(f0_13, (base + M0_0), part * 2);
+  float f1_14[16];
+  load_frag<2, 64, false>(f1_14, (base + M1_1), part * 2);
+  float f14_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f0_13[i] * f1_14[i]);
   // %15 [%row] = sum[V] %14
-  row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_14);
+  row_sums_to<16>((((float*)(basep + M10)) + part * 64), f14_15);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M10_15))[i] = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
+  float v15_16 = 0.f;
+  if (const int i = t; i < 64) v15_16 = ((float*)(basep + M10))[0 + i] + ((float*)(basep + M10))[64 + i];
   // %16 [K] = load u
-  if (const int i = t; i < 64) ((float*)(basep + M12_16))[i] = (i < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + i) : 0.f);
   // %17 [%row, K] = mul %5, %16
-  float f5_15[16];
-  load_frag<2, 64, false>(f5_15, (base + M2_5), part * 2);
+  float f5_17[16];
+  load_frag<2, 64, false>(f5_17, (base + M2_5), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = asked16_0;
   team_sync(1, 256);
-  float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f5_15[i] * ((float*)(basep + M12_16))[(frag_col(i) + part * 32)]);
+  float f17_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_18[i] = (f5_17[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
   // %18 [%row, K] = mul %15, %17
-  float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M10_15))[frag_row(i)] * f17_16[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_15))[i] = v15_16;
+  team_sync(1, 256);
+  float f18_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_19[i] = (((float*)(basep + M12_15))[frag_row(i)] * f17_18[i]);
   // %19 [%row, K] = add %13, %18
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f13_11[i] + f18_17[i]);
+  float f19_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_20[i] = (f13_12[i] + f18_19[i]);
   // store d_r, %19
-  store_frag<2, 64, false>((base + M13), f19_18, part * 2);
+  store_frag<2, 64, false>((base + M13), f19_20, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
-  u32 a4_20[4][4]; load_as<4, 64, true>(a4_20, (base + M8_4));
+  u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M8_4));
   cp_wait<2>();
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_19[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_19, {a4_20}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
-  float f21_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_21[i] = whole_19[0][i];
+  float whole_21[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_21, {a4_22}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
+  float f21_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_23[i] = whole_21[0][i];
   team_sync(1, 256);
   // %22 [%row, K] = swap %21
   // %24 [%row, K] = contract[V] %1, %23
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
+  u32 a1_24[4][4]; load_as<4, 64, false>(a1_24, (base + M1_1));
   cp_wait<1>();
   team_sync(1, 256);
-  float f24_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f24_23, a1_22, (base + M6_23), part * 32); mma_commit();
+  float f24_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f24_25, a1_24, (base + M6_23), part * 32); mma_commit();
   // %25 [%row, K] = cumsum %6
   // %26 [K] = pick last %25
-  if (const int i = t; i < 64) ((float*)(basep + M15_26))[i] = ((float*)(basep + M3))[4536 + i];
+  float v26_26 = 0.f;
+  if (const int i = t; i < 64) v26_26 = ((float*)(basep + M3))[4536 + i];
   // %27 [K, %row] = sub %26, %25
+  if (const int i = t; i < 64) ((float*)(basep + M15_26))[i] = v26_26;
   team_sync(1, 256);
-  float f25_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_24[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f27_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_25[i] = (((float*)(basep + M15_26))[(frag_col(i) + part * 32)] - f25_24[i]);
+  float f25_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f27_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_28[i] = (((float*)(basep + M15_26))[(frag_col(i) + part * 32)] - f25_27[i]);
   // %28 [K, %row] = exp %27
-  float f28_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_26[i] = m_exp(f27_25[i]);
+  float f28_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_29[i] = m_exp(f27_28[i]);
   // %29 [K, %row] = mul %28, %24
   mma_wait<0>();
-  mma_ready<sizeof(f24_23) / 4>(f24_23);
-  float f29_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_27[i] = (f28_26[i] * f24_23[i]);
+  mma_ready<sizeof(f24_25) / 4>(f24_25);
+  float f29_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_30[i] = (f28_29[i] * f24_25[i]);
   // %30 [K, %row] = add %29, %22
-  float f30_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f30_28[i] = (f29_27[i] + f21_21[i]);
+  float f30_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f30_31[i] = (f29_30[i] + f21_23[i]);
   // %31 [%row, K] = mul %15, %20
-  float f20_29[16];
-  load_frag<2, 64, false>(f20_29, (base + M5_20), part * 2);
-  float f31_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_30[i] = (((float*)(basep + M10_15))[frag_row(i)] * f20_29[i]);
+  float f20_32[16];
+  load_frag<2, 64, false>(f20_32, (base + M5_20), part * 2);
+  float f31_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_33[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_32[i]);
   // %32 [%row, K] = mul %31, %16
-  float f32_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_31[i] = (f31_30[i] * ((float*)(basep + M12_16))[(frag_col(i) + part * 32)]);
+  float f32_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_34[i] = (f31_33[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
   // %33 [K, %row] = add %30, %32
-  float f33_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = (f30_28[i] + f32_31[i]);
+  float f33_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_35[i] = (f30_31[i] + f32_34[i]);
   // store d_k, %33
-  store_frag<2, 64, false>((base + M16), f33_32, part * 2);
+  store_frag<2, 64, false>((base + M16), f33_35, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %35 [%col, %row] = swap %34
   // %36 [%col, V] = swap %0
   // %38 [K, %row] = mul %28, %5
-  float f38_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = (f28_26[i] * f5_15[i]);
+  float f5_36[16];
+  load_frag<2, 64, false>(f5_36, (base + M2_5), part * 2);
+  float f38_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_37[i] = (f28_29[i] * f5_36[i]);
   // %39 [%row, V] = contract[K] %38, %23
-  store_frag<2, 64, false>((base + M17_38), f38_33, part * 2);
+  store_frag<2, 64, false>((base + M17_38), f38_37, part * 2);
   team_sync(1, 256);
-  u32 a38_34[4][4]; load_as<4, 64, false>(a38_34, (base + M17_38));
-  float f39_35[16];
-  mma_open(); mma<32, 4, 64, true, true>(f39_35, a38_34, (base + M6_23), part * 32); mma_commit();
+  u32 a38_38[4][4]; load_as<4, 64, false>(a38_38, (base + M17_38));
+  float f39_39[16];
+  mma_open(); mma<32, 4, 64, true, true>(f39_39, a38_38, (base + M6_23), part * 32); mma_commit();
   // %37 [%row, V] = contract[%col] %35, %36
   // %40 [%row, V] = add %39, %37
   mma_wait<0>();
-  mma_ready<sizeof(f39_35) / 4>(f39_35);
+  mma_ready<sizeof(f39_39) / 4>(f39_39);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a34_36[4][4]; load_as<4, 64, true>(a34_36, (base + M7_34));
-  float f40_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = f39_35[i];
-  mma_open(); mma<32, 4, 64, true, false>(f40_37, a34_36, (base + M0_0), part * 32); mma_commit();
-  // %41 [%row, K] = mul %17, %20
-  float f41_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (f17_16[i] * f20_29[i]);
+  u32 a34_40[4][4]; load_as<4, 64, true>(a34_40, (base + M7_34));
+  float f40_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_41[i] = f39_39[i];
+  mma_open(); mma<32, 4, 64, true, false>(f40_41, a34_40, (base + M0_0), part * 32); mma_commit();
+  // %61 [%row, K] = mul %5, %16
+  float f61_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_42[i] = (f5_36[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  // %41 [%row, K] = mul %61, %20
+  float f20_43[16];
+  load_frag<2, 64, false>(f20_43, (base + M5_20), part * 2);
+  float f41_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_44[i] = (f61_42[i] * f20_43[i]);
   // %42 [%row] = sum[K] %41
-  row_sums_to<16>((((float*)(basep + M19)) + part * 64), f41_38);
+  row_sums_to<16>((((float*)(basep + M18)) + part * 64), f41_44);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = ((float*)(basep + M19))[0 + i] + ((float*)(basep + M19))[64 + i];
+  float v42_45 = 0.f;
+  if (const int i = t; i < 64) v42_45 = ((float*)(basep + M18))[0 + i] + ((float*)(basep + M18))[64 + i];
   // %43 [%row, V] = mul %0, %42
+  float f0_46[16];
+  load_frag<2, 64, false>(f0_46, (base + M0_0), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = v42_45;
   team_sync(1, 256);
-  float f43_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_39[i] = (f0_12[i] * ((float*)(basep + M18_42))[frag_row(i)]);
+  float f43_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_47[i] = (f0_46[i] * ((float*)(basep + M19_42))[frag_row(i)]);
   // %44 [%row, V] = add %40, %43
   mma_wait<0>();
-  mma_ready<sizeof(f40_37) / 4>(f40_37);
-  float f44_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = (f40_37[i] + f43_39[i]);
+  mma_ready<sizeof(f40_41) / 4>(f40_41);
+  float f44_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_48[i] = (f40_41[i] + f43_47[i]);
   // store d_v, %44
-  store_frag<2, 64, false>((base + M20), f44_40, part * 2);
+  store_frag<2, 64, false>((base + M20), f44_48, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %45 [%row, K] = mul %13, %20
-  float f45_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_41[i] = (f13_11[i] * f20_29[i]);
+  float f45_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_49[i] = (f13_12[i] * f20_43[i]);
   // %46 [%row, K] = shift -1 %45
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_41[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_49[i];
   team_sync(1, 256);
-  float f46_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_42[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  float f46_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_50[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
   // %47 [K, %row] = mul %30, %5
-  float f47_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_43[i] = (f30_28[i] * f5_15[i]);
+  float f5_51[16];
+  load_frag<2, 64, false>(f5_51, (base + M2_5), part * 2);
+  float f47_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_52[i] = (f30_31[i] * f5_51[i]);
   // %48 [K, %row] = neg %47
-  float f48_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_44[i] = (-f47_43[i]);
+  float f48_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_53[i] = (-f47_52[i]);
   // %49 [K] = contract[V] %10, %23
-  if (const int i = t; i < 64) ((float*)(basep + M22_49))[i] = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
+  float v49_54 = 0.f;
+  if (const int i = t; i < 64) v49_54 = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
   // %50 [K] = exp %26
-  if (const int i = t; i < 64) ((float*)(basep + M23_50))[i] = m_exp(((float*)(basep + M15_26))[i]);
+  float v50_55 = 0.f;
+  if (const int i = t; i < 64) v50_55 = m_exp(v26_26);
   // %51 [K] = mul %50, %49
-  if (const int i = t; i < 64) ((float*)(basep + M24_51))[i] = (((float*)(basep + M23_50))[i] * ((float*)(basep + M22_49))[i]);
+  float v51_56 = 0.f;
+  if (const int i = t; i < 64) v51_56 = (v50_55 * v49_54);
   // %52 [K, %row] = mul %29, %5
-  float f52_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_45[i] = (f29_27[i] * f5_15[i]);
+  float f52_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_57[i] = (f29_30[i] * f5_51[i]);
   // %53 [K] = sum[%row] %52
-  col_sums_part<16>(((float*)(basep + M26)), f52_45, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M22)), f52_57, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M25_53))[i] = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  float v53_58 = 0.f;
+  if (const int i = t; i < 64) v53_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %54 [K] = add %51, %53
-  if (const int i = t; i < 64) ((float*)(basep + M27_54))[i] = (((float*)(basep + M24_51))[i] + ((float*)(basep + M25_53))[i]);
+  float v54_59 = 0.f;
+  if (const int i = t; i < 64) v54_59 = (v51_56 + v53_58);
   // %55 [%row, K] = add %46, %48
-  float f55_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_46[i] = (f46_42[i] + f48_44[i]);
+  float f55_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_60[i] = (f46_50[i] + f48_53[i]);
   // %56 [%row, K] = cumsum reversed %55
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_46[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_60[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %57 [%row, K] = add %56, %54
   team_sync(1, 256);
-  float f56_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_47[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f57_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_48[i] = (f56_47[i] + ((float*)(basep + M27_54))[(frag_col(i) + part * 32)]);
-  // store d_w, %57
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_48[i]); }
-  // %58 [%row, K] = mul %31, %5
-  float f58_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_49[i] = (f31_30[i] * f5_15[i]);
-  // %59 [%row, K] = keep %58
-  float f59_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_50[i] = (frag_row(i) < length ? f58_49[i] : 0.f);
-  // %60 [K] = sum[%row] %59
-  col_sums_part<16>(((float*)(basep + M30)), f59_50, 64, part * 32);
+  float f56_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_61[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M24_54))[i] = v54_59;
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M29_60))[i] = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float f57_62[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_62[i] = (f56_61[i] + ((float*)(basep + M24_54))[(frag_col(i) + part * 32)]);
+  // store d_w, %57
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_62[i]); }
+  // %62 [%row, K] = mul %15, %20
+  float f20_63[16];
+  load_frag<2, 64, false>(f20_63, (base + M5_20), part * 2);
+  float f62_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_64[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_63[i]);
+  // %58 [%row, K] = mul %62, %5
+  float f5_65[16];
+  load_frag<2, 64, false>(f5_65, (base + M2_5), part * 2);
+  float f58_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_66[i] = (f62_64[i] * f5_65[i]);
+  // %59 [%row, K] = keep %58
+  float f59_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_67[i] = (frag_row(i) < length ? f58_66[i] : 0.f);
+  // %60 [K] = sum[%row] %59
+  col_sums_part<16>(((float*)(basep + M25)), f59_67, 64, part * 32);
+  team_sync(1, 256);
+  float v60_68 = 0.f;
+  if (const int i = t; i < 64) v60_68 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
   // store ws.d_u.chunks, %60
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M29_60))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v60_68);
 }
 
 // Gradients of parameters, summed over all chunks.

@@ -1582,7 +1582,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M13 = 49152, M14_37 = 8192, M15 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_30 = 49152, M12_31 = 57344, M16_45 = 0, M17_46 = 256, M18_48 = 512, M19_49 = 0, M20_50 = 768, M21_55 = 512, M22_58 = 768, M23_59 = 0, M24_60 = 256;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_31 = 57344, M15_45 = 0, M16_48 = 256, M17_50 = 0, M18_55 = 256, M19_58 = 0, M20_59 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1603,198 +1603,214 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M4_23), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %27 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M5_27), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<5>();
   team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
+  float f3_2[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_2, a0_1, (base + M1_1)); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
+  mma_ready<sizeof(f3_2) / 4>(f3_2);
+  float f4_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (frag_col(i) <= frag_row(i) ? f3_2[i] : 0.f);
   // %5 [%row] = load g row
-  if (const int i = t; i < 64) ((float*)(basep + M6_5))[i] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f);
   // %6 [%row] = cumsum %5
+  if (const int i = t; i < 64) ((float*)(basep + M6_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_6)), ((float*)(basep + M6_5)), false, false);
   // %7 [%col] = swap %6
   // %8 [%row, %col] = sub %6, %7
   team_sync(1);
-  float f8_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(basep + M7_6))[frag_row(i)] - ((float*)(basep + M7_6))[frag_col(i)]);
+  float f8_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = (((float*)(basep + M7_6))[frag_row(i)] - ((float*)(basep + M7_6))[frag_col(i)]);
   // %9 [%row, %col] = mask %8
-  float f9_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = (frag_col(i) <= frag_row(i) ? f8_3[i] : 0.f);
+  float f9_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (frag_col(i) <= frag_row(i) ? f8_4[i] : 0.f);
   // %10 [%row, %col] = exp %9
-  float f10_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = m_exp(f9_4[i]);
+  float f10_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = m_exp(f9_5[i]);
   // %11 [%row, %col] = mul %10, %4
-  float f11_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (f10_5[i] * f4_2[i]);
+  float f11_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (f10_6[i] * f4_3[i]);
   // %13 [%col, K] = swap %12
   // %15 [%row] = exp %6
-  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = m_exp(((float*)(basep + M7_6))[i]);
+  float v15_8 = 0.f;
+  if (const int i = t; i < 64) v15_8 = m_exp(((float*)(basep + M7_6))[i]);
   // %17 [%row, K] = contract[V] %0, %16
-  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f17_8[32];
-  mma_open(); mma<64, 4, 64, false, true>(f17_8, a0_7, (base + M3_16)); mma_commit();
+  float f17_10[32];
+  mma_open(); mma<64, 4, 64, false, true>(f17_10, a0_9, (base + M3_16)); mma_commit();
   // %18 [%row, K] = mul %15, %17
+  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_8;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f17_8) / 4>(f17_8);
-  float f18_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = (((float*)(basep + M8_15))[frag_row(i)] * f17_8[i]);
+  mma_ready<sizeof(f17_10) / 4>(f17_10);
+  float f18_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (((float*)(basep + M8_15))[frag_row(i)] * f17_10[i]);
   // %14 [%row, K] = contract[%col] %11, %13
   // %19 [%row, K] = add %18, %14
-  u32 a11_10[4][4]; pack<4>(a11_10, f11_6);
-  float f19_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_11[i] = f18_9[i];
-  mma_open(); mma<64, 4, 64, true, false>(f19_11, a11_10, (base + M2_12)); mma_commit();
+  u32 a11_12[4][4]; pack<4>(a11_12, f11_7);
+  float f19_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_13[i] = f18_11[i];
+  mma_open(); mma<64, 4, 64, true, false>(f19_13, a11_12, (base + M2_12)); mma_commit();
   // %20 [] = 0.125
   // %21 [%row, K] = mul %19, %20
   mma_wait<0>();
-  mma_ready<sizeof(f19_11) / 4>(f19_11);
-  float f21_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f19_11[i] * 0.125f);
+  mma_ready<sizeof(f19_13) / 4>(f19_13);
+  float f21_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = (f19_13[i] * 0.125f);
   // store d_q, %21
-  store_frag<4, 64, false>((base + M9), f21_12, 0);
+  store_frag<4, 64, false>((base + M9), f21_14, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %25 [%col, K] = swap %23
   // %61 [%col, %row] = swap %11
   // %62 [%row, K] = contract[%col] %61, %25
-  store_frag<4, 64, false>((base + M10_11), f11_6, 0);
+  store_frag<4, 64, false>((base + M10_11), f11_7, 0);
   team_sync(1);
-  u32 a11_13[4][4]; load_as<4, 64, true>(a11_13, (base + M10_11));
+  u32 a11_15[4][4]; load_as<4, 64, true>(a11_15, (base + M10_11));
   cp_wait<1>();
   team_sync(1);
-  float f62_14[32];
-  mma_open(); mma<64, 4, 64, true, true>(f62_14, a11_13, (base + M4_23)); mma_commit();
+  float f62_16[32];
+  mma_open(); mma<64, 4, 64, true, true>(f62_16, a11_15, (base + M4_23)); mma_commit();
   // %26 [%row, K] = mul %62, %20
   mma_wait<0>();
-  mma_ready<sizeof(f62_14) / 4>(f62_14);
-  float f26_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = (f62_14[i] * 0.125f);
+  mma_ready<sizeof(f62_16) / 4>(f62_16);
+  float f26_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_17[i] = (f62_16[i] * 0.125f);
   // %28 [%row, K] = contract[V] %1, %27
-  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
+  u32 a1_18[4][4]; load_as<4, 64, false>(a1_18, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f28_17[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_17, a1_16, (base + M5_27)); mma_commit();
+  float f28_19[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_19, a1_18, (base + M5_27)); mma_commit();
   // %29 [] = pick last %6
-  const float s29_18 = ((float*)(basep + M7_6))[63];
+  const float s29_20 = ((float*)(basep + M7_6))[63];
   // %30 [%row] = sub %29, %6
-  if (const int i = t; i < 64) ((float*)(basep + M11_30))[i] = (s29_18 - ((float*)(basep + M7_6))[i]);
+  float v30_21 = 0.f;
+  if (const int i = t; i < 64) v30_21 = (s29_20 - ((float*)(basep + M7_6))[i]);
   // %31 [%row] = exp %30
-  if (const int i = t; i < 64) ((float*)(basep + M12_31))[i] = m_exp(((float*)(basep + M11_30))[i]);
+  float v31_22 = 0.f;
+  if (const int i = t; i < 64) v31_22 = m_exp(v30_21);
   // %32 [%row, K] = mul %31, %28
+  if (const int i = t; i < 64) ((float*)(basep + M11_31))[i] = v31_22;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f28_17) / 4>(f28_17);
-  float f32_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_19[i] = (((float*)(basep + M12_31))[frag_row(i)] * f28_17[i]);
+  mma_ready<sizeof(f28_19) / 4>(f28_19);
+  float f32_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_23[i] = (((float*)(basep + M11_31))[frag_row(i)] * f28_19[i]);
   // %33 [%row, K] = add %32, %26
-  float f33_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (f32_19[i] + f26_15[i]);
+  float f33_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (f32_23[i] + f26_17[i]);
   // store d_k, %33
-  store_frag<4, 64, false>((base + M13), f33_20, 0);
+  store_frag<4, 64, false>((base + M12), f33_24, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %34 [%row, %col] = contract[K] %23, %13
-  u32 a23_21[4][4]; load_as<4, 64, false>(a23_21, (base + M4_23));
-  float f34_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f34_22, a23_21, (base + M2_12)); mma_commit();
+  u32 a23_25[4][4]; load_as<4, 64, false>(a23_25, (base + M4_23));
+  float f34_26[32];
+  mma_open(); mma<64, 4, 64, false, true>(f34_26, a23_25, (base + M2_12)); mma_commit();
   // %35 [%row, %col] = mask %34
   mma_wait<0>();
-  mma_ready<sizeof(f34_22) / 4>(f34_22);
-  float f35_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_23[i] = (frag_col(i) <= frag_row(i) ? f34_22[i] : 0.f);
+  mma_ready<sizeof(f34_26) / 4>(f34_26);
+  float f35_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (frag_col(i) <= frag_row(i) ? f34_26[i] : 0.f);
   // %36 [%row, %col] = mul %10, %20
-  float f36_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_24[i] = (f10_5[i] * 0.125f);
+  float f36_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f10_6[i] * 0.125f);
   // %37 [%row, %col] = mul %36, %35
-  float f37_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_25[i] = (f36_24[i] * f35_23[i]);
+  float f37_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_29[i] = (f36_28[i] * f35_27[i]);
   // %38 [%col, %row] = swap %37
   // %39 [%col, V] = swap %0
   // %41 [%row, V] = contract[K] %12, %27
-  u32 a12_26[4][4]; load_as<4, 64, false>(a12_26, (base + M2_12));
-  float f41_27[32];
-  mma_open(); mma<64, 4, 64, true, true>(f41_27, a12_26, (base + M5_27)); mma_commit();
+  u32 a12_30[4][4]; load_as<4, 64, false>(a12_30, (base + M2_12));
+  float f41_31[32];
+  mma_open(); mma<64, 4, 64, true, true>(f41_31, a12_30, (base + M5_27)); mma_commit();
   // %42 [%row, V] = mul %31, %41
   mma_wait<0>();
-  mma_ready<sizeof(f41_27) / 4>(f41_27);
-  float f42_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_28[i] = (((float*)(basep + M12_31))[frag_row(i)] * f41_27[i]);
+  mma_ready<sizeof(f41_31) / 4>(f41_31);
+  float f42_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_32[i] = (((float*)(basep + M11_31))[frag_row(i)] * f41_31[i]);
   // %40 [%row, V] = contract[%col] %38, %39
   // %43 [%row, V] = add %42, %40
-  store_frag<4, 64, false>((base + M14_37), f37_25, 0);
+  store_frag<4, 64, false>((base + M13_37), f37_29, 0);
   team_sync(1);
-  u32 a37_29[4][4]; load_as<4, 64, true>(a37_29, (base + M14_37));
-  float f43_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_30[i] = f42_28[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_30, a37_29, (base + M0_0)); mma_commit();
+  u32 a37_33[4][4]; load_as<4, 64, true>(a37_33, (base + M13_37));
+  float f43_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_34[i] = f42_32[i];
+  mma_open(); mma<64, 4, 64, true, false>(f43_34, a37_33, (base + M0_0)); mma_commit();
   // store d_v, %43
   mma_wait<0>();
-  mma_ready<sizeof(f43_30) / 4>(f43_30);
-  store_frag<4, 64, false>((base + M15), f43_30, 0);
+  mma_ready<sizeof(f43_34) / 4>(f43_34);
+  store_frag<4, 64, false>((base + M14), f43_34, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %44 [%row, K] = mul %19, %23
-  float f23_31[32];
-  load_frag<4, 64, false>(f23_31, (base + M4_23), 0);
-  float f44_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_32[i] = (f19_11[i] * f23_31[i]);
+  float f23_35[32];
+  load_frag<4, 64, false>(f23_35, (base + M4_23), 0);
+  float f44_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_36[i] = (f19_13[i] * f23_35[i]);
   // %45 [%row] = sum[K] %44
-  row_sums_to<32>(((float*)(basep + M16_45)), f44_32);
+  row_sums_to<32>(((float*)(basep + M15_45)), f44_36);
   // %46 [%row] = mul %20, %45
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M17_46))[i] = (0.125f * ((float*)(basep + M16_45))[i]);
+  float v46_37 = 0.f;
+  if (const int i = t; i < 64) v46_37 = (0.125f * ((float*)(basep + M15_45))[i]);
   // %47 [%row, K] = mul %33, %12
-  float f12_33[32];
-  load_frag<4, 64, false>(f12_33, (base + M2_12), 0);
-  float f47_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_34[i] = (f33_20[i] * f12_33[i]);
+  float f12_38[32];
+  load_frag<4, 64, false>(f12_38, (base + M2_12), 0);
+  float f47_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_39[i] = (f33_24[i] * f12_38[i]);
   // %48 [%row] = sum[K] %47
-  row_sums_to<32>(((float*)(basep + M18_48)), f47_34);
+  row_sums_to<32>(((float*)(basep + M16_48)), f47_39);
   // %49 [%row] = neg %48
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M19_49))[i] = (-((float*)(basep + M18_48))[i]);
+  float v49_40 = 0.f;
+  if (const int i = t; i < 64) v49_40 = (-((float*)(basep + M16_48))[i]);
   // %50 [K] = contract[V] %16, %27
-  if (const int i = t; i < 64) ((float*)(basep + M20_50))[i] = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
+  float v50_41 = 0.f;
+  if (const int i = t; i < 64) v50_41 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
   // %51 [] = sum[K] %50
+  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_41;
   team_sync(1);
-  const float s51_35 = vec_sum<64>(((float*)(basep + M20_50)));
+  const float s51_42 = vec_sum<64>(((float*)(basep + M17_50)));
   // %52 [] = exp %29
-  const float s52_36 = m_exp(s29_18);
+  const float s52_43 = m_exp(s29_20);
   // %53 [] = mul %52, %51
-  const float s53_37 = (s52_36 * s51_35);
+  const float s53_44 = (s52_43 * s51_42);
   // %54 [%row, K] = mul %32, %12
-  float f54_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_38[i] = (f32_19[i] * f12_33[i]);
+  float f12_45[32];
+  load_frag<4, 64, false>(f12_45, (base + M2_12), 0);
+  float f54_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_46[i] = (f32_23[i] * f12_45[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M21_55)), f54_38);
+  row_sums_to<32>(((float*)(basep + M18_55)), f54_46);
   // %56 [] = sum[%row] %55
   team_sync(1);
-  const float s56_39 = vec_sum<64>(((float*)(basep + M21_55)));
+  const float s56_47 = vec_sum<64>(((float*)(basep + M18_55)));
   // %57 [] = add %53, %56
-  const float s57_40 = (s53_37 + s56_39);
+  const float s57_48 = (s53_44 + s56_47);
   // %58 [%row] = add %46, %49
-  if (const int i = t; i < 64) ((float*)(basep + M22_58))[i] = (((float*)(basep + M17_46))[i] + ((float*)(basep + M19_49))[i]);
+  float v58_49 = 0.f;
+  if (const int i = t; i < 64) v58_49 = (v46_37 + v49_40);
   // %59 [%row] = cumsum reversed %58
+  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_49;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M23_59)), ((float*)(basep + M22_58)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M20_59)), ((float*)(basep + M19_58)), false, true);
   // %60 [%row] = add %59, %57
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M24_60))[i] = (((float*)(basep + M23_59))[i] + s57_40);
+  float v60_50 = 0.f;
+  if (const int i = t; i < 64) v60_50 = (((float*)(basep + M20_59))[i] + s57_48);
   // store d_g, %60
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M24_60))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v60_50);
 }
 
 // Reads the tokens one at a time.

@@ -757,7 +757,7 @@ extern __shared__ __align__(1024) u8 smem[];
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_10 = 18432, M9_14 = 8192;
+  constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_10 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -814,27 +814,30 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %10 [K] = pick last %6
-  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = ((float*)(basep + M2))[4536 + i];
+  float v10_8 = 0.f;
+  if (const int i = t; i < 64) v10_8 = ((float*)(basep + M2))[4536 + i];
   // %11 [K, %row] = sub %10, %6
+  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_8;
   team_sync(1, 256);
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (((float*)(basep + M7_10))[(frag_col(i) + part * 32)] - f6_3[i]);
+  float f11_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = (((float*)(basep + M7_10))[(frag_col(i) + part * 32)] - f6_3[i]);
   // %12 [K, %row] = exp %11
-  float f12_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_9[i] = m_exp(f11_8[i]);
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f11_9[i]);
   // %13 [K, %row] = mul %12, %1
-  float f1_10[16];
-  load_frag<2, 64, false>(f1_10, (base + M1_1), part * 2);
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f12_9[i] * f1_10[i]);
+  float f1_11[16];
+  load_frag<2, 64, false>(f1_11, (base + M1_1), part * 2);
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_10[i] * f1_11[i]);
   // store ws.S.col0, %13
-  store_frag<2, 64, false>((base + M8), f13_11, part * 2);
+  store_frag<2, 64, false>((base + M8), f13_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %14 [K] = exp %10
-  if (const int i = t; i < 64) ((float*)(basep + M9_14))[i] = m_exp(((float*)(basep + M7_10))[i]);
+  float v14_13 = 0.f;
+  if (const int i = t; i < 64) v14_13 = m_exp(v10_8);
   // store ws.S.decay, %14
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, ((float*)(basep + M9_14))[i]);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v14_13);
 }
 
 // The decay of every segment of S.
@@ -1502,7 +1505,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M22 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 0, M14_31 = 8192, M15 = 0, M20 = 18432, M12_22 = 75776, M16_38 = 8192, M17_39 = 8448, M18_40 = 19456, M19_42 = 19712, M21_43 = 19968;
+  constexpr u32 M3 = 0, M17 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 0, M14_31 = 8192, M15 = 0, M16 = 18432, M12_22 = 75776, M18_43 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1603,100 +1606,109 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f21_18[16];
   mma_open(); mma<32, 4, 64, false, true>(f21_18, a1_17, (base + M6_20), part * 32); mma_commit();
   // %22 [K] = pick last %8
-  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = ((float*)(basep + M3))[4536 + i];
+  float v22_19 = 0.f;
+  if (const int i = t; i < 64) v22_19 = ((float*)(basep + M3))[4536 + i];
   // %23 [K, %row] = sub %22, %8
+  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_19;
   team_sync(1, 256);
-  float f23_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_19[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f8_6[i]);
+  float f23_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f8_6[i]);
   // %24 [K, %row] = exp %23
-  float f24_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_20[i] = m_exp(f23_19[i]);
+  float f24_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = m_exp(f23_20[i]);
   // %25 [K, %row] = mul %24, %21
   mma_wait<0>();
   mma_ready<sizeof(f21_18) / 4>(f21_18);
-  float f25_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_21[i] = (f24_20[i] * f21_18[i]);
+  float f25_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_22[i] = (f24_21[i] * f21_18[i]);
   // %26 [K, %row] = add %25, %19
-  float f26_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_22[i] = (f25_21[i] + f18_16[i]);
+  float f26_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_23[i] = (f25_22[i] + f18_16[i]);
   // store d_k, %26
-  store_frag<2, 64, false>((base + M13), f26_22, part * 2);
+  store_frag<2, 64, false>((base + M13), f26_23, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %28 [%col, %row] = swap %27
   // %29 [%col, V] = swap %0
   // %31 [K, %row] = mul %24, %5
-  float f5_23[16];
-  load_frag<2, 64, false>(f5_23, (base + M2_5), part * 2);
-  float f31_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_24[i] = (f24_20[i] * f5_23[i]);
+  float f5_24[16];
+  load_frag<2, 64, false>(f5_24, (base + M2_5), part * 2);
+  float f31_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f24_21[i] * f5_24[i]);
   // %32 [%row, V] = contract[K] %31, %20
-  store_frag<2, 64, false>((base + M14_31), f31_24, part * 2);
+  store_frag<2, 64, false>((base + M14_31), f31_25, part * 2);
   team_sync(1, 256);
-  u32 a31_25[4][4]; load_as<4, 64, false>(a31_25, (base + M14_31));
-  float f32_26[16];
-  mma_open(); mma<32, 4, 64, true, true>(f32_26, a31_25, (base + M6_20), part * 32); mma_commit();
+  u32 a31_26[4][4]; load_as<4, 64, false>(a31_26, (base + M14_31));
+  float f32_27[16];
+  mma_open(); mma<32, 4, 64, true, true>(f32_27, a31_26, (base + M6_20), part * 32); mma_commit();
   // %30 [%row, V] = contract[%col] %28, %29
   // %33 [%row, V] = add %32, %30
   mma_wait<0>();
-  mma_ready<sizeof(f32_26) / 4>(f32_26);
+  mma_ready<sizeof(f32_27) / 4>(f32_27);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a27_27[4][4]; load_as<4, 64, true>(a27_27, (base + M7_27));
-  float f33_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_28[i] = f32_26[i];
-  mma_open(); mma<32, 4, 64, true, false>(f33_28, a27_27, (base + M0_0), part * 32); mma_commit();
+  u32 a27_28[4][4]; load_as<4, 64, true>(a27_28, (base + M7_27));
+  float f33_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_29[i] = f32_27[i];
+  mma_open(); mma<32, 4, 64, true, false>(f33_29, a27_28, (base + M0_0), part * 32); mma_commit();
   // store d_v, %33
   mma_wait<0>();
-  mma_ready<sizeof(f33_28) / 4>(f33_28);
-  store_frag<2, 64, false>((base + M15), f33_28, part * 2);
+  mma_ready<sizeof(f33_29) / 4>(f33_29);
+  store_frag<2, 64, false>((base + M15), f33_29, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // %34 [%row, K] = mul %13, %17
-  float f17_29[16];
-  load_frag<2, 64, false>(f17_29, (base + M5_17), part * 2);
-  float f34_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f13_11[i] * f17_29[i]);
+  float f17_30[16];
+  load_frag<2, 64, false>(f17_30, (base + M5_17), part * 2);
+  float f34_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f13_11[i] * f17_30[i]);
   // %35 [%row, K] = mul %14, %34
-  float f35_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_31[i] = (0.125f * f34_30[i]);
+  float f35_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_32[i] = (0.125f * f34_31[i]);
   // %36 [K, %row] = mul %26, %5
-  float f36_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_32[i] = (f26_22[i] * f5_23[i]);
+  float f36_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_33[i] = (f26_23[i] * f5_24[i]);
   // %37 [K, %row] = neg %36
-  float f37_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (-f36_32[i]);
+  float f37_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (-f36_33[i]);
   // %38 [K] = contract[V] %10, %20
-  if (const int i = t; i < 64) ((float*)(basep + M16_38))[i] = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
+  float v38_35 = 0.f;
+  if (const int i = t; i < 64) v38_35 = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
   // %39 [K] = exp %22
-  if (const int i = t; i < 64) ((float*)(basep + M17_39))[i] = m_exp(((float*)(basep + M12_22))[i]);
+  float v39_36 = 0.f;
+  if (const int i = t; i < 64) v39_36 = m_exp(v22_19);
   // %40 [K] = mul %39, %38
-  if (const int i = t; i < 64) ((float*)(basep + M18_40))[i] = (((float*)(basep + M17_39))[i] * ((float*)(basep + M16_38))[i]);
+  float v40_37 = 0.f;
+  if (const int i = t; i < 64) v40_37 = (v39_36 * v38_35);
   // %41 [K, %row] = mul %25, %5
-  float f41_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_34[i] = (f25_21[i] * f5_23[i]);
+  float f41_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (f25_22[i] * f5_24[i]);
   // %42 [K] = sum[%row] %41
-  col_sums_part<16>(((float*)(basep + M20)), f41_34, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M16)), f41_38, 64, part * 32);
   team_sync(1, 256);
-  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  float v42_39 = 0.f;
+  if (const int i = t; i < 64) v42_39 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
   // %43 [K] = add %40, %42
-  if (const int i = t; i < 64) ((float*)(basep + M21_43))[i] = (((float*)(basep + M18_40))[i] + ((float*)(basep + M19_42))[i]);
+  float v43_40 = 0.f;
+  if (const int i = t; i < 64) v43_40 = (v40_37 + v42_39);
   // %44 [%row, K] = add %35, %37
-  float f44_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_35[i] = (f35_31[i] + f37_33[i]);
+  float f44_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f35_32[i] + f37_34[i]);
   // %45 [%row, K] = cumsum reversed %44
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_35[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_41[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
   // %46 [%row, K] = add %45, %43
   team_sync(1, 256);
-  float f45_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_36[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f46_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_37[i] = (f45_36[i] + ((float*)(basep + M21_43))[(frag_col(i) + part * 32)]);
+  float f45_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M18_43))[i] = v43_40;
+  team_sync(1, 256);
+  float f46_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = (f45_42[i] + ((float*)(basep + M18_43))[(frag_col(i) + part * 32)]);
   // store d_g, %46
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_37[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_43[i]); }
 }
 
 // Reads the tokens one at a time.

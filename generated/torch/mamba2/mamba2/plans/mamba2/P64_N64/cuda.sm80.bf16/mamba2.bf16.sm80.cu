@@ -1657,7 +1657,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M14_22 = 49152, M15 = 57344, M19_42 = 0, M33 = 0, M34 = 8192, M6_11 = 49152, M7_13 = 65536, M8_14 = 65792, M9_15 = 49408, M10_16 = 66048, M11_17 = 66304, M12_29 = 49152, M13_30 = 66560, M16_37 = 49152, M17_44 = 49408, M18_50 = 32768, M20_58 = 33024, M21_59 = 0, M22_60 = 256, M23_65 = 512, M24_68 = 256, M25_69 = 8192, M26_70 = 8448, M27_72 = 8704, M28_73 = 16384, M29_74 = 8960, M30_75 = 9216, M31_76 = 9472, M32_77 = 16640, M35_78 = 0, M36_79 = 256, M37_80 = 512, M38_81 = 768, M39_83 = 0, M40_86 = 256, M41_87 = 0;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M9_22 = 49152, M11 = 49152, M15_42 = 49152, M21 = 8192, M22 = 16384, M6_16 = 49152, M7_17 = 57344, M8_30 = 57600, M10_14 = 57856, M12_37 = 58112, M13_44 = 57344, M14_50 = 57856, M16_58 = 57344, M17_60 = 8192, M18_65 = 8448, M19_68 = 8192, M20_69 = 16384, M23_81 = 8192, M24_83 = 8448, M25_86 = 8192, M26_87 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1680,273 +1680,318 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M5_45), p_ws_h_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %1 [] = load D
   const float s1_0 = ld(p_D + ((i64)0 * d.heads + head) * 1);
+  // %8 [] = load A_log
+  const float s8_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+  const float asked11_2 = t < 64 ? (t < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + t * ((i64)s_dt.token)) : 0.f) : 0.f;
+  // %12 [] = load dt_bias
+  const float s12_3 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
   // %2 [%row, P] = mul %0, %1
   cp_wait<5>();
   team_sync(1);
-  float f0_1[32];
-  load_frag<4, 64, false>(f0_1, (base + M0_0), 0);
-  float f2_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = (f0_1[i] * s1_0);
+  float f0_4[32];
+  load_frag<4, 64, false>(f0_4, (base + M0_0), 0);
+  float f2_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_5[i] = (f0_4[i] * s1_0);
   // %5 [%col, N] = swap %4
   // %6 [%row, %col] = contract[N] %3, %5
   cp_wait<4>();
   team_sync(1);
-  u32 a3_3[4][4]; load_as<4, 64, false>(a3_3, (base + M1_3));
+  u32 a3_6[4][4]; load_as<4, 64, false>(a3_6, (base + M1_3));
   cp_wait<3>();
   team_sync(1);
-  float f6_4[32];
-  mma_open(); mma<64, 4, 64, false, true>(f6_4, a3_3, (base + M2_4)); mma_commit();
+  float f6_7[32];
+  mma_open(); mma<64, 4, 64, false, true>(f6_7, a3_6, (base + M2_4)); mma_commit();
   // %7 [%row, %col] = mask %6
   mma_wait<0>();
-  mma_ready<sizeof(f6_4) / 4>(f6_4);
-  float f7_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_5[i] = (frag_col(i) <= frag_row(i) ? f6_4[i] : 0.f);
-  // %8 [] = load A_log
-  const float s8_6 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+  mma_ready<sizeof(f6_7) / 4>(f6_7);
+  float f7_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (frag_col(i) <= frag_row(i) ? f6_7[i] : 0.f);
   // %9 [] = exp %8
-  const float s9_7 = m_exp(s8_6);
+  const float s9_9 = m_exp(s8_1);
   // %10 [] = neg %9
-  const float s10_8 = (-s9_7);
+  const float s10_10 = (-s9_9);
   // %11 [%row] = load dt row
-  if (const int i = t; i < 64) ((float*)(basep + M6_11))[i] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f);
-  // %12 [] = load dt_bias
-  const float s12_9 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
   // %13 [%row] = add %11, %12
-  if (const int i = t; i < 64) ((float*)(basep + M7_13))[i] = (((float*)(basep + M6_11))[i] + s12_9);
+  float v13_11 = 0.f;
+  if (const int i = t; i < 64) v13_11 = (asked11_2 + s12_3);
   // %14 [%row] = softplus %13
-  if (const int i = t; i < 64) ((float*)(basep + M8_14))[i] = m_softplus(((float*)(basep + M7_13))[i]);
+  float v14_12 = 0.f;
+  if (const int i = t; i < 64) v14_12 = m_softplus(v13_11);
   // %15 [%row] = mul %10, %14
-  if (const int i = t; i < 64) ((float*)(basep + M9_15))[i] = (s10_8 * ((float*)(basep + M8_14))[i]);
+  float v15_13 = 0.f;
+  if (const int i = t; i < 64) v15_13 = (s10_10 * v14_12);
   // %16 [%row] = keep %15
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = (i < length ? ((float*)(basep + M9_15))[i] : 0.f);
+  float v16_14 = 0.f;
+  if (const int i = t; i < 64) v16_14 = (i < length ? v15_13 : 0.f);
   // %17 [%row] = cumsum %16
+  if (const int i = t; i < 64) ((float*)(basep + M6_16))[i] = v16_14;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M11_17)), ((float*)(basep + M10_16)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M7_17)), ((float*)(basep + M6_16)), false, false);
   // %18 [%col] = swap %17
   // %19 [%row, %col] = sub %17, %18
   team_sync(1);
-  float f19_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_10[i] = (((float*)(basep + M11_17))[frag_row(i)] - ((float*)(basep + M11_17))[frag_col(i)]);
+  float f19_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (((float*)(basep + M7_17))[frag_row(i)] - ((float*)(basep + M7_17))[frag_col(i)]);
   // %20 [%row, %col] = mask %19
-  float f20_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (frag_col(i) <= frag_row(i) ? f19_10[i] : 0.f);
+  float f20_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (frag_col(i) <= frag_row(i) ? f19_15[i] : 0.f);
   // %21 [%row, %col] = exp %20
-  float f21_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = m_exp(f20_11[i]);
+  float f21_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = m_exp(f20_16[i]);
   // %22 [%row, %col] = mul %21, %7
-  float f22_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_13[i] = (f21_12[i] * f7_5[i]);
+  float f22_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_18[i] = (f21_17[i] * f7_8[i]);
   // %23 [%col, %row] = swap %22
   // %24 [%col, P] = swap %0
   // %27 [%row, P] = contract[N] %4, %26
-  u32 a4_14[4][4]; load_as<4, 64, false>(a4_14, (base + M2_4));
+  u32 a4_19[4][4]; load_as<4, 64, false>(a4_19, (base + M2_4));
   cp_wait<2>();
   team_sync(1);
-  float f27_15[32];
-  mma_open(); mma<64, 4, 64, true, true>(f27_15, a4_14, (base + M3_26)); mma_commit();
+  float f27_20[32];
+  mma_open(); mma<64, 4, 64, true, true>(f27_20, a4_19, (base + M3_26)); mma_commit();
   // %28 [] = pick last %17
-  const float s28_16 = ((float*)(basep + M11_17))[63];
+  const float s28_21 = ((float*)(basep + M7_17))[63];
   // %29 [%row] = sub %28, %17
-  if (const int i = t; i < 64) ((float*)(basep + M12_29))[i] = (s28_16 - ((float*)(basep + M11_17))[i]);
+  float v29_22 = 0.f;
+  if (const int i = t; i < 64) v29_22 = (s28_21 - ((float*)(basep + M7_17))[i]);
   // %30 [%row] = exp %29
-  if (const int i = t; i < 64) ((float*)(basep + M13_30))[i] = m_exp(((float*)(basep + M12_29))[i]);
+  float v30_23 = 0.f;
+  if (const int i = t; i < 64) v30_23 = m_exp(v29_22);
   // %31 [%row, P] = mul %30, %27
+  if (const int i = t; i < 64) ((float*)(basep + M8_30))[i] = v30_23;
   team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f27_15) / 4>(f27_15);
-  float f31_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_17[i] = (((float*)(basep + M13_30))[frag_row(i)] * f27_15[i]);
+  mma_ready<sizeof(f27_20) / 4>(f27_20);
+  float f31_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_24[i] = (((float*)(basep + M8_30))[frag_row(i)] * f27_20[i]);
   // %25 [%row, P] = contract[%col] %23, %24
   // %32 [%row, P] = add %31, %25
-  store_frag<4, 64, false>((base + M14_22), f22_13, 0);
+  store_frag<4, 64, false>((base + M9_22), f22_18, 0);
   team_sync(1);
-  u32 a22_18[4][4]; load_as<4, 64, true>(a22_18, (base + M14_22));
-  float f32_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_19[i] = f31_17[i];
-  mma_open(); mma<64, 4, 64, true, false>(f32_19, a22_18, (base + M0_0)); mma_commit();
+  u32 a22_25[4][4]; load_as<4, 64, true>(a22_25, (base + M9_22));
+  float f32_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_26[i] = f31_24[i];
+  mma_open(); mma<64, 4, 64, true, false>(f32_26, a22_25, (base + M0_0)); mma_commit();
   // %33 [%row, P] = mul %32, %14
   mma_wait<0>();
-  mma_ready<sizeof(f32_19) / 4>(f32_19);
-  float f33_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_20[i] = (f32_19[i] * ((float*)(basep + M8_14))[frag_row(i)]);
-  // %34 [%row, P] = add %2, %33
-  float f34_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_21[i] = (f2_2[i] + f33_20[i]);
-  // store d_x, %34
-  store_frag<4, 64, false>((base + M15), f34_21, 0);
+  mma_ready<sizeof(f32_26) / 4>(f32_26);
+  if (const int i = t; i < 64) ((float*)(basep + M10_14))[i] = v14_12;
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  float f33_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (f32_26[i] * ((float*)(basep + M10_14))[frag_row(i)]);
+  // %92 [%row, P] = mul %0, %1
+  float f0_28[32];
+  load_frag<4, 64, false>(f0_28, (base + M0_0), 0);
+  float f92_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_29[i] = (f0_28[i] * s1_0);
+  // %34 [%row, P] = add %92, %33
+  float f34_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_30[i] = (f92_29[i] + f33_27[i]);
+  // store d_x, %34
+  store_frag<4, 64, false>((base + M11), f34_30, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %36 [%row, P] = mul %32, %35
   cp_wait<1>();
   team_sync(1);
-  float f35_22[32];
-  load_frag<4, 64, false>(f35_22, (base + M4_35), 0);
-  float f36_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_23[i] = (f32_19[i] * f35_22[i]);
+  float f35_31[32];
+  load_frag<4, 64, false>(f35_31, (base + M4_35), 0);
+  float f36_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f32_26[i] * f35_31[i]);
   // %37 [%row] = sum[P] %36
-  row_sums_to<32>(((float*)(basep + M16_37)), f36_23);
+  row_sums_to<32>(((float*)(basep + M12_37)), f36_32);
   // %38 [%row, P] = mul %14, %35
-  float f38_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_24[i] = (((float*)(basep + M8_14))[frag_row(i)] * f35_22[i]);
+  float f38_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_33[i] = (((float*)(basep + M10_14))[frag_row(i)] * f35_31[i]);
   // %89 [%col] = swap %14
   // %90 [%col, P] = swap %35
   // %91 [%row, %col] = contract[P] %0, %90
-  u32 a0_25[4][4]; pack<4>(a0_25, f0_1);
-  float f91_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f91_26, a0_25, (base + M4_35)); mma_commit();
+  u32 a0_34[4][4]; load_as<4, 64, false>(a0_34, (base + M0_0));
+  float f91_35[32];
+  mma_open(); mma<64, 4, 64, false, true>(f91_35, a0_34, (base + M4_35)); mma_commit();
   // %40 [%row, %col] = mul %91, %89
   mma_wait<0>();
-  mma_ready<sizeof(f91_26) / 4>(f91_26);
-  float f40_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_27[i] = (f91_26[i] * ((float*)(basep + M8_14))[frag_col(i)]);
+  mma_ready<sizeof(f91_35) / 4>(f91_35);
+  float f40_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_36[i] = (f91_35[i] * ((float*)(basep + M10_14))[frag_col(i)]);
   // %41 [%row, %col] = mask %40
-  float f41_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_28[i] = (frag_col(i) <= frag_row(i) ? f40_27[i] : 0.f);
+  float f41_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_37[i] = (frag_col(i) <= frag_row(i) ? f40_36[i] : 0.f);
   // %42 [%row, %col] = mul %21, %41
-  float f42_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_29[i] = (f21_12[i] * f41_28[i]);
+  float f42_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f21_17[i] * f41_37[i]);
   // %44 [%row] = exp %17
-  if (const int i = t; i < 64) ((float*)(basep + M17_44))[i] = m_exp(((float*)(basep + M11_17))[i]);
+  float v44_39 = 0.f;
+  if (const int i = t; i < 64) v44_39 = m_exp(((float*)(basep + M7_17))[i]);
   // %46 [%row, N] = contract[P] %0, %45
-  u32 a0_30[4][4]; pack<4>(a0_30, f0_1);
+  u32 a0_40[4][4]; load_as<4, 64, false>(a0_40, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
-  float f46_31[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_31, a0_30, (base + M5_45)); mma_commit();
+  float f46_41[32];
+  mma_open(); mma<64, 4, 64, false, true>(f46_41, a0_40, (base + M5_45)); mma_commit();
   // %47 [%row, N] = mul %44, %46
+  if (const int i = t; i < 64) ((float*)(basep + M13_44))[i] = v44_39;
+  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f46_31) / 4>(f46_31);
-  float f47_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_32[i] = (((float*)(basep + M17_44))[frag_row(i)] * f46_31[i]);
+  mma_ready<sizeof(f46_41) / 4>(f46_41);
+  float f47_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_42[i] = (((float*)(basep + M13_44))[frag_row(i)] * f46_41[i]);
   // %43 [%row, N] = contract[%col] %42, %5
   // %48 [%row, N] = add %47, %43
-  u32 a42_33[4][4]; pack<4>(a42_33, f42_29);
-  float f48_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_34[i] = f47_32[i];
-  mma_open(); mma<64, 4, 64, true, false>(f48_34, a42_33, (base + M2_4)); mma_commit();
+  u32 a42_43[4][4]; pack<4>(a42_43, f42_38);
+  float f48_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_44[i] = f47_42[i];
+  mma_open(); mma<64, 4, 64, true, false>(f48_44, a42_43, (base + M2_4)); mma_commit();
   // %49 [%row, N] = mul %48, %3
   mma_wait<0>();
-  mma_ready<sizeof(f48_34) / 4>(f48_34);
-  float f3_35[32];
-  load_frag<4, 64, false>(f3_35, (base + M1_3), 0);
-  float f49_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (f48_34[i] * f3_35[i]);
+  mma_ready<sizeof(f48_44) / 4>(f48_44);
+  float f3_45[32];
+  load_frag<4, 64, false>(f3_45, (base + M1_3), 0);
+  float f49_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_46[i] = (f48_44[i] * f3_45[i]);
   // %50 [%row] = sum[N] %49
-  row_sums_to<32>(((float*)(basep + M18_50)), f49_36);
+  row_sums_to<32>(((float*)(basep + M14_50)), f49_46);
   // %51 [%col, %row] = swap %42
   // %52 [%col, N] = swap %3
   // %54 [%row, N] = contract[P] %38, %26
-  u32 a38_37[4][4]; pack<4>(a38_37, f38_24);
-  float f54_38[32];
-  mma_open(); mma<64, 4, 64, false, true>(f54_38, a38_37, (base + M3_26)); mma_commit();
+  u32 a38_47[4][4]; pack<4>(a38_47, f38_33);
+  float f54_48[32];
+  mma_open(); mma<64, 4, 64, false, true>(f54_48, a38_47, (base + M3_26)); mma_commit();
   // %55 [%row, N] = mul %30, %54
   mma_wait<0>();
-  mma_ready<sizeof(f54_38) / 4>(f54_38);
-  float f55_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_39[i] = (((float*)(basep + M13_30))[frag_row(i)] * f54_38[i]);
+  mma_ready<sizeof(f54_48) / 4>(f54_48);
+  float f55_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_49[i] = (((float*)(basep + M8_30))[frag_row(i)] * f54_48[i]);
   // %53 [%row, N] = contract[%col] %51, %52
   // %56 [%row, N] = add %55, %53
-  store_frag<4, 64, false>((base + M19_42), f42_29, 0);
+  store_frag<4, 64, false>((base + M15_42), f42_38, 0);
   team_sync(1);
-  u32 a42_40[4][4]; load_as<4, 64, true>(a42_40, (base + M19_42));
-  float f56_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_41[i] = f55_39[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_41, a42_40, (base + M1_3)); mma_commit();
+  u32 a42_50[4][4]; load_as<4, 64, true>(a42_50, (base + M15_42));
+  float f56_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_51[i] = f55_49[i];
+  mma_open(); mma<64, 4, 64, true, false>(f56_51, a42_50, (base + M1_3)); mma_commit();
   // %57 [%row, N] = mul %56, %4
   mma_wait<0>();
-  mma_ready<sizeof(f56_41) / 4>(f56_41);
-  float f4_42[32];
-  load_frag<4, 64, false>(f4_42, (base + M2_4), 0);
-  float f57_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_43[i] = (f56_41[i] * f4_42[i]);
+  mma_ready<sizeof(f56_51) / 4>(f56_51);
+  float f4_52[32];
+  load_frag<4, 64, false>(f4_52, (base + M2_4), 0);
+  float f57_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_53[i] = (f56_51[i] * f4_52[i]);
   // %58 [%row] = sum[N] %57
-  row_sums_to<32>(((float*)(basep + M20_58)), f57_43);
+  row_sums_to<32>(((float*)(basep + M16_58)), f57_53);
   // %59 [%row] = neg %58
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M21_59))[i] = (-((float*)(basep + M20_58))[i]);
+  float v59_54 = 0.f;
+  if (const int i = t; i < 64) v59_54 = (-((float*)(basep + M16_58))[i]);
   // %60 [N] = contract[P] %45, %26
-  if (const int i = t; i < 64) ((float*)(basep + M22_60))[i] = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  float v60_55 = 0.f;
+  if (const int i = t; i < 64) v60_55 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
   // %61 [] = sum[N] %60
+  if (const int i = t; i < 64) ((float*)(basep + M17_60))[i] = v60_55;
   team_sync(1);
-  const float s61_44 = vec_sum<64>(((float*)(basep + M22_60)));
+  const float s61_56 = vec_sum<64>(((float*)(basep + M17_60)));
   // %62 [] = exp %28
-  const float s62_45 = m_exp(s28_16);
+  const float s62_57 = m_exp(s28_21);
   // %63 [] = mul %62, %61
-  const float s63_46 = (s62_45 * s61_44);
+  const float s63_58 = (s62_57 * s61_56);
   // %64 [%row, N] = mul %55, %4
-  float f64_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f64_47[i] = (f55_39[i] * f4_42[i]);
+  float f4_59[32];
+  load_frag<4, 64, false>(f4_59, (base + M2_4), 0);
+  float f64_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f64_60[i] = (f55_49[i] * f4_59[i]);
   // %65 [%row] = sum[N] %64
-  row_sums_to<32>(((float*)(basep + M23_65)), f64_47);
+  row_sums_to<32>(((float*)(basep + M18_65)), f64_60);
   // %66 [] = sum[%row] %65
   team_sync(1);
-  const float s66_48 = vec_sum<64>(((float*)(basep + M23_65)));
+  const float s66_61 = vec_sum<64>(((float*)(basep + M18_65)));
   // %67 [] = add %63, %66
-  const float s67_49 = (s63_46 + s66_48);
+  const float s67_62 = (s63_58 + s66_61);
   // %68 [%row] = add %50, %59
-  if (const int i = t; i < 64) ((float*)(basep + M24_68))[i] = (((float*)(basep + M18_50))[i] + ((float*)(basep + M21_59))[i]);
+  float v68_63 = 0.f;
+  if (const int i = t; i < 64) v68_63 = (((float*)(basep + M14_50))[i] + v59_54);
   // %69 [%row] = cumsum reversed %68
+  if (const int i = t; i < 64) ((float*)(basep + M19_68))[i] = v68_63;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M25_69)), ((float*)(basep + M24_68)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M20_69)), ((float*)(basep + M19_68)), false, true);
   // %70 [%row] = add %69, %67
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M26_70))[i] = (((float*)(basep + M25_69))[i] + s67_49);
+  float v70_64 = 0.f;
+  if (const int i = t; i < 64) v70_64 = (((float*)(basep + M20_69))[i] + s67_62);
   // %71 [] = -80
   // %72 [%row] = less %71, %16
-  if (const int i = t; i < 64) ((float*)(basep + M27_72))[i] = ((-80.f) < ((float*)(basep + M10_16))[i] ? 1.f : 0.f);
+  float v72_65 = 0.f;
+  if (const int i = t; i < 64) v72_65 = ((-80.f) < v16_14 ? 1.f : 0.f);
   // %73 [%row] = mul %70, %72
-  if (const int i = t; i < 64) ((float*)(basep + M28_73))[i] = (((float*)(basep + M26_70))[i] * ((float*)(basep + M27_72))[i]);
+  float v73_66 = 0.f;
+  if (const int i = t; i < 64) v73_66 = (v70_64 * v72_65);
   // %74 [%row] = chain %73, %10
-  if (const int i = t; i < 64) ((float*)(basep + M29_74))[i] = m_chain(((float*)(basep + M28_73))[i], s10_8);
+  float v74_67 = 0.f;
+  if (const int i = t; i < 64) v74_67 = m_chain(v73_66, s10_10);
   // %75 [%row] = add %37, %74
-  if (const int i = t; i < 64) ((float*)(basep + M30_75))[i] = (((float*)(basep + M16_37))[i] + ((float*)(basep + M29_74))[i]);
+  float v75_68 = 0.f;
+  if (const int i = t; i < 64) v75_68 = (((float*)(basep + M12_37))[i] + v74_67);
   // %76 [%row] = sigmoid %13
-  if (const int i = t; i < 64) ((float*)(basep + M31_76))[i] = m_sigmoid(((float*)(basep + M7_13))[i]);
+  float v76_69 = 0.f;
+  if (const int i = t; i < 64) v76_69 = m_sigmoid(v13_11);
   // %77 [%row] = chain %75, %76
-  if (const int i = t; i < 64) ((float*)(basep + M32_77))[i] = m_chain(((float*)(basep + M30_75))[i], ((float*)(basep + M31_76))[i]);
+  float v77_70 = 0.f;
+  if (const int i = t; i < 64) v77_70 = m_chain(v75_68, v76_69);
   // store d_dt, %77
-  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), ((float*)(basep + M32_77))[i]);
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_70);
   // store ws.d_B.heads, %56
-  store_frag<4, 64, false>((base + M33), f56_41, 0);
+  store_frag<4, 64, false>((base + M21), f56_51, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // store ws.d_C.heads, %48
-  store_frag<4, 64, false>((base + M34), f48_34, 0);
+  store_frag<4, 64, false>((base + M22), f48_44, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
+  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %78 [%row] = mul %73, %14
-  if (const int i = t; i < 64) ((float*)(basep + M35_78))[i] = (((float*)(basep + M28_73))[i] * ((float*)(basep + M8_14))[i]);
+  float v78_71 = 0.f;
+  if (const int i = t; i < 64) v78_71 = (v73_66 * v14_12);
   // %79 [%row] = neg %78
-  if (const int i = t; i < 64) ((float*)(basep + M36_79))[i] = (-((float*)(basep + M35_78))[i]);
+  float v79_72 = 0.f;
+  if (const int i = t; i < 64) v79_72 = (-v78_71);
   // %80 [%row] = chain %79, %9
-  if (const int i = t; i < 64) ((float*)(basep + M37_80))[i] = m_chain(((float*)(basep + M36_79))[i], s9_7);
+  float v80_73 = 0.f;
+  if (const int i = t; i < 64) v80_73 = m_chain(v79_72, s9_9);
   // %81 [%row] = keep %80
-  if (const int i = t; i < 64) ((float*)(basep + M38_81))[i] = (i < length ? ((float*)(basep + M37_80))[i] : 0.f);
+  float v81_74 = 0.f;
+  if (const int i = t; i < 64) v81_74 = (i < length ? v80_73 : 0.f);
   // %82 [] = sum[%row] %81
+  if (const int i = t; i < 64) ((float*)(basep + M23_81))[i] = v81_74;
   team_sync(1);
-  const float s82_50 = vec_sum<64>(((float*)(basep + M38_81)));
+  const float s82_75 = vec_sum<64>(((float*)(basep + M23_81)));
   // store ws.d_A_log.chunks, %82
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_50);
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_75);
   // %83 [%row] = keep %77
-  if (const int i = t; i < 64) ((float*)(basep + M39_83))[i] = (i < length ? ((float*)(basep + M32_77))[i] : 0.f);
+  float v83_76 = 0.f;
+  if (const int i = t; i < 64) v83_76 = (i < length ? v77_70 : 0.f);
   // %84 [] = sum[%row] %83
+  if (const int i = t; i < 64) ((float*)(basep + M24_83))[i] = v83_76;
   team_sync(1);
-  const float s84_51 = vec_sum<64>(((float*)(basep + M39_83)));
+  const float s84_77 = vec_sum<64>(((float*)(basep + M24_83)));
   // store ws.d_dt_bias.chunks, %84
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_51);
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_77);
   // %85 [%row, P] = mul %0, %35
-  float f85_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f85_52[i] = (f0_1[i] * f35_22[i]);
+  float f0_78[32];
+  load_frag<4, 64, false>(f0_78, (base + M0_0), 0);
+  float f35_79[32];
+  load_frag<4, 64, false>(f35_79, (base + M4_35), 0);
+  float f85_80[32];
+  UNROLL for (int i = 0; i < 32; ++i) f85_80[i] = (f0_78[i] * f35_79[i]);
   // %86 [%row] = sum[P] %85
-  row_sums_to<32>(((float*)(basep + M40_86)), f85_52);
+  row_sums_to<32>(((float*)(basep + M25_86)), f85_80);
   // %87 [%row] = keep %86
   team_sync(1);
-  if (const int i = t; i < 64) ((float*)(basep + M41_87))[i] = (i < length ? ((float*)(basep + M40_86))[i] : 0.f);
+  float v87_81 = 0.f;
+  if (const int i = t; i < 64) v87_81 = (i < length ? ((float*)(basep + M25_86))[i] : 0.f);
   // %88 [] = sum[%row] %87
+  if (const int i = t; i < 64) ((float*)(basep + M26_87))[i] = v87_81;
   team_sync(1);
-  const float s88_53 = vec_sum<64>(((float*)(basep + M41_87)));
+  const float s88_82 = vec_sum<64>(((float*)(basep + M26_87)));
   // store ws.d_D.chunks, %88
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_53);
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_82);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.
