@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { evaluate, gradients, type Evaluation, type GraphCall } from '../../src/interp/graph/machine.js';
-import type { Graph } from '../../src/ir/graph/graph.js';
+import type { Graph, GraphNode } from '../../src/ir/graph/graph.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { randomSource } from '../../src/support/random.js';
 import { someCall, someCotangents } from '../unit/interp/graph/make-graph.js';
@@ -63,6 +63,21 @@ function every(check: (program: Program) => void): void {
 describe('drafted layers', () => {
   it('many of them are right programs', () => {
     expect(programs.length, JSON.stringify([...refused])).toBeGreaterThan(DRAFTS / 3);
+  });
+
+  it('have every kind of node, and calls on some of the tokens', () => {
+    const count = (has: (graph: Graph, id: number) => boolean): number => {
+      return programs.filter(({ training }) => training.nodes.some((_, id) => has(training, id))).length;
+    };
+    const kinds: GraphNode['kind'][] = [
+      'contract', 'fold', 'softmax', 'top', 'compare', 'logic', 'mask', 'restrict', 'lift', 'pick', 'before', 'conv', 'past', 'rope', 'uniform', 'call',
+    ];
+    for (const kind of kinds) expect(count((graph, id) => graph.nodes[id].kind === kind), kind).toBeGreaterThan(0);
+    const restricted = count(({ nodes }, id) => {
+      const node = nodes[id];
+      return node.kind === 'call' && node.args.some((arg) => nodes[arg].type.restricted.length > 0);
+    });
+    expect(restricted).toBeGreaterThan(0);
   });
 
   it('mean what they mean number by number', () => every((program) => {
