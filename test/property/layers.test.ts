@@ -70,7 +70,8 @@ describe('drafted layers', () => {
       return programs.filter(({ training }) => training.nodes.some((_, id) => has(training, id))).length;
     };
     const kinds: GraphNode['kind'][] = [
-      'contract', 'fold', 'softmax', 'top', 'compare', 'logic', 'mask', 'restrict', 'lift', 'pick', 'before', 'conv', 'past', 'rope', 'uniform', 'call',
+      'contract', 'fold', 'softmax', 'top', 'compare', 'logic', 'mask', 'restrict', 'lift', 'pick', 'before', 'conv', 'past', 'rope',
+      'uniform', 'call',
     ];
     for (const kind of kinds) expect(count((graph, id) => graph.nodes[id].kind === kind), kind).toBeGreaterThan(0);
     const restricted = count(({ nodes }, id) => {

@@ -134,6 +134,14 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
         `${v.text} + 0.2 * normal[${pick(NAMES)}]()`]), axes: v.axes });
     },
     () => {
+      // A part on some of the tokens: for each index of a choice that lacks the axis of its signature.
+      const v = withAxis('A');
+      if (v === undefined || !main) return;
+      say(choices, { text: pick(['top[B, 1](s)', 's > -0.2', 'top[B, 2](z @[A] x)', 'not (s > 0.3)']), axes: ['B'] });
+      const c = choices[choices.length - 1];
+      say(values, { text: `inner(${v.text}[${c.text}])`, axes: union(without(union(v.axes, c.axes), 'A'), ['A']) });
+    },
+    () => {
       const v = withAxis('A');
       if (v === undefined || !main) return;
       if (random.uniform() < 0.5) {

@@ -46,13 +46,27 @@ export function groupsOf({ tokens }: Context, arg: Value, axes: readonly Axis[],
   const tokenwise = silent.some((name) => name === 'tokens' || name === 'time');
   const width = sizeOf(outAxes);
   const finer = (of: Value): boolean => RANKS.indexOf(of.frame.level) > RANKS.indexOf(outFrame.level);
-  const ends = ({ of }: Mask): boolean => of.axes.some((axis) => hasAxis(axes, axis)) || finer(of);
+  const ends = ({ of, picked }: Mask): boolean => finer(of) || (!picked && of.axes.some((axis) => hasAxis(axes, axis)));
   return {
     frame, axes: arg.axes, data: spread(tokens, arg, frame, arg.axes), present: presence(tokens, arg.masks, frame, arg.axes, tokenwise),
     copies: copyMap(tokens, outFrame, frame) ?? Int32Array.from({ length: frame.copies }, (_, i) => i),
     cells: elementMap(arg.axes, outAxes),
-    outFrame, outAxes, width, count: outFrame.copies * width, kept: arg.masks.filter((mask) => !ends(mask)),
+    outFrame, outAxes, width, count: outFrame.copies * width,
+    kept: arg.masks.filter((mask) => !ends(mask)).map((mask) => withoutAxes(tokens, mask, axes)),
   };
+}
+
+/** A pick stays one when axes are folded: its token is left out if one of its elements picked nothing. */
+export function withoutAxes(tokens: Tokens, mask: Mask, axes: readonly Axis[]): Mask {
+  const { of, picked } = mask;
+  if (!of.axes.some((axis) => hasAxis(axes, axis))) return mask;
+  const rest = without(of.axes, axes);
+  const [cells, width] = [elementMap(of.axes, rest), sizeOf(rest)];
+  const there = new Float64Array(of.frame.copies * width).fill(1);
+  spread(tokens, of, of.frame, of.axes).forEach((x, i) => {
+    if (x === 0) there[Math.floor(i / of.cell) * width + cells[i % of.cell]] = 0;
+  });
+  return { of: makeValue(of.frame, rest, there), picked };
 }
 
 /** Visits every element that is there with the number of its group. */

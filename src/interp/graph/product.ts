@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { contractInto, type Dim } from './contract.js';
-import { foldValue } from './fold.js';
+import { foldValue, withoutAxes } from './fold.js';
 import { mapValues } from './map.js';
 import { joinFrames, type Frame, type Tokens } from './tokens.js';
 import { hasAxis, joinMasks, makeValue, rowsIn, sizeOf, strides, union, without, type Mask, type Value } from './value.js';
@@ -22,7 +22,7 @@ export function contractValues(context: Context, left: Value, right: Value, axes
   const outAxes = without(both, plain);
   const data = new Float64Array(frame.copies * sizeOf(outAxes));
   const varies = tape !== undefined && (left.varies || right.varies);
-  const out = makeValue(frame, outAxes, data, { masks, varies });
+  const out = makeValue(frame, outAxes, data, { masks: masks.map((mask) => withoutAxes(tokens, mask, axes)), varies });
   const [a, b, c] = [left, right, out].map((value) => strides(both, value.axes));
   const dims = both.map(({ size }, i): Dim => ({ size, a: a[i], b: b[i], c: c[i] }));
   const runs = runsOf(tokens, left, right, out, joined);

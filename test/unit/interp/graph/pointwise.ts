@@ -108,9 +108,8 @@ function compute(world: World, node: GraphNode, id: number, place: Place): Found
         const [a, b] = [at(node.left, one), at(node.right, one)];
         return a && b && { x: a.x * b.x, out: a.out || b.out };
       });
-      // What no folded axis decides is decided by the first: it is absent for all or for none.
       const own = terms.filter((term) => term !== undefined);
-      if (own.length === 0 && !endsHere(world, [node.left, node.right], node.axes)) return undefined;
+      if (staysAbsent(world, [node.left, node.right], node.axes, place)) return undefined;
       return { x: own.reduce((sum, term) => sum + term.x, 0), out: own.some((term) => term.out) };
     }
     case 'fold': return foldAt(world, node, place);
@@ -193,10 +192,12 @@ function compute(world: World, node: GraphNode, id: number, place: Place): Found
   throw new Error(`node ${id} is of no kind`);
 }
 
-/** Does one of the folded axes belong to a restriction of what is folded? */
-function endsHere({ graph }: World, args: readonly number[], axes: readonly Axis[]): boolean {
-  return args.some((arg) => graph.nodes[arg].type.restricted.some((choice) => {
-    return graph.nodes[choice].type.axes.some(({ name }) => axes.some((axis) => axis.name === name));
+/** Does a restriction that has none of the folded axes say that it is absent here? */
+function staysAbsent(world: World, args: readonly number[], axes: readonly Axis[], place: Place): boolean {
+  const { nodes } = world.graph;
+  return args.some((arg) => nodes[arg].type.restricted.some((choice) => {
+    const ends = nodes[choice].type.axes.some(({ name }) => axes.some((axis) => axis.name === name));
+    return !ends && valueAt(world, choice, place)?.x !== 1;
   }));
 }
 
@@ -219,7 +220,7 @@ function foldAt(world: World, node: Extract<GraphNode, { kind: 'fold' }>, place:
   const xs = own.map(({ x }) => x);
   const out = !tokens && own.some((one) => one.out);
   const silent = node.silent.some((name) => name !== 'ranks' && name !== 'calls');
-  if (own.length === 0 && !silent && all.length > 0 && !endsHere(world, [node.arg], node.axes)) return undefined;
+  if (!silent && staysAbsent(world, [node.arg], node.axes, place)) return undefined;
   switch (node.op) {
     case 'sum': return { x: xs.reduce((a, b) => a + b, 0), out };
     case 'mean': return { x: xs.length === 0 ? 0 : xs.reduce((a, b) => a + b, 0) / xs.length, out };
