@@ -12,7 +12,7 @@ import { refuse } from './refusal.js';
 type MatrixInfo = StateInfo & { kind: 'matrix' };
 
 /** Erases of one token: a chunk's system has blocks for every two of them, and its text grows with the third power. */
-const MOST_ERASES = 16;
+const MOST_ERASES = 12;
 
 /** Resolves what the update and the reads of a matrix state say into gate, sources and readers. */
 export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: MatrixInfo): MatrixStage {
