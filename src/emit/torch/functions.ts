@@ -36,7 +36,7 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     'from . import _ops, _reference, _transitions',
     'from ._layout import laid',
     'from ._library import exact_dtype, io_dtype, no_gradient, packed, ready',
-    'from .cp import SequenceShards, sharded',
+    'from .cp import HeadShards, SequenceShards, sharded',
     '',
     `_op = _ops.${signature.module}`,
     ...stateClass(signature),
@@ -129,7 +129,7 @@ function parameters(signature: Signature, token: boolean, reference = false): re
       'output_final_state: bool = False',
       'cu_seqlens: Tensor | None = None',
       'cu_seqlens_cpu: Tensor | None = None',
-      ...(reference ? [] : ['shards: SequenceShards | None = None']),
+      ...(reference ? [] : ['shards: SequenceShards | HeadShards | None = None']),
     ]),
   ];
   return [...names(inputs).map((name) => `${name}: Tensor`), ...(token ? [`state: ${state}`] : []), ...(keyword.length > 0 ? ['*', ...keyword] : [])];
@@ -214,7 +214,8 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
     'if shards is not None:',
-    `    results = sharded("${name}", shards, _op, _transitions.${module}, ${tuple(operands(signature))}, output_final_state, cu_seqlens)`,
+    `    rows = (_op, _reference.${module}.signature, _transitions.${module}, ${tuple(operands(signature))}, output_final_state, cu_seqlens)`,
+    `    results = sharded(${module}, shards, *rows)`,
     ...indent(sharedResult(signature)),
     'cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)',
     ...needsGradient(signature),
