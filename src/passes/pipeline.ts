@@ -9,6 +9,7 @@ import { adjoint } from './adjoint/adjoint.js';
 import { draft, type InlineScores } from './chunk/draft.js';
 import { graphOf } from './chunk/graph.js';
 import { lowerBackward, lowerForward } from './chunk/lower.js';
+import { rangeOf } from './normalize/ranges.js';
 import { partsOf } from './chunk/parts.js';
 import { foldScales } from './chunk/scales.js';
 import { lowerSequential } from './chunk/sequential.js';
@@ -69,7 +70,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   }
   const sizeOf = (axis: Axis) => sizes.get(axis) ?? 1;
   const formed = checked('the normal form', normalize(spec));
-  const scan = checked('the normal form with scales folded', withFactors(foldScales(formed, sizeOf), sizeOf));
+  const scan = checked('the normal form with scales folded', withFactors(spec, foldScales(formed, sizeOf), sizeOf));
   const d = start(gateNames(spec, scan));
   lowerForward(d, scan);
   lowerBackward(d, checked('the adjoint', adjoint(spec, scan)));
@@ -86,9 +87,9 @@ function checkedTiles(module: TileModule): TileModule {
 }
 
 /** The program with the nodes that taking numbers out of vectors makes, so that forward and backward count alike. */
-function withFactors(program: ScanProgram, sizeOf: (axis: Axis) => number): ScanProgram {
+function withFactors(spec: Spec, program: ScanProgram, sizeOf: (axis: Axis) => number): ScanProgram {
   const graph = graphOf(program.nodes, sizeOf);
-  for (const stage of program.stages) if (stage.kind === 'matrix') partsOf(graph, stage);
+  for (const stage of program.stages) if (stage.kind === 'matrix') partsOf(graph, stage, (id) => rangeOf(graph.builder, spec, id));
   return { ...program, nodes: graph.builder.nodes };
 }
 

@@ -16,7 +16,7 @@ import { walkKernels } from './walk.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
-    case 'matrix': return walkSite(partsOf(cx.graph, stage));
+    case 'matrix': return walkSite(partsOf(cx.graph, stage, cx.range));
     case 'element': return elementSite(cx, stage);
     case 'matrix-adjoint': return CHUNK_SITE;
     case 'element-adjoint': return elementSite(cx, stage.of);
@@ -76,7 +76,7 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
     const mine = roots.get(index) ?? [];
     switch (stage.kind) {
       case 'matrix': {
-        const parts = partsOf(cx.graph, stage);
+        const parts = partsOf(cx.graph, stage, cx.range);
         prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), storesScores(cx, parts));
         walkKernels(cx, parts, index, {
           keep: false, final: stage.walk === 0, epilogueValues: valuesOf(mine),
@@ -124,7 +124,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     const mine = roots.get(index) ?? [];
     switch (stage.kind) {
       case 'matrix': {
-        const parts = partsOf(cx.graph, stage);
+        const parts = partsOf(cx.graph, stage, cx.range);
         const rounded = roundedFor(cx.graph, parts);
         const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
         prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, [], stageOperands(stage)), ...rounded])], scores);
@@ -137,7 +137,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         return;
       case 'matrix-adjoint': {
         const forward = program.stages.indexOf(stage.of);
-        const parts = partsOf(cx.graph, stage.of);
+        const parts = partsOf(cx.graph, stage.of, cx.range);
         const given = stage.given.filter((id) => id !== undefined);
         const rounded = roundedFor(cx.graph, parts, stage);
         const wanted = [...new Set([...needed(cx, walkSite(parts), given, [index]), ...rounded])].filter((id) => !cx.stored.has(id));

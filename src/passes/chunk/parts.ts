@@ -1,4 +1,5 @@
 import type { Axis } from '../../ir/common/axes.js';
+import type { Range } from '../../ir/common/range.js';
 import { gateAxes, nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
 import { needed, type Context, type Site } from './context.js';
 import { factored, type Factored, type Graph } from './graph.js';
@@ -57,13 +58,15 @@ export interface Parts {
   readonly pure: readonly number[];
 }
 
-export function partsOf(graph: Graph, stage: MatrixStage): Parts {
+/** `range`: where a value lies, as far as declared ranges tell. */
+export function partsOf(graph: Graph, stage: MatrixStage, range: (id: NodeId) => Range): Parts {
   const reach = reachOf(stage);
   const channels = reach === 'rows';
   const several = stage.sources.filter((source) => source.erase !== undefined).length > 1;
   const isLog = stage.gate.kind !== 'none' && stage.gate.factor === undefined;
   const computedGate = isLog && isComputed(graph, stage.gate.log);
-  const exactGate = isLog && (several || computedGate);
+  // A gate without a lower bound has a function without one before it, whose slope is steepest where the decay leaves least to a gradient.
+  const exactGate = isLog && (several || computedGate || range(stage.gate.log).lo === -Infinity);
   const vector = (node: NodeId): Vector => {
     const found = factored(graph, node);
     // A number per token in front of a score would round it differently for who reads and for who writes.
