@@ -249,7 +249,7 @@ class Bound:
 
     def _by_graph(self):
         """Launches everything at once, from the second call on that a stream makes. Gives whether it did."""
-        if self._memory_zeros or len(self._nodes) < 2:
+        if self._memory_zeros or not self._nodes:
             return False
         graph = self._graphs.get(self._stream, self)
         if graph is self:
