@@ -114,14 +114,14 @@ def sharded(
     args: tuple[Tensor | None, ...], final: bool, cu_seqlens: Tensor | None,
 ) -> tuple[Tensor, ...]:
     """A scan over the tokens of this rank. Outputs, then final states: rows of sequences that end elsewhere are 0, or those of all ranks."""
-    name, by_heads = signature.name, isinstance(shards, HeadShards)
-    rows = shards.shards if by_heads else shards
+    # Shards may be those of another package: a model's scans share them.
+    name, rows = signature.name, getattr(shards, "shards", shards)
     if cu_seqlens is not None:
         raise ValueError(f"{name}: where `shards` is given, it has the offsets of all ranks; leave cu_seqlens out")
     batch, tokens = args[0].shape[:2]
     if tokens != rows.local_tokens:
         raise ValueError(f"{name}: this rank has {rows.local_tokens} tokens of {rows.tokens}, {signature.inputs[0].name} has {tokens}")
-    if by_heads:
+    if rows is not shards:
         return shards.run(function, signature, args, final)
     if transitions is None:
         why = f"{name} runs step by step (`sequential`): what a piece does to its state is no affine map"

@@ -200,6 +200,26 @@ def test_refusals():
             ours.fused_recurrent_gla(q, k, v, gk, **option)
 
 
+@pytest.fixture
+def shards(tmp_path):
+    """A row on one rank: the way of several without another process (test_cp.py of packages has those)."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    yield _scan.load("gated_delta").cp.SequenceShards(tokens=T)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("by_heads", [False, True])
+def test_rows_over_ranks(shards, by_heads):
+    context = {"cp_context": shards.heads() if by_heads else shards, "output_final_state": True, "initial_state": h0}
+    for function, given in [
+        (ours.chunk_gated_delta_rule, (q, k, v, g, beta)), (ours.chunk_kda, (q, k, v, gk, beta)), (ours.chunk_dplr_delta_rule, (q, k, v, a, b, gk)),
+    ]:
+        for found, wanted in zip(function(*given, **context), function(*given, output_final_state=True, initial_state=h0)):
+            torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
+        with pytest.raises(NotImplementedError, match="SequenceShards"):
+            function(*given, cp_context=object())
+
+
 def naive(operator, name):
     """A function of FLA's naive.py, which runs without triton."""
     root = os.environ.get("LMOEC_FLA")

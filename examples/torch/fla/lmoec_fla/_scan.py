@@ -67,7 +67,10 @@ def check(first: Tensor, state: Tensor | None, cu_seqlens: Tensor | None, option
     size = options.pop("chunk_size", None)
     if size is not None and (size not in chunk_sizes if chunk_sizes else size & (size - 1)):
         raise ValueError(f"chunk_size must be {'one of ' + ', '.join(map(str, chunk_sizes)) if chunk_sizes else 'a power of 2'}, found {size}")
-    for option in ("reverse", "gv", "cp_context", "return_intermediate_states", "ssm_state_indices", "num_accepted_tokens", "out"):
+    context = options.get("cp_context")
+    if context is not None and not hasattr(getattr(context, "shards", context), "local_tokens"):
+        raise NotImplementedError("lmoec_fla takes `SequenceShards` of a package's module `cp` for cp_context, not FLA's own context")
+    for option in ("reverse", "gv", "return_intermediate_states", "ssm_state_indices", "num_accepted_tokens", "out"):
         if options.get(option) is not None and options[option] is not False:
             raise NotImplementedError(f"lmoec_fla does not offer {option}: leave this function out of install(only=...)")
     if cu_seqlens is None:
@@ -91,11 +94,12 @@ def v_first(state_v_first: bool, options: dict[str, Any]) -> bool:
 def run(
     name: str, inputs: dict[str, Tensor], *, scale: float | None = None, scaled: str = "q", own: float = -0.5, params: dict[str, Tensor] | None = None,
     state: Any = None, final: bool = False, transposed: bool = False, cu_seqlens: Tensor | None = None, cu_seqlens_cpu: Tensor | None = None, token: bool = False,
+    shards: Any = None,
 ) -> tuple[Tensor, Any]:
     """Output and final state (or None) of a scan.
 
     `scale` stands in for the formula's `K ** own`, by scaling the input `scaled`; None leaves it at K ** -0.5 with the K that was given, not the one that was built.
-    `transposed`: states are V-first. `token`: one token per sequence may go the way of decoding, which has no gradient.
+    `transposed`: states are V-first. `shards`: the tokens are those of one rank. `token`: one token per sequence may go the way of decoding, which has no gradient.
     """
     CALLS[name] += 1
     package = load(name)
@@ -122,7 +126,8 @@ def run(
         o = o.unsqueeze(1)
     else:
         initial = None if states is None else _one(states)
-        o, last = getattr(package, name)(*given, initial_state=initial, output_final_state=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, **params)
+        packed = {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu, **({} if shards is None else {"shards": shards})}
+        o, last = getattr(package, name)(*given, initial_state=initial, output_final_state=final, **packed, **params)
     o = _resize(o, signature.outputs[0].axes, sizes).to(first.dtype)
     if not final:
         return o, None

@@ -50,7 +50,10 @@ def _gated(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative
     if normal:
         q, k = unit(q), unit(k)
     inputs = {"q": q, "k": k, "v": v, "g": g, "beta": beta}
-    return run("gated_delta", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
+    return run(
+        "gated_delta", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token,
+        shards=options.get("cp_context"),
+    )
 
 
 def _grouped(q, k, v):
@@ -96,7 +99,7 @@ def _kda(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative, 
     inputs = {"q": q, "k": k, "v": v, "g": g, "beta": beta}
     return run(
         "kda" if bounded else "fla_kda", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu,
-        token=token,
+        token=token, shards=options.get("cp_context"),
     )
 
 
@@ -224,7 +227,8 @@ def _dplr(q, k, v, a, b, g, scale, state, final, bound, cu_seqlens, cu_seqlens_c
     check(q, state, cu_seqlens, options)
     if bound is not None and bound >= 0:
         raise ValueError(f"lower_bound is of a log decay and must be negative, found {bound}")
-    rest = {"scale": scale, "own": 0, "state": state, "final": final, "cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu, "token": token}
+    packed = {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu, "shards": options.get("cp_context")}
+    rest = {"scale": scale, "own": 0, "state": state, "final": final, "token": token, **packed}
     # The formula with a bound is the faster one; a caller who gives a bound promises it.
     if bound is not None and bound >= LEAST_RWKV7:
         return run("rwkv7", {"r": q, "k": k, "v": v, "w": g, "a": a, "b": b}, scaled="r", **rest)
