@@ -202,6 +202,25 @@ class Launches(Fresh):
         thread.join()
         self.assertEqual([line for line in record() if line.startswith("retain")], ["retain 0"])
 
+    def test_several_devices_in_one_process(self):
+        self.addCleanup(lambda: setattr(_host, "device_of", fake.device_of))
+        guarded, guard = [], fake.guard
+        self.addCleanup(lambda: setattr(_host, "guard", guard))
+        _host.guard = lambda index: guarded.append(index) or guard(index)
+        self.scan.forward(draw())
+        record()
+        for _ in range(2):
+            _host.device_of = lambda tensor: 1
+            self.scan.forward(draw())
+            lines = record()
+            _host.device_of = fake.device_of
+            self.scan.forward(draw())
+            self.assertFalse([line for line in record() if line.startswith(("library", "attribute"))], "what is ready for the first device stays")
+            of_second = [line for line in lines if line.startswith("attribute")]
+            self.assertTrue(all(line.endswith(" 1") for line in of_second) and (of_second or len(guarded) > 1), "kernels are made ready for the second")
+        self.assertEqual(guarded, [1, 1], "only the device that is not torch's current one")
+        self.assertEqual(fake.device, 0)
+
     def test_an_error_of_the_driver_names_the_kernel(self):
         self.scan.forward(draw())
         self.scan.forward(draw())
