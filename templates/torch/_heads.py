@@ -1,5 +1,5 @@
-"""Rows of tokens over several ranks by exchanging tokens for heads: every rank has all tokens of some heads while the scan runs. For scans whose pieces are no affine
-maps, and for rows so short that states are more than tokens."""
+"""Rows of tokens over several ranks by exchanging tokens for heads: every rank has all tokens of some heads while the scan runs. For scans whose
+pieces are no affine maps, and for rows so short that states are more than tokens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class HeadShards:
         inputs, states = args[:count], args[len(args) - len(signature.states) :]
         for named, x in zip(signature.inputs, inputs):
             if x.shape[2] % shards.world:
-                raise ValueError(f"{signature.name}: {named.name} has {x.shape[2]} heads, which {shards.world} ranks cannot share; use `shards` without heads()")
+                what = f"{signature.name}: {named.name} has {x.shape[2]} heads, which {shards.world} ranks cannot share"
+                raise ValueError(f"{what}; use `shards` without heads()")
         params = {named.name: self._own(x, 0) for named, x in zip(signature.params, args[count:])}
         initial = [None if x is None else self._own(x, 1) for x in states]
         if any(x is not None for x in initial):

@@ -197,7 +197,17 @@ def tensors(s):
     shifted = torch.empty(args[0].numel() + 1, dtype=args[0].dtype, device="cuda")[1:].view(args[0].shape)
     shifted.copy_(args[0])
     check(f"{s.label} data that begins anywhere", same(s.scan.forward([shifted, *args[1:]]), found))
-    for what, wrong in (("device", args[0].cpu()), ("strides", args[0].transpose(0, 1).contiguous().transpose(0, 1)), ("dtype", args[0].double()), ("size", args[0][..., :8].contiguous()),
+    permuted = args[0].transpose(0, 1).contiguous().transpose(0, 1)
+    check(f"{s.label} tokens before the batch", same(s.scan.forward([permuted, *args[1:]]), found))
+    cotangents, inputs = s.cotangents(found), len(s.reference.signature.inputs)
+    grads = s.scan.backward(args, cotangents)
+    # As of a projection to all heads of every input, and of one to every input of a head; the third call is one by a graph that exists.
+    for axis in (2, 3):
+        slices = [torch.stack([torch.full_like(x, float("nan")), x], axis).select(axis, 1) for x in args[:inputs]]
+        given = [*slices, *args[inputs:]]
+        for _ in range(3):
+            check(f"{s.label} slices along axis {axis}", same(s.scan.forward(given), found) and same(s.scan.backward(given, cotangents), grads))
+    for what, wrong in (("device", args[0].cpu()), ("dtype", args[0].double()), ("size", args[0][..., :8].contiguous()),
                         ("tokens", args[0][:, 1:].contiguous())):
         try:
             s.scan.forward([args[0], wrong, *args[2:]] if what != "size" else [wrong, *args[1:]])
