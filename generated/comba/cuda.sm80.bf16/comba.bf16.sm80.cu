@@ -2081,7 +2081,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12_12 = 73728, M13 = 0, M17_37 = 0, M18 = 8192, M20_34 = 0, M21 = 8192, M23 = 0, M24 = 8192, M25 = 0, M27 = 0, M29 = 0, M33 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M22_35 = 73728, M26_62 = 512, M28_68 = 512, M30_73 = 512, M31_76 = 0, M32_77 = 256;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12_12 = 73728, M13 = 0, M17_37 = 0, M18 = 8192, M20_34 = 0, M21 = 8192, M23 = 0, M29 = 0, M30 = 1024, M24 = 8192, M25 = 0, M26 = 512, M27 = 0, M31 = 0, M36 = 0, M37 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M22_35 = 73728, M28_74 = 1024, M32_86 = 512, M33_82 = 0, M34_92 = 256, M35_93 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2107,8 +2107,8 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M6_38), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
   // %42 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 256>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %80 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M8_80), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %98 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M8_98), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
   const float asked35_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
@@ -2180,18 +2180,18 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %26 [%col, K] = swap %24
-  // %84 [%col, %row] = swap %12
-  // %85 [%row, K] = contract[%col] %84, %26
+  // %102 [%col, %row] = swap %12
+  // %103 [%row, K] = contract[%col] %102, %26
   u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M12_12));
   cp_wait<4>();
   team_sync(1, 256);
-  float f85_17[16];
-  mma_open(); mma<32, 4, 64, true, true>(f85_17, a12_16, (base + M4_24), part * 32); mma_commit();
-  // %27 [%row, K] = mul %85, %21
+  float f103_17[16];
+  mma_open(); mma<32, 4, 64, true, true>(f103_17, a12_16, (base + M4_24), part * 32); mma_commit();
+  // %27 [%row, K] = mul %103, %21
   mma_wait<0>();
-  mma_ready<sizeof(f85_17) / 4>(f85_17);
+  mma_ready<sizeof(f103_17) / 4>(f103_17);
   float f27_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_18[i] = (f85_17[i] * 0.125f);
+  UNROLL for (int i = 0; i < 16; ++i) f27_18[i] = (f103_17[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
   team_sync(1, 256);
@@ -2309,115 +2309,179 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   store_frag<2, 64, false>((base + M23), f56_45, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
-  // %57 [%row, K] = mul %20, %24
-  float f24_46[16];
-  load_frag<2, 64, false>(f24_46, (base + M4_24), part * 2);
+  // %57 [%row, %col] = contract[K] %24, %14
+  u32 a24_46[4][4]; load_as<4, 64, false>(a24_46, (base + M4_24));
   float f57_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_47[i] = (f20_14[i] * f24_46[i]);
-  // %58 [%row] = sum[K] %57
-  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f57_47);
+  mma_open(); mma<32, 4, 64, false, true>(f57_47, a24_46, (base + M2_13), part * 32); mma_commit();
+  // %58 [%row, %col] = mask strict %57
+  mma_wait<0>();
+  mma_ready<sizeof(f57_47) / 4>(f57_47);
+  float f58_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_48[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f57_47[i] : 0.f);
+  // %59 [%row, %col] = mul %21, %58
+  float f59_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_49[i] = (0.125f * f58_48[i]);
+  // %60 [%row, %col] = mul %12, %59
+  float f60_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_50[i] = (f12_8[i] * f59_49[i]);
+  // %61 [%row] = sum[%col] %60
+  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f60_50);
   team_sync(1, 256);
-  float v58_48 = 0.f;
-  if (const int i = t; i < 64) v58_48 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
-  // %59 [%row] = mul %21, %58
-  float v59_49 = 0.f;
-  if (const int i = t; i < 64) v59_49 = (0.125f * v58_48);
-  // %60 [%row, K] = mul %54, %38
-  float f38_50[16];
-  load_frag<2, 64, false>(f38_50, (base + M6_38), part * 2);
-  float f60_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_51[i] = (f54_42[i] * f38_50[i]);
-  // %61 [%row] = sum[K] %60
-  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f60_51);
-  team_sync(1, 256);
-  float v61_52 = 0.f;
-  if (const int i = t; i < 64) v61_52 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
-  // %62 [%row] = mul %36, %61
-  float v62_53 = 0.f;
-  if (const int i = t; i < 64) v62_53 = (v36_26 * v61_52);
-  // %63 [%row] = shift -1 %62
-  if (const int i = t; i < 64) ((float*)(basep + M26_62))[i] = v62_53;
+  float v61_51 = 0.f;
+  if (const int i = t; i < 64) v61_51 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
+  // %62 [%row, K] = mul %19, %24
+  float f24_52[16];
+  load_frag<2, 64, false>(f24_52, (base + M4_24), part * 2);
+  float f62_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_53[i] = (f19_12[i] * f24_52[i]);
+  // %63 [%row] = sum[K] %62
+  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f62_53);
   team_sync(1, 256);
   float v63_54 = 0.f;
-  if (const int i = t; i < 64) v63_54 = (i == 63 ? 0.f : ((float*)(basep + M26_62))[(i - -1) & 63]);
-  // %64 [%row] = add %59, %63
+  if (const int i = t; i < 64) v63_54 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
+  // %64 [%row] = mul %21, %63
   float v64_55 = 0.f;
-  if (const int i = t; i < 64) v64_55 = (v59_49 + v63_54);
-  // %65 [%row, K] = mul %49, %13
-  float f13_56[16];
-  load_frag<2, 64, false>(f13_56, (base + M2_13), part * 2);
-  float f65_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f65_57[i] = (f49_36[i] * f13_56[i]);
-  // %66 [%row] = sum[K] %65
-  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f65_57);
+  if (const int i = t; i < 64) v64_55 = (0.125f * v63_54);
+  // %65 [%row] = add %64, %61
+  float v65_56 = 0.f;
+  if (const int i = t; i < 64) v65_56 = (v64_55 + v61_51);
+  // %66 [%row, %col] = contract[K] %38, %14
+  u32 a38_57[4][4]; load_as<4, 64, false>(a38_57, (base + M6_38));
+  float f66_58[16];
+  mma_open(); mma<32, 4, 64, false, true>(f66_58, a38_57, (base + M2_13), part * 32); mma_commit();
+  // %67 [%row, %col] = mask strict %66
+  mma_wait<0>();
+  mma_ready<sizeof(f66_58) / 4>(f66_58);
+  float f67_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f67_59[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f66_58[i] : 0.f);
+  // %68 [%row, %col] = mul %36, %67
+  float f68_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f68_60[i] = (((float*)(basep + M15_36))[frag_row(i)] * f67_59[i]);
+  // %69 [%row, %col] = mul %34, %68
+  float f69_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f69_61[i] = (f34_25[i] * f68_60[i]);
+  // %70 [%row] = sum[%col] %69
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f69_61);
   team_sync(1, 256);
-  float v66_58 = 0.f;
-  if (const int i = t; i < 64) v66_58 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
-  // %67 [%row] = neg %66
-  float v67_59 = 0.f;
-  if (const int i = t; i < 64) v67_59 = (-v66_58);
-  // %68 [K] = contract[V] %17, %42
-  float v68_60 = 0.f;
-  if (const int i = t; i < 64) v68_60 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
-  // %69 [] = sum[K] %68
-  if (const int i = t; i < 64) ((float*)(basep + M28_68))[i] = v68_60;
+  float v70_62 = 0.f;
+  if (const int i = t; i < 64) v70_62 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  // %71 [%row, K] = mul %53, %38
+  float f38_63[16];
+  load_frag<2, 64, false>(f38_63, (base + M6_38), part * 2);
+  float f71_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_64[i] = (f53_40[i] * f38_63[i]);
+  // %72 [%row] = sum[K] %71
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f71_64);
   team_sync(1, 256);
-  const float s69_61 = vec_sum<64>(((float*)(basep + M28_68)));
-  // %70 [] = exp %44
-  const float s70_62 = m_exp(s44_30);
-  // %71 [] = mul %70, %69
-  const float s71_63 = (s70_62 * s69_61);
-  // %72 [%row, K] = mul %47, %13
-  float f13_64[16];
-  load_frag<2, 64, false>(f13_64, (base + M2_13), part * 2);
-  float f72_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_65[i] = (f47_33[i] * f13_64[i]);
-  // %73 [%row] = sum[K] %72
-  row_sums_to<16>((((float*)(basep + M29)) + part * 64), f72_65);
-  team_sync(1, 256);
+  float v72_65 = 0.f;
+  if (const int i = t; i < 64) v72_65 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
+  // %73 [%row] = mul %36, %72
   float v73_66 = 0.f;
-  if (const int i = t; i < 64) v73_66 = ((float*)(basep + M29))[0 + i] + ((float*)(basep + M29))[64 + i];
-  // %74 [] = sum[%row] %73
-  if (const int i = t; i < 64) ((float*)(basep + M30_73))[i] = v73_66;
+  if (const int i = t; i < 64) v73_66 = (v36_26 * v72_65);
+  // %74 [%row] = add %73, %70
+  float v74_67 = 0.f;
+  if (const int i = t; i < 64) v74_67 = (v73_66 + v70_62);
+  // %75 [%row] = shift -1 %74
+  if (const int i = t; i < 64) ((float*)(basep + M28_74))[i] = v74_67;
   team_sync(1, 256);
-  const float s74_67 = vec_sum<64>(((float*)(basep + M30_73)));
-  // %75 [] = add %71, %74
-  const float s75_68 = (s71_63 + s74_67);
-  // %76 [%row] = add %64, %67
+  float v75_68 = 0.f;
+  if (const int i = t; i < 64) v75_68 = (i == 63 ? 0.f : ((float*)(basep + M28_74))[(i - -1) & 63]);
+  // %76 [%row] = add %65, %75
   float v76_69 = 0.f;
-  if (const int i = t; i < 64) v76_69 = (v64_55 + v67_59);
-  // %77 [%row] = cumsum reversed %76
-  if (const int i = t; i < 64) ((float*)(basep + M31_76))[i] = v76_69;
+  if (const int i = t; i < 64) v76_69 = (v65_56 + v75_68);
+  // %77 [%col] = sum[%row] %60
+  col_sums_part<16>(((float*)(basep + M29)), f60_50, 64, part * 32);
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M32_77)), ((float*)(basep + M31_76)), false, true);
-  // %78 [%row] = add %77, %75
+  float v77_70 = 0.f;
+  if (const int i = t; i < 64) v77_70 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  // %78 [%row] = swap %77
+  // %79 [%col] = sum[%row] %69
+  col_sums_part<16>(((float*)(basep + M30)), f69_61, 64, part * 32);
   team_sync(1, 256);
-  float v78_70 = 0.f;
-  if (const int i = t; i < 64) v78_70 = (((float*)(basep + M32_77))[i] + s75_68);
-  // store d_g, %78
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v78_70);
-  // %79 [%row] = neg %61
   float v79_71 = 0.f;
-  if (const int i = t; i < 64) v79_71 = (-v61_52);
-  // %81 [%row, V] = mul %1, %80
-  float f1_72[16];
-  load_frag<2, 64, false>(f1_72, (base + M5_1), part * 2);
+  if (const int i = t; i < 64) v79_71 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %80 [%row] = swap %79
+  // %81 [%row, K] = mul %47, %13
+  float f13_72[16];
+  load_frag<2, 64, false>(f13_72, (base + M2_13), part * 2);
+  float f81_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_73[i] = (f47_33[i] * f13_72[i]);
+  // %82 [%row] = sum[K] %81
+  row_sums_to<16>((((float*)(basep + M31)) + part * 64), f81_73);
+  team_sync(1, 256);
+  float v82_74 = 0.f;
+  if (const int i = t; i < 64) v82_74 = ((float*)(basep + M31))[0 + i] + ((float*)(basep + M31))[64 + i];
+  // %83 [%row] = add %82, %78
+  float v83_75 = 0.f;
+  if (const int i = t; i < 64) v83_75 = (v82_74 + v77_70);
+  // %84 [%row] = add %83, %80
+  float v84_76 = 0.f;
+  if (const int i = t; i < 64) v84_76 = (v83_75 + v79_71);
+  // %85 [%row] = neg %84
+  float v85_77 = 0.f;
+  if (const int i = t; i < 64) v85_77 = (-v84_76);
+  // %86 [K] = contract[V] %17, %42
+  float v86_78 = 0.f;
+  if (const int i = t; i < 64) v86_78 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  // %87 [] = sum[K] %86
+  if (const int i = t; i < 64) ((float*)(basep + M32_86))[i] = v86_78;
+  team_sync(1, 256);
+  const float s87_79 = vec_sum<64>(((float*)(basep + M32_86)));
+  // %88 [] = exp %44
+  const float s88_80 = m_exp(s44_30);
+  // %89 [] = mul %88, %87
+  const float s89_81 = (s88_80 * s87_79);
+  // %90 [] = sum[%row] %82
+  if (const int i = t; i < 64) ((float*)(basep + M33_82))[i] = v82_74;
+  team_sync(1, 256);
+  const float s90_82 = vec_sum<64>(((float*)(basep + M33_82)));
+  // %91 [] = add %89, %90
+  const float s91_83 = (s89_81 + s90_82);
+  // %92 [%row] = add %76, %85
+  float v92_84 = 0.f;
+  if (const int i = t; i < 64) v92_84 = (v76_69 + v85_77);
+  // %93 [%row] = cumsum reversed %92
+  if (const int i = t; i < 64) ((float*)(basep + M34_92))[i] = v92_84;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M35_93)), ((float*)(basep + M34_92)), false, true);
+  // %94 [%row] = add %93, %91
+  team_sync(1, 256);
+  float v94_85 = 0.f;
+  if (const int i = t; i < 64) v94_85 = (((float*)(basep + M35_93))[i] + s91_83);
+  // store d_g, %94
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_85);
+  // %95 [%row, K] = mul %54, %38
+  float f38_86[16];
+  load_frag<2, 64, false>(f38_86, (base + M6_38), part * 2);
+  float f95_87[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_87[i] = (f54_42[i] * f38_86[i]);
+  // %96 [%row] = sum[K] %95
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f95_87);
+  team_sync(1, 256);
+  float v96_88 = 0.f;
+  if (const int i = t; i < 64) v96_88 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
+  // %97 [%row] = neg %96
+  float v97_89 = 0.f;
+  if (const int i = t; i < 64) v97_89 = (-v96_88);
+  // %99 [%row, V] = mul %1, %98
+  float f1_90[16];
+  load_frag<2, 64, false>(f1_90, (base + M5_1), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f80_73[16];
-  load_frag<2, 64, false>(f80_73, (base + M8_80), part * 2);
-  float f81_74[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_74[i] = (f1_72[i] * f80_73[i]);
-  // %82 [%row] = sum[V] %81
-  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f81_74);
+  float f98_91[16];
+  load_frag<2, 64, false>(f98_91, (base + M8_98), part * 2);
+  float f99_92[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_92[i] = (f1_90[i] * f98_91[i]);
+  // %100 [%row] = sum[V] %99
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f99_92);
   team_sync(1, 256);
-  float v82_75 = 0.f;
-  if (const int i = t; i < 64) v82_75 = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
-  // %83 [%row] = add %79, %82
-  float v83_76 = 0.f;
-  if (const int i = t; i < 64) v83_76 = (v79_71 + v82_75);
-  // store d_beta, %83
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v83_76);
+  float v100_93 = 0.f;
+  if (const int i = t; i < 64) v100_93 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  // %101 [%row] = add %97, %100
+  float v101_94 = 0.f;
+  if (const int i = t; i < 64) v101_94 = (v97_89 + v100_93);
+  // store d_beta, %101
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_94);
 }
 
 // Reads the tokens one at a time.

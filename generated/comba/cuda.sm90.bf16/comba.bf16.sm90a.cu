@@ -2153,7 +2153,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_80 = 65536, M12 = 73728, M13_12 = 0, M17_37 = 0, M18 = 8192, M20 = 0, M22 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M21_35 = 8192, M23_58 = 8192, M24_61 = 0, M25_62 = 256, M26_66 = 512, M27_68 = 256, M28_73 = 512, M29_76 = 256, M30_77 = 512, M31_82 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12 = 73728, M13_12 = 0, M17_37 = 0, M18 = 8192, M20 = 0, M22 = 0, M28 = 0, M29 = 1024, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M21_35 = 8192, M23_61 = 8192, M24_63 = 8448, M25_70 = 0, M26_72 = 256, M27_74 = 1024, M30_82 = 0, M31_86 = 256, M32_92 = 512, M33_93 = 0, M34_96 = 256, M35_100 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2178,8 +2178,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M6_38), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
   // %42 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %80 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M8_80), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %98 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M8_98), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
   const float asked35_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
@@ -2249,20 +2249,20 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   team_sync(1);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %26 [%col, K] = swap %24
-  // %84 [%col, %row] = swap %12
-  // %85 [%row, K] = contract[%col] %84, %26
+  // %102 [%col, %row] = swap %12
+  // %103 [%row, K] = contract[%col] %102, %26
   store_frag<4, 64, false>((base + M13_12), f12_8, 0);
   team_sync(1);
   u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M13_12));
   cp_wait<4>();
   team_sync(1);
-  float f85_17[32];
-  mma_open(); mma<64, 4, 64, true, true>(f85_17, a12_16, (base + M4_24)); mma_commit();
-  // %27 [%row, K] = mul %85, %21
+  float f103_17[32];
+  mma_open(); mma<64, 4, 64, true, true>(f103_17, a12_16, (base + M4_24)); mma_commit();
+  // %27 [%row, K] = mul %103, %21
   mma_wait<0>();
-  mma_ready<sizeof(f85_17) / 4>(f85_17);
+  mma_ready<sizeof(f103_17) / 4>(f103_17);
   float f27_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f85_17[i] * 0.125f);
+  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f103_17[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
   team_sync(1);
@@ -2378,103 +2378,161 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   store_frag<4, 64, false>((base + M22), f56_45, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
-  // %57 [%row, K] = mul %20, %24
-  float f24_46[32];
-  load_frag<4, 64, false>(f24_46, (base + M4_24), 0);
+  // %57 [%row, %col] = contract[K] %24, %14
+  u32 a24_46[4][4]; load_as<4, 64, false>(a24_46, (base + M4_24));
   float f57_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_47[i] = (f20_14[i] * f24_46[i]);
-  // %58 [%row] = sum[K] %57
-  row_sums_to<32>(((float*)(basep + M23_58)), f57_47);
-  // %59 [%row] = mul %21, %58
-  team_sync(1);
-  float v59_48 = 0.f;
-  if (const int i = t; i < 64) v59_48 = (0.125f * ((float*)(basep + M23_58))[i]);
-  // %60 [%row, K] = mul %54, %38
-  float f38_49[32];
-  load_frag<4, 64, false>(f38_49, (base + M6_38), 0);
+  mma_open(); mma<64, 4, 64, false, true>(f57_47, a24_46, (base + M2_13)); mma_commit();
+  // %58 [%row, %col] = mask strict %57
+  mma_wait<0>();
+  mma_ready<sizeof(f57_47) / 4>(f57_47);
+  float f58_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_48[i] = (frag_col(i) < frag_row(i) ? f57_47[i] : 0.f);
+  // %59 [%row, %col] = mul %21, %58
+  float f59_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f59_49[i] = (0.125f * f58_48[i]);
+  // %60 [%row, %col] = mul %12, %59
   float f60_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f54_42[i] * f38_49[i]);
-  // %61 [%row] = sum[K] %60
-  row_sums_to<32>(((float*)(basep + M24_61)), f60_50);
-  // %62 [%row] = mul %36, %61
+  UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f12_8[i] * f59_49[i]);
+  // %61 [%row] = sum[%col] %60
+  row_sums_to<32>(((float*)(basep + M23_61)), f60_50);
+  // %62 [%row, K] = mul %19, %24
+  float f24_51[32];
+  load_frag<4, 64, false>(f24_51, (base + M4_24), 0);
+  float f62_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_52[i] = (f19_12[i] * f24_51[i]);
+  // %63 [%row] = sum[K] %62
+  row_sums_to<32>(((float*)(basep + M24_63)), f62_52);
+  // %64 [%row] = mul %21, %63
   team_sync(1);
-  float v62_51 = 0.f;
-  if (const int i = t; i < 64) v62_51 = (v36_26 * ((float*)(basep + M24_61))[i]);
-  // %63 [%row] = shift -1 %62
-  if (const int i = t; i < 64) ((float*)(basep + M25_62))[i] = v62_51;
-  team_sync(1);
-  float v63_52 = 0.f;
-  if (const int i = t; i < 64) v63_52 = (i == 63 ? 0.f : ((float*)(basep + M25_62))[(i - -1) & 63]);
-  // %64 [%row] = add %59, %63
   float v64_53 = 0.f;
-  if (const int i = t; i < 64) v64_53 = (v59_48 + v63_52);
-  // %65 [%row, K] = mul %49, %13
-  float f13_54[32];
-  load_frag<4, 64, false>(f13_54, (base + M2_13), 0);
-  float f65_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_55[i] = (f49_36[i] * f13_54[i]);
-  // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M26_66)), f65_55);
-  // %67 [%row] = neg %66
+  if (const int i = t; i < 64) v64_53 = (0.125f * ((float*)(basep + M24_63))[i]);
+  // %65 [%row] = add %64, %61
+  float v65_54 = 0.f;
+  if (const int i = t; i < 64) v65_54 = (v64_53 + ((float*)(basep + M23_61))[i]);
+  // %66 [%row, %col] = contract[K] %38, %14
+  u32 a38_55[4][4]; load_as<4, 64, false>(a38_55, (base + M6_38));
+  float f66_56[32];
+  mma_open(); mma<64, 4, 64, false, true>(f66_56, a38_55, (base + M2_13)); mma_commit();
+  // %67 [%row, %col] = mask strict %66
+  mma_wait<0>();
+  mma_ready<sizeof(f66_56) / 4>(f66_56);
+  float f67_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f67_57[i] = (frag_col(i) < frag_row(i) ? f66_56[i] : 0.f);
+  // %68 [%row, %col] = mul %36, %67
+  float f68_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f68_58[i] = (((float*)(basep + M15_36))[frag_row(i)] * f67_57[i]);
+  // %69 [%row, %col] = mul %34, %68
+  float f69_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f69_59[i] = (f34_25[i] * f68_58[i]);
+  // %70 [%row] = sum[%col] %69
+  row_sums_to<32>(((float*)(basep + M25_70)), f69_59);
+  // %71 [%row, K] = mul %53, %38
+  float f38_60[32];
+  load_frag<4, 64, false>(f38_60, (base + M6_38), 0);
+  float f71_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f71_61[i] = (f53_40[i] * f38_60[i]);
+  // %72 [%row] = sum[K] %71
+  row_sums_to<32>(((float*)(basep + M26_72)), f71_61);
+  // %73 [%row] = mul %36, %72
   team_sync(1);
-  float v67_56 = 0.f;
-  if (const int i = t; i < 64) v67_56 = (-((float*)(basep + M26_66))[i]);
-  // %68 [K] = contract[V] %17, %42
-  float v68_57 = 0.f;
-  if (const int i = t; i < 64) v68_57 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
-  // %69 [] = sum[K] %68
-  if (const int i = t; i < 64) ((float*)(basep + M27_68))[i] = v68_57;
+  float v73_62 = 0.f;
+  if (const int i = t; i < 64) v73_62 = (v36_26 * ((float*)(basep + M26_72))[i]);
+  // %74 [%row] = add %73, %70
+  float v74_63 = 0.f;
+  if (const int i = t; i < 64) v74_63 = (v73_62 + ((float*)(basep + M25_70))[i]);
+  // %75 [%row] = shift -1 %74
+  if (const int i = t; i < 64) ((float*)(basep + M27_74))[i] = v74_63;
   team_sync(1);
-  const float s69_58 = vec_sum<64>(((float*)(basep + M27_68)));
-  // %70 [] = exp %44
-  const float s70_59 = m_exp(s44_30);
-  // %71 [] = mul %70, %69
-  const float s71_60 = (s70_59 * s69_58);
-  // %72 [%row, K] = mul %47, %13
-  float f13_61[32];
-  load_frag<4, 64, false>(f13_61, (base + M2_13), 0);
-  float f72_62[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_62[i] = (f47_33[i] * f13_61[i]);
-  // %73 [%row] = sum[K] %72
-  row_sums_to<32>(((float*)(basep + M28_73)), f72_62);
-  // %74 [] = sum[%row] %73
-  team_sync(1);
-  const float s74_63 = vec_sum<64>(((float*)(basep + M28_73)));
-  // %75 [] = add %71, %74
-  const float s75_64 = (s71_60 + s74_63);
-  // %76 [%row] = add %64, %67
+  float v75_64 = 0.f;
+  if (const int i = t; i < 64) v75_64 = (i == 63 ? 0.f : ((float*)(basep + M27_74))[(i - -1) & 63]);
+  // %76 [%row] = add %65, %75
   float v76_65 = 0.f;
-  if (const int i = t; i < 64) v76_65 = (v64_53 + v67_56);
-  // %77 [%row] = cumsum reversed %76
-  if (const int i = t; i < 64) ((float*)(basep + M29_76))[i] = v76_65;
+  if (const int i = t; i < 64) v76_65 = (v65_54 + v75_64);
+  // %77 [%col] = sum[%row] %60
+  col_sums_part<32>(((float*)(basep + M28)), f60_50, 64, 0);
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M30_77)), ((float*)(basep + M29_76)), false, true);
-  // %78 [%row] = add %77, %75
+  float v77_66 = 0.f;
+  if (const int i = t; i < 64) v77_66 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  // %78 [%row] = swap %77
+  // %79 [%col] = sum[%row] %69
+  col_sums_part<32>(((float*)(basep + M29)), f69_59, 64, 0);
   team_sync(1);
-  float v78_66 = 0.f;
-  if (const int i = t; i < 64) v78_66 = (((float*)(basep + M30_77))[i] + s75_64);
-  // store d_g, %78
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v78_66);
-  // %79 [%row] = neg %61
   float v79_67 = 0.f;
-  if (const int i = t; i < 64) v79_67 = (-((float*)(basep + M24_61))[i]);
-  // %81 [%row, V] = mul %1, %80
-  float f1_68[32];
-  load_frag<4, 64, false>(f1_68, (base + M5_1), 0);
+  if (const int i = t; i < 64) v79_67 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  // %80 [%row] = swap %79
+  // %81 [%row, K] = mul %47, %13
+  float f13_68[32];
+  load_frag<4, 64, false>(f13_68, (base + M2_13), 0);
+  float f81_69[32];
+  UNROLL for (int i = 0; i < 32; ++i) f81_69[i] = (f47_33[i] * f13_68[i]);
+  // %82 [%row] = sum[K] %81
+  row_sums_to<32>(((float*)(basep + M30_82)), f81_69);
+  // %83 [%row] = add %82, %78
+  team_sync(1);
+  float v83_70 = 0.f;
+  if (const int i = t; i < 64) v83_70 = (((float*)(basep + M30_82))[i] + v77_66);
+  // %84 [%row] = add %83, %80
+  float v84_71 = 0.f;
+  if (const int i = t; i < 64) v84_71 = (v83_70 + v79_67);
+  // %85 [%row] = neg %84
+  float v85_72 = 0.f;
+  if (const int i = t; i < 64) v85_72 = (-v84_71);
+  // %86 [K] = contract[V] %17, %42
+  float v86_73 = 0.f;
+  if (const int i = t; i < 64) v86_73 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  // %87 [] = sum[K] %86
+  if (const int i = t; i < 64) ((float*)(basep + M31_86))[i] = v86_73;
+  team_sync(1);
+  const float s87_74 = vec_sum<64>(((float*)(basep + M31_86)));
+  // %88 [] = exp %44
+  const float s88_75 = m_exp(s44_30);
+  // %89 [] = mul %88, %87
+  const float s89_76 = (s88_75 * s87_74);
+  // %90 [] = sum[%row] %82
+  const float s90_77 = vec_sum<64>(((float*)(basep + M30_82)));
+  // %91 [] = add %89, %90
+  const float s91_78 = (s89_76 + s90_77);
+  // %92 [%row] = add %76, %85
+  float v92_79 = 0.f;
+  if (const int i = t; i < 64) v92_79 = (v76_65 + v85_72);
+  // %93 [%row] = cumsum reversed %92
+  if (const int i = t; i < 64) ((float*)(basep + M32_92))[i] = v92_79;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M33_93)), ((float*)(basep + M32_92)), false, true);
+  // %94 [%row] = add %93, %91
+  team_sync(1);
+  float v94_80 = 0.f;
+  if (const int i = t; i < 64) v94_80 = (((float*)(basep + M33_93))[i] + s91_78);
+  // store d_g, %94
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_80);
+  // %95 [%row, K] = mul %54, %38
+  float f38_81[32];
+  load_frag<4, 64, false>(f38_81, (base + M6_38), 0);
+  float f95_82[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_82[i] = (f54_42[i] * f38_81[i]);
+  // %96 [%row] = sum[K] %95
+  row_sums_to<32>(((float*)(basep + M34_96)), f95_82);
+  // %97 [%row] = neg %96
+  team_sync(1);
+  float v97_83 = 0.f;
+  if (const int i = t; i < 64) v97_83 = (-((float*)(basep + M34_96))[i]);
+  // %99 [%row, V] = mul %1, %98
+  float f1_84[32];
+  load_frag<4, 64, false>(f1_84, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f80_69[32];
-  load_frag<4, 64, false>(f80_69, (base + M8_80), 0);
-  float f81_70[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_70[i] = (f1_68[i] * f80_69[i]);
-  // %82 [%row] = sum[V] %81
-  row_sums_to<32>(((float*)(basep + M31_82)), f81_70);
-  // %83 [%row] = add %79, %82
+  float f98_85[32];
+  load_frag<4, 64, false>(f98_85, (base + M8_98), 0);
+  float f99_86[32];
+  UNROLL for (int i = 0; i < 32; ++i) f99_86[i] = (f1_84[i] * f98_85[i]);
+  // %100 [%row] = sum[V] %99
+  row_sums_to<32>(((float*)(basep + M35_100)), f99_86);
+  // %101 [%row] = add %97, %100
   team_sync(1);
-  float v83_71 = 0.f;
-  if (const int i = t; i < 64) v83_71 = (v79_67 + ((float*)(basep + M31_82))[i]);
-  // store d_beta, %83
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v83_71);
+  float v101_87 = 0.f;
+  if (const int i = t; i < 64) v101_87 = (v97_83 + ((float*)(basep + M35_100))[i]);
+  // store d_beta, %101
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_87);
 }
 
 // Reads the tokens one at a time.

@@ -2094,7 +2094,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_73 = 57344, M11 = 65536, M12_12 = 0, M15_33 = 0, M16 = 8192, M18 = 0, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_32 = 65536, M14_40 = 65792, M17_31 = 65536, M19_52 = 8192, M20_55 = 0, M21_59 = 256, M22_61 = 512, M23_66 = 256, M24_69 = 512, M25_70 = 256, M26_75 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M11 = 65536, M12_12 = 0, M15_33 = 0, M16 = 8192, M18 = 0, M23 = 0, M24 = 1024, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_32 = 65536, M14_40 = 65792, M17_31 = 65792, M19_55 = 8192, M20_57 = 8448, M21_64 = 1024, M22_66 = 1280, M25_75 = 0, M26_79 = 256, M27_85 = 512, M28_86 = 0, M29_89 = 256, M30_93 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2117,8 +2117,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M5_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %36 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M6_36), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %73 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M7_73), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %91 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M7_91), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
   const float asked31_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%col, V] = swap %2
@@ -2188,20 +2188,20 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %26 [%col, K] = swap %24
-  // %77 [%col, %row] = swap %12
-  // %78 [%row, K] = contract[%col] %77, %26
+  // %95 [%col, %row] = swap %12
+  // %96 [%row, K] = contract[%col] %95, %26
   store_frag<4, 64, false>((base + M12_12), f12_8, 0);
   team_sync(1);
   u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M12_12));
   cp_wait<3>();
   team_sync(1);
-  float f78_17[32];
-  mma_open(); mma<64, 4, 64, true, true>(f78_17, a12_16, (base + M4_24)); mma_commit();
-  // %27 [%row, K] = mul %78, %21
+  float f96_17[32];
+  mma_open(); mma<64, 4, 64, true, true>(f96_17, a12_16, (base + M4_24)); mma_commit();
+  // %27 [%row, K] = mul %96, %21
   mma_wait<0>();
-  mma_ready<sizeof(f78_17) / 4>(f78_17);
+  mma_ready<sizeof(f96_17) / 4>(f96_17);
   float f27_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f78_17[i] * 0.125f);
+  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f96_17[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
@@ -2297,96 +2297,156 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   store_frag<4, 64, false>((base + M18), f50_42, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
-  // %51 [%row, K] = mul %20, %24
-  float f24_43[32];
-  load_frag<4, 64, false>(f24_43, (base + M4_24), 0);
+  // %51 [%row, %col] = contract[K] %24, %14
+  u32 a24_43[4][4]; load_as<4, 64, false>(a24_43, (base + M4_24));
   float f51_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_44[i] = (f20_14[i] * f24_43[i]);
-  // %52 [%row] = sum[K] %51
-  row_sums_to<32>(((float*)(basep + M19_52)), f51_44);
-  // %53 [%row] = mul %21, %52
-  team_sync(1);
-  float v53_45 = 0.f;
-  if (const int i = t; i < 64) v53_45 = (0.125f * ((float*)(basep + M19_52))[i]);
-  // %54 [%row, K] = mul %47, %13
-  float f13_46[32];
-  load_frag<4, 64, false>(f13_46, (base + M2_13), 0);
+  mma_open(); mma<64, 4, 64, false, true>(f51_44, a24_43, (base + M2_13)); mma_commit();
+  // %52 [%row, %col] = mask strict %51
+  mma_wait<0>();
+  mma_ready<sizeof(f51_44) / 4>(f51_44);
+  float f52_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f52_45[i] = (frag_col(i) < frag_row(i) ? f51_44[i] : 0.f);
+  // %53 [%row, %col] = mul %21, %52
+  float f53_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_46[i] = (0.125f * f52_45[i]);
+  // %54 [%row, %col] = mul %12, %53
   float f54_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f47_38[i] * f13_46[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M20_55)), f54_47);
-  // %56 [%row] = mul %32, %55
+  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f12_8[i] * f53_46[i]);
+  // %55 [%row] = sum[%col] %54
+  row_sums_to<32>(((float*)(basep + M19_55)), f54_47);
+  // %56 [%row, K] = mul %19, %24
+  float f24_48[32];
+  load_frag<4, 64, false>(f24_48, (base + M4_24), 0);
+  float f56_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_49[i] = (f19_12[i] * f24_48[i]);
+  // %57 [%row] = sum[K] %56
+  row_sums_to<32>(((float*)(basep + M20_57)), f56_49);
+  // %58 [%row] = mul %21, %57
   team_sync(1);
-  float v56_48 = 0.f;
-  if (const int i = t; i < 64) v56_48 = (v32_23 * ((float*)(basep + M20_55))[i]);
-  // %57 [%row] = add %53, %56
-  float v57_49 = 0.f;
-  if (const int i = t; i < 64) v57_49 = (v53_45 + v56_48);
-  // %58 [%row, K] = mul %43, %13
-  float f58_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = (f43_33[i] * f13_46[i]);
-  // %59 [%row] = sum[K] %58
-  row_sums_to<32>(((float*)(basep + M21_59)), f58_50);
-  // %60 [%row] = neg %59
-  team_sync(1);
-  float v60_51 = 0.f;
-  if (const int i = t; i < 64) v60_51 = (-((float*)(basep + M21_59))[i]);
-  // %61 [K] = contract[V] %17, %36
-  float v61_52 = 0.f;
-  if (const int i = t; i < 64) v61_52 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
-  // %62 [] = sum[K] %61
-  if (const int i = t; i < 64) ((float*)(basep + M22_61))[i] = v61_52;
-  team_sync(1);
-  const float s62_53 = vec_sum<64>(((float*)(basep + M22_61)));
-  // %63 [] = exp %38
-  const float s63_54 = m_exp(s38_27);
-  // %64 [] = mul %63, %62
-  const float s64_55 = (s63_54 * s62_53);
-  // %65 [%row, K] = mul %41, %13
-  float f13_56[32];
-  load_frag<4, 64, false>(f13_56, (base + M2_13), 0);
-  float f65_57[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_57[i] = (f41_30[i] * f13_56[i]);
+  float v58_50 = 0.f;
+  if (const int i = t; i < 64) v58_50 = (0.125f * ((float*)(basep + M20_57))[i]);
+  // %59 [%row] = add %58, %55
+  float v59_51 = 0.f;
+  if (const int i = t; i < 64) v59_51 = (v58_50 + ((float*)(basep + M19_55))[i]);
+  // %60 [%row, %col] = contract[K] %13, %14
+  u32 a13_52[4][4]; load_as<4, 64, false>(a13_52, (base + M2_13));
+  float f60_53[32];
+  mma_open(); mma<64, 4, 64, false, true>(f60_53, a13_52, (base + M2_13)); mma_commit();
+  // %61 [%row, %col] = mask strict %60
+  mma_wait<0>();
+  mma_ready<sizeof(f60_53) / 4>(f60_53);
+  float f61_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_54[i] = (frag_col(i) < frag_row(i) ? f60_53[i] : 0.f);
+  // %62 [%row, %col] = mul %32, %61
+  float f62_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_55[i] = (((float*)(basep + M13_32))[frag_row(i)] * f61_54[i]);
+  // %63 [%row, %col] = mul %30, %62
+  float f63_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f63_56[i] = (f30_22[i] * f62_55[i]);
+  // %64 [%row] = sum[%col] %63
+  row_sums_to<32>(((float*)(basep + M21_64)), f63_56);
+  // %65 [%row, K] = mul %46, %13
+  float f13_57[32];
+  load_frag<4, 64, false>(f13_57, (base + M2_13), 0);
+  float f65_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_58[i] = (f46_36[i] * f13_57[i]);
   // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M23_66)), f65_57);
-  // %67 [] = sum[%row] %66
+  row_sums_to<32>(((float*)(basep + M22_66)), f65_58);
+  // %67 [%row] = mul %32, %66
   team_sync(1);
-  const float s67_58 = vec_sum<64>(((float*)(basep + M23_66)));
-  // %68 [] = add %64, %67
-  const float s68_59 = (s64_55 + s67_58);
-  // %69 [%row] = add %57, %60
-  float v69_60 = 0.f;
-  if (const int i = t; i < 64) v69_60 = (v57_49 + v60_51);
-  // %70 [%row] = cumsum reversed %69
-  if (const int i = t; i < 64) ((float*)(basep + M24_69))[i] = v69_60;
+  float v67_59 = 0.f;
+  if (const int i = t; i < 64) v67_59 = (v32_23 * ((float*)(basep + M22_66))[i]);
+  // %68 [%row] = add %67, %64
+  float v68_60 = 0.f;
+  if (const int i = t; i < 64) v68_60 = (v67_59 + ((float*)(basep + M21_64))[i]);
+  // %69 [%row] = add %59, %68
+  float v69_61 = 0.f;
+  if (const int i = t; i < 64) v69_61 = (v59_51 + v68_60);
+  // %70 [%col] = sum[%row] %54
+  col_sums_part<32>(((float*)(basep + M23)), f54_47, 64, 0);
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M25_70)), ((float*)(basep + M24_69)), false, true);
-  // %71 [%row] = add %70, %68
+  float v70_62 = 0.f;
+  if (const int i = t; i < 64) v70_62 = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
+  // %71 [%row] = swap %70
+  // %72 [%col] = sum[%row] %63
+  col_sums_part<32>(((float*)(basep + M24)), f63_56, 64, 0);
   team_sync(1);
-  float v71_61 = 0.f;
-  if (const int i = t; i < 64) v71_61 = (((float*)(basep + M25_70))[i] + s68_59);
-  // store d_g, %71
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v71_61);
-  // %72 [%row] = neg %55
-  float v72_62 = 0.f;
-  if (const int i = t; i < 64) v72_62 = (-((float*)(basep + M20_55))[i]);
-  // %74 [%row, V] = mul %1, %73
-  float f1_63[32];
-  load_frag<4, 64, false>(f1_63, (base + M5_1), 0);
-  cp_wait<0>();
-  team_sync(1);
-  float f73_64[32];
-  load_frag<4, 64, false>(f73_64, (base + M7_73), 0);
+  float v72_63 = 0.f;
+  if (const int i = t; i < 64) v72_63 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  // %73 [%row] = swap %72
+  // %74 [%row, K] = mul %41, %13
+  float f13_64[32];
+  load_frag<4, 64, false>(f13_64, (base + M2_13), 0);
   float f74_65[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_65[i] = (f1_63[i] * f73_64[i]);
-  // %75 [%row] = sum[V] %74
-  row_sums_to<32>(((float*)(basep + M26_75)), f74_65);
-  // %76 [%row] = add %72, %75
+  UNROLL for (int i = 0; i < 32; ++i) f74_65[i] = (f41_30[i] * f13_64[i]);
+  // %75 [%row] = sum[K] %74
+  row_sums_to<32>(((float*)(basep + M25_75)), f74_65);
+  // %76 [%row] = add %75, %71
   team_sync(1);
   float v76_66 = 0.f;
-  if (const int i = t; i < 64) v76_66 = (v72_62 + ((float*)(basep + M26_75))[i]);
-  // store d_beta, %76
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v76_66);
+  if (const int i = t; i < 64) v76_66 = (((float*)(basep + M25_75))[i] + v70_62);
+  // %77 [%row] = add %76, %73
+  float v77_67 = 0.f;
+  if (const int i = t; i < 64) v77_67 = (v76_66 + v72_63);
+  // %78 [%row] = neg %77
+  float v78_68 = 0.f;
+  if (const int i = t; i < 64) v78_68 = (-v77_67);
+  // %79 [K] = contract[V] %17, %36
+  float v79_69 = 0.f;
+  if (const int i = t; i < 64) v79_69 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  // %80 [] = sum[K] %79
+  if (const int i = t; i < 64) ((float*)(basep + M26_79))[i] = v79_69;
+  team_sync(1);
+  const float s80_70 = vec_sum<64>(((float*)(basep + M26_79)));
+  // %81 [] = exp %38
+  const float s81_71 = m_exp(s38_27);
+  // %82 [] = mul %81, %80
+  const float s82_72 = (s81_71 * s80_70);
+  // %83 [] = sum[%row] %75
+  const float s83_73 = vec_sum<64>(((float*)(basep + M25_75)));
+  // %84 [] = add %82, %83
+  const float s84_74 = (s82_72 + s83_73);
+  // %85 [%row] = add %69, %78
+  float v85_75 = 0.f;
+  if (const int i = t; i < 64) v85_75 = (v69_61 + v78_68);
+  // %86 [%row] = cumsum reversed %85
+  if (const int i = t; i < 64) ((float*)(basep + M27_85))[i] = v85_75;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M28_86)), ((float*)(basep + M27_85)), false, true);
+  // %87 [%row] = add %86, %84
+  team_sync(1);
+  float v87_76 = 0.f;
+  if (const int i = t; i < 64) v87_76 = (((float*)(basep + M28_86))[i] + s84_74);
+  // store d_g, %87
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v87_76);
+  // %88 [%row, K] = mul %47, %13
+  float f13_77[32];
+  load_frag<4, 64, false>(f13_77, (base + M2_13), 0);
+  float f88_78[32];
+  UNROLL for (int i = 0; i < 32; ++i) f88_78[i] = (f47_38[i] * f13_77[i]);
+  // %89 [%row] = sum[K] %88
+  row_sums_to<32>(((float*)(basep + M29_89)), f88_78);
+  // %90 [%row] = neg %89
+  team_sync(1);
+  float v90_79 = 0.f;
+  if (const int i = t; i < 64) v90_79 = (-((float*)(basep + M29_89))[i]);
+  // %92 [%row, V] = mul %1, %91
+  float f1_80[32];
+  load_frag<4, 64, false>(f1_80, (base + M5_1), 0);
+  cp_wait<0>();
+  team_sync(1);
+  float f91_81[32];
+  load_frag<4, 64, false>(f91_81, (base + M7_91), 0);
+  float f92_82[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_82[i] = (f1_80[i] * f91_81[i]);
+  // %93 [%row] = sum[V] %92
+  row_sums_to<32>(((float*)(basep + M30_93)), f92_82);
+  // %94 [%row] = add %90, %93
+  team_sync(1);
+  float v94_83 = 0.f;
+  if (const int i = t; i < 64) v94_83 = (v90_79 + ((float*)(basep + M30_93))[i]);
+  // store d_beta, %94
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_83);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

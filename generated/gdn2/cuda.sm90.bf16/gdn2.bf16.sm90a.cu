@@ -1591,6 +1591,148 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   }
 }
 
+// Scores, solves and pointwise values of the chunks of S.
+extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M8 = 18432, M0_0 = 36864, M1_1 = 45056, M2_3 = 53248, M4 = 18432, M5_2 = 18432, M6 = 26624, M7 = 61440, M9 = 61440, M10 = 18432, M11 = 26624, M12 = 18432, M14 = 0, M13_20 = 26624;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %0 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M0_0), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %3 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M2_3), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %4 [%row, K] = load g row
+  array_load<64, 72, 128>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %2 [%row, K] = mul %0, %1
+  cp_wait<3>();
+  team_sync(1);
+  float f0_0[32];
+  load_frag<4, 64, false>(f0_0, (base + M0_0), 0);
+  cp_wait<2>();
+  team_sync(1);
+  float f1_1[32];
+  load_frag<4, 64, false>(f1_1, (base + M1_1), 0);
+  float f2_2[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = (f0_0[i] * f1_1[i]);
+  // store ws.value7, %2
+  store_frag<4, 64, false>((base + M4), f2_2, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
+  // %5 [%row, %col] = dscore[K] %3, %1 by %4
+  cp_wait<0>();
+  team_sync(1);
+  team_sync(1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<4, 64, false>((base + M5_2), f2_2, 0);
+  team_sync(1);
+  team_sync(1);
+  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2_3), (base + M5_2)}, {(base + M1_1)}, ((float*)(basep + M3)), {(base + M6)}, 0, 4, 4);
+  float f5_4[32];
+  float f8_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = whole_3[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = whole_3[1][i];
+  team_sync(1);
+  // %8 [%row, %col] = dscore[K] strict %2, %1 by %4
+  // %6 [] = 0.125
+  // %7 [%row, %col] = mul %6, %5
+  float f7_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_6[i] = (0.125f * f5_4[i]);
+  // store ws.S.score0_0, %7
+  store_frag<4, 64, false>((base + M7), f7_6, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
+  // %9 [] = -1
+  // %10 [%row, %col] = mul %9, %8
+  float f10_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
+  // %11 [%row, %col] = inverse fine %10
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
+  team_sync(1);
+  tri_inverse<72, true>(((float*)(basep + M8)), t, 4);
+  // %12 [%row, %col] = round %11
+  team_sync(1);
+  float f11_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f11_8[i], 0.f));
+  // %13 [%row, %col] = sub %11, %12
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f11_8[i] - f12_9[i]);
+  // store ws.S.solve0_0, %11
+  store_frag<4, 64, false>((base + M9), f11_8, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
+  // store ws.S.rest0_0, %13
+  store_frag<4, 64, false>((base + M10), f13_10, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  // %14 [%row, K] = cumsum %4
+  // %15 [%row, K] = exp %14
+  float f14_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
+  float f15_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = m_exp(f14_11[i]);
+  // %16 [%row, K] = mul %15, %6
+  float f16_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * 0.125f);
+  // %17 [%row, K] = mul %16, %3
+  float f3_14[32];
+  load_frag<4, 64, false>(f3_14, (base + M2_3), 0);
+  float f17_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_13[i] * f3_14[i]);
+  // store ws.S.read0, %17
+  store_frag<4, 64, false>((base + M11), f17_15, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  // %18 [%row, K] = mul %15, %9
+  float f18_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
+  // %25 [%row, K] = mul %0, %1
+  float f0_17[32];
+  load_frag<4, 64, false>(f0_17, (base + M0_0), 0);
+  float f1_18[32];
+  load_frag<4, 64, false>(f1_18, (base + M1_1), 0);
+  float f25_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = (f0_17[i] * f1_18[i]);
+  // %19 [%row, K] = mul %18, %25
+  float f19_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (f18_16[i] * f25_19[i]);
+  // store ws.S.erase0, %19
+  store_frag<4, 64, false>((base + M12), f19_20, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // %20 [K] = pick last %14
+  float v20_21 = 0.f;
+  if (const int i = t; i < 64) v20_21 = ((float*)(basep + M3))[4536 + i];
+  // %21 [K, %row] = sub %20, %14
+  if (const int i = t; i < 64) ((float*)(basep + M13_20))[i] = v20_21;
+  team_sync(1);
+  float f21_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = (((float*)(basep + M13_20))[frag_col(i)] - f14_11[i]);
+  // %22 [K, %row] = exp %21
+  float f22_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_23[i] = m_exp(f21_22[i]);
+  // %23 [K, %row] = mul %22, %1
+  float f23_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_23[i] * f1_18[i]);
+  // store ws.S.col0, %23
+  store_frag<4, 64, false>((base + M14), f23_24, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %24 [K] = exp %20
+  float v24_25 = 0.f;
+  if (const int i = t; i < 64) v24_25 = m_exp(v20_21);
+  // store ws.S.decay, %24
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_25);
+}
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_w, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
@@ -2299,8 +2441,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_29 = 75776, M9_44 = 83968, M10_63 = 92160, M11_5 = 100352, M12 = 108544, M13 = 108544, M14 = 18432, M15_22 = 18432, M16_26 = 100352, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 0, M26 = 0, M22 = 18432, M18_31 = 100352, M24_58 = 18432;
+extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 0, M26 = 0, M22 = 18432, M18_30 = 108544, M24_58 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2324,20 +2466,22 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   tile_load<64, 1, 512>((base + M5_18), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, V] = load ws.S.solved0 row
   tile_load<64, 1, 512>((base + M6_1), p_ws_S_solved0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %25 [%row, K] = load b row
-  tile_load<64, 1, 512>((base + M7_25), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
-  // %29 [K, V] = load ws.S.cotangents
-  tile_load<64, 1, 512>((base + M8_29), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %25 [%row, K] = load ws.value7 row
+  tile_load<64, 1, 512>((base + M7_25), p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %28 [K, V] = load ws.S.cotangents
+  tile_load<64, 1, 512>((base + M8_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %41 [%row, K] = load b row
+  tile_load<64, 1, 512>((base + M9_41), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
   // %44 [%row, V] = load w row
-  tile_load<64, 1, 512>((base + M9_44), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M10_44), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %63 [%row, V] = load v row
-  tile_load<64, 1, 512>((base + M10_63), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M11_63), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
-  cp_wait<10>();
+  cp_wait<11>();
   team_sync(1, 512);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<9>();
+  cp_wait<10>();
   team_sync(1, 512);
   float f4_1[8];
   mma_open(); mma<16, 4, 64, false, true>(f4_1, a0_0, (base + M1_2), part * 16); mma_commit();
@@ -2347,15 +2491,15 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f5_2[8];
   UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
-  cp_wait<7>();
+  cp_wait<8>();
   team_sync(1, 512);
   team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M11_5), f5_2, part * 1);
+  store_frag<1, 64, false>((base + M12_5), f5_2, part * 1);
   team_sync(1, 512);
-  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M11_5));
+  u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M12_5));
   team_sync(1, 512);
-  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M13), part * 1, 4 + part);
   float f8_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
   team_sync(1, 512);
@@ -2367,7 +2511,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
   // %12 [%row, K] = contract[V] %0, %11
   u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
-  cp_wait<6>();
+  cp_wait<7>();
   team_sync(1, 512);
   float f12_9[8];
   mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
@@ -2384,15 +2528,15 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f16_12[8];
   UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
   // store d_q, %16
-  store_frag<1, 64, false>((base + M13), f16_12, part * 1);
+  store_frag<1, 64, false>((base + M14), f16_12, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M11_5));
-  cp_wait<5>();
+  u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M12_5));
+  cp_wait<6>();
   team_sync(1, 512);
   team_sync(1, 512);
-  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
+  float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
   float f65_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
   team_sync(1, 512);
@@ -2401,7 +2545,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %21 [%row, %col] = contract[V] %1, %3
-  cp_wait<4>();
+  cp_wait<5>();
   team_sync(1, 512);
   u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
   float f21_18[8];
@@ -2412,193 +2556,183 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f22_19[8];
   UNROLL for (int i = 0; i < 8; ++i) f22_19[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_18[i] : 0.f);
   // %23 [] = -1
-  // %26 [%row, K] = mul %25, %6
+  // %66 [%col, K] = dscoreCol[K] strict %22, %25 by %7
+  store_frag<1, 64, false>((base + M16_22), f22_19, part * 1);
+  team_sync(1, 512);
+  u32 a22_21[4][4]; load_as<4, 64, true>(a22_21, (base + M16_22));
+  cp_wait<4>();
+  team_sync(1, 512);
+  team_sync(1, 512);
+  float whole_20[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_20, {a22_21}, (base + M7_25), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
+  float f66_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f66_22[i] = whole_20[0][i];
+  team_sync(1, 512);
+  // %26 [%col, K] = mul %66, %23
+  float f26_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = (f66_22[i] * (-1.f));
+  // %27 [%row, K] = swap %26
+  // %29 [%row, K] = contract[V] %2, %28
+  u32 a2_24[4][4]; load_as<4, 64, false>(a2_24, (base + M1_2));
   cp_wait<3>();
   team_sync(1, 512);
-  float f25_20[8];
-  load_frag<1, 64, false>(f25_20, (base + M7_25), part * 1);
-  float f6_21[8];
-  load_frag<1, 64, false>(f6_21, (base + M2_6), part * 1);
-  float f26_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = (f25_20[i] * f6_21[i]);
-  // %66 [%col, K] = dscoreCol[K] strict %22, %26 by %7
-  store_frag<1, 64, false>((base + M15_22), f22_19, part * 1);
+  float f29_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a2_24, (base + M8_28), part * 16); mma_commit();
+  // %30 [K] = pick last %9
+  float v30_26 = 0.f;
+  if (const int i = t; i < 64) v30_26 = ((float*)(basep + M3))[4536 + i];
+  // %31 [K, %row] = sub %30, %9
+  if (const int i = t; i < 64) ((float*)(basep + M18_30))[i] = v30_26;
   team_sync(1, 512);
-  u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M15_22));
-  store_frag<1, 64, false>((base + M16_26), f26_22, part * 1);
+  float f31_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_27[i] = (((float*)(basep + M18_30))[(frag_col(i) + part * 16)] - f9_6[i]);
+  // %32 [K, %row] = exp %31
+  float f32_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = m_exp(f31_27[i]);
+  // %33 [K, %row] = mul %32, %29
+  mma_wait<0>();
+  mma_ready<sizeof(f29_25) / 4>(f29_25);
+  float f33_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_29[i] = (f32_28[i] * f29_25[i]);
+  // %34 [K, %row] = add %33, %20
+  float f34_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_30[i] = (f33_29[i] + f19_16[i]);
+  // %35 [K, %row] = add %34, %27
+  float f35_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_31[i] = (f34_30[i] + f26_23[i]);
+  // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
+  u32 a22_33[4][4]; load_as<4, 64, false>(a22_33, (base + M16_22));
   team_sync(1, 512);
+  float whole_32[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_32, {a22_33}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float f36_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = whole_32[0][i];
   team_sync(1, 512);
-  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a22_24}, (base + M16_26), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
-  float f66_25[8];
-  UNROLL for (int i = 0; i < 8; ++i) f66_25[i] = whole_23[0][i];
-  team_sync(1, 512);
-  // %27 [%col, K] = mul %66, %23
-  float f27_26[8];
-  UNROLL for (int i = 0; i < 8; ++i) f27_26[i] = (f66_25[i] * (-1.f));
-  // %28 [%row, K] = swap %27
-  // %30 [%row, K] = contract[V] %2, %29
-  u32 a2_27[4][4]; load_as<4, 64, false>(a2_27, (base + M1_2));
+  // %37 [%row, K] = contract[V] %1, %11
+  u32 a1_35[4][4]; load_as<4, 64, false>(a1_35, (base + M6_1));
+  float f37_36[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_36, a1_35, (base + M4_11), part * 16); mma_commit();
+  // %38 [%row, K] = mul %10, %37
+  mma_wait<0>();
+  mma_ready<sizeof(f37_36) / 4>(f37_36);
+  float f38_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_37[i] = (f10_7[i] * f37_36[i]);
+  // %39 [%row, K] = add %38, %36
+  float f39_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_38[i] = (f38_37[i] + f36_34[i]);
+  // %40 [%row, K] = neg %39
+  float f40_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_39[i] = (-f39_38[i]);
+  // %42 [%row, K] = mul %40, %41
   cp_wait<2>();
   team_sync(1, 512);
-  float f30_28[8];
-  mma_open(); mma<16, 4, 64, false, true>(f30_28, a2_27, (base + M8_29), part * 16); mma_commit();
-  // %31 [K] = pick last %9
-  float v31_29 = 0.f;
-  if (const int i = t; i < 64) v31_29 = ((float*)(basep + M3))[4536 + i];
-  // %32 [K, %row] = sub %31, %9
-  if (const int i = t; i < 64) ((float*)(basep + M18_31))[i] = v31_29;
-  team_sync(1, 512);
-  float f32_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_30[i] = (((float*)(basep + M18_31))[(frag_col(i) + part * 16)] - f9_6[i]);
-  // %33 [K, %row] = exp %32
-  float f33_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_31[i] = m_exp(f32_30[i]);
-  // %34 [K, %row] = mul %33, %30
-  mma_wait<0>();
-  mma_ready<sizeof(f30_28) / 4>(f30_28);
-  float f34_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_32[i] = (f33_31[i] * f30_28[i]);
-  // %35 [K, %row] = add %34, %20
-  float f35_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_33[i] = (f34_32[i] + f19_16[i]);
-  // %36 [K, %row] = add %35, %28
-  float f36_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = (f35_33[i] + f27_26[i]);
-  // %37 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M15_22));
-  team_sync(1, 512);
-  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f37_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_37[i] = whole_35[0][i];
-  team_sync(1, 512);
-  // %38 [%row, K] = contract[V] %1, %11
-  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
-  float f38_39[8];
-  mma_open(); mma<16, 4, 64, false, true>(f38_39, a1_38, (base + M4_11), part * 16); mma_commit();
-  // %39 [%row, K] = mul %10, %38
-  mma_wait<0>();
-  mma_ready<sizeof(f38_39) / 4>(f38_39);
-  float f39_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_40[i] = (f10_7[i] * f38_39[i]);
-  // %40 [%row, K] = add %39, %37
-  float f40_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f39_40[i] + f37_37[i]);
-  // %41 [%row, K] = neg %40
-  float f41_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (-f40_41[i]);
-  // %42 [%row, K] = mul %41, %25
-  float f25_43[8];
-  load_frag<1, 64, false>(f25_43, (base + M7_25), part * 1);
-  float f42_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f41_42[i] * f25_43[i]);
-  // %43 [K, %row] = add %36, %42
-  float f43_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (f36_34[i] + f42_44[i]);
+  float f41_40[8];
+  load_frag<1, 64, false>(f41_40, (base + M9_41), part * 1);
+  float f42_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = (f40_39[i] * f41_40[i]);
+  // %43 [K, %row] = add %35, %42
+  float f43_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_42[i] = (f35_31[i] + f42_41[i]);
   // store d_k, %43
-  store_frag<1, 64, false>((base + M20), f43_45, part * 1);
+  store_frag<1, 64, false>((base + M20), f43_42, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %45 [%row, V] = mul %1, %44
-  float f1_46[8];
-  load_frag<1, 64, false>(f1_46, (base + M6_1), part * 1);
+  float f1_43[8];
+  load_frag<1, 64, false>(f1_43, (base + M6_1), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_47[8];
-  load_frag<1, 64, false>(f44_47, (base + M9_44), part * 1);
-  float f45_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_48[i] = (f1_46[i] * f44_47[i]);
+  float f44_44[8];
+  load_frag<1, 64, false>(f44_44, (base + M10_44), part * 1);
+  float f45_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_45[i] = (f1_43[i] * f44_44[i]);
   // store d_v, %45
-  store_frag<1, 64, false>((base + M21), f45_48, part * 1);
+  store_frag<1, 64, false>((base + M21), f45_45, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %46 [%row, K] = mul %14, %18
-  float f18_49[8];
-  load_frag<1, 64, false>(f18_49, (base + M5_18), part * 1);
-  float f46_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (f14_11[i] * f18_49[i]);
+  float f18_46[8];
+  load_frag<1, 64, false>(f18_46, (base + M5_18), part * 1);
+  float f46_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_47[i] = (f14_11[i] * f18_46[i]);
   // %47 [%row, K] = mul %15, %46
-  float f47_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (0.125f * f46_50[i]);
-  // %67 [%row, K] = mul %25, %6
-  float f25_52[8];
-  load_frag<1, 64, false>(f25_52, (base + M7_25), part * 1);
+  float f47_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_48[i] = (0.125f * f46_47[i]);
+  // %48 [%row, K] = mul %39, %25
+  float f25_49[8];
+  load_frag<1, 64, false>(f25_49, (base + M7_25), part * 1);
+  float f48_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f39_38[i] * f25_49[i]);
+  // %49 [%row, K] = mul %23, %48
+  float f49_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = ((-1.f) * f48_50[i]);
+  // %50 [%row, K] = add %47, %49
+  float f50_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f47_48[i] + f49_51[i]);
+  // %51 [K, %row] = mul %35, %6
   float f6_53[8];
   load_frag<1, 64, false>(f6_53, (base + M2_6), part * 1);
-  float f67_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f67_54[i] = (f25_52[i] * f6_53[i]);
-  // %48 [%row, K] = mul %40, %67
-  float f48_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_55[i] = (f40_41[i] * f67_54[i]);
-  // %49 [%row, K] = mul %23, %48
-  float f49_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_56[i] = ((-1.f) * f48_55[i]);
-  // %50 [%row, K] = add %47, %49
-  float f50_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_57[i] = (f47_51[i] + f49_56[i]);
-  // %51 [K, %row] = mul %36, %6
-  float f51_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_58[i] = (f36_34[i] * f6_53[i]);
+  float f51_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_54[i] = (f35_31[i] * f6_53[i]);
   // %52 [K, %row] = neg %51
-  float f52_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_59[i] = (-f51_58[i]);
-  // %53 [K] = contract[V] %11, %29
-  float v53_60 = 0.f;
-  if (const int i = t; i < 64) v53_60 = row_dot<64, 64>((base + M4_11), (base + M8_29), i);
-  // %54 [K] = exp %31
-  float v54_61 = 0.f;
-  if (const int i = t; i < 64) v54_61 = m_exp(v31_29);
+  float f52_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_55[i] = (-f51_54[i]);
+  // %53 [K] = contract[V] %11, %28
+  float v53_56 = 0.f;
+  if (const int i = t; i < 64) v53_56 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
+  // %54 [K] = exp %30
+  float v54_57 = 0.f;
+  if (const int i = t; i < 64) v54_57 = m_exp(v30_26);
   // %55 [K] = mul %54, %53
-  float v55_62 = 0.f;
-  if (const int i = t; i < 64) v55_62 = (v54_61 * v53_60);
-  // %56 [K, %row] = mul %34, %6
-  float f56_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_63[i] = (f34_32[i] * f6_53[i]);
+  float v55_58 = 0.f;
+  if (const int i = t; i < 64) v55_58 = (v54_57 * v53_56);
+  // %56 [K, %row] = mul %33, %6
+  float f56_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_59[i] = (f33_29[i] * f6_53[i]);
   // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M22)), f56_63, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M22)), f56_59, 64, part * 16);
   team_sync(1, 512);
-  float v57_64 = 0.f;
-  if (const int i = t; i < 64) v57_64 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  float v57_60 = 0.f;
+  if (const int i = t; i < 64) v57_60 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %58 [K] = add %55, %57
-  float v58_65 = 0.f;
-  if (const int i = t; i < 64) v58_65 = (v55_62 + v57_64);
+  float v58_61 = 0.f;
+  if (const int i = t; i < 64) v58_61 = (v55_58 + v57_60);
   // %59 [%row, K] = add %50, %52
-  float f59_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_66[i] = (f50_57[i] + f52_59[i]);
+  float f59_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_62[i] = (f50_52[i] + f52_55[i]);
   // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_66[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_62[i];
   team_sync(1, 512);
   team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %61 [%row, K] = add %60, %58
   team_sync(1, 512);
-  float f60_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_67[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M24_58))[i] = v58_65;
+  float f60_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_63[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M24_58))[i] = v58_61;
   team_sync(1, 512);
-  float f61_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_68[i] = (f60_67[i] + ((float*)(basep + M24_58))[(frag_col(i) + part * 16)]);
+  float f61_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_64[i] = (f60_63[i] + ((float*)(basep + M24_58))[(frag_col(i) + part * 16)]);
   // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_68[i]); }
-  // %62 [%row, K] = mul %41, %6
-  float f6_69[8];
-  load_frag<1, 64, false>(f6_69, (base + M2_6), part * 1);
-  float f62_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_70[i] = (f41_42[i] * f6_69[i]);
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_64[i]); }
+  // %62 [%row, K] = mul %40, %6
+  float f6_65[8];
+  load_frag<1, 64, false>(f6_65, (base + M2_6), part * 1);
+  float f62_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_66[i] = (f40_39[i] * f6_65[i]);
   // store d_b, %62
-  store_frag<1, 64, false>((base + M25), f62_70, part * 1);
+  store_frag<1, 64, false>((base + M25), f62_66, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %64 [%row, V] = mul %1, %63
-  float f1_71[8];
-  load_frag<1, 64, false>(f1_71, (base + M6_1), part * 1);
+  float f1_67[8];
+  load_frag<1, 64, false>(f1_67, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f63_72[8];
-  load_frag<1, 64, false>(f63_72, (base + M10_63), part * 1);
-  float f64_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_73[i] = (f1_71[i] * f63_72[i]);
+  float f63_68[8];
+  load_frag<1, 64, false>(f63_68, (base + M11_63), part * 1);
+  float f64_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_69[i] = (f1_67[i] * f63_68[i]);
   // store d_w, %64
-  store_frag<1, 64, false>((base + M26), f64_73, part * 1);
+  store_frag<1, 64, false>((base + M26), f64_69, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
 }

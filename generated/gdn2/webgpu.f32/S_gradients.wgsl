@@ -26,23 +26,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 10240u;
+  let far = dims[7].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 9216u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_o_staged = dims[6].w + (token * heads + head) * 64u;
+  let at_d_o_staged = dims[7].x + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_solved0 = dims[5].x + (token * heads + head) * 64u;
-  let at_ws_S_written0 = dims[4].x + (token * heads + head) * 64u;
-  let at_k_staged = dims[5].z + (token * heads + head) * 64u;
-  let at_g_staged = dims[6].x + (token * heads + head) * 64u;
-  let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u;
+  let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u;
+  let at_ws_S_written0 = dims[4].y + (token * heads + head) * 64u;
+  let at_k_staged = dims[5].w + (token * heads + head) * 64u;
+  let at_g_staged = dims[6].y + (token * heads + head) * 64u;
+  let at_ws_S_states = dims[4].x + (chunk * heads + head) * 4096u;
   let at_d_q = (token * heads + head) * 64u;
-  let at_q_staged = dims[5].y + (token * heads + head) * 64u;
-  let at_b_staged = dims[6].y + (token * heads + head) * 64u;
-  let at_ws_S_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
-  let at_w_staged = dims[6].z + (token * heads + head) * 64u;
-  let at_v_staged = dims[5].w + (token * heads + head) * 64u;
+  let at_q_staged = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_value7 = dims[3].w + (token * heads + head) * 64u;
+  let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u;
+  let at_b_staged = dims[6].z + (token * heads + head) * 64u;
+  let at_w_staged = dims[6].w + (token * heads + head) * 64u;
+  let at_v_staged = dims[6].x + (token * heads + head) * 64u;
   const near58 = 0u;
   const near4 = 0u;
   const near17 = 256u;
@@ -51,7 +52,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near0 = 256u;
   const near1 = 1280u;
   const near2 = 2304u;
-  const near34 = 256u;
+  const near33 = 256u;
   const near60 = 64u;
   // %0 [%row, V] = load d_o.staged row
   // %1 [%row, V] = load ws.S.solved0 row
@@ -236,126 +237,116 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %25 [%row, K] = load b.staged row
-  // %26 [%row, K] = mul %25, %6
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_K = i % 64u;
-    let r = i / 64u;
-    let v25_68 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
-    let v6_69 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-    let v26_67 = (v25_68 * v6_69);
-    arena[far + r * 64u + i_K + 5120u] = v26_67;
-  }
   workgroupBarrier();
-  storageBarrier();
-  // %27 [%col, K] = dscoreCol[K] strict %24, %26 by %7
+  // %25 [%row, K] = load ws.value7 row
+  // %26 [%col, K] = dscoreCol[K] strict %24, %25 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    var sum71 = 0.0;
-    var e72 = 0.0;
-    for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
-      let v7_75 = select(0.0, arena[at_g_staged + j73 * heads_64 + i_K], j73 < length);
-      e72 = m_at_least(e72 + v7_75, -1e30f);
-      let v26_76 = arena[far + j73 * 64u + i_K + 5120u];
-      sum71 += near[near24 + j73 * 16u + c] * v26_76 * m_exp(m_at_least(e72, -100.0));
+    var sum68 = 0.0;
+    var e69 = 0.0;
+    for (var j70 = c + 1u; j70 < 16u + zero; j70++) {
+      let v7_72 = select(0.0, arena[at_g_staged + j70 * heads_64 + i_K], j70 < length);
+      e69 = m_at_least(e69 + v7_72, -1e30f);
+      let v25_73 = select(0.0, arena[at_ws_value7 + j70 * heads_64 + i_K], j70 < length);
+      sum68 += near[near24 + j70 * 16u + c] * v25_73 * m_exp(m_at_least(e69, -100.0));
     }
-    let v27_70 = sum71;
-    arena[far + c * 64u + i_K + 6144u] = v27_70;
+    let v26_67 = sum68;
+    arena[far + c * 64u + i_K + 5120u] = v26_67;
   }
   workgroupBarrier();
   storageBarrier();
-  // %31 [K] = pick last %9
-  // %32 [K, %row] = sub %31, %9
-  // %33 [K, %row] = exp %32
-  // %29 [K, V] = load ws.S.cotangents
-  // %30 [%row, K] = contract[V] %2, %29
-  // %34 [K, %row] = mul %33, %30
+  // %30 [K] = pick last %9
+  // %31 [K, %row] = sub %30, %9
+  // %32 [K, %row] = exp %31
+  // %28 [K, V] = load ws.S.cotangents
+  // %29 [%row, K] = contract[V] %2, %28
+  // %33 [K, %row] = mul %32, %29
   // %20 [%row, K] = swap %19
-  // %35 [K, %row] = add %34, %20
-  // %28 [%row, K] = swap %27
-  // %36 [K, %row] = add %35, %28
-  // %37 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  // %38 [%row, K] = contract[V] %1, %11
-  // %39 [%row, K] = mul %10, %38
-  // %40 [%row, K] = add %39, %37
-  // %41 [%row, K] = neg %40
-  // %42 [%row, K] = mul %41, %25
-  // %43 [K, %row] = add %36, %42
+  // %34 [K, %row] = add %33, %20
+  // %27 [%row, K] = swap %26
+  // %35 [K, %row] = add %34, %27
+  // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
+  // %37 [%row, K] = contract[V] %1, %11
+  // %38 [%row, K] = mul %10, %37
+  // %39 [%row, K] = add %38, %36
+  // %40 [%row, K] = neg %39
+  // %41 [%row, K] = load b.staged row
+  // %42 [%row, K] = mul %40, %41
+  // %43 [K, %row] = add %35, %42
   // store d_k, %43
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_r = (i % 4u) * 4u;
     let first_i_K = (i / 4u) * 4u;
+    var sum75 = vec4<f32>();
+    var sum76 = vec4<f32>();
+    var sum77 = vec4<f32>();
     var sum78 = vec4<f32>();
-    var sum79 = vec4<f32>();
-    var sum80 = vec4<f32>();
-    var sum81 = vec4<f32>();
-    for (var k77 = 0u; k77 < 64u + zero; k77++) {
-      let v2_82 = near[near2 + first_r * 64u + k77];
-      let v2_83 = near[near2 + first_r * 64u + k77 + 64u];
-      let v2_84 = near[near2 + first_r * 64u + k77 + 128u];
-      let v2_85 = near[near2 + first_r * 64u + k77 + 192u];
-      let b86 = vec4<f32>(v2_82, v2_83, v2_84, v2_85);
-      let v29_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k77];
-      let v29_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 64u];
-      let v29_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 128u];
-      let v29_90 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 192u];
-      sum78 += b86 * v29_87;
-      sum79 += b86 * v29_88;
-      sum80 += b86 * v29_89;
-      sum81 += b86 * v29_90;
+    for (var k74 = 0u; k74 < 64u + zero; k74++) {
+      let v2_79 = near[near2 + first_r * 64u + k74];
+      let v2_80 = near[near2 + first_r * 64u + k74 + 64u];
+      let v2_81 = near[near2 + first_r * 64u + k74 + 128u];
+      let v2_82 = near[near2 + first_r * 64u + k74 + 192u];
+      let b83 = vec4<f32>(v2_79, v2_80, v2_81, v2_82);
+      let v28_84 = arena[at_ws_S_cotangents + first_i_K * 64u + k74];
+      let v28_85 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 64u];
+      let v28_86 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 128u];
+      let v28_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 192u];
+      sum75 += b83 * v28_84;
+      sum76 += b83 * v28_85;
+      sum77 += b83 * v28_86;
+      sum78 += b83 * v28_87;
     }
-    var m30 = array<vec4<f32>, 4>(sum78, sum79, sum80, sum81);
+    var m29 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
+    var sum89 = vec4<f32>();
+    var sum90 = vec4<f32>();
+    var sum91 = vec4<f32>();
     var sum92 = vec4<f32>();
-    var sum93 = vec4<f32>();
-    var sum94 = vec4<f32>();
-    var sum95 = vec4<f32>();
-    for (var k91 = 0u; k91 < 64u + zero; k91++) {
-      let v1_96 = near[near1 + first_r * 64u + k91];
-      let v1_97 = near[near1 + first_r * 64u + k91 + 64u];
-      let v1_98 = near[near1 + first_r * 64u + k91 + 128u];
-      let v1_99 = near[near1 + first_r * 64u + k91 + 192u];
-      let b100 = vec4<f32>(v1_96, v1_97, v1_98, v1_99);
-      let v11_101 = arena[at_ws_S_states + first_i_K * 64u + k91];
-      let v11_102 = arena[at_ws_S_states + first_i_K * 64u + k91 + 64u];
-      let v11_103 = arena[at_ws_S_states + first_i_K * 64u + k91 + 128u];
-      let v11_104 = arena[at_ws_S_states + first_i_K * 64u + k91 + 192u];
-      sum92 += b100 * v11_101;
-      sum93 += b100 * v11_102;
-      sum94 += b100 * v11_103;
-      sum95 += b100 * v11_104;
+    for (var k88 = 0u; k88 < 64u + zero; k88++) {
+      let v1_93 = near[near1 + first_r * 64u + k88];
+      let v1_94 = near[near1 + first_r * 64u + k88 + 64u];
+      let v1_95 = near[near1 + first_r * 64u + k88 + 128u];
+      let v1_96 = near[near1 + first_r * 64u + k88 + 192u];
+      let b97 = vec4<f32>(v1_93, v1_94, v1_95, v1_96);
+      let v11_98 = arena[at_ws_S_states + first_i_K * 64u + k88];
+      let v11_99 = arena[at_ws_S_states + first_i_K * 64u + k88 + 64u];
+      let v11_100 = arena[at_ws_S_states + first_i_K * 64u + k88 + 128u];
+      let v11_101 = arena[at_ws_S_states + first_i_K * 64u + k88 + 192u];
+      sum89 += b97 * v11_98;
+      sum90 += b97 * v11_99;
+      sum91 += b97 * v11_100;
+      sum92 += b97 * v11_101;
     }
-    var m38 = array<vec4<f32>, 4>(sum92, sum93, sum94, sum95);
+    var m37 = array<vec4<f32>, 4>(sum89, sum90, sum91, sum92);
     for (var y = 0u; y < 4u + zero; y++) {
       let i_K = first_i_K + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let r = first_r + x;
-        let v9_106 = arena[far + i_K + 1984u];
-        let v31_107 = v9_106;
-        let v9_108 = arena[far + r * 64u + i_K + 1024u];
-        let v34_105 = (m_exp((v31_107 - v9_108)) * m30[y][x]);
-        near[near34 + i_K * 16u + r] = v34_105;
-        let v36_109 = ((v34_105 + arena[far + r * 64u + i_K + 4096u]) + arena[far + r * 64u + i_K + 6144u]);
-        arena[far + i_K * 16u + r + 7168u] = v36_109;
-        var sum111 = 0.0;
-        var e112 = 0.0;
-        for (var j113 = r; j113 > 0u; j113--) {
-          let p114 = j113 - 1u;
-          let v7_115 = select(0.0, arena[at_g_staged + j113 * heads_64 + i_K], j113 < length);
-          e112 = m_at_least(e112 + v7_115, -1e30f);
-          let v22_116 = select(0.0, near[near21 + r * 16u + p114], p114 < r);
-          let v6_117 = select(0.0, arena[at_k_staged + p114 * heads_64 + i_K], p114 < length);
-          sum111 += v22_116 * v6_117 * m_exp(m_at_least(e112, -100.0));
+        let v9_103 = arena[far + i_K + 1984u];
+        let v30_104 = v9_103;
+        let v9_105 = arena[far + r * 64u + i_K + 1024u];
+        let v33_102 = (m_exp((v30_104 - v9_105)) * m29[y][x]);
+        near[near33 + i_K * 16u + r] = v33_102;
+        let v35_106 = ((v33_102 + arena[far + r * 64u + i_K + 4096u]) + arena[far + r * 64u + i_K + 5120u]);
+        arena[far + i_K * 16u + r + 6144u] = v35_106;
+        var sum108 = 0.0;
+        var e109 = 0.0;
+        for (var j110 = r; j110 > 0u; j110--) {
+          let p111 = j110 - 1u;
+          let v7_112 = select(0.0, arena[at_g_staged + j110 * heads_64 + i_K], j110 < length);
+          e109 = m_at_least(e109 + v7_112, -1e30f);
+          let v22_113 = select(0.0, near[near21 + r * 16u + p111], p111 < r);
+          let v6_114 = select(0.0, arena[at_k_staged + p111 * heads_64 + i_K], p111 < length);
+          sum108 += v22_113 * v6_114 * m_exp(m_at_least(e109, -100.0));
         }
-        let v37_110 = sum111;
-        arena[far + r * 64u + i_K + 8192u] = v37_110;
-        let v38_118 = m38[y][x];
-        arena[far + r * 64u + i_K + 9216u] = v38_118;
-        let v10_119 = arena[far + r * 64u + i_K + 2048u];
-        let v40_120 = ((v10_119 * m38[y][x]) + v37_110);
-        let v41_121 = (-v40_120);
-        let v25_122 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
-        if (r < length) { p_d_k[at_d_q + r * heads_64 + i_K] = (v36_109 + (v41_121 * v25_122)); }
+        let v36_107 = sum108;
+        arena[far + r * 64u + i_K + 7168u] = v36_107;
+        let v37_115 = m37[y][x];
+        arena[far + r * 64u + i_K + 8192u] = v37_115;
+        let v10_116 = arena[far + r * 64u + i_K + 2048u];
+        let v39_117 = ((v10_116 * m37[y][x]) + v36_107);
+        let v40_118 = (-v39_117);
+        if (r < length) { p_d_k[at_d_q + r * heads_64 + i_K] = (v35_106 + (v40_118 * select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length))); }
       }
     }
   }
@@ -365,46 +356,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v1_123 = near[near1 + r * 64u + i_V];
-    if (r < length) { p_d_v[at_d_q + r * heads_64 + i_V] = (v1_123 * select(0.0, arena[at_w_staged + r * heads_64 + i_V], r < length)); }
+    let v1_119 = near[near1 + r * 64u + i_V];
+    if (r < length) { p_d_v[at_d_q + r * heads_64 + i_V] = (v1_119 * select(0.0, arena[at_w_staged + r * heads_64 + i_V], r < length)); }
   }
   workgroupBarrier();
-  // %54 [K] = exp %31
-  // %53 [K] = contract[V] %11, %29
+  // %54 [K] = exp %30
+  // %53 [K] = contract[V] %11, %28
   // %55 [K] = mul %54, %53
-  // %56 [K, %row] = mul %34, %6
+  // %56 [K, %row] = mul %33, %6
   // %57 [K] = sum[%row] %56
   // %58 [K] = add %55, %57
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum125 = 0.0;
-    for (var k124 = 0u; k124 < 64u + zero; k124++) {
-      let v11_126 = arena[at_ws_S_states + i_K * 64u + k124];
-      let b127 = v11_126;
-      let v29_128 = arena[at_ws_S_cotangents + i_K * 64u + k124];
-      let b129 = v29_128;
-      sum125 += b127 * b129;
+    var sum121 = 0.0;
+    for (var k120 = 0u; k120 < 64u + zero; k120++) {
+      let v11_122 = arena[at_ws_S_states + i_K * 64u + k120];
+      let b123 = v11_122;
+      let v28_124 = arena[at_ws_S_cotangents + i_K * 64u + k120];
+      let b125 = v28_124;
+      sum121 += b123 * b125;
     }
-    let m53 = sum125;
-    let v9_131 = arena[far + i_K + 1984u];
-    let v31_132 = v9_131;
-    var sum133 = 0.0f;
-    for (var k134 = 0u; k134 < 16u + zero; k134++) {
-      let v34_135 = near[near34 + i_K * 16u + k134];
-      let v6_136 = select(0.0, arena[at_k_staged + k134 * heads_64 + i_K], k134 < length);
-      sum133 += (v34_135 * v6_136);
+    let m53 = sum121;
+    let v9_127 = arena[far + i_K + 1984u];
+    let v30_128 = v9_127;
+    var sum129 = 0.0f;
+    for (var k130 = 0u; k130 < 16u + zero; k130++) {
+      let v33_131 = near[near33 + i_K * 16u + k130];
+      let v6_132 = select(0.0, arena[at_k_staged + k130 * heads_64 + i_K], k130 < length);
+      sum129 += (v33_131 * v6_132);
     }
-    let v58_130 = ((m_exp(v31_132) * m53) + sum133);
-    near[near58 + i_K] = v58_130;
+    let v58_126 = ((m_exp(v30_128) * m53) + sum129);
+    near[near58 + i_K] = v58_126;
   }
   workgroupBarrier();
   storageBarrier();
   // %46 [%row, K] = mul %14, %18
   // %47 [%row, K] = mul %15, %46
-  // %48 [%row, K] = mul %40, %26
+  // %48 [%row, K] = mul %39, %25
   // %49 [%row, K] = mul %23, %48
   // %50 [%row, K] = add %47, %49
-  // %51 [K, %row] = mul %36, %6
+  // %51 [K, %row] = mul %35, %6
   // %52 [K, %row] = neg %51
   // %59 [%row, K] = add %50, %52
   // %60 [%row, K] = cumsum reversed %59
@@ -413,32 +404,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v10_137 = arena[far + r * 64u + i_K + 2048u];
-      let v14_138 = ((v10_137 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
-      let v18_139 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-      let v40_140 = ((v10_137 * arena[far + r * 64u + i_K + 9216u]) + arena[far + r * 64u + i_K + 8192u]);
-      let v26_141 = arena[far + r * 64u + i_K + 5120u];
-      let v36_142 = arena[far + i_K * 16u + r + 7168u];
-      let v6_143 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-      let v59_144 = (((0.125f * (v14_138 * v18_139)) + ((-1.0f) * (v40_140 * v26_141))) + (-(v36_142 * v6_143)));
-      sum += v59_144;
+      let v10_133 = arena[far + r * 64u + i_K + 2048u];
+      let v14_134 = ((v10_133 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
+      let v18_135 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v39_136 = ((v10_133 * arena[far + r * 64u + i_K + 8192u]) + arena[far + r * 64u + i_K + 7168u]);
+      let v25_137 = select(0.0, arena[at_ws_value7 + r * heads_64 + i_K], r < length);
+      let v35_138 = arena[far + i_K * 16u + r + 6144u];
+      let v6_139 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      let v59_140 = (((0.125f * (v14_134 * v18_135)) + ((-1.0f) * (v39_136 * v25_137))) + (-(v35_138 * v6_139)));
+      sum += v59_140;
       near[near60 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
   // %61 [%row, K] = add %60, %58
   // store d_g, %61
-  // %62 [%row, K] = mul %41, %6
+  // %62 [%row, K] = mul %40, %6
   // store d_b, %62
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
     if (r < length) { p_d_g[at_d_q + r * heads_64 + i_K] = (near[near60 + r * 64u + i_K] + near[near58 + i_K]); }
-    let v10_145 = arena[far + r * 64u + i_K + 2048u];
-    let v40_146 = ((v10_145 * arena[far + r * 64u + i_K + 9216u]) + arena[far + r * 64u + i_K + 8192u]);
-    let v41_147 = (-v40_146);
-    let v6_148 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
-    if (r < length) { p_d_b[at_d_q + r * heads_64 + i_K] = (v41_147 * v6_148); }
+    let v10_141 = arena[far + r * 64u + i_K + 2048u];
+    let v39_142 = ((v10_141 * arena[far + r * 64u + i_K + 8192u]) + arena[far + r * 64u + i_K + 7168u]);
+    let v40_143 = (-v39_142);
+    let v6_144 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    if (r < length) { p_d_b[at_d_q + r * heads_64 + i_K] = (v40_143 * v6_144); }
   }
   // %63 [%row, V] = load v.staged row
   // %64 [%row, V] = mul %1, %63
@@ -446,7 +437,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v1_149 = near[near1 + r * 64u + i_V];
-    if (r < length) { p_d_w[at_d_q + r * heads_64 + i_V] = (v1_149 * select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length)); }
+    let v1_145 = near[near1 + r * 64u + i_V];
+    if (r < length) { p_d_w[at_d_q + r * heads_64 + i_V] = (v1_145 * select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length)); }
   }
 }

@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[7].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];

@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_ws_S_entry_cotangent = dims[4].z + (segment * heads + head) * 4096u + block;
+  let at_ws_S_entry_cotangent = dims[4].w + (segment * heads + head) * 4096u + block;
   let at_d_final_S = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near18 = 0u;
@@ -49,14 +49,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_cotangents = dims[4].w + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
-    let at_ws_S_solved0 = dims[5].x + (token * heads + head) * 64u + block;
+    let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u + block;
     let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {

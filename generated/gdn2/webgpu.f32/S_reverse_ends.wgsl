@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
-  let at_ws_S_local_cotangent = dims[4].y + (segment * heads + head) * 4096u + block;
+  let at_ws_S_local_cotangent = dims[4].z + (segment * heads + head) * 4096u + block;
   const near18 = 0u;
   const near2 = 64u;
   const near4 = 320u;

@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_w = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_w_staged = dims[6].z + (token * heads + head) * 64u;
+  let at_w_staged = dims[6].w + (token * heads + head) * 64u;
   // %0 [%row, V] = load w row
   // store w.staged, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {

@@ -53,10 +53,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
-    let at_k_staged = dims[5].z + (token * heads + head) * 64u;
+    let at_k_staged = dims[5].w + (token * heads + head) * 64u;
     let at_w = (token * heads + head) * 64u + block;
-    let at_v_staged = dims[5].w + (token * heads + head) * 64u + block;
-    let at_q_staged = dims[5].y + (token * heads + head) * 64u;
+    let at_v_staged = dims[6].x + (token * heads + head) * 64u + block;
+    let at_q_staged = dims[5].z + (token * heads + head) * 64u;
     // %2 [K] = load g one
     // %4 [K] = expm1 %2
     // %5 [] = 0.5

@@ -8,16 +8,13 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
 @group(0) @binding(6) var<storage, read> segments: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 2624>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 12>;
+var<workgroup> near: array<f32, 2576>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
-
-// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
-fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -35,18 +32,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_ws_Kt_entry_cotangent = dims[8].y + (segment * heads + head) * 4096u + block;
+  let at_ws_Kt_entry_cotangent = dims[9].x + (segment * heads + head) * 4096u + block;
   let at_d_final_Kt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  const near3 = 0u;
-  const near5 = 16u;
-  const near8 = 32u;
-  const near12 = 48u;
-  const near28 = 0u;
-  const near20 = 64u;
-  const near24 = 320u;
-  const near1 = 576u;
-  const near25 = 1600u;
+  const near12 = 0u;
+  const near4 = 16u;
+  const near8 = 272u;
+  const near1 = 528u;
+  const near9 = 1552u;
   // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
@@ -61,15 +54,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Kt_cotangents = dims[8].z + (chunk * heads + head) * 4096u + block;
-    let at_ws_value20 = dims[2].w + (token * heads + head);
-    let at_ws_value30 = dims[7].y + (token * heads + head);
-    let at_ws_value11 = dims[5].x + (token * heads + head);
-    let at_ws_value36 = dims[7].z + (token * heads + head);
+    let at_ws_Kt_cotangents = dims[9].y + (chunk * heads + head) * 4096u + block;
     let at_g = (token * heads + head) * 64u + block;
-    let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u + block;
-    let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
-    let at_ws_value37 = dims[7].w + (token * heads + head) * 64u + block;
+    let at_ws_value40 = dims[8].z + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     // store ws.Kt.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -78,101 +65,70 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_2 = near[near1 + i_K * 16u + i_M];
       arena[at_ws_Kt_cotangents + i_K * 64u + i_M] = v1_2;
     }
-    // %3 [%row] = load ws.value20 row
-    // %5 [%row] = load ws.value30 row
-    // %8 [%row] = load ws.value11 row
-    // %12 [%row] = load ws.value36 row
-    for (var i = lid; i < 16u + zero; i += 64u) {
-      let r = i;
-      let v3_3 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
-      near[near3 + r] = v3_3;
-      let v5_4 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
-      near[near5 + r] = v5_4;
-      let v8_5 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
-      near[near8 + r] = v8_5;
-      let v12_6 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
-      near[near12 + r] = v12_6;
-    }
-    // %19 [%row, M] = load g row
-    // %20 [%row, M] = cumsum %19
+    // %3 [%row, M] = load g row
+    // %4 [%row, M] = cumsum %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_at_least(select(0.0, p_g[at_g + r * heads_64 + i_M], r < length), -80.0);
-        near[near20 + r * 16u + i_M] = sum;
+        near[near4 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
-    // %21 [%row, M] = exp %20
-    // %22 [] = 0.125
-    // %23 [%row, M] = mul %21, %22
-    // %2 [%row, M] = load ws.Vt.adjoint0 row
-    // %4 [%row, M] = chain %2, %3
-    // %6 [%row, M] = add %4, %5
-    // %7 [%row, M] = load ws.Kt.result0 row
-    // %9 [%row, M] = sub %7, %8
-    // %10 [%row, M] = exp %9
-    // %11 [%row, M] = chain %6, %10
-    // %13 [] = 1
-    // %14 [%row, M] = load ws.value37 row
-    // %15 [%row, M] = sub %13, %14
-    // %16 [%row, M] = mul %12, %15
-    // %17 [%row, M] = add %11, %16
-    // %18 [%row, M] = keep %17
-    // %24 [%row, M] = mul %23, %18
+    // %5 [%row, M] = exp %4
+    // %6 [] = 0.125
+    // %7 [%row, M] = mul %5, %6
+    // %2 [%row, M] = load ws.value40 row
+    // %8 [%row, M] = mul %7, %2
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v20_8 = near[near20 + r * 16u + i_M];
-      let v4_9 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
-      let v10_10 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near8 + r]));
-      let v16_11 = (near[near12 + r] * (1.0f - select(0.0, arena[at_ws_value37 + r * heads_64 + i_M], r < length)));
-      let v24_7 = ((m_exp(v20_8) * 0.125f) * select(0.0, (m_chain((v4_9 + near[near5 + r]), v10_10) + v16_11), r < length));
-      near[near24 + r * 16u + i_M] = v24_7;
+      let v4_4 = near[near4 + r * 16u + i_M];
+      let v8_3 = ((m_exp(v4_4) * 0.125f) * select(0.0, arena[at_ws_value40 + r * heads_64 + i_M], r < length));
+      near[near8 + r * 16u + i_M] = v8_3;
     }
-    // %25 [%row, K] = load q row
+    // %9 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v25_12 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near25 + r * 64u + i_K] = v25_12;
+      let v9_5 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near9 + r * 64u + i_K] = v9_5;
     }
-    workgroupBarrier();
-    // %27 [M] = pick last %20
-    // %28 [M] = exp %27
+    // %11 [M] = pick last %4
+    // %12 [M] = exp %11
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let v20_14 = near[near20 + i_M + 240u];
-      let v28_13 = m_exp(v20_14);
-      near[near28 + i_M] = v28_13;
+      let v4_7 = near[near4 + i_M + 240u];
+      let v12_6 = m_exp(v4_7);
+      near[near12 + i_M] = v12_6;
     }
     workgroupBarrier();
-    // %29 [M, K] = mul %28, %1
-    // %26 [K, M] = contract[%row] %25, %24
-    // %30 [M, K] = add %29, %26
+    // %13 [M, K] = mul %12, %1
+    // %10 [K, M] = contract[%row] %9, %8
+    // %14 [M, K] = add %13, %10
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum16 = vec4<f32>();
-      var sum17 = vec4<f32>();
-      var sum18 = vec4<f32>();
-      var sum19 = vec4<f32>();
-      for (var k15 = 0u; k15 < 16u + zero; k15++) {
-        let b20 = vec4<f32>(near[near24 + k15 * 16u + first_i_M], near[near24 + k15 * 16u + first_i_M + 1u], near[near24 + k15 * 16u + first_i_M + 2u], near[near24 + k15 * 16u + first_i_M + 3u]);
-        sum16 += near[near25 + k15 * 64u + first_i_K] * b20;
-        sum17 += near[near25 + k15 * 64u + first_i_K + 1u] * b20;
-        sum18 += near[near25 + k15 * 64u + first_i_K + 2u] * b20;
-        sum19 += near[near25 + k15 * 64u + first_i_K + 3u] * b20;
+      var sum9 = vec4<f32>();
+      var sum10 = vec4<f32>();
+      var sum11 = vec4<f32>();
+      var sum12 = vec4<f32>();
+      for (var k8 = 0u; k8 < 16u + zero; k8++) {
+        let b13 = vec4<f32>(near[near8 + k8 * 16u + first_i_M], near[near8 + k8 * 16u + first_i_M + 1u], near[near8 + k8 * 16u + first_i_M + 2u], near[near8 + k8 * 16u + first_i_M + 3u]);
+        sum9 += near[near9 + k8 * 64u + first_i_K] * b13;
+        sum10 += near[near9 + k8 * 64u + first_i_K + 1u] * b13;
+        sum11 += near[near9 + k8 * 64u + first_i_K + 2u] * b13;
+        sum12 += near[near9 + k8 * 64u + first_i_K + 3u] * b13;
       }
-      var m26 = array<vec4<f32>, 4>(sum16, sum17, sum18, sum19);
+      var m10 = array<vec4<f32>, 4>(sum9, sum10, sum11, sum12);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let v1_21 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near28 + i_M] * v1_21) + m26[y][x]);
+          let v1_14 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near12 + i_M] * v1_14) + m10[y][x]);
         }
       }
     }
@@ -183,7 +139,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let v1_22 = near[near1 + i_K * 16u + i_M];
-    if (segments[4u * segment + 3u] == 0u) { p_d_Kt[at_d_final_Kt + i_K * 64u + i_M] = v1_22; }
+    let v1_15 = near[near1 + i_K * 16u + i_M];
+    if (segments[4u * segment + 3u] == 0u) { p_d_Kt[at_d_final_Kt + i_K * 64u + i_M] = v1_15; }
   }
 }

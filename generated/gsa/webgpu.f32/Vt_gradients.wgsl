@@ -7,18 +7,13 @@
 @group(0) @binding(3) var<storage, read_write> p_d_v: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> chunks: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 3600>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 12>;
+var<workgroup> near: array<f32, 3584>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
-
-fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
-  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
-}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -29,34 +24,29 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
+  let far = dims[10].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_Vt_states = dims[5].z + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint0 = dims[6].z + (token * heads + head) * 64u;
-  let at_ws_value20 = dims[2].w + (token * heads + head);
-  let at_ws_value11 = dims[5].x + (token * heads + head);
-  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
-  let at_ws_Vt_cotangents = dims[6].y + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint1 = dims[6].w + (token * heads + head) * 64u;
-  let at_ws_Vt_adjoint3 = dims[7].x + (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[3].x + (chunk * heads + head) * 256u;
-  const near16 = 0u;
-  const near19 = 16u;
-  const near43 = 16u;
-  const near3 = 16u;
-  const near6 = 272u;
-  const near17 = 272u;
-  const near48 = 0u;
-  const near0 = 528u;
-  const near1 = 1552u;
-  const near7 = 2576u;
-  const near26 = 2576u;
-  const near45 = 1552u;
-  const near51 = 1552u;
+  let at_ws_value3 = dims[5].w + (token * heads + head) * 64u;
+  let at_ws_Vt_states = dims[6].x + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint0 = dims[7].x + (token * heads + head) * 64u;
+  let at_ws_value15 = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_Vt_cotangents = dims[6].w + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint1 = dims[7].y + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint3 = dims[7].z + (token * heads + head) * 64u;
+  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  const near36 = 0u;
+  const near3 = 0u;
+  const near6 = 256u;
+  const near41 = 0u;
+  const near0 = 512u;
+  const near1 = 1536u;
+  const near7 = 2560u;
+  const near38 = 1536u;
+  const near44 = 1536u;
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load v row
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -100,311 +90,273 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %7 [%row, M] = load g row
-  // %8 [%row, M] = expm1 %7
+  // %7 [%row, M] = load ws.value3 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v7_14 = select(0.0, p_g[at_d_o + r * heads_64 + i_M], r < length);
+    let v7_14 = select(0.0, arena[at_ws_value3 + r * heads_64 + i_M], r < length);
     near[near7 + r * 64u + i_M] = v7_14;
-    let v8_15 = m_expm1(v7_14);
-    arena[far + r * 64u + i_M] = v8_15;
   }
-  workgroupBarrier();
-  // %10 [%row, M] = cumsum %7
+  // %8 [%row, M] = load g row
+  // %10 [%row, M] = cumsum %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v7_16 = near[near7 + r * 64u + i_M];
-      sum += m_at_least(v7_16, -80.0);
-      arena[far + r * 64u + i_M + 1024u] = sum;
+      let v8_15 = select(0.0, p_g[at_d_o + r * heads_64 + i_M], r < length);
+      sum += m_at_least(v8_15, -80.0);
+      arena[far + r * 64u + i_M] = sum;
     }
   }
+  workgroupBarrier();
   storageBarrier();
   // %11 [%row, M] = exp %10
   // %12 [M, V] = load ws.Vt.states
   // %13 [%row, M] = contract[V] %0, %12
   // %14 [%row, M] = mul %11, %13
-  // %9 [%row, M] = dscoreRow[M] %6, %8 by %7
+  // %9 [%row, M] = dscoreRow[M] %6, %7 by %8
   // %15 [%row, M] = add %14, %9
   // store ws.Vt.adjoint0, %15
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum17 = vec4<f32>();
     var sum18 = vec4<f32>();
     var sum19 = vec4<f32>();
     var sum20 = vec4<f32>();
-    var sum21 = vec4<f32>();
-    for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let v0_22 = near[near0 + first_r * 64u + k17];
-      let v0_23 = near[near0 + first_r * 64u + k17 + 64u];
-      let v0_24 = near[near0 + first_r * 64u + k17 + 128u];
-      let v0_25 = near[near0 + first_r * 64u + k17 + 192u];
-      let v12_26 = arena[at_ws_Vt_states + first_i_M * 64u + k17];
-      let v12_27 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 64u];
-      let v12_28 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 128u];
-      let v12_29 = arena[at_ws_Vt_states + first_i_M * 64u + k17 + 192u];
-      let b30 = vec4<f32>(v12_26, v12_27, v12_28, v12_29);
-      sum18 += v0_22 * b30;
-      sum19 += v0_23 * b30;
-      sum20 += v0_24 * b30;
-      sum21 += v0_25 * b30;
+    for (var k16 = 0u; k16 < 64u + zero; k16++) {
+      let v0_21 = near[near0 + first_r * 64u + k16];
+      let v0_22 = near[near0 + first_r * 64u + k16 + 64u];
+      let v0_23 = near[near0 + first_r * 64u + k16 + 128u];
+      let v0_24 = near[near0 + first_r * 64u + k16 + 192u];
+      let v12_25 = arena[at_ws_Vt_states + first_i_M * 64u + k16];
+      let v12_26 = arena[at_ws_Vt_states + first_i_M * 64u + k16 + 64u];
+      let v12_27 = arena[at_ws_Vt_states + first_i_M * 64u + k16 + 128u];
+      let v12_28 = arena[at_ws_Vt_states + first_i_M * 64u + k16 + 192u];
+      let b29 = vec4<f32>(v12_25, v12_26, v12_27, v12_28);
+      sum17 += v0_21 * b29;
+      sum18 += v0_22 * b29;
+      sum19 += v0_23 * b29;
+      sum20 += v0_24 * b29;
     }
-    var m13 = array<vec4<f32>, 4>(sum18, sum19, sum20, sum21);
+    var m13 = array<vec4<f32>, 4>(sum17, sum18, sum19, sum20);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v10_32 = arena[far + r * 64u + i_M + 1024u];
-        let v8_36 = arena[far + r * 64u + i_M];
-        var sum33 = near[near6 + r * 16u + r] * v8_36;
-        var e34 = 0.0;
-        for (var j35 = r; j35 > 0u; j35--) {
-          let p37 = j35 - 1u;
-          let v7_38 = near[near7 + j35 * 64u + i_M];
-          e34 = m_at_least(e34 + v7_38, -1e30f);
-          let v8_39 = arena[far + p37 * 64u + i_M];
-          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_at_least(e34, -100.0));
+        let v10_31 = arena[far + r * 64u + i_M];
+        let v7_35 = near[near7 + r * 64u + i_M];
+        var sum32 = near[near6 + r * 16u + r] * v7_35;
+        var e33 = 0.0;
+        for (var j34 = r; j34 > 0u; j34--) {
+          let p36 = j34 - 1u;
+          let v8_37 = select(0.0, p_g[at_d_o + j34 * heads_64 + i_M], j34 < length);
+          e33 = m_at_least(e33 + v8_37, -1e30f);
+          let v7_38 = near[near7 + p36 * 64u + i_M];
+          sum32 += near[near6 + r * 16u + p36] * v7_38 * m_exp(m_at_least(e33, -100.0));
         }
-        let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
-        arena[far + r * 64u + i_M + 2048u] = v15_31;
-        if (r < length) { arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M] = v15_31; }
+        let v15_30 = ((m_exp(v10_31) * m13[y][x]) + sum32);
+        arena[far + r * 64u + i_M + 1024u] = v15_30;
+        if (r < length) { arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M] = v15_30; }
       }
     }
   }
-  // %16 [%row] = load ws.value20 row
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v16_40 = select(0.0, arena[at_ws_value20 + r * heads], r < length);
-    near[near16 + r] = v16_40;
-  }
-  workgroupBarrier();
-  // %17 [%row, %col] = mul %16, %4
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    let v16_42 = near[near16 + r];
-    let v4_43 = select(0.0, near[near3 + r * 16u + c], c <= r);
-    let v17_41 = (v16_42 * v4_43);
-    near[near17 + r * 16u + c] = v17_41;
-  }
-  workgroupBarrier();
-  // %19 [%row] = load ws.value11 row
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v19_44 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
-    near[near19 + r] = v19_44;
-  }
-  workgroupBarrier();
-  // %18 [%row, M] = load ws.Kt.result0 row
-  // %20 [%row, M] = sub %18, %19
-  // %21 [%row, M] = exp %20
-  // %22 [%row, M] = keep %21
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v21_46 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near19 + r]));
-    let v22_45 = select(0.0, v21_46, r < length);
-    arena[far + r * 64u + i_M + 3072u] = v22_45;
-  }
-  storageBarrier();
-  // %23 [%col, M] = dscoreCol[M] %17, %22 by %7
+  // %16 [%row, M] = load ws.value15 row
+  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let v22_51 = arena[far + c * 64u + i_M + 3072u];
-    var sum48 = near[near17 + c * 16u + c] * v22_51;
-    var e49 = 0.0;
-    for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
-      let v7_53 = near[near7 + j50 * 64u + i_M];
-      e49 = m_at_least(e49 + v7_53, -1e30f);
-      let v22_54 = arena[far + j50 * 64u + i_M + 3072u];
-      sum48 += near[near17 + j50 * 16u + c] * v22_54 * m_exp(m_at_least(e49, -100.0));
+    let v4_43 = select(0.0, near[near3 + c * 16u + c], c <= c);
+    let v16_44 = select(0.0, arena[at_ws_value15 + c * heads_64 + i_M], c < length);
+    var sum40 = v4_43 * v16_44;
+    var e41 = 0.0;
+    for (var j42 = c + 1u; j42 < 16u + zero; j42++) {
+      let v8_46 = select(0.0, p_g[at_d_o + j42 * heads_64 + i_M], j42 < length);
+      e41 = m_at_least(e41 + v8_46, -1e30f);
+      let v4_47 = select(0.0, near[near3 + j42 * 16u + c], c <= j42);
+      let v16_48 = select(0.0, arena[at_ws_value15 + j42 * heads_64 + i_M], j42 < length);
+      sum40 += v4_47 * v16_48 * m_exp(m_at_least(e41, -100.0));
     }
-    let v23_47 = sum48;
-    arena[far + c * 64u + i_M + 4096u] = v23_47;
+    let v17_39 = sum40;
+    arena[far + c * 64u + i_M + 2048u] = v17_39;
   }
-  workgroupBarrier();
   storageBarrier();
-  // %25 [M, V] = load ws.Vt.cotangents
-  // %26 [%row, M] = contract[V] %1, %25
-  // %27 [M] = pick last %10
-  // %28 [M, %row] = sub %27, %10
-  // %29 [M, %row] = exp %28
-  // %30 [M, %row] = mul %29, %26
-  // %24 [%row, M] = swap %23
-  // %31 [M, %row] = add %30, %24
-  // store ws.Vt.adjoint1, %31
+  // %19 [M, V] = load ws.Vt.cotangents
+  // %20 [%row, M] = contract[V] %1, %19
+  // %21 [M] = pick last %10
+  // %22 [M, %row] = sub %21, %10
+  // %23 [M, %row] = exp %22
+  // %24 [M, %row] = mul %23, %20
+  // %18 [%row, M] = swap %17
+  // %25 [M, %row] = add %24, %18
+  // store ws.Vt.adjoint1, %25
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum56 = vec4<f32>();
-    var sum57 = vec4<f32>();
-    var sum58 = vec4<f32>();
-    var sum59 = vec4<f32>();
-    for (var k55 = 0u; k55 < 64u + zero; k55++) {
-      let v1_60 = near[near1 + first_r * 64u + k55];
-      let v1_61 = near[near1 + first_r * 64u + k55 + 64u];
-      let v1_62 = near[near1 + first_r * 64u + k55 + 128u];
-      let v1_63 = near[near1 + first_r * 64u + k55 + 192u];
-      let v25_64 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55];
-      let v25_65 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 64u];
-      let v25_66 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 128u];
-      let v25_67 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k55 + 192u];
-      let b68 = vec4<f32>(v25_64, v25_65, v25_66, v25_67);
-      sum56 += v1_60 * b68;
-      sum57 += v1_61 * b68;
-      sum58 += v1_62 * b68;
-      sum59 += v1_63 * b68;
+    var sum50 = vec4<f32>();
+    var sum51 = vec4<f32>();
+    var sum52 = vec4<f32>();
+    var sum53 = vec4<f32>();
+    for (var k49 = 0u; k49 < 64u + zero; k49++) {
+      let v1_54 = near[near1 + first_r * 64u + k49];
+      let v1_55 = near[near1 + first_r * 64u + k49 + 64u];
+      let v1_56 = near[near1 + first_r * 64u + k49 + 128u];
+      let v1_57 = near[near1 + first_r * 64u + k49 + 192u];
+      let v19_58 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k49];
+      let v19_59 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k49 + 64u];
+      let v19_60 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k49 + 128u];
+      let v19_61 = arena[at_ws_Vt_cotangents + first_i_M * 64u + k49 + 192u];
+      let b62 = vec4<f32>(v19_58, v19_59, v19_60, v19_61);
+      sum50 += v1_54 * b62;
+      sum51 += v1_55 * b62;
+      sum52 += v1_56 * b62;
+      sum53 += v1_57 * b62;
     }
-    var m26 = array<vec4<f32>, 4>(sum56, sum57, sum58, sum59);
+    var m20 = array<vec4<f32>, 4>(sum50, sum51, sum52, sum53);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v26_69 = m26[y][x];
-        near[near26 + r * 64u + i_M] = v26_69;
-        let v10_71 = arena[far + i_M + 1984u];
-        let v27_72 = v10_71;
-        let v10_73 = arena[far + r * 64u + i_M + 1024u];
-        let v29_70 = m_exp((v27_72 - v10_73));
-        arena[far + i_M * 16u + r + 5120u] = v29_70;
-        let v30_74 = (v29_70 * m26[y][x]);
-        let v31_75 = (v30_74 + arena[far + r * 64u + i_M + 4096u]);
-        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = v31_75; }
+        let v20_63 = m20[y][x];
+        arena[far + r * 64u + i_M + 3072u] = v20_63;
+        let v10_65 = arena[far + i_M + 960u];
+        let v21_66 = v10_65;
+        let v10_67 = arena[far + r * 64u + i_M];
+        let v23_64 = m_exp((v21_66 - v10_67));
+        arena[far + i_M * 16u + r + 4096u] = v23_64;
+        let v24_68 = (v23_64 * m20[y][x]);
+        let v25_69 = (v24_68 + arena[far + r * 64u + i_M + 2048u]);
+        if (r < length) { arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M] = v25_69; }
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %38 [M] = exp %27
-  // %37 [M] = contract[V] %12, %25
-  // %39 [M] = mul %38, %37
-  // %40 [M, %row] = mul %30, %8
-  // %41 [M, %row] = mul %5, %40
-  // %42 [M] = sum[%row] %41
-  // %43 [M] = add %39, %42
+  // %31 [M] = exp %21
+  // %30 [M] = contract[V] %12, %19
+  // %32 [M] = mul %31, %30
+  // %33 [M, %row] = mul %24, %7
+  // %34 [M, %row] = mul %5, %33
+  // %35 [M] = sum[%row] %34
+  // %36 [M] = add %32, %35
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    var sum77 = 0.0;
-    for (var k76 = 0u; k76 < 64u + zero; k76++) {
-      let v12_78 = arena[at_ws_Vt_states + i_M * 64u + k76];
-      let b79 = v12_78;
-      let v25_80 = arena[at_ws_Vt_cotangents + i_M * 64u + k76];
-      let b81 = v25_80;
-      sum77 += b79 * b81;
+    var sum71 = 0.0;
+    for (var k70 = 0u; k70 < 64u + zero; k70++) {
+      let v12_72 = arena[at_ws_Vt_states + i_M * 64u + k70];
+      let b73 = v12_72;
+      let v19_74 = arena[at_ws_Vt_cotangents + i_M * 64u + k70];
+      let b75 = v19_74;
+      sum71 += b73 * b75;
     }
-    let m37 = sum77;
-    let v10_83 = arena[far + i_M + 1984u];
-    let v27_84 = v10_83;
-    var sum85 = 0.0f;
-    for (var k86 = 0u; k86 < 16u + zero; k86++) {
-      let v29_87 = arena[far + i_M * 16u + k86 + 5120u];
-      let v30_88 = (v29_87 * near[near26 + k86 * 64u + i_M]);
-      let v8_89 = arena[far + k86 * 64u + i_M];
-      sum85 += ((-1.0f) * (v30_88 * v8_89));
+    let m30 = sum71;
+    let v10_77 = arena[far + i_M + 960u];
+    let v21_78 = v10_77;
+    var sum79 = 0.0f;
+    for (var k80 = 0u; k80 < 16u + zero; k80++) {
+      let v23_81 = arena[far + i_M * 16u + k80 + 4096u];
+      let v24_82 = (v23_81 * arena[far + k80 * 64u + i_M + 3072u]);
+      let v7_83 = near[near7 + k80 * 64u + i_M];
+      sum79 += ((-1.0f) * (v24_82 * v7_83));
     }
-    let v43_82 = ((m_exp(v27_84) * m37) + sum85);
-    near[near43 + i_M] = v43_82;
+    let v36_76 = ((m_exp(v21_78) * m30) + sum79);
+    near[near36 + i_M] = v36_76;
   }
-  // %32 [%row, M] = mul %15, %22
-  // %33 [%row, M] = mul %16, %32
-  // %34 [M, %row] = mul %31, %8
-  // %35 [M, %row] = mul %5, %34
-  // %36 [M, %row] = neg %35
-  // %44 [%row, M] = add %33, %36
-  // %45 [%row, M] = cumsum reversed %44
+  // %26 [%row, M] = mul %15, %16
+  // %27 [M, %row] = mul %25, %7
+  // %28 [M, %row] = mul %5, %27
+  // %29 [M, %row] = neg %28
+  // %37 [%row, M] = add %26, %29
+  // %38 [%row, M] = cumsum reversed %37
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v16_90 = near[near16 + r];
-      let v15_91 = arena[far + r * 64u + i_M + 2048u];
-      let v22_92 = arena[far + r * 64u + i_M + 3072u];
-      let v29_93 = arena[far + i_M * 16u + r + 5120u];
-      let v30_94 = (v29_93 * near[near26 + r * 64u + i_M]);
-      let v31_95 = (v30_94 + arena[far + r * 64u + i_M + 4096u]);
-      let v8_96 = arena[far + r * 64u + i_M];
-      sum += ((v16_90 * (v15_91 * v22_92)) + (-((-1.0f) * (v31_95 * v8_96))));
-      near[near45 + r * 64u + i_M] = sum;
+      let v15_84 = arena[far + r * 64u + i_M + 1024u];
+      let v16_85 = select(0.0, arena[at_ws_value15 + r * heads_64 + i_M], r < length);
+      let v23_86 = arena[far + i_M * 16u + r + 4096u];
+      let v24_87 = (v23_86 * arena[far + r * 64u + i_M + 3072u]);
+      let v25_88 = (v24_87 + arena[far + r * 64u + i_M + 2048u]);
+      let v7_89 = near[near7 + r * 64u + i_M];
+      sum += ((v15_84 * v16_85) + (-((-1.0f) * (v25_88 * v7_89))));
+      near[near38 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
-  // %46 [%row, M] = add %45, %43
-  // store ws.Vt.adjoint3, %46
+  // %39 [%row, M] = add %38, %36
+  // store ws.Vt.adjoint3, %39
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[near45 + r * 64u + i_M] + near[near43 + i_M]); }
+    if (r < length) { arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M] = (near[near38 + r * 64u + i_M] + near[near36 + i_M]); }
   }
   workgroupBarrier();
-  // %47 [%row, %col] = load ws.Vt.score0_0
-  // %48 [%col, %row] = swap %47
+  // %40 [%row, %col] = load ws.Vt.score0_0
+  // %41 [%col, %row] = swap %40
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v48_97 = arena[at_ws_Vt_score0_0 + c * 16u + r];
-    near[near48 + c * 16u + r] = v48_97;
+    let v41_90 = arena[at_ws_Vt_score0_0 + c * 16u + r];
+    near[near41 + c * 16u + r] = v41_90;
   }
-  // %51 [M, %row] = mul %29, %8
+  // %44 [M, %row] = mul %23, %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let v29_99 = arena[far + i_M * 16u + r + 5120u];
-    let v8_100 = arena[far + r * 64u + i_M];
-    let v51_98 = (v29_99 * v8_100);
-    near[near51 + i_M * 16u + r] = v51_98;
+    let v23_92 = arena[far + i_M * 16u + r + 4096u];
+    let v7_93 = near[near7 + r * 64u + i_M];
+    let v44_91 = (v23_92 * v7_93);
+    near[near44 + i_M * 16u + r] = v44_91;
   }
   workgroupBarrier();
-  // %52 [%row, V] = contract[M] %51, %25
-  // %53 [%row, V] = mul %5, %52
-  // %49 [%col, V] = swap %0
-  // %50 [%row, V] = contract[%col] %48, %49
-  // %54 [%row, V] = add %53, %50
-  // store d_v, %54
+  // %45 [%row, V] = contract[M] %44, %19
+  // %46 [%row, V] = mul %5, %45
+  // %42 [%col, V] = swap %0
+  // %43 [%row, V] = contract[%col] %41, %42
+  // %47 [%row, V] = add %46, %43
+  // store d_v, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum102 = vec4<f32>();
-    var sum103 = vec4<f32>();
-    var sum104 = vec4<f32>();
+    var sum95 = vec4<f32>();
+    var sum96 = vec4<f32>();
+    var sum97 = vec4<f32>();
+    var sum98 = vec4<f32>();
+    for (var k94 = 0u; k94 < 64u + zero; k94++) {
+      let v19_99 = arena[at_ws_Vt_cotangents + k94 * 64u + first_i_V];
+      let v19_100 = arena[at_ws_Vt_cotangents + k94 * 64u + first_i_V + 1u];
+      let v19_101 = arena[at_ws_Vt_cotangents + k94 * 64u + first_i_V + 2u];
+      let v19_102 = arena[at_ws_Vt_cotangents + k94 * 64u + first_i_V + 3u];
+      let b103 = vec4<f32>(v19_99, v19_100, v19_101, v19_102);
+      sum95 += near[near44 + k94 * 16u + first_r] * b103;
+      sum96 += near[near44 + k94 * 16u + first_r + 1u] * b103;
+      sum97 += near[near44 + k94 * 16u + first_r + 2u] * b103;
+      sum98 += near[near44 + k94 * 16u + first_r + 3u] * b103;
+    }
+    var m45 = array<vec4<f32>, 4>(sum95, sum96, sum97, sum98);
     var sum105 = vec4<f32>();
-    for (var k101 = 0u; k101 < 64u + zero; k101++) {
-      let v25_106 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V];
-      let v25_107 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 1u];
-      let v25_108 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 2u];
-      let v25_109 = arena[at_ws_Vt_cotangents + k101 * 64u + first_i_V + 3u];
-      let b110 = vec4<f32>(v25_106, v25_107, v25_108, v25_109);
-      sum102 += near[near51 + k101 * 16u + first_r] * b110;
-      sum103 += near[near51 + k101 * 16u + first_r + 1u] * b110;
-      sum104 += near[near51 + k101 * 16u + first_r + 2u] * b110;
-      sum105 += near[near51 + k101 * 16u + first_r + 3u] * b110;
+    var sum106 = vec4<f32>();
+    var sum107 = vec4<f32>();
+    var sum108 = vec4<f32>();
+    for (var k104 = 0u; k104 < 16u + zero; k104++) {
+      let v0_109 = near[near0 + k104 * 64u + first_i_V];
+      let v0_110 = near[near0 + k104 * 64u + first_i_V + 1u];
+      let v0_111 = near[near0 + k104 * 64u + first_i_V + 2u];
+      let v0_112 = near[near0 + k104 * 64u + first_i_V + 3u];
+      let b113 = vec4<f32>(v0_109, v0_110, v0_111, v0_112);
+      sum105 += near[near41 + k104 * 16u + first_r] * b113;
+      sum106 += near[near41 + k104 * 16u + first_r + 1u] * b113;
+      sum107 += near[near41 + k104 * 16u + first_r + 2u] * b113;
+      sum108 += near[near41 + k104 * 16u + first_r + 3u] * b113;
     }
-    var m52 = array<vec4<f32>, 4>(sum102, sum103, sum104, sum105);
-    var sum112 = vec4<f32>();
-    var sum113 = vec4<f32>();
-    var sum114 = vec4<f32>();
-    var sum115 = vec4<f32>();
-    for (var k111 = 0u; k111 < 16u + zero; k111++) {
-      let v0_116 = near[near0 + k111 * 64u + first_i_V];
-      let v0_117 = near[near0 + k111 * 64u + first_i_V + 1u];
-      let v0_118 = near[near0 + k111 * 64u + first_i_V + 2u];
-      let v0_119 = near[near0 + k111 * 64u + first_i_V + 3u];
-      let b120 = vec4<f32>(v0_116, v0_117, v0_118, v0_119);
-      sum112 += near[near48 + k111 * 16u + first_r] * b120;
-      sum113 += near[near48 + k111 * 16u + first_r + 1u] * b120;
-      sum114 += near[near48 + k111 * 16u + first_r + 2u] * b120;
-      sum115 += near[near48 + k111 * 16u + first_r + 3u] * b120;
-    }
-    var m50 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
+    var m43 = array<vec4<f32>, 4>(sum105, sum106, sum107, sum108);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (((-1.0f) * m52[y][x]) + m50[y][x]); }
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (((-1.0f) * m45[y][x]) + m43[y][x]); }
       }
     }
   }

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
 var<workgroup> near: array<f32, 3088>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -22,155 +22,141 @@ fn m_expm1(x: f32) -> f32 {
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
-// Scores, solves and pointwise values of the chunks of Vt. A number a token here, once for all kernels that read it.
+// Scores, solves and pointwise values of the chunks of Vt.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[10].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value20 = dims[2].w + (token * heads + head);
   let at_g = (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[3].x + (chunk * heads + head) * 256u;
-  let at_ws_Vt_read0 = dims[3].y + (token * heads + head) * 64u;
-  let at_ws_Vt_col0 = dims[3].z + (token * heads + head) * 64u;
-  let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
-  const near2 = 0u;
-  const near5 = 0u;
-  const near11 = 16u;
-  const near4 = 16u;
-  const near7 = 1040u;
-  const near8 = 2064u;
-  // %1 [%row, M] = load ws.Kt.result0 row
-  // %2 [%row] = max[M] %1
+  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
+  let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
+  let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+  const near1 = 0u;
+  const near6 = 0u;
+  const near3 = 16u;
+  const near8 = 1040u;
+  const near9 = 2064u;
+  const near14 = 0u;
+  // %0 [%row, M] = load ws.Kt.result0 row
+  // %1 [%row] = max[M] %0
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v1_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, v1_4);
+      let v0_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
+      sum2 = m_max(sum2, v0_4);
     }
-    let v2_1 = sum2;
-    near[near2 + r] = v2_1;
+    let v1_1 = sum2;
+    near[near1 + r] = v1_1;
   }
   workgroupBarrier();
-  // %3 [%row, M] = sub %1, %2
-  // %4 [%row, M] = exp %3
+  // %2 [%row, M] = sub %0, %1
+  // %3 [%row, M] = exp %2
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v1_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v4_5 = m_exp((v1_6 - near[near2 + r]));
-    near[near4 + r * 64u + i_M] = v4_5;
+    let v0_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v3_5 = m_exp((v0_6 - near[near1 + r]));
+    near[near3 + r * 64u + i_M] = v3_5;
   }
   workgroupBarrier();
-  // %5 [%row] = sum[M] %4
-  // %0 [] = 1
-  // %6 [%row] = div %0, %5
-  // store ws.value20, %6
+  // %5 [] = 1
+  // %4 [%row] = sum[M] %3
+  // %6 [%row] = div %5, %4
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum8 = 0.0f;
     for (var k9 = 0u; k9 < 64u + zero; k9++) {
-      let v4_10 = near[near4 + r * 64u + k9];
-      sum8 += v4_10;
+      let v3_10 = near[near3 + r * 64u + k9];
+      sum8 += v3_10;
     }
-    let v5_7 = sum8;
-    near[near5 + r] = v5_7;
-    let v6_11 = (1.0f / v5_7);
-    if (r < length) { arena[at_ws_value20 + r * heads] = v6_11; }
+    let v6_7 = (1.0f / sum8);
+    near[near6 + r] = v6_7;
   }
-  // %7 [%row, M] = keep %4
-  // %8 [%row, M] = load g row
-  // %9 [%row, M] = expm1 %8
+  workgroupBarrier();
+  // %7 [%row, M] = mul %3, %6
+  // %8 [%row, M] = keep %7
+  // %9 [%row, M] = load g row
+  // %10 [%row, M] = expm1 %9
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v4_13 = near[near4 + r * 64u + i_M];
-    let v7_12 = select(0.0, v4_13, r < length);
-    near[near7 + r * 64u + i_M] = v7_12;
-    let v8_14 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[near8 + r * 64u + i_M] = v8_14;
-    let v9_15 = m_expm1(v8_14);
-    arena[far + r * 64u + i_M] = v9_15;
-  }
-  workgroupBarrier();
-  // %11 [%row] = keep %6
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v6_17 = (1.0f / near[near5 + r]);
-    let v11_16 = select(0.0, v6_17, r < length);
-    near[near11 + r] = v11_16;
+    let v3_12 = near[near3 + r * 64u + i_M];
+    let v8_11 = select(0.0, (v3_12 * near[near6 + r]), r < length);
+    near[near8 + r * 64u + i_M] = v8_11;
+    let v9_13 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near9 + r * 64u + i_M] = v9_13;
+    let v10_14 = m_expm1(v9_13);
+    arena[far + r * 64u + i_M] = v10_14;
   }
   workgroupBarrier();
   storageBarrier();
   // %12 [] = -1
-  // %13 [%row] = mul %11, %12
-  // %10 [%row, %col] = dscore[M] %7, %9 by %8
-  // %14 [%row, %col] = mul %13, %10
-  // store ws.Vt.score0_0, %14
+  // %11 [%row, %col] = dscore[M] %8, %10 by %9
+  // %13 [%row, %col] = mul %12, %11
+  // store ws.Vt.score0_0, %13
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let v11_18 = near[near11 + r];
-    var sum19 = 0.0;
-    for (var k22 = 0u; k22 < select(0u, 64u + zero, c <= r); k22++) {
-      var e20 = 0.0;
-      for (var j21 = c + 1u; j21 <= r; j21++) {
-        let v8_23 = near[near8 + j21 * 64u + k22];
-        e20 = m_at_least(e20 + v8_23, -1e30f);
+    var sum15 = 0.0;
+    for (var k18 = 0u; k18 < select(0u, 64u + zero, c <= r); k18++) {
+      var e16 = 0.0;
+      for (var j17 = c + 1u; j17 <= r; j17++) {
+        let v9_19 = near[near9 + j17 * 64u + k18];
+        e16 = m_at_least(e16 + v9_19, -1e30f);
       }
-      let v7_24 = near[near7 + r * 64u + k22];
-      let v9_25 = arena[far + c * 64u + k22];
-      sum19 += v7_24 * v9_25 * m_exp(m_at_least(e20, -100.0));
+      let v8_20 = near[near8 + r * 64u + k18];
+      let v10_21 = arena[far + c * 64u + k18];
+      sum15 += v8_20 * v10_21 * m_exp(m_at_least(e16, -100.0));
     }
-    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((v11_18 * (-1.0f)) * sum19);
+    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum15);
   }
-  // %15 [%row, M] = cumsum %8
+  // %14 [%row, M] = cumsum %9
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v8_26 = near[near8 + r * 64u + i_M];
-      sum += m_at_least(v8_26, -80.0);
-      arena[far + r * 64u + i_M + 1024u] = sum;
+      let v9_22 = near[near9 + r * 64u + i_M];
+      sum += m_at_least(v9_22, -80.0);
+      near[near14 + r * 64u + i_M] = sum;
     }
   }
-  storageBarrier();
-  // %16 [%row, M] = exp %15
-  // %17 [%row, M] = mul %16, %11
-  // %18 [%row, M] = mul %17, %7
-  // store ws.Vt.read0, %18
-  // %19 [M] = pick last %15
-  // %20 [M, %row] = sub %19, %15
-  // %21 [M, %row] = exp %20
-  // %22 [M, %row] = mul %21, %12
-  // %23 [M, %row] = mul %22, %9
-  // store ws.Vt.col0, %23
+  workgroupBarrier();
+  // %15 [%row, M] = exp %14
+  // %16 [%row, M] = mul %15, %8
+  // store ws.Vt.read0, %16
+  // %17 [M] = pick last %14
+  // %18 [M, %row] = sub %17, %14
+  // %19 [M, %row] = exp %18
+  // %20 [M, %row] = mul %19, %12
+  // %21 [M, %row] = mul %20, %10
+  // store ws.Vt.col0, %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v15_27 = arena[far + r * 64u + i_M + 1024u];
-    let v11_28 = near[near11 + r];
-    let v7_29 = near[near7 + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((m_exp(v15_27) * v11_28) * v7_29); }
-    let v15_30 = arena[far + i_M + 1984u];
-    let v19_31 = v15_30;
-    let v9_32 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v19_31 - v15_27)) * (-1.0f)) * v9_32); }
+    let v14_23 = near[near14 + r * 64u + i_M];
+    let v8_24 = near[near8 + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v14_23) * v8_24); }
+    let v14_25 = near[near14 + i_M + 960u];
+    let v17_26 = v14_25;
+    let v10_27 = arena[far + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v17_26 - v14_23)) * (-1.0f)) * v10_27); }
   }
-  // %24 [M] = exp %19
-  // store ws.Vt.decay, %24
+  // %22 [M] = exp %17
+  // store ws.Vt.decay, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    let v15_33 = arena[far + i_M + 1984u];
-    let v19_34 = v15_33;
-    arena[at_ws_Vt_decay + i_M] = m_exp(v19_34);
+    let v14_28 = near[near14 + i_M + 960u];
+    let v17_29 = v14_28;
+    arena[at_ws_Vt_decay + i_M] = m_exp(v17_29);
   }
 }

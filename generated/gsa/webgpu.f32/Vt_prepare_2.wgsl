@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
 var<workgroup> near: array<f32, 3104>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -22,165 +22,158 @@ fn m_expm1(x: f32) -> f32 {
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
-// Scores, solves and pointwise values of the chunks of Vt. 3 numbers a token here, once for all kernels that read them.
+// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
+  let far = dims[10].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value20 = dims[2].w + (token * heads + head);
   let at_ws_value11 = dims[5].x + (token * heads + head);
   let at_ws_value14 = dims[5].y + (token * heads + head);
+  let at_ws_value15 = dims[5].z + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[3].x + (chunk * heads + head) * 256u;
-  let at_ws_Vt_read0 = dims[3].y + (token * heads + head) * 64u;
-  let at_ws_Vt_col0 = dims[3].z + (token * heads + head) * 64u;
-  let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
-  const near2 = 0u;
-  const near5 = 16u;
-  const near11 = 0u;
-  const near4 = 32u;
-  const near7 = 1056u;
-  const near8 = 2080u;
-  const near15 = 16u;
-  // %1 [%row, M] = load ws.Kt.result0 row
-  // %2 [%row] = max[M] %1
+  let at_ws_value3 = dims[5].w + (token * heads + head) * 64u;
+  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
+  let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
+  let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+  const near1 = 0u;
+  const near4 = 0u;
+  const near6 = 16u;
+  const near3 = 32u;
+  const near8 = 1056u;
+  const near9 = 2080u;
+  const near14 = 0u;
+  // %0 [%row, M] = load ws.Kt.result0 row
+  // %1 [%row] = max[M] %0
+  // store ws.value11, %1
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum2 = (-3.4028234663852886e+38f);
     for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v1_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, v1_4);
+      let v0_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
+      sum2 = m_max(sum2, v0_4);
     }
-    let v2_1 = sum2;
-    near[near2 + r] = v2_1;
+    let v1_1 = sum2;
+    near[near1 + r] = v1_1;
+    if (r < length) { arena[at_ws_value11 + r * heads] = v1_1; }
   }
   workgroupBarrier();
-  // %3 [%row, M] = sub %1, %2
-  // %4 [%row, M] = exp %3
+  // %2 [%row, M] = sub %0, %1
+  // %3 [%row, M] = exp %2
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v1_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v2_7 = near[near2 + r];
-    let v4_5 = m_exp((v1_6 - v2_7));
-    near[near4 + r * 64u + i_M] = v4_5;
+    let v0_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v1_7 = near[near1 + r];
+    let v3_5 = m_exp((v0_6 - v1_7));
+    near[near3 + r * 64u + i_M] = v3_5;
   }
   workgroupBarrier();
-  // %5 [%row] = sum[M] %4
-  // %0 [] = 1
-  // %6 [%row] = div %0, %5
-  // store ws.value20, %6
-  // store ws.value11, %2
-  // store ws.value14, %5
+  // %4 [%row] = sum[M] %3
+  // store ws.value14, %4
+  // %5 [] = 1
+  // %6 [%row] = div %5, %4
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum9 = 0.0f;
     for (var k10 = 0u; k10 < 64u + zero; k10++) {
-      let v4_11 = near[near4 + r * 64u + k10];
-      sum9 += v4_11;
+      let v3_11 = near[near3 + r * 64u + k10];
+      sum9 += v3_11;
     }
-    let v5_8 = sum9;
-    near[near5 + r] = v5_8;
-    let v6_12 = (1.0f / v5_8);
-    if (r < length) { arena[at_ws_value20 + r * heads] = v6_12; }
-    let v2_13 = near[near2 + r];
-    if (r < length) { arena[at_ws_value11 + r * heads] = v2_13; }
-    if (r < length) { arena[at_ws_value14 + r * heads] = v5_8; }
+    let v4_8 = sum9;
+    near[near4 + r] = v4_8;
+    if (r < length) { arena[at_ws_value14 + r * heads] = v4_8; }
+    let v6_12 = (1.0f / v4_8);
+    near[near6 + r] = v6_12;
   }
-  // %7 [%row, M] = keep %4
+  workgroupBarrier();
+  // %7 [%row, M] = mul %3, %6
+  // store ws.value15, %7
   // %8 [%row, M] = load g row
   // %9 [%row, M] = expm1 %8
+  // store ws.value3, %9
+  // %10 [%row, M] = keep %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v4_15 = near[near4 + r * 64u + i_M];
-    let v7_14 = select(0.0, v4_15, r < length);
-    near[near7 + r * 64u + i_M] = v7_14;
-    let v8_16 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[near8 + r * 64u + i_M] = v8_16;
-    let v9_17 = m_expm1(v8_16);
-    arena[far + r * 64u + i_M] = v9_17;
-  }
-  workgroupBarrier();
-  // %11 [%row] = keep %6
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v5_19 = near[near5 + r];
-    let v6_20 = (1.0f / v5_19);
-    let v11_18 = select(0.0, v6_20, r < length);
-    near[near11 + r] = v11_18;
+    let v3_13 = near[near3 + r * 64u + i_M];
+    let v7_14 = (v3_13 * near[near6 + r]);
+    if (r < length) { arena[at_ws_value15 + r * heads_64 + i_M] = v7_14; }
+    let v8_15 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near8 + r * 64u + i_M] = v8_15;
+    let v9_16 = m_expm1(v8_15);
+    near[near9 + r * 64u + i_M] = v9_16;
+    if (r < length) { arena[at_ws_value3 + r * heads_64 + i_M] = v9_16; }
+    let v10_17 = select(0.0, v7_14, r < length);
+    arena[far + r * 64u + i_M] = v10_17;
   }
   workgroupBarrier();
   storageBarrier();
   // %12 [] = -1
-  // %13 [%row] = mul %11, %12
-  // %10 [%row, %col] = dscore[M] %7, %9 by %8
-  // %14 [%row, %col] = mul %13, %10
-  // store ws.Vt.score0_0, %14
+  // %11 [%row, %col] = dscore[M] %10, %9 by %8
+  // %13 [%row, %col] = mul %12, %11
+  // store ws.Vt.score0_0, %13
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let v11_21 = near[near11 + r];
-    var sum22 = 0.0;
-    for (var k25 = 0u; k25 < select(0u, 64u + zero, c <= r); k25++) {
-      var e23 = 0.0;
-      for (var j24 = c + 1u; j24 <= r; j24++) {
-        let v8_26 = near[near8 + j24 * 64u + k25];
-        e23 = m_at_least(e23 + v8_26, -1e30f);
+    var sum18 = 0.0;
+    for (var k21 = 0u; k21 < select(0u, 64u + zero, c <= r); k21++) {
+      var e19 = 0.0;
+      for (var j20 = c + 1u; j20 <= r; j20++) {
+        let v8_22 = near[near8 + j20 * 64u + k21];
+        e19 = m_at_least(e19 + v8_22, -1e30f);
       }
-      let v7_27 = near[near7 + r * 64u + k25];
-      let v9_28 = arena[far + c * 64u + k25];
-      sum22 += v7_27 * v9_28 * m_exp(m_at_least(e23, -100.0));
+      let v10_23 = arena[far + r * 64u + k21];
+      let v9_24 = near[near9 + c * 64u + k21];
+      sum18 += v10_23 * v9_24 * m_exp(m_at_least(e19, -100.0));
     }
-    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((v11_21 * (-1.0f)) * sum22);
+    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum18);
   }
-  // %15 [%row, M] = cumsum %8
+  // %14 [%row, M] = cumsum %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v8_29 = near[near8 + r * 64u + i_M];
-      sum += m_at_least(v8_29, -80.0);
-      near[near15 + r * 64u + i_M] = sum;
+      let v8_25 = near[near8 + r * 64u + i_M];
+      sum += m_at_least(v8_25, -80.0);
+      near[near14 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
-  // %16 [%row, M] = exp %15
-  // %17 [%row, M] = mul %16, %11
-  // %18 [%row, M] = mul %17, %7
-  // store ws.Vt.read0, %18
-  // %19 [M] = pick last %15
-  // %20 [M, %row] = sub %19, %15
-  // %21 [M, %row] = exp %20
-  // %22 [M, %row] = mul %21, %12
-  // %23 [M, %row] = mul %22, %9
-  // store ws.Vt.col0, %23
+  // %15 [%row, M] = exp %14
+  // %16 [%row, M] = mul %15, %10
+  // store ws.Vt.read0, %16
+  // %17 [M] = pick last %14
+  // %18 [M, %row] = sub %17, %14
+  // %19 [M, %row] = exp %18
+  // %20 [M, %row] = mul %19, %12
+  // %21 [M, %row] = mul %20, %9
+  // store ws.Vt.col0, %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v15_30 = near[near15 + r * 64u + i_M];
-    let v11_31 = near[near11 + r];
-    let v7_32 = near[near7 + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = ((m_exp(v15_30) * v11_31) * v7_32); }
-    let v15_33 = near[near15 + i_M + 960u];
-    let v19_34 = v15_33;
-    let v9_35 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v19_34 - v15_30)) * (-1.0f)) * v9_35); }
+    let v14_26 = near[near14 + r * 64u + i_M];
+    let v10_27 = arena[far + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v14_26) * v10_27); }
+    let v14_28 = near[near14 + i_M + 960u];
+    let v17_29 = v14_28;
+    let v9_30 = near[near9 + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v17_29 - v14_26)) * (-1.0f)) * v9_30); }
   }
-  // %24 [M] = exp %19
-  // store ws.Vt.decay, %24
+  // %22 [M] = exp %17
+  // store ws.Vt.decay, %22
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    let v15_36 = near[near15 + i_M + 960u];
-    let v19_37 = v15_36;
-    arena[at_ws_Vt_decay + i_M] = m_exp(v19_37);
+    let v14_31 = near[near14 + i_M + 960u];
+    let v17_32 = v14_31;
+    arena[at_ws_Vt_decay + i_M] = m_exp(v17_32);
   }
 }

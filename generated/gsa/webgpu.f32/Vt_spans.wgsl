@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> sequences: array<u32>;
 @group(0) @binding(2) var<storage, read> segments: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
 var<workgroup> near: array<f32, 64>;
 
 // The decay of every segment of Vt.
@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let segment = wid.x;
   let first_chunk = segments[4u * segment + 1u];
   let chunk_count = segments[4u * segment + 2u];
-  let at_ws_Vt_span = dims[4].x + (segment * heads + head) * 64u;
+  let at_ws_Vt_span = dims[3].w + (segment * heads + head) * 64u;
   const near3 = 0u;
   // %0 [M] = zeros
   // %1 [] = 1
@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
-    let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
     // %4 [M] = load ws.Vt.decay
     // %5 [M] = mul %3, %4
     for (var i = lid; i < 64u + zero; i += 64u) {

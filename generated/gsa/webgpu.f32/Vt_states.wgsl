@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 11>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 12>;
 var<workgroup> near: array<f32, 3648>;
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_ws_Vt_entry = dims[4].z + (segment * heads + head) * 4096u + block;
+  let at_ws_Vt_entry = dims[4].y + (segment * heads + head) * 4096u + block;
   let at_Vt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near5 = 0u;
@@ -43,10 +43,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Vt_states = dims[5].z + (chunk * heads + head) * 4096u + block;
+    let at_ws_Vt_states = dims[6].x + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
-    let at_ws_Vt_col0 = dims[3].z + (token * heads + head) * 64u;
-    let at_ws_Vt_decay = dims[3].w + (chunk * heads + head) * 64u;
+    let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
     // store ws.Vt.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;

@@ -1162,6 +1162,106 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   }
 }
 
+// Scores, solves and pointwise values of the chunks of S.
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_value2, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M5 = 18432, M1_2 = 34816, M2 = 18432, M3_1 = 43008, M4 = 51200, M6 = 18432, M7 = 26624, M9 = 0, M8_12 = 18432;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %0 [%row, K] = load g row
+  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %2 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M1_2), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = expm1 %0
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f0_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f1_1[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_1[i] = m_expm1(f0_0[i]);
+  // store ws.value2, %1
+  store_frag<2, 64, false>((base + M2), f1_1, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M2), t);
+  // %3 [%row, %col] = dscore[K] %2, %1 by %0
+  team_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M3_1), f1_1, part * 2);
+  team_sync(1, 256);
+  cp_wait<0>();
+  team_sync(1, 256);
+  team_sync(1, 256);
+  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1_2)}, {(base + M3_1)}, ((float*)(basep + M0)), {(base + M4)}, part * 2, part * 2 + 2, 4 + part);
+  float f3_3[16];
+  if (part == 0) put_whole(((float*)(basep + M5)), whole_2[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M5)), whole_2[0], t);
+  team_sync(1, 256);
+  take_part<16>(f3_3, ((float*)(basep + M5)), part, t);
+  team_sync(1, 256);
+  // %4 [] = 0.125
+  // %5 [] = -1
+  // %6 [] = mul %4, %5
+  const float s6_4 = (0.125f * (-1.f));
+  // %7 [%row, %col] = mul %6, %3
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = (s6_4 * f3_3[i]);
+  // store ws.S.score0_0, %7
+  store_frag<2, 64, false>((base + M6), f7_5, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
+  // %8 [%row, K] = cumsum %0
+  // %9 [%row, K] = exp %8
+  float f8_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
+  // %10 [%row, K] = mul %9, %4
+  float f10_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * 0.125f);
+  // %11 [%row, K] = mul %10, %2
+  float f2_9[16];
+  load_frag<2, 64, false>(f2_9, (base + M1_2), part * 2);
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f2_9[i]);
+  // store ws.S.read0, %11
+  store_frag<2, 64, false>((base + M7), f11_10, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
+  // %12 [K] = pick last %8
+  float v12_11 = 0.f;
+  if (const int i = t; i < 64) v12_11 = ((float*)(basep + M0))[4536 + i];
+  // %13 [K, %row] = sub %12, %8
+  if (const int i = t; i < 64) ((float*)(basep + M8_12))[i] = v12_11;
+  team_sync(1, 256);
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (((float*)(basep + M8_12))[(frag_col(i) + part * 32)] - f8_6[i]);
+  // %14 [K, %row] = exp %13
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = m_exp(f13_12[i]);
+  // %15 [K, %row] = mul %14, %5
+  float f15_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] * (-1.f));
+  // %16 [K, %row] = mul %15, %1
+  float f16_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f1_1[i]);
+  // store ws.S.col0, %16
+  store_frag<2, 64, false>((base + M9), f16_15, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %17 [K] = exp %12
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = m_exp(v12_11);
+  // store ws.S.decay, %17
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v17_16);
+}
+
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
@@ -1515,8 +1615,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 }
 
 // Gradients of what the scan of S reads.
-extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M17 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M4_18 = 61440, M5_26 = 69632, M6_30 = 77824, M8_4 = 86016, M9_8 = 94208, M10 = 102400, M11 = 0, M13_25 = 0, M14 = 8192, M15 = 0, M16 = 18432, M12_22 = 8192, M18_48 = 18432;
+extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_value2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M8 = 18432, M17 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 110592, M15 = 36864, M16 = 69632, M12_22 = 110592, M18_48 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1530,22 +1630,24 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
   tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %7 [%row, K] = load g row
-  array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %7 [%row, K] = load ws.value2 row
+  tile_load<64, 1, 256>((base + M2_7), p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, K] = load g row
+  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [K, V] = load ws.S.states
-  tile_load<64, 1, 256>((base + M3_12), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M4_12), p_ws_S_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %18 [%row, %col] = load ws.S.score0_0
-  tile_load<64, 1, 256>((base + M4_18), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M5_18), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %26 [K, V] = load ws.S.cotangents
-  tile_load<64, 1, 256>((base + M5_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M6_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %30 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M6_30), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  tile_load<64, 1, 256>((base + M7_30), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<6>();
+  cp_wait<7>();
   team_sync(1, 256);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<5>();
+  cp_wait<6>();
   team_sync(1, 256);
   float f3_1[16];
   mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
@@ -1555,134 +1657,131 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f4_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [] = -1
-  // %8 [%row, K] = expm1 %7
+  // %56 [%row, K] = dscoreRow[K] %4, %7 by %8
   cp_wait<4>();
   team_sync(1, 256);
-  float f7_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_3[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f8_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_4[i] = m_expm1(f7_3[i]);
-  // %56 [%row, K] = dscoreRow[K] %4, %8 by %7
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M7)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M8)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M9_4), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_6[4][4]; load_as<4, 64, false>(a4_6, (base + M8_4));
-  store_frag<2, 64, false>((base + M9_8), f8_4, part * 2);
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M9_4));
   team_sync(1, 256);
-  team_sync(1, 256);
-  float whole_5[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_5, {a4_6}, (base + M9_8), ((float*)(basep + M7)), (base + M10), part * 2, 4 + part);
-  float f56_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_7[i] = whole_5[0][i];
+  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M8)), (base + M10), part * 2, 4 + part);
+  float f56_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_5[i] = whole_3[0][i];
   team_sync(1, 256);
   // %9 [%row, K] = mul %56, %5
-  float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (f56_7[i] * (-1.f));
-  // %10 [%row, K] = cumsum %7
+  float f9_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f56_5[i] * (-1.f));
+  // %10 [%row, K] = cumsum %8
   // %11 [%row, K] = exp %10
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  float f10_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_7[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = m_exp(f10_7[i]);
   // %13 [%row, K] = contract[V] %0, %12
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_12, a0_11, (base + M3_12), part * 32); mma_commit();
+  float f13_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_10, a0_9, (base + M4_12), part * 32); mma_commit();
   // %14 [%row, K] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_12) / 4>(f13_12);
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f11_10[i] * f13_12[i]);
+  mma_ready<sizeof(f13_10) / 4>(f13_10);
+  float f14_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_8[i] * f13_10[i]);
   // %15 [%row, K] = add %14, %9
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] + f9_8[i]);
+  float f15_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
   // %16 [] = 0.125
   // %17 [%row, K] = mul %15, %16
-  float f17_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = (f15_14[i] * 0.125f);
+  float f17_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_13[i] = (f15_12[i] * 0.125f);
   // store d_q, %17
-  store_frag<2, 64, false>((base + M11), f17_15, part * 2);
+  store_frag<2, 64, false>((base + M11), f17_13, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %19 [%col, %row] = swap %18
   // %20 [%col, V] = swap %0
   // %22 [K] = pick last %10
-  float v22_16 = 0.f;
-  if (const int i = t; i < 64) v22_16 = ((float*)(basep + M7))[4536 + i];
+  float v22_14 = 0.f;
+  if (const int i = t; i < 64) v22_14 = ((float*)(basep + M8))[4536 + i];
   // %23 [K, %row] = sub %22, %10
-  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_16;
+  if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_14;
   team_sync(1, 256);
-  float f23_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_17[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_9[i]);
+  float f23_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_7[i]);
   // %24 [K, %row] = exp %23
-  float f24_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_18[i] = m_exp(f23_17[i]);
-  // %25 [K, %row] = mul %24, %8
-  float f25_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (f24_18[i] * f8_4[i]);
+  float f24_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_16[i] = m_exp(f23_15[i]);
+  // %25 [K, %row] = mul %24, %7
+  float f7_17[16];
+  load_frag<2, 64, false>(f7_17, (base + M2_7), part * 2);
+  float f25_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_18[i] = (f24_16[i] * f7_17[i]);
   // %27 [%row, V] = contract[K] %25, %26
-  store_frag<2, 64, false>((base + M13_25), f25_19, part * 2);
+  store_frag<2, 64, false>((base + M13_25), f25_18, part * 2);
   team_sync(1, 256);
-  u32 a25_20[4][4]; load_as<4, 64, false>(a25_20, (base + M13_25));
+  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13_25));
   cp_wait<1>();
   team_sync(1, 256);
-  float f27_21[16];
-  mma_open(); mma<32, 4, 64, true, true>(f27_21, a25_20, (base + M5_26), part * 32); mma_commit();
+  float f27_20[16];
+  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M6_26), part * 32); mma_commit();
   // %28 [%row, V] = mul %5, %27
   mma_wait<0>();
-  mma_ready<sizeof(f27_21) / 4>(f27_21);
-  float f28_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = ((-1.f) * f27_21[i]);
+  mma_ready<sizeof(f27_20) / 4>(f27_20);
+  float f28_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_21[i] = ((-1.f) * f27_20[i]);
   // %21 [%row, V] = contract[%col] %19, %20
   // %29 [%row, V] = add %28, %21
-  u32 a18_23[4][4]; load_as<4, 64, true>(a18_23, (base + M4_18));
-  float f29_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_24[i] = f28_22[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_24, a18_23, (base + M0_0), part * 32); mma_commit();
+  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M5_18));
+  float f29_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_23[i] = f28_21[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0_0), part * 32); mma_commit();
   // store d_v, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_24) / 4>(f29_24);
-  store_frag<2, 64, false>((base + M14), f29_24, part * 2);
+  mma_ready<sizeof(f29_23) / 4>(f29_23);
+  store_frag<2, 64, false>((base + M14), f29_23, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %31 [%row, K] = mul %15, %30
   cp_wait<0>();
   team_sync(1, 256);
-  float f30_25[16];
-  load_frag<2, 64, false>(f30_25, (base + M6_30), part * 2);
-  float f31_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_26[i] = (f15_14[i] * f30_25[i]);
+  float f30_24[16];
+  load_frag<2, 64, false>(f30_24, (base + M7_30), part * 2);
+  float f31_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f15_12[i] * f30_24[i]);
   // %32 [%row, K] = mul %16, %31
-  float f32_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (0.125f * f31_26[i]);
-  // %57 [%col, K] = dscoreCol[K] %4, %30 by %7
-  u32 a4_29[4][4]; load_as<4, 64, true>(a4_29, (base + M8_4));
+  float f32_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = (0.125f * f31_25[i]);
+  // %57 [%col, K] = dscoreCol[K] %4, %30 by %8
+  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M9_4));
   team_sync(1, 256);
-  float whole_28[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_28, {a4_29}, (base + M6_30), ((float*)(basep + M7)), (base + M15), part * 2, 4 + part);
-  float f57_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_30[i] = whole_28[0][i];
+  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M7_30), ((float*)(basep + M8)), (base + M15), part * 2, 4 + part);
+  float f57_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_29[i] = whole_27[0][i];
   team_sync(1, 256);
   // %34 [%col, K] = mul %57, %16
-  float f34_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f57_30[i] * 0.125f);
+  float f34_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f57_29[i] * 0.125f);
   // %35 [%row, K] = swap %34
   // %36 [%row, K] = contract[V] %1, %26
-  u32 a1_32[4][4]; load_as<4, 64, false>(a1_32, (base + M1_1));
-  float f36_33[16];
-  mma_open(); mma<32, 4, 64, false, true>(f36_33, a1_32, (base + M5_26), part * 32); mma_commit();
+  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1_1));
+  float f36_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M6_26), part * 32); mma_commit();
   // %37 [K, %row] = mul %24, %36
   mma_wait<0>();
-  mma_ready<sizeof(f36_33) / 4>(f36_33);
-  float f37_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (f24_18[i] * f36_33[i]);
+  mma_ready<sizeof(f36_32) / 4>(f36_32);
+  float f37_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (f24_16[i] * f36_32[i]);
   // %38 [K, %row] = add %37, %35
-  float f38_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = (f37_34[i] + f34_31[i]);
-  // %39 [K, %row] = mul %38, %8
+  float f38_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_34[i] = (f37_33[i] + f34_30[i]);
+  // %39 [K, %row] = mul %38, %7
+  float f7_35[16];
+  load_frag<2, 64, false>(f7_35, (base + M2_7), part * 2);
   float f39_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_36[i] = (f38_35[i] * f8_4[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f39_36[i] = (f38_34[i] * f7_35[i]);
   // %40 [K, %row] = mul %5, %39
   float f40_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = ((-1.f) * f39_36[i]);
@@ -1691,16 +1790,16 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (-f40_37[i]);
   // %42 [K] = contract[V] %12, %26
   float v42_39 = 0.f;
-  if (const int i = t; i < 64) v42_39 = row_dot<64, 64>((base + M3_12), (base + M5_26), i);
+  if (const int i = t; i < 64) v42_39 = row_dot<64, 64>((base + M4_12), (base + M6_26), i);
   // %43 [K] = exp %22
   float v43_40 = 0.f;
-  if (const int i = t; i < 64) v43_40 = m_exp(v22_16);
+  if (const int i = t; i < 64) v43_40 = m_exp(v22_14);
   // %44 [K] = mul %43, %42
   float v44_41 = 0.f;
   if (const int i = t; i < 64) v44_41 = (v43_40 * v42_39);
-  // %45 [K, %row] = mul %37, %8
+  // %45 [K, %row] = mul %37, %7
   float f45_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = (f37_34[i] * f8_4[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = (f37_33[i] * f7_35[i]);
   // %46 [K, %row] = mul %5, %45
   float f46_43[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = ((-1.f) * f45_42[i]);
@@ -1714,7 +1813,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v48_45 = (v44_41 + v47_44);
   // %49 [%row, K] = add %32, %41
   float f49_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_46[i] = (f32_27[i] + f41_38[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f49_46[i] = (f32_26[i] + f41_38[i]);
   // %50 [%row, K] = cumsum reversed %49
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_46[i];
   team_sync(1, 256);
@@ -1730,18 +1829,20 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f51_48[i] = (f50_47[i] + ((float*)(basep + M18_48))[(frag_col(i) + part * 32)]);
   // %52 [K, %row] = neg %38
   float f52_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_49[i] = (-f38_35[i]);
-  // %53 [%row, K] = exp %7
-  float f53_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_50[i] = m_exp(f7_3[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f52_49[i] = (-f38_34[i]);
+  // %53 [%row, K] = exp %8
+  float f8_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_50[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f53_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_51[i] = m_exp(f8_50[i]);
   // %54 [K, %row] = mul %52, %53
-  float f54_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_51[i] = (f52_49[i] * f53_50[i]);
+  float f54_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_52[i] = (f52_49[i] * f53_51[i]);
   // %55 [%row, K] = add %51, %54
-  float f55_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_52[i] = (f51_48[i] + f54_51[i]);
+  float f55_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_53[i] = (f51_48[i] + f54_52[i]);
   // store d_g, %55
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_52[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_53[i]); }
 }
 
 // Reads the tokens one at a time.

@@ -17,11 +17,6 @@ fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
-fn m_expm1(x: f32) -> f32 {
-  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
-  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
-}
-
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 
@@ -31,16 +26,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[4].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 7168u;
+  let far = dims[4].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 6144u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_states = dims[3].y + (chunk * heads + head) * 4096u;
+  let at_ws_value2 = dims[3].y + (token * heads + head) * 64u;
+  let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-  let at_ws_S_cotangents = dims[4].x + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+  let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
+  let at_q_staged = dims[4].z + (token * heads + head) * 64u;
   const near48 = 0u;
   const near3 = 0u;
   const near6 = 256u;
@@ -94,34 +90,32 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %7 [%row, K] = load g row
-  // %8 [%row, K] = expm1 %7
+  // %7 [%row, K] = load ws.value2 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v7_14 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+    let v7_14 = select(0.0, arena[at_ws_value2 + r * heads_64 + i_K], r < length);
     near[near7 + r * 64u + i_K] = v7_14;
-    let v8_15 = m_expm1(v7_14);
-    arena[far + r * 64u + i_K] = v8_15;
   }
-  workgroupBarrier();
-  // %10 [%row, K] = cumsum %7
+  // %8 [%row, K] = load g row
+  // %10 [%row, K] = cumsum %8
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v7_16 = near[near7 + r * 64u + i_K];
-      sum += m_at_least(v7_16, -80.0);
-      arena[far + r * 64u + i_K + 1024u] = sum;
+      let v8_15 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+      sum += m_at_least(v8_15, -80.0);
+      arena[far + r * 64u + i_K] = sum;
     }
   }
+  workgroupBarrier();
   storageBarrier();
   // %11 [%row, K] = exp %10
   // %12 [K, V] = load ws.S.states
   // %13 [%row, K] = contract[V] %0, %12
   // %14 [%row, K] = mul %11, %13
-  // %9 [%row, K] = dscoreRow[K] %6, %8 by %7
+  // %9 [%row, K] = dscoreRow[K] %6, %7 by %8
   // %15 [%row, K] = add %14, %9
   // %16 [] = 0.125
   // %17 [%row, K] = mul %15, %16
@@ -129,44 +123,44 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum17 = vec4<f32>();
     var sum18 = vec4<f32>();
     var sum19 = vec4<f32>();
     var sum20 = vec4<f32>();
-    var sum21 = vec4<f32>();
-    for (var k17 = 0u; k17 < 64u + zero; k17++) {
-      let v0_22 = near[near0 + first_r * 64u + k17];
-      let v0_23 = near[near0 + first_r * 64u + k17 + 64u];
-      let v0_24 = near[near0 + first_r * 64u + k17 + 128u];
-      let v0_25 = near[near0 + first_r * 64u + k17 + 192u];
-      let v12_26 = arena[at_ws_S_states + first_i_K * 64u + k17];
-      let v12_27 = arena[at_ws_S_states + first_i_K * 64u + k17 + 64u];
-      let v12_28 = arena[at_ws_S_states + first_i_K * 64u + k17 + 128u];
-      let v12_29 = arena[at_ws_S_states + first_i_K * 64u + k17 + 192u];
-      let b30 = vec4<f32>(v12_26, v12_27, v12_28, v12_29);
-      sum18 += v0_22 * b30;
-      sum19 += v0_23 * b30;
-      sum20 += v0_24 * b30;
-      sum21 += v0_25 * b30;
+    for (var k16 = 0u; k16 < 64u + zero; k16++) {
+      let v0_21 = near[near0 + first_r * 64u + k16];
+      let v0_22 = near[near0 + first_r * 64u + k16 + 64u];
+      let v0_23 = near[near0 + first_r * 64u + k16 + 128u];
+      let v0_24 = near[near0 + first_r * 64u + k16 + 192u];
+      let v12_25 = arena[at_ws_S_states + first_i_K * 64u + k16];
+      let v12_26 = arena[at_ws_S_states + first_i_K * 64u + k16 + 64u];
+      let v12_27 = arena[at_ws_S_states + first_i_K * 64u + k16 + 128u];
+      let v12_28 = arena[at_ws_S_states + first_i_K * 64u + k16 + 192u];
+      let b29 = vec4<f32>(v12_25, v12_26, v12_27, v12_28);
+      sum17 += v0_21 * b29;
+      sum18 += v0_22 * b29;
+      sum19 += v0_23 * b29;
+      sum20 += v0_24 * b29;
     }
-    var m13 = array<vec4<f32>, 4>(sum18, sum19, sum20, sum21);
+    var m13 = array<vec4<f32>, 4>(sum17, sum18, sum19, sum20);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v10_32 = arena[far + r * 64u + i_K + 1024u];
-        let v8_36 = arena[far + r * 64u + i_K];
-        var sum33 = near[near6 + r * 16u + r] * v8_36;
-        var e34 = 0.0;
-        for (var j35 = r; j35 > 0u; j35--) {
-          let p37 = j35 - 1u;
-          let v7_38 = near[near7 + j35 * 64u + i_K];
-          e34 = m_at_least(e34 + v7_38, -1e30f);
-          let v8_39 = arena[far + p37 * 64u + i_K];
-          sum33 += near[near6 + r * 16u + p37] * v8_39 * m_exp(m_at_least(e34, -100.0));
+        let v10_31 = arena[far + r * 64u + i_K];
+        let v7_35 = near[near7 + r * 64u + i_K];
+        var sum32 = near[near6 + r * 16u + r] * v7_35;
+        var e33 = 0.0;
+        for (var j34 = r; j34 > 0u; j34--) {
+          let p36 = j34 - 1u;
+          let v8_37 = select(0.0, p_g[at_d_o + j34 * heads_64 + i_K], j34 < length);
+          e33 = m_at_least(e33 + v8_37, -1e30f);
+          let v7_38 = near[near7 + p36 * 64u + i_K];
+          sum32 += near[near6 + r * 16u + p36] * v7_38 * m_exp(m_at_least(e33, -100.0));
         }
-        let v15_31 = ((m_exp(v10_32) * m13[y][x]) + sum33);
-        arena[far + r * 64u + i_K + 2048u] = v15_31;
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (v15_31 * 0.125f); }
+        let v15_30 = ((m_exp(v10_31) * m13[y][x]) + sum32);
+        arena[far + r * 64u + i_K + 1024u] = v15_30;
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = (v15_30 * 0.125f); }
       }
     }
   }
@@ -176,24 +170,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v19_40 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[near19 + c * 16u + r] = v19_40;
+    let v19_39 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near19 + c * 16u + r] = v19_39;
   }
   // %22 [K] = pick last %10
   // %23 [K, %row] = sub %22, %10
   // %24 [K, %row] = exp %23
-  // %25 [K, %row] = mul %24, %8
+  // %25 [K, %row] = mul %24, %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let v10_42 = arena[far + i_K + 1984u];
-    let v22_43 = v10_42;
-    let v10_44 = arena[far + r * 64u + i_K + 1024u];
-    let v24_41 = m_exp((v22_43 - v10_44));
-    arena[far + i_K * 16u + r + 3072u] = v24_41;
-    let v8_46 = arena[far + r * 64u + i_K];
-    let v25_45 = (v24_41 * v8_46);
-    arena[far + i_K * 16u + r + 4096u] = v25_45;
+    let v10_41 = arena[far + i_K + 960u];
+    let v22_42 = v10_41;
+    let v10_43 = arena[far + r * 64u + i_K];
+    let v24_40 = m_exp((v22_42 - v10_43));
+    arena[far + i_K * 16u + r + 2048u] = v24_40;
+    let v7_45 = near[near7 + r * 64u + i_K];
+    let v25_44 = (v24_40 * v7_45);
+    arena[far + i_K * 16u + r + 3072u] = v25_44;
   }
   workgroupBarrier();
   storageBarrier();
@@ -207,38 +201,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum47 = vec4<f32>();
     var sum48 = vec4<f32>();
     var sum49 = vec4<f32>();
     var sum50 = vec4<f32>();
-    var sum51 = vec4<f32>();
-    for (var k47 = 0u; k47 < 64u + zero; k47++) {
-      let v26_52 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V];
-      let v26_53 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 1u];
-      let v26_54 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 2u];
-      let v26_55 = arena[at_ws_S_cotangents + k47 * 64u + first_i_V + 3u];
-      let b56 = vec4<f32>(v26_52, v26_53, v26_54, v26_55);
-      sum48 += arena[far + k47 * 16u + first_r + 4096u] * b56;
-      sum49 += arena[far + k47 * 16u + first_r + 4097u] * b56;
-      sum50 += arena[far + k47 * 16u + first_r + 4098u] * b56;
-      sum51 += arena[far + k47 * 16u + first_r + 4099u] * b56;
+    for (var k46 = 0u; k46 < 64u + zero; k46++) {
+      let v26_51 = arena[at_ws_S_cotangents + k46 * 64u + first_i_V];
+      let v26_52 = arena[at_ws_S_cotangents + k46 * 64u + first_i_V + 1u];
+      let v26_53 = arena[at_ws_S_cotangents + k46 * 64u + first_i_V + 2u];
+      let v26_54 = arena[at_ws_S_cotangents + k46 * 64u + first_i_V + 3u];
+      let b55 = vec4<f32>(v26_51, v26_52, v26_53, v26_54);
+      sum47 += arena[far + k46 * 16u + first_r + 3072u] * b55;
+      sum48 += arena[far + k46 * 16u + first_r + 3073u] * b55;
+      sum49 += arena[far + k46 * 16u + first_r + 3074u] * b55;
+      sum50 += arena[far + k46 * 16u + first_r + 3075u] * b55;
     }
-    var m27 = array<vec4<f32>, 4>(sum48, sum49, sum50, sum51);
+    var m27 = array<vec4<f32>, 4>(sum47, sum48, sum49, sum50);
+    var sum57 = vec4<f32>();
     var sum58 = vec4<f32>();
     var sum59 = vec4<f32>();
     var sum60 = vec4<f32>();
-    var sum61 = vec4<f32>();
-    for (var k57 = 0u; k57 < 16u + zero; k57++) {
-      let v0_62 = near[near0 + k57 * 64u + first_i_V];
-      let v0_63 = near[near0 + k57 * 64u + first_i_V + 1u];
-      let v0_64 = near[near0 + k57 * 64u + first_i_V + 2u];
-      let v0_65 = near[near0 + k57 * 64u + first_i_V + 3u];
-      let b66 = vec4<f32>(v0_62, v0_63, v0_64, v0_65);
-      sum58 += near[near19 + k57 * 16u + first_r] * b66;
-      sum59 += near[near19 + k57 * 16u + first_r + 1u] * b66;
-      sum60 += near[near19 + k57 * 16u + first_r + 2u] * b66;
-      sum61 += near[near19 + k57 * 16u + first_r + 3u] * b66;
+    for (var k56 = 0u; k56 < 16u + zero; k56++) {
+      let v0_61 = near[near0 + k56 * 64u + first_i_V];
+      let v0_62 = near[near0 + k56 * 64u + first_i_V + 1u];
+      let v0_63 = near[near0 + k56 * 64u + first_i_V + 2u];
+      let v0_64 = near[near0 + k56 * 64u + first_i_V + 3u];
+      let b65 = vec4<f32>(v0_61, v0_62, v0_63, v0_64);
+      sum57 += near[near19 + k56 * 16u + first_r] * b65;
+      sum58 += near[near19 + k56 * 16u + first_r + 1u] * b65;
+      sum59 += near[near19 + k56 * 16u + first_r + 2u] * b65;
+      sum60 += near[near19 + k56 * 16u + first_r + 3u] * b65;
     }
-    var m21 = array<vec4<f32>, 4>(sum58, sum59, sum60, sum61);
+    var m21 = array<vec4<f32>, 4>(sum57, sum58, sum59, sum60);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
@@ -252,64 +246,64 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v30_67 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
-    near[near30 + r * 64u + i_K] = v30_67;
+    let v30_66 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+    near[near30 + r * 64u + i_K] = v30_66;
   }
   // %33 [%row, %col] = mul %16, %4
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    let v4_69 = select(0.0, near[near3 + r * 16u + c], c <= r);
-    let v33_68 = (0.125f * v4_69);
-    near[near33 + r * 16u + c] = v33_68;
+    let v4_68 = select(0.0, near[near3 + r * 16u + c], c <= r);
+    let v33_67 = (0.125f * v4_68);
+    near[near33 + r * 16u + c] = v33_67;
   }
   workgroupBarrier();
-  // %34 [%col, K] = dscoreCol[K] %33, %30 by %7
+  // %34 [%col, K] = dscoreCol[K] %33, %30 by %8
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v30_74 = near[near30 + c * 64u + i_K];
-    var sum71 = near[near33 + c * 16u + c] * v30_74;
-    var e72 = 0.0;
-    for (var j73 = c + 1u; j73 < 16u + zero; j73++) {
-      let v7_76 = near[near7 + j73 * 64u + i_K];
-      e72 = m_at_least(e72 + v7_76, -1e30f);
-      let v30_77 = near[near30 + j73 * 64u + i_K];
-      sum71 += near[near33 + j73 * 16u + c] * v30_77 * m_exp(m_at_least(e72, -100.0));
+    let v30_73 = near[near30 + c * 64u + i_K];
+    var sum70 = near[near33 + c * 16u + c] * v30_73;
+    var e71 = 0.0;
+    for (var j72 = c + 1u; j72 < 16u + zero; j72++) {
+      let v8_75 = select(0.0, p_g[at_d_o + j72 * heads_64 + i_K], j72 < length);
+      e71 = m_at_least(e71 + v8_75, -1e30f);
+      let v30_76 = near[near30 + j72 * 64u + i_K];
+      sum70 += near[near33 + j72 * 16u + c] * v30_76 * m_exp(m_at_least(e71, -100.0));
     }
-    let v34_70 = sum71;
-    arena[far + c * 64u + i_K + 5120u] = v34_70;
+    let v34_69 = sum70;
+    arena[far + c * 64u + i_K + 4096u] = v34_69;
   }
   // %36 [%row, K] = contract[V] %1, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum78 = vec4<f32>();
     var sum79 = vec4<f32>();
     var sum80 = vec4<f32>();
     var sum81 = vec4<f32>();
-    var sum82 = vec4<f32>();
-    for (var k78 = 0u; k78 < 64u + zero; k78++) {
-      let v1_83 = near[near1 + first_r * 64u + k78];
-      let v1_84 = near[near1 + first_r * 64u + k78 + 64u];
-      let v1_85 = near[near1 + first_r * 64u + k78 + 128u];
-      let v1_86 = near[near1 + first_r * 64u + k78 + 192u];
-      let v26_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k78];
-      let v26_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 64u];
-      let v26_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 128u];
-      let v26_90 = arena[at_ws_S_cotangents + first_i_K * 64u + k78 + 192u];
-      let b91 = vec4<f32>(v26_87, v26_88, v26_89, v26_90);
-      sum79 += v1_83 * b91;
-      sum80 += v1_84 * b91;
-      sum81 += v1_85 * b91;
-      sum82 += v1_86 * b91;
+    for (var k77 = 0u; k77 < 64u + zero; k77++) {
+      let v1_82 = near[near1 + first_r * 64u + k77];
+      let v1_83 = near[near1 + first_r * 64u + k77 + 64u];
+      let v1_84 = near[near1 + first_r * 64u + k77 + 128u];
+      let v1_85 = near[near1 + first_r * 64u + k77 + 192u];
+      let v26_86 = arena[at_ws_S_cotangents + first_i_K * 64u + k77];
+      let v26_87 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 64u];
+      let v26_88 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 128u];
+      let v26_89 = arena[at_ws_S_cotangents + first_i_K * 64u + k77 + 192u];
+      let b90 = vec4<f32>(v26_86, v26_87, v26_88, v26_89);
+      sum78 += v1_82 * b90;
+      sum79 += v1_83 * b90;
+      sum80 += v1_84 * b90;
+      sum81 += v1_85 * b90;
     }
-    var m36 = array<vec4<f32>, 4>(sum79, sum80, sum81, sum82);
+    var m36 = array<vec4<f32>, 4>(sum78, sum79, sum80, sum81);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v36_92 = m36[y][x];
-        arena[far + r * 64u + i_K + 6144u] = v36_92;
+        let v36_91 = m36[y][x];
+        arena[far + r * 64u + i_K + 5120u] = v36_91;
       }
     }
   }
@@ -318,39 +312,39 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %42 [K] = contract[V] %12, %26
   // %44 [K] = mul %43, %42
   // %37 [K, %row] = mul %24, %36
-  // %45 [K, %row] = mul %37, %8
+  // %45 [K, %row] = mul %37, %7
   // %46 [K, %row] = mul %5, %45
   // %47 [K] = sum[%row] %46
   // %48 [K] = add %44, %47
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum94 = 0.0;
-    for (var k93 = 0u; k93 < 64u + zero; k93++) {
-      let v12_95 = arena[at_ws_S_states + i_K * 64u + k93];
-      let b96 = v12_95;
-      let v26_97 = arena[at_ws_S_cotangents + i_K * 64u + k93];
-      let b98 = v26_97;
-      sum94 += b96 * b98;
+    var sum93 = 0.0;
+    for (var k92 = 0u; k92 < 64u + zero; k92++) {
+      let v12_94 = arena[at_ws_S_states + i_K * 64u + k92];
+      let b95 = v12_94;
+      let v26_96 = arena[at_ws_S_cotangents + i_K * 64u + k92];
+      let b97 = v26_96;
+      sum93 += b95 * b97;
     }
-    let m42 = sum94;
-    let v10_100 = arena[far + i_K + 1984u];
-    let v22_101 = v10_100;
-    var sum102 = 0.0f;
-    for (var k103 = 0u; k103 < 16u + zero; k103++) {
-      let v24_104 = arena[far + i_K * 16u + k103 + 3072u];
-      let v37_105 = (v24_104 * arena[far + k103 * 64u + i_K + 6144u]);
-      let v8_106 = arena[far + k103 * 64u + i_K];
-      sum102 += ((-1.0f) * (v37_105 * v8_106));
+    let m42 = sum93;
+    let v10_99 = arena[far + i_K + 960u];
+    let v22_100 = v10_99;
+    var sum101 = 0.0f;
+    for (var k102 = 0u; k102 < 16u + zero; k102++) {
+      let v24_103 = arena[far + i_K * 16u + k102 + 2048u];
+      let v37_104 = (v24_103 * arena[far + k102 * 64u + i_K + 5120u]);
+      let v7_105 = near[near7 + k102 * 64u + i_K];
+      sum101 += ((-1.0f) * (v37_104 * v7_105));
     }
-    let v48_99 = ((m_exp(v22_101) * m42) + sum102);
-    near[near48 + i_K] = v48_99;
+    let v48_98 = ((m_exp(v22_100) * m42) + sum101);
+    near[near48 + i_K] = v48_98;
   }
   workgroupBarrier();
   // %31 [%row, K] = mul %15, %30
   // %32 [%row, K] = mul %16, %31
   // %35 [%row, K] = swap %34
   // %38 [K, %row] = add %37, %35
-  // %39 [K, %row] = mul %38, %8
+  // %39 [K, %row] = mul %38, %7
   // %40 [K, %row] = mul %5, %39
   // %41 [K, %row] = neg %40
   // %49 [%row, K] = add %32, %41
@@ -360,30 +354,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v15_107 = arena[far + r * 64u + i_K + 2048u];
-      let v30_108 = near[near30 + r * 64u + i_K];
-      let v24_109 = arena[far + i_K * 16u + r + 3072u];
-      let v37_110 = (v24_109 * arena[far + r * 64u + i_K + 6144u]);
-      let v38_111 = (v37_110 + arena[far + r * 64u + i_K + 5120u]);
-      let v8_112 = arena[far + r * 64u + i_K];
-      sum += ((0.125f * (v15_107 * v30_108)) + (-((-1.0f) * (v38_111 * v8_112))));
+      let v15_106 = arena[far + r * 64u + i_K + 1024u];
+      let v30_107 = near[near30 + r * 64u + i_K];
+      let v24_108 = arena[far + i_K * 16u + r + 2048u];
+      let v37_109 = (v24_108 * arena[far + r * 64u + i_K + 5120u]);
+      let v38_110 = (v37_109 + arena[far + r * 64u + i_K + 4096u]);
+      let v7_111 = near[near7 + r * 64u + i_K];
+      sum += ((0.125f * (v15_106 * v30_107)) + (-((-1.0f) * (v38_110 * v7_111))));
       near[near50 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
   // %51 [%row, K] = add %50, %48
   // %52 [K, %row] = neg %38
-  // %53 [%row, K] = exp %7
+  // %53 [%row, K] = exp %8
   // %54 [K, %row] = mul %52, %53
   // %55 [%row, K] = add %51, %54
   // store d_g, %55
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v24_113 = arena[far + i_K * 16u + r + 3072u];
-    let v37_114 = (v24_113 * arena[far + r * 64u + i_K + 6144u]);
-    let v38_115 = (v37_114 + arena[far + r * 64u + i_K + 5120u]);
-    let v7_116 = near[near7 + r * 64u + i_K];
-    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[near50 + r * 64u + i_K] + near[near48 + i_K]) + ((-v38_115) * m_exp(v7_116))); }
+    let v24_112 = arena[far + i_K * 16u + r + 2048u];
+    let v37_113 = (v24_112 * arena[far + r * 64u + i_K + 5120u]);
+    let v38_114 = (v37_113 + arena[far + r * 64u + i_K + 4096u]);
+    let v8_115 = select(0.0, p_g[at_d_o + r * heads_64 + i_K], r < length);
+    if (r < length) { p_d_g[at_d_o + r * heads_64 + i_K] = ((near[near50 + r * 64u + i_K] + near[near48 + i_K]) + ((-v38_114) * m_exp(v8_115))); }
   }
 }

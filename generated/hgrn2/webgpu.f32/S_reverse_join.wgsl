@@ -28,9 +28,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop segments reversed with %1 [K, V] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
-    let at_ws_S_entry_cotangent = dims[3].w + (segment * heads + head) * 4096u + block;
+    let at_ws_S_entry_cotangent = dims[4].x + (segment * heads + head) * 4096u + block;
     let at_ws_S_span = dims[2].z + (segment * heads + head) * 64u;
-    let at_ws_S_local_cotangent = dims[3].z + (segment * heads + head) * 4096u + block;
+    let at_ws_S_local_cotangent = dims[3].w + (segment * heads + head) * 4096u + block;
     // store ws.S.entry_cotangent, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;

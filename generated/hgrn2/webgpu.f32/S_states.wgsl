@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_states = dims[3].y + (chunk * heads + head) * 4096u + block;
+    let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
     let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;

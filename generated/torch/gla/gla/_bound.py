@@ -11,7 +11,7 @@ TABLES = {"sequences": 6, "segments": 4, "chunks": 4}
 ONE_LANE = os.environ.get("LMOEC_LANES") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
 # A graph runs once at a time, so each stream has its own; with more streams than this, kernels are launched one by one.
-MOST_GRAPHS = 0 if CHECK or os.environ.get("LMOEC_GRAPHS") == "0" else 4
+MOST_GRAPHS = 0 if os.environ.get("LMOEC_GRAPHS") == "0" else 4
 
 
 class Request:
@@ -249,7 +249,7 @@ class Bound:
 
     def _by_graph(self):
         """Launches everything at once, from the second call on that a stream makes. Gives whether it did."""
-        if self._memory_zeros or len(self._nodes) < 2:
+        if self._checks or self._memory_zeros or not self._nodes:
             return False
         graph = self._graphs.get(self._stream, self)
         if graph is self:

@@ -1,4 +1,4 @@
-"""A program as one executable graph of the driver: one launch for all its kernels, of which only those are told anew whose addresses have changed."""
+"""A program as one executable graph of the driver: one launch for all its kernels, of which those are told anew whose addresses have changed."""
 import ctypes
 
 from . import _driver as cuda
@@ -35,8 +35,8 @@ class Graph:
             direct = [key for key in made if key in earlier and not any(key in before(other) for other in earlier if other in made)]
             after = (ctypes.c_void_p * len(direct))(*(made[key] for key in direct))
             found = handle()
-            check(driver().cuGraphAddKernelNode_v2(
-                ctypes.byref(found), self._graph, after, ctypes.c_size_t(len(direct)), ctypes.byref(node.params)), "adding a kernel to a graph")
+            count, params = ctypes.c_size_t(len(direct)), ctypes.byref(node.params)
+            check(driver().cuGraphAddKernelNode_v2(ctypes.byref(found), self._graph, after, count, params), "adding a kernel to a graph")
             made[node.key] = found.value
             self._nodes.append((found, ctypes.byref(node.params)))
             for source in node.sources:
@@ -45,7 +45,7 @@ class Graph:
         self._set, self._launch = driver().cuGraphExecKernelNodeSetParams_v2, driver().cuGraphLaunch
 
     def launch(self, pointers, base):
-        """Runs all kernels with the addresses that parameters have now. What is under way keeps those it was launched with. Gives the driver's code."""
+        """Runs all kernels with the addresses that parameters have now; what is under way keeps those it was launched with. The driver's code."""
         if pointers != self.pointers or base != self.base:
             stale = set(self._users.get(ARENA, ())) if base != self.base else set()
             for at, (new, old) in enumerate(zip(pointers, self.pointers)):

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from . import _ops, _reference, _transitions
 from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
-from .cp import SequenceShards, sharded
+from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.gla
 
@@ -73,7 +73,7 @@ def gla(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
-    shards: SequenceShards | None = None,
+    shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Gated linear attention: every key channel decays on its own.
     Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635.
@@ -115,7 +115,8 @@ def gla(
     S = initial_state
     S = None if S is None else ready(S, exact, "gla: the state S")
     if shards is not None:
-        results = sharded("gla", shards, _op, _transitions.gla, (q, k, v, g, S), output_final_state, cu_seqlens)
+        rows = (_op, _reference.gla.signature, _transitions.gla, (q, k, v, g, S), output_final_state, cu_seqlens)
+        results = sharded(gla, shards, *rows)
         return (*results[:1], results[1] if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (

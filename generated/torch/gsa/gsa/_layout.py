@@ -11,8 +11,8 @@ MOST = 2**31 - 1
 
 
 def distances(x: Tensor, own: int) -> tuple[int, int] | None:
-    """Elements between two tokens and between two heads of [B, T, heads, ...] or [B, heads, ...], whose last `own` axes are one head's; None
-    where kernels cannot read it: its own axes have gaps, batch and tokens are no single axis, rows are not on the boundaries of wide loads."""
+    """Elements between two tokens and between two heads of [B, T, heads, ...] or [B, heads, ...], whose last `own` axes are one head's.
+    None where kernels cannot read it: its own axes have gaps, batch and tokens are no single axis, rows are off the boundaries of wide loads."""
     shape, strides = x.shape, x.stride()
     lead = len(shape) - own
     if lead < 2:
@@ -43,5 +43,5 @@ def boundary(x: Tensor, cell: int) -> int:
 
 
 def laid(x: Tensor | None, own: int | None = None) -> Tensor | None:
-    """The tensor, or a copy without gaps where kernels cannot step over them. `own`: as above, of what is given token by token; others have no gaps."""
+    """The tensor, or a copy without gaps where kernels cannot step over them. `own`: as above, of inputs per token; others have no gaps."""
     return x if x is None or x.is_contiguous() or (own is not None and distances(x, own) is not None) else x.contiguous()

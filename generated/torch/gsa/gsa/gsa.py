@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from . import _ops, _reference, _transitions
 from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
-from .cp import SequenceShards, sharded
+from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.gsa
 
@@ -80,7 +80,7 @@ def gsa(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
-    shards: SequenceShards | None = None,
+    shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, GsaState | None]:
     """Gated slot attention: a first memory addresses slots, their softmax reads a second one.
     Zhang et al. 2024, "Gated Slot Attention for Efficient Linear-Time Sequence Modeling", arXiv:2409.07146.
@@ -127,7 +127,8 @@ def gsa(
     Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
     Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
     if shards is not None:
-        results = sharded("gsa", shards, _op, _transitions.gsa, (q, k, v, g, Kt, Vt), output_final_state, cu_seqlens)
+        rows = (_op, _reference.gsa.signature, _transitions.gsa, (q, k, v, g, Kt, Vt), output_final_state, cu_seqlens)
+        results = sharded(gsa, shards, *rows)
         return (*results[:1], GsaState(*results[1:]) if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (

@@ -41,7 +41,12 @@ def apart(found, expected):
     return wrong if wrong == wrong else float("inf")
 
 
-def compare(scan, shards, length, offsets, states, seed):
+def fits_heads(scan, world):
+    """Heads and groups as `draw` has them."""
+    return 4 % world == 0 and not (2 % world and any(named.group for named in reference_of(scan).signature.inputs))
+
+
+def compare(scan, shards, length, offsets, states, seed, by_heads=False):
     """The greatest errors of what this rank has: outputs, states, gradients by token, gradients that ranks add up."""
     signature = reference_of(scan).signature
     packed = None if offsets is None else torch.tensor(offsets)
@@ -54,13 +59,15 @@ def compare(scan, shards, length, offsets, states, seed):
     wanted = [x for x in whole if x is not None]
     expected = [torch.zeros_like(x) if d is None else d for d, x in zip(torch.autograd.grad(results, wanted, seeds, allow_unused=True), wanted)]
     own = leaves((*(shards.local(x) for x in inputs), *params, *initial))
-    found = call(scan, own, output_final_state=True, shards=shards)
+    found = call(scan, own, output_final_state=True, shards=shards.heads() if by_heads else shards)
     mine = [x for x in own if x is not None]
     # States of sequences that end elsewhere have no gradient here.
-    grads = torch.autograd.grad(found, mine, [*(shards.local(x) for x in seeds[:count]), *seeds[count:]], allow_unused=True)
+    # States that all ranks have are read by the loss of the first.
+    read = 0.0 if shards.gather_final and shards.rank > 0 else 1.0
+    grads = torch.autograd.grad(found, mine, [*(shards.local(x) for x in seeds[:count]), *(read * x for x in seeds[count:])], allow_unused=True)
     grads = [torch.zeros_like(x) if d is None else d for d, x in zip(grads, mine)]
     errors = {"outputs": max(apart(x, shards.local(y)) for x, y in zip(found[:count], results[:count]))}
-    for x in (*found[count:], *grads[len(inputs) :]):
+    for x in (*(() if shards.gather_final else found[count:]), *grads[len(inputs) :]):
         x = x.detach()
         dist.all_reduce(x, group=shards.group)
     errors["states"] = max([apart(x.detach(), y.detach()) for x, y in zip(found[count:], results[count:])], default=0.0)
@@ -81,10 +88,11 @@ def job(rank, world):
                 # Every case with one of the numbers of ranks at least.
                 if (i + size + (layout == LAYOUTS[0])) % 2 == 0 and size > 2:
                     continue
-                shards = package.cp.SequenceShards(group, offsets, tokens=length if offsets is None else None, layout=layout)
-                for scan in LINEAR:
-                    for name, error in compare(scan, shards, length, offsets, i % 2 == 0, i).items():
-                        key = (scan, name)
+                shards = package.cp.SequenceShards(group, offsets, tokens=length if offsets is None else None, layout=layout, gather_final=i % 3 == 1)
+                ways = [(scan, False) for scan in LINEAR] + [(scan, True) for scan in SCANS if fits_heads(scan, size)]
+                for scan, by_heads in ways:
+                    for name, error in compare(scan, shards, length, offsets, i % 2 == 0, i, by_heads).items():
+                        key = (scan, name, by_heads)
                         found[key] = max(found.get(key, (0.0, "")), (error, f"{kind} {offsets or length} {layout} on {size}, rank {rank}"))
     return (found, volume(groups[2]), refusals(groups[2])) if rank < 2 else (found, None, None)
 
@@ -98,7 +106,15 @@ def by_rank():
 @pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
 def test_ranks_agree_with_one_process(by_rank, scan, what):
     for errors, _, _ in by_rank:
-        worst, where = errors[scan, what]
+        worst, where = errors[scan, what, False]
+        assert worst < 1e-10, f"{worst} at {where}"
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
+def test_ranks_that_exchange_tokens_for_heads_agree_too(by_rank, scan, what):
+    for errors, _, _ in by_rank[:2]:
+        worst, where = errors[scan, what, True]
         assert worst < 1e-10, f"{worst} at {where}"
 
 
@@ -169,9 +185,13 @@ def refusals(group):
     for scan in SCANS:
         args = draw(scan, tokens=8, states=False)
         refused(call, scan, args, shards=shards)
-        if TRANSITIONS[scan] is not None:
-            own = (*(shards.local(x) for x in split(reference_of(scan).signature, args)[0]), *args[len(reference_of(scan).signature.inputs) :])
+        own = (*(shards.local(x) for x in split(reference_of(scan).signature, args)[0]), *args[len(reference_of(scan).signature.inputs) :])
+        if TRANSITIONS[scan] is None:
+            refused(call, scan, own, shards=shards)
+        else:
             refused(call, scan, own, shards=shards, cu_seqlens=torch.tensor([0, 4]))
+    odd = draw(SCANS[0], tokens=4, heads=3, groups=3, states=False)
+    refused(call, SCANS[0], odd, shards=shards.heads())
     refused(package.cp.SequenceShards, tokens=8, layout="striped")
     refused(package.cp.SequenceShards)
     refused(package.cp.SequenceShards, cu_seqlens=[0, 5, 3])
@@ -182,11 +202,13 @@ def test_refusals(by_rank):
     for _, _, found in by_rank[:2]:
         messages = iter(found)
         for scan in SCANS:
+            assert "4 tokens of 8" in next(messages)
             if TRANSITIONS[scan] is None:
-                assert "step by step" in next(messages)
+                message = next(messages)
+                assert "step by step" in message and "heads()" in message
             else:
-                assert "4 tokens of 8" in next(messages)
                 assert "leave cu_seqlens out" in next(messages)
+        assert "has 3 heads, which 2 ranks cannot share" in next(messages)
         assert "layout must be one of" in next(messages)
         assert "either cu_seqlens" in next(messages)
         assert "rise from 0" in next(messages)

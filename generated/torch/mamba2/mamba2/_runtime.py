@@ -162,6 +162,8 @@ class Program:
             free = self.free[key]
             bound = free.pop()
         except (KeyError, IndexError):
+            bound = None
+        if bound is None:
             copies = self._copies(args, cotangents, in_place)
             if copies is not None:
                 return self(*copies, cu_seqlens, wanted, in_place)

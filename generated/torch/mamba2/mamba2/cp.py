@@ -11,7 +11,7 @@ the number of tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any, Callable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ._carry import Transitions
+from ._heads import HeadShards, SumOfRanks
 from ._shards import Piece, Rows, cut, pieces_of
+from ._signature import Signature
 
 #: Its name since torch 2.13, and before.
 all_gather = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
@@ -35,10 +37,12 @@ class SequenceShards:
         tokens: the length of the rows, where nothing is packed.
         layout: `contiguous`: rank r has the r-th of as many pieces as there are ranks. `headtail`: twice as many pieces, the r-th from the left and the
             r-th from the right, one after the other, so that causal attention beside a scan has the same work everywhere.
+        gather_final: every rank gets the final states of all sequences, instead of those that end on it.
     """
 
     def __init__(
-        self, group: dist.ProcessGroup | None = None, cu_seqlens: Tensor | Sequence[int] | None = None, *, tokens: int | None = None, layout: str = "contiguous"
+        self, group: dist.ProcessGroup | None = None, cu_seqlens: Tensor | Sequence[int] | None = None, *, tokens: int | None = None, layout: str = "contiguous",
+        gather_final: bool = False,
     ):
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, found {layout!r}")
@@ -50,18 +54,26 @@ class SequenceShards:
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
         if self.rank < 0:
             raise ValueError("SequenceShards: this process is no member of the group")
-        self.layout = layout
+        self.layout, self.gather_final = layout, gather_final
         self.packed = cu_seqlens is not None
-        offsets = [0, tokens] if cu_seqlens is None else cu_seqlens.tolist() if isinstance(cu_seqlens, Tensor) else list(cu_seqlens)
+        offsets = [0, tokens] if cu_seqlens is None else cu_seqlens.flatten().tolist() if isinstance(cu_seqlens, Tensor) else list(cu_seqlens)
         if len(offsets) < 2 or offsets[0] != 0 or any(b < a for a, b in zip(offsets, offsets[1:])):
             raise ValueError(f"SequenceShards: offsets must rise from 0, found {offsets}")
-        self.sequences, self.tokens = len(offsets) - 1, offsets[-1]
+        self.offsets, self.sequences, self.tokens = offsets, len(offsets) - 1, offsets[-1]
         #: In order of time; and by rank, which it has, in the order of its tokens.
         self.pieces: list[Piece] = pieces_of(offsets, self.world if layout == "contiguous" else 2 * self.world)
         self.held = [(rank,) if layout == "contiguous" else (rank, 2 * self.world - 1 - rank) for rank in range(self.world)]
         self.own = self.held[self.rank]
         self.crossing = any(piece.leaves for piece in self.pieces)
         self._rows: dict[tuple[int, torch.device], Rows] = {}
+
+    def heads(self) -> HeadShards:
+        """The same ranks, which exchange tokens for heads while a scan runs: for any scan, where heads (and groups) are a multiple of the ranks."""
+        return HeadShards(self)
+
+    def gathered(self, final: Tensor) -> Tensor:
+        """A final state as a call gives it."""
+        return SumOfRanks.apply(self.group, final) if self.gather_final else final
 
     @property
     def local_tokens(self) -> int:
@@ -98,23 +110,31 @@ class SequenceShards:
 
 @torch.compiler.disable
 def sharded(
-    name: str, shards: SequenceShards, op: Any, transitions: Transitions | None, args: tuple[Tensor | None, ...], final: bool, cu_seqlens: Tensor | None
+    function: Callable[..., Any], shards: SequenceShards | HeadShards, op: Any, signature: Signature, transitions: Transitions | None,
+    args: tuple[Tensor | None, ...], final: bool, cu_seqlens: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """A scan over the tokens of this rank. Outputs, then final states: rows of sequences that end elsewhere are 0."""
-    if transitions is None:
-        raise NotImplementedError(f"{name} runs step by step (`sequential`): what a piece does to its state is no affine map, so that its tokens cannot be shared out")
+    """A scan over the tokens of this rank. Outputs, then final states: rows of sequences that end elsewhere are 0, or those of all ranks."""
+    # Shards may be those of another package: a model's scans share them.
+    name, rows = signature.name, getattr(shards, "shards", shards)
     if cu_seqlens is not None:
         raise ValueError(f"{name}: where `shards` is given, it has the offsets of all ranks; leave cu_seqlens out")
     batch, tokens = args[0].shape[:2]
-    if tokens != shards.local_tokens:
-        raise ValueError(f"{name}: this rank has {shards.local_tokens} tokens of {shards.tokens}, {transitions.reference.signature.inputs[0].name} has {tokens}")
+    if tokens != rows.local_tokens:
+        raise ValueError(f"{name}: this rank has {rows.local_tokens} tokens of {rows.tokens}, {signature.inputs[0].name} has {tokens}")
+    if rows is not shards:
+        return shards.run(function, signature, args, final)
+    if transitions is None:
+        why = f"{name} runs step by step (`sequential`): what a piece does to its state is no affine map"
+        raise NotImplementedError(f"{why}; shards.heads() exchanges tokens for heads instead")
     if shards.packed and batch != 1:
         raise ValueError(f"{name}: packed sequences lie in one row, so B must be 1; found B = {batch}")
     wanted = shards.sequences if shards.packed else batch
     for named, state in zip(transitions.reference.signature.states, args[len(args) - len(transitions.states) :]):
         if state is not None and state.shape[0] != wanted:
             raise ValueError(f"{name}: the state {named.name} has {state.shape[0]} rows for {wanted} sequences; every rank gives the rows of all")
-    return _Sharded.apply(shards, op, transitions, final, *args)
+    results = _Sharded.apply(shards, op, transitions, final, *args)
+    count = len(signature.outputs)
+    return (*results[:count], *(shards.gathered(x) for x in results[count:]))
 
 
 class _Sharded(torch.autograd.Function):

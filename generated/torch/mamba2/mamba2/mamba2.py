@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from . import _ops, _reference, _transitions
 from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
-from .cp import SequenceShards, sharded
+from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.mamba2
 
@@ -76,7 +76,7 @@ def mamba2(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
-    shards: SequenceShards | None = None,
+    shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
     Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality", arXiv:2405.21060.
@@ -126,7 +126,8 @@ def mamba2(
     h = initial_state
     h = None if h is None else ready(h, exact, "mamba2: the state h")
     if shards is not None:
-        results = sharded("mamba2", shards, _op, _transitions.mamba2, (x, dt, B, C, A_log, dt_bias, D, h), output_final_state, cu_seqlens)
+        rows = (_op, _reference.mamba2.signature, _transitions.mamba2, (x, dt, B, C, A_log, dt_bias, D, h), output_final_state, cu_seqlens)
+        results = sharded(mamba2, shards, *rows)
         return (*results[:1], results[1] if output_final_state else None)
     cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)
     wanted = torch.is_grad_enabled() and (

@@ -1168,9 +1168,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt. A number a token here, once for all kernels that read it.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M8 = 0, M5_9 = 36864, M6_7 = 45056, M7 = 53248, M10 = 0, M12 = 0, M14 = 0, M2 = 36864, M4 = 0, M3_2 = 512, M9_13 = 8192, M11_11 = 8192, M13_19 = 8192;
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M9 = 0, M6_10 = 36864, M7_8 = 45056, M8 = 53248, M10 = 0, M11 = 8192, M13 = 0, M2 = 36864, M4 = 0, M3_1 = 512, M5_6 = 512, M12_17 = 16384;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1180,123 +1180,113 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %1 [%row, M] = load ws.Kt.result0 row
+  // %0 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %8 [%row, M] = load g row
+  // %9 [%row, M] = load g row
   array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %0 [] = 1
-  // %2 [%row] = max[M] %1
+  // %1 [%row] = max[M] %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f1_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f1_0);
+  float f0_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f0_0);
   team_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %3 [%row, M] = sub %1, %2
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_1;
+  float v1_1 = 0.f;
+  if (const int i = t; i < 64) v1_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // %2 [%row, M] = sub %0, %1
+  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = v1_1;
   team_sync(1, 256);
-  float f3_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_2[i] = (f1_0[i] - ((float*)(basep + M3_2))[frag_row(i)]);
-  // %4 [%row, M] = exp %3
-  float f4_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f3_2[i]);
-  // %5 [%row] = sum[M] %4
-  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_3);
+  float f2_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_0[i] - ((float*)(basep + M3_1))[frag_row(i)]);
+  // %3 [%row, M] = exp %2
+  float f3_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_3[i] = m_exp(f2_2[i]);
+  // %4 [%row] = sum[M] %3
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f3_3);
   team_sync(1, 256);
-  float v5_4 = 0.f;
-  if (const int i = t; i < 64) v5_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
-  // %6 [%row] = div %0, %5
+  float v4_4 = 0.f;
+  if (const int i = t; i < 64) v4_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
+  // %5 [] = 1
+  // %6 [%row] = div %5, %4
   float v6_5 = 0.f;
-  if (const int i = t; i < 64) v6_5 = m_div(1.f, v5_4);
-  // store ws.value20, %6
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
-  // %7 [%row, M] = keep %4
+  if (const int i = t; i < 64) v6_5 = m_div(1.f, v4_4);
+  // %7 [%row, M] = mul %3, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_5;
+  team_sync(1, 256);
   float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (frag_row(i) < length ? f4_3[i] : 0.f);
-  // %9 [%row, M] = expm1 %8
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f3_3[i] * ((float*)(basep + M5_6))[frag_row(i)]);
+  // %8 [%row, M] = keep %7
+  float f8_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = (frag_row(i) < length ? f7_6[i] : 0.f);
+  // %10 [%row, M] = expm1 %9
   cp_wait<0>();
   team_sync(1, 256);
-  float f8_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f8_7[i]);
-  // %10 [%row, %col] = dscore[M] %7, %9 by %8
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = m_expm1(f9_8[i]);
+  // %11 [%row, %col] = dscore[M] %8, %10 by %9
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
-  store_frag<2, 64, false>((base + M6_7), f7_6, part * 2);
+  store_frag<2, 64, false>((base + M6_10), f10_9, part * 2);
+  store_frag<2, 64, false>((base + M7_8), f8_7, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_9[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_9, {(base + M6_7)}, {(base + M5_9)}, ((float*)(basep + M1)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
-  float f10_10[16];
-  if (part == 0) put_whole(((float*)(basep + M8)), whole_9[0], t);
+  float whole_10[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_10, {(base + M7_8)}, {(base + M6_10)}, ((float*)(basep + M1)), {(base + M8)}, part * 2, part * 2 + 2, 4 + part);
+  float f11_11[16];
+  if (part == 0) put_whole(((float*)(basep + M9)), whole_10[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M8)), whole_9[0], t);
+  if (part == 1) add_whole(((float*)(basep + M9)), whole_10[0], t);
   team_sync(1, 256);
-  take_part<16>(f10_10, ((float*)(basep + M8)), part, t);
+  take_part<16>(f11_11, ((float*)(basep + M9)), part, t);
   team_sync(1, 256);
-  // %11 [%row] = keep %6
-  float v11_11 = 0.f;
-  if (const int i = t; i < 64) v11_11 = (i < length ? v6_5 : 0.f);
   // %12 [] = -1
-  // %13 [%row] = mul %11, %12
-  float v13_12 = 0.f;
-  if (const int i = t; i < 64) v13_12 = (v11_11 * (-1.f));
-  // %14 [%row, %col] = mul %13, %10
-  if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
-  team_sync(1, 256);
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (((float*)(basep + M9_13))[frag_row(i)] * f10_10[i]);
-  // store ws.Vt.score0_0, %14
-  store_frag<2, 64, false>((base + M10), f14_13, part * 2);
+  // %13 [%row, %col] = mul %12, %11
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = ((-1.f) * f11_11[i]);
+  // store ws.Vt.score0_0, %13
+  store_frag<2, 64, false>((base + M10), f13_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %15 [%row, M] = cumsum %8
-  // %16 [%row, M] = exp %15
+  // %14 [%row, M] = cumsum %9
+  // %15 [%row, M] = exp %14
+  float f14_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_exp(f14_13[i]);
+  // %16 [%row, M] = mul %15, %8
   float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
-  // %17 [%row, M] = mul %16, %11
-  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = v11_11;
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f8_7[i]);
+  // store ws.Vt.read0, %16
+  store_frag<2, 64, false>((base + M11), f16_15, part * 2);
   team_sync(1, 256);
-  float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f16_15[i] * ((float*)(basep + M11_11))[frag_row(i)]);
-  // %18 [%row, M] = mul %17, %7
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  // %17 [M] = pick last %14
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M1))[4536 + i];
+  // %18 [M, %row] = sub %17, %14
+  if (const int i = t; i < 64) ((float*)(basep + M12_17))[i] = v17_16;
+  team_sync(1, 256);
   float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (f17_16[i] * f7_6[i]);
-  // store ws.Vt.read0, %18
-  store_frag<2, 64, false>((base + M12), f18_17, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // %19 [M] = pick last %15
-  float v19_18 = 0.f;
-  if (const int i = t; i < 64) v19_18 = ((float*)(basep + M1))[4536 + i];
-  // %20 [M, %row] = sub %19, %15
-  if (const int i = t; i < 64) ((float*)(basep + M13_19))[i] = v19_18;
-  team_sync(1, 256);
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M12_17))[(frag_col(i) + part * 32)] - f14_13[i]);
+  // %19 [M, %row] = exp %18
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = m_exp(f18_17[i]);
+  // %20 [M, %row] = mul %19, %12
   float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (((float*)(basep + M13_19))[(frag_col(i) + part * 32)] - f15_14[i]);
-  // %21 [M, %row] = exp %20
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * (-1.f));
+  // %21 [M, %row] = mul %20, %10
   float f21_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
-  // %22 [M, %row] = mul %21, %12
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (f21_20[i] * (-1.f));
-  // %23 [M, %row] = mul %22, %9
-  float f23_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_22[i] = (f22_21[i] * f9_8[i]);
-  // store ws.Vt.col0, %23
-  store_frag<2, 64, false>((base + M14), f23_22, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = (f20_19[i] * f10_9[i]);
+  // store ws.Vt.col0, %21
+  store_frag<2, 64, false>((base + M13), f21_20, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %24 [M] = exp %19
-  float v24_23 = 0.f;
-  if (const int i = t; i < 64) v24_23 = m_exp(v19_18);
-  // store ws.Vt.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_23);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  // %22 [M] = exp %17
+  float v22_21 = 0.f;
+  if (const int i = t; i < 64) v22_21 = m_exp(v17_16);
+  // store ws.Vt.decay, %22
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v22_21);
 }
 
 // The decay of every segment of Vt.
@@ -1610,9 +1600,146 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   }
 }
 
+// Scores, solves and pointwise values of the chunks of Kt.
+extern "C" __global__ void __launch_bounds__(256) Kt_prepare(const f32* __restrict__ p_g, bf16* __restrict__ p_ws_value4, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x__row_M = block * 1024 + lane * 4;
+  const int i__row = x__row_M / 64;
+  const int i_M = x__row_M % 64;
+  // %0 [%row, M] = load g row
+  float t0[4];
+  { if (i__row < length) ldn<4>(&t0[0], p_g + (i64)(first + i__row) * s_g.token + (i64)head * s_g.head + (i_M + 0)); else zeron<4>(&t0[0]); }
+  // %1 [%row, M] = expm1 %0
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = m_expm1(t0[j]);
+  // %2 [%row, M] = neg %1
+  float t2[4];
+  UNROLL for (int j = 0; j < 4; ++j) t2[j] = (-t1[j]);
+  // store ws.value4, %2
+  if (i__row < length) { const float v[] = {t2[0], t2[1], t2[2], t2[3]}; stn<4>(p_ws_value4 + ((i64)(first + i__row) * d.heads + head) * 64 + (i_M + 0), v); }
+}
+
+// What every segment adds to Kt by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const bf16* __restrict__ p_ws_value4, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0_6 = 0, W1_11 = 256, L2 = 0, L3 = 18432, L0_2 = 36864, L1_3 = 45056;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 160768, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 53248; (void)to;
+      // %2 [%row, M] = load ws.value4 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_value4 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_3), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      // %4 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L2), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      // %5 [%row, M] = cumsum %4
+      team_sync(1);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L2)) + i, 72, i < 64);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, M] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %6 [M] = pick last %5
+      if (const int i = t; i < 64) ((float*)(basep + W0_6))[i] = ((float*)(sp + L3))[4536 + i];
+      // %7 [M, %row] = sub %6, %5
+      team_sync(2);
+      float f5_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
+      float f7_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = (((float*)(basep + W0_6))[frag_row(i)] - f5_2[i]);
+      // %8 [M, %row] = exp %7
+      float f8_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = m_exp(f7_3[i]);
+      // %11 [M] = exp %6
+      if (const int i = t; i < 64) ((float*)(basep + W1_11))[i] = m_exp(((float*)(basep + W0_6))[i]);
+      // %9 [M, %row] = mul %8, %2
+      float f2_5[32];
+      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
+      float f9_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (f8_4[i] * f2_5[i]);
+      // %12 [M, K] = mul %11, %1
+      team_sync(2);
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = (((float*)(basep + W1_11))[frag_row(i)] * f1_1[i]);
+      // %10 [K, M] = contract[%row] %3, %9
+      // %13 [M, K] = add %12, %10
+      u32 a9_8[4][4]; pack<4>(a9_8, f9_6);
+      float f13_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = f12_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f13_9, a9_8, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f13_9) / 4>(f13_9);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_9[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.Kt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_value4, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W4 = 18432, W3 = 36864, W1_18 = 45056, W2_23 = 45312, O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1625,7 +1752,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 46080, stage0 = base + 62464, full = base + 160768, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1637,11 +1764,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 24576; (void)to;
-      // %5 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L0_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 32768; (void)to;
+      // %2 [%row, M] = load ws.value4 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_value4 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L1_3), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %4 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L2_4), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1649,7 +1778,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
@@ -1658,25 +1787,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 3 * 32768; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      // %7 [%col, K] = swap %6
-      // %8 [%row, %col] = contract[K] %5, %7
-      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L0_5));
-      float f8_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L1_6)); mma_commit();
-      // %9 [%row, %col] = mask %8
+      // %5 [%col, K] = swap %4
+      // %6 [%row, %col] = contract[K] %3, %5
+      u32 a3_0[4][4]; load_as<4, 64, false>(a3_0, (sa + L1_3));
+      float f6_1[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_1, a3_0, (sa + L2_4)); mma_commit();
+      // %7 [%row, %col] = mask %6
       mma_wait<0>();
-      mma_ready<sizeof(f8_1) / 4>(f8_1);
-      float f9_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L2_9), f9_2, 0);
-      // %10 [] = 0.125
+      mma_ready<sizeof(f6_1) / 4>(f6_1);
+      float f7_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_2[i] = (frag_col(i) <= frag_row(i) ? f6_1[i] : 0.f);
+      store_frag<4, 64, false>((sa + L3_7), f7_2, 0);
+      // %8 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1695,101 +1824,93 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
+      const u32 sa = stage0 + n % 3 * 32768; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       // store ws.Kt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %13 [%row, M] = contract[K] %5, %1
+      // %12 [%row, M] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f13_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0_5)); mma_commit();
-      // %2 [%row, M] = load g row
-      // %14 [%row, M] = cumsum %2
+      float f12_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f12_3, a1_2, (sa + L1_3)); mma_commit();
+      // %10 [%row, M] = load g row
+      // %13 [%row, M] = cumsum %10
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %19 [M] = pick last %14
+      // %18 [M] = pick last %13
       team_sync(2);
-      if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
-      // %3 [%row, M] = expm1 %2
-      float f2_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      float f3_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
-      // %20 [M, %row] = sub %19, %14
+      if (const int i = t; i < 64) ((float*)(basep + W1_18))[i] = ((float*)(basep + W0))[4536 + i];
+      // %19 [M, %row] = sub %18, %13
       team_sync(2);
-      float f14_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f20_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W1_19))[frag_row(i)] - f14_6[i]);
-      // %4 [%row, M] = neg %3
-      float f4_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
-      // %21 [M, %row] = exp %20
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
-      // %24 [M] = exp %19
-      if (const int i = t; i < 64) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
-      // %22 [M, %row] = mul %21, %4
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
-      // %25 [M, K] = mul %24, %1
+      float f13_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_4[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      float f19_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (((float*)(basep + W1_18))[frag_row(i)] - f13_4[i]);
+      // %20 [M, %row] = exp %19
+      float f20_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = m_exp(f19_5[i]);
+      // %23 [M] = exp %18
+      if (const int i = t; i < 64) ((float*)(basep + W2_23))[i] = m_exp(((float*)(basep + W1_18))[i]);
+      // %21 [M, %row] = mul %20, %2
+      float f2_7[32];
+      load_frag<4, 64, true>(f2_7, (sa + L0_2), 0);
+      float f21_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (f20_6[i] * f2_7[i]);
+      // %24 [M, K] = mul %23, %1
       team_sync(2);
+      float f24_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_9[i] = (((float*)(basep + W2_23))[frag_row(i)] * f1_1[i]);
+      // %22 [K, M] = contract[%row] %4, %21
+      // %25 [M, K] = add %24, %22
+      u32 a21_10[4][4]; pack<4>(a21_10, f21_8);
       float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2_24))[frag_row(i)] * f1_1[i]);
-      // %23 [K, M] = contract[%row] %6, %22
-      // %26 [M, K] = add %25, %23
-      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
-      float f26_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1_6)); mma_commit();
-      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
-      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
-      store_frag<4, 64, true>((base + W3), f4_8, 0);
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = f24_9[i];
+      mma_open(); mma<64, 4, 64, true, false>(f25_11, a21_10, (sa + L2_4)); mma_commit();
+      // %26 [%row, M] = dscoreRow[M] %7, %2 by %10
+      u32 a7_13[4][4]; load_as<4, 64, false>(a7_13, (sa + L3_7));
       team_sync(2);
+      float whole_12[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_12, {a7_13}, (sa + L0_2), ((float*)(basep + W0)), (base + W3), 0, 4);
+      float f26_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = whole_12[0][i];
       team_sync(2);
-      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
-      float f27_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
+      // %11 [%row, M] = mul %26, %8
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f26_14[i];
       team_sync(2);
-      // %12 [%row, M] = mul %27, %10
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      team_sync(2);
-      float f27_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
-      float f12_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
-      // %15 [%row, M] = exp %14
-      float f15_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
-      // %16 [%row, M] = mul %15, %10
-      float f16_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
-      // %17 [%row, M] = mul %16, %13
+      float f26_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
+      float f11_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f26_15[i] * 0.125f);
+      // %14 [%row, M] = exp %13
+      float f14_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = m_exp(f13_4[i]);
+      // %15 [%row, M] = mul %14, %8
+      float f15_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_18[i] = (f14_17[i] * 0.125f);
+      // %16 [%row, M] = mul %15, %12
       mma_wait<1>();
-      mma_ready<sizeof(f13_3) / 4>(f13_3);
-      float f17_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
-      // %18 [%row, M] = add %17, %12
-      float f18_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
+      mma_ready<sizeof(f12_3) / 4>(f12_3);
+      float f16_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f15_18[i] * f12_3[i]);
+      // %17 [%row, M] = add %16, %11
+      float f17_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_20[i] = (f16_19[i] + f11_16[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f26_13) / 4>(f26_13);
-      // store ws.Kt.result0, %18
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
+      mma_ready<sizeof(f25_11) / 4>(f25_11);
+      // store ws.Kt.result0, %17
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f17_20[i]); }
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f25_11[i];
       bar_arrive(empty + n % 3 * 8);
     }
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt. 3 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_value20, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M8 = 0, M5_9 = 36864, M6_7 = 45056, M7 = 53248, M10 = 0, M12 = 0, M14 = 0, M2 = 36864, M4 = 0, M3_2 = 512, M9_13 = 8192, M11_11 = 8192, M13_19 = 8192;
+// Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M11 = 0, M6 = 0, M7 = 0, M8_9 = 36864, M9_10 = 45056, M10 = 53248, M12 = 0, M13 = 8192, M15 = 0, M2 = 36864, M4 = 0, M3_1 = 512, M5_6 = 8192, M14_17 = 16384;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1799,45 +1920,49 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %1 [%row, M] = load ws.Kt.result0 row
+  // %0 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %8 [%row, M] = load g row
   array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %0 [] = 1
-  // %2 [%row] = max[M] %1
+  // %1 [%row] = max[M] %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f1_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f1_0);
+  float f0_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f0_0);
   team_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %3 [%row, M] = sub %1, %2
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_1;
+  float v1_1 = 0.f;
+  if (const int i = t; i < 64) v1_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
+  // store ws.value11, %1
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v1_1);
+  // %2 [%row, M] = sub %0, %1
+  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = v1_1;
   team_sync(1, 256);
-  float f3_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_2[i] = (f1_0[i] - ((float*)(basep + M3_2))[frag_row(i)]);
-  // %4 [%row, M] = exp %3
-  float f4_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f3_2[i]);
-  // %5 [%row] = sum[M] %4
-  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_3);
+  float f2_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_0[i] - ((float*)(basep + M3_1))[frag_row(i)]);
+  // %3 [%row, M] = exp %2
+  float f3_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_3[i] = m_exp(f2_2[i]);
+  // %4 [%row] = sum[M] %3
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f3_3);
   team_sync(1, 256);
-  float v5_4 = 0.f;
-  if (const int i = t; i < 64) v5_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
-  // %6 [%row] = div %0, %5
+  float v4_4 = 0.f;
+  if (const int i = t; i < 64) v4_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
+  // store ws.value14, %4
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v4_4);
+  // %5 [] = 1
+  // %6 [%row] = div %5, %4
   float v6_5 = 0.f;
-  if (const int i = t; i < 64) v6_5 = m_div(1.f, v5_4);
-  // store ws.value20, %6
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
-  // store ws.value11, %2
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v2_1);
-  // store ws.value14, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_4);
-  // %7 [%row, M] = keep %4
+  if (const int i = t; i < 64) v6_5 = m_div(1.f, v4_4);
+  // %7 [%row, M] = mul %3, %6
+  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_5;
+  team_sync(1, 256);
   float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (frag_row(i) < length ? f4_3[i] : 0.f);
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f3_3[i] * ((float*)(basep + M5_6))[frag_row(i)]);
+  // store ws.value15, %7
+  store_frag<2, 64, false>((base + M6), f7_6, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %9 [%row, M] = expm1 %8
   cp_wait<0>();
   team_sync(1, 256);
@@ -1845,81 +1970,75 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f8_7[i]);
-  // %10 [%row, %col] = dscore[M] %7, %9 by %8
+  // store ws.value3, %9
+  store_frag<2, 64, false>((base + M7), f9_8, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
+  // %10 [%row, M] = keep %7
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = (frag_row(i) < length ? f7_6[i] : 0.f);
+  // %11 [%row, %col] = dscore[M] %10, %9 by %8
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
-  store_frag<2, 64, false>((base + M6_7), f7_6, part * 2);
+  store_frag<2, 64, false>((base + M8_9), f9_8, part * 2);
+  store_frag<2, 64, false>((base + M9_10), f10_9, part * 2);
   team_sync(1, 256);
   team_sync(1, 256);
-  float whole_9[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_9, {(base + M6_7)}, {(base + M5_9)}, ((float*)(basep + M1)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
-  float f10_10[16];
-  if (part == 0) put_whole(((float*)(basep + M8)), whole_9[0], t);
+  float whole_10[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_10, {(base + M9_10)}, {(base + M8_9)}, ((float*)(basep + M1)), {(base + M10)}, part * 2, part * 2 + 2, 4 + part);
+  float f11_11[16];
+  if (part == 0) put_whole(((float*)(basep + M11)), whole_10[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M8)), whole_9[0], t);
+  if (part == 1) add_whole(((float*)(basep + M11)), whole_10[0], t);
   team_sync(1, 256);
-  take_part<16>(f10_10, ((float*)(basep + M8)), part, t);
+  take_part<16>(f11_11, ((float*)(basep + M11)), part, t);
   team_sync(1, 256);
-  // %11 [%row] = keep %6
-  float v11_11 = 0.f;
-  if (const int i = t; i < 64) v11_11 = (i < length ? v6_5 : 0.f);
   // %12 [] = -1
-  // %13 [%row] = mul %11, %12
-  float v13_12 = 0.f;
-  if (const int i = t; i < 64) v13_12 = (v11_11 * (-1.f));
-  // %14 [%row, %col] = mul %13, %10
-  if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
+  // %13 [%row, %col] = mul %12, %11
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = ((-1.f) * f11_11[i]);
+  // store ws.Vt.score0_0, %13
+  store_frag<2, 64, false>((base + M12), f13_12, part * 2);
   team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
+  // %14 [%row, M] = cumsum %8
+  // %15 [%row, M] = exp %14
   float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (((float*)(basep + M9_13))[frag_row(i)] * f10_10[i]);
-  // store ws.Vt.score0_0, %14
-  store_frag<2, 64, false>((base + M10), f14_13, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %15 [%row, M] = cumsum %8
-  // %16 [%row, M] = exp %15
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_exp(f14_13[i]);
+  // %16 [%row, M] = mul %15, %10
   float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
-  // %17 [%row, M] = mul %16, %11
-  if (const int i = t; i < 64) ((float*)(basep + M11_11))[i] = v11_11;
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f10_9[i]);
+  // store ws.Vt.read0, %16
+  store_frag<2, 64, false>((base + M13), f16_15, part * 2);
   team_sync(1, 256);
-  float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (f16_15[i] * ((float*)(basep + M11_11))[frag_row(i)]);
-  // %18 [%row, M] = mul %17, %7
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  // %17 [M] = pick last %14
+  float v17_16 = 0.f;
+  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M1))[4536 + i];
+  // %18 [M, %row] = sub %17, %14
+  if (const int i = t; i < 64) ((float*)(basep + M14_17))[i] = v17_16;
+  team_sync(1, 256);
   float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (f17_16[i] * f7_6[i]);
-  // store ws.Vt.read0, %18
-  store_frag<2, 64, false>((base + M12), f18_17, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // %19 [M] = pick last %15
-  float v19_18 = 0.f;
-  if (const int i = t; i < 64) v19_18 = ((float*)(basep + M1))[4536 + i];
-  // %20 [M, %row] = sub %19, %15
-  if (const int i = t; i < 64) ((float*)(basep + M13_19))[i] = v19_18;
-  team_sync(1, 256);
+  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M14_17))[(frag_col(i) + part * 32)] - f14_13[i]);
+  // %19 [M, %row] = exp %18
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = m_exp(f18_17[i]);
+  // %20 [M, %row] = mul %19, %12
   float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (((float*)(basep + M13_19))[(frag_col(i) + part * 32)] - f15_14[i]);
-  // %21 [M, %row] = exp %20
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * (-1.f));
+  // %21 [M, %row] = mul %20, %9
   float f21_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
-  // %22 [M, %row] = mul %21, %12
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (f21_20[i] * (-1.f));
-  // %23 [M, %row] = mul %22, %9
-  float f23_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_22[i] = (f22_21[i] * f9_8[i]);
-  // store ws.Vt.col0, %23
-  store_frag<2, 64, false>((base + M14), f23_22, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = (f20_19[i] * f9_8[i]);
+  // store ws.Vt.col0, %21
+  store_frag<2, 64, false>((base + M15), f21_20, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %24 [M] = exp %19
-  float v24_23 = 0.f;
-  if (const int i = t; i < 64) v24_23 = m_exp(v19_18);
-  // store ws.Vt.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_23);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %22 [M] = exp %17
+  float v22_21 = 0.f;
+  if (const int i = t; i < 64) v22_21 = m_exp(v17_16);
+  // store ws.Vt.decay, %22
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v22_21);
 }
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
@@ -2275,8 +2394,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Vt reads.
-extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_value11, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M4 = 18432, M17 = 0, M0_0 = 36864, M1_1 = 45056, M3_12 = 53248, M5_25 = 61440, M6_47 = 69632, M7_4 = 77824, M8_8 = 86016, M9 = 77824, M12_17 = 18432, M13_22 = 26624, M14 = 18432, M19_51 = 0, M20 = 0, M16 = 18432, M10_16 = 77824, M11_19 = 78080, M15_27 = 19456, M18_43 = 18432;
+extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M3 = 0, M13 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 0, M16 = 0, M12 = 75776, M11_21 = 76800, M14_36 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2290,229 +2409,201 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
   tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  // %7 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %12 [M, V] = load ws.Vt.states
-  tile_load<64, 1, 256>((base + M3_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %18 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M4), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %25 [M, V] = load ws.Vt.cotangents
-  tile_load<64, 1, 256>((base + M5_25), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %47 [%row, %col] = load ws.Vt.score0_0
-  tile_load<64, 1, 256>((base + M6_47), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  const float asked16_0 = t < 64 ? (t < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked19_1 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %16 [%row, M] = load ws.value15 row
+  tile_load<64, 1, 256>((base + M5_16), p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %19 [M, V] = load ws.Vt.cotangents
+  tile_load<64, 1, 256>((base + M6_19), p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %40 [%row, %col] = load ws.Vt.score0_0
+  tile_load<64, 1, 256>((base + M7_40), p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<7>();
+  team_sync(1, 256);
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
-  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
-  cp_wait<5>();
-  team_sync(1, 256);
-  float f3_3[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_3, a0_2, (base + M1_1), part * 32); mma_commit();
+  float f3_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_3) / 4>(f3_3);
-  float f4_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_3[i] : 0.f);
+  mma_ready<sizeof(f3_1) / 4>(f3_1);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [] = -1
-  // %8 [%row, M] = expm1 %7
+  // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
   cp_wait<4>();
   team_sync(1, 256);
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = m_expm1(f7_5[i]);
-  // %55 [%row, M] = dscoreRow[M] %4, %8 by %7
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M7_4), f4_4, part * 2);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
-  u32 a4_8[4][4]; load_as<4, 64, false>(a4_8, (base + M7_4));
-  store_frag<2, 64, false>((base + M8_8), f8_6, part * 2);
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
   team_sync(1, 256);
+  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float f48_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
   team_sync(1, 256);
-  float whole_7[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_7, {a4_8}, (base + M8_8), ((float*)(basep + M2)), (base + M9), part * 2, 4 + part);
-  float f55_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_9[i] = whole_7[0][i];
-  team_sync(1, 256);
-  // %9 [%row, M] = mul %55, %5
-  float f9_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_10[i] = (f55_9[i] * (-1.f));
-  // %10 [%row, M] = cumsum %7
+  // %9 [%row, M] = mul %48, %5
+  float f9_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
+  // %10 [%row, M] = cumsum %8
   // %11 [%row, M] = exp %10
-  float f10_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_11[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_12[i] = m_exp(f10_11[i]);
+  float f10_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_7[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = m_exp(f10_7[i]);
   // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_14[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_14, a0_13, (base + M3_12), part * 32); mma_commit();
+  float f13_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_10, a0_9, (base + M4_12), part * 32); mma_commit();
   // %14 [%row, M] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_14) / 4>(f13_14);
-  float f14_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f11_12[i] * f13_14[i]);
+  mma_ready<sizeof(f13_10) / 4>(f13_10);
+  float f14_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_8[i] * f13_10[i]);
   // %15 [%row, M] = add %14, %9
-  float f15_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_16[i] = (f14_15[i] + f9_10[i]);
+  float f15_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
   // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_16[i]); }
-  // %16 [%row] = load ws.value20 row
-  // %17 [%row, %col] = mul %16, %4
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = asked16_0;
-  team_sync(1, 256);
-  float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (((float*)(basep + M10_16))[frag_row(i)] * f4_4[i]);
-  // %19 [%row] = load ws.value11 row
-  // %20 [%row, M] = sub %18, %19
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i]); }
+  // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
+  u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
   team_sync(1, 256);
-  float f18_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_18[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M11_19))[i] = asked19_1;
   team_sync(1, 256);
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f18_18[i] - ((float*)(basep + M11_19))[frag_row(i)]);
-  // %21 [%row, M] = exp %20
-  float f21_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = m_exp(f20_19[i]);
-  // %22 [%row, M] = keep %21
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (frag_row(i) < length ? f21_20[i] : 0.f);
-  // %23 [%col, M] = dscoreCol[M] %17, %22 by %7
-  store_frag<2, 64, false>((base + M12_17), f17_17, part * 2);
+  float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
+  float f17_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
   team_sync(1, 256);
-  u32 a17_23[4][4]; load_as<4, 64, true>(a17_23, (base + M12_17));
-  store_frag<2, 64, false>((base + M13_22), f22_21, part * 2);
-  team_sync(1, 256);
-  team_sync(1, 256);
-  float whole_22[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_22, {a17_23}, (base + M13_22), ((float*)(basep + M2)), (base + M14), part * 2, 4 + part);
-  float f23_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_24[i] = whole_22[0][i];
-  team_sync(1, 256);
-  // %24 [%row, M] = swap %23
-  // %26 [%row, M] = contract[V] %1, %25
-  u32 a1_25[4][4]; load_as<4, 64, false>(a1_25, (base + M1_1));
+  // %18 [%row, M] = swap %17
+  // %20 [%row, M] = contract[V] %1, %19
+  u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
   cp_wait<1>();
   team_sync(1, 256);
-  float f26_26[16];
-  mma_open(); mma<32, 4, 64, false, true>(f26_26, a1_25, (base + M5_25), part * 32); mma_commit();
-  // %27 [M] = pick last %10
-  float v27_27 = 0.f;
-  if (const int i = t; i < 64) v27_27 = ((float*)(basep + M2))[4536 + i];
-  // %28 [M, %row] = sub %27, %10
-  if (const int i = t; i < 64) ((float*)(basep + M15_27))[i] = v27_27;
+  float f20_17[16];
+  mma_open(); mma<32, 4, 64, false, true>(f20_17, a1_16, (base + M6_19), part * 32); mma_commit();
+  // %21 [M] = pick last %10
+  float v21_18 = 0.f;
+  if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
+  // %22 [M, %row] = sub %21, %10
+  if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
   team_sync(1, 256);
-  float f28_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = (((float*)(basep + M15_27))[(frag_col(i) + part * 32)] - f10_11[i]);
-  // %29 [M, %row] = exp %28
-  float f29_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = m_exp(f28_28[i]);
-  // %30 [M, %row] = mul %29, %26
+  float f22_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_19[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_7[i]);
+  // %23 [M, %row] = exp %22
+  float f23_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = m_exp(f22_19[i]);
+  // %24 [M, %row] = mul %23, %20
   mma_wait<0>();
-  mma_ready<sizeof(f26_26) / 4>(f26_26);
-  float f30_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f30_30[i] = (f29_29[i] * f26_26[i]);
-  // %31 [M, %row] = add %30, %24
-  float f31_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_31[i] = (f30_30[i] + f23_24[i]);
-  // store ws.Vt.adjoint1, %31
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f31_31[i]); }
-  // %32 [%row, M] = mul %15, %22
-  float f32_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_32[i] = (f15_16[i] * f22_21[i]);
-  // %33 [%row, M] = mul %16, %32
-  float f33_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (((float*)(basep + M10_16))[frag_row(i)] * f32_32[i]);
-  // %34 [M, %row] = mul %31, %8
-  float f34_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = (f31_31[i] * f8_6[i]);
-  // %35 [M, %row] = mul %5, %34
-  float f35_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_35[i] = ((-1.f) * f34_34[i]);
-  // %36 [M, %row] = neg %35
-  float f36_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_36[i] = (-f35_35[i]);
-  // %37 [M] = contract[V] %12, %25
-  float v37_37 = 0.f;
-  if (const int i = t; i < 64) v37_37 = row_dot<64, 64>((base + M3_12), (base + M5_25), i);
-  // %38 [M] = exp %27
-  float v38_38 = 0.f;
-  if (const int i = t; i < 64) v38_38 = m_exp(v27_27);
-  // %39 [M] = mul %38, %37
-  float v39_39 = 0.f;
-  if (const int i = t; i < 64) v39_39 = (v38_38 * v37_37);
-  // %40 [M, %row] = mul %30, %8
-  float f40_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_40[i] = (f30_30[i] * f8_6[i]);
-  // %41 [M, %row] = mul %5, %40
-  float f41_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_41[i] = ((-1.f) * f40_40[i]);
-  // %42 [M] = sum[%row] %41
-  col_sums_part<16>(((float*)(basep + M16)), f41_41, 64, part * 32);
+  mma_ready<sizeof(f20_17) / 4>(f20_17);
+  float f24_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = (f23_20[i] * f20_17[i]);
+  // %25 [M, %row] = add %24, %18
+  float f25_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_22[i] = (f24_21[i] + f17_15[i]);
+  // store ws.Vt.adjoint1, %25
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_22[i]); }
+  // %26 [%row, M] = mul %15, %16
+  float f16_23[16];
+  load_frag<2, 64, false>(f16_23, (base + M5_16), part * 2);
+  float f26_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_24[i] = (f15_12[i] * f16_23[i]);
+  // %27 [M, %row] = mul %25, %7
+  float f7_25[16];
+  load_frag<2, 64, false>(f7_25, (base + M2_7), part * 2);
+  float f27_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_26[i] = (f25_22[i] * f7_25[i]);
+  // %28 [M, %row] = mul %5, %27
+  float f28_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_27[i] = ((-1.f) * f27_26[i]);
+  // %29 [M, %row] = neg %28
+  float f29_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_28[i] = (-f28_27[i]);
+  // %30 [M] = contract[V] %12, %19
+  float v30_29 = 0.f;
+  if (const int i = t; i < 64) v30_29 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
+  // %31 [M] = exp %21
+  float v31_30 = 0.f;
+  if (const int i = t; i < 64) v31_30 = m_exp(v21_18);
+  // %32 [M] = mul %31, %30
+  float v32_31 = 0.f;
+  if (const int i = t; i < 64) v32_31 = (v31_30 * v30_29);
+  // %33 [M, %row] = mul %24, %7
+  float f33_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = (f24_21[i] * f7_25[i]);
+  // %34 [M, %row] = mul %5, %33
+  float f34_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_33[i] = ((-1.f) * f33_32[i]);
+  // %35 [M] = sum[%row] %34
+  col_sums_part<16>(((float*)(basep + M12)), f34_33, 64, part * 32);
   team_sync(1, 256);
-  float v42_42 = 0.f;
-  if (const int i = t; i < 64) v42_42 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
-  // %43 [M] = add %39, %42
-  float v43_43 = 0.f;
-  if (const int i = t; i < 64) v43_43 = (v39_39 + v42_42);
-  // %44 [%row, M] = add %33, %36
-  float f44_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_44[i] = (f33_33[i] + f36_36[i]);
-  // %45 [%row, M] = cumsum reversed %44
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_44[i];
+  float v35_34 = 0.f;
+  if (const int i = t; i < 64) v35_34 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
+  // %36 [M] = add %32, %35
+  float v36_35 = 0.f;
+  if (const int i = t; i < 64) v36_35 = (v32_31 + v35_34);
+  // %37 [%row, M] = add %26, %29
+  float f37_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_36[i] = (f26_24[i] + f29_28[i]);
+  // %38 [%row, M] = cumsum reversed %37
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_36[i];
   team_sync(1, 256);
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
-  // %46 [%row, M] = add %45, %43
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M13)) + i, ((float*)(basep + M13)) + i, 72, i < 64);
+  // %39 [%row, M] = add %38, %36
   team_sync(1, 256);
-  float f45_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_45[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M18_43))[i] = v43_43;
+  float f38_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_37[i] = ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  if (const int i = t; i < 64) ((float*)(basep + M14_36))[i] = v36_35;
   team_sync(1, 256);
-  float f46_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_46[i] = (f45_45[i] + ((float*)(basep + M18_43))[(frag_col(i) + part * 32)]);
-  // store ws.Vt.adjoint3, %46
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_46[i]); }
-  // %48 [%col, %row] = swap %47
-  // %49 [%col, V] = swap %0
-  // %51 [M, %row] = mul %29, %8
-  float f51_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_47[i] = (f29_29[i] * f8_6[i]);
-  // %52 [%row, V] = contract[M] %51, %25
-  store_frag<2, 64, false>((base + M19_51), f51_47, part * 2);
+  float f39_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_38[i] = (f38_37[i] + ((float*)(basep + M14_36))[(frag_col(i) + part * 32)]);
+  // store ws.Vt.adjoint3, %39
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_38[i]); }
+  // %41 [%col, %row] = swap %40
+  // %42 [%col, V] = swap %0
+  // %44 [M, %row] = mul %23, %7
+  float f7_39[16];
+  load_frag<2, 64, false>(f7_39, (base + M2_7), part * 2);
+  float f44_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = (f23_20[i] * f7_39[i]);
+  // %45 [%row, V] = contract[M] %44, %19
+  store_frag<2, 64, false>((base + M15_44), f44_40, part * 2);
   team_sync(1, 256);
-  u32 a51_48[4][4]; load_as<4, 64, false>(a51_48, (base + M19_51));
-  float f52_49[16];
-  mma_open(); mma<32, 4, 64, true, true>(f52_49, a51_48, (base + M5_25), part * 32); mma_commit();
-  // %53 [%row, V] = mul %5, %52
+  u32 a44_41[4][4]; load_as<4, 64, false>(a44_41, (base + M15_44));
+  float f45_42[16];
+  mma_open(); mma<32, 4, 64, true, true>(f45_42, a44_41, (base + M6_19), part * 32); mma_commit();
+  // %46 [%row, V] = mul %5, %45
   mma_wait<0>();
-  mma_ready<sizeof(f52_49) / 4>(f52_49);
-  float f53_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_50[i] = ((-1.f) * f52_49[i]);
-  // %50 [%row, V] = contract[%col] %48, %49
-  // %54 [%row, V] = add %53, %50
+  mma_ready<sizeof(f45_42) / 4>(f45_42);
+  float f46_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = ((-1.f) * f45_42[i]);
+  // %43 [%row, V] = contract[%col] %41, %42
+  // %47 [%row, V] = add %46, %43
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a47_51[4][4]; load_as<4, 64, true>(a47_51, (base + M6_47));
-  float f54_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_52[i] = f53_50[i];
-  mma_open(); mma<32, 4, 64, true, false>(f54_52, a47_51, (base + M0_0), part * 32); mma_commit();
-  // store d_v, %54
+  u32 a40_44[4][4]; load_as<4, 64, true>(a40_44, (base + M7_40));
+  float f47_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_45[i] = f46_43[i];
+  mma_open(); mma<32, 4, 64, true, false>(f47_45, a40_44, (base + M0_0), part * 32); mma_commit();
+  // store d_v, %47
   mma_wait<0>();
-  mma_ready<sizeof(f54_52) / 4>(f54_52);
-  store_frag<2, 64, false>((base + M20), f54_52, part * 2);
+  mma_ready<sizeof(f47_45) / 4>(f47_45);
+  store_frag<2, 64, false>((base + M16), f47_45, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, bf16* __restrict__ p_ws_value40, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2593,11 +2684,22 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
   // store ws.value37, %18
   { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  // %19 [%row, M] = sub %6, %18
+  float t19[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t6[0] - t18[(i) * 2 + j]);
+  // %20 [%row, M] = mul %17, %19
+  float t20[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t17[i] * t19[(i) * 2 + j]);
+  // %21 [%row, M] = add %15, %20
+  float t21[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
+  // store ws.value40, %21
+  { auto* const at = p_ws_value40 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t21[(i) * 2 + 0], t21[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_value40, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0_11 = 0, W1_12 = 256, L1 = 0, L3 = 18432, L0_2 = 36864, L2_9 = 45056;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2610,35 +2712,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 160768, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r3_0[1];
-    float r5_1[1];
-    float r8_2[1];
-    float r12_3[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %3 [%row] = load ws.value20 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %5 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %8 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %12 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %25 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_25), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 53248; (void)to;
+      // %2 [%row, M] = load ws.value40 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_value40 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L1), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %9 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_9), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2648,18 +2740,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_5))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_8))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_12))[i] = r12_3[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      // %13 [] = 1
-      // %22 [] = 0.125
+      // %4 [%row, M] = cumsum %3
+      team_sync(1);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L1)) + i, 72, i < 64);
+      // %6 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -2677,81 +2767,42 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      // %7 [%row, M] = load ws.Kt.result0 row
-      // %4 [%row, M] = chain %2, %3
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L0_3))[frag_col(i)]);
-      // %9 [%row, M] = sub %7, %8
+      // %5 [%row, M] = exp %4
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
+      float f5_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = m_exp(f4_2[i]);
+      // %11 [M] = pick last %4
+      if (const int i = t; i < 64) ((float*)(basep + W0_11))[i] = ((float*)(sp + L3))[4536 + i];
+      // %7 [%row, M] = mul %5, %6
       float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2_8))[frag_col(i)]);
-      // %6 [%row, M] = add %4, %5
-      float f6_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L1_5))[frag_col(i)]);
-      // %10 [%row, M] = exp %9
-      float f10_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
-      // %15 [%row, M] = sub %13, %14
-      float f14_8[32];
-      load_frag<4, 64, true>(f14_8, (sa + L4_14), 0);
-      float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
-      // %19 [%row, M] = load g row
-      // %11 [%row, M] = chain %6, %10
-      float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
-      // %16 [%row, M] = mul %12, %15
-      float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3_12))[frag_col(i)] * f15_9[i]);
-      // %20 [%row, M] = cumsum %19
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f5_3[i] * 0.125f);
+      // %12 [M] = exp %11
+      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_11))[i]);
+      // %8 [%row, M] = mul %7, %2
+      float f2_5[32];
+      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
+      float f8_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f2_5[i]);
+      // %13 [M, K] = mul %12, %1
       team_sync(2);
-      team_sync(2);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %17 [%row, M] = add %11, %16
-      float f17_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
-      // %21 [%row, M] = exp %20
-      team_sync(2);
-      float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f21_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      // %27 [M] = pick last %20
-      if (const int i = t; i < 64) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
-      // %18 [%row, M] = keep %17
-      float f18_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
-      // %23 [%row, M] = mul %21, %22
-      float f23_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
-      // %28 [M] = exp %27
-      if (const int i = t; i < 64) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
-      // %24 [%row, M] = mul %23, %18
-      float f24_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
-      // %29 [M, K] = mul %28, %1
-      team_sync(2);
-      float f29_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W2_28))[frag_row(i)] * f1_1[i]);
-      // %26 [K, M] = contract[%row] %25, %24
-      // %30 [M, K] = add %29, %26
-      u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
-      float f30_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L5_25)); mma_commit();
+      float f13_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
+      // %10 [K, M] = contract[%row] %9, %8
+      // %14 [M, K] = add %13, %10
+      u32 a8_8[4][4]; pack<4>(a8_8, f8_6);
+      float f14_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = f13_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f14_9, a8_8, (sa + L2_9)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f30_20) / 4>(f30_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
+      mma_ready<sizeof(f14_9) / 4>(f14_9);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_9[i];
+      team_sync(2);
       bar_arrive(empty + n % 3 * 8);
     }
     // store ws.Kt.local_cotangent, %1
@@ -2816,8 +2867,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W1_27 = 18432, W2_28 = 18688, O0 = 0, L4_14 = 0, L5_25 = 8192, L0_3 = 16384, L1_5 = 16640, L2_8 = 16896, L3_12 = 17152;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const bf16* __restrict__ p_ws_value40, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0_11 = 0, W1_12 = 256, O0 = 0, L1 = 0, L3 = 18432, L0_2 = 36864, L2_9 = 45056;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2830,43 +2881,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 123904, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    float r3_0[1];
-    float r5_1[1];
-    float r8_2[1];
-    float r12_3[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %3 [%row] = load ws.value20 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %5 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %8 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %12 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r12_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L4_14), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %25 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_25), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      const u32 to = stage0 + n % 2 * 53248; (void)to;
+      // %2 [%row, M] = load ws.value40 row
+      tile_load<64, 1, 128>((to + L0_2), p_ws_value40 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, M] = load g row
+      array_load<64, 72, 128>((to + L1), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      // %9 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L2_9), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
     auto drain = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
@@ -2875,24 +2916,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 53248; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L0_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_5))[i] = r5_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_8))[i] = r8_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_12))[i] = r12_3[k]; }
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      cp_wait<0>();
+      team_sync(1);
+      // %4 [%row, M] = cumsum %3
+      team_sync(1);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L1)) + i, 72, i < 64);
+      // %6 [] = 0.125
+      team_sync(1);
+      bar_arrive(full + n % 2 * 8);
+      if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 3) drain(n + 1 - 3);
-      cp_wait<1>();
-      team_sync(1);
-      // %13 [] = 1
-      // %22 [] = 0.125
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
+      if (n + 1 >= 2) drain(n + 1 - 2);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
@@ -2906,84 +2945,45 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      const u32 sa = stage0 + n % 2 * 53248; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      bar_wait(full + n % 2 * 8, (n / 2) & 1);
       proxy_fence();
       // store ws.Kt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %2 [%row, M] = load ws.Vt.adjoint0 row
-      // %7 [%row, M] = load ws.Kt.result0 row
-      // %4 [%row, M] = chain %2, %3
-      float f2_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f4_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_chain(f2_2[i], ((float*)(sp + L0_3))[frag_col(i)]);
-      // %9 [%row, M] = sub %7, %8
+      // %5 [%row, M] = exp %4
+      float f4_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
+      float f5_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = m_exp(f4_2[i]);
+      // %11 [M] = pick last %4
+      if (const int i = t; i < 64) ((float*)(basep + W0_11))[i] = ((float*)(sp + L3))[4536 + i];
+      // %7 [%row, M] = mul %5, %6
       float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
-      float f9_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (f7_4[i] - ((float*)(sp + L2_8))[frag_col(i)]);
-      // %6 [%row, M] = add %4, %5
-      float f6_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_6[i] = (f4_3[i] + ((float*)(sp + L1_5))[frag_col(i)]);
-      // %10 [%row, M] = exp %9
-      float f10_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_5[i]);
-      // %15 [%row, M] = sub %13, %14
-      float f14_8[32];
-      load_frag<4, 64, true>(f14_8, (sa + L4_14), 0);
-      float f15_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_9[i] = (1.f - f14_8[i]);
-      // %19 [%row, M] = load g row
-      // %11 [%row, M] = chain %6, %10
-      float f11_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_10[i] = m_chain(f6_6[i], f10_7[i]);
-      // %16 [%row, M] = mul %12, %15
-      float f16_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_11[i] = (((float*)(sp + L3_12))[frag_col(i)] * f15_9[i]);
-      // %20 [%row, M] = cumsum %19
-      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f5_3[i] * 0.125f);
+      // %12 [M] = exp %11
+      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_11))[i]);
+      // %8 [%row, M] = mul %7, %2
+      float f2_5[32];
+      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
+      float f8_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f2_5[i]);
+      // %13 [M, K] = mul %12, %1
       team_sync(2);
-      team_sync(2);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %17 [%row, M] = add %11, %16
-      float f17_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_12[i] = (f11_10[i] + f16_11[i]);
-      // %21 [%row, M] = exp %20
-      team_sync(2);
-      float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f21_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = m_exp(f20_13[i]);
-      // %27 [M] = pick last %20
-      if (const int i = t; i < 64) ((float*)(basep + W1_27))[i] = ((float*)(basep + W0))[4536 + i];
-      // %18 [%row, M] = keep %17
-      float f18_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (frag_col(i) < length ? f17_12[i] : 0.f);
-      // %23 [%row, M] = mul %21, %22
-      float f23_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (f21_14[i] * 0.125f);
-      // %28 [M] = exp %27
-      if (const int i = t; i < 64) ((float*)(basep + W2_28))[i] = m_exp(((float*)(basep + W1_27))[i]);
-      // %24 [%row, M] = mul %23, %18
-      float f24_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = (f23_16[i] * f18_15[i]);
-      // %29 [M, K] = mul %28, %1
-      team_sync(2);
-      float f29_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = (((float*)(basep + W2_28))[frag_row(i)] * f1_1[i]);
-      // %26 [K, M] = contract[%row] %25, %24
-      // %30 [M, K] = add %29, %26
-      u32 a24_19[4][4]; pack<4>(a24_19, f24_17);
-      float f30_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f30_20[i] = f29_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f30_20, a24_19, (sa + L5_25)); mma_commit();
+      float f13_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
+      // %10 [K, M] = contract[%row] %9, %8
+      // %14 [M, K] = add %13, %10
+      u32 a8_8[4][4]; pack<4>(a8_8, f8_6);
+      float f14_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = f13_7[i];
+      mma_open(); mma<64, 4, 64, true, false>(f14_9, a8_8, (sa + L2_9)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f30_20) / 4>(f30_20);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f30_20[i];
-      bar_arrive(empty + n % 3 * 8);
+      mma_ready<sizeof(f14_9) / 4>(f14_9);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_9[i];
+      team_sync(2);
+      bar_arrive(empty + n % 2 * 8);
     }
     // store d_Kt, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -2991,8 +2991,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value20, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M7 = 55296, M8 = 73728, M13 = 0, M28 = 0, M17 = 18432, M3_21 = 92160, M4_27 = 100352, M5_33 = 108544, M6_41 = 116736, M14_19 = 124928, M15_16 = 133120, M16 = 141312, M18_26 = 18432, M19_20 = 26624, M20 = 18432, M22_40 = 18432, M23 = 26624, M24_49 = 18432, M25 = 26624, M26 = 18432, M27 = 26624, M9_1 = 124928, M10_3 = 0, M11_6 = 0, M12_10 = 256, M21_37 = 34816, M29_66 = 18432;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_value4, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_value40, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M2 = 0, M7 = 18432, M8 = 36864, M9 = 55296, M22 = 55296, M11 = 73728, M0_0 = 90112, M1_1 = 98304, M3_4 = 106496, M4_10 = 114688, M5_16 = 122880, M6_24 = 131072, M10 = 139264, M12_9 = 73728, M13_3 = 81920, M14 = 73728, M16_23 = 73728, M17 = 81920, M18_32 = 73728, M19 = 81920, M20 = 73728, M21 = 81920, M15_20 = 139264, M23_49 = 73728;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -3002,321 +3002,265 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load ws.Vt.adjoint0 row
-  array_load<64, 72, 512>((base + M0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %5 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 512>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %17 [%row, M] = load g row
+  // %0 [%row, M] = load ws.value40 row
+  tile_load<64, 1, 512>((base + M0_0), p_ws_value40 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, M] = load ws.value4 row
+  tile_load<64, 1, 512>((base + M1_1), p_ws_value4 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %2 [%row, M] = load g row
   array_load<64, 72, 512>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %21 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M3_21), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %27 [K, M] = load ws.Kt.states
-  tile_load<64, 1, 512>((base + M4_27), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %33 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_33), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %41 [K, M] = load ws.Kt.cotangents
-  tile_load<64, 1, 512>((base + M6_41), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %44 [%row, M] = load ws.Vt.adjoint3 row
+  // %4 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M3_4), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %10 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M4_10), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %16 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M5_16), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %24 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M6_24), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %27 [%row, M] = load ws.Vt.adjoint3 row
   array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %71 [%row, M] = load ws.Vt.adjoint1 row
+  // %54 [%row, M] = load ws.Vt.adjoint1 row
   array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value20 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked3_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked6_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked10_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  // %1 [%row] = load ws.value20 row
-  // %2 [%row, M] = chain %0, %1
-  cp_wait<8>();
-  team_sync(1, 512);
-  float f0_4[8];
-  UNROLL for (int i = 0; i < 8; ++i) f0_4[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M9_1))[i] = asked1_0;
-  team_sync(1, 512);
-  float f2_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f2_5[i] = m_chain(f0_4[i], ((float*)(basep + M9_1))[frag_row(i)]);
-  // %3 [%row] = load ws.value30 row
-  // %4 [%row, M] = add %2, %3
-  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = asked3_1;
-  team_sync(1, 512);
-  float f4_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f4_6[i] = (f2_5[i] + ((float*)(basep + M10_3))[frag_row(i)]);
-  // %6 [%row] = load ws.value11 row
-  // %7 [%row, M] = sub %5, %6
-  cp_wait<7>();
-  team_sync(1, 512);
-  float f5_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M11_6))[i] = asked6_2;
-  team_sync(1, 512);
-  float f7_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f7_8[i] = (f5_7[i] - ((float*)(basep + M11_6))[frag_row(i)]);
-  // %8 [%row, M] = exp %7
-  float f8_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_9[i] = m_exp(f7_8[i]);
-  // %9 [%row, M] = chain %4, %8
-  float f9_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_10[i] = m_chain(f4_6[i], f8_9[i]);
-  // %10 [%row] = load ws.value36 row
-  // %11 [] = 1
-  // %12 [%row, M] = less %5, %6
-  float f12_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f12_11[i] = (f5_7[i] < ((float*)(basep + M11_6))[frag_row(i)] ? 1.f : 0.f);
-  // %13 [%row, M] = sub %11, %12
-  float f13_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (1.f - f12_11[i]);
-  // %14 [%row, M] = mul %10, %13
-  if (const int i = t; i < 64) ((float*)(basep + M12_10))[i] = asked10_3;
-  team_sync(1, 512);
-  float f14_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (((float*)(basep + M12_10))[frag_row(i)] * f13_12[i]);
-  // %15 [%row, M] = add %9, %14
-  float f15_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f15_14[i] = (f9_10[i] + f14_13[i]);
-  // %16 [%row, M] = keep %15
-  float f16_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_15[i] = (frag_row(i) < length ? f15_14[i] : 0.f);
-  // %18 [%row, M] = expm1 %17
+  // %3 [%row, %col] = dscore[M] %0, %1 by %2
   cp_wait<6>();
   team_sync(1, 512);
-  float f17_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f17_16[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f18_17[8];
-  UNROLL for (int i = 0; i < 8; ++i) f18_17[i] = m_expm1(f17_16[i]);
-  // %19 [%row, M] = neg %18
-  float f19_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (-f18_17[i]);
-  // %20 [%row, %col] = dscore[M] %16, %19 by %17
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M13)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M14_19), f19_18, part * 1);
-  store_frag<1, 64, false>((base + M15_16), f16_15, part * 1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M9)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 512);
+  float whole_0[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M9)), {(base + M10)}, part * 1, part * 1 + 1, 4 + part);
+  float f3_1[8];
+  if (part == 0) put_whole(((float*)(basep + M11)), whole_0[0], t);
   team_sync(1, 512);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M15_16)}, {(base + M14_19)}, ((float*)(basep + M13)), {(base + M16)}, part * 1, part * 1 + 1, 4 + part);
-  float f20_20[8];
-  if (part == 0) put_whole(((float*)(basep + M17)), whole_19[0], t);
+  if (part == 1) add_whole(((float*)(basep + M11)), whole_0[0], t);
   team_sync(1, 512);
-  if (part == 1) add_whole(((float*)(basep + M17)), whole_19[0], t);
+  if (part == 2) add_whole(((float*)(basep + M11)), whole_0[0], t);
   team_sync(1, 512);
-  if (part == 2) add_whole(((float*)(basep + M17)), whole_19[0], t);
+  if (part == 3) add_whole(((float*)(basep + M11)), whole_0[0], t);
   team_sync(1, 512);
-  if (part == 3) add_whole(((float*)(basep + M17)), whole_19[0], t);
+  take_part<8>(f3_1, ((float*)(basep + M11)), part, t);
   team_sync(1, 512);
-  take_part<8>(f20_20, ((float*)(basep + M17)), part, t);
+  // %5 [%col, K] = swap %4
+  // %7 [%row, M] = cumsum %2
+  // %8 [%row, M] = exp %7
+  float f7_2[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_2[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f8_3[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_3[i] = m_exp(f7_2[i]);
+  // %9 [%row, M] = mul %8, %0
+  float f0_4[8];
+  load_frag<1, 64, false>(f0_4, (base + M0_0), part * 1);
+  float f9_5[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f8_3[i] * f0_4[i]);
+  // %11 [%row, K] = contract[M] %9, %10
+  store_frag<1, 64, false>((base + M12_9), f9_5, part * 1);
   team_sync(1, 512);
-  // %22 [%col, K] = swap %21
-  // %24 [%row, M] = cumsum %17
-  // %25 [%row, M] = exp %24
-  float f24_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f24_21[i] = ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f25_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = m_exp(f24_21[i]);
-  // %26 [%row, M] = mul %25, %16
-  float f26_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = (f25_22[i] * f16_15[i]);
-  // %28 [%row, K] = contract[M] %26, %27
-  store_frag<1, 64, false>((base + M18_26), f26_23, part * 1);
-  team_sync(1, 512);
-  u32 a26_24[4][4]; load_as<4, 64, false>(a26_24, (base + M18_26));
+  u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M12_9));
   cp_wait<4>();
   team_sync(1, 512);
-  float f28_25[8];
-  mma_open(); mma<16, 4, 64, false, true>(f28_25, a26_24, (base + M4_27), part * 16); mma_commit();
-  // %23 [%row, K] = contract[%col] %20, %22
-  // %29 [%row, K] = add %28, %23
+  float f11_7[8];
+  mma_open(); mma<16, 4, 64, false, true>(f11_7, a9_6, (base + M4_10), part * 16); mma_commit();
+  // %6 [%row, K] = contract[%col] %3, %5
+  // %12 [%row, K] = add %11, %6
   mma_wait<0>();
-  mma_ready<sizeof(f28_25) / 4>(f28_25);
-  store_frag<1, 64, false>((base + M19_20), f20_20, part * 1);
+  mma_ready<sizeof(f11_7) / 4>(f11_7);
+  store_frag<1, 64, false>((base + M13_3), f3_1, part * 1);
   team_sync(1, 512);
-  u32 a20_26[4][4]; load_as<4, 64, false>(a20_26, (base + M19_20));
-  float f29_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f29_27[i] = f28_25[i];
-  mma_open(); mma<16, 4, 64, true, false>(f29_27, a20_26, (base + M3_21), part * 16); mma_commit();
-  // %30 [] = 0.125
-  // %31 [%row, K] = mul %29, %30
+  u32 a3_8[4][4]; load_as<4, 64, false>(a3_8, (base + M13_3));
+  float f12_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f12_9[i] = f11_7[i];
+  mma_open(); mma<16, 4, 64, true, false>(f12_9, a3_8, (base + M3_4), part * 16); mma_commit();
+  // %13 [] = 0.125
+  // %14 [%row, K] = mul %12, %13
   mma_wait<0>();
-  mma_ready<sizeof(f29_27) / 4>(f29_27);
-  float f31_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_28[i] = (f29_27[i] * 0.125f);
-  // store d_q, %31
-  store_frag<1, 64, false>((base + M20), f31_28, part * 1);
+  mma_ready<sizeof(f12_9) / 4>(f12_9);
+  float f14_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_10[i] = (f12_9[i] * 0.125f);
+  // store d_q, %14
+  store_frag<1, 64, false>((base + M14), f14_10, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  // %35 [%col, K] = swap %33
-  // %77 [%col, %row] = swap %20
-  // %78 [%row, K] = contract[%col] %77, %35
-  u32 a20_29[4][4]; load_as<4, 64, true>(a20_29, (base + M19_20));
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %18 [%col, K] = swap %16
+  // %60 [%col, %row] = swap %3
+  // %61 [%row, K] = contract[%col] %60, %18
+  u32 a3_11[4][4]; load_as<4, 64, true>(a3_11, (base + M13_3));
   cp_wait<3>();
   team_sync(1, 512);
-  float f78_30[8];
-  mma_open(); mma<16, 4, 64, true, true>(f78_30, a20_29, (base + M5_33), part * 16); mma_commit();
-  // %36 [%row, K] = mul %78, %30
+  float f61_12[8];
+  mma_open(); mma<16, 4, 64, true, true>(f61_12, a3_11, (base + M5_16), part * 16); mma_commit();
+  // %19 [%row, K] = mul %61, %13
   mma_wait<0>();
-  mma_ready<sizeof(f78_30) / 4>(f78_30);
-  float f36_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_31[i] = (f78_30[i] * 0.125f);
-  // %37 [M] = pick last %24
-  float v37_32 = 0.f;
-  if (const int i = t; i < 64) v37_32 = ((float*)(basep + M13))[4536 + i];
-  // %38 [M, %row] = sub %37, %24
-  if (const int i = t; i < 64) ((float*)(basep + M21_37))[i] = v37_32;
+  mma_ready<sizeof(f61_12) / 4>(f61_12);
+  float f19_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_13[i] = (f61_12[i] * 0.125f);
+  // %20 [M] = pick last %7
+  float v20_14 = 0.f;
+  if (const int i = t; i < 64) v20_14 = ((float*)(basep + M9))[4536 + i];
+  // %21 [M, %row] = sub %20, %7
+  if (const int i = t; i < 64) ((float*)(basep + M15_20))[i] = v20_14;
   team_sync(1, 512);
-  float f38_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_33[i] = (((float*)(basep + M21_37))[(frag_col(i) + part * 16)] - f24_21[i]);
-  // %39 [M, %row] = exp %38
-  float f39_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = m_exp(f38_33[i]);
-  // %40 [M, %row] = mul %39, %19
-  float f40_35[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = (f39_34[i] * f19_18[i]);
-  // %42 [%row, K] = contract[M] %40, %41
-  // %43 [%row, K] = add %42, %36
-  store_frag<1, 64, false>((base + M22_40), f40_35, part * 1);
+  float f21_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f21_15[i] = (((float*)(basep + M15_20))[(frag_col(i) + part * 16)] - f7_2[i]);
+  // %22 [M, %row] = exp %21
+  float f22_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f22_16[i] = m_exp(f21_15[i]);
+  // %23 [M, %row] = mul %22, %1
+  float f1_17[8];
+  load_frag<1, 64, false>(f1_17, (base + M1_1), part * 1);
+  float f23_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f23_18[i] = (f22_16[i] * f1_17[i]);
+  // %25 [%row, K] = contract[M] %23, %24
+  // %26 [%row, K] = add %25, %19
+  store_frag<1, 64, false>((base + M16_23), f23_18, part * 1);
   team_sync(1, 512);
-  u32 a40_36[4][4]; load_as<4, 64, false>(a40_36, (base + M22_40));
+  u32 a23_19[4][4]; load_as<4, 64, false>(a23_19, (base + M16_23));
   cp_wait<2>();
   team_sync(1, 512);
-  float f43_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_37[i] = f36_31[i];
-  mma_open(); mma<16, 4, 64, false, false>(f43_37, a40_36, (base + M6_41), part * 16); mma_commit();
-  // store d_k, %43
+  float f26_20[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_20[i] = f19_13[i];
+  mma_open(); mma<16, 4, 64, false, false>(f26_20, a23_19, (base + M6_24), part * 16); mma_commit();
+  // store d_k, %26
   mma_wait<0>();
-  mma_ready<sizeof(f43_37) / 4>(f43_37);
-  store_frag<1, 64, false>((base + M23), f43_37, part * 1);
+  mma_ready<sizeof(f26_20) / 4>(f26_20);
+  store_frag<1, 64, false>((base + M17), f26_20, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
-  // %45 [%row, M] = contract[K] %33, %27
-  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M5_33));
-  float f45_39[8];
-  mma_open(); mma<16, 4, 64, true, true>(f45_39, a33_38, (base + M4_27), part * 16); mma_commit();
-  // %46 [%row, M] = mul %25, %30
-  float f46_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_40[i] = (f25_22[i] * 0.125f);
-  // %47 [%row, M] = mul %46, %45
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
+  // %28 [%row, M] = contract[K] %16, %10
+  u32 a16_21[4][4]; load_as<4, 64, false>(a16_21, (base + M5_16));
+  float f28_22[8];
+  mma_open(); mma<16, 4, 64, true, true>(f28_22, a16_21, (base + M4_10), part * 16); mma_commit();
+  // %29 [%row, M] = mul %8, %13
+  float f29_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f29_23[i] = (f8_3[i] * 0.125f);
+  // %30 [%row, M] = mul %29, %28
   mma_wait<0>();
-  mma_ready<sizeof(f45_39) / 4>(f45_39);
-  float f47_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_41[i] = (f46_40[i] * f45_39[i]);
-  // %48 [%row, %col] = contract[K] %33, %22
-  u32 a33_42[4][4]; load_as<4, 64, false>(a33_42, (base + M5_33));
-  float f48_43[8];
-  mma_open(); mma<16, 4, 64, false, true>(f48_43, a33_42, (base + M3_21), part * 16); mma_commit();
-  // %49 [%row, %col] = mask %48
+  mma_ready<sizeof(f28_22) / 4>(f28_22);
+  float f30_24[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_24[i] = (f29_23[i] * f28_22[i]);
+  // %31 [%row, %col] = contract[K] %16, %5
+  u32 a16_25[4][4]; load_as<4, 64, false>(a16_25, (base + M5_16));
+  float f31_26[8];
+  mma_open(); mma<16, 4, 64, false, true>(f31_26, a16_25, (base + M3_4), part * 16); mma_commit();
+  // %32 [%row, %col] = mask %31
   mma_wait<0>();
-  mma_ready<sizeof(f48_43) / 4>(f48_43);
-  float f49_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_44[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f48_43[i] : 0.f);
-  // %79 [%row, M] = dscoreRow[M] %49, %19 by %17
-  store_frag<1, 64, false>((base + M24_49), f49_44, part * 1);
+  mma_ready<sizeof(f31_26) / 4>(f31_26);
+  float f32_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f31_26[i] : 0.f);
+  // %62 [%row, M] = dscoreRow[M] %32, %1 by %2
+  store_frag<1, 64, false>((base + M18_32), f32_27, part * 1);
   team_sync(1, 512);
-  u32 a49_46[4][4]; load_as<4, 64, false>(a49_46, (base + M24_49));
+  u32 a32_29[4][4]; load_as<4, 64, false>(a32_29, (base + M18_32));
   team_sync(1, 512);
-  float whole_45[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_45, {a49_46}, (base + M14_19), ((float*)(basep + M13)), (base + M25), part * 1, 4 + part);
-  float f79_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f79_47[i] = whole_45[0][i];
+  float whole_28[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_28, {a32_29}, (base + M1_1), ((float*)(basep + M9)), (base + M19), part * 1, 4 + part);
+  float f62_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_30[i] = whole_28[0][i];
   team_sync(1, 512);
-  // %51 [%row, M] = mul %79, %30
-  float f51_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_48[i] = (f79_47[i] * 0.125f);
-  // %52 [%row, M] = add %47, %51
-  float f52_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_49[i] = (f47_41[i] + f51_48[i]);
-  // %53 [%row, M] = mul %52, %16
-  float f53_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_50[i] = (f52_49[i] * f16_15[i]);
-  // %80 [%col, M] = dscoreCol[M] %49, %16 by %17
-  u32 a49_52[4][4]; load_as<4, 64, true>(a49_52, (base + M24_49));
+  // %34 [%row, M] = mul %62, %13
+  float f34_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f62_30[i] * 0.125f);
+  // %35 [%row, M] = add %30, %34
+  float f35_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f30_24[i] + f34_31[i]);
+  // %36 [%row, M] = mul %35, %0
+  float f0_33[8];
+  load_frag<1, 64, false>(f0_33, (base + M0_0), part * 1);
+  float f36_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = (f35_32[i] * f0_33[i]);
+  // %63 [%col, M] = dscoreCol[M] %32, %0 by %2
+  u32 a32_36[4][4]; load_as<4, 64, true>(a32_36, (base + M18_32));
   team_sync(1, 512);
-  float whole_51[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_51, {a49_52}, (base + M15_16), ((float*)(basep + M13)), (base + M26), part * 1, 4 + part);
-  float f80_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f80_53[i] = whole_51[0][i];
+  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_35, {a32_36}, (base + M0_0), ((float*)(basep + M9)), (base + M20), part * 1, 4 + part);
+  float f63_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f63_37[i] = whole_35[0][i];
   team_sync(1, 512);
-  // %54 [%col, M] = mul %80, %30
-  float f54_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f54_54[i] = (f80_53[i] * 0.125f);
-  // %55 [%row, M] = swap %54
-  // %56 [%row, M] = contract[K] %21, %41
-  u32 a21_55[4][4]; load_as<4, 64, false>(a21_55, (base + M3_21));
-  float f56_56[8];
-  mma_open(); mma<16, 4, 64, true, true>(f56_56, a21_55, (base + M6_41), part * 16); mma_commit();
-  // %57 [M, %row] = mul %39, %56
+  // %37 [%col, M] = mul %63, %13
+  float f37_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_38[i] = (f63_37[i] * 0.125f);
+  // %38 [%row, M] = swap %37
+  // %39 [%row, M] = contract[K] %4, %24
+  u32 a4_39[4][4]; load_as<4, 64, false>(a4_39, (base + M3_4));
+  float f39_40[8];
+  mma_open(); mma<16, 4, 64, true, true>(f39_40, a4_39, (base + M6_24), part * 16); mma_commit();
+  // %40 [M, %row] = mul %22, %39
   mma_wait<0>();
-  mma_ready<sizeof(f56_56) / 4>(f56_56);
-  float f57_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_57[i] = (f39_34[i] * f56_56[i]);
-  // %58 [M, %row] = add %57, %55
-  float f58_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_58[i] = (f57_57[i] + f54_54[i]);
-  // %59 [%row, M] = mul %19, %58
-  float f59_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_59[i] = (f19_18[i] * f58_58[i]);
-  // %60 [%row, M] = neg %59
-  float f60_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_60[i] = (-f59_59[i]);
-  // %61 [M] = contract[K] %27, %41
-  float v61_61 = 0.f;
-  if (const int i = t; i < 64) v61_61 = col_dot<64>((base + M4_27), (base + M6_41), i);
-  // %62 [M] = exp %37
-  float v62_62 = 0.f;
-  if (const int i = t; i < 64) v62_62 = m_exp(v37_32);
-  // %63 [M] = mul %62, %61
-  float v63_63 = 0.f;
-  if (const int i = t; i < 64) v63_63 = (v62_62 * v61_61);
-  // %64 [%row, M] = mul %19, %57
-  float f64_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_64[i] = (f19_18[i] * f57_57[i]);
-  // %65 [M] = sum[%row] %64
-  col_sums_part<8>(((float*)(basep + M27)), f64_64, 64, part * 16);
+  mma_ready<sizeof(f39_40) / 4>(f39_40);
+  float f40_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f22_16[i] * f39_40[i]);
+  // %41 [M, %row] = add %40, %38
+  float f41_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (f40_41[i] + f37_38[i]);
+  // %42 [%row, M] = mul %1, %41
+  float f1_43[8];
+  load_frag<1, 64, false>(f1_43, (base + M1_1), part * 1);
+  float f42_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f1_43[i] * f41_42[i]);
+  // %43 [%row, M] = neg %42
+  float f43_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (-f42_44[i]);
+  // %44 [M] = contract[K] %10, %24
+  float v44_46 = 0.f;
+  if (const int i = t; i < 64) v44_46 = col_dot<64>((base + M4_10), (base + M6_24), i);
+  // %45 [M] = exp %20
+  float v45_47 = 0.f;
+  if (const int i = t; i < 64) v45_47 = m_exp(v20_14);
+  // %46 [M] = mul %45, %44
+  float v46_48 = 0.f;
+  if (const int i = t; i < 64) v46_48 = (v45_47 * v44_46);
+  // %47 [%row, M] = mul %1, %40
+  float f47_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (f1_43[i] * f40_41[i]);
+  // %48 [M] = sum[%row] %47
+  col_sums_part<8>(((float*)(basep + M21)), f47_49, 64, part * 16);
   team_sync(1, 512);
-  float v65_65 = 0.f;
-  if (const int i = t; i < 64) v65_65 = ((float*)(basep + M27))[i] + ((float*)(basep + M27))[64 + i] + ((float*)(basep + M27))[128 + i] + ((float*)(basep + M27))[192 + i];
-  // %66 [M] = add %63, %65
-  float v66_66 = 0.f;
-  if (const int i = t; i < 64) v66_66 = (v63_63 + v65_65);
-  // %67 [%row, M] = add %53, %60
-  float f67_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f67_67[i] = (f53_50[i] + f60_60[i]);
-  // %68 [%row, M] = cumsum reversed %67
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f67_67[i];
+  float v48_50 = 0.f;
+  if (const int i = t; i < 64) v48_50 = ((float*)(basep + M21))[i] + ((float*)(basep + M21))[64 + i] + ((float*)(basep + M21))[128 + i] + ((float*)(basep + M21))[192 + i];
+  // %49 [M] = add %46, %48
+  float v49_51 = 0.f;
+  if (const int i = t; i < 64) v49_51 = (v46_48 + v48_50);
+  // %50 [%row, M] = add %36, %43
+  float f50_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f36_34[i] + f43_45[i]);
+  // %51 [%row, M] = cumsum reversed %50
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f50_52[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M28)) + i, ((float*)(basep + M28)) + i, 72, i < 64);
-  // %69 [%row, M] = add %68, %66
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
+  // %52 [%row, M] = add %51, %49
   team_sync(1, 512);
-  float f68_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f68_68[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M29_66))[i] = v66_66;
+  float f51_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_53[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M23_49))[i] = v49_51;
   team_sync(1, 512);
-  float f69_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f69_69[i] = (f68_68[i] + ((float*)(basep + M29_66))[(frag_col(i) + part * 16)]);
-  // %70 [%row, M] = add %44, %69
+  float f52_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (f51_53[i] + ((float*)(basep + M23_49))[(frag_col(i) + part * 16)]);
+  // %53 [%row, M] = add %27, %52
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f70_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_71[i] = (f44_70[i] + f69_69[i]);
-  // %72 [%row, M] = add %71, %58
+  float f27_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f53_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_56[i] = (f27_55[i] + f52_54[i]);
+  // %55 [%row, M] = add %54, %41
   cp_wait<0>();
   team_sync(1, 512);
-  float f71_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f71_72[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f72_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_73[i] = (f71_72[i] + f58_58[i]);
-  // %73 [%row, M] = neg %72
-  float f73_74[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_74[i] = (-f72_73[i]);
-  // %74 [%row, M] = exp %17
-  float f74_75[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_75[i] = m_exp(f17_16[i]);
-  // %75 [%row, M] = mul %73, %74
-  float f75_76[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_76[i] = (f73_74[i] * f74_75[i]);
-  // %76 [%row, M] = add %70, %75
-  float f76_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_77[i] = (f70_71[i] + f75_76[i]);
-  // store d_g, %76
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f76_77[i]); }
+  float f54_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_57[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f55_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_58[i] = (f54_57[i] + f41_42[i]);
+  // %56 [%row, M] = neg %55
+  float f56_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_59[i] = (-f55_58[i]);
+  // %57 [%row, M] = exp %2
+  float f2_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f2_60[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f57_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_61[i] = m_exp(f2_60[i]);
+  // %58 [%row, M] = mul %56, %57
+  float f58_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_62[i] = (f56_59[i] * f57_61[i]);
+  // %59 [%row, M] = add %53, %58
+  float f59_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_63[i] = (f53_56[i] + f58_62[i]);
+  // store d_g, %59
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f59_63[i]); }
 }
 
 // Reads the tokens one at a time.
