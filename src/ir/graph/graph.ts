@@ -74,7 +74,7 @@ export type LawNode =
   | { readonly kind: 'literal'; readonly value: number }
   /** Counts the axes row by row from 0. */
   | { readonly kind: 'index'; readonly axes: readonly Axis[] }
-  | { readonly kind: 'map'; readonly fn: MathName | Rounding; readonly args: readonly number[] }
+  | { readonly kind: 'map'; readonly fn: MathName; readonly args: readonly number[] }
   | { readonly kind: 'normal'; readonly std: number }
   | { readonly kind: 'uniform'; readonly lo: number; readonly hi: number }
   /** The first axis against the rest, times `gain`. */
@@ -129,8 +129,6 @@ export interface GraphUpdate {
   readonly origin: Span;
 }
 
-export type Rounding = 'floor' | 'ceil' | 'round';
-
 export type Comparison = '<' | '<=' | '>' | '>=' | '==' | '!=';
 
 /** `args` and friends are indices of earlier nodes. Every node has the type of its value. */
@@ -146,7 +144,7 @@ export type NodeBody =
   /** Counts axes row by row, from 0; with `over`, tokens: of the sequence (`time`) or of the call (`tokens`). */
   | { readonly kind: 'index'; readonly axes: readonly Axis[]; readonly over: 'time' | 'tokens' | undefined }
   /** Elementwise; axes broadcast by name. What is absent in one argument is absent in the result. */
-  | { readonly kind: 'map'; readonly fn: MathName | Rounding | '%'; readonly args: readonly number[] }
+  | { readonly kind: 'map'; readonly fn: MathName | '%'; readonly args: readonly number[] }
   /** Sums the product over `axes`, which both have; other shared axes stay. */
   | { readonly kind: 'contract'; readonly left: number; readonly right: number; readonly axes: readonly Axis[] }
   /**
