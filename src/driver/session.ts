@@ -4,7 +4,7 @@ import { place, position, renderAll } from '../diagnostics/render.js';
 import type { AstFile } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
 import type { Spec } from '../ir/spec/spec.js';
-import { frontend } from '../passes/frontend.js';
+import { openFrontend, type Frontend } from '../passes/frontend.js';
 import type { Parts } from '../passes/graph/parts.js';
 import type { Host } from './host.js';
 import type { Kind } from './host/read.js';
@@ -42,9 +42,9 @@ export interface LocatedDiagnostic extends Pick<Diagnostic, 'code' | 'severity' 
 }
 
 /** Reads and understands a file; a Problem if it cannot be read. */
-export function openSource(host: Host, file: string): Source | Problem {
+export function openSource(host: Host, file: string, open = opener(host)): Source | Problem {
   const text = host.readText(file);
-  if (text !== undefined) return sourceOf(host, file, text);
+  if (text !== undefined) return open(file, text);
   return unreadable(host, file, host.isFolder(file) ? `name a file in it, for example ${host.join(file, 'NAME.lmoe')}` : 'check the path');
 }
 
@@ -63,8 +63,9 @@ export function openSources(host: Host, paths: readonly string[]): readonly (Sou
   if (files.length === 0) return [{
     ...problem('E702', `there is no .lmoe file in ${paths.join(', ')}`, 'name files, or a folder that holds some'), file: paths[0],
   }];
+  const open = opener(host);
   return files.map((file) => {
-    const source = openSource(host, file);
+    const source = openSource(host, file, open);
     return isProblem(source) ? { ...source, file } : source;
   });
 }
@@ -79,25 +80,34 @@ function isSourceFile(host: Host, path: string): boolean {
 }
 
 export function sourceOf(host: Host, file: string, text: string): Source {
-  const texts = new Map([[file, text]]);
+  return opener(host)(file, text);
+}
+
+/** Understands files one after the other; what several of them import is read once. */
+function opener(host: Host): (file: string, text: string) => Source {
+  const imports = new Map<string, string | undefined>();
   const read = (path: string): string | undefined => {
-    const known = texts.get(path) ?? readImport(host, path);
-    if (known !== undefined) texts.set(path, known);
-    return known;
+    if (!imports.has(path)) imports.set(path, readImport(host, path));
+    return imports.get(path);
   };
-  const { specs, ast, parts, diagnostics } = frontend(file, text, read);
-  const source = (path: string) => texts.get(path);
+  const understand = openFrontend(read);
+  return (file, text) => sourceFrom(host, text, (path) => (path === file ? text : imports.get(path)), file, understand(file, text));
+}
+
+function sourceFrom(host: Host, text: string, source: (path: string) => string | undefined, file: string, found: Frontend): Source {
+  const { specs, ast, parts, diagnostics, files } = found;
+  const texts = files.map((path) => source(path) ?? '');
   const renderThese = (list: readonly Diagnostic[], colour: boolean) => (list.length === 0 ? '' : renderAll(list, { source, colour }));
   return {
     file,
     text,
-    hash: texts.size === 1 ? host.sha256(text) : host.sha256(...texts.values()),
+    hash: host.sha256(...texts),
     ast,
     specs,
     parts,
     diagnostics,
     failed: hasErrors(diagnostics),
-    files: [...texts.keys()],
+    files,
     render: (colour) => renderThese(diagnostics, colour),
     renderThese,
     located: (list) => list.map(({ code, severity, title, help, note, primary }) => (

@@ -20,6 +20,8 @@ export interface Frontend {
   readonly parts: Parts;
   /** Of this file and of those it imports. */
   readonly diagnostics: readonly Diagnostic[];
+  /** This file, and what it imports as far as it was found, in the order in which it is met. */
+  readonly files: readonly string[];
 }
 
 /** What is kept of a file for those that import it. */
@@ -37,9 +39,19 @@ interface Session {
 /** Text of a file by its path; undefined if there is none. */
 export type Read = (path: string) => string | undefined;
 
-/** Source text -> Specs. Paths of imports are relative to the file that has them. */
+/** Source text -> Specs and parts. Paths of imports are relative to the file that has them. */
 export function frontend(file: string, text: string, read: Read = () => undefined): Frontend {
-  return load(file, text, { read, done: new Map(), elaborator: elaborator() }, []);
+  return openFrontend(read)(file, text);
+}
+
+/** Files one after the other: what several of them import is read and elaborated once, from the same text. */
+export function openFrontend(read: Read): (file: string, text: string) => Frontend {
+  const done = new Map<string, Loaded>();
+  const shared = elaborator();
+  return (file, text) => {
+    shared.nextFile();
+    return load(file, text, { read, done, elaborator: shared }, []);
+  };
 }
 
 /** Files that may be open while another is read. */
@@ -48,7 +60,8 @@ const DEEPEST_IMPORT = 32;
 /** `open` are the files that are being read, from the first to this one: meeting one of them again is a cycle. */
 function load(file: string, text: string, session: Session, open: readonly string[]): Loaded {
   const { ast, diagnostics } = parse(file, text);
-  if (ast === undefined) return { specs: [], ast, parts: NO_PARTS, visible: new Map(), diagnostics };
+  if (ast === undefined) return { specs: [], ast, parts: NO_PARTS, visible: new Map(), diagnostics, files: [file] };
+  const files = new Set([file]);
   const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W204', 'this file declares nothing', { file, start: 0, end: 1 }, 'no declaration', {
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
@@ -70,7 +83,8 @@ function load(file: string, text: string, session: Session, open: readonly strin
   };
   for (const item of ast.items) {
     if (item.kind === 'import') {
-      const { specs, visible: theirs, diagnostics: problems } = importFrom(item, file, session, [...open, file]);
+      const { specs, visible: theirs, diagnostics: problems, files: below } = importFrom(item, file, session, [...open, file]);
+      for (const path of below) files.add(path);
       found.push(...problems);
       item.names.forEach(({ text: name, origin }) => {
         if (!claim(name, origin)) return;
@@ -96,7 +110,7 @@ function load(file: string, text: string, session: Session, open: readonly strin
   if (open.length === 0) for (const part of ownParts) found.push(...checkPart(part, session.elaborator));
   // A file imported twice has its mistakes once; so has a part that is read with several settings.
   const parts = partsOf(ownParts, visible, session.elaborator);
-  return { specs: [...own, ...imported], ast, parts, visible, diagnostics: distinct(found) };
+  return { specs: [...own, ...imported], ast, parts, visible, diagnostics: distinct(found), files: [...files] };
 }
 
 function caseProblem(name: string, origin: Span, like: { readonly name: string; readonly origin: Span }): Diagnostic {
@@ -106,12 +120,12 @@ function caseProblem(name: string, origin: Span, like: { readonly name: string; 
   });
 }
 
-type Imported = Pick<Loaded, 'specs' | 'visible' | 'diagnostics'>;
+type Imported = Pick<Loaded, 'specs' | 'visible' | 'diagnostics' | 'files'>;
 
 function importFrom(item: ImportItem, file: string, session: Session, open: readonly string[]): Imported {
   const { text: written, origin } = item.path;
   const path = beside(file, written);
-  const fail = (d: Diagnostic): Imported => ({ specs: [], visible: new Map(), diagnostics: [d] });
+  const fail = (d: Diagnostic): Imported => ({ specs: [], visible: new Map(), diagnostics: [d], files: [] });
   if (open.includes(path)) {
     const circle = [...open.slice(open.indexOf(path)), path].join(' -> ');
     return fail(diagnostic(
@@ -144,6 +158,7 @@ function importFrom(item: ImportItem, file: string, session: Session, open: read
   const missing = loaded.ast === undefined ? [] : item.names.filter((name) => !parts.includes(name.text));
   return {
     visible: loaded.visible,
+    files: loaded.files,
     specs: loaded.specs.filter((spec) => spec.origin.file === path),
     diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no \`${name.text}\``, name.origin, 'not there', {
       help: [...didYouMean(name.text, parts), parts.length === 0 ? 'it declares nothing at all' : `it declares ${parts.join(', ')}`],

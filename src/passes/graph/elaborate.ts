@@ -21,6 +21,8 @@ export interface Elaborated {
 }
 
 export interface Elaborator {
+  /** What is elaborated from now on counts for another file. */
+  nextFile(): void;
   elaborate(part: Part, given: Given, training: boolean): Elaborated;
 }
 
@@ -39,6 +41,8 @@ export function elaborator(): Elaborator {
   const graphs = new Map<string, Made<Graph>>();
   const specs = new Map<string, Made<Spec>>();
   const open: string[] = [];
+  /** Parts of the files before. */
+  let earlier = 0;
 
   const graphOf = (part: Part, given: Given, training: boolean): Made<Graph> => {
     const key = keyOf(part, given, training);
@@ -84,7 +88,7 @@ export function elaborator(): Elaborator {
         }));
         return undefined;
       }
-      const why = open.length >= DEEPEST ? `parts are used more than ${DEEPEST} deep` : graphs.size >= MOST_PARTS
+      const why = open.length >= DEEPEST ? `parts are used more than ${DEEPEST} deep` : graphs.size - earlier >= MOST_PARTS
         ? `more than ${MOST_PARTS} parts of different settings` : undefined;
       if (why !== undefined) {
         scope.push(diagnostic('E106', why, from, 'one more',
@@ -103,6 +107,9 @@ export function elaborator(): Elaborator {
   });
 
   return {
+    nextFile() {
+      earlier = graphs.size;
+    },
     elaborate(part, given, training) {
       const { made, diagnostics } = graphOf(part, given, training);
       return { graph: made, diagnostics };
