@@ -22,20 +22,29 @@ export interface LowerOptions {
   /** Cuts walks into segments that run at once, where a call has so few heads that it pays; on unless told otherwise. */
   readonly segments?: boolean;
   /**
-   * Walks make scores themselves instead of reading them, where the gate does not run along the row axis: less memory traffic, but every block of
-   * a split axis makes them again. `none` unless told otherwise.
+   * Walks make scores themselves instead of reading them, where the gate does not run along the row axis: less memory traffic, but every
+   * block of a split axis makes them again. `none` unless told otherwise.
    */
   readonly inlineScores?: InlineScores;
-  /** Has the target room for the tiles of a chunk kernel? Gradients that have none are made by several kernels. Every kernel has unless told otherwise. */
+  /**
+   * Has the target room for the tiles of a chunk kernel? Gradients that have none are made by several kernels. Every kernel has unless told
+   * otherwise.
+   */
   readonly fits?: (kernel: TileKernel, around: Surroundings) => boolean;
   /**
-   * Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk; decays of elementwise scans with what they
-   * take away. For f32; off unless told otherwise.
+   * Gradients of scalar gates from pairs of tokens: more digits for one more pass over the scores of a chunk; decays of elementwise scans
+   * with what they take away. For f32; off unless told otherwise.
    */
   readonly exactGates?: boolean;
-  /** Matrix products round their operands to 16 bits: where one rounding counts several times, operands come in two parts. Off unless told otherwise. */
+  /**
+   * Matrix products round their operands to 16 bits: where one rounding counts several times, operands come in two parts. Off unless told
+   * otherwise.
+   */
   readonly halfOperands?: boolean;
-  /** `io` buffers hold numbers up to 65504 only: what depends on states or cotangents waits for other kernels in f32. Off unless told otherwise. */
+  /**
+   * `io` buffers hold numbers up to 65504 only: what depends on states or cotangents waits for other kernels in f32. Off unless told
+   * otherwise.
+   */
   readonly narrowRange?: boolean;
 }
 

@@ -200,7 +200,9 @@ function draftPart(random: RandomSource, name: string, habits: Habits): string {
   lines.push('let nil = 0 * sum[A](x)');
   outs.forEach((out, n) => lines.push(`y${n} = nil + sum[](${out.text})`));
   const { text, axes } = outs[0];
-  if (habits.folds && random.uniform() < 0.6) lines.push(`loss l = mean[tokens](${axes.length > 0 ? `sum[${axes.join(', ')}](${text})` : text})`);
+  if (
+    habits.folds && random.uniform() < 0.6
+  ) lines.push(`loss l = mean[tokens](${axes.length > 0 ? `sum[${axes.join(', ')}](${text})` : text})`);
   const signature = main ? 'x: [A], z: [A, B], s: [B], i: one of B' : 'x: [A]';
   const outputs = outs.map((out, n) => `y${n}: [${(main ? out.axes : ['A']).join(', ')}]`).join(', ');
   const sizes = Object.entries(SIZES).map(([axis, size]) => `${axis} = ${size}`).join(', ');

@@ -13,7 +13,9 @@ export interface FunctionTexts {
   readonly built: readonly string[];
 }
 
-const indent = (lines: readonly string[], by = 4): readonly string[] => lines.map((line) => (line === '' ? '' : `${' '.repeat(by)}${line}`));
+const indent = (
+  lines: readonly string[], by = 4,
+): readonly string[] => lines.map((line) => (line === '' ? '' : `${' '.repeat(by)}${line}`));
 const names = (members: readonly Member[]): readonly string[] => members.map((member) => member.python);
 const commas = (items: readonly string[]): string => items.join(', ');
 const tuple = (items: readonly string[]): string => (items.length === 1 ? `(${items[0]},)` : `(${commas(items)})`);
@@ -59,7 +61,9 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
 /** Names that a module exports. */
 export function exportsOf(signature: Signature): readonly string[] {
   const { module } = signature;
-  return [module, `${module}_step`, `${module}_step_functional`, `${module}_reference`, ...(oneState(signature) ? [] : [stateName(signature)])];
+  return [
+    module, `${module}_step`, `${module}_step_functional`, `${module}_reference`, ...(oneState(signature) ? [] : [stateName(signature)]),
+  ];
 }
 
 const oneState = ({ states }: Signature): boolean => states.length === 1;
@@ -79,7 +83,9 @@ function stateClass(signature: Signature): readonly string[] {
 }
 
 /** The arguments of the operators, in their order. */
-const operands = (signature: Signature): readonly string[] => [...names(signature.inputs), ...names(signature.params), ...names(signature.states)];
+const operands = (signature: Signature): readonly string[] => [
+  ...names(signature.inputs), ...names(signature.params), ...names(signature.states)
+];
 
 function autogradFunction(signature: Signature, final: boolean): readonly string[] {
   const args = operands(signature);
@@ -132,7 +138,10 @@ function parameters(signature: Signature, token: boolean, reference = false): re
       ...(reference ? [] : ['shards: SequenceShards | HeadShards | None = None']),
     ]),
   ];
-  return [...names(inputs).map((name) => `${name}: Tensor`), ...(token ? [`state: ${state}`] : []), ...(keyword.length > 0 ? ['*', ...keyword] : [])];
+  return [
+    ...names(inputs).map((name) => `${name}: Tensor`), ...(token ? [`state: ${state}`] : []),
+    ...(keyword.length > 0 ? ['*', ...keyword] : []),
+  ];
 }
 
 function define(name: string, parts: readonly string[], returns: string, body: readonly string[]): readonly string[] {
@@ -146,8 +155,14 @@ function prepared(signature: Signature, withStates: boolean): readonly string[] 
   const exact = [...inputs.filter((input) => !input.io), ...params];
   const lines = io === undefined
     ? [`exact = exact_dtype(${inputs[0].python}.dtype)`]
-    : [`dtype = io_dtype(${io.python})`, ...(exact.length > 0 || (withStates && signature.states.length > 0) ? ['exact = exact_dtype(dtype)'] : [])];
-  return [...lines, ...[...inputs, ...params].map((x) => `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${inputs.includes(x) ? `, ${x.axes.length}` : ''})`)];
+    : [
+      `dtype = io_dtype(${io.python})`,
+      ...(exact.length > 0 || (withStates && signature.states.length > 0) ? ['exact = exact_dtype(dtype)'] : []),
+    ];
+  return [
+    ...lines,
+    ...[...inputs, ...params].map((x) => `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${inputs.includes(x) ? `, ${x.axes.length}` : ''})`),
+  ];
 }
 
 /** The states of a call as single tensors. */
@@ -231,7 +246,9 @@ function needsGradient(signature: Signature): readonly string[] {
     ...names(signature.states).map((x) => `(${x} is not None and ${x}.requires_grad)`),
   ];
   const line = `wanted = torch.is_grad_enabled() and (${parts.join(' or ')})`;
-  return line.length <= 130 ? [line] : ['wanted = torch.is_grad_enabled() and (', ...parts.map((part, i) => `    ${i === 0 ? '' : 'or '}${part}`), ')'];
+  return line.length <= 130
+    ? [line]
+    : ['wanted = torch.is_grad_enabled() and (', ...parts.map((part, i) => `    ${i === 0 ? '' : 'or '}${part}`), ')'];
 }
 
 const returnsText = (signature: Signature): string => signature.outputs.map((x) => `${x.python} ${shape(['B', 'T', 'H'], x)}`).join(', ');
@@ -239,7 +256,9 @@ const returnsText = (signature: Signature): string => signature.outputs.map((x) 
 function arguments_(signature: Signature): readonly string[] {
   const io = signature.inputs.filter((x) => x.io);
   const first = io[0]?.python;
-  const range = ({ range: { lo, hi } }: Member): string => (isAny({ lo, hi }) ? '' : `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`);
+  const range = ({ range: { lo, hi } }: Member): string => (
+    isAny({ lo, hi }) ? '' : `, in ${lo === -Infinity ? '-inf' : lo}..${hi === Infinity ? 'inf' : hi}`
+  );
   const states = signature.states.map((x) => `${x.python} ${shape(['N', 'H'], x)}${range(x).replace(',', '')}`);
   const shared = '; one for each group of heads, H a multiple of G';
   const about = (x: Member): string => (!x.io ? 'float32' : x.python === first ? 'its dtype is that of the call' : `as ${first}`);
@@ -259,7 +278,9 @@ function stepFunction(signature: Signature, inPlace: boolean): readonly string[]
   const { module, name, inputs, params, states } = signature;
   const call = commas([...names(inputs), ...names(params), ...names(states)]);
   const heads = signature.inputs.map((x) => `${x.python} ${shape(['B', x.group ? 'G' : 'H'], x)}`);
-  const title = inPlace ? 'One token: the state is updated in place.' : 'One token: gives the next state and leaves the given one as it is.';
+  const title = inPlace
+    ? 'One token: the state is updated in place.'
+    : 'One token: gives the next state and leaves the given one as it is.';
   const gives = signature.outputs.map((x) => `${x.python} ${shape(['B', 'H'], x)}`).join(', ');
   const own = inPlace
     ? [...(oneState(signature) ? [`${names(states)[0]} = state`] : states.length === 0 ? [] : [`${commas(names(states))} = state`])]

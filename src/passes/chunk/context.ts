@@ -34,7 +34,10 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), exact, range };
 }
 
-/** Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of gradients, and token loops anything. */
+/**
+ * Where values are computed. A walk computes along `allowed` axes only and folds nothing along `split`; chunk kernels, also those of
+ * gradients, and token loops anything.
+ */
 export type Site =
   | { readonly kind: 'chunk' | 'gradients' | 'rest' }
   | { readonly kind: 'token' }
@@ -99,8 +102,8 @@ export function want(cx: Context, ids: readonly NodeId[], own: readonly number[]
 }
 
 /**
- * Which of several values is the largest or least: asked where both the values and their extremum are made, since another kernel's roundings would tell
- * the extremum from all of them.
+ * Which of several values is the largest or least: asked where both the values and their extremum are made, since another kernel's
+ * roundings would tell the extremum from all of them.
  */
 function isChoice(cx: Context, id: NodeId): boolean {
   const node = cx.graph.node(id);
@@ -120,7 +123,9 @@ export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<No
       // Walks load the tokens of their chunk only.
       case 'past': case 'ahead': case 'last': return false;
       case 'map': return !isChoice(cx, id) && includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
-      case 'reduce': return node.axis !== site.split && includesAll(site.allowed, [node.axis, ...node.axes]) && isInline(cx, site, node.arg, known);
+      case 'reduce': return node.axis !== site.split && includesAll(
+        site.allowed, [node.axis, ...node.axes],
+      ) && isInline(cx, site, node.arg, known);
     }
   })();
   known.set(id, inline);
@@ -177,7 +182,10 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
   }))];
 }
 
-/** Where a stored value lies: in io, but numbers per token and what decays are made of in f32; what is the same at every token once per head, in f32. */
+/**
+ * Where a stored value lies: in io, but numbers per token and what decays are made of in f32; what is the same at every token once per
+ * head, in f32.
+ */
 export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
   if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
@@ -215,5 +223,7 @@ export function storedAt(cx: Context, site: Site, id: NodeId): TileBuffer | unde
 
 /** The largest axis; undefined for none. */
 export function largestAxis(draft: Draft, axes: readonly Axis[]): Axis | undefined {
-  return unionAxes(axes).reduce<Axis | undefined>((best, axis) => (best === undefined || draft.sizeOf(axis) > draft.sizeOf(best) ? axis : best), undefined);
+  return unionAxes(axes).reduce<Axis | undefined>(
+    (best, axis) => (best === undefined || draft.sizeOf(axis) > draft.sizeOf(best) ? axis : best), undefined,
+  );
 }

@@ -30,7 +30,10 @@ function ownResults(cx: Context, at: number): readonly number[] {
   return [at, cx.program.stages.indexOf(stage.of)];
 }
 
-/** Which roots the last kernel of each stage stores; the others need a kernel of their own. Marks the results that have to be stored for that. */
+/**
+ * Which roots the last kernel of each stage stores; the others need a kernel of their own. Marks the results that have to be stored for
+ * that.
+ */
 function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<number, readonly Root[]> {
   const assigned = new Map<number, Root[]>();
   const heavy = heavyRoots(cx);
@@ -143,7 +146,9 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const wanted = [...new Set([...needed(cx, walkSite(parts), given, [index]), ...rounded])].filter((id) => !cx.stored.has(id));
         const name = stageName(cx, index);
         const store = storeStatic(cx, name, wanted);
-        draft.kernel(cx.name, { name: `${name}_given`, doc: `Cotangents of what was read of ${name}.`, outer: 'chunk', inner: 'head' }, (k) => {
+        draft.kernel(cx.name, {
+          name: `${name}_given`, doc: `Cotangents of what was read of ${name}.`, outer: 'chunk', inner: 'head',
+        }, (k) => {
           storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), store);
         });
         markStored(cx, store);
@@ -159,7 +164,10 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
   });
   const rest = roots.get(-1) ?? [];
   const heavy = heavyRoots(cx);
-  const why = (some: readonly Root[]) => (some.some((root) => heavy.has(root)) ? ', apart from the kernels of the scans: more work for each channel than those have registers for' : '');
+  const why = (some: readonly Root[]) => (
+    some.some((root) => heavy.has(root)) ? ', apart from the kernels of the scans: more work for each channel than those have registers for'
+    : ''
+  );
   const kept = rest.filter((root) => root.kind === 'kept');
   const others = rest.filter((root) => root.kind !== 'kept');
   restKernel(cx, REST_SITE, kept, 'kept', `Cotangents that other tokens read${why(kept)}.`);

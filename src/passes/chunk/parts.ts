@@ -23,7 +23,10 @@ export interface SourcePart {
   readonly erase: ReadPart | undefined;
 }
 
-/** What one decay is for: nothing decays; the whole state; the state at one place of the row axis, so that decays are inside the scores; at one of a value axis. */
+/**
+ * What one decay is for: nothing decays; the whole state; the state at one place of the row axis, so that decays are inside the scores; at
+ * one of a value axis.
+ */
 export type Reach = 'none' | 'state' | 'rows' | 'values';
 
 function reachOf({ gate, rowAxis }: MatrixStage): Reach {
@@ -48,7 +51,10 @@ export interface Parts {
   readonly channels: boolean;
   /** Is a log gate made of tensors rather than one of them? */
   readonly computedGate: boolean;
-  /** Must the pairs of a chunk cancel in the gradient of the gate to the last digit, though products round their operands (docs/algorithms.md: the chunk)? */
+  /**
+   * Must the pairs of a chunk cancel in the gradient of the gate to the last digit, though products round their operands
+   * (docs/algorithms.md: the chunk)?
+   */
   readonly exactGate: boolean;
   readonly reads: readonly ReadPart[];
   readonly sources: readonly SourcePart[];
@@ -97,7 +103,8 @@ export function partsOf(graph: Graph, stage: MatrixStage, range: (id: NodeId) =>
 
 /** Is a gate made of tensors rather than one of them? What it is made of may sum its gradient over all tokens, or divide it by little. */
 function isComputed(graph: Graph, log: NodeId): boolean {
-  const reaches = (id: NodeId): boolean => ['input', 'param', 'result'].includes(graph.node(id).kind) || nodeArguments(graph.node(id)).some(reaches);
+  const reaches = (id: NodeId): boolean => ['input', 'param', 'result'].includes(graph.node(id).kind)
+    || nodeArguments(graph.node(id)).some(reaches);
   return graph.node(log).kind !== 'input' && reaches(log);
 }
 
@@ -105,7 +112,10 @@ const vectorsOf = (parts: Parts): readonly Vector[] => [
   ...parts.reads.map((read) => read.row), ...parts.sources.flatMap((source) => [source.col, ...(source.erase ? [source.erase.row] : [])]),
 ];
 
-/** Are there numbers per token in front of scores, or vectors that are not in memory as products see them? Then reading and writing sides round apart. */
+/**
+ * Are there numbers per token in front of scores, or vectors that are not in memory as products see them? Then reading and writing sides
+ * round apart.
+ */
 export function isUneven(graph: Graph, parts: Parts): boolean {
   return vectorsOf(parts).some(({ scalars, base }) => !scalars.every(graph.isStatic) || (base !== undefined && !isTensor(graph, base)));
 }
@@ -116,8 +126,8 @@ function isTensor(graph: Graph, id: NodeId): boolean {
 }
 
 /**
- * Values that meet themselves in the gradient of an exact gate, once as the operand of a product and once element by element: they are stored, so that both
- * are the same 16 bits. `adjoint`: those that its cotangents bring, else those of the stage itself.
+ * Values that meet themselves in the gradient of an exact gate, once as the operand of a product and once element by element: they are
+ * stored, so that both are the same 16 bits. `adjoint`: those that its cotangents bring, else those of the stage itself.
  */
 export function roundedFor(graph: Graph, parts: Parts, adjoint?: MatrixAdjoint): readonly NodeId[] {
   if (!parts.exactGate || parts.reach === 'none' || parts.reach === 'state') return [];
@@ -143,13 +153,17 @@ export function walkOperands(parts: Parts): readonly NodeId[] {
 }
 
 /**
- * Values that a chunk kernel has to store for the walks of stage `index`, besides `more`; and numbers that walks, or other kernels that read `also`, would
- * have to work out again, where there is such a kernel anyway.
+ * Values that a chunk kernel has to store for the walks of stage `index`, besides `more`; and numbers that walks, or other kernels that
+ * read `also`, would have to work out again, where there is such a kernel anyway.
  */
-export function storedFor(cx: Context, parts: Parts, index: number, more: readonly NodeId[], also: readonly NodeId[] = []): readonly NodeId[] {
+export function storedFor(
+  cx: Context, parts: Parts, index: number, more: readonly NodeId[], also: readonly NodeId[] = [],
+): readonly NodeId[] {
   const { gate } = parts;
   // Running sums along the tokens of a computed gate that walks split: better of a tensor than of every block's own values.
-  const split = gate.kind !== 'none' && parts.reach === 'values' && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index ? [gate.log] : [];
+  const split = gate.kind !== 'none' && parts.reach === 'values' && isComputed(cx.graph, gate.log) && cx.graph.home(gate.log) < index
+    ? [gate.log]
+    : [];
   const operands = [...walkOperands(parts), ...more];
   const numbers = parts.channels || parts.erasing.length > 0 ? costlyNumbers(cx, [...operands, ...also], index) : [];
   return [...new Set([...needed(cx, walkSite(parts), operands, [index]), ...split, ...numbers])];

@@ -28,10 +28,14 @@ export function writing(parts: Parts): readonly number[] {
   return parts.sources.map((_, j) => j).filter((j) => parts.erasing.includes(j) || parts.pure.includes(j));
 }
 
-/** Stores those of the values that are the same at every token, once per head, and gives the others: those belong to a kernel over chunks. */
+/**
+ * Stores those of the values that are the same at every token, once per head, and gives the others: those belong to a kernel over chunks.
+ */
 export function storeStatic(cx: Context, name: string, ids: readonly NodeId[]): readonly NodeId[] {
   const fixed = ids.filter((id) => cx.graph.isStatic(id) && !cx.stored.has(id));
-  cx.draft.kernel(cx.name, { name: `${name}_static`, doc: `What the scan of ${name} makes of parameters alone.`, outer: 'once', inner: 'head' }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_static`, doc: `What the scan of ${name} makes of parameters alone.`, outer: 'once', inner: 'head',
+  }, (k) => {
     storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), fixed);
   });
   markStored(cx, fixed);
@@ -44,8 +48,8 @@ export function storeValues(cx: Context, k: KernelBuilder, values: Values, ids: 
 }
 
 /**
- * Everything about a chunk that does not depend on the state: stored values `ids`, scores of reads (`scores`), the triangular solve, and for gates
- * along the row axis the vectors with their decays.
+ * Everything about a chunk that does not depend on the state: stored values `ids`, scores of reads (`scores`), the triangular solve, and
+ * for gates along the row axis the vectors with their decays.
  */
 export function prepareKernel(cx: Context, parts: Parts, index: number, ids: readonly NodeId[], scores: boolean): void {
   const name = stageName(cx, index);
@@ -53,7 +57,9 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   const perToken = storeStatic(cx, name, ids);
   const numbers = perToken.filter((id) => cx.graph.axesOf(id).length === 0).length;
   const once = numbers === 0 ? '' : ` ${numbers === 1 ? 'A number' : `${numbers} numbers`} a token here, once for all kernels that read ${numbers === 1 ? 'it' : 'them'}.`;
-  cx.draft.kernel(cx.name, { name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.${once}`, outer: 'chunk', inner: 'head' }, (k) => {
+  cx.draft.kernel(cx.name, {
+    name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.${once}`, outer: 'chunk', inner: 'head',
+  }, (k) => {
     const values = valuesIn(cx, k, CHUNK_SITE);
     const decays = decaysIn(k, parts, values);
     storeValues(cx, k, values, perToken);
@@ -66,7 +72,9 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
     if (!parts.channels) return;
     for (const reader of readersOf(parts)) {
       const part = readerOf(parts, reader);
-      k.store(buffers.rows(reader), scaled(k, baseTile(k, values, parts, part.row), decays.toRow(part.before), coefficient(k, values, part.row)));
+      k.store(
+        buffers.rows(reader), scaled(k, baseTile(k, values, parts, part.row), decays.toRow(part.before), coefficient(k, values, part.row)),
+      );
     }
     for (const j of writing(parts)) {
       const { col } = parts.sources[j];
@@ -78,7 +86,9 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   markStored(cx, perToken);
 }
 
-function storeSolve(cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values): void {
+function storeSolve(
+  cx: Context, k: KernelBuilder, parts: Parts, index: number, score: (i: number, j: number) => TileId, values: Values,
+): void {
   const { erasing, pure } = parts;
   if (erasing.length === 0) return;
   const buffers = stageBuffers(cx, parts, index);

@@ -13,7 +13,9 @@ describe('tokens before', () => {
       const sizes = sizesOf(spec.axes.map((axis) => axis.name));
       for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
         const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 2, 3, 9, 4, 5], chunk);
-        const { errors } = compareTiles(spec, call, given, cotangents, { chunk, longest, ...(chunk === 16 ? { fits: () => false, inlineScores: 'all' } : {}) });
+        const { errors } = compareTiles(
+          spec, call, given, cotangents, { chunk, longest, ...(chunk === 16 ? { fits: () => false, inlineScores: 'all' } : {}) },
+        );
         expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
       }
     });
@@ -23,7 +25,9 @@ describe('tokens before', () => {
     for (const [name, text] of Object.entries(DELAYS).slice(0, -2)) {
       const spec = specOf(text);
       const { scan } = lowerScan(spec, sizesOf(spec.axes.map((axis) => axis.name)));
-      const carried = spec.states.filter((_, state) => !scan?.roots.some((root) => root.kind === 'final' && root.state === state)).map((state) => state.name);
+      const carried = spec.states.filter((_, state) => !scan?.roots.some(
+        (root) => root.kind === 'final' && root.state === state
+      )).map((state) => state.name);
       expect(carried, name).toEqual(carried.filter((state) => state === 'S' || state === 'h'));
     }
   });
@@ -32,7 +36,9 @@ describe('tokens before', () => {
     const spec = specOf(DELAYS['a convolution of four taps']);
     const { module } = lowerScan(spec, new Map([['N', 16], ['P', 16]]));
     const shifted = (program: 'forward' | 'backward') => module.programs[program].filter((name) => (
-      module.kernels.find((kernel) => kernel.name === name)?.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined)));
+      module.kernels.find((kernel) => kernel.name === name)?.body.some(
+        (stmt) => stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined
+      )));
     expect(shifted('forward')).toEqual(['h_prepare']);
     expect(shifted('backward')).toEqual(['h_prepare_2', 'kept', 'gradients']);
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);

@@ -11,7 +11,9 @@ const SIZES = new Map([['K', 8], ['V', 8]]);
 function perElement({ tiles, body }: TileKernel): readonly string[] {
   const functions = (stmts: readonly TileStmt[]): readonly string[] => stmts.flatMap((stmt) => {
     if (stmt.kind === 'loop') return functions(stmt.body);
-    return stmt.kind === 'let' && stmt.op.op === 'map' && tiles[stmt.tile].axes.includes(ROW) && tiles[stmt.tile].axes.length > 1 ? [stmt.op.fn] : [];
+    return stmt.kind === 'let' && stmt.op.op === 'map' && tiles[stmt.tile].axes.includes(ROW) && tiles[stmt.tile].axes.length > 1
+      ? [stmt.op.fn]
+      : [];
   });
   return functions(body);
 }

@@ -14,7 +14,10 @@ import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } f
 import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
-/** Shared memory above which a kernel does better alone on a multiprocessor, even where two blocks would fit: it holds too much in registers, too. */
+/**
+ * Shared memory above which a kernel does better alone on a multiprocessor, even where two blocks would fit: it holds too much in
+ * registers, too.
+ */
 const CROWDED = 100 * 1024;
 /** Decay operations whose text, for two warpgroups, outgrows the instruction cache (128 KB) together with what is around them. */
 const LONG = 3;
@@ -29,15 +32,19 @@ interface Shape {
   readonly blocks: 1 | 2;
   /** Are decay operations that share an operand computed together? That is less work in more registers. */
   readonly gather: boolean;
-  /** Are matrices that take little made again where they are read late? They need fewer registers, and what they are made of stays in shared memory. */
+  /**
+   * Are matrices that take little made again where they are read late? They need fewer registers, and what they are made of stays in shared
+   * memory.
+   */
   readonly again: boolean;
   /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
   readonly budget: number;
 }
 
 /**
- * Two blocks share a multiprocessor where they can: one waits for memory while the other computes. A block that fills it has more warpgroups, which
- * share every fragment: each warp then has less straight code to fetch and fewer values to hold. docs/performance.md has the measurements behind the choices.
+ * Two blocks share a multiprocessor where they can: one waits for memory while the other computes. A block that fills it has more
+ * warpgroups, which share every fragment: each warp then has less straight code to fetch and fewer values to hold. docs/performance.md has
+ * the measurements behind the choices.
  */
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
@@ -55,7 +62,9 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     { parts: alone, blocks: 1, gather, again: true, budget: Infinity },
     ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, again: false, budget: budget * 1024 })),
     // Sums over the parts of a team take shared memory, too.
-    ...(alone === 1 && gather ? [] : BUDGETS).map((budget): Shape => ({ parts: 1, blocks: 1, gather: true, again: false, budget: budget * 1024 })),
+    ...(alone === 1 && gather ? [] : BUDGETS).map(
+      (budget) : Shape => ({ parts: 1, blocks: 1, gather: true, again: false, budget: budget * 1024 })
+    ),
   ];
   const inShape = (shape: Shape) => {
     const made = shape.again ? remade : kernel;
@@ -83,7 +92,10 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
-  const team = createTeam({ cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow, stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true });
+  const team = createTeam({
+    cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow,
+    stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true,
+  });
   const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
@@ -146,7 +158,9 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   for (const line of body.text().trimEnd().split('\n')) code.line(line);
   code.close();
   const sharedBytes = layout.fixedBytes + 1024;
-  return { text: code.text(), runtime: runtimeOf(code.text()), block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [] };
+  return {
+    text: code.text(), runtime: runtimeOf(code.text()), block: team.threads, sharedBytes, grid: gridOf(kernel, 1), args, scratch: [],
+  };
 }
 
 interface Copy {
@@ -156,7 +170,9 @@ interface Copy {
 }
 
 /** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
-function copySchedule(body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number): ReadonlyMap<number, readonly Copy[]> {
+function copySchedule(
+  body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number,
+): ReadonlyMap<number, readonly Copy[]> {
   const spans = new Map<TileId, { first: number; last: number }>();
   const sources = new Map<TileId, TileId>();
   const use = (id: TileId, at: number): void => {
@@ -191,7 +207,11 @@ function copySchedule(body: readonly TileStmt[], groups: ReadonlyMap<TileId, rea
 function unreadFor({ body }: TileKernel, resolve: (tile: TileId) => TileId): ReadonlyMap<number, readonly TileId[]> {
   const reads = new Map<TileId, number[]>();
   body.forEach((stmt, at) => {
-    const read = stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' && !['contract', 'compose', 'inverse', 'swap'].includes(stmt.op.op) && !isDscore(stmt.op) ? operandsOf(stmt.op) : [];
+    const read = stmt.kind === 'store'
+      ? [stmt.value]
+      : stmt.kind === 'let' && !['contract', 'compose', 'inverse', 'swap'].includes(stmt.op.op) && !isDscore(stmt.op)
+      ? operandsOf(stmt.op)
+      : [];
     for (const tile of new Set(read.map(resolve))) reads.set(tile, [...(reads.get(tile) ?? []), at]);
   });
   const found = new Map<number, TileId[]>();

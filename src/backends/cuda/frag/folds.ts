@@ -25,7 +25,10 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
   const frag = team.frag(op.arg, row);
   if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
   const max = op.reduce === 'max';
-  foldRows(team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`, (x, y) => `${max ? 'max_nan' : 'min_nan'}(${x}, ${y})`);
+  foldRows(
+    team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`,
+    (x, y) => `${max ? 'max_nan' : 'min_nan'}(${x}, ${y})`,
+  );
 }
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
@@ -102,5 +105,8 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   if (x.rows !== y.rows) unsupported(`an inner product of tiles ${a} and ${b} that lie across each other`);
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
   const back = timesText(team.backOf(x), team.backOf(y));
-  team.putVec(tile, kept, `${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back}`);
+  team.putVec(
+    tile, kept,
+    `${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back}`,
+  );
 }

@@ -69,7 +69,9 @@ export interface Forms {
 }
 
 /** Text of factors that bring scaled operands back. */
-export const timesText = (...backs: readonly (string | undefined)[]) => backs.flatMap((back) => (back === undefined ? [] : [` * ${back}`])).join('');
+export const timesText = (
+  ...backs : readonly (string | undefined)[]
+) => backs.flatMap((back) => (back === undefined ? [] : [` * ${back}`])).join('');
 
 /** Axes are laid out in multiples of 64. */
 export const padded = (n: number) => Math.ceil(n / 64) * 64;

@@ -33,7 +33,9 @@ export interface Cell {
 }
 
 /** `split` text is the first element of this block on the split axis; `only`: a condition besides. */
-export function cellOf(cx: CudaContext, source: Source, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number, only?: string): Cell {
+export function cellOf(
+  cx: CudaContext, source: Source, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number, only?: string,
+): Cell {
   const { buffer } = source;
   const place = placeBack(here, back);
   const { skip, rows } = rowsBack(here, back);
@@ -50,7 +52,9 @@ export function cellOf(cx: CudaContext, source: Source, tokenAxis: Axis | undefi
     return axis === split ? 'v_here' : String(axisSize(module, axis));
   };
   const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
-  if (axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
+  if (
+    axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half
+  ) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
   const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
   const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
   const { outer, count, inner } = cellIndex(buffer, place);
@@ -91,7 +95,9 @@ export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean
   return piece;
 }
 
-/** Starts the copy of a matrix to shared memory: now, or, told the C text of a stage to come, as one of the copies that fill it together. */
+/**
+ * Starts the copy of a matrix to shared memory: now, or, told the C text of a stage to come, as one of the copies that fill it together.
+ */
 export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): void {
   const [rows, cols] = cell.axes;
   const staged = stage !== undefined;
@@ -120,8 +126,8 @@ export function askEarly(team: Team, tile: TileId, cell: Cell): string | undefin
 }
 
 /**
- * Other loads: vectors to shared memory (`asked`: the thread's element, if it is there already), scalars to registers, f32 matrices stay where they are until
- * somebody asks.
+ * Other loads: vectors to shared memory (`asked`: the thread's element, if it is there already), scalars to registers, f32 matrices stay
+ * where they are until somebody asks.
  */
 export function loadNow(team: Team, tile: TileId, cell: Cell, asked?: string): void {
   team.begin();
@@ -145,7 +151,10 @@ export function loadNow(team: Team, tile: TileId, cell: Cell, asked?: string): v
       return;
     }
     case 2:
-      team.formsOf(tile).far = { pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows, width: cell.cols, skip: cell.skip };
+      team.formsOf(tile).far = {
+        pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows,
+        width: cell.cols, skip: cell.skip,
+      };
       if (team.options.exported.has(tile)) team.t16(tile);
       return;
     default:
@@ -165,10 +174,12 @@ export function vectorElement(cell: Cell, i: string): string {
 }
 
 /**
- * Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory: `direct` does without, since it would
- * take that from what is stored more often.
+ * Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory: `direct` does
+ * without, since it would take that from what is stored more often.
  */
-export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined): string | undefined {
+export function storeCell(
+  team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined,
+): string | undefined {
   team.begin();
   const { code } = team;
   for (const text of team.options.notes.store(cell.buffer.name, value)) code.line(text);
@@ -201,7 +212,10 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: ((byte
   const across = row !== rename(rows);
   if (!cell.half || staging === 'direct') {
     const [r, c] = across ? [team.colText(frag.col), 'frag_row(i)'] : ['frag_row(i)', team.colText(frag.col)];
-    team.each(frag, `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`);
+    team.each(
+      frag,
+      `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`,
+    );
     return undefined;
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;

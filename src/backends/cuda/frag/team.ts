@@ -50,20 +50,34 @@ export function createTeam(options: TeamOptions) {
   const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
 
-  /** Follows renamings to the tile that has the values: what it calls an axis, and what an axis of it is called here. `turned`: rows of tokens are columns. */
+  /**
+   * Follows renamings to the tile that has the values: what it calls an axis, and what an axis of it is called here. `turned`: rows of
+   * tokens are columns.
+   */
   const resolve = (tile: TileId): { id: TileId; turned: boolean; own: (axis: Axis) => Axis; name: (axis: Axis) => Axis } => {
     const op = defs.get(tile);
     if (op?.op !== 'swap') return { id: tile, turned: false, own: (axis) => axis, name: (axis) => axis };
     const inner = resolve(op.arg);
     const swap = swapAxis(op.axes);
-    return { id: inner.id, turned: inner.turned === (op.axes !== undefined), own: (axis) => inner.own(swap(axis)), name: (axis) => swap(inner.name(axis)) };
+    return {
+      id: inner.id, turned: inner.turned === (op.axes !== undefined), own: (axis) => inner.own(swap(axis)),
+      name: (axis) => swap(inner.name(axis)),
+    };
   };
   const formsOf = (id: TileId): Forms => {
     const own = forms.get(id);
     if (own !== undefined) return own;
     const found = options.imported?.(id);
     if (found !== undefined) {
-      const mine: Forms = { frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }), ...(found.t16 && { t16: { ...found.t16, piece: { ...found.t16.piece, written: undefined }, ...(found.t16.most && { most: { ...found.t16.most, piece: undefined } }) } }), ...(found.t32 && { t32: { ...found.t32, piece: { ...found.t32.piece, written: undefined } } }), ...(found.far && { far: found.far }) };
+      const mine: Forms = {
+        frags: [], ...(found.vec && { vec: { ...found.vec, piece: undefined } }),
+        ...(found.t16 && { t16: {
+          ...found.t16, piece: { ...found.t16.piece, written: undefined },
+          ...(found.t16.most && { most: { ...found.t16.most, piece: undefined } }),
+        } }),
+        ...(found.t32 && { t32: { ...found.t32, piece: { ...found.t32.piece, written: undefined } } }),
+        ...(found.far && { far: found.far }),
+      };
       forms.set(id, mine);
       return mine;
     }
@@ -131,13 +145,19 @@ export function createTeam(options: TeamOptions) {
     if (f.far !== undefined) {
       const made = newFrag(id, row, col);
       const [r, c] = f.far.rows === row ? ['frag_row(i)', colText(col)] : [colText(col), 'frag_row(i)'];
-      each(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit}${f.far.skip === undefined ? '' : ` && r >= ${f.far.skip}`} && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`);
+      each(
+        made,
+        `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit}${f.far.skip === undefined ? '' : ` && r >= ${f.far.skip}`} && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`,
+      );
       return made;
     }
     const t = t32(id);
     willRead(t.piece, 'any');
     const made = newFrag(id, row, col);
-    each(made, `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`);
+    each(
+      made,
+      `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`,
+    );
     hasRead(t.piece);
     return made;
   };
@@ -171,7 +191,9 @@ export function createTeam(options: TeamOptions) {
     if (!fits) first?.();
     const how = `<${steps(from.col)}, ${rows}, ${across}>(${address(piece)}, ${from.name}, ${stepText(from.col)}`;
     code.line(most === undefined ? `store_frag${how});` : `fit_store${how}, ${upText(most)});`);
-    return { piece, address: address(piece), rows: across ? from.col : from.row, cols: across ? from.row : from.col, ...(most && { most }) };
+    return {
+      piece, address: address(piece), rows: across ? from.col : from.row, cols: across ? from.row : from.col, ...(most && { most }),
+    };
   };
   /** An array in device memory, as a tile. */
   const brought = (tile: TileId, far: Far): Tile16 => {
@@ -236,7 +258,9 @@ export function createTeam(options: TeamOptions) {
       f.t32 = made;
       return made;
     }
-    const row = f.frags[0]?.row ?? (f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined) ?? unsupported(`tile ${id} has no value to store`);
+    const row = f.frags[0]?.row ?? (
+      f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined
+    ) ?? unsupported(`tile ${id} has no value to store`);
     const from = frag(id, row);
     const made = newT32(from.row, from.col);
     willWrite(made.piece, 'any');

@@ -67,7 +67,9 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
   const here = switchCode(parts.before);
-  const team = createTeam({ cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported });
+  const team = createTeam({
+    cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported,
+  });
   team.keepPieces(true);
   outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
   team.settle();
@@ -99,11 +101,19 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   }
   team.finish();
   const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
-  return { team, arena, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))), ...parts };
+  return {
+    team, arena, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))), ...parts,
+  };
 }
 
-/** Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them meanwhile. */
-function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op: Load }, { split, inside, exported }: Division, { issue, fill }: { readonly issue: Code; readonly fill: Code }): string {
+/**
+ * Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them
+ * meanwhile.
+ */
+function throughRegisters(
+  cx: CudaContext, team: Team, stmt: Let & { readonly op: Load }, { split, inside, exported }: Division,
+  { issue, fill }: { readonly issue: Code; readonly fill: Code },
+): string {
   const { tile } = stmt;
   const cell = loadCell(cx, stmt.op, inside, split);
   const scalar = cell.axes.length === 0;
@@ -127,7 +137,9 @@ function throughRegisters(cx: CudaContext, team: Team, stmt: Let & { readonly op
   return `float ${name}[${n}];`;
 }
 
-function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, lateAtOnce: number): WalkingTeam {
+function walkingTeam(
+  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, lateAtOnce: number,
+): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
   const arena = createArena('W');
   const outgoing = createArena('O');
@@ -151,7 +163,9 @@ function walkingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   here.to(parts.code);
   const start = team.epoch();
   const put = (stmt: (typeof outputs)[number]): string[] => {
-    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, true).name})`);
+    const rest = storeCell(
+      team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, true).name})`,
+    );
     return rest === undefined ? [] : [rest];
   };
   const carried = new Set(loop.carry.map((c) => c.tile));
@@ -193,7 +207,9 @@ function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], pla
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
         if (!buffer.axes.includes(split)) unsupported(`a last value without ${split}`);
-        storeCell(team, stmt.value, cellOf(cx, { buffer }, undefined, place, split, undefined, stmt.only && outermost(stmt.only)), 'direct');
+        storeCell(
+          team, stmt.value, cellOf(cx, { buffer }, undefined, place, split, undefined, stmt.only && outermost(stmt.only)), 'direct',
+        );
         break;
       }
       case 'loop': break;
@@ -206,7 +222,10 @@ function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], pla
 function switchCode(first: ReturnType<typeof createCode>) {
   let current = first;
   return {
-    code: { line: (text: string) => current.line(text), open: (text: string) => current.open(text), close: () => current.close(), text: () => current.text() },
+    code: {
+      line: (text: string) => current.line(text), open: (text: string) => current.open(text), close: () => current.close(),
+      text: () => current.text(),
+    },
     to(next: ReturnType<typeof createCode>) {
       current = next;
     },

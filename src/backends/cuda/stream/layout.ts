@@ -23,7 +23,10 @@ export interface Group {
   readonly cut: boolean;
 }
 
-/** How a loop whose iterations add (multiply) up is shared out: the carried tile, what each iteration brings, and whether lanes hold parts of its sum. */
+/**
+ * How a loop whose iterations add (multiply) up is shared out: the carried tile, what each iteration brings, and whether lanes hold parts
+ * of its sum.
+ */
 export interface SharedLoop {
   readonly loop: TileLoop;
   readonly parts: readonly { readonly tile: TileId; readonly by: 'add' | 'mul'; readonly value: TileId; readonly acrossLanes: boolean }[];
@@ -117,7 +120,9 @@ export function layoutOf(module: TileModule, kernel: TileKernel): Layout | undef
 
 /** Neighbours per access such that pieces of `threads` of them leave the fewest threads idle. */
 function piecesOf(size: number, threads: number, most = 4): { vec: number; regs: number } {
-  const options = [4, 2, 1].filter((vec) => vec <= most && size % vec === 0).map((vec) => ({ vec, regs: Math.ceil(size / (threads * vec)) * vec }));
+  const options = [4, 2, 1].filter(
+    (vec) => vec <= most && size % vec === 0
+  ).map((vec) => ({ vec, regs: Math.ceil(size / (threads * vec)) * vec }));
   return options.reduce((best, option) => (option.regs < best.regs ? option : best));
 }
 
@@ -170,7 +175,9 @@ function sharedLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout
   });
   if (!fits) return undefined;
   const groups = tokens
-    ? [{ name: '_row', axes: [ROW], role: 'lane', threads: WARP, vec: 1, regs: Math.ceil(module.chunk / WARP), total: module.chunk, cut: false } as const]
+    ? [{
+      name: '_row', axes: [ROW], role: 'lane', threads: WARP, vec: 1, regs: Math.ceil(module.chunk / WARP), total: module.chunk, cut: false,
+    } as const]
     : plain.length > 0 ? [flatGroup(module, orderOf(module, kernel, plain) ?? plain, WARP)] : [];
   const known = parts.filter((part) => part !== undefined);
   return { groups, threads: 256, lanes: WARP, blocks: blocksOf(groups), shared: { loop, parts: known, perThread: groups.length === 0 } };
@@ -258,7 +265,9 @@ function rowsLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout |
   }
   const apart = !s.rowsMeet && s.loops.length === 0 && !lanes.some((group) => group.cut);
   const regs = apart ? Math.min(rows, ROWS_AT_ONCE) : rows;
-  const groups: Group[] = [{ name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: apart && regs < rows }, ...lanes];
+  const groups: Group[] = [
+    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: apart && regs < rows }, ...lanes
+  ];
   if (lanes.some((group) => group.regs * regs > MOST_REGISTERS)) return undefined;
   return { groups, threads: warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined };
 }
@@ -272,13 +281,20 @@ function matrixLayout(module: TileModule, s: Survey): Layout | undefined {
     if (lanes === undefined) return [];
     const size = axis === undefined ? 1 : axisSize(module, axis);
     const regs = Math.ceil(size / warps);
-    const own: Group[] = axis === undefined ? [] : [{ name: nameOf([axis]), axes: [axis], role: 'warp', threads: warps, vec: regs, regs, total: size, cut: false }];
+    const own: Group[] = axis === undefined ? [] : [{
+      name: nameOf([axis]), axes: [axis], role: 'warp', threads: warps, vec: regs, regs, total: size, cut: false,
+    }];
     const groups = [...own, ...lanes];
     const most = Math.max(1, ...lanes.map((group) => group.regs)) * regs;
     if (most > MOST_REGISTERS) return [];
     // Rows of a matrix should be read along lanes.
     const across = s.together.filter((set) => set.length > 1 && set[set.length - 1] === axis).length;
-    return [{ layout: { groups, threads: axis === undefined ? WARP : warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined }, cost: across * 1000 + most }];
+    return [{
+      layout: { groups, threads: axis === undefined ? WARP : warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined },
+      cost: across * 1000 + most,
+    }];
   });
-  return layouts.reduce<{ layout: Layout; cost: number } | undefined>((best, option) => (best === undefined || option.cost < best.cost ? option : best), undefined)?.layout;
+  return layouts.reduce<{ layout: Layout; cost: number } | undefined>(
+    (best, option) => (best === undefined || option.cost < best.cost ? option : best), undefined,
+  )?.layout;
 }

@@ -55,7 +55,9 @@ export function turnsText(w: Writer, hooks: Hooks, { before, rows, sums, after }
   bodyText(w, hooks, after, place);
 }
 
-const copyText = (w: Writer, to: TileId, from: TileId) => w.each(w.kernel.tiles[to].axes, (i, j) => `${w.at(to, i, j)} = ${w.at(from, i, j)};`);
+const copyText = (w: Writer, to: TileId, from: TileId) => w.each(
+  w.kernel.tiles[to].axes, (i, j) => `${w.at(to, i, j)} = ${w.at(from, i, j)};`,
+);
 
 /** One iteration after the other, the loads of later ones under way. */
 function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
@@ -70,7 +72,9 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const lines = (n: string, suffix: string) => iterationLines(code, kernel, loop, n, suffix, chunk, place);
   const ring = loop.over === 'chunks' ? ringOf(w, loop.body) : undefined;
   const stored = storedBuffers(kernel.body);
-  const early = loop.over === 'tokens' ? [] : loop.body.filter((stmt): stmt is Extract<TileStmt, { kind: 'let' }> & { op: Extract<TileOp, { op: 'load' }> } =>
+  const early = loop.over === 'tokens'
+    ? []
+    : loop.body.filter((stmt): stmt is Extract<TileStmt, { kind: 'let' }> & { op: Extract<TileOp, { op: 'load' }> } =>
     stmt.kind === 'let' && stmt.op.op === 'load' && !(ring?.tiles.has(stmt.tile) ?? false) && !stored.includes(stmt.op.buffer));
   const words = early.reduce((sum, stmt) => sum + rawLoad(w, stmt.tile, stmt.op, 1).words, 0);
   const ahead = words === 0 ? 0 : Math.max(1, Math.min(MOST_AHEAD, Math.floor(WORDS_AHEAD / words)));
@@ -157,13 +161,18 @@ function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
     const { axes } = kernel.tiles[tile];
     const columns = w.regs(axes, 'lane');
     const fn = by === 'add' ? 'fold_sum' : 'fold_product';
-    if (acrossLanes || perThread) w.each(axes, (i, j) => `${w.at(tile, i, j)} = lanes_fold(${w.at(tile, i, j)}, [](float x, float y) { return ${fn}(x, y); });`);
+    if (acrossLanes || perThread) w.each(
+      axes, (i, j) => `${w.at(tile, i, j)} = lanes_fold(${w.at(tile, i, j)}, [](float x, float y) { return ${fn}(x, y); });`,
+    );
     const ex = w.exchange(8 * columns * 32);
     const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + (threadIdx.x & 31)]`;
     w.each(axes, (_, j) => `${slot('(threadIdx.x >> 5)', j)} = ${w.at(tile, '0', j)};`);
     w.barrier();
     const init = loop.carry.find((carry) => carry.tile === tile)?.init;
     if (init === undefined) throw new Error(`${kernel.name}: tile ${tile} has no start`);
-    w.each(axes, (_, j) => `{ float x = ${w.at(init, '0', j)}; UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`);
+    w.each(
+      axes,
+      (_, j) => `{ float x = ${w.at(init, '0', j)}; UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`,
+    );
   }
 }

@@ -7,8 +7,8 @@ import { bodyText, RING_MARK, turnsText } from './loops.js';
 import { createWriter, indexLines, type Hooks } from './values.js';
 
 /**
- * Kernels without matrix products: every tile lies in the registers of the threads that own its elements. Bound by memory, so what counts is
- * bytes in flight: wide accesses, later iterations asked for early, few barriers. `undefined`: not of this kind.
+ * Kernels without matrix products: every tile lies in the registers of the threads that own its elements. Bound by memory, so what counts
+ * is bytes in flight: wide accesses, later iterations asked for early, few barriers. `undefined`: not of this kind.
  */
 export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel | undefined {
   const layout = layoutOf(cx.module, kernel);
@@ -21,7 +21,10 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
   code.open(`extern "C" __global__ void __launch_bounds__(${layout.threads}) ${kernel.name}(${parameters})`);
   code.line('float* const sm = (float*)smem; (void)sm;');
   code.line(`const int outer = ${layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
-  code.line(kernel.inner === 'head' ? 'const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;' : 'const int group = blockIdx.y;');
+  code.line(
+    kernel.inner === 'head' ? 'const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;'
+    : 'const int group = blockIdx.y;'
+  );
   const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
   indexLines(cx, layout, code);
   if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place);

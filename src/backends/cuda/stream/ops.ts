@@ -42,7 +42,10 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
       return;
     }
     case 'cumsum':
-      scanText(w, tile, { decay: undefined, less: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`), init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive });
+      scanText(w, tile, {
+        decay: undefined, less: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`),
+        init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive,
+      });
       return;
     case 'pick': pickText(w, tile, op); return;
     case 'shift': shiftText(w, tile, op); return;
@@ -62,7 +65,9 @@ const FOLDS = {
 } as const;
 
 /** Folds one axis of a value with `axes`: first what a thread holds, then over its lanes (warps). */
-function foldText(w: Writer, tile: TileId, axis: Axis, how: keyof typeof FOLDS, axes: readonly Axis[], value: (i: string, j: string) => string): void {
+function foldText(
+  w: Writer, tile: TileId, axis: Axis, how: keyof typeof FOLDS, axes: readonly Axis[], value: (i: string, j: string) => string,
+): void {
   const group = groupOf(w, axis);
   const { start, step, fn } = FOLDS[how];
   const result = w.kernel.tiles[tile].axes;
@@ -89,7 +94,10 @@ function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
   const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + lane]`;
   w.each(result, (i, j) => `${slot('warp', j)} = ${w.at(tile, i, j)};`);
   w.barrier();
-  w.each(result, (i, j) => `{ float x = ${slot('0', j)}; UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`);
+  w.each(
+    result,
+    (i, j) => `{ float x = ${slot('0', j)}; UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`,
+  );
 }
 
 /** A sum over tokens that come in turns: before them, among them, after them. */
@@ -124,8 +132,8 @@ interface Scan {
 }
 
 /**
- * h = a h + x along the rows: a sweep over the rows of a thread from nothing, an exchange of (h, product of a, the same less 1) between the warps, and a
- * second sweep from what the rows before leave. `in5` and `out5` are the values before this thread's rows and after all rows.
+ * h = a h + x along the rows: a sweep over the rows of a thread from nothing, an exchange of (h, product of a, the same less 1) between the
+ * warps, and a second sweep from what the rows before leave. `in5` and `out5` are the values before this thread's rows and after all rows.
  */
 function scanText(w: Writer, tile: TileId, scan: Scan): void {
   const { code } = w;
@@ -136,11 +144,15 @@ function scanText(w: Writer, tile: TileId, scan: Scan): void {
   const ex = w.exchange(WARPS * columns * 32 * size);
   const slot = (warp: string, part: number) => `ex[(${warp} * ${columns * size} + ${part === 0 ? 'j' : `j + ${part * columns}`}) * 32 + lane]`;
   const j = columns === 1 ? '0' : 'j';
-  const next = (h: string, a: string, little: string, x: string) => (less === undefined ? `${a} * ${h} + ${x}` : `decayed(${h}, ${a}, ${little}, ${x})`);
+  const next = (
+    h: string, a: string, little: string, x: string,
+  ) => (less === undefined ? `${a} * ${h} + ${x}` : `decayed(${h}, ${a}, ${little}, ${x})`);
   const step = (h: string) => (
     decay === undefined ? `${h} += ${scan.write('i', j)};` : `${h} = ${next(h, decay('i', j), less?.('i', j) ?? '', scan.write('i', j))};`
   );
-  const products = decay === undefined ? '' : ` a *= ${decay('i', j)};${less === undefined ? '' : ` l += ${less('i', j)} + l * ${less('i', j)};`}`;
+  const products = decay === undefined
+    ? ''
+    : ` a *= ${decay('i', j)};${less === undefined ? '' : ` l += ${less('i', j)} + l * ${less('i', j)};`}`;
   const order = `const int i = ${scan.reverse ? `${rows - 1} - r` : 'r'};`;
   w.declare(tile);
   code.line(`float in${tile}[${columns}], out${tile}[${columns}];`);
