@@ -1,5 +1,6 @@
 import {
-  Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator, RepetitionWithSeparator, Rule, Terminal,
+  Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator,
+  RepetitionWithSeparator, Rule, Terminal,
   type IProduction, type TokenType,
 } from 'chevrotain';
 import { LmoeParser } from './rules.js';

@@ -8,16 +8,19 @@ const CLOSE: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' }
 
 /** What people paste from papers, and how it is written here. */
 const SPELLINGS: Readonly<Record<string, string>> = {
-  '⊙': 'write `*` for the elementwise product', '∘': 'write `*` for the elementwise product', '×': 'write `*`', '·': 'write `*`, or `@` to contract an axis',
-  '⊗': 'write `outer(a, b)`', '−': 'write the ASCII minus `-`', '–': 'write the ASCII minus `-`', '²': 'write `^2`', '√': 'write `sqrt(x)`', '∞': 'write `inf`',
+  '⊙': 'write `*` for the elementwise product', '∘': 'write `*` for the elementwise product', '×': 'write `*`',
+  '·': 'write `*`, or `@` to contract an axis', '⊗': 'write `outer(a, b)`', '−': 'write the ASCII minus `-`',
+  '–': 'write the ASCII minus `-`', '²': 'write `^2`', '√': 'write `sqrt(x)`', '∞': 'write `inf`',
   '←': 'write `=`', '∑': 'write `sum[K](x)`', 'σ': 'write `sigmoid(x)`; as a name, spell it `sigma`', 'ᵀ': NO_TRANSPOSES,
-  '#': 'a comment begins with `//`', "'": 'texts stand in double quotes, and names have letters, digits and `_`', '&': 'write `and`', '!': 'write `not`',
-  '?': 'a choice when building is `if c { ... } else { ... }`; one per token is `x[c]` or `mask(c) * x`', '≤': 'write `<=`', '≥': 'write `>=`', '≠': 'write `!=`', '∧': 'write `and`',
-  '∨': 'write `or`', '¬': 'write `not`',
+  '#': 'a comment begins with `//`', "'": 'texts stand in double quotes, and names have letters, digits and `_`',
+  '&': 'write `and`', '!': 'write `not`',
+  '?': 'a choice when building is `if c { ... } else { ... }`; one per token is `x[c]` or `mask(c) * x`',
+  '≤': 'write `<=`', '≥': 'write `>=`', '≠': 'write `!=`', '∧': 'write `and`', '∨': 'write `or`', '¬': 'write `not`',
 };
 
 const GREEK = new Map([...'αβγδεζηθικλμνξοπρστυφχψωΓΔΘΛΞΠΣΦΨΩ'].map((letter, i) => [letter, [
-  'alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu', 'xi', 'omicron', 'pi', 'rho', 'sigma', 'tau', 'upsilon',
+  'alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'theta', 'iota', 'kappa', 'lambda', 'mu', 'nu', 'xi', 'omicron', 'pi',
+  'rho', 'sigma', 'tau', 'upsilon',
   'phi', 'chi', 'psi', 'omega', 'Gamma', 'Delta', 'Theta', 'Lambda', 'Xi', 'Pi', 'Sigma', 'Phi', 'Psi', 'Omega',
 ][i]]));
 

@@ -31,7 +31,8 @@ function debianMirror() {
   return found?.[1] ?? found?.[2] ?? 'http://deb.debian.org/debian';
 }
 
-const backportsOf = (codename) => `Types: deb\nURIs: ${debianMirror()}\nSuites: ${codename}-backports\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n`;
+const backportsOf = (codename) => `Types: deb\nURIs: ${debianMirror()}\nSuites: ${codename}-backports\nComponents: main\n`
+  + 'Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n';
 
 const reason = (done) => done.error?.message
   ?? `${done.stdout}\n${done.stderr}`.split('\n').map((line) => line.trim()).find((line) => /^E:|error/i.test(line))

@@ -25,7 +25,8 @@ if (devices === undefined || !devices.cuda.available) {
   console.error(`no CUDA device answers: ${devices?.cuda.why ?? 'lmoec doctor failed'}`);
   process.exit(1);
 }
-console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}\nwebgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
+console.log(`cuda    ${devices.cuda.device}\nnvrtc   ${devices.nvrtc.version ?? devices.nvrtc.why}`);
+console.log(`webgpu  ${devices.webgpu.device ?? devices.webgpu.why}\n`);
 
 const folders = [
   join(root, 'test/conformance/data'), values.conformance ?? process.env.LMOEC_CONFORMANCE ?? join(root, '../shared/conformance'),
@@ -49,7 +50,8 @@ const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size'
 // What passes from call to call is compared as well.
 const RANDOM = ['--states', 'random'];
 // Small programs that once showed a fault, zero, strong and factor gates among them; and the weakest of gates, token by token for long.
-const programs = readdirSync(join(root, 'test/programs')).filter((name) => name.endsWith('.lmoe')).sort().map((name) => join(root, 'test/programs', name));
+const programs = readdirSync(join(root, 'test/programs')).filter((name) => name.endsWith('.lmoe')).sort()
+  .map((name) => join(root, 'test/programs', name));
 const casesOfPrograms = programs.flatMap((path) => {
   const name = basename(path, '.lmoe');
   const shapesOf = [PACKED, ...(name === 'next_to_one' ? [['--size', 'B=1,T=16384,H=2']] : [])];

@@ -1,5 +1,6 @@
 /** Told wherever `.T`, `^T` or a raised T shows up. */
-export const NO_TRANSPOSES = 'there are no transposes: `@` contracts the axis that both sides have, `outer(k, v)` makes a matrix of two vectors';
+export const NO_TRANSPOSES = 'there are no transposes: `@` contracts the axis that both sides have, '
+  + '`outer(k, v)` makes a matrix of two vectors';
 
 /** Longer names are compared with nothing: that takes the product of their lengths. */
 const LONGEST = 64;

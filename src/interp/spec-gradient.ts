@@ -3,7 +3,8 @@ import { finalName } from '../ir/spec/names.js';
 import type { Spec } from '../ir/spec/spec.js';
 import { execute } from './spec-instruction.js';
 import {
-  findTable, inputLane, loadHead, loadToken, moveStates, nameResults, newResults, newStateTables, newTable, openMachine, runSequence, sequencesOf, takeStates, tokensOf,
+  findTable, inputLane, loadHead, loadToken, moveStates, nameResults, newResults, newStateTables, newTable, openMachine, runSequence,
+  sequencesOf, takeStates, tokensOf,
   type Results, type Sequence, type SpecCall, type SpecMachine, type Table, type Tensors,
 } from './spec-machine.js';
 

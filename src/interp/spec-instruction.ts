@@ -16,13 +16,23 @@ export type Instruction =
   /** to[i] = fn(x[i], y[i]); y is x where fn takes one argument. */
   | { readonly kind: 'map'; readonly fn: MathName; readonly to: number; readonly count: number; readonly x: Operand; readonly y: Operand }
   /** to[i] = fold of x[i + j * stride] over j < size. */
-  | { readonly kind: 'reduce'; readonly op: 'sum' | 'max' | 'min'; readonly to: number; readonly count: number; readonly x: Operand; readonly size: number; readonly stride: number }
+  | {
+    readonly kind: 'reduce'; readonly op: 'sum' | 'max' | 'min';
+    readonly to: number; readonly count: number; readonly x: Operand; readonly size: number; readonly stride: number;
+  }
   /** to[i] += cotangent[i] * factor[i], 0 where one of them is: the chain rule, summed over the axes that `to` does not have. */
   | { readonly kind: 'chain'; readonly to: Operand; readonly count: number; readonly cotangent: number; readonly factor: Operand }
   /** to[i + j * stride] += cotangent[i]: a sum, backwards. */
-  | { readonly kind: 'spread'; readonly to: Operand; readonly count: number; readonly cotangent: number; readonly size: number; readonly stride: number }
+  | {
+    readonly kind: 'spread';
+    readonly to: Operand; readonly count: number; readonly cotangent: number; readonly size: number; readonly stride: number;
+  }
   /** The same for those j whose value x[i + j * stride] is the extremum out[i]. */
-  | { readonly kind: 'choose'; readonly to: Operand; readonly count: number; readonly cotangent: number; readonly size: number; readonly stride: number; readonly x: Operand; readonly out: number };
+  | {
+    readonly kind: 'choose';
+    readonly to: Operand; readonly count: number; readonly cotangent: number; readonly size: number; readonly stride: number;
+    readonly x: Operand; readonly out: number;
+  };
 
 /** Runs a straight line of instructions. The element loops are written out: a closure per element would cost more than its arithmetic. */
 export function execute(instructions: readonly Instruction[], m: Float64Array): void {

@@ -62,7 +62,8 @@ function load(file: string, text: string, session: Session, open: readonly strin
   const { ast, diagnostics } = parse(file, text);
   if (ast === undefined) return { specs: [], ast, parts: NO_PARTS, visible: new Map(), diagnostics, files: [file] };
   const files = new Set([file]);
-  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W204', 'this file declares nothing', { file, start: 0, end: 1 }, 'no declaration', {
+  const start = { file, start: 0, end: 1 };
+  const found: Diagnostic[] = ast.items.length > 0 ? [] : [diagnostic('W204', 'this file declares nothing', start, 'no declaration', {
     help: ['write one: `scan f(x: [D]) -> y: [D] { ... }`'],
   })];
   const imported: Spec[] = [];
@@ -160,9 +161,12 @@ function importFrom(item: ImportItem, file: string, session: Session, open: read
     visible: loaded.visible,
     files: loaded.files,
     specs: loaded.specs.filter((spec) => spec.origin.file === path),
-    diagnostics: [...loaded.diagnostics, ...missing.map((name) => diagnostic('E218', `${path} declares no \`${name.text}\``, name.origin, 'not there', {
-      help: [...didYouMean(name.text, parts), parts.length === 0 ? 'it declares nothing at all' : `it declares ${parts.join(', ')}`],
-    }))],
+    diagnostics: [
+      ...loaded.diagnostics,
+      ...missing.map((name) => diagnostic('E218', `${path} declares no \`${name.text}\``, name.origin, 'not there', {
+        help: [...didYouMean(name.text, parts), parts.length === 0 ? 'it declares nothing at all' : `it declares ${parts.join(', ')}`],
+      })),
+    ],
   };
 }
 

@@ -25,7 +25,8 @@ export function lineComment(text: string): string {
 
 /** JSON that is safe to print as well: control characters beyond ASCII are escaped too. */
 export function jsonText(value: unknown, indent?: number): string {
-  const escaped = (character: string): string => [...Array(character.length).keys()].map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
+  const escaped = (character: string): string => [...Array(character.length).keys()]
+    .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
   return JSON.stringify(value, null, indent).replace(UNSHOWN, (character) => (character === '\n' ? character : escaped(character)));
 }
 

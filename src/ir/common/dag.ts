@@ -27,4 +27,7 @@ export type DagNode =
   /** Elementwise; axes are the union of the arguments' axes. */
   | { readonly kind: 'map'; readonly fn: MathName; readonly args: readonly number[]; readonly axes: readonly Axis[]; readonly origin: Span }
   /** Folds one axis away. `mean` is written as sum / size. */
-  | { readonly kind: 'reduce'; readonly op: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: number; readonly axes: readonly Axis[]; readonly origin: Span };
+  | {
+    readonly kind: 'reduce'; readonly op: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: number;
+    readonly axes: readonly Axis[]; readonly origin: Span;
+  };

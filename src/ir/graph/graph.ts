@@ -158,7 +158,10 @@ export type NodeBody =
    * A choice: the `count` largest along the axes or silent axes; ties go to the lower index. What is absent is never chosen; the result is
    * false there.
    */
-  | { readonly kind: 'top'; readonly arg: number; readonly axes: readonly Axis[]; readonly silent: readonly Silent[]; readonly count: number }
+  | {
+    readonly kind: 'top'; readonly arg: number; readonly axes: readonly Axis[]; readonly silent: readonly Silent[];
+    readonly count: number;
+  }
   /** A choice; absent where one of the two is. */
   | { readonly kind: 'compare'; readonly op: Comparison; readonly left: number; readonly right: number }
   /** Of choices; `and` and `or` read what is absent as false, `not` of absent is absent. */
@@ -180,7 +183,10 @@ export type NodeBody =
   /** `x[past]`: x at the tokens of this sequence up to this one, along a new axis. */
   | { readonly kind: 'past'; readonly arg: number; readonly axis: Axis }
   /** Turns the first 2 I values of `axis` by `position * frequency[i]`. `halves`: (i, i + I) are a pair; `adjacent`: (2 i, 2 i + 1). */
-  | { readonly kind: 'rope'; readonly arg: number; readonly axis: Axis; readonly frequency: number; readonly turn: Axis; readonly pairs: 'halves' | 'adjacent' }
+  | {
+    readonly kind: 'rope'; readonly arg: number; readonly axis: Axis; readonly frequency: number; readonly turn: Axis;
+    readonly pairs: 'halves' | 'adjacent';
+  }
   /**
    * exp(arg), rows and columns scaled in turn to even sums until the mean change of the column factors is below `tolerance`. Without a
    * gradient.
@@ -200,7 +206,10 @@ export type NodeBody =
    * own (for a family, with weights of its own). A part that looks at one token at a time may be called at the past too, which is not
    * among them. Arguments that are restricted are called on the tokens present only. Its values are read by `result`.
    */
-  | { readonly kind: 'call'; readonly instance: number; readonly args: readonly number[]; readonly mapped: readonly Axis[]; readonly renamed: Renaming }
+  | {
+    readonly kind: 'call'; readonly instance: number; readonly args: readonly number[]; readonly mapped: readonly Axis[];
+    readonly renamed: Renaming;
+  }
   | { readonly kind: 'result'; readonly call: number; readonly output: number };
 
 /** Signature axes of the part -> axes of the caller (`use shared = ffn with D = Z`); those that are missing have the same name. */

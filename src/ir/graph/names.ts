@@ -15,9 +15,15 @@ export type NameEntry =
    * Params, by paths below this part, in one tensor; several are joined where the layout has `( | )`. Without a layout: the axes of the
    * param as declared.
    */
-  | { readonly kind: 'tensor'; readonly params: readonly NamePath[]; readonly text: string; readonly layout: readonly LayoutDim[] | undefined; readonly origin: Span }
+  | {
+    readonly kind: 'tensor'; readonly params: readonly NamePath[]; readonly text: string;
+    readonly layout: readonly LayoutDim[] | undefined; readonly origin: Span;
+  }
   /** The names of a part below this one: its own section `like`, behind a prefix, with `entries` in place of some. */
-  | { readonly kind: 'part'; readonly path: NamePath; readonly text: string; readonly like: string | undefined; readonly entries: readonly NameEntry[]; readonly origin: Span };
+  | {
+    readonly kind: 'part'; readonly path: NamePath; readonly text: string; readonly like: string | undefined;
+    readonly entries: readonly NameEntry[]; readonly origin: Span;
+  };
 
 export interface NamePath {
   /** `expert.gate` -> ['expert', 'gate']. */

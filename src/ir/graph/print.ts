@@ -24,11 +24,16 @@ export function printGraph(graph: Graph): string {
 function printOne(graph: Graph, nameOf: (part: Graph) => string): string {
   const lines = [`${graph.kind} ${nameOf(graph)}${graph.training ? ' training' : ''}`];
   const put = (text: string): number => lines.push(`  ${text}`.trimEnd());
-  if (graph.settings.size > 0) put(`with ${[...graph.settings].map(([name, value]) => `${name} = ${typeof value === 'number' ? value : JSON.stringify(value)}`).join(', ')}`);
-  for (const { name, type,
-    range } of graph.inputs) put(`input ${name}: ${type.of === undefined ? `${shape(type.axes)}${rangeText(range)}` : `one of ${type.of.name}`}`);
+  if (graph.settings.size > 0) {
+    const settings = [...graph.settings].map(([name, value]) => `${name} = ${typeof value === 'number' ? value : JSON.stringify(value)}`);
+    put(`with ${settings.join(', ')}`);
+  }
+  for (const { name, type, range } of graph.inputs) {
+    put(`input ${name}: ${type.of === undefined ? `${shape(type.axes)}${rangeText(range)}` : `one of ${type.of.name}`}`);
+  }
   for (const { name, axes, buffer, law, range, f32, decay } of graph.params) {
-    put(`${buffer ? 'buffer' : 'param'} ${name}: ${shape(axes)}${rangeText(range)}${law === undefined ? '' : ` = ${lawText(law)}`}${f32 ? ' f32' : ''}${decay ? ' decay' : ''}`);
+    const declared = `${buffer ? 'buffer' : 'param'} ${name}: ${shape(axes)}${rangeText(range)}`;
+    put(`${declared}${law === undefined ? '' : ` = ${lawText(law)}`}${f32 ? ' f32' : ''}${decay ? ' decay' : ''}`);
   }
   for (const instance of graph.instances) {
     const { part, family } = instance;
@@ -82,7 +87,8 @@ function nodeText(graph: Graph, node: GraphNode): string {
     case 'stop': case 'f32': return `${node.kind} ${ref(node.arg)}`;
     case 'call': {
       const renamed = [...node.renamed].map(([own, outer]) => `${own} = ${outer}`).join(', ');
-      return `call ${instancePath(graph.instances[node.instance])} ${refs(node.args)}${node.mapped.length === 0 ? '' : ` mapped ${names(node.mapped)}`}${renamed === '' ? '' : ` with ${renamed}`}`;
+      const mapped = node.mapped.length === 0 ? '' : ` mapped ${names(node.mapped)}`;
+      return `call ${instancePath(graph.instances[node.instance])} ${refs(node.args)}${mapped}${renamed === '' ? '' : ` with ${renamed}`}`;
     }
     case 'result': return `${ref(node.call)}.${node.output}`;
   }
@@ -104,7 +110,8 @@ function lawText({ nodes, value }: Law): string {
 
 function typeText({ kind, axes, level, restricted, of }: ValueType): string {
   const what = kind === 'number' ? '' : kind === 'choice' ? 'choice ' : `one of ${of?.name} `;
-  return `${what}[${axes.map(sized).join(', ')}] ${level}${restricted.length === 0 ? '' : ` where ${restricted.map((choice) => `%${choice}`).join(' ')}`}`;
+  const where = restricted.length === 0 ? '' : ` where ${restricted.map((choice) => `%${choice}`).join(' ')}`;
+  return `${what}[${axes.map(sized).join(', ')}] ${level}${where}`;
 }
 
 function sized({ name, size, past }: Axis): string {

@@ -12,7 +12,8 @@ export interface ScanNames {
 }
 
 const INFIX: Readonly<Partial<Record<string, { readonly sign: string; readonly level: number }>>> = {
-  add: { sign: '+', level: 1 }, sub: { sign: '-', level: 1 }, mul: { sign: '*', level: 2 }, div: { sign: '/', level: 2 }, pow: { sign: '^', level: 4 },
+  add: { sign: '+', level: 1 }, sub: { sign: '-', level: 1 }, mul: { sign: '*', level: 2 }, div: { sign: '/', level: 2 },
+  pow: { sign: '^', level: 4 },
 };
 
 /** What binds as tightly as an operand of `@`. */
@@ -96,7 +97,9 @@ export function printScan(program: ScanProgram, names: ScanNames): string {
     }
   });
   const lets = nodes.flatMap((node, id) => (
-    wanted.has(id) && shared(id) !== undefined ? [`%${id}: [${node.axes.join(', ')}] = ${formula(nodes, names, id, (other) => (other === id ? undefined : shared(other)))}`] : []
+    wanted.has(id) && shared(id) !== undefined
+      ? [`%${id}: [${node.axes.join(', ')}] = ${formula(nodes, names, id, (other) => (other === id ? undefined : shared(other)))}`]
+      : []
   ));
   return [...lets, ...stages, ...roots].join('\n') + '\n';
 }
@@ -104,12 +107,14 @@ export function printScan(program: ScanProgram, names: ScanNames): string {
 function stageText(stage: Stage, index: number, names: ScanNames, show: (id: NodeId | undefined) => string): string {
   const lines: string[] = [];
   switch (stage.kind) {
-    case 'matrix':
-      lines.push(`stage ${index}: ${names.states[stage.state]} [${[stage.rowAxis, ...stage.valueAxes].join(', ')}] matrix${stage.walk === 0 ? '' : `, walk ${stage.walk + 1}`}`);
+    case 'matrix': {
+      const axes = [stage.rowAxis, ...stage.valueAxes].join(', ');
+      lines.push(`stage ${index}: ${names.states[stage.state]} [${axes}] matrix${stage.walk === 0 ? '' : `, walk ${stage.walk + 1}`}`);
       lines.push(`  gate ${gateText(stage.gate, show)}`);
       stage.sources.forEach((source) => lines.push(`  write ${sourceText(source, show)}`));
       stage.reads.forEach((read, slot) => lines.push(`  stage${index}.${slot} = ${readerText(read, show)}`));
       break;
+    }
     case 'element':
       lines.push(`stage ${index}: ${names.states[stage.state]} [${stage.axes.join(', ')}] elementwise`);
       lines.push(`  decay ${show(stage.decay)}`, `  write ${show(stage.write)}`);
@@ -142,5 +147,6 @@ function sourceText(source: Source, show: (id: NodeId | undefined) => string): s
 
 function readerText(reader: Reader, show: (id: NodeId) => string): string {
   const seen = reader.sees.flatMap((sees, i) => (sees ? [i] : []));
-  return `(${show(reader.row)}) @ S ${reader.before ? 'before' : 'after'} the decay, ${seen.length === 0 ? 'before all writes' : `after writes ${seen.join(', ')}`}`;
+  const when = seen.length === 0 ? 'before all writes' : `after writes ${seen.join(', ')}`;
+  return `(${show(reader.row)}) @ S ${reader.before ? 'before' : 'after'} the decay, ${when}`;
 }

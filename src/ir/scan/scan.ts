@@ -25,7 +25,10 @@ export type ScanNode =
    * `arg`, which is made of inputs and params alone, as many tokens before as there are `states`. The sequence's first tokens find there
    * what the states were: in place of the last token before the sequence the first of them, of the one before that the second, and so on.
    */
-  | { readonly kind: 'past'; readonly arg: NodeId; readonly states: readonly number[]; readonly axes: readonly Axis[]; readonly origin: Span }
+  | {
+    readonly kind: 'past'; readonly arg: NodeId; readonly states: readonly number[]; readonly axes: readonly Axis[];
+    readonly origin: Span;
+  }
   /**
    * Backward: value `of`, which a root of kind `kept` has left in memory, or a cotangent in memory, `ahead` tokens later; 0 beyond the
    * sequence. Not an argument.

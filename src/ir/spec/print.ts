@@ -5,7 +5,10 @@ import type { Spec, SpecNode } from './spec.js';
 export function printSpec(spec: Spec): string {
   const lines = [`spec ${spec.name} ${spec.mode}`];
   lines.push(`  axes ${spec.axes.map((a) => (a.defaultSize === undefined ? a.name : `${a.name}=${a.defaultSize}`)).join(' ')}`.trimEnd());
-  for (const x of spec.inputs) lines.push(`  input ${x.name}: ${shape(x.axes)}${range(x.range)}${x.scope === 'group' ? ' per group' : ''}${x.rounded ? ' rounded' : ''}`);
+  for (const x of spec.inputs) {
+    const scope = x.scope === 'group' ? ' per group' : '';
+    lines.push(`  input ${x.name}: ${shape(x.axes)}${range(x.range)}${scope}${x.rounded ? ' rounded' : ''}`);
+  }
   for (const x of spec.params) lines.push(`  param ${x.name}: ${shape(x.axes)}${range(x.range)}`);
   for (const x of spec.states) lines.push(`  state ${x.name}: ${shape(x.axes)}${range(x.range)}${x.hidden ? ' hidden' : ''} = %${x.next}`);
   for (const x of spec.outputs) lines.push(`  output ${x.name}: ${shape(x.axes)} = %${x.value}`);

@@ -130,7 +130,8 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       ) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
       if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
     },
-    text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}${op.whole === undefined ? '' : `, whole ${op.whole}`}`,
+    text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`
+      + (op.whole === undefined ? '' : `, whole ${op.whole}`),
   },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },
@@ -146,7 +147,8 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
   },
   round: { operands: arg, axes: same, text: (op) => `round %${op.arg}` },
   map: {
-    operands: (op) => op.args, axes: (op, axesOf) => unionAxes(...op.args.map(axesOf)), text: (op) => `${op.fn} ${op.args.map((x) => `%${x}`).join(', ')}`,
+    operands: (op) => op.args, axes: (op, axesOf) => unionAxes(...op.args.map(axesOf)),
+    text: (op) => `${op.fn} ${op.args.map((x) => `%${x}`).join(', ')}`,
     flops: (_, own, _axesOf, elements) => elements(own),
   },
   reduce: {
@@ -177,7 +179,8 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     flops: (_op, _own, _axesOf, elements) => 2 * elements([ROW, ROW, COL]),
   },
   swap: {
-    operands: arg, axes: (op, axesOf) => axesOf(op.arg).map(swapAxis(op.axes)), text: (op) => `swap${op.axes === undefined ? '' : `[${op.axes.join(', ')}]`} %${op.arg}`,
+    operands: arg, axes: (op, axesOf) => axesOf(op.arg).map(swapAxis(op.axes)),
+    text: (op) => `swap${op.axes === undefined ? '' : `[${op.axes.join(', ')}]`} %${op.arg}`,
   },
   cumsum: {
     operands: arg, axes: same, check: hasRows,
@@ -269,7 +272,8 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       if (!axes.includes(ROW)) fault('recur: neither decay nor write has a token axis');
       if (!includesAll(withoutAxes(axes, [ROW]), axesOf(op.init))) fault(`recur: the start %${op.init} has axes that decay and write lack`);
     },
-    text: (op) => `recur${op.reverse ? ' reversed' : ''} %${op.decay}${op.less === undefined ? '' : ` (1 + %${op.less})`}, %${op.write} from %${op.init}`,
+    text: (op) => `recur${op.reverse ? ' reversed' : ''} %${op.decay}${op.less === undefined ? '' : ` (1 + %${op.less})`}, `
+      + `%${op.write} from %${op.init}`,
     flops: (_, own, _axesOf, elements) => 2 * elements(own),
   },
 };

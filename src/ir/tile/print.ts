@@ -50,7 +50,8 @@ export function printStore(buffer: string, value: TileId): string {
 /** `loop chunks reversed with %1 [K, V] = %0` */
 export function printLoopHead(kernel: TileKernel, loop: TileLoop): string {
   const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
-  return `loop ${loop.only === undefined ? '' : `${loop.only} of `}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
+  const only = loop.only === undefined ? '' : `${loop.only} of `;
+  return `loop ${only}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
 }
 
 function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly string[] {

@@ -128,7 +128,10 @@ export type TileOp =
    * `whole`, in kernels per segment: the buffer in its place where the segment is all of its sequence; a `sequence` buffer for a `segment`
    * one, else alike.
    */
-  | { readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none'; readonly back?: number; readonly whole?: string }
+  | {
+    readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none';
+    readonly back?: number; readonly whole?: string;
+  }
   | { readonly op: 'literal'; readonly value: number }
   | { readonly op: 'zeros' }
   /** 1 where the indices along both axes agree, 0 elsewhere. */
@@ -174,17 +177,26 @@ export type TileOp =
    * own token).
    * `before` implies strict. x, y and g all come with ROW as their token axis. One op, so that no lowering ever forms e^{-G}.
    */
-  | { readonly op: 'dscore'; readonly x: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  | {
+    readonly op: 'dscore'; readonly x: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis;
+    readonly before: boolean; readonly strict: boolean;
+  }
   /**
    * out[r,K] = sum_c A[r,c] y[c,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for x, and the value-side decay. `a` is
    * [ROW, COL]; y and g come with ROW.
    */
-  | { readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  | {
+    readonly op: 'dscoreRow'; readonly a: TileId; readonly y: TileId; readonly g: TileId; readonly axis: Axis;
+    readonly before: boolean; readonly strict: boolean;
+  }
   /**
    * out[c,K] = sum_r A[r,c] x[r,K] e^{Gr[r,K] - G[c,K]} over the same pairs: adjoint of dscore for y. x and g come with ROW; the result has
    * axes [COL, K].
    */
-  | { readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis; readonly before: boolean; readonly strict: boolean }
+  | {
+    readonly op: 'dscoreCol'; readonly a: TileId; readonly x: TileId; readonly g: TileId; readonly axis: Axis;
+    readonly before: boolean; readonly strict: boolean;
+  }
   /**
    * Gradient of decays by the pairs of a chunk, for every column of x, y and decay apart: out[t] = sum over c < t <= r (t < r if `before`)
    * of x[r] a[r,c] y[c] times the decays of the tokens in (c, r] (without r if `before`) but t: what d decay[t] is, without a division by
@@ -208,4 +220,7 @@ export type TileOp =
    * Callers make rows >= len neutral (a = 1, x = 0). `less`: a - 1 with all its digits, so that decays next to 1 are applied as h + (less h
    * + x).
    */
-  | { readonly op: 'recur'; readonly decay: TileId; readonly less: TileId | undefined; readonly write: TileId; readonly init: TileId; readonly reverse: boolean };
+  | {
+    readonly op: 'recur'; readonly decay: TileId; readonly less: TileId | undefined; readonly write: TileId; readonly init: TileId;
+    readonly reverse: boolean;
+  };

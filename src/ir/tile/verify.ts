@@ -11,12 +11,16 @@ export function verifyTiles(module: TileModule): readonly string[] {
   ) faults.push(`${module.name}: chunk ${module.chunk} is not a power of two`);
   const names = new Set(module.kernels.map((kernel) => kernel.name));
   if (names.size !== module.kernels.length) faults.push(`${module.name}: two kernels share a name`);
-  if (new Set(module.buffers.map((buffer) => buffer.name)).size !== module.buffers.length) faults.push(`${module.name}: two buffers share a name`);
+  if (
+    new Set(module.buffers.map((buffer) => buffer.name)).size !== module.buffers.length
+  ) faults.push(`${module.name}: two buffers share a name`);
   for (const name of [...module.programs.forward, ...module.programs.backward, ...module.programs.step]) {
     if (!names.has(name)) faults.push(`${module.name}: a program launches ${name}, which is no kernel`);
   }
   for (const buffer of module.buffers) {
-    for (const axis of buffer.axes) if (!known(module, axis)) faults.push(`${module.name}: buffer ${buffer.name} has axis ${axis} without size`);
+    for (const axis of buffer.axes) {
+      if (!known(module, axis)) faults.push(`${module.name}: buffer ${buffer.name} has axis ${axis} without size`);
+    }
   }
   for (const kernel of module.kernels) faults.push(...verifyKernel(module, kernel));
   faults.push(...verifyFlow(module));
@@ -40,7 +44,8 @@ function verifyFlow(module: TileModule): readonly string[] {
     for (const name of module.programs[program]) {
       const kernel = kernels.get(name);
       for (const buffer of kernel?.loads ?? []) {
-        if (!written.has(buffer)) faults.push(`${module.name}: ${program} launches ${name}, which reads ${buffer} before any kernel has written it`);
+        if (written.has(buffer)) continue;
+        faults.push(`${module.name}: ${program} launches ${name}, which reads ${buffer} before any kernel has written it`);
       }
       kernel?.stores.forEach((buffer) => written.add(buffer));
     }

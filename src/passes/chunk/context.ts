@@ -122,7 +122,8 @@ export function isInline(cx: Context, site: Site, id: NodeId, known = new Map<No
       case 'literal': case 'size': case 'head': case 'heads': case 'param': case 'input': case 'cotangent': case 'result': return true;
       // Walks load the tokens of their chunk only.
       case 'past': case 'ahead': case 'last': return false;
-      case 'map': return !isChoice(cx, id) && includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
+      case 'map':
+        return !isChoice(cx, id) && includesAll(site.allowed, node.axes) && node.args.every((arg) => isInline(cx, site, arg, known));
       case 'reduce': return node.axis !== site.split && includesAll(
         site.allowed, [node.axis, ...node.axes],
       ) && isInline(cx, site, node.arg, known);
@@ -147,7 +148,8 @@ export function frontier(
 }
 
 function frontierOf(
-  cx: Context, site: Site & { readonly kind: 'walk' }, id: NodeId, own: readonly number[], known: Map<NodeId, readonly NodeId[] | undefined>,
+  cx: Context, site: Site & { readonly kind: 'walk' }, id: NodeId, own: readonly number[],
+  known: Map<NodeId, readonly NodeId[] | undefined>,
 ): readonly NodeId[] | undefined {
   const node = cx.graph.node(id);
   const storable = cx.graph.home(id) < Math.max(...own) && cx.graph.results([id]).keys().every(([stage]) => !own.includes(stage));
@@ -217,7 +219,8 @@ export function storedAt(cx: Context, site: Site, id: NodeId): TileBuffer | unde
     case 'walk': return cx.stored.get(id);
     // Numbers are stored as they are; vectors may be rounded. What joins tokens takes most loads to make again.
     case 'rest': return cx.graph.axesOf(id).length === 0 ? cx.stored.get(id) : undefined;
-    case 'gradients': return cx.rounded.has(id) || cx.graph.axesOf(id).length === 0 || cx.graph.readsBack(id) ? cx.stored.get(id) : undefined;
+    case 'gradients':
+      return cx.rounded.has(id) || cx.graph.axesOf(id).length === 0 || cx.graph.readsBack(id) ? cx.stored.get(id) : undefined;
   }
 }
 

@@ -28,7 +28,10 @@ export function firstTokens(cx: Context): void {
   if (roots.length === 0) return;
   const { finalCotangents, initialGradients } = cx.draft.user;
   const states = [...new Set(roots.map(({ state }) => state))];
-  if (roots.some(({ at }) => at >= cx.draft.chunk)) throw new Error(`${cx.draft.spec.name}: chunks of ${cx.draft.chunk} tokens do not have all that look back beyond their first`);
+  const { chunk, spec } = cx.draft;
+  if (
+    roots.some(({ at }) => at >= chunk)
+  ) throw new Error(`${spec.name}: chunks of ${chunk} tokens do not have all that look back beyond their first`);
   cx.draft.kernel(cx.name, {
     name: 'first_tokens', doc: 'Gradients of what earlier calls handed on to the first tokens.', outer: 'sequence', inner: 'head',
   }, (k) => {

@@ -109,7 +109,8 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   });
 
   return {
-    k, parts, decays, pairwise, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent, rowInter, colInter, valueInter,
+    k, parts, decays, pairwise, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent,
+    rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;
       const part = readerOf(parts, reader);

@@ -47,7 +47,8 @@ export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers
   const paramGradients = params.map((x) => make(`d_${x.name}`, 'once', 'head', x.axes, 'f32', 'gradient'));
   const initialGradients = states((name) => `d_${initialName(name)}`, 'gradient');
   const all = [
-    ...inputs, ...params, ...initials, ...outputs, ...finals, ...outputCotangents, ...finalCotangents, ...inputGradients, ...paramGradients, ...initialGradients,
+    ...inputs, ...params, ...initials, ...outputs, ...finals, ...outputCotangents, ...finalCotangents,
+    ...inputGradients, ...paramGradients, ...initialGradients,
   ];
   return {
     inputs, params, initials, outputs, finals, outputCotangents, finalCotangents, inputGradients, paramGradients, initialGradients, all,

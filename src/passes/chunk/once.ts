@@ -9,7 +9,10 @@ import type { Context } from './context.js';
 const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 6, series: 10 };
 /** A sum along a row, for each of its elements: the product that is summed, and threads that meet. */
 const FOLD = 4;
-/** Gradients that cost more than this per channel are better made by a kernel of their own, which reads what the scan yields in f32: 8 bytes more per channel. */
+/**
+ * Gradients that cost more than this per channel are better made by a kernel of their own, which reads what the scan yields in f32: 8 bytes
+ * more per channel.
+ */
 const LIGHT = 32;
 /** Where there is such a kernel, it is given what costs more than this, too. */
 const FEATHER = 12;
@@ -29,8 +32,8 @@ function isCostlyNumber(cx: Context, id: NodeId): boolean {
 }
 
 /**
- * The numbers per token among what values are made of that are worth keeping: one kernel works them out for all that come, at 4 bytes a token. Of what
- * simple arithmetic makes of one such number, that number.
+ * The numbers per token among what values are made of that are worth keeping: one kernel works them out for all that come, at 4 bytes a
+ * token. Of what simple arithmetic makes of one such number, that number.
  */
 export function costlyNumbers(cx: Context, ids: readonly NodeId[], before: number): readonly NodeId[] {
   const found = new Set<NodeId>();
@@ -62,18 +65,20 @@ function weightOf(cx: Context, root: Root): number {
 }
 
 /**
- * Gradients that a kernel of their own makes of what the scans yield, and not the kernels that yield it: those that cost much per channel, and with them what
- * is some work and reads no other vectors.
+ * Gradients that a kernel of their own makes of what the scans yield, and not the kernels that yield it: those that cost much per channel,
+ * and with them what is some work and reads no other vectors.
  */
 export function heavyRoots(cx: Context): ReadonlySet<Root> {
   const weights = new Map(cx.program.roots.map((root) => [root, weightOf(cx, root)]));
   const heavier = (than: number) => cx.program.roots.filter((root) => (weights.get(root) ?? 0) > than);
   const vectors = pairs<true>();
   for (const node of cx.graph.builder.nodes) if (node.kind === 'result' && node.axes.length > 0) vectors.set(node.stage, node.slot, true);
-  const readBy = (root: Root) => cx.graph.results(root.value === undefined ? [] : [root.value]).keys().filter(([stage, slot]) => vectors.has(stage, slot));
+  const readBy = (root: Root) => cx.graph.results(root.value === undefined ? [] : [root.value]).keys()
+    .filter(([stage, slot]) => vectors.has(stage, slot));
   const heavy = heavier(LIGHT);
   const stored = pairs<true>();
   for (const [stage, slot] of heavy.flatMap(readBy)) stored.set(stage, slot, true);
-  const joining = heavy.length === 0 ? [] : heavier(FEATHER).filter((root) => readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
+  const joining = heavy.length === 0 ? []
+    : heavier(FEATHER).filter((root) => readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
   return new Set([...heavy, ...joining]);
 }

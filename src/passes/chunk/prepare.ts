@@ -56,7 +56,8 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   const buffers = stageBuffers(cx, parts, index);
   const perToken = storeStatic(cx, name, ids);
   const numbers = perToken.filter((id) => cx.graph.axesOf(id).length === 0).length;
-  const once = numbers === 0 ? '' : ` ${numbers === 1 ? 'A number' : `${numbers} numbers`} a token here, once for all kernels that read ${numbers === 1 ? 'it' : 'them'}.`;
+  const [what, them] = numbers === 1 ? ['A number', 'it'] : [`${numbers} numbers`, 'them'];
+  const once = numbers === 0 ? '' : ` ${what} a token here, once for all kernels that read ${them}.`;
   cx.draft.kernel(cx.name, {
     name: `${name}_prepare`, doc: `Scores, solves and pointwise values of the chunks of ${name}.${once}`, outer: 'chunk', inner: 'head',
   }, (k) => {

@@ -113,7 +113,8 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   };
   if (segmented) {
     draft.kernel(cx.name, {
-      name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`, outer: 'segment', inner: 'head', split: parts.value, idle: 'first', cut: true,
+      name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`,
+      outer: 'segment', inner: 'head', split: parts.value, idle: 'first', cut: true,
     }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
@@ -124,7 +125,8 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
       k.store(buffers.local(true), first);
     });
     draft.kernel(cx.name, {
-      name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`, outer: 'sequence', inner: 'head', split: parts.value,
+      name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`,
+      outer: 'sequence', inner: 'head', split: parts.value,
       // Where there is one segment, it stores what no user gave: zeros.
       cut: parts.stage.walk === 0 ? true : undefined,
     }, (k) => {
@@ -135,7 +137,8 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     });
   }
   draft.kernel(cx.name, {
-    name: `${name}_reverse`, doc: `Carries the cotangent of ${name} against time.`, outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
+    name: `${name}_reverse`, doc: `Carries the cotangent of ${name} against time.`,
+    outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, operands);

@@ -54,7 +54,8 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
   if (segmented) segmentKernels(cx, parts, index);
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, {
-    name: `${name}_${options.keep ? 'states' : 'walk'}`, doc: `Carries ${name} from chunk to chunk${options.keep ? ' and keeps it for the gradients' : ' and reads it'}.`,
+    name: `${name}_${options.keep ? 'states' : 'walk'}`,
+    doc: `Carries ${name} from chunk to chunk${options.keep ? ' and keeps it for the gradients' : ' and reads it'}.`,
     outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
   }, (k) => {
     const outside = valuesIn(cx, k, site);

@@ -27,7 +27,8 @@ export function claim(scope: Scope, axis: Axis, origin: Span): Axis | undefined 
   if (known === undefined || known.size === axis.size) return axis;
   return report(scope, diagnostic('E205', `axis \`${axis.name}\` has two sizes`, origin, `${axis.size} here`, {
     secondary: [{ span: known.origin, text: `${known.size} here` }],
-    help: [`values of one part that have an axis \`${axis.name}\` have the same number of it: give one of them another name, with \`use ... with ${axis.name} = ${axis.name}2\` where it comes from a part`],
+    help: [`values of one part that have an axis \`${axis.name}\` have the same number of it: give one of them another name, `
+      + `with \`use ... with ${axis.name} = ${axis.name}2\` where it comes from a part`],
   }));
 }
 

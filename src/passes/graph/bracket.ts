@@ -51,7 +51,8 @@ export function resolveIndex(scope: Scope, expr: IndexExpr): Found {
   return report(scope, diagnostic('E801', `\`${printExpr(index)}\` is no index`, index.origin, what, {
     help: [FIVE,
       ...(at.kind === 'node'
-      ? [`for the entries where it is positive write \`${name}[${printExpr(index)} > 0]\``] : ['axes are never indexed by numbers: fold them, or contract them by `@`'])],
+        ? [`for the entries where it is positive write \`${name}[${printExpr(index)} > 0]\``]
+        : ['axes are never indexed by numbers: fold them, or contract them by `@`'])],
   }));
 }
 

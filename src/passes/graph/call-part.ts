@@ -91,11 +91,13 @@ export function fits(
   const seen = anywhere ? undefined : type.axes.find((axis) => axis.past);
   const wrong = missing.length > 0 ? `it lacks ${list(missing)}`
     : taken.length > 0
-      ? `${list(taken)} ${taken.length === 1 ? 'is an axis' : 'are axes'} of other values of \`${part}\`: an axis that is mapped over has another name`
+      ? `${list(taken)} ${taken.length === 1 ? 'is an axis' : 'are axes'} of other values of \`${part}\`: `
+        + 'an axis that is mapped over has another name'
       : sized !== undefined
         ? `\`${sized.name}\` has size ${sized.size} in \`${part}\`, but ${type.axes.find((own) => own.name === sized.name)?.size} here`
         : seen !== undefined
-          ? `\`${part}\` looks at other tokens, so it is called at this one: call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
+          ? `\`${part}\` looks at other tokens, so it is called at this one: `
+            + `call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
   if (wrong !== undefined) {
     report(scope, diagnostic('E208', `the argument does not have the axes ${shape(axes)}`, expr.origin, axesLabel(type.axes),
       { secondary: [declared], help: [wrong] }));

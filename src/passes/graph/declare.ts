@@ -22,7 +22,8 @@ export function nameProblem(scope: Scope, { text, origin }: Ident): Diagnostic |
   return diagnostic('E205', `\`${text}\` is declared twice`, origin, 'declared again here', {
     secondary: [{ span: taken.origin, text: 'first declared here' }],
     help: [again
-      ? `to give it another value write \`${text} = ...\`, without \`let\`; else rename one of them` : 'a name stands for one thing: rename one of them'],
+      ? `to give it another value write \`${text} = ...\`, without \`let\`; else rename one of them`
+      : 'a name stands for one thing: rename one of them'],
   });
 }
 

@@ -26,7 +26,8 @@ export function index(scope: Scope, call: CallExpr): Found {
     } else {
       return report(scope, diagnostic('E206', `\`${printExpr(indices[i])}\` cannot be counted here`, indices[i].origin, 'not by `index`', {
         help: [isNamed(axis)
-          ? 'the distance to a token that is seen is `p - p[past]` with `let p = index[time]`' : 'tokens are counted by `index[time]` and `index[tokens]`, one at a time'],
+          ? 'the distance to a token that is seen is `p - p[past]` with `let p = index[time]`'
+          : 'tokens are counted by `index[time]` and `index[tokens]`, one at a time'],
       }));
     }
   }

@@ -14,7 +14,8 @@ export function freeFamilies(scope: Scope): void {
     report(scope, diagnostic('W202', `every member of \`${instance.name}${shape(instance.family)}\` runs on every token`, instance.origin,
       'a family', {
       secondary: [{ span: bare.origin, text: 'nothing restricts what is read here' }],
-      help: [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, and read a weight at \`[chosen]\``],
+      help: [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
+        + 'and read a weight at `[chosen]`'],
     }));
   }
 }

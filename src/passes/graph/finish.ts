@@ -99,7 +99,8 @@ function idleParams(scope: Scope, roots: readonly number[]): void {
     if (param.buffer || reached.params.has(i)) continue;
     const why = read.has(i) ? 'neither an output nor a loss depends on it with a gradient' : 'nothing reads it';
     report(scope, diagnostic('E804', `\`${param.name}\` would never be trained`, param.origin, why, {
-      help: [`does it only choose? then it is a \`buffer ${param.name}\`, with an \`update\` of its own; else let a value that is read depend on it`],
+      help: [`does it only choose? then it is a \`buffer ${param.name}\`, with an \`update\` of its own; `
+        + 'else let a value that is read depend on it'],
     }));
   }
 }

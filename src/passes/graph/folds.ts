@@ -42,7 +42,8 @@ function levelsFold(scope: Scope, call: CallExpr, arg: Expr, { level }: ValueTyp
   const wrong = (first: string, whole: string): false => {
     report(scope, diagnostic('E214', `\`${name}[${silent.join(', ')}]\` of what still depends on ${first}`, arg.origin,
       `a value per ${level}`, {
-      help: [`fold ${first} first, \`${name}[${silent.join(', ')}](${name}[${first}](${text}))\`, or together: \`${name}[${whole}](${text})\``],
+      help: [`fold ${first} first, \`${name}[${silent.join(', ')}](${name}[${first}](${text}))\`, `
+        + `or together: \`${name}[${whole}](${text})\``],
     }));
     return false;
   };

@@ -132,7 +132,8 @@ function runIf(scope: Scope, { condition, then, otherwise }: IfStatement): void 
     const why = value.kind === 'node' ? 'this is known when tokens are' : whatIs(value);
     report(scope, diagnostic('E810', '`if` is decided when building', condition.origin, why, {
       help: [value.kind === 'node'
-        ? 'for a value that depends on tokens write `x[c]`, or `x * mask(c) + y * (1 - mask(c))`' : 'compare it: `if kind == "L"`, `if i % 4 == 3`'],
+        ? 'for a value that depends on tokens write `x[c]`, or `x * mask(c) + y * (1 - mask(c))`'
+        : 'compare it: `if kind == "L"`, `if i % 4 == 3`'],
     }));
     return;
   }

@@ -17,7 +17,8 @@ export function stepProblem(graph: Graph): Diagnostic | undefined {
     help: [
       `where it is meant for training, write it in a branch: \`if training { ... }\``,
       ...(chooses
-        ? ['a choice that one token makes alone is along a named axis: `top[E, 2](s)`'] : ['what was seen so far is `sum[past](x[past])`, or a scan']),
+        ? ['a choice that one token makes alone is along a named axis: `top[E, 2](s)`']
+        : ['what was seen so far is `sum[past](x[past])`, or a scan']),
     ],
   });
 }

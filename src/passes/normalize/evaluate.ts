@@ -14,7 +14,10 @@ export type StateInfo =
   | { readonly kind: 'element'; readonly stage: number; readonly form: Form }
   /** What it is now is known from tokens alone: no stage carries it. */
   | { readonly kind: 'delay'; readonly value: NodeId }
-  | { readonly kind: 'matrix'; readonly stage: number; readonly form: Form; readonly erases: readonly RawRead[]; readonly reads: RawRead[] };
+  | {
+    readonly kind: 'matrix'; readonly stage: number; readonly form: Form;
+    readonly erases: readonly RawRead[]; readonly reads: RawRead[];
+  };
 
 export interface Evaluator {
   readonly builder: ScanBuilder;
@@ -145,7 +148,8 @@ export function evaluator(spec: Spec): Evaluator {
     const sameState = (x: Form, y: Form, node: SpecNode): Form => {
       if (x.state !== undefined && y.state !== undefined && x.state !== y.state) {
         throw refuseFirst('E304', node.origin, `\`${name(x.state)}\` and \`${name(y.state)}\` are added up`, 'a sum of two states',
-          'chunks have states that are written by outer products of vectors only: reading the other state with a vector, and writing what that gives, is another formula');
+          'chunks have states that are written by outer products of vectors only: '
+            + 'reading the other state with a vector, and writing what that gives, is another formula');
       }
       return x;
     };
@@ -257,7 +261,8 @@ export function evaluator(spec: Spec): Evaluator {
 function checkReads(form: Form, erases: readonly RawRead[], name: string): void {
   const again = form.terms.map(({ read }) => (read === undefined ? undefined : erases[read].again)).find((found) => found !== undefined);
   if (again === undefined) return;
-  throw refuse('E306', again.origin, `what is read of \`${name}\` is folded again before it is written`, `this folds \`${again.axis}\` of the read`,
+  throw refuse('E306', again.origin, `what is read of \`${name}\` is folded again before it is written`,
+    `this folds \`${again.axis}\` of the read`,
     'every channel of the state would depend on all others: keep the axis, or read a state that this update does not write');
 }
 

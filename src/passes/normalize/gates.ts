@@ -30,7 +30,8 @@ export function decayAxes(b: ScanBuilder, decay: readonly NodeId[]): readonly Ax
 function notPositive(b: ScanBuilder, spec: Spec, state: number, factor: NodeId): never {
   const node = b.nodes[factor];
   const help = provable(b, spec, factor);
-  throw refuse('E305', node.origin, `the decay of \`${spec.states[state].name}\` may be negative`, 'this factor is not known to be positive',
+  throw refuse('E305', node.origin, `the decay of \`${spec.states[state].name}\` may be negative`,
+    'this factor is not known to be positive',
     'chunks multiply decays in log space: write the decay as `exp(...)` or `sigmoid(...)`', ...(help === undefined ? [] : [help]));
 }
 
@@ -49,7 +50,8 @@ function provable(b: ScanBuilder, spec: Spec, factor: NodeId): string | undefine
     ));
     const tried: Spec = { ...spec, inputs: ranged(spec.inputs), params: ranged(spec.params) };
     const list = [...names].map((name) => `\`${name}\``).join(' and ');
-    if (logarithms(b, tried)(factor) !== undefined) return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
+    if (logarithms(b, tried)(factor) === undefined) continue;
+    return `or declare ${list} \`in ${text}\`, if that is what ${names.size === 1 ? 'it is' : 'they are'}`;
   }
   return undefined;
 }

@@ -41,7 +41,8 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     const [term] = eraseTerms;
     const scale = without(b, term, write.col).factors;
     if (scale.some((f) => b.axesOf(f).length > 0)) {
-      throw refuse('E306', erases[term.read ?? 0].origin, `what \`${name}\` erases is scaled per value channel`, 'this read is multiplied by a vector over the value axis',
+      throw refuse('E306', erases[term.read ?? 0].origin, `what \`${name}\` erases is scaled per value channel`,
+        'this read is multiplied by a vector over the value axis',
         'the system to solve would differ for every value channel; scale it by a number per token instead');
     }
     const erase = erases[term.read ?? 0];
@@ -80,7 +81,8 @@ function checkShape(b: ScanBuilder, spec: Spec, state: number, form: MatrixInfo[
   }
   const wide = form.terms.flatMap((term) => term.factors).find((factor) => b.axesOf(factor).length > 1);
   if (wide !== undefined) {
-    throw refuse('E306', b.nodes[wide].origin, `\`${name}\` is written by a full matrix and read by its own update`, `this has the axes \`${b.axesOf(wide).join('`, `')}\``,
+    throw refuse('E306', b.nodes[wide].origin, `\`${name}\` is written by a full matrix and read by its own update`,
+      `this has the axes \`${b.axesOf(wide).join('`, `')}\``,
       'together with an erase only outer products of vectors have a chunked form');
   }
 }
@@ -90,7 +92,8 @@ function without(b: ScanBuilder, term: Term, col: readonly NodeId[]): Term {
 }
 
 function sameToken(origin: Span, name: string) {
-  return refuse('E306', origin, `this read of \`${name}\` sees part of its own token's update`, 'what it reads is neither the state before nor after one of its writes',
+  return refuse('E306', origin, `this read of \`${name}\` sees part of its own token's update`,
+    'what it reads is neither the state before nor after one of its writes',
     'read the state before the update, after it, or between two of its writes');
 }
 
@@ -99,7 +102,8 @@ function foldedAxis(erases: readonly RawRead[], reads: readonly RawRead[], name:
   const other = others.find((read) => read.axis !== first.axis);
   if (other) {
     const twin = erases.length === 0 ? `; or declare a second state with the update of \`${name}\`, and read that one here` : '';
-    throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`, `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
+    throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`,
+      `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
       `chunks keep one axis of a state together; let all reads fold the same axis${twin}`);
   }
   return first?.axis;

@@ -42,7 +42,8 @@ function attempt(spec: Spec, order: readonly number[], elementwise: ReadonlySet<
       ? { kind: 'matrix', stage, form, erases, reads: [] }
       : { kind: 'element', stage, form };
     if (info.kind === 'element' && erases.length > 0) {
-      throw refuse('E303', erases[0].origin, `\`${spec.states[state].name}\` is read by its own update and used entry by entry`, 'a read of the state in its update',
+      throw refuse('E303', erases[0].origin, `\`${spec.states[state].name}\` is read by its own update and used entry by entry`,
+        'a read of the state in its update',
         'a state with an erase term can only be read through vectors (`q @ S`)');
     }
     ev.finish(state, info);

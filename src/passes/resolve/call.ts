@@ -54,9 +54,8 @@ function unknownFunction({ text, origin }: Ident): Diagnostic {
 
 /** Names from other languages. */
 export const OTHER_NAMES: ReadonlyMap<string, string> = new Map([
-  ['rsqrt', 'write `1 / sqrt(x)`'], ['pow', 'write `x^y`'], ['square', 'write `x^2`'], ['dot', 'write `a @ b`'], ['matmul', 'write `a @ b`'], [
-    'einsum', 'write `a @ b`, or `sum[K](a * b)`',
-  ],
+  ['rsqrt', 'write `1 / sqrt(x)`'], ['pow', 'write `x^y`'], ['square', 'write `x^2`'], ['dot', 'write `a @ b`'],
+  ['matmul', 'write `a @ b`'], ['einsum', 'write `a @ b`, or `sum[K](a * b)`'],
   ['norm', 'write `l2norm(x)`, or `sqrt(sum[K](x^2))` for the length'], ['normalize', 'write `l2norm(x)`'], [
     'logsigmoid', 'write `log_sigmoid(x)`',
   ], ['swish', 'write `silu(x)`'],
@@ -91,7 +90,8 @@ function countProblem(scope: Scope, call: CallExpr, count: number): boolean {
 }
 
 const USAGE: ReadonlyMap<string, string> = new Map([
-  ['clamp', 'clamp(x, low, high)'], ['outer', 'outer(a, b)'], ['min', 'min(a, b)'], ['max', 'max(a, b)'], ['sum', 'sum[K](x)'], ['mean', 'mean[K](x)'], ['softmax', 'softmax[K](x)'],
+  ['clamp', 'clamp(x, low, high)'], ['outer', 'outer(a, b)'], ['min', 'min(a, b)'], ['max', 'max(a, b)'], ['sum', 'sum[K](x)'],
+  ['mean', 'mean[K](x)'], ['softmax', 'softmax[K](x)'],
 ]);
 
 /** All values, or nothing if one of them has an error. */
@@ -131,7 +131,8 @@ function outer(scope: Scope, call: CallExpr): Node {
   const shared = x.filter((axis) => y.includes(axis));
   if (shared.length === 0) return b.map('mul', args, call.origin);
   const [l, r] = call.args.map(({ value }) => factor(value));
-  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0]}\``, call.args[0].value.origin, axesLabel(x), {
+  const [left] = call.args;
+  return report(scope, diagnostic('E204', `both arguments of \`outer\` have axis \`${shared[0]}\``, left.value.origin, axesLabel(x), {
     secondary: [{ span: call.args[1].value.origin, text: axesLabel(y) }],
     help: [
       `for the entry-by-entry product write \`${l} * ${r}\``,
@@ -184,7 +185,8 @@ function axesAlong(scope: Scope, call: CallExpr, value: number): readonly Axis[]
   for (const axis of axes.names) {
     if (scope.diagnostics.length > before || !checkAxis(axis, scope.axes.keys(), (d) => report(scope, d))) return undefined;
     if (!has.includes(axis.text)) {
-      return report(scope, diagnostic('E206', `the argument of \`${name}${shape([axis.text])}\` has no axis \`${axis.text}\``, axis.origin, `\`${axis.text}\` is not among them`, {
+      const what = `the argument of \`${name}${shape([axis.text])}\` has no axis \`${axis.text}\``;
+      return report(scope, diagnostic('E206', what, axis.origin, `\`${axis.text}\` is not among them`, {
         secondary: [{ span: call.args[0].value.origin, text: axesLabel(has) }],
         help: [has.length === 0 ? 'a scalar has no axis to fold' : `fold one of ${has.map((own) => `\`${own}\``).join(', ')}`],
       }));

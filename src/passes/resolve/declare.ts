@@ -91,7 +91,8 @@ export function declare(item: PartItem, given: ReadonlyMap<string, number>, repo
       });
     } else if (statement.kind === 'state') {
       each(statement.groups, ({ text: name, origin }, axes, range) => {
-        if (bind({ kind: 'state', name, origin, index: states.length, axes, output: undefined })) states.push({ name, axes, range, origin });
+        const bound = bind({ kind: 'state', name, origin, index: states.length, axes, output: undefined });
+        if (bound) states.push({ name, axes, range, origin });
       });
     }
   }
@@ -173,7 +174,9 @@ export function unknownAxis({ text, origin }: Ident, names: readonly Axis[]): Di
   const details: DiagnosticDetails = {
     help: [
       ...didYouMean(text, names),
-      names.length === 0 ? 'this scan has no axes: its inputs, params and states bring them in' : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`,
+      names.length === 0
+        ? 'this scan has no axes: its inputs, params and states bring them in'
+        : `the axes of this scan are ${names.join(', ')}; its inputs, params and states bring them in`,
     ],
     ...(nearest === undefined ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }),
   };
@@ -197,7 +200,8 @@ function checkHeads(item: PartItem, inputs: readonly SpecInput[], report: (d: Di
     ));
     return;
   }
-  report(diagnostic('E220', `every input of \`${item.name.text}\` is shared per group`, first.origin, 'nothing says how many heads there are', {
+  const title = `every input of \`${item.name.text}\` is shared per group`;
+  report(diagnostic('E220', title, first.origin, 'nothing says how many heads there are', {
     help: ['give one input a value for every head: leave its `per group` out'],
   }));
 }

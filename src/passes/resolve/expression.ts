@@ -98,7 +98,8 @@ function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const nearest = suggest(text, visibleNames(scope));
   const hint = HABITS[text] ?? [];
   return diagnostic('E201', `unknown name \`${text}\``, origin, 'not declared', {
-    help: hint.length > 0 ? hint : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : [`did you mean \`${nearest}\`?`],
+    help: hint.length > 0 ? hint
+      : nearest === undefined ? ['declare it: an input, a `param`, a `state`, a `const` or a `let`'] : [`did you mean \`${nearest}\`?`],
     ...(
       nearest === undefined || hint.length > 0 ? {} : { fix: { title: `write \`${nearest}\``, edits: [{ span: origin, text: nearest }] } }
     ),
@@ -142,14 +143,17 @@ function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Nod
       : 'an output';
     return report(scope, diagnostic('E210', `\`${name}\` has no value before this step`, expr.origin, `\`${name}\` is ${what}`, {
       help: [
-        binding?.kind === 'param'
-        || binding?.kind === 'const' ? `write \`${name}\`` : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``
+        binding?.kind === 'param' || binding?.kind === 'const'
+          ? `write \`${name}\``
+          : `only states and inputs are remembered: keep it in a \`state\`, and read that at \`[t-1]\``,
       ],
     }));
   }
   if (offset !== -1) {
     const ahead = offset > 0;
-    return report(scope, diagnostic('E210', ahead ? 'a scan cannot see the future' : Object.is(Math.abs(offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only', expr.origin, 'not `[t-1]`', {
+    const title = ahead ? 'a scan cannot see the future'
+      : Object.is(Math.abs(offset), 0) ? 'a bare name is the value of this step' : 'a scan sees one step back only';
+    return report(scope, diagnostic('E210', title, expr.origin, 'not `[t-1]`', {
       help: ahead ? ['shift the input before the scan'] : offset === 0 ? [`write \`${name}\``] : older(
         scope, name, binding.kind, expr.origin,
       ),
@@ -183,7 +187,8 @@ function resolveIndex(scope: Scope, expr: IndexExpr): Node {
   if (!scope.bindings.has(name)) return report(scope, unknownName(scope, name, expr.name.origin));
   const [index] = expr.indices;
   const now = expr.indices.length === 1 && index.kind === 'name' && index.name.text === 't';
-  return report(scope, diagnostic('E210', 'the only index is `[t-1]`', expr.origin, now ? 'a bare name is the value of this step' : 'not an index', {
+  const label = now ? 'a bare name is the value of this step' : 'not an index';
+  return report(scope, diagnostic('E210', 'the only index is `[t-1]`', expr.origin, label, {
     help: [now ? `write \`${name}\`` : `axes are never indexed: write \`${name}\`, and fold axes with \`sum[K](...)\` or \`@\``],
   }));
 }
@@ -243,7 +248,8 @@ function contract(scope: Scope, expr: BinaryExpr, left: number, right: number): 
     ? `outer(${l}, ${r})`
     : `sum${shape(shared)}(${printExpr(expr.left)} * ${printExpr(expr.right)})`;
   const why = scalar ? 'for the product with a scalar' : shared.length === 0 ? 'for the outer product' : 'to contract all of them';
-  return report(scope, diagnostic('E203', shared.length === 0 ? '`@` finds no shared axis' : `\`@\` finds ${shared.length} shared axes`, expr.left.origin, axesLabel(x), {
+  const title = shared.length === 0 ? '`@` finds no shared axis' : `\`@\` finds ${shared.length} shared axes`;
+  return report(scope, diagnostic('E203', title, expr.left.origin, axesLabel(x), {
     secondary: [{ span: expr.right.origin, text: axesLabel(y) }],
     help: ['`@` contracts the one axis that both sides have', `${why} write \`${instead}\``],
     fix: { title: `write \`${instead}\``, edits: [{ span: expr.origin, text: instead }] },

@@ -40,7 +40,8 @@ function numberOf(nodes: readonly SpecNode[], node: SpecNode): number | undefine
 
 function unheld(value: number, origin: Span): Diagnostic {
   const finite = Number.isFinite(value);
-  return diagnostic('E405', finite ? 'a number that f32 cannot hold' : 'this is no number', origin, finite ? 'too large' : `${String(value).replace('Infinity', 'inf')}, at every token`, {
+  const label = finite ? 'too large' : `${String(value).replace('Infinity', 'inf')}, at every token`;
+  return diagnostic('E405', finite ? 'a number that f32 cannot hold' : 'this is no number', origin, label, {
     help: [
       finite ? `kernels compute in f32, whose largest number is ${LARGEST.toPrecision(8)}`
       : 'check the numbers: nothing that is computed with this is finite'

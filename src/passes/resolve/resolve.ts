@@ -144,7 +144,8 @@ const DEEPEST = 256;
 function valueOf(scope: Scope, formula: Expr): Node {
   const value = resolveExpr(scope, formula);
   if (value === undefined || scope.builder.depthOf(value) <= DEEPEST) return value;
-  return report(scope, diagnostic('E106', `this value is more than ${DEEPEST} operations deep`, formula.origin, `${scope.builder.depthOf(value)} operations, each of the result of another`, {
+  const label = `${scope.builder.depthOf(value)} operations, each of the result of another`;
+  return report(scope, diagnostic('E106', `this value is more than ${DEEPEST} operations deep`, formula.origin, label, {
     help: ['write it with fewer: add up or multiply in pairs, or hand in as an input what does not depend on a state'],
   }));
 }
