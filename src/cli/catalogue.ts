@@ -1,7 +1,9 @@
 export type CommandName = 'check' | 'build' | 'explain' | 'run' | 'import' | 'export' | 'fmt' | 'doctor';
 
 /** What `--help` tells of each command; plain data, so that help needs nothing else. */
-export const COMMANDS: readonly { readonly name: CommandName; readonly usage: string; readonly summary: string; readonly options: readonly string[] }[] = [
+export const COMMANDS: readonly {
+  readonly name: CommandName; readonly usage: string; readonly summary: string; readonly options: readonly string[];
+}[] = [
   {
     name: 'check',
     usage: 'check FILES...',

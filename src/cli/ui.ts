@@ -87,6 +87,8 @@ export function progressBar(what: string, show: (text: string) => void): (done: 
     const filled = Math.round(share * BAR);
     const seconds = (now - begun) / 1000;
     const left = seconds < 2 || share === 0 ? '' : `, ${Math.ceil(seconds / share - seconds)} s left`;
-    show(`${what} ${'█'.repeat(filled)}${'·'.repeat(BAR - filled)} ${Math.floor(share * 100)} % of ${bytesText(total)}, ${bytesText(done / Math.max(seconds, 1e-3))}/s${left}`);
+    const bar = `${'█'.repeat(filled)}${'·'.repeat(BAR - filled)}`;
+    const speed = bytesText(done / Math.max(seconds, 1e-3));
+    show(`${what} ${bar} ${Math.floor(share * 100)} % of ${bytesText(total)}, ${speed}/s${left}`);
   };
 }

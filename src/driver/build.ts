@@ -124,7 +124,8 @@ export interface Packages extends Output {
  * name.
  */
 export async function packagesOf(
-  host: Host, scans: readonly BuiltScan[], parts: readonly BuiltPart[], python: readonly TorchPackage[], options: BuildOptions, step: (text: string) => void,
+  host: Host, scans: readonly BuiltScan[], parts: readonly BuiltPart[], python: readonly TorchPackage[],
+  options: BuildOptions, step: (text: string) => void,
 ): Promise<Packages | Problem> {
   const packages = new Map<string, Map<string, string | Uint8Array>>();
   const jobs: CudaJob[] = python.flatMap((made) => made.jobs);

@@ -4,7 +4,9 @@ import { cacheOf } from './cache.js';
 import type { Host } from './host.js';
 import { problem, type Problem } from './problem.js';
 
-export type Nvcc = { readonly found: true; readonly program: string; readonly version: string } | { readonly found: false; readonly why: string };
+export type Nvcc =
+  | { readonly found: true; readonly program: string; readonly version: string }
+  | { readonly found: false; readonly why: string };
 
 /** nvcc of LMOEC_NVCC, CUDA_HOME, the PATH or /usr/local/cuda; 12.0 or later, since older ones know no sm_90a. */
 export async function findNvcc(host: Host): Promise<Nvcc> {
@@ -23,7 +25,9 @@ export async function findNvcc(host: Host): Promise<Nvcc> {
   }
   return {
     found: false,
-    why: old === undefined ? `nvcc was not found (${named === undefined ? 'looked in CUDA_HOME, PATH and /usr/local/cuda' : `LMOEC_NVCC=${named}`})` : `nvcc ${old} is too old: 12.0 or later is needed`,
+    why: old === undefined
+      ? `nvcc was not found (${named === undefined ? 'looked in CUDA_HOME, PATH and /usr/local/cuda' : `LMOEC_NVCC=${named}`})`
+      : `nvcc ${old} is too old: 12.0 or later is needed`,
   };
 }
 

@@ -113,7 +113,9 @@ function findGap(entries: readonly HeaderEntry[], length: number): string | unde
   let at = 0;
   let before = '';
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin < at) return `tensor \`${briefText(name)}\` starts at byte ${begin} of the data, inside of \`${briefText(before)}\`, which ends at ${at}`;
+    if (begin < at) {
+      return `tensor \`${briefText(name)}\` starts at byte ${begin} of the data, inside of \`${briefText(before)}\`, which ends at ${at}`;
+    }
     if (begin > at) return `bytes ${at} to ${begin} of the data belong to no tensor`;
     [at, before] = [end, name];
   }

@@ -49,7 +49,8 @@ export function openSource(host: Host, file: string, open = opener(host)): Sourc
 }
 
 const WHY: Readonly<Record<Kind | 'nothing', string>> = {
-  file: 'cannot be read', pipe: 'cannot be read', link: 'cannot be read', folder: 'is a folder', other: 'is a device', nothing: 'does not exist',
+  file: 'cannot be read', pipe: 'cannot be read', link: 'cannot be read',
+  folder: 'is a folder', other: 'is a device', nothing: 'does not exist',
 };
 
 /** Why a file has no content. */

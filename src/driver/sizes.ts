@@ -48,7 +48,8 @@ export function unheldNumber(spec: Spec, module: TileModule): Problem | undefine
   const value = module.kernels.flatMap(({ body }) => literals(body)).find((literal) => Math.abs(literal) !== Infinity && !isHeld(literal));
   if (value === undefined) return undefined;
   const sizes = [...module.sizes].map(([axis, size]) => `${axis} = ${size}`).join(', ');
-  const title = `a constant of \`${spec.name}\` is ${Number.isNaN(value) ? 'no number' : `${value.toExponential(3)}, which f32 cannot hold`}`;
+  const what = Number.isNaN(value) ? 'no number' : `${value.toExponential(3)}, which f32 cannot hold`;
+  const title = `a constant of \`${spec.name}\` is ${what}`;
   return problem('E405', sizes === '' ? title : `${title}, for ${sizes}`, 'choose other sizes, or check what the formula makes of them');
 }
 

@@ -20,8 +20,10 @@ export function setProblem(
   const twice = scans.find((scan, i) => scans.findIndex((other) => lower(other) === lower(scan)) < i);
   if (twice !== undefined) {
     const first = scans.find((other) => lower(other) === lower(twice)) ?? twice;
-    const title = first.spec.name === twice.spec.name ? `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``
-      : `the scans \`${first.spec.name}\` of ${first.source.file} and \`${twice.spec.name}\` of ${twice.source.file} differ in case only, as their folders would`;
+    const title = first.spec.name === twice.spec.name
+      ? `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``
+      : `the scans \`${first.spec.name}\` of ${first.source.file} and \`${twice.spec.name}\` of ${twice.source.file} differ in case only, `
+        + 'as their folders would';
     return { source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') };
   }
   const unknown = some || scans.length === 0 ? undefined : unknownAxis(scans.map(({ spec }) => spec), sizes);

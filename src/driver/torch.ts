@@ -84,9 +84,11 @@ async function torchPackage(
       hash: source.hash, compiler: compilerVersion(host), command,
     }, scans, templates: templatesOf(host, 'torch'), identity,
   });
-  const jobs = scans.flatMap(({ signature, plans }) => plans.flatMap(({ plan, files: kernels }) => [...kernels].flatMap(([path, text]): readonly CudaJob[] => (
-    path.endsWith('.cu') ? [{ file: `${name}/${planFolder(name, signature, plan)}/${path}`, text, target: plan.target }] : []
-  ))));
+  const jobs = scans.flatMap(({ signature, plans }) => plans.flatMap(({ plan, files: kernels }) => (
+    [...kernels].flatMap(([path, text]): readonly CudaJob[] => (
+      path.endsWith('.cu') ? [{ file: `${name}/${planFolder(name, signature, plan)}/${path}`, text, target: plan.target }] : []
+    ))
+  )));
   return { folder: name, files, jobs, identity };
 }
 
@@ -136,7 +138,8 @@ function commandOf(host: Host, source: Source, name: string, options: TorchOptio
   return [
     'lmoec build', host.basename(source.file), `--target ${['torch', ...targets].join(',')}`,
     ...(options.dtypes === undefined ? [] : [`--dtype ${options.dtypes.join(',')}`]),
-    ...options.sizes.filter((sizes) => sizes.size > 0).map((sizes) => `--size ${[...sizes].map(([axis, size]) => `${axis}=${size}`).join(',')}`),
+    ...options.sizes.filter((sizes) => sizes.size > 0)
+      .map((sizes) => `--size ${[...sizes].map(([axis, size]) => `${axis}=${size}`).join(',')}`),
     ...(options.name === undefined ? [] : [`--package ${name}`]),
     ...(options.version === '0.1.0' ? [] : [`--version ${options.version}`]),
   ].join(' ');

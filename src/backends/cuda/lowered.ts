@@ -124,7 +124,10 @@ export function signature(
     { kind: 'dims' },
   ];
   const parameters = [
-    ...touched.map(({ buffer, access }) => `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}* ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`),
+    ...touched.map(({ buffer, access }) => {
+      const type = `${access === 'read' ? 'const ' : ''}${elementType(buffer, cx.dtype)}*`;
+      return `${type} ${access === 'readwrite' ? '' : '__restrict__ '}${pointer(buffer.name)}`;
+    }),
     ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     ...apart.map((name) => `const Strides ${strides(name)}`),

@@ -19,10 +19,16 @@ export function outerLines(code: Code, kernel: TileKernel, home: Place): Place {
       return { ...home, sequence: 'sequence' };
     case 'segment':
       code.line('const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];');
-      code.line('const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;');
+      code.line(
+        'const bool is_first = segments[4 * segment + 3] == 0, '
+        + 'is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;',
+      );
       code.line(`const int walk_chunks = ${idle(kernel)}segments[4 * segment + 2];`);
       // Of an empty sequence the table of chunks knows nothing.
-      code.line('const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];');
+      code.line(
+        'const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, '
+        + 'walk_end = sequences[6 * sequence + 1];',
+      );
       code.line('(void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;');
       return { ...home, segment: 'segment', sequence: 'sequence' };
     case 'once':
@@ -49,7 +55,8 @@ function idle(kernel: TileKernel): string {
 /** Chunk number `n` of a walk: index among all, first token, tokens. */
 export function chunkLines(code: Code, names: { readonly n: string; readonly suffix: string }, reverse: boolean, tokens: number): void {
   const { n, suffix: s } = names;
-  code.line(`const int index${s} = ${reverse ? `walk_chunks - 1 - (${n})` : n}, chunk${s} = walk_chunk + index${s}, first${s} = walk_first + index${s} * ${tokens};`);
+  const index = reverse ? `walk_chunks - 1 - (${n})` : n;
+  code.line(`const int index${s} = ${index}, chunk${s} = walk_chunk + index${s}, first${s} = walk_first + index${s} * ${tokens};`);
   code.line(`const int length${s} = walk_end - first${s} < ${tokens} ? walk_end - first${s} : ${tokens};`);
   code.line(`(void)chunk${s}, (void)length${s};`);
 }

@@ -12,6 +12,9 @@ export function scalarText(fn: MathName, args: readonly string[]): string {
  * (templates/cuda/rt/fit.cuh).
  */
 export function roundedText(dtype: IoDtype, text: string): string {
-  if (dtype === 'f16') return `([&] { const u32 bits = __float_as_uint(${text}); return __uint_as_float((bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu); }())`;
+  if (dtype === 'f16') {
+    return `([&] { const u32 bits = __float_as_uint(${text}); `
+      + 'return __uint_as_float((bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu); }())';
+  }
   return dtype === 'f32' ? text : `([&] { ${dtype} kept; st(&kept, ${text}); return ld(&kept); }())`;
 }

@@ -99,7 +99,9 @@ function orderedCarries(s: Structure, homes: ReadonlyMap<TileId, Home>, loop: Ti
     ));
     if (ready < 0) {
       const inline = left.find(({ next }) => homes.get(next) !== 'array');
-      if (inline === undefined) throw new Error(`${s.kernel.name}: carried tiles exchange their values: give one of them a tile of its own`);
+      if (inline === undefined) {
+        throw new Error(`${s.kernel.name}: carried tiles exchange their values: give one of them a tile of its own`);
+      }
       return inline.next;
     }
     done.push(...left.splice(ready, 1));

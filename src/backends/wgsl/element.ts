@@ -114,7 +114,10 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
     case 'heads': return 'f32(heads)';
     case 'identity': {
-      const [row, col] = p.s.axes(tile).map((axis) => `${indexText(indexOf(p, at, axis))}${axis === p.s.kernel.split && p.s.size(axis) !== p.s.whole(axis) ? ' + block' : ''}`);
+      const [row, col] = p.s.axes(tile).map((axis) => {
+        const part = axis === p.s.kernel.split && p.s.size(axis) !== p.s.whole(axis);
+        return `${indexText(indexOf(p, at, axis))}${part ? ' + block' : ''}`;
+      });
       return `select(0.0, 1.0, ${row} == ${col})`;
     }
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
@@ -122,7 +125,10 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
     case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(op.axes)(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));
-    case 'mask': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, COL))} ${op.strict ? '<' : '<='} ${indexText(indexOf(p, at, ROW))})`;
+    case 'mask': {
+      const arg = element(p, block, op.arg, at);
+      return `select(0.0, ${arg}, ${indexText(indexOf(p, at, COL))} ${op.strict ? '<' : '<='} ${indexText(indexOf(p, at, ROW))})`;
+    }
     case 'shift': {
       const row = indexText(indexOf(p, at, ROW));
       const last = p.s.size(ROW) - 1;
@@ -139,7 +145,8 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       const [row, from] = [p.fresh('s'), p.fresh('s')];
       block.code.line(`let ${row} = ${endRow(p, tile, op)};`);
       block.code.line(`let ${from} = u32(clamp(${row}, 0, ${p.s.size(ROW) - 1}));`);
-      return `select(0.0, ${element(p, block, op.arg, new Map(at).set(ROW, variable(from)))}, ${row} >= 0 && ${row} < i32(${lengthOf(p, tile)}))`;
+      const arg = element(p, block, op.arg, new Map(at).set(ROW, variable(from)));
+      return `select(0.0, ${arg}, ${row} >= 0 && ${row} < i32(${lengthOf(p, tile)}))`;
     }
   }
   op satisfies never;
@@ -171,7 +178,8 @@ function neighbourText(p: Printing, block: Block, tile: TileId, op: TileOp & { r
   const row = indexText(indexOf(p, at, ROW));
   const [inside, from] = [p.fresh('in'), p.fresh('s')];
   const step = back > 0 ? `- ${back}u` : `+ ${-back}u`;
-  block.code.line(`let ${inside} = ${row} < ${lengthOf(p, tile)} && ${back > 0 ? `${place.token} + ${row} >= ${first} + ${back}u` : `${place.token} + ${row} ${step} < ${end}`};`);
+  const within = back > 0 ? `${place.token} + ${row} >= ${first} + ${back}u` : `${place.token} + ${row} ${step} < ${end}`;
+  block.code.line(`let ${inside} = ${row} < ${lengthOf(p, tile)} && ${within};`);
   // Offsets before the chunk's first token are large numbers, with which sums and products wrap around.
   block.code.line(`let ${from} = select(0u, ${row} ${step}, ${inside});`);
   return `select(0.0, ${readText(p, block, p.binding(op.buffer), bufferAddress(p, op.buffer, place, variable(from), at))}, ${inside})`;
@@ -306,7 +314,8 @@ function decayed(p: Printing, block: Block, op: Extract<Fold, { op: 'dscore' | '
       code.line(add(token(op.g, innerBlock(block), variable(j), variable(k))));
       code.close();
       const inner = innerBlock(block);
-      code.line(`${sum} += ${token(op.x, inner, indexOf(p, at, ROW), variable(k))} * ${token(op.y, inner, indexOf(p, at, COL), variable(k))} * ${decay};`);
+      const x = token(op.x, inner, indexOf(p, at, ROW), variable(k));
+      code.line(`${sum} += ${x} * ${token(op.y, inner, indexOf(p, at, COL), variable(k))} * ${decay};`);
       code.close();
       return;
     }

@@ -246,7 +246,8 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
       code.open(`for (var r = ${last}u; r >= t; r--)`);
       const inner = innerBlock(outer);
       code.line(`f[r] = kept * f[r] + brought * ${element(p, inner, op.a, new Map([[ROW, r], [COL, c]]))};`);
-      code.line(`let next = ${op.before ? row(inner, op.decay, r) : `select(0.0, ${row(inner, op.decay, variable(`min(r + 1u, ${last}u)`))}, r < ${last}u)`};`);
+      const next = row(inner, op.decay, op.before ? r : variable(`min(r + 1u, ${last}u)`));
+      code.line(`let next = ${op.before ? next : `select(0.0, ${next}, r < ${last}u)`};`);
       code.line(`${op.before ? 'if (r > t) { ' : ''}h = next * h + ${row(inner, op.x, r)} * f[r];${op.before ? ' }' : ''}`);
       code.close();
       code.line(`${cellText(p, tile, new Map(starts).set(ROW, t))} = h;`);

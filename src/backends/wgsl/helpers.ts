@@ -6,7 +6,8 @@ interface Helper {
 
 /** Functions of a file of templates/wgsl/rt; a comment with an empty line after it belongs to the file. */
 function functionsOf(file: string): readonly Helper[] {
-  return [...file.matchAll(/^(?:\/\/.*\n)*fn (\w+)\([^]*?(?:\}\n(?=fn |\/\/|\n|$))/gm)].map(([text, name]) => ({ name, text: text.trimEnd() }));
+  return [...file.matchAll(/^(?:\/\/.*\n)*fn (\w+)\([^]*?(?:\}\n(?=fn |\/\/|\n|$))/gm)]
+    .map(([text, name]) => ({ name, text: text.trimEnd() }));
 }
 
 /** Helpers that a body calls, directly or through each other, in the order of the files. */

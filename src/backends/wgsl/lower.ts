@@ -24,7 +24,10 @@ export interface WgslContext {
 
 /** A binding of a kernel, in order. */
 export type Resource =
-  | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite'; readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32' }
+  | {
+    readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite';
+    readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32';
+  }
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
   | { readonly kind: 'sequences' | 'segments' | 'chunks' | 'dims' };
 
@@ -185,7 +188,9 @@ function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKerne
         case 'scalar': {
           const op = p.s.definitions.get(action.tile)?.op;
           note(notes.tile(action.tile));
-          if (op !== undefined) code.line(`let t${action.tile} = ${operation(p, newBlock(code, { together: true }), action.tile, op, new Map())};`);
+          if (op !== undefined) {
+            code.line(`let t${action.tile} = ${operation(p, newBlock(code, { together: true }), action.tile, op, new Map())};`);
+          }
           break;
         }
         case 'carryScalars': {

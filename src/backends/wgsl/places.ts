@@ -33,7 +33,10 @@ export function topPlace(
     code.line('let group = wid.y;');
   }
   if (blocks > 1) code.line(`let block = wid.z * ${block}u;`);
-  if (memory.far > 0) code.line(`let far = ${arenaOffset(arena, scratchName(kernel.name))} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);
+  if (memory.far > 0) {
+    const begin = arenaOffset(arena, scratchName(kernel.name));
+    code.line(`let far = ${begin} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);
+  }
   const home = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
   const place = ((): Omit<Place, 'begin' | 'known'> => {
     switch (kernel.outer) {

@@ -87,7 +87,8 @@ function stagedIn(module: TileModule, kernel: TileKernel, options: StageOptions)
   const elements = (buffer: TileBuffer) => buffer.axes.reduce(
     (n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1,
   ) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
-  const candidates = touched.map(({ buffer }) => buffer).filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
+  const candidates = touched.map(({ buffer }) => buffer)
+    .filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
   for (const buffer of candidates) {
     if (touched.length - chosen.size <= room) break;
     chosen.add(buffer.name);

@@ -6,8 +6,13 @@ import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, Tile
 /** Who reads a tile: another definition, a store, or a loop's carry. */
 export type User =
   | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp; readonly at: number; readonly loops: readonly TileLoop[] }
-  | { readonly kind: 'store'; readonly stmt: TileStmt & { readonly kind: 'store' }; readonly at: number; readonly loops: readonly TileLoop[] }
-  | { readonly kind: 'init' | 'next'; readonly carry: TileLoop['carry'][number]; readonly loop: TileLoop; readonly at: number; readonly loops: readonly TileLoop[] };
+  | {
+    readonly kind: 'store'; readonly stmt: TileStmt & { readonly kind: 'store' }; readonly at: number; readonly loops: readonly TileLoop[];
+  }
+  | {
+    readonly kind: 'init' | 'next'; readonly carry: TileLoop['carry'][number]; readonly loop: TileLoop;
+    readonly at: number; readonly loops: readonly TileLoop[];
+  };
 
 export interface Definition {
   readonly tile: TileId;

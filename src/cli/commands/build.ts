@@ -128,6 +128,8 @@ async function write(host: Host, ui: Ui, { built, parts, python }: Made, out: st
   if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);
   for (const { folder } of python) ui.out(`${host.join(out, folder)}: Python package; pip install ${host.join(out, folder)}`);
   for (const { part } of parts) ui.out(`${host.join(out, part.name)}: ${part.kind}, in the interpreter: there are no kernels for it yet`);
-  for (const { spec, variants } of built) ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
+  for (const { spec, variants } of built) {
+    ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
+  }
   return EXIT.ok;
 }

@@ -12,7 +12,8 @@ import type { Ui } from '../ui.js';
 
 /** Words and numbers about layers, mixtures and models. */
 export function explainPart(
-  host: Host, ui: Ui, source: Source, parts: readonly PartInfo[], request: GraphExplainRequest, options: { readonly html: string | undefined; readonly json: boolean },
+  host: Host, ui: Ui, source: Source, parts: readonly PartInfo[], request: GraphExplainRequest,
+  options: { readonly html: string | undefined; readonly json: boolean },
 ): number {
   const explained: GraphExplanation[] = [];
   for (const part of parts) {

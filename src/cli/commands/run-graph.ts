@@ -39,7 +39,10 @@ export function runPart(host: Host, ui: Ui, source: Source, part: PartInfo, requ
   const failed = report.comparisons.filter(({ passed }) => !passed);
   if (options.json) ui.out(jsonText(asJson(report), 2));
   else show(ui, report, options);
-  if (failed.length > 0) ui.err(`${failed.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${failed.map(({ name }) => name).join(', ')}`);
+  if (failed.length > 0) {
+    const names = failed.map(({ name }) => name).join(', ');
+    ui.err(`${failed.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${names}`);
+  }
   return failed.length === 0 ? EXIT.ok : EXIT.failed;
 }
 

@@ -163,11 +163,17 @@ function show(
     ]));
   }
   if (failed.some(({ conditioning = 0, allowed }) => conditioning > allowed / 2)) {
-    ui.err(`in ${report.dtype} this formula has fewer digits than is asked for: one rounding of the inputs moves what it means by the amounts above (docs/algorithms.md: tolerances)`);
+    ui.err(
+      `in ${report.dtype} this formula has fewer digits than is asked for: one rounding of the inputs moves what it means by the amounts `
+      + 'above (docs/algorithms.md: tolerances)',
+    );
   }
   if (report.meaningless !== undefined) reportProblems(ui, [report.meaningless]);
   const wrong = failed.filter(({ meaningless }) => meaningless === undefined);
-  if (wrong.length > 0) ui.err(`${wrong.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${wrong.map((c) => `${c.role} ${c.name}`).join(', ')}`);
+  if (wrong.length > 0) {
+    const names = wrong.map((c) => `${c.role} ${c.name}`).join(', ');
+    ui.err(`${wrong.length} of ${report.comparisons.length} tensors differ by more than is allowed: ${names}`);
+  }
   if (options.out !== undefined) ui.out(`wrote ${options.out}`);
   return status;
 }

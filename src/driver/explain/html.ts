@@ -22,8 +22,10 @@ export function explainHtml(template: string, e: Explanation, formulaText: strin
     formula: formulaText,
     states: e.states.map((state) => ({ ...state, axes: state.axes.join(', '), writes: state.writes.join('  +  ') })),
     outputs: [...e.lets.map((text) => `let ${text}`), ...e.outputs],
-    target: `${e.target}, ${e.dtype}, chunks of ${e.chunk} tokens, ${Object.entries(e.sizes).map(([axis, size]) => `${axis} = ${size}`).join(', ')}`,
-    call: `B = ${e.call.batch}, T = ${e.call.tokens}, H = ${e.call.heads}${e.call.groups === e.call.heads ? '' : `, G = ${e.call.groups}`}${e.segments === undefined ? '' : `; segments: ${e.segments}`}`,
+    target: `${e.target}, ${e.dtype}, chunks of ${e.chunk} tokens, `
+      + Object.entries(e.sizes).map(([axis, size]) => `${axis} = ${size}`).join(', '),
+    call: `B = ${e.call.batch}, T = ${e.call.tokens}, H = ${e.call.heads}${e.call.groups === e.call.heads ? '' : `, G = ${e.call.groups}`}`
+      + (e.segments === undefined ? '' : `; segments: ${e.segments}`),
     machine: machineText(e),
     maskSections: e.masks.length === 0 ? [] : [{ masks: e.masks.map(maskOf) }],
     forwardFlow: flowPicture(e.forward, 'data flow of forward', false),
@@ -31,7 +33,8 @@ export function explainHtml(template: string, e: Explanation, formulaText: strin
     timeline: timelinePicture(e),
     rows,
     totals: (['forward', 'backward', 'step'] as const).map((program) => ({
-      program, flops: quantity(e[program].flops, 'FLOP'), bytes: quantity(e[program].bytes, 'B'), floor: quantity(e[program].floorBytes, 'B'), time: duration(e[program].seconds),
+      program, flops: quantity(e[program].flops, 'FLOP'), bytes: quantity(e[program].bytes, 'B'),
+      floor: quantity(e[program].floorBytes, 'B'), time: duration(e[program].seconds),
     })),
   });
 }

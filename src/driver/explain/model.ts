@@ -250,6 +250,7 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
         return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
       });
       const kept = stage.gate.kind === 'none' ? `${state}[t-1]` : `exp(${show(stage.gate.log)}) * ${state}[t-1]`;
+      const inverse = erases.length === 1 ? 'C x C' : `${erases.length}C x ${erases.length}C`;
       return [{
         name: state,
         axes: [stage.rowAxis, ...stage.valueAxes],
@@ -259,7 +260,7 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
         gate: gateText(stage.gate, show),
         algorithm: erases.length === 0
           ? 'chunked: scores within a chunk under a mask, the state carried from chunk to chunk'
-          : `chunked, WY form: one triangular inverse of ${erases.length === 1 ? 'C x C' : `${erases.length}C x ${erases.length}C`} per chunk, then as without the erase term`,
+          : `chunked, WY form: one triangular inverse of ${inverse} per chunk, then as without the erase term`,
         pass,
       }];
     }
@@ -319,7 +320,10 @@ function gateName(gate: Gate): string {
 function gateText(gate: Gate, show: (id: NodeId) => string): string {
   switch (gate.kind) {
     case 'none': return 'none: nothing is forgotten but by erasing';
-    case 'scalar': return `log form ${show(gate.log)}${gate.constant ? ', the same at every token' : ', one per head and token'}; differences of its running sums stay within a chunk, so exponentials cannot overflow`;
-    case 'channel': return `log form ${show(gate.log)}, one per channel of ${gate.axis}; scores are made block by block, so that no factor exceeds 1`;
+    case 'scalar':
+      return `log form ${show(gate.log)}${gate.constant ? ', the same at every token' : ', one per head and token'}; `
+        + 'differences of its running sums stay within a chunk, so exponentials cannot overflow';
+    case 'channel':
+      return `log form ${show(gate.log)}, one per channel of ${gate.axis}; scores are made block by block, so that no factor exceeds 1`;
   }
 }

@@ -87,7 +87,11 @@ export function maskPicture(
       const kept = strict ? col < row : col <= row;
       const reader = before ? (running[row - 1] ?? 0) : running[row];
       const weight = kept ? Math.exp(reader - running[col]) : 0;
-      body.push(`<rect x="${col * cell}" y="${20 + row * cell}" width="${cell - 1}" height="${cell - 1}" class="${kept ? 'kept' : 'masked'}"${kept ? ` fill-opacity="${round(0.08 + 0.92 * Math.min(1, weight))}"` : ''}/>`);
+      const opacity = kept ? ` fill-opacity="${round(0.08 + 0.92 * Math.min(1, weight))}"` : '';
+      body.push(
+        `<rect x="${col * cell}" y="${20 + row * cell}" width="${cell - 1}" height="${cell - 1}" `
+        + `class="${kept ? 'kept' : 'masked'}"${opacity}/>`,
+      );
     }
   }
   const captions = ['rows read, columns wrote', ...notes];

@@ -58,7 +58,9 @@ export function explainText(e: Explanation): string {
 
 /** Which machine's rates times are made of. */
 export function machineText({ machine, target }: Explanation): string {
-  const rates = `${machine.name}: ${quantity(machine.bandwidth, 'B/s')}, ${quantity(machine.matrixRate, 'FLOP/s')} in matrix products on tensor cores, ${quantity(machine.plainRate, 'FLOP/s')} else, ${duration(machine.launch)} a kernel`;
+  const rates = `${machine.name}: ${quantity(machine.bandwidth, 'B/s')}, `
+    + `${quantity(machine.matrixRate, 'FLOP/s')} in matrix products on tensor cores, ${quantity(machine.plainRate, 'FLOP/s')} else, `
+    + `${duration(machine.launch)} a kernel`;
   return target === 'webgpu'
     ? `${rates}; bounds, not predictions: what WebGPU runs on has rates of its own`
     : `${rates}; times are bounds from below`;
@@ -67,7 +69,8 @@ export function machineText({ machine, target }: Explanation): string {
 function programLines(name: string, cost: ProgramCost): string[] {
   if (cost.kernels.length === 0) return [`  ${name}: no kernels`, ''];
   const row = (kernel: KernelCost): string[] => [
-    `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'), duration(kernel.seconds), kernel.bound, kernel.lowering, kernel.doc,
+    `    ${kernel.name}`, `${kernel.blocks} x ${kernel.threads}`, quantity(kernel.flops, 'FLOP'), quantity(kernel.bytes, 'B'),
+    duration(kernel.seconds), kernel.bound, kernel.lowering, kernel.doc,
   ];
   const total = [
     '    all', '', quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B'), duration(cost.seconds), '', '',
@@ -95,7 +98,10 @@ function remarks(cost: ProgramCost): string[] {
   const reasons = [...new Set(plain.map(({ plainWhy }) => plainWhy))];
   const times = cost.bytes / cost.headBytes;
   return [
-    ...reasons.map((why) => `    plain, not on tensor cores (${why}): ${plain.filter(({ plainWhy }) => plainWhy === why).map(({ name }) => name).join(', ')}`),
+    ...reasons.map((why) => {
+      const names = plain.filter(({ plainWhy }) => plainWhy === why).map(({ name }) => name);
+      return `    plain, not on tensor cores (${why}): ${names.join(', ')}`;
+    }),
     ...(
       times > WASTEFUL
       ? [`    warning: moves ${times.toFixed(1)} times its tensors; what lies between kernels costs more than what they are given`] : []

@@ -20,7 +20,9 @@ export interface GraphRequest {
   readonly training: boolean;
   /** Of random tensors, and of draws in the formula. */
   readonly seed: number;
-  readonly from: { readonly file: string } | { readonly batch: number; readonly tokens: number; readonly lengths: readonly number[] | undefined };
+  readonly from:
+    | { readonly file: string }
+    | { readonly batch: number; readonly tokens: number; readonly lengths: readonly number[] | undefined };
 }
 
 export type GraphFailure = { readonly problems: readonly Problem[] } | { readonly diagnostics: readonly Diagnostic[] };
@@ -85,7 +87,8 @@ function memoryProblem(host: Host, graph: Graph): Problem | undefined {
   const gib = (n: number) => `${(n / 2 ** 30).toFixed(1)} GiB`;
   return problem(
     'E509',
-    `\`${graph.name}\` has ${numbers.toLocaleString('en-US')} params: the interpreter would need ${gib(bytes)}, this machine has ${gib(host.memory)}`,
+    `\`${graph.name}\` has ${numbers.toLocaleString('en-US')} params: the interpreter would need ${gib(bytes)}, `
+    + `this machine has ${gib(host.memory)}`,
     'run it at smaller sizes: --size D=64,W=256; the structure stays',
   );
 }

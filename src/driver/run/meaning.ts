@@ -22,12 +22,14 @@ export function meaningProblem(
     const tensor = (role === 'gradient' ? gradients : results).find((known) => known.name === name);
     const value = at === undefined ? undefined : expected.get(name)?.[at];
     if (at === undefined || tensor === undefined || value === undefined || role === 'step') return [];
-    return [`\`${name}\` is ${Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf'} at [${position(at, shapeOf(tensor, call)).join(', ')}]`];
+    const what = Number.isNaN(value) ? 'NaN' : value > 0 ? 'inf' : '-inf';
+    return [`\`${name}\` is ${what} at [${position(at, shapeOf(tensor, call)).join(', ')}]`];
   });
   if (places.length === 0) return undefined;
   const free = signatureOf(spec).initial.filter(({ range, hidden }) => !hidden && isAny(range)).map(({ name }) => name);
   const drawn = states !== 'random' || free.length === 0 ? [] : [
-    `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
+    `initial states were drawn from a normal distribution: ${free.map((name) => `\`${name}\``).join(', ')}; `
+    + `say where they lie, as in \`state ${free[0]}: [...] in 0..inf\`, or leave --states random out`,
   ];
   const elsewhere = states === undefined
     ? 'look for a logarithm, root or quotient that these inputs and states leave undefined'

@@ -65,7 +65,9 @@ function encode(dtype: FileDtype, data: ArrayLike<number>): ArrayBufferView {
 export function writeSafetensors(tensors: ReadonlyMap<string, WritableTensor>): Uint8Array {
   const sorted = [...tensors].sort(([a, x], [b, y]) => BYTES[y.dtype] - BYTES[x.dtype] || (a < b ? -1 : 1));
   const entries = sorted.map(([name, { dtype, shape, data }]) => {
-    if (shape.reduce((n, extent) => n * extent, 1) !== data.length) throw new Error(`tensor ${name} [${shape.join(', ')}] has ${data.length} elements`);
+    if (shape.reduce((n, extent) => n * extent, 1) !== data.length) {
+      throw new Error(`tensor ${name} [${shape.join(', ')}] has ${data.length} elements`);
+    }
     return { name, dtype, shape, bytes: data.length * BYTES[dtype] };
   });
   const start = headerBytes(entries);

@@ -99,7 +99,8 @@ export function validate(
   if (heads !== undefined && groupCount !== undefined && groupCount > 0 && heads % groupCount !== 0) {
     problems.push(problem(
       'E503',
-      `${heads} heads cannot share ${groupCount} groups: \`${symbols.get('G')?.from}\` has G = ${groupCount}, \`${symbols.get('H')?.from}\` has H = ${heads}`,
+      `${heads} heads cannot share ${groupCount} groups: \`${symbols.get('G')?.from}\` has G = ${groupCount}, `
+      + `\`${symbols.get('H')?.from}\` has H = ${heads}`,
       'H must be a multiple of G',
     ));
   }
@@ -215,6 +216,8 @@ function rangeWarnings(signature: Signature, tensors: ReadonlyMap<string, AnyTen
       outside++;
     }
     const range = `${String(tensor.range.lo).replace('Infinity', 'inf')}..${String(tensor.range.hi).replace('Infinity', 'inf')}`;
-    return outside === 0 ? [] : [`${outside} values of \`${tensor.name}\` lie outside of its range ${range} (the first is ${first}); kernels may lose digits there`];
+    return outside === 0 ? [] : [
+      `${outside} values of \`${tensor.name}\` lie outside of its range ${range} (the first is ${first}); kernels may lose digits there`,
+    ];
   });
 }

@@ -50,7 +50,8 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
     name: `${name}Types`, doc: 'All of them together.', methods: [],
     properties: groups.map(([key, type, doc]): Property => ({ name: key, type: `${name}${type}`, optional: false, doc })),
   };
-  const settings = [...graph.settings].map(([key, value]) => `${propertyKey(key)}: ${typeof value === 'number' ? value : quoted(value)}`).join(', ');
+  const settings = [...graph.settings]
+    .map(([key, value]) => `${propertyKey(key)}: ${typeof value === 'number' ? value : quoted(value)}`).join(', ');
   return {
     path: `${graph.name}.ts`,
     header: [`Made by lmoec ${compiler}; changes will be lost.`, `source: sha256 ${hash}`, `command: ${command}`],
@@ -66,7 +67,9 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
     interfaces: [...interfaces, types],
     functions: [{
       name: 'load',
-      doc: `Opens \`${graph.name}\`${graph.doc === '' ? '' : `: ${graph.doc}`}\n\nThere are no kernels for it yet: it runs in the float64 interpreter. \`read\` gives the files of this folder; by default they are read from beside this module.`,
+      doc: `Opens \`${graph.name}\`${graph.doc === '' ? '' : `: ${graph.doc}`}\n\n`
+        + 'There are no kernels for it yet: it runs in the float64 interpreter. '
+        + '`read` gives the files of this folder; by default they are read from beside this module.',
       parameters: [{ name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
       returns: `Promise<OpenGraph<${name}Types>>`,
       body: ['return openGraph(read);'],

@@ -35,10 +35,12 @@ export async function printSurfaces(surfaces: readonly FileSurface[]): Promise<R
           isExported: true,
           docs: [docComment(item.doc)],
           properties: item.properties.map((property) => ({
-            name: property.name, type: property.type, hasQuestionToken: property.optional, isReadonly: true, docs: [docComment(property.doc)],
+            name: property.name, type: property.type, hasQuestionToken: property.optional, isReadonly: true,
+            docs: [docComment(property.doc)],
           })),
           methods: item.methods.map((method) => ({
-            name: method.name, parameters: method.parameters.map((parameter) => ({ ...parameter })), returnType: method.returns, docs: [docComment(method.doc)],
+            name: method.name, parameters: method.parameters.map((parameter) => ({ ...parameter })), returnType: method.returns,
+            docs: [docComment(method.doc)],
           })),
         })),
         ...surface.functions.map((item): FunctionDeclarationStructure => ({

@@ -19,7 +19,9 @@ export interface InterfaceSurface {
   readonly name: string;
   readonly doc: string;
   readonly properties: readonly { readonly name: string; readonly type: string; readonly optional: boolean; readonly doc: string }[];
-  readonly methods: readonly { readonly name: string; readonly parameters: readonly Parameter[]; readonly returns: string; readonly doc: string }[];
+  readonly methods: readonly {
+    readonly name: string; readonly parameters: readonly Parameter[]; readonly returns: string; readonly doc: string;
+  }[];
 }
 
 export interface FunctionSurface {
@@ -89,13 +91,21 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
   const step = (member: Member) => ({
     ...property(member), type: tensorType(stepAxes(member.axes)), doc: member.doc.replace('[B, T, ', '[B, '),
   });
+  const about = signature.doc === '' ? `The scan \`${signature.name}\`` : signature.doc;
 
   const interfaces: InterfaceSurface[] = [
-    { name: `${name}Inputs`, doc: 'What a call takes: inputs, one value per token, and parameters.', properties: [...inputs, ...params].map((member) => property(member)), methods: [] },
-    { name: `${name}State`, doc: 'The memory after the last token of every sequence.', properties: states.map((member) => property(member)), methods: [] },
+    { name: `${name}Inputs`, doc: 'What a call takes: inputs, one value per token, and parameters.', properties: [
+      ...[...inputs, ...params].map((member) => property(member)),
+    ], methods: [] },
+    { name: `${name}State`, doc: 'The memory after the last token of every sequence.', properties: [
+      ...states.map((member) => property(member)),
+    ], methods: [] },
     { name: `${name}Options`, doc: 'What a call may be given besides.', properties: [
       { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Initial states; zeros if left out.' },
-      { name: 'cuSeqlens', type: 'ArrayLike<number>', optional: true, doc: 'Packed sequences: N + 1 offsets of tokens; the batch is 1 then.' },
+      {
+        name: 'cuSeqlens', type: 'ArrayLike<number>', optional: true,
+        doc: 'Packed sequences: N + 1 offsets of tokens; the batch is 1 then.',
+      },
     ], methods: [] },
     { name: `${name}Result`, doc: 'What `forward` gives.', properties: [
       ...outputs.map((member) => property(member)),
@@ -115,9 +125,12 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
     { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [
       ...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' },
     ], methods: [] },
-    { name: name, doc: `${signature.doc === '' ? `The scan \`${signature.name}\`` : signature.doc}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
+    { name: name, doc: `${about}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
       { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
-      { name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false, doc: 'The element types that the loaded kernels read, for `upload`.' },
+      {
+        name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false,
+        doc: 'The element types that the loaded kernels read, for `upload`.',
+      },
     ], methods: [
       { name: 'forward', parameters: [
         { name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` },
@@ -139,6 +152,15 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
   const stateOf = (
     list: readonly Member[], tensor: (state: string) => string,
   ): string => `state: { ${list.map((member) => got(member, tensor(member.name))).join(', ')} }`;
+  const gotGradients = [
+    ...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf(states, (state) => `d_${state}`),
+  ];
+  const gotStep = [
+    ...outputs.map((member) => (
+      `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`
+    )),
+    stateOf(states, finalOf),
+  ];
   const body = [
     `const scan = await openScan(runtime, read, plans, sizes);`,
     'return {',
@@ -150,11 +172,11 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
     '  },',
     '  async backward(inputs, grads, options) {',
     '    const results = await scan.backward(inputs, grads, options);',
-    `    return { ${[...[...inputs, ...params].map((member) => got(member, `d_${member.name}`)), stateOf(states, (state) => `d_${state}`)].join(', ')} };`,
+    `    return { ${gotGradients.join(', ')} };`,
     '  },',
     '  async step(state, inputs) {',
     '    const results = await scan.step(state, inputs);',
-    `    return { ${[...outputs.map((member) => `${propertyKey(member.name)}: results.take(${quoted(member.name)}, ${quoted(stepAxes(member.axes))})`), stateOf(states, finalOf)].join(', ')} };`,
+    `    return { ${gotStep.join(', ')} };`,
     '  },',
     '  release: () => scan.release(),',
     '};',
@@ -174,14 +196,24 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
     ],
     constants: [
-      { name: 'plans', doc: 'Folders of what was built: target and dtype.', value: `[${plans.map(({ folder }) => quoted(folder)).join(', ')}] as const` },
-      { name: 'sizes', doc: 'The sizes of axes that the kernels are made for.', value: `{ ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}: ${size}`).join(', ')} } as const` },
-      { name: 'shapes', doc: 'The axes of every tensor, in memory order.', value: `{ ${shapes.map((member) => `${propertyKey(member.name)}: ${quoted(member.axes)}`).join(', ')} } as const` },
+      {
+        name: 'plans', doc: 'Folders of what was built: target and dtype.',
+        value: `[${plans.map(({ folder }) => quoted(folder)).join(', ')}] as const`,
+      },
+      {
+        name: 'sizes', doc: 'The sizes of axes that the kernels are made for.',
+        value: `{ ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}: ${size}`).join(', ')} } as const`,
+      },
+      {
+        name: 'shapes', doc: 'The axes of every tensor, in memory order.',
+        value: `{ ${shapes.map((member) => `${propertyKey(member.name)}: ${quoted(member.axes)}`).join(', ')} } as const`,
+      },
     ],
     interfaces,
     functions: [{
       name: 'load',
-      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device. \`read\` gives the files of this folder; by default they are read from beside this module.`,
+      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device. `
+        + '`read` gives the files of this folder; by default they are read from beside this module.',
       parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
       returns: `Promise<${name}>`,
       body,

@@ -161,7 +161,10 @@ function prepared(signature: Signature, withStates: boolean): readonly string[] 
     ];
   return [
     ...lines,
-    ...[...inputs, ...params].map((x) => `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${inputs.includes(x) ? `, ${x.axes.length}` : ''})`),
+    ...[...inputs, ...params].map((x) => {
+      const axes = inputs.includes(x) ? `, ${x.axes.length}` : '';
+      return `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${axes})`;
+    }),
   ];
 }
 
@@ -229,7 +232,8 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
     'if shards is not None:',
-    `    rows = (_op, _reference.${module}.signature, _transitions.${module}, ${tuple(operands(signature))}, output_final_state, cu_seqlens)`,
+    `    rows = (_op, _reference.${module}.signature, _transitions.${module}, ${tuple(operands(signature))}, `
+    + 'output_final_state, cu_seqlens)',
     `    results = sharded(${module}, shards, *rows)`,
     ...indent(sharedResult(signature)),
     'cu_seqlens = packed(cu_seqlens, cu_seqlens_cpu)',
@@ -264,7 +268,9 @@ function arguments_(signature: Signature): readonly string[] {
   const about = (x: Member): string => (!x.io ? 'float32' : x.python === first ? 'its dtype is that of the call' : `as ${first}`);
   return [
     'Args:',
-    ...signature.inputs.map((x) => `    ${x.python}: ${shape(['B', 'T', x.group ? 'G' : 'H'], x)}${range(x)}; ${about(x)}${x.group ? shared : ''}.`),
+    ...signature.inputs.map((x) => (
+      `    ${x.python}: ${shape(['B', 'T', x.group ? 'G' : 'H'], x)}${range(x)}; ${about(x)}${x.group ? shared : ''}.`
+    )),
     ...signature.params.map((x) => `    ${x.python}: ${shape(['H'], x)}${range(x)}; float32.`),
     `    initial_state: ${states.join(', ')} in float32, N = B or the number of packed sequences; zeros if None.`,
     '    output_final_state: gives the state after the last token, too.',
@@ -302,12 +308,17 @@ function referenceFunction(signature: Signature): readonly string[] {
   const args = tuple(operands(signature));
   const count = outputs.length;
   return define(`${module}_reference`, parameters(signature, false, true), resultType(signature, `${stateType(signature)} | None`), [
-    ...docstring(['The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted.']),
+    ...docstring([
+      'The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, '
+      + 'differentiable by autograd as often as wanted.',
+    ]),
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
     `results = _reference.${module}.loop(${args}, packed(cu_seqlens, cu_seqlens_cpu), output_final_state)`,
     ...(signature.states.length === 0 ? [`return ${commas([...outputs.map((_, i) => `results[${i}]`), 'None'])}`] : [
-      `final = ${oneState(signature) ? `results[${count}]` : `${stateName(signature)}(*results[${count}:])`} if output_final_state else None`,
+      `final = ${
+        oneState(signature) ? `results[${count}]` : `${stateName(signature)}(*results[${count}:])`
+      } if output_final_state else None`,
       `return ${commas([...outputs.map((_, i) => `results[${i}]`), 'final'])}`,
     ]),
   ]);

@@ -2,13 +2,18 @@ import { ALGEBRA_FUNCTIONS } from './math.js';
 
 /** Python's keywords, and what printed functions call by name: a tensor of such a name gets an underscore. */
 const TAKEN = new Set([
-  'False', 'None', 'True', 'and', 'as', 'assert', 'async', 'await', 'break', 'class', 'continue', 'def', 'del', 'elif', 'else', 'except', 'finally', 'for', 'from',
+  'False', 'None', 'True', 'and', 'as', 'assert', 'async', 'await', 'break', 'class', 'continue', 'def', 'del', 'elif', 'else',
+  'except', 'finally', 'for', 'from',
   'global', 'if', 'import', 'in', 'is', 'lambda', 'nonlocal', 'not', 'or', 'pass', 'raise', 'return', 'try', 'while', 'with', 'yield',
-  'self', 'torch', 'Tensor', 'number', 'permuted', ...ALGEBRA_FUNCTIONS, 'prefix', 'prefix_adjoint', 'outer_walk', 'outer_walk_adjoint', 'Gate', 'Read', 'Write',
-  'initial_state', 'final_state', 'output_final_state', 'cu_seqlens', 'cu_seqlens_cpu', 'state', 'shards', 'heads', 'ctx', 'any', 'tuple', 'print',
-  'dtype', 'exact', 'results', 'wanted', 'cotangents', 'tokens', 'd', 'ready', 'packed', 'io_dtype', 'exact_dtype', 'no_gradient', 'once_differentiable', 'NamedTuple', 'Any',
+  'self', 'torch', 'Tensor', 'number', 'permuted', ...ALGEBRA_FUNCTIONS, 'prefix', 'prefix_adjoint', 'outer_walk',
+  'outer_walk_adjoint', 'Gate', 'Read', 'Write',
+  'initial_state', 'final_state', 'output_final_state', 'cu_seqlens', 'cu_seqlens_cpu', 'state', 'shards', 'heads', 'ctx', 'any',
+  'tuple', 'print',
+  'dtype', 'exact', 'results', 'wanted', 'cotangents', 'tokens', 'd', 'ready', 'packed', 'io_dtype', 'exact_dtype', 'no_gradient',
+  'once_differentiable', 'NamedTuple', 'Any',
   'sharded', 'SequenceShards', 'Carried', 'Transitions', 'matrix', 'product', 'span',
-  'register', 'Path', 'Reference', 'Signature', 'Named', 'Scan', 'PLANS', 'SCANS', 'MODULES', 'KERNELS', 'math', 'warmup', 'doctor', 'LmoecError',
+  'register', 'Path', 'Reference', 'Signature', 'Named', 'Scan', 'PLANS', 'SCANS', 'MODULES', 'KERNELS', 'math', 'warmup', 'doctor',
+  'LmoecError',
 ]);
 
 /** Modules that a package has or may come to have. */

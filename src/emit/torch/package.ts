@@ -46,7 +46,7 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     [`${name}/_reference.py`, reference(scans, header)],
     [`${name}/_ops.py`, operators(parts, header)],
     [`${name}/_transitions.py`, transitions(scans, header)],
-    ['tests/subject.py', `# The package that these tests are about.\nimport ${name} as package\nfrom ${name} import _ops as ops\nfrom ${name}._layout import laid\n\n__all__ = ["laid", "ops", "package"]\n`],
+    ['tests/subject.py', subject(name)],
   ]);
   for (const [path, text] of Object.entries(templates)) {
     if (path === '_backend.py' || path.startsWith('tests/')) files.set(path, text);
@@ -71,8 +71,21 @@ export function planFolder(name: string, signature: Signature, plan: Plan): stri
   return `${name}/plans/${signature.module}/${sizes}/${plan.target}.${plan.dtype}`;
 }
 
+/** What the package's tests import. */
+function subject(name: string): string {
+  return joined([
+    '# The package that these tests are about.',
+    `import ${name} as package`,
+    `from ${name} import _ops as ops`,
+    `from ${name}._layout import laid`,
+    '',
+    '__all__ = ["laid", "ops", "package"]',
+  ]);
+}
+
 function builtText(plan: Plan): string {
-  return `${Object.entries(plan.sizes).map(([axis, size]) => `${axis} = ${size}`).join(', ')} in ${plan.dtype} on ${plan.target.replace('cuda.', '')}`;
+  const sizes = Object.entries(plan.sizes).map(([axis, size]) => `${axis} = ${size}`).join(', ');
+  return `${sizes} in ${plan.dtype} on ${plan.target.replace('cuda.', '')}`;
 }
 
 const joined = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
@@ -168,7 +181,8 @@ const ALGEBRA = ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'outer_walk_ad
 function reference(scans: readonly PackageScan[], header: readonly string[]): string {
   const lines = [
     ...header,
-    '"""The formulas in PyTorch: one token, and a chunk of tokens with its gradients, as lmoec derives them. Tensors end with the axes that are named."""',
+    '"""The formulas in PyTorch: one token, and a chunk of tokens with its gradients, as lmoec derives them. '
+    + 'Tensors end with the axes that are named."""',
     '',
     'from __future__ import annotations',
     '',
@@ -214,7 +228,9 @@ function transitions(scans: readonly PackageScan[], header: readonly string[]): 
     'import torch',
     '',
     'from . import _reference',
-    `from ._algebra import ${['Gate', 'Read', 'Write', 'number', 'outer_walk', 'permuted', 'prefix', ...ALGEBRA_FUNCTIONS].sort().join(', ')}`,
+    `from ._algebra import ${
+      ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'permuted', 'prefix', ...ALGEBRA_FUNCTIONS].sort().join(', ')
+    }`,
     'from ._carry import Carried, Transitions, matrix, product, span',
     ...scans.flatMap(({ spec, signature, programs }) => ['', '', ...(programs.chunked === undefined
       ? ['# Step by step, and perhaps not linear.', `${signature.module} = None`]
@@ -229,7 +245,8 @@ function readme({ name, scans, source }: PackageParts): string {
   return joined([
     `# ${name}`,
     '',
-    `PyTorch functions with gradients that lmoec ${source.compiler} made from a formula: ${scans.map((scan) => `\`${scan.spec.name}\``).join(', ')}.`,
+    `PyTorch functions with gradients that lmoec ${source.compiler} made from a formula: `
+    + `${scans.map((scan) => `\`${scan.spec.name}\``).join(', ')}.`,
     '',
     '    pip install .              # no network, no compiler; PYTHONPATH works, too',
     '    pytest                     # its own tests',

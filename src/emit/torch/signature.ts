@@ -69,7 +69,8 @@ export function printSignature(signature: Signature): readonly string[] {
   return [
     'Signature(',
     `    name="${signature.name}",`,
-    ...list('inputs', signature.inputs), ...list('params', signature.params), ...list('states', signature.states), ...list('outputs', signature.outputs),
+    ...list('inputs', signature.inputs), ...list('params', signature.params),
+    ...list('states', signature.states), ...list('outputs', signature.outputs),
     ')',
   ];
 }

@@ -27,7 +27,9 @@ export function printTransitions(spec: Spec, signature: Signature, program: Scan
   const body = [...printer.block.lines, `return (${passages.map(({ text }) => `${text ?? 'None'},`).join(' ')})`];
   const words = new Set(body.join('\n').replace(/"[^"]*"/g, '').match(/\w+/g) ?? []);
   const used = tensors.filter((tensor) => words.has(tensor));
-  const carried = passages.map((passage, s) => `Carried(${[...passage.arguments, ...(levels[s] === 0 ? [] : [`level=${levels[s]}`])].join(', ')})`);
+  const carried = passages.map((passage, s) => (
+    `Carried(${[...passage.arguments, ...(levels[s] === 0 ? [] : [`level=${levels[s]}`])].join(', ')})`
+  ));
   return [
     `def _${name}_transition(${['tokens', ...used].join(', ')}):`,
     '    """M of every state over these tokens; None where nobody needs to be told."""',

@@ -36,7 +36,10 @@ export interface CudaLoadedPlan extends LoadedPlan {
 }
 
 export type CudaRuntimeStatus =
-  | { readonly available: true; readonly device: string; readonly driver: string; readonly devices: readonly DeviceInfo[]; readonly nvrtc: NvrtcStatus; readonly open: () => Promise<CudaRuntime> }
+  | {
+    readonly available: true; readonly device: string; readonly driver: string; readonly devices: readonly DeviceInfo[];
+    readonly nvrtc: NvrtcStatus; readonly open: () => Promise<CudaRuntime>;
+  }
   | Extract<RuntimeStatus, { available: false }>;
 
 /** What there is of CUDA on this machine; `open` takes the device that LMOEC_CUDA_DEVICE names, else the first. */
@@ -71,7 +74,8 @@ export function cudaStatus(): CudaRuntimeStatus {
 }
 
 function describe(info: DeviceInfo, driver: string): string {
-  return `${info.name}, compute capability ${info.major}.${info.minor}, ${Math.round(info.memoryBytes / 2 ** 30)} GiB, driver for CUDA ${driver}`;
+  const memory = `${Math.round(info.memoryBytes / 2 ** 30)} GiB`;
+  return `${info.name}, compute capability ${info.major}.${info.minor}, ${memory}, driver for CUDA ${driver}`;
 }
 
 function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): CudaRuntime {
@@ -176,7 +180,9 @@ function launch(
 }
 
 interface Prepared {
-  readonly launches: readonly { readonly kernel: PlanKernel; readonly grid: readonly [number, number, number]; readonly params: PackedParams }[];
+  readonly launches: readonly {
+    readonly kernel: PlanKernel; readonly grid: readonly [number, number, number]; readonly params: PackedParams;
+  }[];
   readonly results: Record<string, DeviceTensor>;
   /** Gives back what was made for this call only. */
   dispose(): void;

@@ -41,7 +41,8 @@ export async function loadKernels(
     const found = native.getFunction(module, kernel.entry, kernel.sharedBytes);
     if (!found.ok && found.error === 'CUDA_ERROR_INVALID_VALUE' && plan.target === 'cuda.sm80') {
       throw new RuntimeError(
-        `${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, more than a block of this device may have`,
+        `${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, `
+        + 'more than a block of this device may have',
         'build with --target cuda.sm86',
       );
     }

@@ -40,7 +40,8 @@ function remedyOf(failure: CudaFailure): string {
     case 'CUDA_ERROR_UNSUPPORTED_PTX_VERSION': return 'update the NVIDIA driver, or build with an older CUDA toolkit';
     case 'NO_TENSOR_MAPS': return 'update the NVIDIA driver (12.0 or later), or build for cuda.sm80';
     case 'NO_DRIVER': return 'install an NVIDIA driver, or use another backend';
-    case 'NO_NVRTC': return 'install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or build with nvcc so that cubins lie beside the plan';
+    case 'NO_NVRTC':
+      return 'install the CUDA toolkit or the Python package nvidia-cuda-nvrtc, or build with nvcc so that cubins lie beside the plan';
     case 'NVRTC_ERROR_COMPILATION': return 'this is an error in lmoec: please report the file and the log';
     default: return 'run `lmoec doctor` to see the state of the device';
   }

@@ -77,7 +77,9 @@ export interface OpenGraph<T extends GraphTypes> {
 
 /** Opens what `lmoec build` wrote: the graphs of the programs in and outside of training. */
 export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promise<OpenGraph<T>> {
-  const [training, other] = await Promise.all(['train', 'eval'].map(async (program) => readGraph(new TextDecoder().decode(await readFile(`${program}.json`)))));
+  const [training, other] = await Promise.all(['train', 'eval'].map(async (program) => (
+    readGraph(new TextDecoder().decode(await readFile(`${program}.json`)))
+  )));
   const params = paramsOf(other);
   const named = new Map(params.map((param) => [param.path, param.axes.map(({ name }) => name).join(' ')]));
   const shapes = new Map(params.map((param) => [param.path, param.axes.map(({ size }) => size)]));

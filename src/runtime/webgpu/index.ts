@@ -96,10 +96,12 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
 }
 
 function submit(
-  device: GPUDevice, plan: Plan, pipelines: Pipelines, pool: Pool<WebGpuTensor>, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions,
+  device: GPUDevice, plan: Plan, pipelines: Pipelines, pool: Pool<WebGpuTensor>, program: Program,
+  given: CallTensors, sizes: CallSizes, options: CallOptions,
 ): Record<string, DeviceTensor> {
   const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => kernelNamed(plan, kernel));
+  const launches = plan.programs[program].filter((launch) => !isNeedless(launch, extents, false))
+    .map(({ kernel }) => kernelNamed(plan, kernel));
   const memory: CallMemory<WebGpuTensor> = {
     pool,
     // Nothing ever writes to what stands for an absent tensor.

@@ -24,8 +24,8 @@ function withArguments(op: TileOp, of: (tile: TileId) => TileId): TileOp {
 }
 
 /**
- * The kernel with matrices made again that take little (a tensor times vectors and numbers) and that nobody has read for a while: registers for them would
- * be taken from what lies between. `inShared`: does the tensor that a load brings stay in shared memory?
+ * The kernel with matrices made again that take little (a tensor times vectors and numbers) and that nobody has read for a while:
+ * registers for them would be taken from what lies between. `inShared`: does the tensor that a load brings stay in shared memory?
  */
 export function madeAgain(kernel: TileKernel, inShared: (buffer: string) => boolean): TileKernel {
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return kernel;
@@ -41,7 +41,8 @@ export function madeAgain(kernel: TileKernel, inShared: (buffer: string) => bool
     const op = defs.get(tile);
     const own = op?.op === 'keep' || (op?.op === 'map' && math[op.fn].cost === 'simple') ? 1 : Infinity;
     const made = op?.op === 'load' ? (inShared(op.buffer) ? 0 : Infinity)
-      : op === undefined || own === Infinity ? Infinity : elementArguments(op).filter(isMatrix).reduce((sum, arg) => sum + costOf(arg), own);
+      : op === undefined || own === Infinity ? Infinity
+        : elementArguments(op).filter(isMatrix).reduce((sum, arg) => sum + costOf(arg), own);
     costs.set(tile, made);
     return made;
   };

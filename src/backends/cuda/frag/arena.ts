@@ -20,7 +20,9 @@ export interface Arena {
    * Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses
    * `stageUsed`.
    */
-  layout(): { readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number; readonly stageUsed: number };
+  layout(): {
+    readonly offsets: ReadonlyMap<string, number>; readonly fixedBytes: number; readonly stageBytes: number; readonly stageUsed: number;
+  };
 }
 
 const ALIGN = 1024;

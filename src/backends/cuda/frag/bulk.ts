@@ -29,6 +29,8 @@ export function bulkCopy(team: Team, tile: TileId, cell: Cell): BulkCopy {
     bytes: rows * cols * 2,
     ask: (stage, barrier) => `tile_bulk<${shape}>(${stage} + ${piece.name}, ${from}, ${barrier});`,
     prefetch: `tile_prefetch<${cols / 64}>(${from});`,
-    clear: token ? `tile_clear<${shape}>(${team.address(piece)}, ${cell.rows}, t${cell.skip === undefined ? '' : `, ${cell.skip}`});` : undefined,
+    clear: token
+      ? `tile_clear<${shape}>(${team.address(piece)}, ${cell.rows}, t${cell.skip === undefined ? '' : `, ${cell.skip}`});`
+      : undefined,
   };
 }

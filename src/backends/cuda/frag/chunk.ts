@@ -146,7 +146,8 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${[team.threads, ...(parts * blocks > 2 ? [blocks] : [])].join(', ')}) ${kernel.name}(${parameters})`);
+  const bounds = [team.threads, ...(parts * blocks > 2 ? [blocks] : [])];
+  code.open(`extern "C" __global__ void __launch_bounds__(${bounds.join(', ')}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(layout)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');

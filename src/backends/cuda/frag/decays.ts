@@ -23,7 +23,9 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
   const sums = inclusiveSums(team, team.resolve(first.g).id, tiles[0]);
   const steps = team.steps(first.axis);
   const bits = (flag: (op: Dscore) => boolean, list: readonly Dscore[]) => list.reduce((mask, op, n) => mask | (flag(op) ? 1 << n : 0), 0);
-  const how = (list: readonly Dscore[]) => `${sums.stride}, ${bits((op) => op.before, list)}, ${bits((op) => op.strict || op.before, list)}`;
+  const how = (list: readonly Dscore[]) => (
+    `${sums.stride}, ${bits((op) => op.before, list)}, ${bits((op) => op.strict || op.before, list)}`
+  );
   const own = team.parts === 1 ? `${OWN_BARRIER}` : `${OWN_BARRIER} + part`;
   const from = team.parts === 1 ? '0' : `part * ${steps}`;
   const scratch: Piece[] = [];
@@ -47,19 +49,30 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
     const found = operands([...cols, ...rows.map((op) => op.x)], cols.length);
     const addresses = found.map(({ address }) => address);
     const list = (texts: readonly string[]) => `{${texts.join(', ')}}`;
-    const operandTexts = `${list(addresses.slice(cols.length))}, ${list(addresses.slice(0, cols.length))}, ${sums.pointer}, ${list(scratch.map((piece) => team.address(piece)))}`;
+    const operandTexts = [
+      list(addresses.slice(cols.length)), list(addresses.slice(0, cols.length)), sums.pointer,
+      list(scratch.map((piece) => team.address(piece))),
+    ].join(', ');
     const channels = `${from}, ${team.parts === 1 ? steps : `${from} + ${steps}`}`;
-    code.line(`float ${all}[${rows.length * cols.length}][32]; decay_scores<${rows.length}, ${cols.length}, ${how(rows)}>(${all}, ${operandTexts}, ${channels}, ${own});`);
+    code.line(
+      `float ${all}[${rows.length * cols.length}][32]; `
+      + `decay_scores<${rows.length}, ${cols.length}, ${how(rows)}>(${all}, ${operandTexts}, ${channels}, ${own});`,
+    );
     rows.forEach((_, n) => cols.forEach((__, m) => {
       const back = timesText(found[cols.length + n].back, found[m].back);
-      if (back !== '') code.line(`UNROLL for (int i = 0; i < 32; ++i) ${all}[${n * cols.length + m}][i] = ${all}[${n * cols.length + m}][i]${back};`);
+      const one = `${all}[${n * cols.length + m}][i]`;
+      if (back !== '') code.line(`UNROLL for (int i = 0; i < 32; ++i) ${one} = ${one}${back};`);
     }));
     takeScores(team, tiles, (n) => `${all}[${at[n]}]`);
   } else {
     const rows = first.op === 'dscoreRow' ? ROW : COL;
     const packed = ops.map((op) => (op.op === 'dscore' ? unsupported('scores among adjoints') : team.packed(op.a, rows)));
     const [shared] = operands([first.op === 'dscoreRow' ? first.y : first.x], 1);
-    code.line(`float ${all}[${ops.length}][${steps * 8}]; decay_sides<${ops.length}, ${steps}, ${how(ops)}, ${rows === COL}>(${all}, {${packed.map(({ name }) => name).join(', ')}}, ${shared.address}, ${sums.pointer}, ${team.address(scratch[0])}, ${from}, ${own});`);
+    code.line(
+      `float ${all}[${ops.length}][${steps * 8}]; decay_sides<${ops.length}, ${steps}, ${how(ops)}, ${rows === COL}>(`
+      + `${all}, {${packed.map(({ name }) => name).join(', ')}}, ${shared.address}, ${sums.pointer}, `
+      + `${team.address(scratch[0])}, ${from}, ${own});`,
+    );
     tiles.forEach((tile, n) => {
       const out = team.newFrag(tile, rows, first.axis);
       team.each(out, `${out.name}[i] = ${all}[${n}][i]${timesText(packed[n].back, shared.back)};`);
@@ -87,7 +100,9 @@ function gridOf(
   const sameWriter = (a: TileId, b: TileId) => team.resolve(a).id === team.resolve(b).id;
   const rows = scores.filter((op, n) => scores.findIndex((other) => sameReader(op, other)) === n);
   const cols = scores.map((op) => op.y).filter((y, n, all) => all.findIndex((other) => sameWriter(y, other)) === n);
-  const at = scores.map((op) => rows.findIndex((row) => sameReader(op, row)) * cols.length + cols.findIndex((col) => sameWriter(op.y, col)));
+  const at = scores.map((op) => (
+    rows.findIndex((row) => sameReader(op, row)) * cols.length + cols.findIndex((col) => sameWriter(op.y, col))
+  ));
   return { rows, cols, at };
 }
 

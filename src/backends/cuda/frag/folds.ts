@@ -59,7 +59,8 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
   const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
   team.willWrite(part, 'any');
   const from = team.pointerTo(part);
-  team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`});`);
+  const offset = team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`;
+  team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${offset});`);
   team.sync();
   team.willRead(part, 'any');
   const n = team.pad(kept);
@@ -87,7 +88,10 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   const v = team.newVec(tile, kept);
   if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   // Neighbours start at different columns, so that they read different banks.
-  team.code.line(`${team.owners(team.size(kept))} { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`);
+  team.code.line(
+    `${team.owners(team.size(kept))} { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { `
+    + `const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`,
+  );
 }
 
 /** The inner products of two tiles without token axis (states), row by row or column by column. */
@@ -98,7 +102,8 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
     const v = team.newVec(tile, kept);
     if (v.piece !== undefined) team.willWrite(v.piece, 'any');
     const shape = `<${team.size(p.rows)}, ${team.size(p.cols)}, ${team.threads}>`;
-    team.code.line(`${p.rows === kept ? 'fit_row_dots' : 'fit_col_dots'}${shape}(${v.pointer}, ${p.pointer}, ${p.rowStride}, ${q.pointer}, ${q.rowStride}, t);`);
+    const dots = p.rows === kept ? 'fit_row_dots' : 'fit_col_dots';
+    team.code.line(`${dots}${shape}(${v.pointer}, ${p.pointer}, ${p.rowStride}, ${q.pointer}, ${q.rowStride}, t);`);
     return;
   }
   const [x, y] = [a, b].map((id) => team.t16(id));
@@ -107,6 +112,7 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   const back = timesText(team.backOf(x), team.backOf(y));
   team.putVec(
     tile, kept,
-    `${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}(${x.address}, ${y.address}, i)${back}`,
+    `${x.rows === kept ? `row_dot<${team.pad(kept)}, ${team.pad(axis)}>` : `col_dot<${team.pad(axis)}>`}`
+    + `(${x.address}, ${y.address}, i)${back}`,
   );
 }

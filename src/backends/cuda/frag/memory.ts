@@ -65,7 +65,8 @@ export function cellOf(
     axes,
     origin: tokenAxis !== undefined ? [from(axes[1]), inner, outer] : [from(axes[1]), from(axes[0]), `${outer} * ${count} + ${inner}`],
     at: `${cellPointer(module, source, place)}${shift}`,
-    rowStride: tokenAxis !== undefined ? outerStride(module, buffer) : axes.length > 1 ? String(strideOf(axes[0])) : String(cellElements(module, buffer)),
+    rowStride: tokenAxis !== undefined ? outerStride(module, buffer)
+      : String(axes.length > 1 ? strideOf(axes[0]) : cellElements(module, buffer)),
     rows: there === undefined ? extent(axes[0]) : `(${there} ? ${extent(axes[0])} : 0)`,
     cols: extent(axes[1]),
     skip,
@@ -104,7 +105,10 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
   const start = (piece: Piece, load: string) => {
     if (!staged) team.willWrite(piece, 'copy');
     const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
-    team.code.line(`${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${cell.skip === undefined ? '' : `, ${cell.skip}`});${staged ? '' : ' cp_commit();'}`);
+    const skip = cell.skip === undefined ? '' : `, ${cell.skip}`;
+    team.code.line(
+      `${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${skip});${staged ? '' : ' cp_commit();'}`,
+    );
   };
   if (cell.copied === 'tile') {
     start(tileToCome(team, tile, cell, staged), `tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`);
@@ -170,7 +174,8 @@ export function present(cell: Cell, text: string): string {
 /** An element of a vector cell; tokens beyond the sequence are 0. */
 export function vectorElement(cell: Cell, i: string): string {
   const token = cell.buffer.outer === 'token';
-  return `(${i} < ${cell.rows}${cell.skip === undefined ? '' : ` && ${i} >= ${cell.skip}`} ? ld(${cell.at} + ${token ? `${i} * (${cell.rowStride})` : i}) : 0.f)`;
+  const there = `${i} < ${cell.rows}${cell.skip === undefined ? '' : ` && ${i} >= ${cell.skip}`}`;
+  return `(${there} ? ld(${cell.at} + ${token ? `${i} * (${cell.rowStride})` : i}) : 0.f)`;
 }
 
 /**
@@ -190,7 +195,8 @@ export function storeCell(
   if (cell.axes.length === 1) {
     const token = cell.buffer.outer === 'token';
     const element = team.element(value);
-    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}, ${element});`);
+    const at = `${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}`;
+    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${at}, ${element});`);
     return undefined;
   }
   const [rows, cols] = cell.axes;
@@ -200,10 +206,14 @@ export function storeCell(
   const row = team.options.rowOf(axes) ?? unsupported(`store of ${cell.buffer.name}`);
   const { id, name: outerName } = team.resolve(value);
   const known = team.formsOf(id).t16;
+  const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;
+  const finish = (address: string) => (
+    `tile_store${shape}(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`
+  );
   if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
     if (outerName(known.rows) === rename(rows)) {
       team.willRead(known.piece, 'any');
-      code.line(`tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${known.address}, t);`);
+      code.line(finish(known.address));
       return undefined;
     }
   }
@@ -219,7 +229,6 @@ export function storeCell(
     return undefined;
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;
-  const finish = (address: string) => `tile_store<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`;
   if (staging !== undefined) {
     const address = staging(bytes);
     code.line(`store_frag<${team.steps(frag.col)}, ${team.pad(rows)}, ${across}>(${address}, ${name}, ${team.stepText(frag.col)});`);

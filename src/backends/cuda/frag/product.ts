@@ -39,7 +39,9 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   const raw = back === '' ? out.name : `${out.name}_raw`;
   if (back !== '') team.code.line(`float ${raw}[${team.values(col)}];`);
   const fresh = init === undefined || back !== '';
-  team.code.line(`mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${fresh}>(${raw}, ${a.name}, ${b.address}${from}); mma_commit();`);
+  team.code.line(
+    `mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${fresh}>(${raw}, ${a.name}, ${b.address}${from}); mma_commit();`,
+  );
   team.running(out.name, pieces, raw, () => {
     if (back !== '') team.each(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`);
   });

@@ -147,7 +147,8 @@ export function createTeam(options: TeamOptions) {
       const [r, c] = f.far.rows === row ? ['frag_row(i)', colText(col)] : [colText(col), 'frag_row(i)'];
       each(
         made,
-        `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit}${f.far.skip === undefined ? '' : ` && r >= ${f.far.skip}`} && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`,
+        `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${f.far.limit}${f.far.skip === undefined ? '' : ` && r >= ${f.far.skip}`}`
+        + ` && c < ${f.far.width} ? ld(${f.far.pointer} + (i64)r * ${f.far.rowStride} + c * ${f.far.colStride}) : 0.f; }`,
       );
       return made;
     }
@@ -156,7 +157,9 @@ export function createTeam(options: TeamOptions) {
     const made = newFrag(id, row, col);
     each(
       made,
-      `${made.name}[i] = ${t.pointer}[${t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`}];`,
+      `${made.name}[i] = ${t.pointer}[${
+        t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`
+      }];`,
     );
     hasRead(t.piece);
     return made;
@@ -254,7 +257,11 @@ export function createTeam(options: TeamOptions) {
       const made = newT32(far.rows, far.cols);
       willWrite(made.piece, 'any');
       const n = size(far.cols);
-      code.line(`for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = r < ${far.limit}${far.skip === undefined ? '' : ` && r >= ${far.skip}`}${far.width === String(n) ? '' : ` && c < ${far.width}`} ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`);
+      code.line(
+        `for (int i = t; i < ${64 * n}; i += ${threads}) { int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = `
+        + `r < ${far.limit}${far.skip === undefined ? '' : ` && r >= ${far.skip}`}${far.width === String(n) ? '' : ` && c < ${far.width}`}`
+        + ` ? ld(${far.pointer} + (i64)r * ${far.rowStride} + c * ${far.colStride}) : 0.f; }`,
+      );
       f.t32 = made;
       return made;
     }
@@ -358,8 +365,9 @@ export function createTeam(options: TeamOptions) {
 
   return {
     ...order,
-    options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take, address, pointerTo,
-    note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed, vec, newVec, element, putVec, letGo, scalar,
+    options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take,
+    address, pointerTo, note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed,
+    vec, newVec, element, putVec, letGo, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

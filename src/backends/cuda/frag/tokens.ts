@@ -49,7 +49,10 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
   if (inPlace) delete team.formsOf(arg).t32;
   team.willRead(from.piece, 'any');
   team.willWrite(to.piece, 'any');
-  team.code.line(`${team.owners(team.pad(from.cols))} col_cumsum<${exclusive}, ${reverse}>(${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`);
+  team.code.line(
+    `${team.owners(team.pad(from.cols))} col_cumsum<${exclusive}, ${reverse}>(`
+    + `${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`,
+  );
   team.formsOf(tile).t32 = to;
 }
 

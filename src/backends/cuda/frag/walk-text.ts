@@ -125,10 +125,17 @@ export function walkText(
   if (loop.over === 'segments') code.line(`const int ${count} = ${loopCount(kernel, loop)};`);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
-  code.line(`const u32 out0 = base + ${outAt}, stage0 = base + ${stageAt}, full = base + ${barriersAt}, empty = full + ${stages * 8}, landed = empty + ${stages * 8};`);
+  code.line(
+    `const u32 out0 = base + ${outAt}, stage0 = base + ${stageAt}, `
+    + `full = base + ${barriersAt}, empty = full + ${stages * 8}, landed = empty + ${stages * 8};`,
+  );
   code.line('(void)group, (void)v_here, (void)out0, (void)landed;');
   code.open('if (threadIdx.x == 0)');
-  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128);${bulk.length === 0 ? '' : ' bar_init(landed + i * 8, 1);'} }`);
+  code.line(
+    `for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128);${
+      bulk.length === 0 ? '' : ' bar_init(landed + i * 8, 1);'
+    } }`,
+  );
   code.close();
   code.line('__syncthreads();');
 

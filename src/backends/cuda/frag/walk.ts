@@ -120,11 +120,13 @@ function throughRegisters(
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
   for (const text of team.options.notes.tile(tile)) issue.line(text);
-  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i')}; }`);
+  const value = scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i');
+  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${value}; }`);
   if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
     if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-    fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (i < ${team.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k]; }`);
+    const inside = `i < ${team.size(cell.axes[0])}`;
+    fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (${inside}) ${v.pointer}[i] = ${name}[k]; }`);
   } else {
     team.formsOf(tile).scalar = `${name}[0]`;
     if (exported.has(tile)) {

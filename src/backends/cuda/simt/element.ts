@@ -90,7 +90,8 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         code.line(whole === undefined ? load : `if (${whole}) ${load} else zeron<${spot.width}>(${name});`);
       } else {
         const one = guard?.('e');
-        code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${name}[e] = ${one === undefined ? '' : `${one} ? `}ld(${address('e')})${one === undefined ? '' : ' : 0.f'};`);
+        const value = one === undefined ? `ld(${address('e')})` : `${one} ? ld(${address('e')}) : 0.f`;
+        code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${name}[e] = ${value};`);
       }
       return (e) => `${name}[${e}]`;
     })();
@@ -236,7 +237,8 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     const wide = lastOf(axes) === spot.along && guard?.('0') === guard?.('e');
     if (!wide) {
       const one = guard?.('e');
-      code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${one === undefined ? '' : `if (${one}) `}st(${address('e')}, ${val('e')});`);
+      const guarded = one === undefined ? '' : `if (${one}) `;
+      code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) ${guarded}st(${address('e')}, ${val('e')});`);
       return;
     }
     const name = `o${names++}`;

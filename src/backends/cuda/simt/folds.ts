@@ -74,10 +74,11 @@ export function decayCall(
   arrays: { readonly out: string; readonly a: string; readonly b: string; readonly decay: string },
 ): string {
   const flags = `${op.before}, ${op.strict || op.before}`;
+  const call = `<${chunk}, ${channels}, ${pitch}, ${scores}, ${flags}>(${arrays.out}, ${arrays.a}, ${arrays.b}, ${arrays.decay});`;
   switch (op.op) {
-    case 'dscore': return `decay_scores<${chunk}, ${channels}, ${pitch}, ${scores}, ${flags}>(${arrays.out}, ${arrays.a}, ${arrays.b}, ${arrays.decay});`;
-    case 'dscoreRow': return `decay_rows<${chunk}, ${channels}, ${pitch}, ${scores}, ${flags}>(${arrays.out}, ${arrays.a}, ${arrays.b}, ${arrays.decay});`;
-    case 'dscoreCol': return `decay_columns<${chunk}, ${channels}, ${pitch}, ${scores}, ${flags}>(${arrays.out}, ${arrays.a}, ${arrays.b}, ${arrays.decay});`;
+    case 'dscore': return `decay_scores${call}`;
+    case 'dscoreRow': return `decay_rows${call}`;
+    case 'dscoreCol': return `decay_columns${call}`;
   }
 }
 

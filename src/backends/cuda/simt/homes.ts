@@ -148,7 +148,9 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
 function storeOf(body: readonly TileStmt[], tile: TileId, uses: Uses): TileStmt | undefined {
   for (const stmt of body) {
     if (stmt.kind === 'store' && stmt.value === tile) return stmt;
-    if (stmt.kind === 'let' && operandsOf(stmt.op).includes(tile) && uses.defs.get(stmt.tile)?.body === body) return storeOf(body, stmt.tile, uses);
+    if (stmt.kind === 'let' && operandsOf(stmt.op).includes(tile) && uses.defs.get(stmt.tile)?.body === body) {
+      return storeOf(body, stmt.tile, uses);
+    }
   }
   return undefined;
 }

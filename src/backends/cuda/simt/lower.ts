@@ -91,13 +91,16 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const [x, inner] = scratch.length > 0
     ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`]
     : ['(int)blockIdx.x', 'blockIdx.y'];
-  code.line(`const int x = ${x}, v0 = ${blocks === 1 ? '0' : `x % ${blocks} * ${block}`}, outer = ${blocks === 1 ? 'x' : `x / ${blocks}`}, per_group = d.heads / d.groups;`);
+  const [v0, outer] = blocks === 1 ? ['0', 'x'] : [`x % ${blocks} * ${block}`, `x / ${blocks}`];
+  code.line(`const int x = ${x}, v0 = ${v0}, outer = ${outer}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
   if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group; (void)group;`);
   else code.line(`const int group = ${inner};`);
   const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
   for (const [tile, home] of homes) if (home.kind === 'scalar') code.line(`float t${tile} = 0.f;`);
-  for (const [tile, home] of storage.arrays) code.line(`float* const t${tile} = ${home.space === 'shared' ? 'sm' : 'far_'} + ${home.offset};`);
+  for (const [tile, home] of storage.arrays) {
+    code.line(`float* const t${tile} = ${home.space === 'shared' ? 'sm' : 'far_'} + ${home.offset};`);
+  }
   bodyText(kernel.body, place, 0);
   if (scratch.length > 0) {
     barriers.flush();

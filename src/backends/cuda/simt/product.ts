@@ -76,7 +76,10 @@ export function productsText(
   const [BM, BN] = [tm * rows, tn * cols];
   const [mp, np] = [Math.min(tm, 4), Math.min(tn, 4)];
   code.open('');
-  code.line(`const int tn = threadIdx.x % 8 + threadIdx.x / 32 % ${cols / 8} * 8, tm = threadIdx.x / 8 % 4 + threadIdx.x / ${32 * (cols / 8)} * 4;`);
+  code.line(
+    `const int tn = threadIdx.x % 8 + threadIdx.x / 32 % ${cols / 8} * 8, `
+    + `tm = threadIdx.x / 8 % 4 + threadIdx.x / ${32 * (cols / 8)} * 4;`,
+  );
   const blocked = [
     M > BM ? `for (int from_m = 0; from_m < ${M}; from_m += ${BM})` : 'const int from_m = 0; ',
     N > BN ? `for (int from_n = 0; from_n < ${N}; from_n += ${BN})` : 'const int from_n = 0; ',
@@ -112,7 +115,10 @@ export function productsText(
     code.line('#pragma unroll 1');
     code.open(`for (int k0 = 0, s = 0; k0 < ${K}; k0 += ${ks}, s ^= 1)`);
     code.line(`if (k0 + ${ks} < ${K}) fetch${tile}(k0 + ${ks});`);
-    code.line(`accumulate<${ks}, ${AP}, ${BP}, ${rows * mp}, ${cols * np}>(acc${tile}, ${w.stage} + s * ${half} + tm * ${mp}, ${w.stage} + s * ${half} + ${ks * AP} + tn * ${np});`);
+    code.line(
+      `accumulate<${ks}, ${AP}, ${BP}, ${rows * mp}, ${cols * np}>(acc${tile}, `
+      + `${w.stage} + s * ${half} + tm * ${mp}, ${w.stage} + s * ${half} + ${ks * AP} + tn * ${np});`,
+    );
     code.line(`if (k0 + ${ks} < ${K}) put${tile}(${w.stage} + (s ^ 1) * ${half});`);
     w.barrier();
     code.close();

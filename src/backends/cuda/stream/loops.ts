@@ -172,7 +172,8 @@ function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
     if (init === undefined) throw new Error(`${kernel.name}: tile ${tile} has no start`);
     w.each(
       axes,
-      (_, j) => `{ float x = ${w.at(init, '0', j)}; UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`,
+      (_, j) => `{ float x = ${w.at(init, '0', j)}; `
+        + `UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`,
     );
   }
 }

@@ -20,7 +20,8 @@ export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel 
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${layout.threads}) ${kernel.name}(${parameters})`);
   code.line('float* const sm = (float*)smem; (void)sm;');
-  code.line(`const int outer = ${layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
+  const outer = layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`;
+  code.line(`const int outer = ${outer}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
   code.line(
     kernel.inner === 'head' ? 'const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;'
     : 'const int group = blockIdx.y;'

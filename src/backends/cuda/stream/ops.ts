@@ -96,7 +96,8 @@ function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
   w.barrier();
   w.each(
     result,
-    (i, j) => `{ float x = ${slot('0', j)}; UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`,
+    (i, j) => `{ float x = ${slot('0', j)}; `
+      + `UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`,
   );
 }
 
@@ -142,7 +143,9 @@ function scanText(w: Writer, tile: TileId, scan: Scan): void {
   const { decay, less } = scan;
   const size = decay === undefined ? 1 : less === undefined ? 2 : 3;
   const ex = w.exchange(WARPS * columns * 32 * size);
-  const slot = (warp: string, part: number) => `ex[(${warp} * ${columns * size} + ${part === 0 ? 'j' : `j + ${part * columns}`}) * 32 + lane]`;
+  const slot = (warp: string, part: number) => (
+    `ex[(${warp} * ${columns * size} + ${part === 0 ? 'j' : `j + ${part * columns}`}) * 32 + lane]`
+  );
   const j = columns === 1 ? '0' : 'j';
   const next = (
     h: string, a: string, little: string, x: string,
@@ -161,13 +164,15 @@ function scanText(w: Writer, tile: TileId, scan: Scan): void {
   code.open(`UNROLL for (int j = 0; j < ${columns}; ++j)`);
   code.line(`float h = 0.f${decay === undefined ? '' : ', a = 1.f'}${less === undefined ? '' : ', l = 0.f'};`);
   code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { ${order} ${step('h')}${products} }`);
-  code.line(`${slot('warp', 0)} = h;${decay === undefined ? '' : ` ${slot('warp', 1)} = a;`}${less === undefined ? '' : ` ${slot('warp', 2)} = l;`}`);
+  const decays = decay === undefined ? '' : ` ${slot('warp', 1)} = a;`;
+  code.line(`${slot('warp', 0)} = h;${decays}${less === undefined ? '' : ` ${slot('warp', 2)} = l;`}`);
   code.close();
   w.barrier();
   code.open(`UNROLL for (int j = 0; j < ${columns}; ++j)`);
   code.line(`float h = ${scan.init(j)};`);
   const past = decay === undefined ? `h += ${slot('s', 0)};` : `h = ${next('h', slot('s', 1), slot('s', 2), slot('s', 0))};`;
-  code.line(`UNROLL for (int w = 0; w < ${WARPS}; ++w) { const int s = ${scan.reverse ? `${WARPS - 1} - w` : 'w'}; if (s == warp) in${tile}[j] = h; ${past} }`);
+  const warp = scan.reverse ? `${WARPS - 1} - w` : 'w';
+  code.line(`UNROLL for (int w = 0; w < ${WARPS}; ++w) { const int s = ${warp}; if (s == warp) in${tile}[j] = h; ${past} }`);
   code.line(`out${tile}[j] = h;`);
   code.line(`h = in${tile}[j];`);
   const put = `${w.at(tile, 'i', j)} = h;`;
@@ -203,7 +208,10 @@ function shiftText(w: Writer, tile: TileId, op: Extract<TileOp, { op: 'shift' }>
   w.declare(tile);
   if (rows > 1) {
     const [first, shifted] = op.by === 1 ? ['1', 'i - 1'] : ['0', 'i + 1'];
-    w.code.line(`UNROLL for (int i = ${first}; i < ${op.by === 1 ? rows : rows - 1}; ++i) ${columns === 1 ? '' : `UNROLL for (int j = 0; j < ${columns}; ++j) `}${w.at(tile, 'i', j)} = ${w.at(op.arg, shifted, j)};`);
+    w.code.line(
+      `UNROLL for (int i = ${first}; i < ${op.by === 1 ? rows : rows - 1}; ++i) `
+      + `${columns === 1 ? '' : `UNROLL for (int j = 0; j < ${columns}; ++j) `}${w.at(tile, 'i', j)} = ${w.at(op.arg, shifted, j)};`,
+    );
   }
   const def = w.uses.defs.get(op.arg)?.op;
   if (def?.op === 'recur' && def.reverse === (op.by === -1) && def.init === op.edge) {

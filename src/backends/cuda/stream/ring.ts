@@ -73,7 +73,8 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
         const base = group.cut ? `block * ${group.threads * group.regs}` : '0';
         code.open('');
         code.line(`const int r = threadIdx.x / ${perRow}, x = threadIdx.x % ${perRow}, column = ${base} + x * ${PIECE / start};`);
-        code.line(`auto* const from = ${pointer(buffer.name)} + ${cellOffset(cx.module, buffer, { ...place, first: `(${place.first} + r)` })} + column;`);
+        const cell = cellOffset(cx.module, buffer, { ...place, first: `(${place.first} + r)` });
+        code.line(`auto* const from = ${pointer(buffer.name)} + ${cell} + column;`);
         code.line(`const i64 step = ${rowsPerTurn} * (${outerStride(cx.module, buffer)});`);
         const guards = [...(rows.total % rowsPerTurn === 0 ? [] : [`u * ${rowsPerTurn} + r < ${rows.total}`])];
         const exists = [
@@ -81,7 +82,11 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
         ].join(' && ');
         code.open(`UNROLL for (int u = 0; u < ${turns}; ++u)`);
         code.line(`const bool in = ${exists};`);
-        code.line(`${guards.length === 0 ? '' : `if (${guards.join(' && ')}) `}cp_async(ring + empty * ${stage} + ${at} + (u * ${layout.threads} + threadIdx.x) * ${PIECE}, in ? from + u * step : ${pointer(buffer.name)}, in ? ${PIECE} : 0);`);
+        code.line(
+          `${guards.length === 0 ? '' : `if (${guards.join(' && ')}) `}`
+          + `cp_async(ring + empty * ${stage} + ${at} + (u * ${layout.threads} + threadIdx.x) * ${PIECE}, `
+          + `in ? from + u * step : ${pointer(buffer.name)}, in ? ${PIECE} : 0);`,
+        );
         code.close();
         code.close();
       }
@@ -101,7 +106,9 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
       w.declare(tile);
       w.each(
         w.kernel.tiles[tile].axes,
-        (i, j) => `${w.at(tile, i, j)} = ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width}) + ${lanePosition(w, j, width / start)});`,
+        (i, j) => `${w.at(tile, i, j)} = `
+          + `ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width})`
+          + ` + ${lanePosition(w, j, width / start)});`,
       );
     },
   };

@@ -84,7 +84,9 @@ export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout
       const n = number(group.role === 'warp' ? i : j, group.regs);
       if (n === '0') return `x_${group.name}`;
       if (group.regs === group.vec) return `(x_${group.name} + ${n})`;
-      if (/^\d+$/.test(n)) return `(x_${group.name} + ${Math.floor(Number(n) / group.vec) * group.threads * group.vec + (Number(n) % group.vec)})`;
+      if (/^\d+$/.test(n)) {
+        return `(x_${group.name} + ${Math.floor(Number(n) / group.vec) * group.threads * group.vec + (Number(n) % group.vec)})`;
+      }
       return group.vec === 1
         ? `(x_${group.name} + (${n}) * ${group.threads})`
         : `(x_${group.name} + (${n}) / ${group.vec} * ${group.threads * group.vec} + (${n}) % ${group.vec})`;
@@ -122,7 +124,9 @@ export const nameOf = (axis: Axis) => axis.replace('%', '_');
 
 /** Where the elements of a thread start along every group. */
 export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
-  code.line(`const int lane = threadIdx.x ${layout.lanes === 32 ? '& 31' : ''}, warp = ${layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`}, block = ${layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`};`);
+  const warp = layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`;
+  const block = layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`;
+  code.line(`const int lane = threadIdx.x ${layout.lanes === 32 ? '& 31' : ''}, warp = ${warp}, block = ${block};`);
   code.line('(void)lane, (void)warp, (void)block;');
   for (const { name, axes, role, threads, vec, regs, cut } of layout.groups) {
     code.line(`const int x_${name} = ${cut ? `block * ${threads * regs} + ` : ''}${role}${vec === 1 ? '' : ` * ${vec}`};`);
@@ -168,7 +172,9 @@ function access(w: Writer, source: Source, here: Place, back?: number): Access {
   return {
     axes,
     rows,
-    start: stepped && place.first !== undefined ? `auto* const at = ${cellPointer(cx.module, source, firstRow)}; const i64 step = ${outerStride(cx.module, buffer)};` : undefined,
+    start: stepped && place.first !== undefined
+      ? `auto* const at = ${cellPointer(cx.module, source, firstRow)}; const i64 step = ${outerStride(cx.module, buffer)};`
+      : undefined,
     columns: w.regs(axes, 'lane'),
     vec: last === undefined || group === undefined ? 1 : group.vec,
     address(i, j) {
@@ -211,7 +217,8 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
     const to = `&${w.at(tile, `c * ${wide}`, '0')}`;
     const load = `ldn<${wide}>(${to}, ${a.address(`c * ${wide}`, '0')});`;
     const there = sourcePresence(source);
-    w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ${there === undefined ? load : `{ if (${there}) ${load} else zeron<${wide}>(${to}); }`}`);
+    const kept = there === undefined ? load : `{ if (${there}) ${load} else zeron<${wide}>(${to}); }`;
+    w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ${kept}`);
     return;
   }
   overPieces(w, a, (i, j) => {
@@ -268,7 +275,9 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
   const covered = (group: Group) => group.axes.some((axis) => a.axes.includes(axis));
   const lanes = layout.groups.filter((group) => group.role === 'lane');
   const firsts = layout.groups.flatMap((group): string[] => {
-    if (group.axes.length > 1 && covered(group)) return group.axes.filter((axis) => !a.axes.includes(axis)).map((axis) => `i_${nameOf(axis)} == 0`);
+    if (group.axes.length > 1 && covered(group)) {
+      return group.axes.filter((axis) => !a.axes.includes(axis)).map((axis) => `i_${nameOf(axis)} == 0`);
+    }
     return group.cut && !covered(group) ? ['block == 0'] : [];
   });
   if (!lanes.some(covered) && layout.lanes > 1) firsts.push('lane == 0');

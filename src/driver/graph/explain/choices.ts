@@ -45,6 +45,7 @@ function choiceText(graph: Graph, node: GraphNode, restricts: boolean): string |
   }
   const size = node.axes.reduce((n, axis) => n * axis.size, 1);
   const from = graph.nodes[node.arg].type.restricted.length === 0 ? '' : ', among what was chosen before';
-  const each = node.type.axes.filter((axis) => !node.axes.some(({ name }) => name === axis.name)).map(({ name }) => `every ${name} of `).join('');
+  const each = node.type.axes.filter((axis) => !node.axes.some(({ name }) => name === axis.name))
+    .map(({ name }) => `every ${name} of `).join('');
   return `${many} of ${size} along ${along} for ${each}every token${from}`;
 }

@@ -61,7 +61,9 @@ export function routingPicture(e: GraphExplanation): string {
 
 /** Where params and operations are: two bars a part. */
 export function sharesPicture(e: GraphExplanation): string {
-  const names = e.shares.map(({ name, part, times }) => `${times > 1 ? `${times} x ` : ''}${part === '' ? `${name} itself` : name === part ? name : `${name} (${part})`}`);
+  const names = e.shares.map(({ name, part, times }) => (
+    `${times > 1 ? `${times} x ` : ''}${part === '' ? `${name} itself` : name === part ? name : `${name} (${part})`}`
+  ));
   const left = 24 + LETTER.name * Math.max(0, ...names.map((name) => name.length));
   const [width, line] = [420, 44];
   const body: string[] = [];

@@ -23,7 +23,9 @@ export function factsOf(e: GraphExplanation): readonly (readonly [string, readon
 /** The text of `lmoec explain` for a layer, mixture or model. */
 export function graphText(e: GraphExplanation): string {
   const lines = [`${e.kind} ${e.name}    ${e.place}`, ...(e.doc === '' ? [] : e.doc.split('\n').map((line) => `  ${line}`.trimEnd())), ''];
-  for (const [label, texts] of factsOf(e)) texts.forEach((text, i) => lines.push(`  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd()));
+  for (const [label, texts] of factsOf(e)) {
+    texts.forEach((text, i) => lines.push(`  ${(i === 0 ? label : '').padEnd(11)} ${text}`.trimEnd()));
+  }
   return `${lines.join('\n')}\n`;
 }
 
@@ -50,7 +52,8 @@ function sharesText(shares: readonly Share[], { counts, costs }: GraphExplanatio
   if (shares.length < 2) return [];
   const percent = (part: number, all: number): string => `${(all === 0 ? 0 : (100 * part) / all).toFixed(1)} %`.padStart(7);
   return shares.map(({ name, part, times, params, forward }) => (
-    `${percent(params, counts.params)} of params, ${percent(forward, costs.forward)} of operations: ${times > 1 ? `${times} x ` : ''}${part === '' ? `${name} itself` : name === part ? name : `${name} (${part})`}`
+    `${percent(params, counts.params)} of params, ${percent(forward, costs.forward)} of operations: `
+    + `${times > 1 ? `${times} x ` : ''}${part === '' ? `${name} itself` : name === part ? name : `${name} (${part})`}`
   ));
 }
 
