@@ -45,7 +45,8 @@ const text = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 /** Import paths, static and dynamic, types included. */
 function importsOf(file: string): { readonly path: string; readonly dynamic: boolean; readonly typeOnly: boolean }[] {
   const found = [];
-  const pattern = /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'";]*?from\s*'([^']+)'|(?:^|\n)import\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g;
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)\s+(type\s)?[^'";]*?from\s*'([^']+)'|(?:^|\n)import\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g;
   for (const match of text(file).matchAll(pattern)) {
     found.push({ path: match[2] ?? match[3] ?? match[4], dynamic: match[4] !== undefined, typeOnly: match[1] !== undefined });
   }
@@ -166,7 +167,8 @@ describe('architecture', () => {
     const known = [
       'mixtral', 'qwen', 'deepseek', 'olmoe', 'kimi', 'minimax', 'hunyuan', 'nemotron', 'granite', 'gpt_oss', 'gshard', 'st_moe', 'remoe',
       'expert_choice', 'swiglu', 'geglu', 'reglu', 'gqa', 'mla', 'gdn',
-      'retention', 'lightning', 'gla', 'simple_gla', 'delta_net', 'gated_delta', 'kda', 'rwkv', 'mamba', 'hgrn', 'rg_lru', 'mlstm', 'titans', 'deltaproduct',
+      'retention', 'lightning', 'gla', 'simple_gla', 'delta_net', 'gated_delta', 'kda',
+      'rwkv', 'mamba', 'hgrn', 'rg_lru', 'mlstm', 'titans', 'deltaproduct',
     ];
     const names = [...new Set([...examples, ...known])];
     const pattern = new RegExp(`(?<![a-z])(${names.join('|')})(?![a-z])`, 'i');
@@ -180,7 +182,8 @@ describe('architecture', () => {
   });
 
   it('templates decide nothing', () => {
-    const blocks = filesBelow('templates', /\.hbs$/).flatMap((file) => [...text(file).matchAll(/\{\{[#~]*\s*#?(\w+)/g)].map((match) => `${file}: ${match[1]}`));
+    const blocks = filesBelow('templates', /\.hbs$/)
+      .flatMap((file) => [...text(file).matchAll(/\{\{[#~]*\s*#?(\w+)/g)].map((match) => `${file}: ${match[1]}`));
     expect(blocks.filter((block) => /: (if|unless|with|lookup|else)$/.test(block))).toEqual([]);
   });
 

@@ -45,8 +45,14 @@ interface Message {
   readonly sessionId?: string;
   readonly method?: string;
   readonly error?: { readonly message: string };
-  readonly result?: { readonly targetId?: string; readonly sessionId?: string; readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: Thrown };
-  readonly params?: { readonly exceptionDetails?: Thrown; readonly entry?: { readonly level: string; readonly text: string; readonly url?: string } };
+  readonly result?: {
+    readonly targetId?: string; readonly sessionId?: string;
+    readonly result?: { readonly value?: unknown }; readonly exceptionDetails?: Thrown;
+  };
+  readonly params?: {
+    readonly exceptionDetails?: Thrown;
+    readonly entry?: { readonly level: string; readonly text: string; readonly url?: string };
+  };
 }
 interface Thrown {
   readonly text: string;
@@ -54,7 +60,8 @@ interface Thrown {
 }
 
 /** Resolves when the page has its body and its import map. */
-const PARSED = 'document.readyState === "loading" && new Promise((done) => { document.addEventListener("DOMContentLoaded", done); }).then(() => true)';
+const PARSED = 'document.readyState === "loading" && '
+  + 'new Promise((done) => { document.addEventListener("DOMContentLoaded", done); }).then(() => true)';
 
 const told = ({ text, exception }: Thrown): string => exception?.description ?? text;
 
@@ -83,7 +90,9 @@ export async function openChromium(flags: readonly string[]): Promise<Browser | 
     const thrown = message.params?.exceptionDetails;
     const entry = message.params?.entry;
     if (message.method === 'Runtime.exceptionThrown' && thrown !== undefined) complaints.get(message.sessionId)?.push(told(thrown));
-    if (message.method === 'Log.entryAdded' && entry?.level === 'error') complaints.get(message.sessionId)?.push(`${entry.text} ${entry.url ?? ''}`);
+    if (message.method === 'Log.entryAdded' && entry?.level === 'error') {
+      complaints.get(message.sessionId)?.push(`${entry.text} ${entry.url ?? ''}`);
+    }
   };
   let heard = '';
   answers.setEncoding('utf8').on('data', (data) => {

@@ -72,9 +72,12 @@ function describePage(browser: Browser): void {
       const kernels = readdirSync(GENERATED, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.wgsl')).sort();
       const refused = await page.evaluate(`(async () => {
         const { gpu } = await (await (await import('lmoec/webgpu')).webGpuStatus()).open();
-        const texts = await Promise.all(${JSON.stringify(kernels)}.map(async (name) => [name, await (await fetch('/committed/' + name)).text()]));
-        const infos = await Promise.all(texts.map(async ([name, code]) => [name, await gpu.createShaderModule({ code }).getCompilationInfo()]));
-        return infos.flatMap(([name, { messages }]) => messages.filter(({ type }) => type === 'error').map(({ message }) => name + ': ' + message));
+        const texts = await Promise.all(${JSON.stringify(kernels)}.map(
+          async (name) => [name, await (await fetch('/committed/' + name)).text()]));
+        const infos = await Promise.all(texts.map(
+          async ([name, code]) => [name, await gpu.createShaderModule({ code }).getCompilationInfo()]));
+        return infos.flatMap(([name, { messages }]) => messages
+          .filter(({ type }) => type === 'error').map(({ message }) => name + ': ' + message));
       })()`);
       expect(refused).toEqual([]);
       expect(kernels).not.toEqual([]);

@@ -98,7 +98,8 @@ describe('lmoec import and export', () => {
     index(map);
     expect(importing('m.safetensors.index.json').code).toBe(0);
     index({ ...map, [all[0][0]]: 'b.safetensors' });
-    expect(importing('m.safetensors.index.json').err).toContain('error[E506]: m.safetensors.index.json: the index says that tensor `layers.0.mlp.up.weight` is in');
+    expect(importing('m.safetensors.index.json').err)
+      .toContain('error[E506]: m.safetensors.index.json: the index says that tensor `layers.0.mlp.up.weight` is in');
     index({ ...map, more: 'c.safetensors' });
     expect(importing('m.safetensors.index.json').err).toContain('error[E702]: 1 of 3 files of the checkpoint are missing');
     index({ ...map, more: '../c.safetensors' });
@@ -179,7 +180,8 @@ describe('lmoec import and export', () => {
   it('decode 8-bit floats with scales of blocks, and 4-bit ones with scales of 32', () => {
     writeFileSync(
       at('one.lmoe'),
-      'layer one(x: [D]) -> y: [D] with D = 160, F = 130 { param w: [D, F], m: [F, D]\n  y = x @ w @ m\n  names hf { w = "w" [F, D]  m = "m" } }\n',
+      'layer one(x: [D]) -> y: [D] with D = 160, F = 130 { param w: [D, F], m: [F, D]\n  y = x @ w @ m\n'
+        + '  names hf { w = "w" [F, D]  m = "m" } }\n',
     );
     const [rows, columns] = [130, 160];
     const bits = Uint8Array.from({ length: rows * columns }, (_, i) => 0x30 + (i % 16));
@@ -238,7 +240,9 @@ describe('lmoec import and export', () => {
     writeSync(file, Buffer.alloc(1), 0, 1, 8 + header.length + D * F * 4 - 1);
     closeSync(file);
     const child = started(['import', 'big.lmoe', '--from', 'big.safetensors', '-o', 'big.out'], { cwd: folder.path });
-    for (let i = 0; i < 200 && !readdirSync(folder.path).some((name) => name.startsWith('.lmoec-')); i++) await new Promise((next) => { setTimeout(next, 50); });
+    for (let i = 0; i < 200 && !readdirSync(folder.path).some((name) => name.startsWith('.lmoec-')); i++) {
+      await new Promise((next) => { setTimeout(next, 50); });
+    }
     expect(readdirSync(folder.path).some((name) => name.startsWith('.lmoec-'))).toBe(true);
     child.child.kill('SIGINT');
     const { code, err } = await child.finished;

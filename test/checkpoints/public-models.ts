@@ -17,7 +17,8 @@ const model = (
 export const PUBLIC_MODELS: readonly PublicModel[] = [
   model('mixtral', 'mixtral_8x7b', { L: 3, E: 4, 'ffn.F': 24, 'gqa.J': 2, 'gqa.R': 2, 'gqa.K': 8, 'gqa.I': 4 }),
   model('qwen3_next', 'qwen3_next', {
-    L: 8, 'ffn.E': 12, 'ffn.F': 16, 'ffn.S': 20, 'gated_gqa.J': 2, 'gated_gqa.R': 2, 'gated_gqa.K': 16, 'gated_gqa.I': 2, 'gdn.J': 2, 'gdn.R': 2, 'gdn.K': 8, 'gdn.V': 12,
+    L: 8, 'ffn.E': 12, 'ffn.F': 16, 'ffn.S': 20, 'gated_gqa.J': 2, 'gated_gqa.R': 2,
+    'gated_gqa.K': 16, 'gated_gqa.I': 2, 'gdn.J': 2, 'gdn.R': 2, 'gdn.K': 8, 'gdn.V': 12,
   }),
   model(
     'deepseek_v3',
@@ -42,7 +43,8 @@ export const PUBLIC_MODELS: readonly PublicModel[] = [
     'mamba.G': 2, 'mamba.R': 4, 'mamba.V': 8, 'mamba.K': 16, 'ffn.M': 8, 'ffn.F': 16, 'ffn.S': 24, 'attn.J': 2, 'attn.R': 2, 'attn.K': 8,
   }),
   model('kimi_linear', 'kimi_linear', {
-    L: 6, 'attn.H': 4, 'attn.C': 16, 'attn.N': 8, 'attn.R': 8, 'attn.V': 12, 'la.H': 4, 'la.K': 8, 'la.V': 8, 'la.Z': 8, 'dense.F': 40, 'ffn.M': 12, 'ffn.F': 20, 'ffn.S': 20,
+    L: 6, 'attn.H': 4, 'attn.C': 16, 'attn.N': 8, 'attn.R': 8, 'attn.V': 12,
+    'la.H': 4, 'la.K': 8, 'la.V': 8, 'la.Z': 8, 'dense.F': 40, 'ffn.M': 12, 'ffn.F': 20, 'ffn.S': 20,
   }),
   model('gla', 'gla_1b3', { L: 3, 'attn.H': 2, 'attn.K': 8, 'attn.V': 16, 'mlp.F': 48 }, 'hf', 'fla'),
   model(

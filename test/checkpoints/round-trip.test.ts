@@ -90,9 +90,13 @@ describe.skipIf(NO_EXAMPLES)('checkpoints', () => {
       expect(fused?.shape).toEqual([J * (2 * K + 2 * R * V), D]);
       const expected: number[] = [];
       for (let j = 0; j < J; j++) {
-        for (const name of ['Wq', 'Wk']) for (let k = 0; k < K; k++) for (let d = 0; d < D; d++) expected.push(param(`gdn.4.${name}`).data[(d * J + j) * K + k]);
+        for (const name of ['Wq', 'Wk']) {
+          for (let k = 0; k < K; k++) for (let d = 0; d < D; d++) expected.push(param(`gdn.4.${name}`).data[(d * J + j) * K + k]);
+        }
         for (const name of ['Wv', 'Wz']) {
-          for (let r = 0; r < R; r++) for (let v = 0; v < V; v++) for (let d = 0; d < D; d++) expected.push(param(`gdn.4.${name}`).data[((d * J + j) * R + r) * V + v]);
+          for (let r = 0; r < R; r++) for (let v = 0; v < V; v++) {
+            for (let d = 0; d < D; d++) expected.push(param(`gdn.4.${name}`).data[((d * J + j) * R + r) * V + v]);
+          }
         }
       }
       expect([...Array.from(fused?.data ?? [])]).toEqual(expected);

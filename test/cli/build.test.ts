@@ -4,12 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DECAYING, ensureBuilt, folderWith, lmoec, started, type Finished } from './lmoec.js';
 
 /** A compiler of ours: answers to --version, and makes the two files that nvcc makes. */
-const nvcc = (body: string): string => `#!/bin/sh\ncase "$*" in *--version*) echo "Cuda compilation tools, release 12.4, V12.4.1"; exit 0;; esac\n${body}\n`;
+const nvcc = (body: string): string =>
+  `#!/bin/sh\ncase "$*" in *--version*) echo "Cuda compilation tools, release 12.4, V12.4.1"; exit 0;; esac\n${body}\n`;
 
 const folder = folderWith({
   'decaying.lmoe': DECAYING,
   'nonlinear.lmoe': 'scan nonlinear(x, w: [D]) -> h: [D] with D = 16 {\n  state h: [D]\n\n  h = tanh(w * h[t-1] + x)\n}\n',
-  'circle.lmoe': 'scan circle(k: [K], v: [V]) -> o: [V] with K = 16, V = 16 {\n  state M: [K, V], Z: [K, V]\n\n  Z = 0.5 * Z[t-1] + outer(k, v - k @ M[t-1])\n  M = 0.9 * M[t-1] + Z\n  o = k @ M\n}\n',
+  'circle.lmoe': 'scan circle(k: [K], v: [V]) -> o: [V] with K = 16, V = 16 {\n  state M: [K, V], Z: [K, V]\n\n'
+    + '  Z = 0.5 * Z[t-1] + outer(k, v - k @ M[t-1])\n  M = 0.9 * M[t-1] + Z\n  o = k @ M\n}\n',
   'sizeless.lmoe': DECAYING.replace(' with K = 16, V = 24', ''),
   'syntax.lmoe': DECAYING.replace('exp(g)', 'exp(g'),
   'again.lmoe': DECAYING,
@@ -55,7 +57,9 @@ describe('build', () => {
     ]) {
       expect(files).toContain(`decaying/${name}`);
     }
-    for (const target of ['sm80', 'sm90']) expect(files).toContain(`decaying/decaying/plans/decaying/K16_V24/cuda.${target}.bf16/plan.json`);
+    for (const target of ['sm80', 'sm90']) {
+      expect(files).toContain(`decaying/decaying/plans/decaying/K16_V24/cuda.${target}.bf16/plan.json`);
+    }
     expect(inFolder([
       'build', 'decaying.lmoe', '-o', 'python', '--target', 'torch', '--sources',
     ]).out).toBe('python/decaying: Python package; pip install python/decaying\n');
@@ -74,7 +78,8 @@ describe('build', () => {
     const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace(
       'memory/memory/plans/decaying/', '',
     ));
-    expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => ['sm80', 'sm90'].flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
+    expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => ['sm80', 'sm90']
+      .flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
     expect(readFileSync(at('several/memory/pyproject.toml'), 'utf8')).toContain('version = "2.1"');
     expect(inFolder([
       'build', 'decaying.lmoe', '-o', 'several', '--size', 'Z=16', '--target', 'torch',
@@ -83,7 +88,8 @@ describe('build', () => {
 
   it('refuses names that Python cannot import, and one name for two packages', () => {
     const named = inFolder(['build', 'decaying.lmoe', '-o', 'named', '--target', 'torch', '--package', 'torch']);
-    expect([named.code, named.err]).toEqual([1, `error[E705]: a package cannot be called \`torch\`: Python cannot import it, or it would hide a module that is needed
+    expect([named.code, named.err]).toEqual([1,
+      `error[E705]: a package cannot be called \`torch\`: Python cannot import it, or it would hide a module that is needed
  = help: choose another with --package NAME: letters, digits and _
 `]);
     expect(inFolder([
@@ -100,7 +106,8 @@ describe('build', () => {
     expect([code, out]).toEqual([0, 'out/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n']);
     const files = filesOf('out');
     expect(files.filter((name) => !/\.(cu|wgsl)$/.test(name))).toEqual([
-      'decaying/cuda.sm80.bf16/plan.json', 'decaying/cuda.sm90.bf16/plan.json', 'decaying/decaying.ts', 'decaying/lmoec.json', 'decaying/webgpu.f32/plan.json',
+      'decaying/cuda.sm80.bf16/plan.json', 'decaying/cuda.sm90.bf16/plan.json',
+      'decaying/decaying.ts', 'decaying/lmoec.json', 'decaying/webgpu.f32/plan.json',
     ]);
     for (const variant of ['cuda.sm80.bf16', 'cuda.sm90.bf16', 'webgpu.f32']) {
       const plan = JSON.parse(readFileSync(at('out/decaying', variant, 'plan.json'), 'utf8'));
@@ -235,7 +242,8 @@ describe('what lmoec did not make', () => {
     const build = (...files: string[]): Finished => inFolder(['build', ...files, '-o', '.', '--target', 'webgpu', '--sources']);
     mkdirSync(at('second'));
     writeFileSync(at('second/mine'), 'mine');
-    expect(build('decaying.lmoe', 'second.lmoe')).toMatchObject({ code: 1, out: '', err: `error[E704]: second is not replaced: it does not say that lmoec made it (there is no lmoec.json)
+    expect(build('decaying.lmoe', 'second.lmoe')).toMatchObject({ code: 1, out: '',
+      err: `error[E704]: second is not replaced: it does not say that lmoec made it (there is no lmoec.json)
  = help: delete it if it came from an earlier build, else move it away
  = help: or build elsewhere with -o, or rename the scan
 ` });

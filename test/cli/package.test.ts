@@ -7,7 +7,8 @@ import { ensureBuilt, environment, folderWith, ROOT } from './lmoec.js';
 
 /** What may lie in the package; everything else strayed in. */
 const BELONGS = [
-  /^dist\/(src|grammar)\/.*\.(js|d\.ts)$/, /^templates\//, /^docs\/.*\.md$/, /^examples\/[\w/]+\.(lmoe|md|ts|mjs|html|py)$/, /^examples\/\w+\/(tsconfig|package)\.json$/,
+  /^dist\/(src|grammar)\/.*\.(js|d\.ts)$/, /^templates\//, /^docs\/.*\.md$/,
+  /^examples\/[\w/]+\.(lmoe|md|ts|mjs|html|py)$/, /^examples\/\w+\/(tsconfig|package)\.json$/,
   /^src\/runtime\/cuda\/native\/[\w.]+\.(cc|h|gyp)$/, /^scripts\/(native|software-gpu|apt)\.mjs$/,
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|grammar\/lmoe\.ebnf|src\/ir\/plan\/plan\.ts)$/,
 ];
@@ -40,7 +41,8 @@ const snippets = () => [...readme().matchAll(/```ts\n(import[\s\S]*?)```/g)].map
 /** The first is of a scan, the second of a model. */
 const snippet = (which = 0) => snippets()[which] ?? '';
 /** The command line of the README, with what it says about each command taken off. */
-const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)].map(([, text]) => text.split(/ +/));
+const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)]
+  .map(([, text]) => text.split(/ +/));
 
 function lmoec(args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(
@@ -90,7 +92,10 @@ describe('the package', () => {
 
   it.each(['typescript', 'typescript-6', 'typescript-5.5'])('compiles for %s, strict, declarations of libraries checked', (version) => {
     expect(lmoec(['build', 'examples/gla.lmoe', '-o', 'out', '--target', 'webgpu,cuda.sm90', '--sources']).status).toBe(0);
-    const everything = "import * as cuda from 'lmoec/cuda';\nimport * as files from 'lmoec/files';\nimport * as interpreter from 'lmoec/interpreter';\nimport * as runtimes from 'lmoec/runtime';\nexport { cuda, files, interpreter, runtimes };\n";
+    const everything = "import * as cuda from 'lmoec/cuda';\n"
+      + "import * as files from 'lmoec/files';\nimport * as interpreter from 'lmoec/interpreter';\n"
+      + "import * as runtimes from 'lmoec/runtime';\n"
+      + "export { cuda, files, interpreter, runtimes };\n";
     writeFileSync(at('main.ts'), `${snippet()}\n${everything}`);
     const options = ['--strict', '--noEmit', '--target', 'es2022', '--skipLibCheck', 'false'];
     const resolutions = [

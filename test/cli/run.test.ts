@@ -153,7 +153,8 @@ function toBf16(x: number): number {
 describe('bad tensors', () => {
   it('are named, with the expected and the found shape, and nothing is written', () => {
     expect(refused(changed('v', undefined))).toMatch(/E501.*input `v` is missing: expected \[B, T, H, V\]/);
-    expect(refused(changed('v', filled([1, 6, 2, 24])))).toMatch(/E503.*`v` has the wrong shape: expected \[B, T, H, V\] = \[1, 5, 2, \?\], found \[1, 6, 2, 24\].*\n.*T = 5 comes from `q`/);
+    expect(refused(changed('v', filled([1, 6, 2, 24]))))
+      .toMatch(/E503.*`v` has the wrong shape: expected \[B, T, H, V\] = \[1, 5, 2, \?\], found \[1, 6, 2, 24\].*\n.*T = 5 comes from `q`/);
     expect(refused(changed(
       'g', filled([1, 5, 2, 16], (i) => (i === 40 ? NaN : 0)),
     ))).toMatch(/E504.*`g` \[1, 5, 2, 16\] has a NaN at \[0, 1, 0, 8\]/);

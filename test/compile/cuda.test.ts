@@ -32,7 +32,8 @@ async function compile(name: string, size: number, dtype: IoDtype, target: CudaT
       { maxBuffer: 1 << 26 },
     );
     const log = stdout + stderr;
-    const spills = new Map([...log.matchAll(/Function properties for (\w+)\s+\d+ bytes stack frame, (\d+) bytes spill stores/g)].map((match) => [match[1], Number(match[2])]));
+    const spills = new Map([...log.matchAll(/Function properties for (\w+)\s+\d+ bytes stack frame, (\d+) bytes spill stores/g)]
+      .map((match) => [match[1], Number(match[2])]));
     return { log, spills };
   } finally {
     rmSync(folder, { recursive: true });

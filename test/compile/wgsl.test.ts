@@ -11,7 +11,9 @@ import { plain } from '../unit/wgsl/templates.js';
 // Dawn's null backend checks shaders and limits as any device does, and has no driver. The instance must outlive its devices.
 const gpu = create(['backend=null']);
 
-const CONFIGURATIONS: readonly { readonly name: string; readonly dtype: IoDtype; readonly size: number; readonly capabilities: WgslCapabilities }[] = [
+const CONFIGURATIONS: readonly {
+  readonly name: string; readonly dtype: IoDtype; readonly size: number; readonly capabilities: WgslCapabilities;
+}[] = [
   { name: 'f32, size 64', dtype: 'f32', size: 64, capabilities: DEFAULT_CAPABILITIES },
   { name: 'bf16, size 256', dtype: 'bf16', size: 256, capabilities: DEFAULT_CAPABILITIES },
   { name: 'f16, size 24, with shader-f16 and subgroups', dtype: 'f16', size: 24, capabilities: {

@@ -12,7 +12,9 @@ export interface Recurrence {
   readonly batch: readonly [B: number, T: number] | undefined;
   readonly lengths: readonly number[];
   /** Axes of every tensor. `per: 'group'` inputs are shared. */
-  readonly inputs: readonly { readonly name: string; readonly axes: readonly string[]; readonly per: 'head' | 'group'; readonly lo?: number; readonly hi?: number }[];
+  readonly inputs: readonly {
+    readonly name: string; readonly axes: readonly string[]; readonly per: 'head' | 'group'; readonly lo?: number; readonly hi?: number;
+  }[];
   readonly params: readonly { readonly name: string; readonly axes: readonly string[] }[];
   readonly states: readonly { readonly name: string; readonly axes: readonly string[] }[];
   readonly outputs: readonly { readonly name: string; readonly axes: readonly string[] }[];

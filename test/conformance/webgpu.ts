@@ -89,5 +89,6 @@ export async function failures(
   const steps = signature.results.map((tensor) => compare(
     tensor.name, 'step', classOf(tensor), dtype, found.step?.get(tensor.name), expected.get(tensor.name) ?? [],
   ));
-  return [...comparisons, ...steps].filter(({ passed }) => !passed).map(({ name, role, error, allowed }) => `${role} ${name}: ${error.toExponential(1)} > ${allowed}`);
+  return [...comparisons, ...steps].filter(({ passed }) => !passed)
+    .map(({ name, role, error, allowed }) => `${role} ${name}: ${error.toExponential(1)} > ${allowed}`);
 }

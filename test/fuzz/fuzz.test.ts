@@ -42,7 +42,8 @@ it(`programs from seed ${FIRST} on, for ${SECONDS} s: compile or are refused, an
     faults.set(kind, `seed ${seed}: ${verdict.what}\n${printProgram(smallest)}`);
     if (ALL) process.stdout.write(`${faults.get(kind)}\n`);
   }
-  process.stdout.write(`fuzz: ${seed - FIRST} programs, ${ran} on devices, ${[...counts].map(([key, count]) => `${key}: ${count}`).join(', ')}\n`);
+  process.stdout.write(`fuzz: ${seed - FIRST} programs, ${ran} on devices, `
+    + `${[...counts].map(([key, count]) => `${key}: ${count}`).join(', ')}\n`);
   adapter?.release();
   expect([...faults.values()].join('\n')).toBe('');
   expect(counts.get('right') ?? 0).toBeGreaterThan((seed - FIRST) / 4);

@@ -10,7 +10,9 @@ export function grossFault(
   for (const [name, values] of found) {
     const meant = wanted.get(name);
     const error = meant === undefined || meant.length !== values.length ? NaN : size(meant.map((x, i) => x - values[i]));
-    if (!(error <= GROSS * size(meant ?? new Float64Array()) + 1e-3 * most)) return `${name} is off by ${error} of ${size(meant ?? new Float64Array())} in ${where}`;
+    if (!(error <= GROSS * size(meant ?? new Float64Array()) + 1e-3 * most)) {
+      return `${name} is off by ${error} of ${size(meant ?? new Float64Array())} in ${where}`;
+    }
   }
   return undefined;
 }

@@ -85,7 +85,8 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
   const lengths = SHAPES[random.below(SHAPES.length)];
   const groups = 1 + random.below(2);
   const options: CompareOptions = {
-    chunk: [4, 16, 8][random.below(3)], longest: 1 + random.below(2), segments: random.below(4) > 0, exactGates: random.below(2) > 0, halfOperands: random.below(3) === 0,
+    chunk: [4, 16, 8][random.below(3)], longest: 1 + random.below(2),
+    segments: random.below(4) > 0, exactGates: random.below(2) > 0, halfOperands: random.below(3) === 0,
     inlineScores: (['none', 'diagonal', 'all'] as const)[random.below(3)], ...(
       random.below(2) > 0 && { fits: [within(0), within(40_000)][random.below(2)] }
     ),
@@ -95,7 +96,9 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
   // A range is closed: every fourth program meets its ends.
   for (const { name, range } of spec.inputs) {
     const { lo, hi } = range;
-    if (seed % 4 === 0 && lo === 0 && hi === 1) drawn.get(name)?.data.forEach((_, i, data) => { if (i % 3 === 0) data[i] = [0, 1, 1e-40][(i / 3) % 3]; });
+    if (seed % 4 === 0 && lo === 0 && hi === 1) {
+      drawn.get(name)?.data.forEach((_, i, data) => { if (i % 3 === 0) data[i] = [0, 1, 1e-40][(i / 3) % 3]; });
+    }
   }
   const results = new Set([
     ...spec.outputs.map((output) => output.name), ...spec.states.map((state) => finalName(spec, state.name))
@@ -111,7 +114,9 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
     if (!(most < 1e6)) return { kind: 'wild' };
     for (const [name, { found, wanted: meant }] of made.tensors) {
       const error = found === undefined ? NaN : rms(found.map((x, i) => x - meant[i]));
-      if (!(error <= 1e-8 * rms(meant) + 1e-11 * Math.max(1, most))) return fault(`${name} is off by ${error} of ${rms(meant)} (${JSON.stringify(options)})`);
+      if (!(error <= 1e-8 * rms(meant) + 1e-11 * Math.max(1, most))) {
+        return fault(`${name} is off by ${error} of ${rms(meant)} (${JSON.stringify(options)})`);
+      }
     }
     const odd = emulator === true && tokens > 0 ? emulationFault(spec, call, given, seed % 2 === 0)
       : adapter !== undefined ? await adapterFault(adapter, spec, call, given, cotangents) : undefined;
@@ -143,7 +148,9 @@ async function kernelsOf(
     const checked = checkScan(spec, used);
     const said = verdictOf(checked);
     if (said !== undefined && said.kind !== 'refused') return said;
-    if ((said !== undefined) !== refused) return fault(`check ${refused ? 'takes' : 'refuses'} what has ${refused ? 'no' : 'a'} chunked form: ${JSON.stringify(said)}`);
+    if ((said !== undefined) !== refused) {
+      return fault(`check ${refused ? 'takes' : 'refuses'} what has ${refused ? 'no' : 'a'} chunked form: ${JSON.stringify(said)}`);
+    }
     for (const [target, dtype] of targets) {
       const made = await compileScan(host, source, spec, { target, dtype, sizes: used, command: 'fuzz' });
       if (!('plan' in made)) {
@@ -151,7 +158,8 @@ async function kernelsOf(
         continue;
       }
       const texts = [...made.files.values(), JSON.stringify(made.plan)];
-      const odd = texts.map((text) => /(?<!\.)\b(?:undefined|NaN|null|\[object Object\])\b|[^A-Za-z_]-?Infinity/.exec(text)?.[0]).find((found) => found !== undefined);
+      const odd = texts.map((text) => /(?<!\.)\b(?:undefined|NaN|null|\[object Object\])\b|[^A-Za-z_]-?Infinity/.exec(text)?.[0])
+        .find((found) => found !== undefined);
       if (odd !== undefined) return fault(`${target} ${dtype} has the word ${odd}`);
     }
   } catch (error) {

@@ -129,7 +129,8 @@ function projected(w: Writer, extra: Axes): Value {
 }
 
 const POINTWISE = [
-  'silu(A)', 'tanh(A)', 'sigmoid(A)', 'softplus(-A)', 'A / (1 + A^2)', '-A + 0.5', 'max(A, 0.1 * A)', 'clamp(A, -1, 2)', 'min(A, 1)', 'exp(-A^2)', 'A * (A + 1)', 'gelu(A)', 'erf(A)', 'stop(A) * A',
+  'silu(A)', 'tanh(A)', 'sigmoid(A)', 'softplus(-A)', 'A / (1 + A^2)', '-A + 0.5', 'max(A, 0.1 * A)',
+  'clamp(A, -1, 2)', 'min(A, 1)', 'exp(-A^2)', 'A * (A + 1)', 'gelu(A)', 'erf(A)', 'stop(A) * A',
   'f32(A) * 2', 'log1p(A^2)', '(A - 1)^3 / 4', 'sqrt(A^2 + 1)', 'A + training * 0.1 * A', 'dropout(A, 0.2) + A', 'sin(A) * cos(A)',
 ];
 
@@ -182,12 +183,14 @@ const anywhere: readonly Step[] = [
     // A caller may give D the size of another axis.
     const n = 1 + w.random.below(axis === 'D' ? 2 : SIZES[axis]);
     const relation = pick(w.random, [
-      `top[${axis}, ${n}](${v.name})`, `top[${axis}, ${n}](${v.name}) and ${v.name} > -2`, `not ${v.name} > 1`, `${v.name} > 0 or ${v.name} < -1`, `top[${axis}, 1](${v.name}[${v.name} > -1])`,
+      `top[${axis}, ${n}](${v.name})`, `top[${axis}, ${n}](${v.name}) and ${v.name} > -2`,
+      `not ${v.name} > 1`, `${v.name} > 0 or ${v.name} < -1`, `top[${axis}, 1](${v.name}[${v.name} > -1])`,
       `not top[${axis}, 1](${v.name})`,
     ]);
     w.lines.push(`let ${c} = ${relation}`);
     const folded = pick(w.random, [
-      `sum[${axis}](softmax[${axis}](${v.name}[${c}]) * ${v.name})`, `mean[${axis}](${v.name}[${c}])`, `sum[${axis}](${v.name}[${c}]^2) / ${n + 1}`, `sum[${axis}](sum[](${v.name}[${c}]))`,
+      `sum[${axis}](softmax[${axis}](${v.name}[${c}]) * ${v.name})`, `mean[${axis}](${v.name}[${c}])`,
+      `sum[${axis}](${v.name}[${c}]^2) / ${n + 1}`, `sum[${axis}](sum[](${v.name}[${c}]))`,
       `sum[${axis}](mask(${c}) * ${v.name})`,
     ]);
     define(w, without(v.axes, [axis]), folded);
@@ -245,7 +248,9 @@ const anywhere: readonly Step[] = [
     define(
       w, ['D'], w.random.below(2) === 0 ? `sum[E](softmax[E](${s.name}[${c}]) * ${name}(x))` : `sum[E](${name}(outer(${s.name}[${c}], x)))`,
     );
-    if (w.random.below(2) === 0) w.lines.push(`loss even${w.lines.length} = 0.1 * sum[E](mean[tokens](mask(${c})) * mean[tokens](softmax[E](${s.name})))`);
+    if (w.random.below(2) === 0) {
+      w.lines.push(`loss even${w.lines.length} = 0.1 * sum[E](mean[tokens](mask(${c})) * mean[tokens](softmax[E](${s.name})))`);
+    }
     if (w.random.below(2) === 0) {
       const b = fresh(w);
       w.lines.push(`buffer ${b}: [E] = 0 f32`, `update ${b} ${pick(w.random, ['=', '+='])} 0.01 * sum[tokens, calls](mask(${c}))`);
@@ -313,7 +318,10 @@ const anywhere: readonly Step[] = [
   (w) => {
     const v = pick(w.random, w.values);
     const all = v.axes.length > 0 ? `mean${shape(v.axes)}(${v.name}^2)` : `${v.name}^2`;
-    w.lines.push(`loss size${w.lines.length} = 1e-2 * ${pick(w.random, [`mean[tokens](${all})`, `mean[batch](mean[time](${all}))`, `mean[batch](mean[time](${v.axes.length > 0 ? `sum${shape(v.axes)}(${v.name})` : v.name})^2)`])}`);
+    w.lines.push(`loss size${w.lines.length} = 1e-2 * ${pick(w.random, [
+      `mean[tokens](${all})`, `mean[batch](mean[time](${all}))`,
+      `mean[batch](mean[time](${v.axes.length > 0 ? `sum${shape(v.axes)}(${v.name})` : v.name})^2)`,
+    ])}`);
   },
 ];
 
@@ -407,7 +415,8 @@ function finished(w: Writer, kind: string, name: string): string {
     : w.random.below(2) === 0
     ? [`param ${groups.join(', ')}`]
     : groups.map((text) => `param ${text}`);
-  const own = w.params.map(({ name: path, axes }) => `${path} = "${path}"${w.random.below(2) === 0 ? '' : ` [${shuffled(w.random, axes).join(pick(w.random, [', ', ' ']))}]`}`);
+  const own = w.params.map(({ name: path, axes }) =>
+    `${path} = "${path}"${w.random.below(2) === 0 ? '' : ` [${shuffled(w.random, axes).join(pick(w.random, [', ', ' ']))}]`}`);
   const names = w.random.below(2) === 0 ? [] : [`names hf {\n${[...own, ...w.names].join('\n')}\n}`];
   return [
     `${kind} ${name}(x: [D]) -> y: [D] with ${sizes.join(', ')} {`, ...params, ...w.lines,
@@ -421,7 +430,8 @@ function writeModel(random: RandomSource, parts: readonly Made[]): Made {
   const text = [
     'model net(ids, labels: one of W) -> logits: [W] with D = 4, W = 7, L = 2, kinds = "ab", block = ' + block.name + ' {',
     `param embed: [W, D]${tied ? '' : ', head: [D, W] = normal(0.1)'}`, 'init normal(0.3)',
-    'let x = embed[ids]', `repeat i, kind in kinds {\nuse own = block\nif kind == "a" or i == L - 1 {\nx += own(x)\n} else {\nx = own(x)\n}\n}`,
+    'let x = embed[ids]',
+    `repeat i, kind in kinds {\nuse own = block\nif kind == "a" or i == L - 1 {\nx += own(x)\n} else {\nx = own(x)\n}\n}`,
     `logits = ${tied ? 'x @ embed' : 'x @ head'}`, 'loss lm = mean[tokens](logsumexp[W](logits) - logits[labels])', '}',
   ].join('\n');
   return { name: 'net', text, timed: true, sizes: ['D', 'W'] };

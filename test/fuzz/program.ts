@@ -5,7 +5,8 @@ export type Shape = readonly string[];
 export type Term =
   /** A name, a number, or a name at `[t-1]`. */
   | { readonly kind: 'leaf'; readonly text: string; readonly name: string | undefined; readonly shape: Shape }
-  | { readonly kind: 'infix'; readonly sign: '+' | '-' | '*' | '/' | '@' | '^'; readonly args: readonly [Term, Term]; readonly shape: Shape }
+  | { readonly kind: 'infix'; readonly sign: '+' | '-' | '*' | '/' | '@' | '^';
+      readonly args: readonly [Term, Term]; readonly shape: Shape }
   | { readonly kind: 'negated'; readonly args: readonly [Term]; readonly shape: Shape }
   /** `fn[axes](args)`. */
   | { readonly kind: 'call'; readonly fn: string; readonly axes: Shape; readonly args: readonly Term[]; readonly shape: Shape };
@@ -42,7 +43,8 @@ export function printTerm(term: Term, level = 0): string {
   switch (term.kind) {
     case 'leaf': return term.text.startsWith('-') ? held(term.text, 3) : term.text;
     case 'negated': return held(`-${printTerm(term.args[0], 5)}`, 3);
-    case 'call': return `${term.fn}${term.axes.length === 0 ? '' : `[${term.axes.join(', ')}]`}(${term.args.map((arg) => printTerm(arg)).join(', ')})`;
+    case 'call':
+      return `${term.fn}${term.axes.length === 0 ? '' : `[${term.axes.join(', ')}]`}(${term.args.map((arg) => printTerm(arg)).join(', ')})`;
     case 'infix': {
       const own = LEVELS[term.sign];
       // A power has nothing but atoms beside it, and a contraction holds its right side together.
@@ -96,7 +98,8 @@ export function printProgram({ name, sequential, sizes, tensors, outputs, lines 
   const used = new Set([...tensors, ...outputs].flatMap((tensor) => tensor.shape));
   const given = [...sizes].filter(([axis]) => used.has(axis)).map(([axis, size]) => `${axis} = ${size}`).join(', ');
   return [
-    `scan ${name}(${all('input').join(', ')}) -> ${outputs.map((output) => `${output.name}: ${shape(output.shape)}`).join(', ')}${sequential ? ' sequential' : ''}${given === '' ? '' : ` with ${given}`} {`,
+    `scan ${name}(${all('input').join(', ')}) -> ${outputs.map((output) => `${output.name}: ${shape(output.shape)}`).join(', ')}`
+      + `${sequential ? ' sequential' : ''}${given === '' ? '' : ` with ${given}`} {`,
     ...all('param').map((text) => `  param ${text}`),
     ...(all('state').length === 0 ? [] : [`  state ${all('state').join(', ')}`]),
     ...lines.map((line) => `  ${line.kind === 'let' ? 'let ' : ''}${line.name} = ${printTerm(line.value)}`),

@@ -141,7 +141,8 @@ function gate(d: Draft, axes: readonly string[]): { readonly factor: string; rea
     case 'trained': return unnamed(`exp(-softplus(${d.param('rate', axes)}))`);
     case 'constant of a param': return unnamed(d.param('gamma', axes, { range: '0..1', ends: FACTORS }));
     case 'product': return unnamed(d.pick([
-      () => `${factor()} * sigmoid(${logit()})`, () => `exp(-softplus(${logit()})) * ${factor()}`, () => `sigmoid(${logit()}) * sigmoid(${logit()})`,
+      () => `${factor()} * sigmoid(${logit()})`, () => `exp(-softplus(${logit()})) * ${factor()}`,
+      () => `sigmoid(${logit()}) * sigmoid(${logit()})`,
       () => `${factor()} * ${factor()}`,
     ])());
     case 'quotient': return unnamed(d.pick([
@@ -242,7 +243,8 @@ function erased(d: Draft, { S, current, row, k, v }: Erasing): string {
     case 'delta': return `${current} + outer(${k}, ${strength(d)} * (${v} - ${k} @ ${read}))`;
     case 'apart': return `${current} + outer(${k}, ${strength(d)} * (${v} - ${key(d, 'p', row)} @ ${read}))`;
     case 'channelled': return `${current} + outer(${k}, ${v} - (${d.input('e', [row], { range: '0..1' })} * ${k}) @ ${read})`;
-    case 'general': return `${current} + outer(${d.input('b', [row])}, ${strength(d)} * (${d.input('a', [row])} @ ${read})) + outer(${k}, ${v})`;
+    case 'general':
+      return `${current} + outer(${d.input('b', [row])}, ${strength(d)} * (${d.input('a', [row])} @ ${read})) + outer(${k}, ${v})`;
   }
 }
 

@@ -12,7 +12,9 @@ const PROGRAMS = ['two_hops_delta', 'vector_erase', 'static_element', 'max_choic
 const OTHERS = `
 scan kept(q, k: [K], v: [V]) -> o: [V] with K = 16, V = 16 { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }
 
-scan columns(q, k: [K], v, g: [V] in -inf..0) -> o: [V] with K = 16, V = 16 { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S[t-1] }
+scan columns(q, k: [K], v, g: [V] in -inf..0) -> o: [V] with K = 16, V = 16 {
+  state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S[t-1]
+}
 
 scan lines(q, k: [K], v: [V]) -> o: [V] with K = 16, V = 16 {
   param a, b, c: [V]

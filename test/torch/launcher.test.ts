@@ -119,7 +119,7 @@ function python(script: string, folder: string, environment: Readonly<Record<str
 }
 
 const skip = NO_TORCH !== undefined || !compiler || NO_EXAMPLES;
-describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skipped: ${NO_TORCH ?? 'g++ or the examples are missing'})`, () => {
+describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skipped: ${NO_TORCH ?? 'no g++ or no examples'})`, () => {
   it.each([
     ['gla', 64, 'bf16'], ['gated_delta', 16, 'f32'], ['gsa', 16, 'f32'], ['mamba2', 16, 'bf16'], ['rg_lru', 64, 'bf16'],
   ] as const)('%s, size %i, %s', async (example, size, dtype) => {

@@ -1,5 +1,6 @@
-// A libcuda.so.1 for tests without a device: it keeps a record of what is asked of it, and runs kernels of the emulator, whose text stands above this one. Work waits in
-// its stream until somebody synchronises; then streams take turns in an order that tests choose, with nothing but events between them.
+// A libcuda.so.1 for tests without a device: it keeps a record of what is asked of it, and runs kernels of the emulator, whose text stands
+// above this one. Work waits in its stream until somebody synchronises; then streams take turns in an order that tests choose, with nothing
+// but events between them.
 #include <deque>
 #include <mutex>
 #include <sstream>
@@ -61,7 +62,10 @@ API void stub_turn(int n) { turn = n; }
 API Result cuInit(unsigned) { return setting("STUB_INIT", 0); }
 API Result cuDriverGetVersion(int* v) { *v = setting("STUB_DRIVER", 13000); return 0; }
 API Result cuGetErrorName(int code, const char** name) {
-  static std::map<int, std::string> names = {{1, "CUDA_ERROR_INVALID_VALUE"}, {100, "CUDA_ERROR_NO_DEVICE"}, {200, "CUDA_ERROR_INVALID_IMAGE"}, {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"}, {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}, {719, "CUDA_ERROR_LAUNCH_FAILED"}};
+  static std::map<int, std::string> names = {
+    {1, "CUDA_ERROR_INVALID_VALUE"}, {100, "CUDA_ERROR_NO_DEVICE"}, {200, "CUDA_ERROR_INVALID_IMAGE"},
+    {209, "CUDA_ERROR_NO_BINARY_FOR_GPU"}, {222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"}, {719, "CUDA_ERROR_LAUNCH_FAILED"},
+  };
   auto found = names.find(code);
   *name = found == names.end() ? nullptr : found->second.c_str();
   return 0;
@@ -100,8 +104,12 @@ API Result cuStreamDestroy(u64) { return 0; }
 API Result cuEventCreate(EventState** e, unsigned) { *e = new EventState; return 0; }
 // States stay: work that waits may name them.
 API Result cuEventDestroy(EventState*) { return 0; }
-API Result cuEventRecord(EventState* e, u64 s) { LOCK; streams[s].push_back({Op::RECORD, {}, e, ++e->asked}); note("record ", s); return 0; }
-API Result cuStreamWaitEvent(u64 s, EventState* e, unsigned) { LOCK; streams[s].push_back({Op::WAIT, {}, e, e->asked}); note("wait ", s); return 0; }
+API Result cuEventRecord(EventState* e, u64 s) {
+  LOCK; streams[s].push_back({Op::RECORD, {}, e, ++e->asked}); note("record ", s); return 0;
+}
+API Result cuStreamWaitEvent(u64 s, EventState* e, unsigned) {
+  LOCK; streams[s].push_back({Op::WAIT, {}, e, e->asked}); note("wait ", s); return 0;
+}
 API Result cuMemsetD8Async(u8* at, u8 value, size_t n, u64 s) {
   LOCK;
   streams[s].push_back({Op::RUN, [=] { memset(at, value, n); }, nullptr, 0});
@@ -122,11 +130,14 @@ API Result cuLaunchKernelEx(const Config* c, Kernel* k, void** params, void**) {
   const Work work = found->second.take(params);
   const Config config = *c;
   const std::string name = k->name;
-  streams[c->stream].push_back({Op::RUN, [=] { launch(name.c_str(), {(int)config.gx, (int)config.gy, 1}, config.bx, config.shared < 16 ? 16 : config.shared, work); }, nullptr, 0});
+  streams[c->stream].push_back({Op::RUN, [=] {
+    launch(name.c_str(), {(int)config.gx, (int)config.gy, 1}, config.bx, config.shared < 16 ? 16 : config.shared, work);
+  }, nullptr, 0});
   return 0;
 }
 
-// A graph: kernels and what each begins after. Launched, they run in an order that those edges allow: the first that can or the last, as the turn says.
+// A graph: kernels and what each begins after. Launched, they run in an order that those edges allow:
+// the first that can or the last, as the turn says.
 struct NodeState { Kernel* kernel; Config config; Work work; std::vector<int> after; };
 struct GraphState { std::vector<NodeState> nodes; };
 struct NodeParams { Kernel* kernel; unsigned gx, gy, gz, bx, by, bz, shared; void** params; void** extra; void* other; void* context; };
@@ -182,7 +193,8 @@ API Result cuGraphLaunch(GraphState* e, u64 stream) {
   return 0;
 }
 
-API Result cuTensorMapEncodeTiled(TensorMap* map, int type, unsigned rank, const u8* at, const u64* dims, const u64* strides, const unsigned* box, const unsigned* steps, int, int swizzle, int promotion, int fill) {
+API Result cuTensorMapEncodeTiled(TensorMap* map, int type, unsigned rank, const u8* at, const u64* dims, const u64* strides,
+    const unsigned* box, const unsigned* steps, int, int swizzle, int promotion, int fill) {
   LOCK;
   const int element = type == 7 ? 4 : 2, row = box[0] * element;
   note("map ", rank, " ", type, " ", swizzle);

@@ -15,7 +15,9 @@ const example = (name: string): string => readFileSync(join(ROOT, `examples/${na
 const OTHERS = `
 scan stepwise(x, z: [D]) -> h: [D] with D = 16 sequential { param w: [D]  state h: [D]  h = tanh(w * h[t-1] + x) * sigmoid(z) }
 
-scan before(q, k: [K], v: [V]) -> o: [V], n: [] with K = 16, V = 16 { state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S  n = q @ k }
+scan before(q, k: [K], v: [V]) -> o: [V], n: [] with K = 16, V = 16 {
+  state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S  n = q @ k
+}
 
 scan forgetful(x: [D], y: []) -> o: [D], n: [] with D = 16 { param w: [D]  o = 2 * x * w  n = sum[D](x) * y }
 
@@ -94,7 +96,8 @@ describe.skipIf(reason !== undefined)(`Python packages${reason === undefined ? '
   });
 
   it('say what to install where torch is too old', () => {
-    const old = 'import sys, types; t = types.ModuleType("torch"); t.__version__ = "2.3.0"; t.Tensor = object; sys.modules["torch"] = t; import gla';
+    const old = 'import sys, types; t = types.ModuleType("torch"); t.__version__ = "2.3.0"; t.Tensor = object; '
+      + 'sys.modules["torch"] = t; import gla';
     expect(() => python(['-c', old], join(out, 'gla'))).toThrow(/ImportError: torch 2\.3\.0 is too old: install torch 2\.9 or later/);
   });
 });

@@ -7,7 +7,8 @@ function find(): { readonly python: string } | { readonly why: string } {
   if (done.status === 0) return { python };
   return {
     why
-    : `${python} lacks torch, pytest or safetensors: python3 -m pip install torch pytest numpy safetensors, or name a Python that has them in LMOEC_PYTHON`
+    : `${python} lacks torch, pytest or safetensors: python3 -m pip install torch pytest numpy safetensors, `
+      + 'or name a Python that has them in LMOEC_PYTHON'
   };
 }
 

@@ -57,7 +57,8 @@ function buildLibrary(folder: string, text: string): void {
   mkdirSync(join(folder, 'lib'), { recursive: true });
   writeFileSync(join(folder, 'lib/cuda.cc'), text);
   execFileSync('g++', [
-    '-std=c++17', '-O1', '-w', '-fPIC', '-shared', '-fvisibility=hidden', '-I', EMULATOR, '-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL',
+    '-std=c++17', '-O1', '-w', '-fPIC', '-shared',
+    '-fvisibility=hidden', '-I', EMULATOR, '-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL',
     '-o', join(folder, 'lib/libcuda.so.1'), join(folder, 'lib/cuda.cc'),
   ], { stdio: 'pipe' });
 }

@@ -62,7 +62,8 @@ function expectSaid(found: readonly string[], { all, live }: Said, kernel: strin
 }
 
 /** Comments of a text that are statements of Tile. */
-const commented = (text: string): readonly string[] => [...text.matchAll(/^ +\/\/ ((?:%\d+ \[|store ).*)$/gm)].map(([, statement]) => statement).sort();
+const commented = (text: string): readonly string[] =>
+  [...text.matchAll(/^ +\/\/ ((?:%\d+ \[|store ).*)$/gm)].map(([, statement]) => statement).sort();
 
 /** The text of one kernel of a file of several. */
 function kernelText(text: string, entry: string): string {
@@ -97,7 +98,8 @@ describe.each(EXAMPLES)('kernels of %s say each statement of Tile once, above it
 
 describe('kernels of a shader', () => {
   it('say each statement of Tile once, and name where its tile lies', () => {
-    const spec = specOf('scan one(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { state S: [K, V] S = exp(g) * S[t-1] + outer(k, v) o = q @ S }');
+    const spec = specOf('scan one(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] { '
+      + 'state S: [K, V] S = exp(g) * S[t-1] + outer(k, v) o = q @ S }');
     const { module } = lowerScan(spec, new Map([['K', 16], ['V', 16]]), { chunk: 16 });
     const { files } = emitWgsl(module, { dtype: 'f32', source: SOURCE, doc: '', templates: wgslTemplates });
     for (const kernel of module.kernels) {

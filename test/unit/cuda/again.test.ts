@@ -18,7 +18,8 @@ function kernelWith(work: number): TileKernel {
   });
 }
 
-const products = ({ body, tiles }: TileKernel) => body.filter((stmt) => stmt.kind === 'let' && stmt.op.op === 'map' && stmt.op.fn === 'mul' && tiles[stmt.tile].axes.includes(ROW)).length;
+const products = ({ body, tiles }: TileKernel) => body.filter((stmt) =>
+  stmt.kind === 'let' && stmt.op.op === 'map' && stmt.op.fn === 'mul' && tiles[stmt.tile].axes.includes(ROW)).length;
 
 describe('matrices that take little', () => {
   it('are made again where nobody has read them for a while', () => {

@@ -132,7 +132,8 @@ describe.skipIf(!compiler)('tensor core kernels of random recurrences (skipped w
 /** Texts that a kernel needs, and what happens without. */
 const SPOILT: readonly (readonly [what: string, target: CudaTarget, from: RegExp, to: string, expected: RegExp])[] = [
   ['a fence', SM90, /team_sync\(1\);(\s*bar_arrive\(full)/, '$1', /a product reads what thread \d+ wrote without a fence/],
-  ['a barrier between threads', SM90, /(vec_cumsum[^\n]*\n(?:\s*\/\/[^\n]*\n)*)\s*team_sync\(1\);/, '$1', /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
+  ['a barrier between threads', SM90, /(vec_cumsum[^\n]*\n(?:\s*\/\/[^\n]*\n)*)\s*team_sync\(1\);/, '$1',
+    /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
   ['a wait for copies', SM90, /bar_wait\(landed[^\n]*/, '', /nobody waits for \d+ copies/],
   ['a wait for copies', SM80, /cp_wait<[1-9]>\(\);/, ';', /^$|without a (fence|barrier)/],
   ['all bytes to wait for', SM90, /bar_expect\(bar, \d+\)/, 'bar_expect(bar, 64)', /more bytes than the barrier at \d+ expects/],
@@ -162,7 +163,7 @@ function runSpoilt(
   }
 }
 
-describe.skipIf(!compiler || NO_EXAMPLES)('the emulator notices that a kernel lacks (skipped where g++ or the examples are missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('the emulator notices that a kernel lacks (skipped without g++ or the examples)', () => {
   const sound = new Map<CudaTarget, { readonly module: TileModule; readonly run: ReturnType<typeof runSpoilt> }>();
   beforeAll(async () => {
     for (const target of [SM90, SM80]) {

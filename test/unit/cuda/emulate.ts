@@ -197,7 +197,8 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
       const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);
-      return `    launch("${kernel.name}", {${x}, ${y}, 1}, ${kernel.block}, ${Math.max(kernel.sharedBytes, 16)}, [=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
+      return `    launch("${kernel.name}", {${x}, ${y}, 1}, ${kernel.block}, ${Math.max(kernel.sharedBytes, 16)}, `
+        + `[=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
     }),
     '  }',
   ].join('\n'));

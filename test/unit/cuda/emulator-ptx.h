@@ -2,7 +2,8 @@
 DEV u32 saddr(const void* p) { return (u32)((const u8*)p - smem) + SHARED_AT; }
 static u8* shared_at(u32 a, int bytes, int align) {
   if (a % align != 0) fail("shared address %u is no multiple of %d", a, align);
-  if (a < SHARED_AT || a + bytes > SHARED_AT + (u32)shared_bytes) fail("shared memory has %d bytes, byte %d is touched", shared_bytes, (int)(a - SHARED_AT));
+  if (a < SHARED_AT || a + bytes > SHARED_AT + (u32)shared_bytes)
+    fail("shared memory has %d bytes, byte %d is touched", shared_bytes, (int)(a - SHARED_AT));
   return smem + (a - SHARED_AT);
 }
 
@@ -124,7 +125,9 @@ DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
   const int bytes = map.box[0] * map.box[1] * map.box[2] * map.element;
   if (map.box[0] * map.element != 128) fail("a box with rows of %d bytes", map.box[0] * map.element);
   accessed(shared_at(dst, bytes, 16), bytes, true);
-  for (int n = 0; n < bytes / 16; ++n) if (unfenced[(dst - SHARED_AT) / 16 + n] != 0) fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
+  for (int n = 0; n < bytes / 16; ++n)
+    if (unfenced[(dst - SHARED_AT) / 16 + n] != 0)
+      fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
   tells(phases_at(b).told);
   const BulkCopy c = {dst, &map, {x, y, z}, b};
   if (lazy) bulk_copies.push_back(c);
@@ -182,7 +185,8 @@ template <bool STORE, bool TRANS> static void matrices(const char* what, u32* r,
     }
   });
 }
-static const char LDM4[] = "ldmatrix", LDM4T[] = "ldmatrix.trans", STM4[] = "stmatrix", STM4T[] = "stmatrix.trans", MOVM[] = "movmatrix", MMA16[] = "mma.m16n8k16", MMA8[] = "mma.m16n8k8";
+static const char LDM4[] = "ldmatrix", LDM4T[] = "ldmatrix.trans", STM4[] = "stmatrix", STM4T[] = "stmatrix.trans",
+  MOVM[] = "movmatrix", MMA16[] = "mma.m16n8k16", MMA8[] = "mma.m16n8k8";
 DEV void ldm4(u32* r, u32 a) { matrices<false, false>(LDM4, r, a); }
 DEV void ldm4t(u32* r, u32 a) { matrices<false, true>(LDM4T, r, a); }
 #if __CUDA_ARCH__ >= 900
@@ -200,15 +204,18 @@ DEV void movm(u32& x) {
 struct Operands { float* d; const u32* a; u32 b[2]; };
 // Registers of A, 16 rows, as numbers.
 template <typename AT> static void rows_of_a(float (*a)[16], AT at) {
-  for (int l = 0; l < 32; ++l) for (int e = 0; e < 4; ++e) for (int i = 0; i < 2; ++i) a[l / 4 + e % 2 * 8][e / 2 * 8 + l % 4 * 2 + i] = half_value(half_of(at(l)[e], i));
+  for (int l = 0; l < 32; ++l) for (int e = 0; e < 4; ++e) for (int i = 0; i < 2; ++i)
+    a[l / 4 + e % 2 * 8][e / 2 * 8 + l % 4 * 2 + i] = half_value(half_of(at(l)[e], i));
 }
 DEV void mma16816(float* d, const u32* a, u32 b0, u32 b1) {
   Operands mine = {d, a, {b0, b1}};
   together(MMA16, &mine, [](Operands** of) {
     float a[16][16], b[16][8];
     rows_of_a(a, [&](int l) { return of[l]->a; });
-    for (int l = 0; l < 32; ++l) for (int e = 0; e < 2; ++e) for (int i = 0; i < 2; ++i) b[e * 8 + l % 4 * 2 + i][l / 4] = half_value(half_of(of[l]->b[e], i));
-    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 16; ++k) of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+    for (int l = 0; l < 32; ++l) for (int e = 0; e < 2; ++e) for (int i = 0; i < 2; ++i)
+      b[e * 8 + l % 4 * 2 + i][l / 4] = half_value(half_of(of[l]->b[e], i));
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 16; ++k)
+      of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
   });
 }
 DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
@@ -220,7 +227,8 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
       for (int e = 0; e < 4; ++e) a[l / 4 + e % 2 * 8][l % 4 + e / 2 * 4] = value(of[l]->a[e]);
       for (int e = 0; e < 2; ++e) b[l % 4 + e * 4][l / 4] = value(of[l]->b[e]);
     }
-    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 8; ++k) of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < 4; ++i) for (int k = 0; k < 8; ++k)
+      of[l]->d[i] += a[l / 4 + i / 2 * 8][k] * b[k][l % 4 * 2 + i % 2];
   });
 }
 
@@ -239,7 +247,8 @@ static void multiply(Product& p) {
   float a[16][16], b[16][64];
   rows_of_a(a, [&](int l) { return p.a[l]; });
   for (int k = 0; k < 16; ++k) for (int n = 0; n < p.columns; ++n) {
-    const u32 at = start + (p.mn ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2), swizzled = at ^ (at >> 7 & 7) << 4;
+    const u32 at = start + (p.mn ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2),
+      swizzled = at ^ (at >> 7 & 7) << 4;
     u16 h;
     memcpy(&h, shared_at(swizzled, 2, 2), 2);
     const int writer = unfenced[(swizzled - SHARED_AT) / 16];
@@ -253,7 +262,9 @@ static void multiply(Product& p) {
     d = p.fresh ? s : d + s;
   }
 }
-static void deliver(const Product& p) { for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * 32 + i]; }
+static void deliver(const Product& p) {
+  for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * 32 + i];
+}
 
 struct Asked { float* d; const u32* a; u64 b; };
 template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {

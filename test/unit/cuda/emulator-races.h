@@ -1,4 +1,5 @@
-// Who reads and writes shared memory, and whether barriers put that in an order. Warps count as one: what their lanes do together orders them.
+// Who reads and writes shared memory, and whether barriers put that in an order.
+// Warps count as one: what their lanes do together orders them.
 // With -DRACES the compiler reports every access (-fsanitize=thread, whose library this stands in for); without, all of this is nothing.
 #ifdef RACES
 constexpr int WARPS = 16, MOST_SHARED = 256 * 1024;
@@ -23,7 +24,8 @@ UNWATCHED static void accessed(const void* at, size_t bytes, bool writes) {
     for (int w = 0; writes && w < WARPS; ++w) if (w != me && c.read[w] > known.of[w]) other = w;
     if (other >= 0) {
       watching = false;
-      fail("%s byte %zu of shared memory, which warp %d %s without a barrier between them", writes ? "writes" : "reads", n * 2, other, c.writer == other && c.written > known.of[other] ? "wrote" : "reads");
+      fail("%s byte %zu of shared memory, which warp %d %s without a barrier between them", writes ? "writes" : "reads", n * 2, other,
+        c.writer == other && c.written > known.of[other] ? "wrote" : "reads");
     }
     if (writes) c.writer = me, c.written = known.of[me];
     else c.read[me] = known.of[me];

@@ -68,8 +68,9 @@ constexpr u32 SHARED_AT = 1040;
 static u8* smem;
 static int shared_bytes;
 
-// How threads take turns: from the first or from the last, or, from order 2 on, warps at random. What runs on its own is done at once, or, if `lazy`, no
-// sooner than somebody waits for it. Runs that differ show a missing barrier or wait.
+// How threads take turns: from the first or from the last, or, from order 2 on, warps at random.
+// What runs on its own is done at once, or, if `lazy`, no sooner than somebody waits for it.
+// Runs that differ show a missing barrier or wait.
 static int order = 0;
 static bool lazy = true;
 static u32 chance = 1;
@@ -201,8 +202,10 @@ static Guarded guard(const char* name, size_t bytes, size_t align) {
 }
 static void caught(int, siginfo_t* info, void*) {
   const u8* at = (const u8*)info->si_addr;
-  for (auto& g : guarded) if (at >= g.from && at < g.to) fail("%s has %zu bytes, byte %lld is touched", g.name.c_str(), g.bytes, (i64)(at - g.at));
-  for (int t = 0; t < threads; ++t) if (at >= fibers[t].stack - 4096 && at < fibers[t].stack) fail("the stack of thread %d is too small", t);
+  for (auto& g : guarded)
+    if (at >= g.from && at < g.to) fail("%s has %zu bytes, byte %lld is touched", g.name.c_str(), g.bytes, (i64)(at - g.at));
+  for (int t = 0; t < threads; ++t)
+    if (at >= fibers[t].stack - 4096 && at < fibers[t].stack) fail("the stack of thread %d is too small", t);
   fail("address %p is touched, which is no tensor's", at);
 }
 static void catch_faults() {

@@ -114,7 +114,8 @@ describe('plans say which lowering each kernel got', () => {
   it.each(EXAMPLES)('%s: as the lowerings themselves say', async (name) => {
     for (const target of TARGETS) {
       const { plan } = await compileExample(name, 128, 'bf16', target);
-      expect(Object.fromEntries(plan.kernels.map((kernel) => [kernel.name, kernel.lowering]))).toEqual(await lowerings(name, target, 'bf16'));
+      expect(Object.fromEntries(plan.kernels.map((kernel) => [kernel.name, kernel.lowering])))
+        .toEqual(await lowerings(name, target, 'bf16'));
       for (const kernel of plan.kernels) expect(kernel.plainWhy !== undefined, kernel.name).toBe(kernel.lowering === 'plain');
     }
   });
@@ -163,7 +164,8 @@ describe('in bf16 nothing is left to the plain lowering', () => {
   });
 
   it('walks that split a gate which the scan computes', () => {
-    const spec = specOf('scan s(q, k: [K], v, a: [V]) -> o: [V] { param bias: [V]  state S: [K, V]  S = sigmoid(a + bias) * S[t-1] + outer(k, v)  o = q @ S }');
+    const spec = specOf('scan s(q, k: [K], v, a: [V]) -> o: [V] { '
+      + 'param bias: [V]  state S: [K, V]  S = sigmoid(a + bias) * S[t-1] + outer(k, v)  o = q @ S }');
     const { module } = lowerScan(spec, new Map([['K', 64], ['V', 64]]), { chunk: 64, inlineScores: 'diagonal' });
     const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
     expect(walks.length).toBeGreaterThan(3);

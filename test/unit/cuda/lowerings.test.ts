@@ -8,9 +8,11 @@ const GENERATED = join(import.meta.dirname, '../../../generated');
 
 /** Kernels of the committed builds by lowering: what falls back to a plainer one shows in a review of this list. */
 it('every kernel of the examples has the lowering that it had', async () => {
-  const lines = EXAMPLES.flatMap((name) => readdirSync(join(GENERATED, name)).filter((folder) => folder.startsWith('cuda.')).sort().flatMap((folder) => {
+  const foldersOf = (name: string) => readdirSync(join(GENERATED, name)).filter((folder) => folder.startsWith('cuda.')).sort();
+  const lines = EXAMPLES.flatMap((name) => foldersOf(name).flatMap((folder) => {
     const plan: Plan = JSON.parse(readFileSync(join(GENERATED, name, folder, 'plan.json'), 'utf8'));
-    return plan.kernels.map((kernel) => `${name} ${folder} ${kernel.name}: ${kernel.lowering}${kernel.plainWhy === undefined ? '' : ` (${kernel.plainWhy})`}`);
+    return plan.kernels.map((kernel) =>
+      `${name} ${folder} ${kernel.name}: ${kernel.lowering}${kernel.plainWhy === undefined ? '' : ` (${kernel.plainWhy})`}`);
   }));
   expect(lines.length).toBeGreaterThan(100);
   await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('golden/lowerings.txt');

@@ -57,7 +57,8 @@ describe.skipIf(!compiler)('one key over and over with strengths near 2 (skipped
     ['two erases', scan('k1, k2: [K], v: [V], beta1, beta2: [] in 0..2',
       'let P = S[t-1] + outer(k1, beta1 * (v - k1 @ S[t-1]))\n  S = P + outer(k2, beta2 * (v - k2 @ P))')],
   ] as const;
-  it.each(scans.flatMap(([name, text]) => [2, 1.9].map((strength) => [name, strength, text] as const)))('%s, %d', (name, strength, text) => {
+  it.each(scans.flatMap(([name, text]) =>
+    [2, 1.9].map((strength) => [name, strength, text] as const)))('%s, %d', (name, strength, text) => {
     const { made, sizes } = lower(text, name === 'two erases' ? 128 : 64);
     // 2 sigmoid(b) is never 2.
     const { errors, responses } = judgeScan(

@@ -10,11 +10,13 @@ const [SIZE, TOKENS, HEADS] = [64, 128, 2];
 const host = nodeHost();
 
 /**
- * Error of what a bias of raw gates gets: gates are -A softplus(raw + bias), made outside of the scan, and most tokens do not decay at all. The slope of that function is
- * steepest where a decay leaves least of everything, so that what pairs of tokens leave there of rounding counts most.
+ * Error of what a bias of raw gates gets: gates are -A softplus(raw + bias), made outside of the scan, and most tokens do not decay at all.
+ * The slope of that function is steepest where a decay leaves least of everything,
+ * so that what pairs of tokens leave there of rounding counts most.
  */
 async function biasError(axes: '[]' | '[K]'): Promise<number> {
-  const source = sourceOf(host, 'delta.lmoe', `scan delta(q, k: [K], v: [V], g: ${axes} in -inf..0, beta: []) -> o: [V] with K = ${SIZE}, V = ${SIZE} {
+  const source = sourceOf(host, 'delta.lmoe', `scan delta(q, k: [K], v: [V], g: ${axes} in -inf..0, beta: []) -> o: [V]
+      with K = ${SIZE}, V = ${SIZE} {
     state S: [K, V]
     let P = exp(g) * S[t-1]
     S = P + outer(k, beta * (v - k @ P))
@@ -36,7 +38,8 @@ async function biasError(axes: '[]' | '[K]'): Promise<number> {
   const given = new Map<string, Float64Array>([
     ['q', unit(draw(tokens * SIZE, normal))], ['k', unit(draw(tokens * SIZE, normal))], ['v', draw(tokens * SIZE, normal)],
     ['g', shifted.map((x, i) => -speed(i) * Math.log1p(Math.exp(x)))], ['beta', draw(tokens, () => 0.5 + 0.25 * random.uniform())],
-    ['S', draw(HEADS * SIZE * SIZE, normal)], ['d_o', draw(tokens * SIZE, normal)], ['d_final.S', draw(HEADS * SIZE * SIZE, () => random.uniform())],
+    ['S', draw(HEADS * SIZE * SIZE, normal)], ['d_o', draw(tokens * SIZE, normal)],
+    ['d_final.S', draw(HEADS * SIZE * SIZE, () => random.uniform())],
   ]);
   const slope = shifted.map((x, i) => -speed(i) / (1 + Math.exp(-x)));
   const ofBias = (d: Float64Array) => {
@@ -47,10 +50,15 @@ async function biasError(axes: '[]' | '[K]'): Promise<number> {
     return sums;
   };
   let error = NaN;
-  const options = { dtype: 'f16', plain: false, call: { heads: HEADS, groups: HEADS, lengths: [TOKENS] }, longest: 8, programs: ['backward'], orders: ['0'], given } as const;
+  const options = {
+    dtype: 'f16', plain: false, call: { heads: HEADS, groups: HEADS, lengths: [TOKENS] },
+    longest: 8, programs: ['backward'], orders: ['0'], given,
+  } as const;
   runKernels(made.module, options, (_, inputs, results) => {
     const cotangents = new Map([['d_o', inputs.get('d_o') ?? new Float64Array()], ['d_S', inputs.get('d_final.S') ?? new Float64Array()]]);
-    const expected = ofBias(gradSpec(spec, { sizes, heads: HEADS, groups: HEADS, lengths: [TOKENS] }, inputs, cotangents).get('d_g') ?? new Float64Array());
+    const expected = ofBias(
+      gradSpec(spec, { sizes, heads: HEADS, groups: HEADS, lengths: [TOKENS] }, inputs, cotangents).get('d_g') ?? new Float64Array(),
+    );
     const found = ofBias(results.get('d_g') ?? new Float64Array());
     error = Math.hypot(...found.map((x, i) => x - expected[i])) / Math.hypot(...expected);
   });

@@ -23,8 +23,11 @@ int main(int argc, char** argv) {
     if (bytes == 8) ((i64*)offsets.at)[i - 7] = atoll(argv[i]);
     if (bytes == 4) ((int*)offsets.at)[i - 7] = atoi(argv[i]);
   }
-  const Guarded s = guard("sequences", 24 * d.sequences, 4), g = guard("segments", 16 * d.segments, 4), c = guard("chunks", 16 * d.chunks, 4);
-  launch("tables", {1, 1, 1}, 1024, 4096, [=] { lmoec_tables(bytes ? offsets.at : nullptr, bytes, (int*)s.at, (int*)g.at, (int*)c.at, d); });
+  const Guarded s = guard("sequences", 24 * d.sequences, 4), g = guard("segments", 16 * d.segments, 4),
+    c = guard("chunks", 16 * d.chunks, 4);
+  launch("tables", {1, 1, 1}, 1024, 4096, [=] {
+    lmoec_tables(bytes ? offsets.at : nullptr, bytes, (int*)s.at, (int*)g.at, (int*)c.at, d);
+  });
   for (auto& table : {s, g, c}) {
     for (size_t i = 0; i < table.bytes / 4; ++i) printf("%d ", ((int*)table.at)[i]);
     printf("\\n");
@@ -58,13 +61,17 @@ function bounds(plan: SomePlan, { heads, groups, lengths }: CallSizes): ReturnTy
   return { tokens, heads, groups, sequences: lengths.length, chunks, segments };
 }
 
-describe.skipIf(!compiler).each([undefined, 3])('tables made on the device against those of the host, cut where %s segments pay (skipped where g++ is missing)', (pays) => {
+const withTables = describe.skipIf(!compiler).each([undefined, 3]);
+withTables('tables made on the device against those of the host, cut where %s segments pay (skipped without g++)', (pays) => {
   const plan = planOf(pays);
   let folder = '';
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'lmoec-tables-'));
     writeFileSync(join(folder, 'tables.cc'), [
-      '#include "emulator.h"', `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, kTableLeast = ${plan.segmentation.least}, kTablePays = ${pays ?? 1};`, templates['rt/tables.cuh'], MAIN,
+      '#include "emulator.h"',
+      `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, `
+        + `kTableLeast = ${plan.segmentation.least}, kTablePays = ${pays ?? 1};`,
+      templates['rt/tables.cuh'], MAIN,
     ].join('\n'));
     execFileSync(
       'g++', ['-std=c++17', '-O1', '-w', '-I', import.meta.dirname, '-o', join(folder, 'tables'), join(folder, 'tables.cc')],

@@ -86,7 +86,8 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
     return [name, { role, data: Float64Array.from(data, (x) => (half ? halfValue(dtype, halfBits(dtype, x)) : x)) }];
   }));
   const cotangents = new Set(signature.cotangents.map((tensor) => tensor.name));
-  const part = (wanted: boolean) => new Map([...rounded].filter(([name]) => cotangents.has(name) === wanted).map(([name, { data }]) => [name, data]));
+  const part = (wanted: boolean) => new Map([...rounded]
+    .filter(([name]) => cotangents.has(name) === wanted).map(([name, { data }]) => [name, data]));
   const expected = gradSpec(spec, { sizes: sizeOf, heads, groups, lengths }, part(false), part(true));
   const classOf = errorClasses(spec, scan);
   const errors = new Map<string, number>();

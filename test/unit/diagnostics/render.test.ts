@@ -14,7 +14,8 @@ describe('render', () => {
       ], help: ['a remedy'], note: ['some background'],
     });
     expect(render(d, plain)).toBe([
-      'error[E202]: a title', ' ┌─ a.lmoe:2:2', ' │', '1│ first line', ' │       ^^^^ right', ' │ ^^^^^ left', '2│ \tsecond', ' │ \t^^^^^^ main', '3│ third', ' │ ^^^^^ to the end', ' │',
+      'error[E202]: a title', ' ┌─ a.lmoe:2:2', ' │', '1│ first line', ' │       ^^^^ right', ' │ ^^^^^ left',
+      '2│ \tsecond', ' │ \t^^^^^^ main', '3│ third', ' │ ^^^^^ to the end', ' │',
       ' = help: a remedy', ' = note: some background',
     ].join('\n'));
   });

@@ -8,7 +8,8 @@ const SWIFTSHADER = { '/etc/vulkan/icd.d/a.json': driver('/opt/x/libvk_swiftshad
 const CARD = { '/usr/share/vulkan/icd.d/radeon_icd.json': driver('libvulkan_radeon.so') };
 
 function host(files: Readonly<Record<string, string>>, env: Readonly<Record<string, string>> = {}): Host {
-  const below = (folder: string) => Object.keys(files).filter((path) => path.startsWith(`${folder}/`)).map((path) => path.slice(folder.length + 1));
+  const below = (folder: string) => Object.keys(files).filter((path) => path.startsWith(`${folder}/`))
+    .map((path) => path.slice(folder.length + 1));
   return {
     ...nodeHost(), env: (name) => env[name], exists: (path) => path in files, isFolder: (path) => below(path).length > 0, list: below,
     readText: (path) => files[path],

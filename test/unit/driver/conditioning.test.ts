@@ -43,7 +43,8 @@ function nothing(): Runtime {
   ) => {
     const tokens = sizes.lengths.reduce((sum, n) => sum + n, 0);
     const extent = { tokens, heads: sizes.heads, groups: sizes.heads, sequences: sizes.lengths.length, chunks: 0, segments: 0 };
-    return Object.fromEntries(plan.tensors.filter(({ role }) => roles.includes(role)).map(({ name, dtype, shape }): [string, DeviceTensor] => (
+    const kept = plan.tensors.filter(({ role }) => roles.includes(role));
+    return Object.fromEntries(kept.map(({ name, dtype, shape }): [string, DeviceTensor] => (
       [name, { dtype, shape: shape.map((n) => (typeof n === 'number' ? n : extent[n])), release() {} }]
     )));
   };
@@ -71,7 +72,8 @@ describe('a check that fails', () => {
     const host = nodeHost();
     writeFileSync(
       join(folder, 'roots.lmoe'),
-      'scan roots(x: [D] in 0..1, y: [D]) -> o, p: [D] with D = 8 {\n  state h: [D]\n  h = 0.5 * h[t-1] + x\n  o = sqrt(h)\n  p = x * y\n}\n',
+      'scan roots(x: [D] in 0..1, y: [D]) -> o, p: [D] with D = 8 {\n  state h: [D]\n'
+        + '  h = 0.5 * h[t-1] + x\n  o = sqrt(h)\n  p = x * y\n}\n',
     );
     const source = openSource(host, join(folder, 'roots.lmoe'));
     if (isProblem(source)) throw new Error(source.title);

@@ -100,7 +100,8 @@ describe('random tensors', () => {
 });
 
 /** A scan that reads its state along `a` and writes what it finds along `b`. */
-const erasing = (inputs: string, write: string) => specOf(`scan s(${inputs}, v: [V]) -> o: [V] { state S: [K, V]  S = ${write}  o = q @ S }`);
+const erasing = (inputs: string, write: string) => specOf(`scan s(${inputs}, v: [V]) -> o: [V] { `
+  + `state S: [K, V]  S = ${write}  o = q @ S }`);
 const call = (T: number, G = 1): Extents => ({ B: 1, T, H: 2, G, N: 1 });
 
 describe('vectors that write what others erase', () => {

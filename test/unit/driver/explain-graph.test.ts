@@ -84,7 +84,8 @@ describe('the words of explain', () => {
     const { counts, withoutEmbedding, withoutVocabulary } = explained(LAYERS, 'lm');
     expect(withoutEmbedding).toEqual({ params: counts.params - 80, active: counts.active - 80 });
     expect(withoutVocabulary).toEqual({ params: counts.params - 160, active: counts.active - 160 });
-    expect(text).toContain(`${counts.params.toLocaleString('en-US')} in all, ${counts.active.toLocaleString('en-US')} active for a token\n`);
+    expect(text)
+      .toContain(`${counts.params.toLocaleString('en-US')} in all, ${counts.active.toLocaleString('en-US')} active for a token\n`);
   });
 
   it('share params and operations out to the last', () => {

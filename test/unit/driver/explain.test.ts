@@ -154,7 +154,8 @@ describe('what explain prints means what was meant', () => {
 
   it('is as long as the formula, not as the ways through it', () => {
     const lines = Array.from({ length: 24 }, (_, i) => `let a${i + 1} = a${i} * a${i} + a${i}`).join('\n');
-    const { explanation } = explained(`scan f(q, k: [K], v: [V], a0: [V]) -> o: [V] {\nstate S: [K, V]\n${lines}\nS = S[t-1] + outer(k, v)\no = (q @ S) * a24\n}`);
+    const { explanation } = explained('scan f(q, k: [K], v: [V], a0: [V]) -> o: [V] {\nstate S: [K, V]\n'
+      + `${lines}\nS = S[t-1] + outer(k, v)\no = (q @ S) * a24\n}`);
     expect(explainText(explanation).length).toBeLessThan(8000);
     expect(explanation.lets.length).toBeGreaterThan(10);
   });
@@ -233,7 +234,8 @@ describe('the numbers of explain', () => {
   });
 
   it('measure traffic against what heads read, not against what groups share', () => {
-    const shared = (group: string) => explained(`scan f(q, k: [K]${group}, v: [V]) -> o: [V] {\n  state S: [K, V]\n  S = S[t-1] + outer(k, v)\n  o = q @ S\n}\n`).explanation.forward;
+    const shared = (group: string) => explained(`scan f(q, k: [K]${group}, v: [V]) -> o: [V] {\n`
+      + '  state S: [K, V]\n  S = S[t-1] + outer(k, v)\n  o = q @ S\n}\n').explanation.forward;
     const [own, grouped] = [shared(''), shared(' per group')];
     expect(grouped.headBytes).toBe(own.headBytes);
     expect(grouped.floorBytes).toBeLessThan(own.floorBytes);

@@ -130,7 +130,7 @@ describe('writing', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 
-  it.skipIf(!existsSync('/dev/full'))('writes to devices and pipes, and leaves them what they are (skipped where there is no /dev/full)', () => {
+  it.skipIf(!existsSync('/dev/full'))('writes to devices and pipes, and leaves them what they are (skipped without /dev/full)', () => {
     expect(host.write('/dev/null', 'x')).toBeUndefined();
     expect(host.write('/dev/full', 'x')).toBe('/dev/full cannot be written: the disk is full');
     expect(['/dev/null', '/dev/full'].map((path) => lstatSync(path).isCharacterDevice())).toEqual([true, true]);

@@ -18,9 +18,13 @@ import { DECAYING } from '../../cli/lmoec.js';
 /** Text that ends comments, lines and strings, opens tags and holes, or is taken for a command by terminals, compilers and editors. */
 const HOSTILE = [
   'Harmless. */ globalThis.PWNED = 1; /*', '/* never closed', '*/', '// and a second comment', 'line that goes on \\', 'trigraph ??/', '\\',
-  'new\nline', 'return\rhere', 'form\u000cfeed \u000bvertical', 'next\u0085line', 'line\u2028separator', 'paragraph\u2029separator', 'nul\u0000byte',
-  '\u001b[31mred', '\u001b]0;title\u0007', '\u001b[2J\u001b[1;1H', '\u009b2J', 'back\bspace', 'delete\u007f', 'right-to-left\u202e', 'isolate\u2066', 'lone \ud800 surrogate', '\ufeff',
-  '</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', '<!-- comment -->', ']]>', '&amp;', "it's", '"quoted"', '`${1 + 1}`', '{{scan}} {{{scan}}}', '@ts-ignore', '@ts-nocheck', '#error', '%s %n',
+  'new\nline', 'return\rhere', 'form\u000cfeed \u000bvertical', 'next\u0085line', 'line\u2028separator',
+  'paragraph\u2029separator', 'nul\u0000byte',
+  '\u001b[31mred', '\u001b]0;title\u0007', '\u001b[2J\u001b[1;1H', '\u009b2J', 'back\bspace', 'delete\u007f',
+  'right-to-left\u202e', 'isolate\u2066', 'lone \ud800 surrogate', '\ufeff',
+  '</script><script>alert(1)</script>', '"><img src=x onerror=alert(1)>', '<!-- comment -->',
+  ']]>', '&amp;', "it's", '"quoted"', '`${1 + 1}`', '{{scan}} {{{scan}}}',
+  '@ts-ignore', '@ts-nocheck', '#error', '%s %n',
 ];
 const ALL = HOSTILE.join('\n');
 
@@ -74,7 +78,8 @@ function tokens(text: string): string[] {
 }
 
 /** C++ without comments, after lines that end in `\` or its trigraph were joined. */
-const cpp = (text: string): string => text.replaceAll('??/', '\\').replace(/\\[ \t]*\r?\n/g, '').replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/[^\n\r]*/g, '');
+const cpp = (text: string): string => text.replaceAll('??/', '\\').replace(/\\[ \t]*\r?\n/g, '')
+  .replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/[^\n\r]*/g, '');
 /** WGSL without comments, with its line breaks. */
 const wgsl = (text: string): string => text.replace(/\/\/[^\n\v\f\r\u0085\u2028\u2029]*/g, '');
 /** Python without comments and docstrings; operators are named after a hash of the command. */
@@ -159,7 +164,9 @@ describe('numbers', () => {
   ];
 
   it('are literals of their language, whatever they are', () => {
-    for (const value of [...numbers, NaN]) expect(cudaLiteral(value)).toMatch(/^(\d[\d.]*(e[+-]\d+)?f|\(-\d[\d.]*(e[+-]\d+)?f\)|__int_as_float\(0x[0-9a-f]{8}\))$/);
+    for (const value of [...numbers, NaN]) {
+      expect(cudaLiteral(value)).toMatch(/^(\d[\d.]*(e[+-]\d+)?f|\(-\d[\d.]*(e[+-]\d+)?f\)|__int_as_float\(0x[0-9a-f]{8}\))$/);
+    }
     for (const value of numbers) expect(wgslLiteral(value)).toMatch(/^(\d[\d.]*(e[+-]\d+)?f|\(-\d[\d.]*(e[+-]\d+)?f\))$/);
   });
 });

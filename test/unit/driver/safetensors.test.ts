@@ -55,7 +55,8 @@ describe('safetensors', () => {
     expect(new TextDecoder().decode(bytes.subarray(8, 8 + length)).trimEnd()).toBe(
       '{"cu_seqlens":{"dtype":"I64","shape":[3],"data_offsets":[0,24]},"exact":{"dtype":"F64","shape":[],"data_offsets":[24,32]},'
       + '"g":{"dtype":"F32","shape":[2,1],"data_offsets":[32,40]},"index":{"dtype":"I32","shape":[2],"data_offsets":[40,48]},'
-      + '"none":{"dtype":"F32","shape":[0,4],"data_offsets":[48,48]},"half":{"dtype":"F16","shape":[3],"data_offsets":[48,54]},"q":{"dtype":"BF16","shape":[2,3],"data_offsets":[54,66]}}');
+      + '"none":{"dtype":"F32","shape":[0,4],"data_offsets":[48,48]},'
+      + '"half":{"dtype":"F16","shape":[3],"data_offsets":[48,54]},"q":{"dtype":"BF16","shape":[2,3],"data_offsets":[54,66]}}');
     expect(() => writeSafetensors(new Map([['x', { dtype: 'f32', shape: [2], data: [1] }]]))).toThrow('tensor x [2] has 1 elements');
   });
 
@@ -64,7 +65,8 @@ describe('safetensors', () => {
     bytes[bytes.length - 1] = 0x40;
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
-    for (const view of [bytes, shifted.subarray(3), Buffer.from(shifted).subarray(3)]) expect(readSafetensors(view, 'x')).toEqual(new Map<string, object>([
+    const views = [bytes, shifted.subarray(3), Buffer.from(shifted).subarray(3)];
+    for (const view of views) expect(readSafetensors(view, 'x')).toEqual(new Map<string, object>([
       ['a', { dtype: 'f32', shape: [1], data: Float32Array.of(2) }], ['b', { dtype: 'i32', shape: [1], data: Int32Array.of(0) }],
     ]));
     expect(readSafetensors(file('{}', 0), 'x')).toEqual(new Map());
@@ -72,7 +74,8 @@ describe('safetensors', () => {
 
   it('refuses what is no such file', () => {
     expect(refusal(new Uint8Array())).toBe(`E506 in.safetensors: it has 0 bytes, too few for the length of a header | ${TRUNCATED}`);
-    expect(refusal(new TextEncoder().encode('hello, world'))).toMatch(/its header should have 8583909746840200552 bytes, but only 4 follow \| a safetensors file starts with/);
+    expect(refusal(new TextEncoder().encode('hello, world')))
+      .toMatch(/its header should have 8583909746840200552 bytes, but only 4 follow \| a safetensors file starts with/);
     expect(refusal(file('{"a": 1', 0))).toMatch(/its header is no JSON: .*\| a safetensors file/);
     expect(refusal(file('[1]', 0))).toMatch(/its header is no JSON object/);
     expect(refusal(file(' {}', 0))).toMatch(/its header is no JSON object/);
@@ -85,14 +88,16 @@ describe('safetensors', () => {
     for (let length = 0; length < bytes.length; length++) expect(
       refusal(bytes.subarray(0, length)), String(length),
     ).toMatch(/^E506 in\.safetensors: /);
-    expect(refusal(bytes.subarray(0, bytes.length - 5))).toBe(`E506 in.safetensors: tensor \`q\`: its bytes end at 66, the data has 61 | ${TRUNCATED}`);
+    expect(refusal(bytes.subarray(0, bytes.length - 5)))
+      .toBe(`E506 in.safetensors: tensor \`q\`: its bytes end at 66, the data has 61 | ${TRUNCATED}`);
     expect(refusal(bytes.subarray(0, 100))).toMatch(/its header should have 4\d\d bytes, but only 92 follow \| the file is truncated/);
   });
 
   it('refuses headers that lie', () => {
     const a = (text: string, bytes = 8) => refusal(file(`{"a":${text}}`, bytes));
     expect(a(entry('F32', [2], 0, 8))).toBe('accepted');
-    expect(a(entry('F32', [3], 0, 8))).toBe(`E506 in.safetensors: tensor \`a\`: F32 [3] needs 12 bytes, its data_offsets [0, 8] hold 8 | ${DAMAGED}`);
+    expect(a(entry('F32', [3], 0, 8)))
+      .toBe(`E506 in.safetensors: tensor \`a\`: F32 [3] needs 12 bytes, its data_offsets [0, 8] hold 8 | ${DAMAGED}`);
     expect(a(entry('F32', [2], 8, 0))).toMatch(/its bytes end at 0, before they begin at 8/);
     expect(a(entry('F32', [2], 4, 12))).toMatch(/its bytes end at 12, the data has 8/);
     expect(a(entry('F32', [-2], 0, 8))).toMatch(/its shape is \[-2\], no list of extents/);
@@ -102,7 +107,8 @@ describe('safetensors', () => {
     expect(a('{"dtype":"F32","shape":[2],"data_offsets":[0]}')).toMatch(/its data_offsets are \[0\], no pair/);
     expect(a('{"shape":[2],"data_offsets":[0,8]}')).toMatch(/its dtype is missing/);
     expect(a('7')).toMatch(/its entry is no JSON object/);
-    expect(a(entry('I8', [8], 0, 8))).toBe('E506 in.safetensors: tensor `a`: its dtype is I8 | store it as one of F64, F32, F16, BF16, I32, I64');
+    expect(a(entry('I8', [8], 0, 8)))
+      .toBe('E506 in.safetensors: tensor `a`: its dtype is I8 | store it as one of F64, F32, F16, BF16, I32, I64');
     expect(a(entry('f32', [2], 0, 8))).toMatch(/its dtype is f32/);
     expect(a(entry('toString', [2], 0, 8))).toMatch(/its dtype is toString/);
     expect(refusal(file('{"__metadata__":{"a":1}}', 0))).toMatch(/`__metadata__` is no map of strings/);
@@ -123,8 +129,10 @@ describe('safetensors', () => {
   it('refuses headers of any depth and size in one short line', () => {
     const deep = (n: number): string => `${'['.repeat(n)}1${']'.repeat(n)}`;
     const headers = [
-      `{"a":{"dtype":"F32","shape":${deep(10_000)},"data_offsets":[0,4]}}`, `{"a":{"dtype":"F32","shape":[1],"data_offsets":${deep(10_000)}}}`, deep(10_000),
-      `{"a":{"dtype":"F32","shape":[${'2,'.repeat(100_000)}2],"data_offsets":[0,4]}}`, `{"${'a'.repeat(1_000_000)}":{"dtype":"${'F'.repeat(1_000_000)}"}}`,
+      `{"a":{"dtype":"F32","shape":${deep(10_000)},"data_offsets":[0,4]}}`,
+      `{"a":{"dtype":"F32","shape":[1],"data_offsets":${deep(10_000)}}}`, deep(10_000),
+      `{"a":{"dtype":"F32","shape":[${'2,'.repeat(100_000)}2],"data_offsets":[0,4]}}`,
+      `{"${'a'.repeat(1_000_000)}":{"dtype":"${'F'.repeat(1_000_000)}"}}`,
     ];
     for (const header of headers) {
       expect(refusal(file(header, 4))).toMatch(/^E506 /);

@@ -28,15 +28,18 @@ describe('tensors of a run', () => {
 
   it('takes states, cotangents and reference results that lie in the file', () => {
     const tensors = good();
-    for (const [name, tensor] of [['S', zeros(2, 4, 3, 6)], ['d_S', zeros(2, 4, 3, 6)], ['d_final.h', zeros(2, 4, 6)], ['expect.o', zeros(1)]] as const) tensors.set(name, tensor);
+    const more = [['S', zeros(2, 4, 3, 6)], ['d_S', zeros(2, 4, 3, 6)], ['d_final.h', zeros(2, 4, 6)], ['expect.o', zeros(1)]] as const;
+    for (const [name, tensor] of more) tensors.set(name, tensor);
     expect(titles(tensors)).toEqual([]);
   });
 
   it('names the tensor, the expected and the found shape', () => {
     expect(titles(changed('v', undefined))).toEqual(['E501 input `v` is missing: expected [B, T, H, V]']);
     expect(titles(changed('x', zeros(1)))).toEqual(['E502 `x` is no tensor of `two_faced`']);
-    expect(titles(changed('v', zeros(2, 5, 24)))).toEqual(['E503 `v` has the wrong number of extents: expected [B, T, H, V], found [2, 5, 24]']);
-    expect(titles(changed('v', zeros(2, 6, 4, 6)))).toEqual(['E503 `v` has the wrong shape: expected [B, T, H, V] = [2, 5, ?, ?], found [2, 6, 4, 6]']);
+    expect(titles(changed('v', zeros(2, 5, 24))))
+      .toEqual(['E503 `v` has the wrong number of extents: expected [B, T, H, V], found [2, 5, 24]']);
+    expect(titles(changed('v', zeros(2, 6, 4, 6))))
+      .toEqual(['E503 `v` has the wrong shape: expected [B, T, H, V] = [2, 5, ?, ?], found [2, 6, 4, 6]']);
     expect(titles(changed('A_log', zeros(3)))).toEqual(['E503 `A_log` has the wrong shape: expected [H] = [4], found [3]']);
     expect(titles(changed('q', zeros(2, 5, 3, 3)))[0]).toMatch(/4 heads cannot share 3 groups/);
     expect(titles(changed('S', zeros(3, 4, 3, 6)))[0]).toMatch(/`S` has 3 sequences.*the batch has 2/);

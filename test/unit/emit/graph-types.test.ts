@@ -17,7 +17,10 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'lmoec-graph-types-'));
   for (const name of NAMES) {
     const { parts } = frontend('t.lmoe', `
-      layer part(x: [D]) -> y: [D] with D = 4 { param w: [D] = 1   buffer b: [] = 0   y = w * x + b   loss size = mean[tokens](mean[D](y^2))   update b = mean[tokens, calls](mean[D](x)) }
+      layer part(x: [D]) -> y: [D] with D = 4 {
+        param w: [D] = 1   buffer b: [] = 0   y = w * x + b
+        loss size = mean[tokens](mean[D](y^2))   update b = mean[tokens, calls](mean[D](x))
+      }
       model ${name}(ids, labels: one of W) -> logits: [W] with D = 4, W = 7 {
         param embed: [W, D] = normal(1)
         let x = embed[ids]
@@ -77,7 +80,8 @@ describe('types of the binding of a model', () => {
   it('refuse what is wrong: a path, an axis, a gradient of a buffer, a forgotten label', () => {
     expect(messages("export const x = params['la.2.w'];")).toMatch(/'la\.2\.w'/);
     expect(messages("await model.eval({ ...params, embed: tensor('D W', [4, 7], new Float32Array(28)) }, { ids });")).toMatch(/TS2322/);
-    expect(messages("export const x = (await model.train(params, { ids, labels: ids })).gradients().params['la.0.b'];")).toMatch(/'la\.0\.b'/);
+    expect(messages("export const x = (await model.train(params, { ids, labels: ids })).gradients().params['la.0.b'];"))
+      .toMatch(/'la\.0\.b'/);
     expect(messages('await model.train(params, { ids });')).toMatch(/'labels' is missing/);
   });
 });

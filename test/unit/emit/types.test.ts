@@ -61,18 +61,21 @@ describe('types of a binding', () => {
       const again: Tensor<'B T H V'> = o;
       const gradients = await scan.backward({ q, v, g, A_log }, { o: again, state: { S: state.S } });
       const back: Tensor<'B T G K'> = gradients.q;
-      await scan.step(state, { q: tensor('B G K', [1, 1, 16], zeros(16)), v: tensor('B H V', [1, 2, 32], zeros(64)), g: tensor('B H', [1, 2], zeros(2)), A_log });
+      await scan.step(state, { q: tensor('B G K', [1, 1, 16], zeros(16)),
+        v: tensor('B H V', [1, 2, 32], zeros(64)), g: tensor('B H', [1, 2], zeros(2)), A_log });
       const shapes: 'B T H V' = scan.shapes.o;
       export { back, shapes };
     `)).toBe('');
   });
 
   it('refuse axes in the wrong order', () => {
-    expect(messages("await scan.forward({ q, v: tensor('B H T V', [1, 2, 5, 32], zeros(320)), g, A_log });")).toMatch(/TS2322.*Tensor<"B H T V">.*Tensor<"B T H V">/s);
+    expect(messages("await scan.forward({ q, v: tensor('B H T V', [1, 2, 5, 32], zeros(320)), g, A_log });"))
+      .toMatch(/TS2322.*Tensor<"B H T V">.*Tensor<"B T H V">/s);
   });
 
   it('refuse a forgotten input and a result taken for another', () => {
     expect(messages('await scan.forward({ q, v, g });')).toMatch(/'A_log' is missing/);
-    expect(messages("const { state } = await scan.forward({ q, v, g, A_log }); await scan.forward({ q, v: state.S, g, A_log });")).toMatch(/TS2322/);
+    expect(messages("const { state } = await scan.forward({ q, v, g, A_log }); await scan.forward({ q, v: state.S, g, A_log });"))
+      .toMatch(/TS2322/);
   });
 });

@@ -15,7 +15,8 @@ describe('what follows from the grammar', () => {
   it('defines every name that the EBNF uses', () => {
     const lines = files['lmoe.ebnf'].split('\n').filter((line) => line.endsWith(' ;'));
     const defined = new Set(lines.map((line) => line.split(' = ')[0]));
-    const used = lines.flatMap((line) => [...line.slice(line.indexOf(' = ')).replace(/"[^"]*"|\/.*\//g, '').matchAll(/[A-Za-z]\w*/g)].map(([word]) => word));
+    const used = lines.flatMap((line) =>
+      [...line.slice(line.indexOf(' = ')).replace(/"[^"]*"|\/.*\//g, '').matchAll(/[A-Za-z]\w*/g)].map(([word]) => word));
     expect(used.filter((word) => !defined.has(word))).toEqual([]);
     expect(used.length).toBeGreaterThan(60);
   });
@@ -29,7 +30,8 @@ describe('what follows from the grammar', () => {
   });
 
   it('colours with patterns that are regular expressions', () => {
-    const patterns = [...files['lmoe.tmLanguage.json'].matchAll(/"(?:match|begin|end)": ("(?:[^"\\]|\\.)*")/g)].map(([, text]) => String(JSON.parse(text)));
+    const patterns = [...files['lmoe.tmLanguage.json'].matchAll(/"(?:match|begin|end)": ("(?:[^"\\]|\\.)*")/g)]
+      .map(([, text]) => String(JSON.parse(text)));
     expect(patterns.length).toBeGreaterThan(12);
     for (const pattern of patterns) expect(() => new RegExp(pattern)).not.toThrow();
   });

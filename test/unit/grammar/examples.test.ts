@@ -28,7 +28,8 @@ describe.skipIf(NO_EXAMPLES)('the examples', () => {
   });
 
   it('say what they are', () => {
-    expect(parts.filter(({ item }) => !item.leading.some(({ text }) => text.startsWith('/// '))).map(({ item }) => item.name.text)).toEqual([]);
+    expect(parts.filter(({ item }) => !item.leading.some(({ text }) => text.startsWith('/// ')))
+      .map(({ item }) => item.name.text)).toEqual([]);
   });
 
   it('name a model like its file', () => {

@@ -23,7 +23,8 @@ describe('printAst', () => {
   });
 
   it('keeps parentheses that hold something together, and no others', () => {
-    const body = (text: string) => format(`scan f(q, k: [K], v: [V]) -> o: [V] { state S: [K, V] S = ${text} o = q @ S }`).split('\n')[2].trim();
+    const body = (text: string) => format(`scan f(q, k: [K], v: [V]) -> o: [V] { state S: [K, V] S = ${text} o = q @ S }`)
+      .split('\n')[2].trim();
     expect(body('((S[t-1])) + outer((k), ((-v)))')).toBe('S = S[t-1] + outer(k, -v)');
     expect(body('(((2 * (S[t-1] + outer(k, v)))))')).toBe('S = 2 * (S[t-1] + outer(k, v))');
     expect(body('(-2)^2 * S[t-1] + 2^(-(1)) * outer(k, v)')).toBe('S = (-2)^2 * S[t-1] + 2^(-1) * outer(k, v)');
@@ -69,7 +70,8 @@ scan g(x:[D])->h:[D] sequential{state h:[D] h=(tanh(-h[t-1]))^2}
 
   it('breaks what does not fit', () => {
     const long = 'a_rather_long_name';
-    const text = `scan f(${[1, 2, 3, 4, 5].map((i) => `${long}_${i}: [K] in -inf..0`).join(', ')}) -> y: [K] { y = ${[1, 2, 3, 4, 5, 6].map((i) => `${long}_${i}`).join(' + ')} - 1 }`;
+    const text = `scan f(${[1, 2, 3, 4, 5].map((i) => `${long}_${i}: [K] in -inf..0`).join(', ')}) -> y: [K] { `
+      + `y = ${[1, 2, 3, 4, 5, 6].map((i) => `${long}_${i}`).join(' + ')} - 1 }`;
     const formatted = format(text);
     expect(Math.max(...formatted.split('\n').map((line) => line.length))).toBeLessThanOrEqual(120);
     expect(format(formatted)).toBe(formatted);

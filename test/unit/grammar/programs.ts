@@ -16,7 +16,10 @@ const list = (
 ): fc.Arbitrary<string> => fc.array(part, { minLength, maxLength: 3 }).map((parts) => parts.join(', '));
 const maybe = (part: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.option(part, { nil: '' });
 
-interface Levels { atom: string; power: string; signed: string; contraction: string; product: string; sum: string; comparison: string; conjunction: string; expression: string }
+interface Levels {
+  atom: string; power: string; signed: string; contraction: string;
+  product: string; sum: string; comparison: string; conjunction: string; expression: string;
+}
 
 /** Levels of a formula share their depth, or each would bring as much of its own. */
 const inFormula = { maxDepth: 5, depthIdentifier: fc.createDepthIdentifier() };

@@ -39,7 +39,8 @@ const chained = makeSpec('chained', {
 
 /** An elementwise state that is the output too, and a hidden one that remembers the input before. */
 const elementwise = makeSpec('elementwise', {
-  axes: ['D'], inputs: { x: ['D'], r: ['D'] }, params: { rate: ['D'] }, states: { h: ['D'], x_before: ['D'] }, hidden: ['x_before'], outputs: { h: ['D'], low: [] },
+  axes: ['D'], inputs: { x: ['D'], r: ['D'] }, params: { rate: ['D'] }, states: { h: ['D'], x_before: ['D'] },
+  hidden: ['x_before'], outputs: { h: ['D'], low: [] },
 }, (w) => {
   const decay = w.map('exp', w.mul(w.map('sigmoid', w.get('r')), w.map('log_sigmoid', w.get('rate'))));
   const h = w.add(w.mul(decay, w.get('h')), w.map('tanh', w.add(w.get('x'), w.mul(w.num(0.5), w.get('x_before')))));

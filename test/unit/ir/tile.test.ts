@@ -66,9 +66,11 @@ describe('the tile verifier', () => {
     ['chunks inside a loop over segments', WALK, (k) => k.loop(
       'segments', false, [], () => (k.loop('chunks', false, [], () => []), []),
     ), /a loop over chunks inside a loop over segments/],
-    ['a result of a sequence from all its segments', { ...WALK, outer: 'segment' }, (k) => k.store(S, k.zeros(['K', 'V'])), /stores to S from every segment/],
+    ['a result of a sequence from all its segments', { ...WALK, outer: 'segment' },
+      (k) => k.store(S, k.zeros(['K', 'V'])), /stores to S from every segment/],
     ['one segment where there are none', WALK, (k) => k.store(S, k.zeros(['K', 'V']), 'last'), /stores to S from one segment of none/],
-    ['a result of what may be left out', { ...WALK, cut: true }, (k) => k.store(S, k.zeros(['K', 'V'])), /makes a result, and may be left out/],
+    ['a result of what may be left out', { ...WALK, cut: true },
+      (k) => k.store(S, k.zeros(['K', 'V'])), /makes a result, and may be left out/],
     ['what is no stand-in for a segment', WALK, (k) => k.loop(
       'segments', false, [], () => (k.loadEntry(s, S), []),
     ), /S cannot stand in for s/],
@@ -146,7 +148,8 @@ describe('what programs write and read', () => {
 
 describe('tile text', () => {
   it('shows buffers, kernels with loops and carried tiles, and programs', () => {
-    expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s], kernels: [attention], programs: { forward: ['attention'], backward: [], step: [] } })).toBe(`module m  chunk=16 K=4 V=8
+    expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s],
+      kernels: [attention], programs: { forward: ['attention'], backward: [], step: [] } })).toBe(`module m  chunk=16 K=4 V=8
 
 buffer q: io[token, head, K]  input
 buffer o: io[token, head, V]  output

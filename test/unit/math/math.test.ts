@@ -75,7 +75,9 @@ describe.each(records)('%s', (name, fn) => {
 
   it('names each operand once or more in both texts', () => {
     const operands = fn.arity === 1 ? ['p'] : ['p', 'w'];
-    for (const text of [fn.cuda(...operands), fn.wgsl(...operands)]) for (const operand of operands) expect(text).toMatch(new RegExp(`\\b${operand}\\b`));
+    for (const text of [fn.cuda(...operands), fn.wgsl(...operands)]) {
+      for (const operand of operands) expect(text).toMatch(new RegExp(`\\b${operand}\\b`));
+    }
   });
 
   it('calls helpers that exist', () => {

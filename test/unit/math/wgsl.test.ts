@@ -9,8 +9,10 @@ import type { MathFunction } from '../../../src/math/math.js';
 const text = readFileSync(join(import.meta.dirname, '../../../templates/wgsl/rt/math.wgsl'), 'utf8');
 
 /** The helpers are so plain that they are JavaScript but for their headers: this shows what their formulas are worth, rounding apart. */
-const helpers: Readonly<Record<string, (...args: number[]) => number>> = new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', `
-  ${text.replace(/fn (\w+)\((.*?)\) -> f32/g, (_, name: string, parameters: string) => `function ${name}(${parameters.replaceAll(': f32', '')})`)}
+const helpers: Readonly<Record<string, (...args: number[]) => number>> =
+  new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', `
+  ${text.replace(/fn (\w+)\((.*?)\) -> f32/g,
+    (_, name: string, parameters: string) => `function ${name}(${parameters.replaceAll(': f32', '')})`)}
   return { ${[...text.matchAll(/fn (\w+)/g)].map(([, name]) => name).join(', ')} };
 `)(
   (x: number) => {
@@ -50,7 +52,9 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
   });
 
   it('m_pow', () => {
-    for (const [x, y] of [[2, -5], [0.3, 2.5], [-2, 3], [-2, 4], [-1.5, -1], [7, 0], [0, 3], [0, 0], [1, 40]]) expect(helpers['m_pow'](x, y)).toBeCloseTo(x ** y, 6);
+    for (const [x, y] of [[2, -5], [0.3, 2.5], [-2, 3], [-2, 4], [-1.5, -1], [7, 0], [0, 3], [0, 0], [1, 40]]) {
+      expect(helpers['m_pow'](x, y)).toBeCloseTo(x ** y, 6);
+    }
   });
 
   it('of two numbers', () => {

@@ -99,7 +99,8 @@ describe('the shape of chunk programs', () => {
   );
 
   it('walks run in segments, which hand on states by decays or by maps where any sequence is cut', () => {
-    const shape = (name: string) => kernelsOf(moduleOf(name), 'forward').map((kernel) => `${kernel.name} ${kernel.outer}${kernel.cut ? ', if cut' : ''}`);
+    const shape = (name: string) => kernelsOf(moduleOf(name), 'forward')
+      .map((kernel) => `${kernel.name} ${kernel.outer}${kernel.cut ? ', if cut' : ''}`);
     expect(shape('a scalar gate')).toEqual([
       'S_prepare chunk', 'S_spans segment, if cut', 'S_ends segment, if cut', 'S_join sequence, if cut', 'S_walk segment',
     ]);
@@ -171,7 +172,8 @@ describe('the shape of chunk programs', () => {
   });
 
   it('skip terms and output gates are part of the walk, norms over its split axis are not', () => {
-    const text = 'scan s(q, k: [K], v, z: [V]) -> o: [V] { param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = (q @ S + D * v) * silu(z) }';
+    const text = 'scan s(q, k: [K], v, z: [V]) -> o: [V] { '
+      + 'param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = (q @ S + D * v) * silu(z) }';
     const fused = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]])).module;
     expect(fused.programs.forward.slice(-2)).toEqual(['S_join', 'S_walk']);
     expect(moduleOf('a skip, a norm and an output gate').programs.forward.at(-1)).toBe('epilogue');
@@ -182,7 +184,8 @@ describe('the shape of chunk programs', () => {
       `let ${name}0 = ${start}`,
       ...Array.from({ length: 40 }, (_, i) => `let ${name}${i + 1} = 0.5 * ${name}${i} + 0.1 * ${name}${i} * ${name}${i}`)
     ].join('  ');
-    const spec = specOf(`scan s(q, k: [K], v: [V], f: []) -> o: [V] { state S: [K, V]  ${chain('a', 'k')}  ${chain('b', 'v')}  ${chain('c', 'f')}
+    const spec = specOf(`scan s(q, k: [K], v: [V], f: []) -> o: [V] {
+      state S: [K, V]  ${chain('a', 'k')}  ${chain('b', 'v')}  ${chain('c', 'f')}
       S = sigmoid(c40) * S[t-1] + outer(a40, b40)  let r = q @ S  ${chain('d', 'r')}  o = d40 }`);
     const { module } = lowerScan(spec, new Map([['K', 16], ['V', 16]]));
     expect(Math.max(...module.kernels.map((kernel) => kernel.tiles.length))).toBeLessThan(2000);

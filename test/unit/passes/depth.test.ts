@@ -23,12 +23,15 @@ function codes(text: string, read?: (path: string) => string | undefined): strin
 
 /** Twenty-four lines, each of which uses the one before twice: 2^24 ways through them. */
 const shared: readonly (readonly [string, string])[] = [
-  ['products in a gate', `${lines(24, (i) => `let a${i + 1} = a${i} * a${i}`)}\nS = a24 * S[t-1] + outer(k, v)`.replace('a0 * a0', 'a * a')],
+  ['products in a gate', `${lines(24, (i) => `let a${i + 1} = a${i} * a${i}`)}\nS = a24 * S[t-1] + outer(k, v)`
+    .replace('a0 * a0', 'a * a')],
   ['powers in a gate', `S = ${repeated('(', 24)}a${repeated('^8)', 24)} * S[t-1] + outer(k, v)`],
   ['powers that are no products', `S = ${repeated('(', 24)}a${repeated('^1.5)', 24)} * S[t-1] + outer(k, v)`],
   ['sums of outer products', `let m0 = outer(k, v)\n${lines(24, (i) => `let m${i + 1} = m${i} + m${i}`)}\nS = S[t-1] + m24`],
-  ['products of sums of outer products', `let m0 = outer(k, v) + outer(q, v)\n${lines(24, (i) => `let m${i + 1} = m${i} * m${i}`)}\nS = S[t-1] + m24`],
-  ['sums that differ in their vectors', `let m0 = outer(k, v)\n${lines(24, (i) => `let m${i + 1} = m${i} * tanh(${i + 1} * k) + m${i}`)}\nS = S[t-1] + m24`],
+  ['products of sums of outer products', 'let m0 = outer(k, v) + outer(q, v)\n'
+    + `${lines(24, (i) => `let m${i + 1} = m${i} * m${i}`)}\nS = S[t-1] + m24`],
+  ['sums that differ in their vectors', 'let m0 = outer(k, v)\n'
+    + `${lines(24, (i) => `let m${i + 1} = m${i} * tanh(${i + 1} * k) + m${i}`)}\nS = S[t-1] + m24`],
 ];
 
 describe('shared values stay shared', () => {
@@ -40,7 +43,8 @@ describe('shared values stay shared', () => {
   });
 
   it('of a state, too: at most a diagnostic', () => {
-    expect(codes(scan(`let m0 = S[t-1] + outer(k, v)\n${lines(24, (i) => `let m${i + 1} = 0.5 * m${i} + 0.5 * m${i}`)}\nS = m24\no = q @ S`))).toEqual(['E306']);
+    expect(codes(scan('let m0 = S[t-1] + outer(k, v)\n'
+      + `${lines(24, (i) => `let m${i + 1} = 0.5 * m${i} + 0.5 * m${i}`)}\nS = m24\no = q @ S`))).toEqual(['E306']);
   });
 });
 
@@ -122,7 +126,8 @@ describe('depth is an answer or a diagnostic', () => {
 
   it(
     'writes of a state',
-    () => expect(codes(scan(`S = S[t-1] + ${lines(100, (i) => `${i === 0 ? '' : '+ '}outer(tanh(${i + 1} * k), v)`)}\no = q @ S`))).toEqual(['E306']),
+    () => expect(codes(scan(`S = S[t-1] + ${lines(100, (i) => `${i === 0 ? '' : '+ '}outer(tanh(${i + 1} * k), v)`)}\no = q @ S`)))
+      .toEqual(['E306']),
   );
 });
 

@@ -7,9 +7,11 @@ export const FACTOR_SCANS: Readonly<Record<string, string>> = {
   'per token': 'scan f(q, k: [K], v: [V], a: [] in 0..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, v)  o = q @ S }',
   'of two kinds, read before and after': `scan f(q, k: [K], v: [V], a: [K] in 0..1, b: [] in 0..1) -> o: [V] { state S: [K, V]
     S = a * b * S[t-1] + outer(k, v)  o = b * q @ S[t-1] + k @ S }`,
-  'per key channel, with an erase': `scan f(q, k: [K], v: [V], a: [K] in 0..1, beta: [] in 0..1) -> o: [V] { state S: [K, V]  let n = l2norm[K](k)
+  'per key channel, with an erase': `scan f(q, k: [K], v: [V], a: [K] in 0..1, beta: [] in 0..1) -> o: [V] {
+    state S: [K, V]  let n = l2norm[K](k)
     let P = a * S[t-1]  S = P + outer(n, beta * (v - n @ P))  o = q @ S }`,
-  'per token, with an erase of what was before': `scan f(q, k: [K], v: [V], a: [] in 0..1, beta: [] in 0..1) -> o: [V] { state S: [K, V]  let n = l2norm[K](k)
+  'per token, with an erase of what was before': `scan f(q, k: [K], v: [V], a: [] in 0..1, beta: [] in 0..1) -> o: [V] {
+    state S: [K, V]  let n = l2norm[K](k)
     S = a * S[t-1] + outer(n, beta * (v - n @ S[t-1]))  o = beta * q @ S }`,
 };
 

@@ -42,9 +42,11 @@ describe('normal forms', () => {
     ['let P = exp(w) * S[t-1]  S = P + outer(k, v)  o = q @ P', 'per K, write, read after 0'],
     ['let P = exp(g) * S[t-1]  S = P + outer(k, b * (v - k @ P))  o = q @ S', 'scalar, erase after 0, read after 1'],
     ['S = exp(g) * S[t-1] + outer(k, b * (v - k @ S[t-1]))  o = q @ S', 'scalar, erase before 0, read after 1'],
-    ['let P = exp(g) * S[t-1] - b * outer(k, k @ (exp(g) * S[t-1]))  S = P + outer(k, b * v)  o = q @ S', 'scalar, erase after 0, read after 1'],
+    ['let P = exp(g) * S[t-1] - b * outer(k, k @ (exp(g) * S[t-1]))  S = P + outer(k, b * v)  o = q @ S',
+      'scalar, erase after 0, read after 1'],
     ['S = S[t-1] + outer(q, b * (k @ S[t-1])) + outer(k, v)  o = q @ S', 'none, write, erase after 0, read after 2'],
-    ['let Q = S[t-1] + outer(k, v - k @ S[t-1])  S = Q + outer(q, v - q @ Q)  o = q @ S', 'none, erase after 0, erase after 1, read after 2'],
+    ['let Q = S[t-1] + outer(k, v - k @ S[t-1])  S = Q + outer(q, v - q @ Q)  o = q @ S',
+      'none, erase after 0, erase after 1, read after 2'],
     ['S = exp(w) * (exp(u) * S[t-1]) + outer(k, v)  o = q @ S', 'element, decay, write'],
     ['S = exp(g) * S[t-1] + outer(k, v)  o = max[K](S * q)', 'element, decay, write'],
   ];
@@ -83,19 +85,22 @@ describe('normal forms', () => {
   });
 
   it('what a read sees beyond the state is added to it: a bonus is a product of the token', () => {
-    const program = normalize(specOf('scan s(q, k: [K], v: [V]) -> o: [V] { param c: [K]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ (S[t-1] + c * outer(k, v)) }'));
+    const program = normalize(specOf('scan s(q, k: [K], v: [V]) -> o: [V] { '
+      + 'param c: [K]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ (S[t-1] + c * outer(k, v)) }'));
     expect(program.stages.map(summary)).toEqual(['none, write, read after 0']);
     const text = printScan(program, { inputs: ['q', 'k', 'v'], params: ['c'], outputs: ['o'], states: ['S'] });
     expect(text).toContain('o = stage0.0 + v * (k * c) @ q');
   });
 
   it('a vector that is read by its own update is a matrix state without value axis', () => {
-    const { stages } = normalize(specOf('scan s(q, k: [K], v: []) -> o: [] { state S: [K]  S = S[t-1] + k * (v - k @ S[t-1])  o = q @ S }'));
+    const { stages } = normalize(specOf('scan s(q, k: [K], v: []) -> o: [] { '
+      + 'state S: [K]  S = S[t-1] + k * (v - k @ S[t-1])  o = q @ S }'));
     expect(stages.map(summary)).toEqual(['none, erase after 0, read after 1']);
   });
 
   it('stages come in the order in which they read each other', () => {
-    const text = 'scan s(q, k: [K], v: [V], g: [M] in -inf..0) -> o: [V] { state B: [M, V], A: [K, M]  A = exp(g) * A[t-1] + outer(k, g)  B = B[t-1] + outer(softmax[M](q @ A), v)  o = g @ B }';
+    const text = 'scan s(q, k: [K], v: [V], g: [M] in -inf..0) -> o: [V] { '
+      + 'state B: [M, V], A: [K, M]  A = exp(g) * A[t-1] + outer(k, g)  B = B[t-1] + outer(softmax[M](q @ A), v)  o = g @ B }';
     expect(normalize(specOf(text)).stages.map((stage) => ('state' in stage ? stage.state : -1))).toEqual([1, 0]);
   });
 });
@@ -130,7 +135,8 @@ describe('refusals', () => {
   });
 
   it('E304: a sum of two states', () => {
-    const refusal = refusalOf('scan s(q, k: [K], v: [V]) -> o: [V] { state S, R: [K, V]  S = S[t-1] + outer(k, v)  R = R[t-1] + S  o = q @ R }');
+    const refusal = refusalOf('scan s(q, k: [K], v: [V]) -> o: [V] { '
+      + 'state S, R: [K, V]  S = S[t-1] + outer(k, v)  R = R[t-1] + S  o = q @ R }');
     expect(refusal.code).toBe('E304');
   });
 });
@@ -167,7 +173,8 @@ describe('places of refusals', () => {
 
 describe('the remedies of refusals hold', () => {
   it('reads along both axes: a second state with the same update', () => {
-    const text = 'scan s(q, k: [K], v, u: [V]) -> o: [V], p: [K] { state S, T: [K, V]  S = 0.9 * S[t-1] + outer(k, v)  T = 0.9 * T[t-1] + outer(k, v)  o = q @ S  p = T @ u }';
+    const text = 'scan s(q, k: [K], v, u: [V]) -> o: [V], p: [K] { '
+      + 'state S, T: [K, V]  S = 0.9 * S[t-1] + outer(k, v)  T = 0.9 * T[t-1] + outer(k, v)  o = q @ S  p = T @ u }';
     expect(normalize(specOf(text)).stages.map((stage) => (stage.kind === 'matrix' ? stage.rowAxis : ''))).toEqual(['K', 'V']);
   });
 });

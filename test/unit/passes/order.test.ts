@@ -51,7 +51,8 @@ describe('order of states', () => {
 });
 
 describe('a state read along what was read of it', () => {
-  const body = (update: string, read: string, more = '') => `scan f(q, k: [K], v: [V], g: [] in -inf..0, b: [] in 0..1) -> o: [V] with K = 3, V = 3 {
+  const body = (update: string, read: string, more = '') =>
+    `scan f(q, k: [K], v: [V], g: [] in -inf..0, b: [] in 0..1) -> o: [V] with K = 3, V = 3 {
     param W: [V, K]
     state S: [K, V]${more}
     S = ${update}

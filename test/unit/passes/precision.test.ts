@@ -14,15 +14,19 @@ const one = (value: number): number => bf16(Float64Array.of(value))[0];
 
 const GATED = '-0.5..0';
 const SCANS: Readonly<Record<string, string>> = {
-  'a scalar gate': `scan s(q, k: [K], v: [V], g: [] in ${GATED}) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }`,
-  'a gate per key channel': `scan s(q, k: [K], v: [V], g: [K] in ${GATED}) -> o: [V] { state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }`,
+  'a scalar gate': `scan s(q, k: [K], v: [V], g: [] in ${GATED}) -> o: [V] { `
+    + 'state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }',
+  'a gate per key channel': `scan s(q, k: [K], v: [V], g: [K] in ${GATED}) -> o: [V] { `
+    + 'state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S / sqrt(K) }',
   'an erase after a scalar gate': `scan s(q, k: [K], v: [V], g: [] in ${GATED}, b: [] in 0..1) -> o: [V] { state S: [K, V]
     let n = l2norm[K](k)  let P = exp(g) * S[t-1]  S = P + outer(n, b * (v - n @ P))  o = l2norm[K](q) @ S / sqrt(K) }`,
   'a gate from params, before an erase': `scan s(q, k: [K], v: [V], a: [], b: [] in 0..1) -> o: [V] { param rate, bias: []  state S: [K, V]
     let n = l2norm[K](k)  let P = exp(-exp(rate) * softplus(a + bias)) * S[t-1]  S = P + outer(n, b * (v - n @ P))  o = q @ S / sqrt(K) }`,
-  'a gate per key channel from params, before an erase': `scan s(q, k: [K], v: [V], a: [K], b: [] in 0..1) -> o: [V] { param rate: [], bias: [K]  state S: [K, V]
+  'a gate per key channel from params, before an erase': `scan s(q, k: [K], v: [V], a: [K], b: [] in 0..1) -> o: [V] {
+    param rate: [], bias: [K]  state S: [K, V]
     let n = l2norm[K](k)  let P = exp(-exp(rate) * softplus(a + bias)) * S[t-1]  S = P + outer(n, b * (v - n @ P))  o = q @ S }`,
-  'a gate per value channel that is no logarithm': `scan s(q, k: [K], v: [V], a: [V] in 0.05..1) -> o: [V] { state S: [K, V]  S = a * S[t-1] + outer(k, silu(v))  o = silu(q @ S) }`,
+  'a gate per value channel that is no logarithm': 'scan s(q, k: [K], v: [V], a: [V] in 0.05..1) -> o: [V] { '
+    + 'state S: [K, V]  S = a * S[t-1] + outer(k, silu(v))  o = silu(q @ S) }',
   'two erases': `scan s(q, k, k2: [K], v, v2: [V], g: [] in ${GATED}, b, b2: [] in 0..2) -> o: [V] { state S: [K, V]
     let P = exp(g) * S[t-1]  let Q = P + outer(k, b * (v - k @ P))  S = Q + outer(k2, b2 * (v2 - k2 @ Q))  o = q @ S }`,
   'an erase after a channel gate': `scan s(q, k: [K], v: [V], g: [K] in ${GATED}, b: [] in 0..1) -> o: [V] { state S: [K, V]

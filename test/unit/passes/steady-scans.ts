@@ -22,7 +22,8 @@ export const STEADY_SCANS: Readonly<Record<string, readonly [text: string, input
     'scan s(x, f: [D]) -> o: [D] { state h: [D]  h = sigmoid(f) * sigmoid(f) * h[t-1] + x  o = h }', 'f', 12.2,
   ],
   'a sequential matrix': [
-    'scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] sequential { state S: [K, V]  let P = exp(g) * S[t-1]  S = P + outer(k, v - 0.0 * (k @ P))  o = q @ S }',
+    'scan s(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] sequential { '
+      + 'state S: [K, V]  let P = exp(g) * S[t-1]  S = P + outer(k, v - 0.0 * (k @ P))  o = q @ S }',
     'g', -1e-5,
   ],
   'a sequential sum of many terms': [

@@ -168,12 +168,16 @@ describe('calls of a binding', () => {
     }
     const numbers: readonly unknown[] = [null, undefined, 'text', 3, [1, null], [1n, 2n], new Uint8Array(2), new BigInt64Array(2), {}];
     for (const values of numbers) expect(() => tensor('B T', [1, 2], values as never)).toThrow(RuntimeError);
-    for (const shape of [null, [1, 2.5], [1, -2], [1, NaN], 'ab']) expect(() => tensor('B T', shape as never, [1, 2])).toThrow(RuntimeError);
+    for (const shape of [null, [1, 2.5], [1, -2], [1, NaN], 'ab']) {
+      expect(() => tensor('B T', shape as never, [1, 2])).toThrow(RuntimeError);
+    }
     await expect(read(fakeRuntime([]), null as never)).rejects.toThrow(RuntimeError);
   });
 
   it('takes numbers in any array', () => {
-    for (const values of [[1, 2, 3, 4], Float64Array.of(1, 2, 3, 4)]) expect(tensor('B T', [2, 2], values).values).toEqual(Float32Array.of(1, 2, 3, 4));
+    for (const values of [[1, 2, 3, 4], Float64Array.of(1, 2, 3, 4)]) {
+      expect(tensor('B T', [2, 2], values).values).toEqual(Float32Array.of(1, 2, 3, 4));
+    }
     expect(() => tensor('B T', [2, 2], [1, 2, 3])).toThrow(/4 elements, the values 3/);
   });
 

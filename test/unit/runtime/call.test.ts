@@ -13,7 +13,8 @@ const { module } = lowerScan(
   new Map([['K', 16], ['V', 16]]),
 );
 const kernels = module.kernels.map((kernel): PlanKernel => ({
-  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], flops: [], bytes: [],
+  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain',
+  grid: [[1], [1], [1]], flops: [], bytes: [],
   args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
 }));
 const plan: Plan = {
@@ -23,7 +24,8 @@ const plan: Plan = {
 function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTensor> {
   const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
   const memory: CallMemory<DeviceTensor> = {
-    inPlace, pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made, upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
+    inPlace, pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made,
+    upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
   };
   const sizes: CallSizes = { heads: 4, groups, lengths: [3] };
   const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * groups * 16), v: new Uint16Array(3 * 4 * 16) };
@@ -33,7 +35,8 @@ function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTenso
 describe('gradients that the heads of a group share', () => {
   it('are summed by the only launches that are marked', () => {
     expect(plan.programs.backward.filter(({ grouped }) => grouped).map(({ kernel }) => kernel)).toEqual(['sum_groups']);
-    expect(plan.tensors.filter(({ ungrouped }) => ungrouped !== undefined).map(({ name, ungrouped }) => [name, ungrouped])).toEqual([['ws.d_k.heads', 'd_k']]);
+    expect(plan.tensors.filter(({ ungrouped }) => ungrouped !== undefined)
+      .map(({ name, ungrouped }) => [name, ungrouped])).toEqual([['ws.d_k.heads', 'd_k']]);
     const [head, sum] = ['ws.d_k.heads', 'd_k'].map((name) => plan.tensors.find((tensor) => tensor.name === name));
     expect(head).toMatchObject({ dtype: sum?.dtype, shape: ['tokens', 'heads', 16] });
   });

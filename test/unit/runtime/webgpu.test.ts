@@ -98,7 +98,8 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   });
 
   it('says how much a tensor would take and what the adapter binds', () => {
-    expect(() => runtime.empty('f32', [1 << 15, 1 << 15])).toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
+    expect(() => runtime.empty('f32', [1 << 15, 1 << 15]))
+      .toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
   });
 
   it('refuses a grid that no adapter can launch', async () => {

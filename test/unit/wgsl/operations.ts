@@ -82,18 +82,21 @@ export async function describeOperations(name: 'swiftshader' | 'lavapipe'): Prom
       expect(within(await worstError(runtime, module, { ...DEFAULT_CAPABILITIES, workgroupBytes: 512 }, 'f32'), 3e-5)).toEqual([]);
     });
 
-    it.skipIf(!runtime.capabilities.subgroups).each(modules)(`%s, with all that the adapter has${runtime.capabilities.subgroups ? '' : ' (skipped: no subgroups)'}`, async (_, module) => {
+    const { f16, subgroups } = runtime.capabilities;
+    const everything = `all that the adapter has${subgroups ? '' : ' (skipped: no subgroups)'}`;
+    it.skipIf(!subgroups).each(modules)(`%s, with ${everything}`, async (_, module) => {
       expect(within(await worstError(runtime, module, runtime.capabilities, 'f32'), 3e-5)).toEqual([]);
     });
 
-    const halved = modules.filter(([, module]) => ['products', 'loops'].includes(module.name)).map(([label, module]) => [label, halves(module)] as const);
+    const halved = modules.filter(([, module]) => ['products', 'loops'].includes(module.name))
+      .map(([label, module]) => [label, halves(module)] as const);
     it.each(halved)('%s in bf16, as halves of words', async (_, module) => {
       expect(within(await worstError(runtime, module, DEFAULT_CAPABILITIES, 'bf16'), 0.005)).toEqual([]);
     });
     it.each(halved)('%s in f16, as halves of words', async (_, module) => {
       expect(within(await worstError(runtime, module, DEFAULT_CAPABILITIES, 'f16'), 0.0006)).toEqual([]);
     });
-    it.skipIf(!runtime.capabilities.f16).each(halved)(`%s in f16 (${runtime.capabilities.f16 ? 'shader-f16' : 'skipped: no shader-f16'})`, async (_, module) => {
+    it.skipIf(!f16).each(halved)(`%s in f16 (${f16 ? 'shader-f16' : 'skipped: no shader-f16'})`, async (_, module) => {
       expect(within(await worstError(runtime, module, runtime.capabilities, 'f16'), 0.0006)).toEqual([]);
     });
   });

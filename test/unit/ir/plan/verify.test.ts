@@ -7,7 +7,8 @@ const tensor = (
   name: string, role: PlanTensor['role'],
 ): PlanTensor => ({ name, role, dtype: 'f32', shape: ['tokens', 'heads', 4], axes: ['K'] });
 const kernel = (name: string, reads: readonly string[], writes: readonly string[], more: Partial<PlanKernel> = {}): PlanKernel => ({
-  name, doc: '', file: 'k.cu', entry: name, block: 128, sharedBytes: 0, lowering: 'plain', grid: [['chunks'], ['heads'], [1]], flops: [], bytes: [],
+  name, doc: '', file: 'k.cu', entry: name, block: 128, sharedBytes: 0, lowering: 'plain',
+  grid: [['chunks'], ['heads'], [1]], flops: [], bytes: [],
   args: [
     ...reads.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'read' })),
     ...writes.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'write' })),

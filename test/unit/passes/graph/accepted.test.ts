@@ -28,7 +28,8 @@ const PROGRAMS: readonly (readonly [string, string])[] = [
   ['a family of scans', `${MEM}layer f(x: [D]) -> y: [D] with D = 8, M = 3, K = 4 { param W: [D, M, K], Wo: [M, K, D], gate: [D, M]
     use m[M] = mem   let k = x @ W   let s = x @ gate
     let c = top[M, 2](s)   y = sum[M](s * m(k[c], k, log_sigmoid(s))) @ sum[M](Wo) }`],
-  ['a family of scans on one input', `${MEM}layer f(x: [D]) -> y: [D] with D = 8, M = 3, K = 4 { param W: [D, K], Wo: [M, K, D], gate: [D, M]
+  ['a family of scans on one input', `${MEM}layer f(x: [D]) -> y: [D] with D = 8, M = 3, K = 4 {
+    param W: [D, K], Wo: [M, K, D], gate: [D, M]
     use m[M] = mem   let k = x @ W   let s = x @ gate
     let c = top[M, 2](s)   y = sum[M](s[c] * m(k, k, -1)) @ sum[M](Wo) }`],
   ['turns in turns', `${FFN}model f(ids: one of W) -> y: [D] with W = 16, D = 8, kinds = "AB" { param e: [W, D]   let x = e[ids]
@@ -49,7 +50,8 @@ const PROGRAMS: readonly (readonly [string, string])[] = [
     y = sum[H](sum[](sum[past](a * k[past]))) * x }`],
   ['several outputs, some of no use', `${TWO}layer f(x: [D]) -> y: [D] with D = 8 { use p, q = two   let a, b, _c = p(x)
     let d, _e, n = q(a)   y = d + b * n }`],
-  ['a hidden space of the experts', `${FFN}moe f(x: [D]) -> y: [D] with D = 8, E = 4, Z = 4 { param gate: [D, E], into: [E, D, Z], out: [E, Z, D]
+  ['a hidden space of the experts', `${FFN}moe f(x: [D]) -> y: [D] with D = 8, E = 4, Z = 4 {
+    param gate: [D, E], into: [E, D, Z], out: [E, Z, D]
     use expert[E] = ffn with D = Z   let s = x @ gate   let c = top[E, 2](s)
     y = sum[E](s[c] * (expert(x @[D] into) @[Z] out)) }`],
   ['an instance that all turns share', `${FFN}layer f(x: [D]) -> y: [D] with D = 8 { use a = ffn   let z = x

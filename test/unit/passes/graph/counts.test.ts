@@ -77,7 +77,8 @@ describe.skipIf(FILES.length === 0)('whole models', () => {
 
 describe('what one token reads', () => {
   const active = (body: string): number => {
-    const text = `layer ffn(x: [D]) -> y: [D] with D = 10 { param w: [D]   y = w * x }\nmoe f(x: [D], which: one of M) -> y: [D] with D = 10, G = 4, M = 3 {\n`
+    const text = 'layer ffn(x: [D]) -> y: [D] with D = 10 { param w: [D]   y = w * x }\n'
+      + 'moe f(x: [D], which: one of M) -> y: [D] with D = 10, G = 4, M = 3 {\n'
       + `param gate: [D, G, M]   use expert[G, M] = ffn   let s = x @ gate   ${body} }`;
     return countsOf(graphOf(readText(text), 'f')).active / 10 - 12;
   };

@@ -4,7 +4,9 @@ import { readText } from './files.js';
 /** Parts that wrong programs use. */
 const PRELUDE = `
 scan mem(k, v: [K], g: [] in -inf..0) -> S: [K] with K = 4 { state S: [K]   S = exp(g) * S[t-1] + k * v }
-scan grouped(v: [V], k: [K] per group, g: [] in -inf..0) -> o: [V] with K = 4, V = 4 { state S: [K, V]   S = exp(g) * S[t-1] + outer(k, v)   o = k @ S }
+scan grouped(v: [V], k: [K] per group, g: [] in -inf..0) -> o: [V] with K = 4, V = 4 {
+  state S: [K, V]   S = exp(g) * S[t-1] + outer(k, v)   o = k @ S
+}
 scan weighted(k: [K]) -> S: [K] with K = 4 { param w: [K]   state S: [K]   S = 0.5 * S[t-1] + w * k }
 layer ffn(x: [D]) -> y: [D] with D = 8, F = 16 { param up: [D, F], down: [F, D]   y = relu(x @ up) @ down }
 layer norm(x: [D]) -> y: [D] with D = 8, eps = 1e-6 { param w: [D] = 1   y = w * rmsnorm(x, eps: eps) }
@@ -18,7 +20,9 @@ layer choose(x: [D]) -> y: [D], share: [E] with D = 8, E = 4 { param gate: [D, E
 
 const SETTINGS = 'with D = 8, E = 4, H = 2, K = 4, T = 4, I = 2, G = 2, M = 4, n = 2, W = 16, kind = "L", part = ffn';
 const wrap = (kind: string,
-  body: string): string => `${PRELUDE}${kind} f(x: [D], ids: one of W) -> y: [D] ${SETTINGS} { param gate: [D, E]   let s = x @ gate   let _c = top[E, 2](s)   ${body} }`;
+  body: string): string =>
+    `${PRELUDE}${kind} f(x: [D], ids: one of W) -> y: [D] ${SETTINGS} `
+    + `{ param gate: [D, E]   let s = x @ gate   let _c = top[E, 2](s)   ${body} }`;
 const codesOf = (kind: string, body: string): readonly string[] => [...new Set(readText(wrap(kind,
   body)).diagnostics.filter(({ code }) => code !== 'W201').map(({ code }) => code))];
 

@@ -73,8 +73,10 @@ describe('tokenwise parts', () => {
   ])('%s', (body, is) => expect(tokenwise(body)).toBe(is));
 
   it('are called at the tokens that are seen, others are not', () => {
-    const parts = 'layer norm(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = w * rmsnorm(x) }\nlayer shift(x: [D]) -> y: [D] with D = 8 { y = x - x[t-1] }\n';
-    const called = (name: string): readonly string[] => readText(`${parts}layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](${name}(x[past])) }`).diagnostics.map((d) => d.code);
+    const parts = 'layer norm(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = w * rmsnorm(x) }\n'
+      + 'layer shift(x: [D]) -> y: [D] with D = 8 { y = x - x[t-1] }\n';
+    const called = (name: string): readonly string[] =>
+      readText(`${parts}layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](${name}(x[past])) }`).diagnostics.map((d) => d.code);
     const graph = graphOf(readText(`${parts}layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](norm(x[past])) }`), 'f');
     // The past is no axis that is mapped over: tokens that are seen are tokens.
     expect(graph.nodes.flatMap((node) => (node.kind === 'call' ? [node.mapped] : []))).toEqual([[]]);

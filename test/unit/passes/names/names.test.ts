@@ -66,7 +66,8 @@ const FFN = `layer ffn(x: [D]) -> y: [D] with D = 2, F = 3 {
 
 describe('layouts', () => {
   const one = (names: string, params = 'a, b: [D, H]'): NameMap => mapOf(
-    `layer f(x: [D]) -> y: [D] with D = 2, H = 3, R = 2, J = 2 { param ${params}  y = x * sum[D, H](a) * sum[D, H](b)  names hf { ${names} } }`,
+    `layer f(x: [D]) -> y: [D] with D = 2, H = 3, R = 2, J = 2 { param ${params}  y = x * sum[D, H](a) * sum[D, H](b)  `
+      + `names hf { ${names} } }`,
   );
 
   it('are the axes of the param where none is written, and may be transposed', () => {
@@ -157,7 +158,8 @@ describe('mistakes', () => {
   });
 
   it('are told once, not in every turn', () => {
-    const turns = (names: string): string => `${FFN} layer f(x: [D]) -> y: [D] with D = 2 { y = x  repeat i in 0..9 { use own = ffn  y += own(x) }  names hf { ${names} } }`;
+    const turns = (names: string): string => `${FFN} layer f(x: [D]) -> y: [D] with D = 2 { `
+      + `y = x  repeat i in 0..9 { use own = ffn  y += own(x) }  names hf { ${names} } }`;
     expect(codes(turns('own "own."'))).toEqual(['E823', 'E823', 'E823']);
     expect(codes(turns('own "own.{i}." { up = "up" [F] }'))).toEqual(['E822']);
     expect(codes(turns('own "own.{i}." like w'))).toEqual(['E201', 'E821', 'E821', 'E821']);

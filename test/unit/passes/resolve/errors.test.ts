@@ -5,7 +5,8 @@ const found = (text: string) => frontend('test.lmoe', text).diagnostics.map((d) 
 
 describe('errors', () => {
   it('one per expression', () => {
-    expect(found('scan f(k: [K], v: [V]) -> o: [V] {\n o = (k + v) * (nothing + k * v)\n}')).toEqual(['E202 the axes of `+` do not line up']);
+    expect(found('scan f(k: [K], v: [V]) -> o: [V] {\n o = (k + v) * (nothing + k * v)\n}'))
+      .toEqual(['E202 the axes of `+` do not line up']);
   });
 
   it('one per statement that has its own', () => {
@@ -13,7 +14,8 @@ describe('errors', () => {
   });
 
   it('none for what uses a value with an error', () => {
-    expect(found('scan f(q, k: [K], v: [V]) -> o: [V] {\n state S: [K, V]\n let a = k + v\n S = a * S[t-1] + a\n o = q @ S + a\n}')).toHaveLength(1);
+    expect(found('scan f(q, k: [K], v: [V]) -> o: [V] {\n state S: [K, V]\n let a = k + v\n S = a * S[t-1] + a\n o = q @ S + a\n}'))
+      .toHaveLength(1);
   });
 
   it('no warning beside an error', () => {

@@ -92,7 +92,8 @@ describe('values of expressions', () => {
     ['head + 10 * heads', '[]', [21]],
     ['1 - 2^(-5 - head)', '[]', [1 - 2 ** -6]],
     ['log(1 + exp(p)) - softplus(p)', '[]', [0]],
-    ['sigmoid(x) * silu(y) + relu(x) - abs(y)', '[K]', X.map((x, i) => 1 / (1 + Math.exp(-x)) * (Y[i] / (1 + Math.exp(-Y[i]))) + Math.max(x, 0) - Math.abs(Y[i]))],
+    ['sigmoid(x) * silu(y) + relu(x) - abs(y)', '[K]',
+      X.map((x, i) => 1 / (1 + Math.exp(-x)) * (Y[i] / (1 + Math.exp(-Y[i]))) + Math.max(x, 0) - Math.abs(Y[i]))],
     ['exp(x) - expm1(x) + tanh(p) * log1p(p)', '[K]', X.map(() => 1 + Math.tanh(P) * Math.log1p(P))],
   ];
   it.each(cases)('%s', (expression, axes, expected) => {
@@ -156,7 +157,8 @@ describe('Spec', () => {
   });
 
   it('keeps the documentation and the mode', () => {
-    const spec = understood('/// One line.\n/// Another.\n// not this\nscan f(x: [D]) -> h: [D] sequential {\n state h: [D]\n h = tanh(h[t-1]) + x }');
+    const spec = understood('/// One line.\n/// Another.\n// not this\n'
+      + 'scan f(x: [D]) -> h: [D] sequential {\n state h: [D]\n h = tanh(h[t-1]) + x }');
     expect(spec).toMatchObject({ name: 'f', doc: 'One line.\nAnother.', mode: 'sequential' });
     expect(spec.outputs).toEqual([{ name: 'h', axes: ['D'], value: spec.states[0].next, origin: expect.anything() }]);
   });
@@ -182,14 +184,16 @@ describe('Spec', () => {
   });
 
   it('evaluates ranges', () => {
-    const spec = understood('scan f(a: [] in -exp(-0.5)..0, b: [] in 2 * 3..2^4, c: [] in -inf..inf, d: []) -> y: [] {\n y = a * b * c * d\n}');
+    const spec = understood('scan f(a: [] in -exp(-0.5)..0, b: [] in 2 * 3..2^4, c: [] in -inf..inf, d: []) -> y: [] {\n'
+      + ' y = a * b * c * d\n}');
     expect(spec.inputs.map((input) => input.range)).toEqual([
       { lo: -Math.exp(-0.5), hi: 0 }, { lo: 6, hi: 16 }, { lo: -Infinity, hi: Infinity }, { lo: -Infinity, hi: Infinity },
     ]);
   });
 
   it('takes ranges of initial states, and relies on them for nothing', () => {
-    const text = (range: string) => `scan f(x: [D], a: [D] in 0..1) -> y: [D] {\n state h, _n: [D]${range}, m: [D]\n h = a * h[t-1] + x\n _n = x\n m = m[t-1] - x\n y = h + m + a[t-1]\n}`;
+    const text = (range: string) => `scan f(x: [D], a: [D] in 0..1) -> y: [D] {\n state h, _n: [D]${range}, m: [D]\n`
+      + ' h = a * h[t-1] + x\n _n = x\n m = m[t-1] - x\n y = h + m + a[t-1]\n}';
     const [ranged, free] = [understood(text(' in 0..inf')), understood(text(''))];
     const anything = { lo: -Infinity, hi: Infinity };
     expect(ranged.states.map(({ name, range }) => [name, range])).toEqual([
@@ -200,6 +204,7 @@ describe('Spec', () => {
   });
 
   it('lets contextual words be names', () => {
-    expect(understood('scan f(from, with: [K], group: []) -> per: [K] {\n per = from * group + with\n}').inputs.map((input) => input.name)).toEqual(['from', 'with', 'group']);
+    expect(understood('scan f(from, with: [K], group: []) -> per: [K] {\n per = from * group + with\n}').inputs.map((input) => input.name))
+      .toEqual(['from', 'with', 'group']);
   });
 });
