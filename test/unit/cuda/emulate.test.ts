@@ -45,7 +45,7 @@ function check(errors: ReadonlyMap<string, number>, dtype: IoDtype): void {
   expect(errors.size).toBeGreaterThan(2);
 }
 
-describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels against the tile interpreter (skipped without g++ or the examples)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the tile interpreter (skipped without g++ or them)', () => {
   it.each(['gated_delta', 'delta_product', 'gla', 'gsa', 'kda', 'mamba2', 'mlstm', 'rwkv6', 'rwkv7'])(
     '%s', (name) => runExample(name, { chunk: 16, sizes: [16, 32] }),
   );
