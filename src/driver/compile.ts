@@ -1,5 +1,5 @@
 import type { Diagnostic } from '../diagnostics/diagnostic.js';
-import { cudaChunks, overflows, tileMemory } from '../backends/cuda/chunk.js';
+import { crowded, cudaChunks, overflows, tileMemory } from '../backends/cuda/chunk.js';
 import { within } from '../backends/cuda/live.js';
 import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Axis } from '../ir/common/axes.js';
@@ -66,19 +66,22 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 /** Targets and dtypes often want the same algorithm: made once for each set of options, as long as the Spec lives. */
 const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 
-/** Spec -> Scan -> Tile for a target, or why there is no chunked form. */
+/**
+ * Spec -> Scan -> Tile for a target, or why there is no chunked form. `room`: the share of its shared memory that chunk kernels are meant to
+ * take.
+ */
 export function lowerFor(
-  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK,
+  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK, room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
   const narrowRange = dtype === 'f16';
   const options: LowerOptions = target === 'webgpu'
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
-    : { chunk, fits: within(tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
+    : { chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
-  const key = JSON.stringify([[...sizes], options, target === 'webgpu' ? undefined : tileMemory(target)]);
+  const key = JSON.stringify([[...sizes], options, target === 'webgpu' ? undefined : room * tileMemory(target)]);
   const made = known.get(key) ?? lowerOrRefuse(spec, sizes, options);
   known.set(key, made);
   return made;
@@ -102,6 +105,9 @@ export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lower
   return ('module' in lowered ? headSizeProblem(spec, lowered.scan, sizes) : undefined) ?? lowered;
 }
 
+/** Shares of the shared memory that kernels are meant to take, where those for all of it took more. */
+const LESS_ROOM: readonly number[] = [0.85, 0.7];
+
 /** Spec -> kernels and plan for one target and dtype. Same input, same output. Back ends are loaded when they are first asked for. */
 export async function compileScan(host: Host, source: Source, spec: Spec, request: Request): Promise<Compiled | Failed> {
   const { target, dtype, command } = request;
@@ -118,8 +124,8 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
     };
   }
   const { emitCuda } = await import('../backends/cuda/emit.js');
-  const compile = (chunk: number): Compiled | Failed => {
-    const again = lowerFor(spec, request, chunk);
+  const compile = (chunk: number, room?: number): Compiled | Failed => {
+    const again = lowerFor(spec, request, chunk, room);
     return 'module' in again
       ? { ...again, ...emitCuda(again.module, { ...options, target, templates: templatesOf(host, 'cuda') }) }
       : again;
@@ -128,6 +134,12 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   let made = compile(first);
   // Shorter chunks for what does not fit in shared memory.
   for (const chunk of others) if ('plan' in made && overflows(made.plan, made.module)) made = compile(chunk);
+  // What a kernel takes is an estimate while passes divide the work: where one turns out too large for tensor cores, smaller ones.
+  for (const room of LESS_ROOM) {
+    if (!('plan' in made) || crowded(made.plan) === 0) break;
+    const again = compile(made.module.chunk, room);
+    if ('plan' in again && crowded(again.plan) < crowded(made.plan)) made = again;
+  }
   return made;
 }
 

@@ -2,7 +2,7 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { isSteady, type ScanProgram } from '../../ir/scan/scan.js';
 import type { TileModule } from '../../ir/tile/tile.js';
-import { sharedLimit, type CudaTarget } from './lowered.js';
+import { OF_MEMORY, sharedLimit, type CudaTarget } from './lowered.js';
 
 /**
  * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that
@@ -24,6 +24,11 @@ export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype:
  */
 export function tileMemory(target: CudaTarget): number {
   return sharedLimit(target) - 24 * 1024;
+}
+
+/** Kernels that had to do without tensor cores for want of shared memory. */
+export function crowded(plan: Plan): number {
+  return plan.kernels.filter(({ plainWhy }) => plainWhy?.endsWith(OF_MEMORY) === true).length;
 }
 
 /** Do tiles of some kernel lie in device memory for want of shared memory? */

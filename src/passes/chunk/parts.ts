@@ -72,7 +72,9 @@ export function partsOf(graph: Graph, stage: MatrixStage, range: (id: NodeId) =>
   const isLog = stage.gate.kind !== 'none' && stage.gate.factor === undefined;
   const computedGate = isLog && isComputed(graph, stage.gate.log);
   // A gate without a lower bound has a function without one before it, whose slope is steepest where the decay leaves least to a gradient.
-  const exactGate = isLog && (several || computedGate || range(stage.gate.log).lo === -Infinity);
+  // Along the value axis that takes more tiles than a block has room for where 163 KB are all.
+  const steep = reach !== 'values' && isLog && range(stage.gate.log).lo === -Infinity;
+  const exactGate = isLog && (several || computedGate || steep);
   const vector = (node: NodeId): Vector => {
     const found = factored(graph, node);
     // A number per token in front of a score would round it differently for who reads and for who writes.

@@ -4,7 +4,7 @@ import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
-import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
 import { madeAgain, PATIENCE } from './again.js';
 import { createArena } from './arena.js';
@@ -79,7 +79,7 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   if (fits(best, first)) return best;
   // What takes least is tried next: where it has no room, nothing has, and kernels that are too large are long.
   const smallest = inShape(last);
-  if (!fits(smallest, last)) return unsupported(`${smallest.sharedBytes} bytes of shared memory`);
+  if (!fits(smallest, last)) return unsupported(`${smallest.sharedBytes}${OF_MEMORY}`);
   for (const shape of shapes.slice(1, -1)) {
     const found = inShape(shape);
     if (fits(found, shape)) return found;

@@ -1,7 +1,7 @@
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
-import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk.js';
@@ -77,7 +77,7 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, le
   const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
   const shared = twice ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2)) : undefined;
   const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
-  if (best === undefined) throw new NoRoom(`${rings[rings.length - 1].bytes} bytes of shared memory`);
+  if (best === undefined) throw new NoRoom(`${rings[rings.length - 1].bytes}${OF_MEMORY}`);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };
 }
 
