@@ -3,8 +3,8 @@
 
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> chunks: array<u32>;
-@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 12>;
-var<workgroup> near: array<f32, 2096>;
+@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 11>;
+var<workgroup> near: array<f32, 1072>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -28,18 +28,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_Vt_adjoint0 = dims[7].x + (token * heads + head) * 64u;
-  let at_ws_value30 = dims[7].w + (token * heads + head);
-  let at_ws_value36 = dims[8].x + (token * heads + head);
-  let at_ws_value37 = dims[8].y + (token * heads + head) * 64u;
-  let at_ws_value40 = dims[8].z + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u;
+  let at_ws_value30 = dims[7].z + (token * heads + head);
+  let at_ws_value36 = dims[7].w + (token * heads + head);
+  let at_ws_value37 = dims[8].x + (token * heads + head) * 64u;
   const near2 = 0u;
   const near7 = 16u;
   const near12 = 32u;
-  const near16 = 16u;
   const near4 = 48u;
-  const near15 = 1072u;
-  const near18 = 32u;
   // %1 [%row, M] = load ws.Kt.result0 row
   // %2 [%row] = max[M] %1
   for (var i = lid; i < 16u + zero; i += 64u) {
@@ -102,49 +98,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %13 [%row, M] = chain %0, %7
   // %14 [%row, M] = add %13, %12
   // %15 [%row, M] = chain %14, %4
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v0_19 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length);
-    let v7_20 = near[near7 + r];
-    let v12_21 = near[near12 + r];
-    let v4_22 = near[near4 + r * 64u + i_M];
-    let v15_18 = m_chain((m_chain(v0_19, v7_20) + v12_21), v4_22);
-    near[near15 + r * 64u + i_M] = v15_18;
-  }
-  workgroupBarrier();
   // %16 [%row] = sum[M] %15
   // %17 [%row] = neg %16
   // store ws.value36, %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum24 = 0.0f;
-    for (var k25 = 0u; k25 < 64u + zero; k25++) {
-      let v15_26 = near[near15 + r * 64u + k25];
-      sum24 += v15_26;
+    var sum18 = 0.0f;
+    for (var k19 = 0u; k19 < 64u + zero; k19++) {
+      let v0_20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k19], r < length);
+      let v7_21 = near[near7 + r];
+      let v12_22 = near[near12 + r];
+      let v4_23 = near[near4 + r * 64u + k19];
+      sum18 += m_chain((m_chain(v0_20, v7_21) + v12_22), v4_23);
     }
-    let v16_23 = sum24;
-    near[near16 + r] = v16_23;
-    let v17_27 = (-v16_23);
-    if (r < length) { arena[at_ws_value36 + r * heads] = v17_27; }
+    if (r < length) { arena[at_ws_value36 + r * heads] = (-sum18); }
   }
-  workgroupBarrier();
   // %18 [%row, M] = less %1, %2
   // store ws.value37, %18
-  // %19 [%row, M] = sub %6, %18
-  // %20 [%row, M] = mul %17, %19
-  // %21 [%row, M] = add %15, %20
-  // store ws.value40, %21
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v1_29 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v2_30 = near[near2 + r];
-    let v18_28 = select(0.0, 1.0, v1_29 < v2_30);
-    near[near18 + r * 64u + i_M] = v18_28;
-    if (r < length) { arena[at_ws_value37 + r * heads_64 + i_M] = v18_28; }
-    let v15_31 = near[near15 + r * 64u + i_M];
-    let v17_32 = (-near[near16 + r]);
-    if (r < length) { arena[at_ws_value40 + r * heads_64 + i_M] = (v15_31 + (v17_32 * (1.0f - v18_28))); }
+    let v1_24 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v2_25 = near[near2 + r];
+    if (r < length) { arena[at_ws_value37 + r * heads_64 + i_M] = select(0.0, 1.0, v1_24 < v2_25); }
   }
 }

@@ -9,13 +9,16 @@
 @group(0) @binding(5) var<storage, read_write> p_d_g: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3584>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -26,436 +29,479 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[11].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 12288u;
+  let far = dims[10].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 12288u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_ws_value40 = dims[8].z + (token * heads + head) * 64u;
+  let at_ws_value14 = dims[5].x + (token * heads + head);
+  let at_ws_value30 = dims[7].z + (token * heads + head);
+  let at_ws_value11 = dims[4].w + (token * heads + head);
+  let at_ws_value36 = dims[7].w + (token * heads + head);
+  let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value4 = dims[4].z + (token * heads + head) * 64u;
+  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
+  let at_ws_value3 = dims[5].z + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
-  let at_ws_Kt_states = dims[4].w + (chunk * heads + head) * 4096u;
-  let at_ws_Kt_cotangents = dims[9].y + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint3 = dims[7].z + (token * heads + head) * 64u;
-  let at_ws_Vt_adjoint1 = dims[7].y + (token * heads + head) * 64u;
-  const near49 = 0u;
+  let at_ws_Kt_states = dims[4].z + (chunk * heads + head) * 4096u;
+  let at_ws_Kt_cotangents = dims[8].w + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint3 = dims[7].y + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint1 = dims[7].x + (token * heads + head) * 64u;
   const near3 = 0u;
-  const near17 = 256u;
-  const near31 = 0u;
-  const near0 = 512u;
-  const near1 = 1536u;
-  const near2 = 2560u;
-  // %0 [%row, M] = load ws.value40 row
-  // %1 [%row, M] = load ws.value4 row
-  // %2 [%row, M] = load g row
+  const near5 = 16u;
+  const near8 = 32u;
+  const near12 = 48u;
+  const near67 = 0u;
+  const near21 = 0u;
+  const near35 = 256u;
+  const near49 = 0u;
+  const near17 = 512u;
+  const near19 = 1536u;
+  const near20 = 2560u;
+  // %1 [] = 1
+  // %2 [%row] = load ws.value14 row
+  // %3 [%row] = div %1, %2
+  // %5 [%row] = load ws.value30 row
+  // %8 [%row] = load ws.value11 row
+  // %12 [%row] = load ws.value36 row
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v3_1 = (1.0f / select(0.0, arena[at_ws_value14 + r * heads], r < length));
+    near[near3 + r] = v3_1;
+    let v5_2 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
+    near[near5 + r] = v5_2;
+    let v8_3 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+    near[near8 + r] = v8_3;
+    let v12_4 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
+    near[near12 + r] = v12_4;
+  }
+  workgroupBarrier();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  // %4 [%row, M] = chain %0, %3
+  // %6 [%row, M] = add %4, %5
+  // %7 [%row, M] = load ws.Kt.result0 row
+  // %9 [%row, M] = sub %7, %8
+  // %10 [%row, M] = exp %9
+  // %11 [%row, M] = chain %6, %10
+  // %13 [%row, M] = less %7, %8
+  // %14 [%row, M] = sub %1, %13
+  // %15 [%row, M] = mul %12, %14
+  // %16 [%row, M] = add %11, %15
+  // %17 [%row, M] = keep %16
+  // %18 [%row, M] = load ws.value3 row
+  // %19 [%row, M] = neg %18
+  // %20 [%row, M] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v0_1 = select(0.0, arena[at_ws_value40 + r * heads_64 + i_M], r < length);
-    near[near0 + r * 64u + i_M] = v0_1;
-    let v1_2 = select(0.0, arena[at_ws_value4 + r * heads_64 + i_M], r < length);
-    near[near1 + r * 64u + i_M] = v1_2;
-    let v2_3 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[near2 + r * 64u + i_M] = v2_3;
+    let v4_6 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
+    let v7_7 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v8_8 = near[near8 + r];
+    let v16_9 = (m_chain((v4_6 + near[near5 + r]), m_exp((v7_7 - v8_8))) + (near[near12 + r] * (1.0f - select(0.0, 1.0, v7_7 < v8_8))));
+    let v17_5 = select(0.0, v16_9, r < length);
+    near[near17 + r * 64u + i_M] = v17_5;
+    let v19_10 = (-select(0.0, arena[at_ws_value3 + r * heads_64 + i_M], r < length));
+    near[near19 + r * 64u + i_M] = v19_10;
+    let v20_11 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near20 + r * 64u + i_M] = v20_11;
   }
   workgroupBarrier();
-  // %3 [%row, %col] = dscore[M] %0, %1 by %2
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
-    var sum5 = 0.0;
-    for (var k8 = 0u; k8 < select(0u, 64u + zero, c <= r); k8++) {
-      var e6 = 0.0;
-      for (var j7 = c + 1u; j7 <= r; j7++) {
-        let v2_9 = near[near2 + j7 * 64u + k8];
-        e6 = m_at_least(e6 + v2_9, -1e30f);
+    var sum13 = 0.0;
+    for (var k16 = 0u; k16 < select(0u, 64u + zero, c <= r); k16++) {
+      var e14 = 0.0;
+      for (var j15 = c + 1u; j15 <= r; j15++) {
+        let v20_17 = near[near20 + j15 * 64u + k16];
+        e14 = m_at_least(e14 + v20_17, -1e30f);
       }
-      let v0_10 = near[near0 + r * 64u + k8];
-      let v1_11 = near[near1 + c * 64u + k8];
-      sum5 += v0_10 * v1_11 * m_exp(m_at_least(e6, -100.0));
+      let v17_18 = near[near17 + r * 64u + k16];
+      let v19_19 = near[near19 + c * 64u + k16];
+      sum13 += v17_18 * v19_19 * m_exp(m_at_least(e14, -100.0));
     }
-    let v3_4 = sum5;
-    near[near3 + r * 16u + c] = v3_4;
+    let v21_12 = sum13;
+    near[near21 + r * 16u + c] = v21_12;
   }
-  // %4 [%row, K] = load k row
-  // %5 [%col, K] = swap %4
+  // %22 [%row, K] = load k row
+  // %23 [%col, K] = swap %22
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v4_13 = select(0.0, p_k[at_g + c * heads_64 + i_K], c < length);
-    let v5_12 = v4_13;
-    arena[far + c * 64u + i_K] = v5_12;
+    let v22_21 = select(0.0, p_k[at_g + c * heads_64 + i_K], c < length);
+    let v23_20 = v22_21;
+    arena[far + c * 64u + i_K] = v23_20;
   }
-  // %7 [%row, M] = cumsum %2
+  // %25 [%row, M] = cumsum %20
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v2_14 = near[near2 + r * 64u + i_M];
-      sum += m_at_least(v2_14, -80.0);
+      let v20_22 = near[near20 + r * 64u + i_M];
+      sum += m_at_least(v20_22, -80.0);
       arena[far + r * 64u + i_M + 1024u] = sum;
     }
   }
   storageBarrier();
-  // %8 [%row, M] = exp %7
-  // %9 [%row, M] = mul %8, %0
+  // %26 [%row, M] = exp %25
+  // %27 [%row, M] = mul %26, %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v7_16 = arena[far + r * 64u + i_M + 1024u];
-    let v8_15 = m_exp(v7_16);
-    arena[far + r * 64u + i_M + 2048u] = v8_15;
-    let v0_18 = near[near0 + r * 64u + i_M];
-    let v9_17 = (v8_15 * v0_18);
-    arena[far + r * 64u + i_M + 3072u] = v9_17;
+    let v25_24 = arena[far + r * 64u + i_M + 1024u];
+    let v26_23 = m_exp(v25_24);
+    arena[far + r * 64u + i_M + 2048u] = v26_23;
+    let v17_26 = near[near17 + r * 64u + i_M];
+    let v27_25 = (v26_23 * v17_26);
+    arena[far + r * 64u + i_M + 3072u] = v27_25;
   }
   workgroupBarrier();
   storageBarrier();
-  // %10 [K, M] = load ws.Kt.states
-  // %11 [%row, K] = contract[M] %9, %10
-  // %6 [%row, K] = contract[%col] %3, %5
-  // %12 [%row, K] = add %11, %6
-  // %13 [] = 0.125
-  // %14 [%row, K] = mul %12, %13
-  // store d_q, %14
+  // %28 [K, M] = load ws.Kt.states
+  // %29 [%row, K] = contract[M] %27, %28
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
+  // store d_q, %32
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum20 = vec4<f32>();
-    var sum21 = vec4<f32>();
-    var sum22 = vec4<f32>();
-    var sum23 = vec4<f32>();
-    for (var k19 = 0u; k19 < 64u + zero; k19++) {
-      let v10_24 = arena[at_ws_Kt_states + first_i_K * 64u + k19];
-      let v10_25 = arena[at_ws_Kt_states + first_i_K * 64u + k19 + 64u];
-      let v10_26 = arena[at_ws_Kt_states + first_i_K * 64u + k19 + 128u];
-      let v10_27 = arena[at_ws_Kt_states + first_i_K * 64u + k19 + 192u];
-      let b28 = vec4<f32>(v10_24, v10_25, v10_26, v10_27);
-      sum20 += arena[far + first_r * 64u + k19 + 3072u] * b28;
-      sum21 += arena[far + first_r * 64u + k19 + 3136u] * b28;
-      sum22 += arena[far + first_r * 64u + k19 + 3200u] * b28;
-      sum23 += arena[far + first_r * 64u + k19 + 3264u] * b28;
-    }
-    var m11 = array<vec4<f32>, 4>(sum20, sum21, sum22, sum23);
+    var sum28 = vec4<f32>();
+    var sum29 = vec4<f32>();
     var sum30 = vec4<f32>();
     var sum31 = vec4<f32>();
-    var sum32 = vec4<f32>();
-    var sum33 = vec4<f32>();
-    for (var k29 = 0u; k29 < 16u + zero; k29++) {
-      let v3_34 = near[near3 + first_r * 16u + k29];
-      let v3_35 = near[near3 + first_r * 16u + k29 + 16u];
-      let v3_36 = near[near3 + first_r * 16u + k29 + 32u];
-      let v3_37 = near[near3 + first_r * 16u + k29 + 48u];
-      let v5_38 = arena[far + k29 * 64u + first_i_K];
-      let v5_39 = arena[far + k29 * 64u + first_i_K + 1u];
-      let v5_40 = arena[far + k29 * 64u + first_i_K + 2u];
-      let v5_41 = arena[far + k29 * 64u + first_i_K + 3u];
-      let b42 = vec4<f32>(v5_38, v5_39, v5_40, v5_41);
-      sum30 += v3_34 * b42;
-      sum31 += v3_35 * b42;
-      sum32 += v3_36 * b42;
-      sum33 += v3_37 * b42;
+    for (var k27 = 0u; k27 < 64u + zero; k27++) {
+      let v28_32 = arena[at_ws_Kt_states + first_i_K * 64u + k27];
+      let v28_33 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 64u];
+      let v28_34 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 128u];
+      let v28_35 = arena[at_ws_Kt_states + first_i_K * 64u + k27 + 192u];
+      let b36 = vec4<f32>(v28_32, v28_33, v28_34, v28_35);
+      sum28 += arena[far + first_r * 64u + k27 + 3072u] * b36;
+      sum29 += arena[far + first_r * 64u + k27 + 3136u] * b36;
+      sum30 += arena[far + first_r * 64u + k27 + 3200u] * b36;
+      sum31 += arena[far + first_r * 64u + k27 + 3264u] * b36;
     }
-    var m6 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
+    var m29 = array<vec4<f32>, 4>(sum28, sum29, sum30, sum31);
+    var sum38 = vec4<f32>();
+    var sum39 = vec4<f32>();
+    var sum40 = vec4<f32>();
+    var sum41 = vec4<f32>();
+    for (var k37 = 0u; k37 < 16u + zero; k37++) {
+      let v21_42 = near[near21 + first_r * 16u + k37];
+      let v21_43 = near[near21 + first_r * 16u + k37 + 16u];
+      let v21_44 = near[near21 + first_r * 16u + k37 + 32u];
+      let v21_45 = near[near21 + first_r * 16u + k37 + 48u];
+      let v23_46 = arena[far + k37 * 64u + first_i_K];
+      let v23_47 = arena[far + k37 * 64u + first_i_K + 1u];
+      let v23_48 = arena[far + k37 * 64u + first_i_K + 2u];
+      let v23_49 = arena[far + k37 * 64u + first_i_K + 3u];
+      let b50 = vec4<f32>(v23_46, v23_47, v23_48, v23_49);
+      sum38 += v21_42 * b50;
+      sum39 += v21_43 * b50;
+      sum40 += v21_44 * b50;
+      sum41 += v21_45 * b50;
+    }
+    var m24 = array<vec4<f32>, 4>(sum38, sum39, sum40, sum41);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_q[at_g + r * heads_64 + i_K] = ((m11[y][x] + m6[y][x]) * 0.125f); }
+        if (r < length) { p_d_q[at_g + r * heads_64 + i_K] = ((m29[y][x] + m24[y][x]) * 0.125f); }
       }
     }
   }
-  // %15 [%row, %col] = mul %13, %3
-  // %17 [%col, %row] = swap %15
+  // %33 [%row, %col] = mul %31, %21
+  // %35 [%col, %row] = swap %33
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v3_44 = near[near3 + c * 16u + r];
-    let v17_43 = (0.125f * v3_44);
-    near[near17 + c * 16u + r] = v17_43;
+    let v21_52 = near[near21 + c * 16u + r];
+    let v35_51 = (0.125f * v21_52);
+    near[near35 + c * 16u + r] = v35_51;
   }
-  // %16 [%row, K] = load q row
-  // %18 [%col, K] = swap %16
+  // %34 [%row, K] = load q row
+  // %36 [%col, K] = swap %34
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v16_46 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
-    let v18_45 = v16_46;
-    arena[far + c * 64u + i_K + 4096u] = v18_45;
+    let v34_54 = select(0.0, p_q[at_g + c * heads_64 + i_K], c < length);
+    let v36_53 = v34_54;
+    arena[far + c * 64u + i_K + 4096u] = v36_53;
   }
-  // %20 [M] = pick last %7
-  // %21 [M, %row] = sub %20, %7
-  // %22 [M, %row] = exp %21
-  // %23 [M, %row] = mul %22, %1
+  // %38 [M] = pick last %25
+  // %39 [M, %row] = sub %38, %25
+  // %40 [M, %row] = exp %39
+  // %41 [M, %row] = mul %40, %19
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_M = i / 16u;
-    let v7_48 = arena[far + i_M + 1984u];
-    let v20_49 = v7_48;
-    let v7_50 = arena[far + r * 64u + i_M + 1024u];
-    let v22_47 = m_exp((v20_49 - v7_50));
-    arena[far + i_M * 16u + r + 5120u] = v22_47;
-    let v1_52 = near[near1 + r * 64u + i_M];
-    let v23_51 = (v22_47 * v1_52);
-    arena[far + i_M * 16u + r + 6144u] = v23_51;
+    let v25_56 = arena[far + i_M + 1984u];
+    let v38_57 = v25_56;
+    let v25_58 = arena[far + r * 64u + i_M + 1024u];
+    let v40_55 = m_exp((v38_57 - v25_58));
+    arena[far + i_M * 16u + r + 5120u] = v40_55;
+    let v19_60 = near[near19 + r * 64u + i_M];
+    let v41_59 = (v40_55 * v19_60);
+    arena[far + i_M * 16u + r + 6144u] = v41_59;
   }
   workgroupBarrier();
   storageBarrier();
-  // %24 [K, M] = load ws.Kt.cotangents
-  // %25 [%row, K] = contract[M] %23, %24
-  // %19 [%row, K] = contract[%col] %17, %18
-  // %26 [%row, K] = add %25, %19
-  // store d_k, %26
+  // %42 [K, M] = load ws.Kt.cotangents
+  // %43 [%row, K] = contract[M] %41, %42
+  // %37 [%row, K] = contract[%col] %35, %36
+  // %44 [%row, K] = add %43, %37
+  // store d_k, %44
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum54 = vec4<f32>();
-    var sum55 = vec4<f32>();
-    var sum56 = vec4<f32>();
-    var sum57 = vec4<f32>();
-    for (var k53 = 0u; k53 < 64u + zero; k53++) {
-      let v24_58 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k53];
-      let v24_59 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k53 + 64u];
-      let v24_60 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k53 + 128u];
-      let v24_61 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k53 + 192u];
-      let b62 = vec4<f32>(v24_58, v24_59, v24_60, v24_61);
-      sum54 += arena[far + k53 * 16u + first_r + 6144u] * b62;
-      sum55 += arena[far + k53 * 16u + first_r + 6145u] * b62;
-      sum56 += arena[far + k53 * 16u + first_r + 6146u] * b62;
-      sum57 += arena[far + k53 * 16u + first_r + 6147u] * b62;
-    }
-    var m25 = array<vec4<f32>, 4>(sum54, sum55, sum56, sum57);
+    var sum62 = vec4<f32>();
+    var sum63 = vec4<f32>();
     var sum64 = vec4<f32>();
     var sum65 = vec4<f32>();
-    var sum66 = vec4<f32>();
-    var sum67 = vec4<f32>();
-    for (var k63 = 0u; k63 < 16u + zero; k63++) {
-      let b68 = vec4<f32>(arena[far + k63 * 64u + first_i_K + 4096u], arena[far + k63 * 64u + first_i_K + 4097u], arena[far + k63 * 64u + first_i_K + 4098u], arena[far + k63 * 64u + first_i_K + 4099u]);
-      sum64 += near[near17 + k63 * 16u + first_r] * b68;
-      sum65 += near[near17 + k63 * 16u + first_r + 1u] * b68;
-      sum66 += near[near17 + k63 * 16u + first_r + 2u] * b68;
-      sum67 += near[near17 + k63 * 16u + first_r + 3u] * b68;
+    for (var k61 = 0u; k61 < 64u + zero; k61++) {
+      let v42_66 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61];
+      let v42_67 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 64u];
+      let v42_68 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 128u];
+      let v42_69 = arena[at_ws_Kt_cotangents + first_i_K * 64u + k61 + 192u];
+      let b70 = vec4<f32>(v42_66, v42_67, v42_68, v42_69);
+      sum62 += arena[far + k61 * 16u + first_r + 6144u] * b70;
+      sum63 += arena[far + k61 * 16u + first_r + 6145u] * b70;
+      sum64 += arena[far + k61 * 16u + first_r + 6146u] * b70;
+      sum65 += arena[far + k61 * 16u + first_r + 6147u] * b70;
     }
-    var m19 = array<vec4<f32>, 4>(sum64, sum65, sum66, sum67);
+    var m43 = array<vec4<f32>, 4>(sum62, sum63, sum64, sum65);
+    var sum72 = vec4<f32>();
+    var sum73 = vec4<f32>();
+    var sum74 = vec4<f32>();
+    var sum75 = vec4<f32>();
+    for (var k71 = 0u; k71 < 16u + zero; k71++) {
+      let b76 = vec4<f32>(arena[far + k71 * 64u + first_i_K + 4096u], arena[far + k71 * 64u + first_i_K + 4097u], arena[far + k71 * 64u + first_i_K + 4098u], arena[far + k71 * 64u + first_i_K + 4099u]);
+      sum72 += near[near35 + k71 * 16u + first_r] * b76;
+      sum73 += near[near35 + k71 * 16u + first_r + 1u] * b76;
+      sum74 += near[near35 + k71 * 16u + first_r + 2u] * b76;
+      sum75 += near[near35 + k71 * 16u + first_r + 3u] * b76;
+    }
+    var m37 = array<vec4<f32>, 4>(sum72, sum73, sum74, sum75);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        if (r < length) { p_d_k[at_g + r * heads_64 + i_K] = (m25[y][x] + m19[y][x]); }
+        if (r < length) { p_d_k[at_g + r * heads_64 + i_K] = (m43[y][x] + m37[y][x]); }
       }
     }
   }
-  // %28 [%row, M] = contract[K] %16, %10
+  // %46 [%row, M] = contract[K] %34, %28
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum70 = vec4<f32>();
-    var sum71 = vec4<f32>();
-    var sum72 = vec4<f32>();
-    var sum73 = vec4<f32>();
-    for (var k69 = 0u; k69 < 64u + zero; k69++) {
-      let v16_74 = select(0.0, p_q[at_g + first_r * heads_64 + k69], first_r < length);
-      let v16_75 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k69], (first_r + 1u) < length);
-      let v16_76 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k69], (first_r + 2u) < length);
-      let v16_77 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k69], (first_r + 3u) < length);
-      let v10_78 = arena[at_ws_Kt_states + k69 * 64u + first_i_M];
-      let v10_79 = arena[at_ws_Kt_states + k69 * 64u + first_i_M + 1u];
-      let v10_80 = arena[at_ws_Kt_states + k69 * 64u + first_i_M + 2u];
-      let v10_81 = arena[at_ws_Kt_states + k69 * 64u + first_i_M + 3u];
-      let b82 = vec4<f32>(v10_78, v10_79, v10_80, v10_81);
-      sum70 += v16_74 * b82;
-      sum71 += v16_75 * b82;
-      sum72 += v16_76 * b82;
-      sum73 += v16_77 * b82;
+    var sum78 = vec4<f32>();
+    var sum79 = vec4<f32>();
+    var sum80 = vec4<f32>();
+    var sum81 = vec4<f32>();
+    for (var k77 = 0u; k77 < 64u + zero; k77++) {
+      let v34_82 = select(0.0, p_q[at_g + first_r * heads_64 + k77], first_r < length);
+      let v34_83 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k77], (first_r + 1u) < length);
+      let v34_84 = select(0.0, p_q[at_g + (first_r + 2u) * heads_64 + k77], (first_r + 2u) < length);
+      let v34_85 = select(0.0, p_q[at_g + (first_r + 3u) * heads_64 + k77], (first_r + 3u) < length);
+      let v28_86 = arena[at_ws_Kt_states + k77 * 64u + first_i_M];
+      let v28_87 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 1u];
+      let v28_88 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 2u];
+      let v28_89 = arena[at_ws_Kt_states + k77 * 64u + first_i_M + 3u];
+      let b90 = vec4<f32>(v28_86, v28_87, v28_88, v28_89);
+      sum78 += v34_82 * b90;
+      sum79 += v34_83 * b90;
+      sum80 += v34_84 * b90;
+      sum81 += v34_85 * b90;
     }
-    var m28 = array<vec4<f32>, 4>(sum70, sum71, sum72, sum73);
+    var m46 = array<vec4<f32>, 4>(sum78, sum79, sum80, sum81);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v28_83 = m28[y][x];
-        arena[far + r * 64u + i_M + 7168u] = v28_83;
+        let v46_91 = m46[y][x];
+        arena[far + r * 64u + i_M + 7168u] = v46_91;
       }
     }
   }
-  // %31 [%row, %col] = contract[K] %16, %5
+  // %49 [%row, %col] = contract[K] %34, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum85 = vec2<f32>();
-    var sum86 = vec2<f32>();
-    for (var k84 = 0u; k84 < 64u + zero; k84++) {
-      let v16_87 = select(0.0, p_q[at_g + first_r * heads_64 + k84], first_r < length);
-      let v16_88 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k84], (first_r + 1u) < length);
-      let v5_89 = arena[far + first_c * 64u + k84];
-      let v5_90 = arena[far + first_c * 64u + k84 + 64u];
-      let b91 = vec2<f32>(v5_89, v5_90);
-      sum85 += v16_87 * b91;
-      sum86 += v16_88 * b91;
+    var sum93 = vec2<f32>();
+    var sum94 = vec2<f32>();
+    for (var k92 = 0u; k92 < 64u + zero; k92++) {
+      let v34_95 = select(0.0, p_q[at_g + first_r * heads_64 + k92], first_r < length);
+      let v34_96 = select(0.0, p_q[at_g + (first_r + 1u) * heads_64 + k92], (first_r + 1u) < length);
+      let v23_97 = arena[far + first_c * 64u + k92];
+      let v23_98 = arena[far + first_c * 64u + k92 + 64u];
+      let b99 = vec2<f32>(v23_97, v23_98);
+      sum93 += v34_95 * b99;
+      sum94 += v34_96 * b99;
     }
-    var m31 = array<vec2<f32>, 2>(sum85, sum86);
+    var m49 = array<vec2<f32>, 2>(sum93, sum94);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v31_92 = m31[y][x];
-        near[near31 + r * 16u + c] = v31_92;
+        let v49_100 = m49[y][x];
+        near[near49 + r * 16u + c] = v49_100;
       }
     }
   }
   workgroupBarrier();
-  // %32 [%row, %col] = mask %31
-  // %33 [%row, %col] = mul %13, %32
-  // %34 [%row, M] = dscoreRow[M] %33, %1 by %2
+  // %50 [%row, %col] = mask %49
+  // %51 [%row, %col] = mul %31, %50
+  // %52 [%row, M] = dscoreRow[M] %51, %19 by %20
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v33_97 = (0.125f * select(0.0, near[near31 + r * 16u + r], r <= r));
-    let v1_98 = near[near1 + r * 64u + i_M];
-    var sum94 = v33_97 * v1_98;
-    var e95 = 0.0;
-    for (var j96 = r; j96 > 0u; j96--) {
-      let p99 = j96 - 1u;
-      let v2_100 = near[near2 + j96 * 64u + i_M];
-      e95 = m_at_least(e95 + v2_100, -1e30f);
-      let v33_101 = (0.125f * select(0.0, near[near31 + r * 16u + p99], p99 <= r));
-      let v1_102 = near[near1 + p99 * 64u + i_M];
-      sum94 += v33_101 * v1_102 * m_exp(m_at_least(e95, -100.0));
+    let v51_105 = (0.125f * select(0.0, near[near49 + r * 16u + r], r <= r));
+    let v19_106 = near[near19 + r * 64u + i_M];
+    var sum102 = v51_105 * v19_106;
+    var e103 = 0.0;
+    for (var j104 = r; j104 > 0u; j104--) {
+      let p107 = j104 - 1u;
+      let v20_108 = near[near20 + j104 * 64u + i_M];
+      e103 = m_at_least(e103 + v20_108, -1e30f);
+      let v51_109 = (0.125f * select(0.0, near[near49 + r * 16u + p107], p107 <= r));
+      let v19_110 = near[near19 + p107 * 64u + i_M];
+      sum102 += v51_109 * v19_110 * m_exp(m_at_least(e103, -100.0));
     }
-    let v34_93 = sum94;
-    arena[far + r * 64u + i_M + 8192u] = v34_93;
+    let v52_101 = sum102;
+    arena[far + r * 64u + i_M + 8192u] = v52_101;
   }
-  // %37 [%col, M] = dscoreCol[M] %33, %0 by %2
+  // %55 [%col, M] = dscoreCol[M] %51, %17 by %20
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let c = i / 64u;
-    let v33_107 = (0.125f * select(0.0, near[near31 + c * 16u + c], c <= c));
-    let v0_108 = near[near0 + c * 64u + i_M];
-    var sum104 = v33_107 * v0_108;
-    var e105 = 0.0;
-    for (var j106 = c + 1u; j106 < 16u + zero; j106++) {
-      let v2_110 = near[near2 + j106 * 64u + i_M];
-      e105 = m_at_least(e105 + v2_110, -1e30f);
-      let v33_111 = (0.125f * select(0.0, near[near31 + j106 * 16u + c], c <= j106));
-      let v0_112 = near[near0 + j106 * 64u + i_M];
-      sum104 += v33_111 * v0_112 * m_exp(m_at_least(e105, -100.0));
+    let v51_115 = (0.125f * select(0.0, near[near49 + c * 16u + c], c <= c));
+    let v17_116 = near[near17 + c * 64u + i_M];
+    var sum112 = v51_115 * v17_116;
+    var e113 = 0.0;
+    for (var j114 = c + 1u; j114 < 16u + zero; j114++) {
+      let v20_118 = near[near20 + j114 * 64u + i_M];
+      e113 = m_at_least(e113 + v20_118, -1e30f);
+      let v51_119 = (0.125f * select(0.0, near[near49 + j114 * 16u + c], c <= j114));
+      let v17_120 = near[near17 + j114 * 64u + i_M];
+      sum112 += v51_119 * v17_120 * m_exp(m_at_least(e113, -100.0));
     }
-    let v37_103 = sum104;
-    arena[far + c * 64u + i_M + 9216u] = v37_103;
+    let v55_111 = sum112;
+    arena[far + c * 64u + i_M + 9216u] = v55_111;
   }
-  // %39 [%row, M] = contract[K] %4, %24
+  // %57 [%row, M] = contract[K] %22, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_M = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum114 = vec4<f32>();
-    var sum115 = vec4<f32>();
-    var sum116 = vec4<f32>();
-    var sum117 = vec4<f32>();
-    for (var k113 = 0u; k113 < 64u + zero; k113++) {
-      let v4_118 = select(0.0, p_k[at_g + first_r * heads_64 + k113], first_r < length);
-      let v4_119 = select(0.0, p_k[at_g + (first_r + 1u) * heads_64 + k113], (first_r + 1u) < length);
-      let v4_120 = select(0.0, p_k[at_g + (first_r + 2u) * heads_64 + k113], (first_r + 2u) < length);
-      let v4_121 = select(0.0, p_k[at_g + (first_r + 3u) * heads_64 + k113], (first_r + 3u) < length);
-      let v24_122 = arena[at_ws_Kt_cotangents + k113 * 64u + first_i_M];
-      let v24_123 = arena[at_ws_Kt_cotangents + k113 * 64u + first_i_M + 1u];
-      let v24_124 = arena[at_ws_Kt_cotangents + k113 * 64u + first_i_M + 2u];
-      let v24_125 = arena[at_ws_Kt_cotangents + k113 * 64u + first_i_M + 3u];
-      let b126 = vec4<f32>(v24_122, v24_123, v24_124, v24_125);
-      sum114 += v4_118 * b126;
-      sum115 += v4_119 * b126;
-      sum116 += v4_120 * b126;
-      sum117 += v4_121 * b126;
+    var sum122 = vec4<f32>();
+    var sum123 = vec4<f32>();
+    var sum124 = vec4<f32>();
+    var sum125 = vec4<f32>();
+    for (var k121 = 0u; k121 < 64u + zero; k121++) {
+      let v22_126 = select(0.0, p_k[at_g + first_r * heads_64 + k121], first_r < length);
+      let v22_127 = select(0.0, p_k[at_g + (first_r + 1u) * heads_64 + k121], (first_r + 1u) < length);
+      let v22_128 = select(0.0, p_k[at_g + (first_r + 2u) * heads_64 + k121], (first_r + 2u) < length);
+      let v22_129 = select(0.0, p_k[at_g + (first_r + 3u) * heads_64 + k121], (first_r + 3u) < length);
+      let v42_130 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M];
+      let v42_131 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 1u];
+      let v42_132 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 2u];
+      let v42_133 = arena[at_ws_Kt_cotangents + k121 * 64u + first_i_M + 3u];
+      let b134 = vec4<f32>(v42_130, v42_131, v42_132, v42_133);
+      sum122 += v22_126 * b134;
+      sum123 += v22_127 * b134;
+      sum124 += v22_128 * b134;
+      sum125 += v22_129 * b134;
     }
-    var m39 = array<vec4<f32>, 4>(sum114, sum115, sum116, sum117);
+    var m57 = array<vec4<f32>, 4>(sum122, sum123, sum124, sum125);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_M = first_i_M + x;
-        let v39_127 = m39[y][x];
-        arena[far + r * 64u + i_M + 10240u] = v39_127;
+        let v57_135 = m57[y][x];
+        arena[far + r * 64u + i_M + 10240u] = v57_135;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %45 [M] = exp %20
-  // %44 [M] = contract[K] %10, %24
-  // %46 [M] = mul %45, %44
-  // %40 [M, %row] = mul %22, %39
-  // %47 [%row, M] = mul %1, %40
-  // %48 [M] = sum[%row] %47
-  // %49 [M] = add %46, %48
+  // %63 [M] = exp %38
+  // %62 [M] = contract[K] %28, %42
+  // %64 [M] = mul %63, %62
+  // %58 [M, %row] = mul %40, %57
+  // %65 [%row, M] = mul %19, %58
+  // %66 [M] = sum[%row] %65
+  // %67 [M] = add %64, %66
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
-    var sum129 = 0.0;
-    for (var k128 = 0u; k128 < 64u + zero; k128++) {
-      let v10_130 = arena[at_ws_Kt_states + k128 * 64u + i_M];
-      let b131 = v10_130;
-      let v24_132 = arena[at_ws_Kt_cotangents + k128 * 64u + i_M];
-      let b133 = v24_132;
-      sum129 += b131 * b133;
+    var sum137 = 0.0;
+    for (var k136 = 0u; k136 < 64u + zero; k136++) {
+      let v28_138 = arena[at_ws_Kt_states + k136 * 64u + i_M];
+      let b139 = v28_138;
+      let v42_140 = arena[at_ws_Kt_cotangents + k136 * 64u + i_M];
+      let b141 = v42_140;
+      sum137 += b139 * b141;
     }
-    let m44 = sum129;
-    let v7_135 = arena[far + i_M + 1984u];
-    let v20_136 = v7_135;
-    var sum137 = 0.0f;
-    for (var k138 = 0u; k138 < 16u + zero; k138++) {
-      let v1_139 = near[near1 + k138 * 64u + i_M];
-      let v22_140 = arena[far + i_M * 16u + k138 + 5120u];
-      let v40_141 = (v22_140 * arena[far + k138 * 64u + i_M + 10240u]);
-      sum137 += (v1_139 * v40_141);
+    let m62 = sum137;
+    let v25_143 = arena[far + i_M + 1984u];
+    let v38_144 = v25_143;
+    var sum145 = 0.0f;
+    for (var k146 = 0u; k146 < 16u + zero; k146++) {
+      let v19_147 = near[near19 + k146 * 64u + i_M];
+      let v40_148 = arena[far + i_M * 16u + k146 + 5120u];
+      let v58_149 = (v40_148 * arena[far + k146 * 64u + i_M + 10240u]);
+      sum145 += (v19_147 * v58_149);
     }
-    let v49_134 = ((m_exp(v20_136) * m44) + sum137);
-    near[near49 + i_M] = v49_134;
+    let v67_142 = ((m_exp(v38_144) * m62) + sum145);
+    near[near67 + i_M] = v67_142;
   }
-  // %29 [%row, M] = mul %8, %13
-  // %30 [%row, M] = mul %29, %28
-  // %35 [%row, M] = add %30, %34
-  // %36 [%row, M] = mul %35, %0
-  // %38 [%row, M] = swap %37
-  // %41 [M, %row] = add %40, %38
-  // %42 [%row, M] = mul %1, %41
-  // %43 [%row, M] = neg %42
-  // %50 [%row, M] = add %36, %43
-  // %51 [%row, M] = cumsum reversed %50
+  // %47 [%row, M] = mul %26, %31
+  // %48 [%row, M] = mul %47, %46
+  // %53 [%row, M] = add %48, %52
+  // %54 [%row, M] = mul %53, %17
+  // %56 [%row, M] = swap %55
+  // %59 [M, %row] = add %58, %56
+  // %60 [%row, M] = mul %19, %59
+  // %61 [%row, M] = neg %60
+  // %68 [%row, M] = add %54, %61
+  // %69 [%row, M] = cumsum reversed %68
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v8_142 = arena[far + r * 64u + i_M + 2048u];
-      let v35_143 = (((v8_142 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
-      let v0_144 = near[near0 + r * 64u + i_M];
-      let v1_145 = near[near1 + r * 64u + i_M];
-      let v22_146 = arena[far + i_M * 16u + r + 5120u];
-      let v40_147 = (v22_146 * arena[far + r * 64u + i_M + 10240u]);
-      let v41_148 = (v40_147 + arena[far + r * 64u + i_M + 9216u]);
-      sum += ((v35_143 * v0_144) + (-(v1_145 * v41_148)));
+      let v26_150 = arena[far + r * 64u + i_M + 2048u];
+      let v53_151 = (((v26_150 * 0.125f) * arena[far + r * 64u + i_M + 7168u]) + arena[far + r * 64u + i_M + 8192u]);
+      let v17_152 = near[near17 + r * 64u + i_M];
+      let v19_153 = near[near19 + r * 64u + i_M];
+      let v40_154 = arena[far + i_M * 16u + r + 5120u];
+      let v58_155 = (v40_154 * arena[far + r * 64u + i_M + 10240u]);
+      let v59_156 = (v58_155 + arena[far + r * 64u + i_M + 9216u]);
+      sum += ((v53_151 * v17_152) + (-(v19_153 * v59_156)));
       arena[far + r * 64u + i_M + 11264u] = sum;
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %27 [%row, M] = load ws.Vt.adjoint3 row
-  // %52 [%row, M] = add %51, %49
-  // %53 [%row, M] = add %27, %52
-  // %54 [%row, M] = load ws.Vt.adjoint1 row
-  // %55 [%row, M] = add %54, %41
-  // %56 [%row, M] = neg %55
-  // %57 [%row, M] = exp %2
-  // %58 [%row, M] = mul %56, %57
-  // %59 [%row, M] = add %53, %58
-  // store d_g, %59
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  // %70 [%row, M] = add %69, %67
+  // %71 [%row, M] = add %45, %70
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  // %73 [%row, M] = add %72, %59
+  // %74 [%row, M] = neg %73
+  // %75 [%row, M] = exp %20
+  // %76 [%row, M] = mul %74, %75
+  // %77 [%row, M] = add %71, %76
+  // store d_g, %77
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v53_149 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (arena[far + r * 64u + i_M + 11264u] + near[near49 + i_M]));
-    let v22_150 = arena[far + i_M * 16u + r + 5120u];
-    let v40_151 = (v22_150 * arena[far + r * 64u + i_M + 10240u]);
-    let v41_152 = (v40_151 + arena[far + r * 64u + i_M + 9216u]);
-    let v2_153 = near[near2 + r * 64u + i_M];
-    let v58_154 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + v41_152)) * m_exp(v2_153));
-    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (v53_149 + v58_154); }
+    let v71_157 = (select(0.0, arena[at_ws_Vt_adjoint3 + r * heads_64 + i_M], r < length) + (arena[far + r * 64u + i_M + 11264u] + near[near67 + i_M]));
+    let v40_158 = arena[far + i_M * 16u + r + 5120u];
+    let v58_159 = (v40_158 * arena[far + r * 64u + i_M + 10240u]);
+    let v59_160 = (v58_159 + arena[far + r * 64u + i_M + 9216u]);
+    let v20_161 = near[near20 + r * 64u + i_M];
+    let v76_162 = ((-(select(0.0, arena[at_ws_Vt_adjoint1 + r * heads_64 + i_M], r < length) + v59_160)) * m_exp(v20_161));
+    if (r < length) { p_d_g[at_g + r * heads_64 + i_M] = (v71_157 + v76_162); }
   }
 }

@@ -6,13 +6,16 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 12>;
-var<workgroup> near: array<f32, 2576>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 11>;
+var<workgroup> near: array<f32, 2624>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+// A cotangent times a slope: where one is 0, the other may be beyond all numbers.
+fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 0.0) && !(m_is_nan(x) || m_is_nan(y))); }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -31,12 +34,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
-  let at_ws_Kt_local_cotangent = dims[8].w + (segment * heads + head) * 4096u + block;
-  const near12 = 0u;
-  const near4 = 16u;
-  const near8 = 272u;
-  const near1 = 528u;
-  const near9 = 1552u;
+  let at_ws_Kt_local_cotangent = dims[8].y + (segment * heads + head) * 4096u + block;
+  const near5 = 0u;
+  const near7 = 16u;
+  const near10 = 32u;
+  const near14 = 48u;
+  const near29 = 0u;
+  const near21 = 64u;
+  const near25 = 320u;
+  const near1 = 576u;
+  const near26 = 1600u;
   // %0 [K, M] = zeros
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
@@ -49,73 +56,111 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let nth = chunk_count - 1u - n;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
+    let at_ws_value14 = dims[5].x + (token * heads + head);
+    let at_ws_value30 = dims[7].z + (token * heads + head);
+    let at_ws_value11 = dims[4].w + (token * heads + head);
+    let at_ws_value36 = dims[7].w + (token * heads + head);
     let at_g = (token * heads + head) * 64u + block;
-    let at_ws_value40 = dims[8].z + (token * heads + head) * 64u + block;
+    let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u + block;
+    let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
+    let at_ws_value37 = dims[8].x + (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
-    // %3 [%row, M] = load g row
-    // %4 [%row, M] = cumsum %3
+    // %3 [] = 1
+    // %4 [%row] = load ws.value14 row
+    // %5 [%row] = div %3, %4
+    // %7 [%row] = load ws.value30 row
+    // %10 [%row] = load ws.value11 row
+    // %14 [%row] = load ws.value36 row
+    for (var i = lid; i < 16u + zero; i += 64u) {
+      let r = i;
+      let v5_1 = (1.0f / select(0.0, arena[at_ws_value14 + r * heads], r < length));
+      near[near5 + r] = v5_1;
+      let v7_2 = select(0.0, arena[at_ws_value30 + r * heads], r < length);
+      near[near7 + r] = v7_2;
+      let v10_3 = select(0.0, arena[at_ws_value11 + r * heads], r < length);
+      near[near10 + r] = v10_3;
+      let v14_4 = select(0.0, arena[at_ws_value36 + r * heads], r < length);
+      near[near14 + r] = v14_4;
+    }
+    // %20 [%row, M] = load g row
+    // %21 [%row, M] = cumsum %20
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
         sum += m_at_least(select(0.0, p_g[at_g + r * heads_64 + i_M], r < length), -80.0);
-        near[near4 + r * 16u + i_M] = sum;
+        near[near21 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
-    // %5 [%row, M] = exp %4
-    // %6 [] = 0.125
-    // %7 [%row, M] = mul %5, %6
-    // %2 [%row, M] = load ws.value40 row
-    // %8 [%row, M] = mul %7, %2
+    // %22 [%row, M] = exp %21
+    // %23 [] = 0.125
+    // %24 [%row, M] = mul %22, %23
+    // %2 [%row, M] = load ws.Vt.adjoint0 row
+    // %6 [%row, M] = chain %2, %5
+    // %8 [%row, M] = add %6, %7
+    // %9 [%row, M] = load ws.Kt.result0 row
+    // %11 [%row, M] = sub %9, %10
+    // %12 [%row, M] = exp %11
+    // %13 [%row, M] = chain %8, %12
+    // %15 [%row, M] = load ws.value37 row
+    // %16 [%row, M] = sub %3, %15
+    // %17 [%row, M] = mul %14, %16
+    // %18 [%row, M] = add %13, %17
+    // %19 [%row, M] = keep %18
+    // %25 [%row, M] = mul %24, %19
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v4_2 = near[near4 + r * 16u + i_M];
-      let v8_1 = ((m_exp(v4_2) * 0.125f) * select(0.0, arena[at_ws_value40 + r * heads_64 + i_M], r < length));
-      near[near8 + r * 16u + i_M] = v8_1;
+      let v21_6 = near[near21 + r * 16u + i_M];
+      let v6_7 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near5 + r]);
+      let v12_8 = m_exp((select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length) - near[near10 + r]));
+      let v17_9 = (near[near14 + r] * (1.0f - select(0.0, arena[at_ws_value37 + r * heads_64 + i_M], r < length)));
+      let v25_5 = ((m_exp(v21_6) * 0.125f) * select(0.0, (m_chain((v6_7 + near[near7 + r]), v12_8) + v17_9), r < length));
+      near[near25 + r * 16u + i_M] = v25_5;
     }
-    // %9 [%row, K] = load q row
+    // %26 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v9_3 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near9 + r * 64u + i_K] = v9_3;
-    }
-    // %11 [M] = pick last %4
-    // %12 [M] = exp %11
-    for (var i = lid; i < 16u + zero; i += 64u) {
-      let i_M = i;
-      let v4_5 = near[near4 + i_M + 240u];
-      let v12_4 = m_exp(v4_5);
-      near[near12 + i_M] = v12_4;
+      let v26_10 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near26 + r * 64u + i_K] = v26_10;
     }
     workgroupBarrier();
-    // %13 [M, K] = mul %12, %1
-    // %10 [K, M] = contract[%row] %9, %8
-    // %14 [M, K] = add %13, %10
+    // %28 [M] = pick last %21
+    // %29 [M] = exp %28
+    for (var i = lid; i < 16u + zero; i += 64u) {
+      let i_M = i;
+      let v21_12 = near[near21 + i_M + 240u];
+      let v29_11 = m_exp(v21_12);
+      near[near29 + i_M] = v29_11;
+    }
+    workgroupBarrier();
+    // %30 [M, K] = mul %29, %1
+    // %27 [K, M] = contract[%row] %26, %25
+    // %31 [M, K] = add %30, %27
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
-      var sum7 = vec4<f32>();
-      var sum8 = vec4<f32>();
-      var sum9 = vec4<f32>();
-      var sum10 = vec4<f32>();
-      for (var k6 = 0u; k6 < 16u + zero; k6++) {
-        let b11 = vec4<f32>(near[near8 + k6 * 16u + first_i_M], near[near8 + k6 * 16u + first_i_M + 1u], near[near8 + k6 * 16u + first_i_M + 2u], near[near8 + k6 * 16u + first_i_M + 3u]);
-        sum7 += near[near9 + k6 * 64u + first_i_K] * b11;
-        sum8 += near[near9 + k6 * 64u + first_i_K + 1u] * b11;
-        sum9 += near[near9 + k6 * 64u + first_i_K + 2u] * b11;
-        sum10 += near[near9 + k6 * 64u + first_i_K + 3u] * b11;
+      var sum14 = vec4<f32>();
+      var sum15 = vec4<f32>();
+      var sum16 = vec4<f32>();
+      var sum17 = vec4<f32>();
+      for (var k13 = 0u; k13 < 16u + zero; k13++) {
+        let b18 = vec4<f32>(near[near25 + k13 * 16u + first_i_M], near[near25 + k13 * 16u + first_i_M + 1u], near[near25 + k13 * 16u + first_i_M + 2u], near[near25 + k13 * 16u + first_i_M + 3u]);
+        sum14 += near[near26 + k13 * 64u + first_i_K] * b18;
+        sum15 += near[near26 + k13 * 64u + first_i_K + 1u] * b18;
+        sum16 += near[near26 + k13 * 64u + first_i_K + 2u] * b18;
+        sum17 += near[near26 + k13 * 64u + first_i_K + 3u] * b18;
       }
-      var m10 = array<vec4<f32>, 4>(sum7, sum8, sum9, sum10);
+      var m27 = array<vec4<f32>, 4>(sum14, sum15, sum16, sum17);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
-          let v1_12 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near12 + i_M] * v1_12) + m10[y][x]);
+          let v1_19 = near[near1 + i_K * 16u + i_M];
+          near[near1 + i_K * 16u + i_M] = ((near[near29 + i_M] * v1_19) + m27[y][x]);
         }
       }
     }
@@ -125,7 +170,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
     let i_K = i / 16u;
-    let v1_13 = near[near1 + i_K * 16u + i_M];
-    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = v1_13;
+    let v1_20 = near[near1 + i_K * 16u + i_M];
+    arena[at_ws_Kt_local_cotangent + i_K * 64u + i_M] = v1_20;
   }
 }

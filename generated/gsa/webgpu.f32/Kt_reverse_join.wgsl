@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_d_final_Kt: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 2080>;
 
 // The cotangent of Kt at every segment's end.
@@ -28,9 +28,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop segments reversed with %1 [K, M] = %0
   for (var m = 0u; m < sequences[6u * sequence + 5u]; m++) {
     let segment = sequences[6u * sequence + 4u] + sequences[6u * sequence + 5u] - 1u - m;
-    let at_ws_Kt_entry_cotangent = dims[9].x + (segment * heads + head) * 4096u + block;
+    let at_ws_Kt_entry_cotangent = dims[8].z + (segment * heads + head) * 4096u + block;
     let at_ws_Kt_span = dims[1].w + (segment * heads + head) * 64u + block;
-    let at_ws_Kt_local_cotangent = dims[8].w + (segment * heads + head) * 4096u + block;
+    let at_ws_Kt_local_cotangent = dims[8].y + (segment * heads + head) * 4096u + block;
     // store ws.Kt.entry_cotangent, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_M = i % 32u;

@@ -8,13 +8,18 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
 @group(0) @binding(6) var<storage, read> segments: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3072>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
+
+fn m_expm1(x: f32) -> f32 {
+  if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
+  return x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x * (1.0 / 5040.0 + x * (1.0 / 40320.0))))))));
+}
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
@@ -35,15 +40,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_Kt_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let at_Kt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
-  const near20 = 0u;
+  const near21 = 0u;
   const near2 = 0u;
-  const near3 = 256u;
-  const near4 = 512u;
-  const near8 = 768u;
-  const near18 = 256u;
+  const near4 = 256u;
+  const near5 = 512u;
+  const near9 = 768u;
+  const near19 = 512u;
   const near1 = 1024u;
-  const near6 = 2048u;
-  const near14 = 2048u;
+  const near7 = 2048u;
+  const near15 = 2048u;
   // %0 [K, M] = load ws.Kt.entry, whole Kt
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 16u;
@@ -58,10 +63,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Kt_states = dims[4].w + (chunk * heads + head) * 4096u + block;
-    let at_ws_value4 = dims[4].z + (token * heads + head) * 64u + block;
-    let at_ws_Kt_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+    let at_ws_Kt_states = dims[4].z + (chunk * heads + head) * 4096u + block;
     let at_g = (token * heads + head) * 64u + block;
+    let at_ws_Kt_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_q = (token * heads + head) * 64u;
     let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u + block;
     // store ws.Kt.states, %1
@@ -71,55 +75,52 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_2 = near[near1 + i_K * 16u + i_M];
       arena[at_ws_Kt_states + i_K * 64u + i_M] = v1_2;
     }
-    // %2 [%row, M] = load ws.value4 row
+    // %2 [%row, M] = load g row
+    // %3 [%row, M] = expm1 %2
+    // %4 [%row, M] = neg %3
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_M = i % 16u;
       let r = i / 16u;
-      let v2_3 = select(0.0, arena[at_ws_value4 + r * heads_64 + i_M], r < length);
+      let v2_3 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
       near[near2 + r * 16u + i_M] = v2_3;
+      let v4_4 = (-m_expm1(v2_3));
+      near[near4 + r * 16u + i_M] = v4_4;
     }
-    // %3 [%row, %col] = load ws.Kt.score0_0
+    // %5 [%row, %col] = load ws.Kt.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
       let c = i % 16u;
       let r = i / 16u;
-      let v3_4 = arena[at_ws_Kt_score0_0 + r * 16u + c];
-      near[near3 + r * 16u + c] = v3_4;
+      let v5_5 = arena[at_ws_Kt_score0_0 + r * 16u + c];
+      near[near5 + r * 16u + c] = v5_5;
     }
-    // %4 [%row, M] = load g row
-    for (var i = lid; i < 256u + zero; i += 64u) {
-      let i_M = i % 16u;
-      let r = i / 16u;
-      let v4_5 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-      near[near4 + r * 16u + i_M] = v4_5;
-    }
-    // %6 [%row, K] = load q row
+    // %7 [%row, K] = load q row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v6_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
-      near[near6 + r * 64u + i_K] = v6_6;
+      let v7_6 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+      near[near7 + r * 64u + i_K] = v7_6;
     }
     workgroupBarrier();
-    // %8 [%row, M] = cumsum %4
+    // %9 [%row, M] = cumsum %2
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v4_7 = near[near4 + r * 16u + i_M];
-        sum += m_at_least(v4_7, -80.0);
-        near[near8 + r * 16u + i_M] = sum;
+        let v2_7 = near[near2 + r * 16u + i_M];
+        sum += m_at_least(v2_7, -80.0);
+        near[near9 + r * 16u + i_M] = sum;
       }
     }
     workgroupBarrier();
-    // %9 [%row, M] = exp %8
-    // %10 [] = 0.125
-    // %11 [%row, M] = mul %9, %10
-    // %7 [%row, M] = contract[K] %6, %1
-    // %12 [%row, M] = mul %11, %7
-    // %5 [%row, M] = dscoreRow[M] %3, %2 by %4
-    // %13 [%row, M] = add %12, %5
-    // store ws.Kt.result0, %13
+    // %10 [%row, M] = exp %9
+    // %11 [] = 0.125
+    // %12 [%row, M] = mul %10, %11
+    // %8 [%row, M] = contract[K] %7, %1
+    // %13 [%row, M] = mul %12, %8
+    // %6 [%row, M] = dscoreRow[M] %5, %4 by %2
+    // %14 [%row, M] = add %13, %6
+    // store ws.Kt.result0, %14
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 8u) * 2u;
       let first_r = (i / 8u) * 2u;
@@ -129,64 +130,63 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let v1_11 = near[near1 + k8 * 16u + first_i_M];
         let v1_12 = near[near1 + k8 * 16u + first_i_M + 1u];
         let b13 = vec2<f32>(v1_11, v1_12);
-        sum9 += near[near6 + first_r * 64u + k8] * b13;
-        sum10 += near[near6 + first_r * 64u + k8 + 64u] * b13;
+        sum9 += near[near7 + first_r * 64u + k8] * b13;
+        sum10 += near[near7 + first_r * 64u + k8 + 64u] * b13;
       }
-      var m7 = array<vec2<f32>, 2>(sum9, sum10);
+      var m8 = array<vec2<f32>, 2>(sum9, sum10);
       for (var y = 0u; y < 2u + zero; y++) {
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_M = first_i_M + x;
-          let v8_14 = near[near8 + r * 16u + i_M];
-          let v2_18 = near[near2 + r * 16u + i_M];
-          var sum15 = near[near3 + r * 16u + r] * v2_18;
+          let v9_14 = near[near9 + r * 16u + i_M];
+          let v4_18 = near[near4 + r * 16u + i_M];
+          var sum15 = near[near5 + r * 16u + r] * v4_18;
           var e16 = 0.0;
           for (var j17 = r; j17 > 0u; j17--) {
             let p19 = j17 - 1u;
-            let v4_20 = near[near4 + j17 * 16u + i_M];
-            e16 = m_at_least(e16 + v4_20, -1e30f);
-            let v2_21 = near[near2 + p19 * 16u + i_M];
-            sum15 += near[near3 + r * 16u + p19] * v2_21 * m_exp(m_at_least(e16, -100.0));
+            let v2_20 = near[near2 + j17 * 16u + i_M];
+            e16 = m_at_least(e16 + v2_20, -1e30f);
+            let v4_21 = near[near4 + p19 * 16u + i_M];
+            sum15 += near[near5 + r * 16u + p19] * v4_21 * m_exp(m_at_least(e16, -100.0));
           }
-          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v8_14) * 0.125f) * m7[y][x]) + sum15); }
+          if (r < length) { arena[at_ws_Kt_result0 + r * heads_64 + i_M] = (((m_exp(v9_14) * 0.125f) * m8[y][x]) + sum15); }
         }
       }
     }
     workgroupBarrier();
-    // %14 [%row, K] = load k row
+    // %15 [%row, K] = load k row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v14_22 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-      near[near14 + r * 64u + i_K] = v14_22;
+      let v15_22 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
+      near[near15 + r * 64u + i_K] = v15_22;
     }
-    // %15 [M] = pick last %8
-    // %16 [M, %row] = sub %15, %8
-    // %17 [M, %row] = exp %16
-    // %18 [M, %row] = mul %17, %2
+    // %16 [M] = pick last %9
+    // %17 [M, %row] = sub %16, %9
+    // %18 [M, %row] = exp %17
+    // %19 [M, %row] = mul %18, %4
     for (var i = lid; i < 256u + zero; i += 64u) {
       let r = i % 16u;
       let i_M = i / 16u;
-      let v8_24 = near[near8 + i_M + 240u];
-      let v15_25 = v8_24;
-      let v8_26 = near[near8 + r * 16u + i_M];
-      let v2_27 = near[near2 + r * 16u + i_M];
-      let v18_23 = (m_exp((v15_25 - v8_26)) * v2_27);
-      near[near18 + i_M * 16u + r] = v18_23;
+      let v9_24 = near[near9 + i_M + 240u];
+      let v16_25 = v9_24;
+      let v9_26 = near[near9 + r * 16u + i_M];
+      let v4_27 = near[near4 + r * 16u + i_M];
+      let v19_23 = (m_exp((v16_25 - v9_26)) * v4_27);
+      near[near19 + i_M * 16u + r] = v19_23;
     }
-    workgroupBarrier();
-    // %20 [M] = exp %15
+    // %21 [M] = exp %16
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_M = i;
-      let v8_29 = near[near8 + i_M + 240u];
-      let v15_30 = v8_29;
-      let v20_28 = m_exp(v15_30);
-      near[near20 + i_M] = v20_28;
+      let v9_29 = near[near9 + i_M + 240u];
+      let v16_30 = v9_29;
+      let v21_28 = m_exp(v16_30);
+      near[near21 + i_M] = v21_28;
     }
     workgroupBarrier();
-    // %21 [M, K] = mul %20, %1
-    // %19 [K, M] = contract[%row] %14, %18
-    // %22 [M, K] = add %21, %19
+    // %22 [M, K] = mul %21, %1
+    // %20 [K, M] = contract[%row] %15, %19
+    // %23 [M, K] = add %22, %20
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_M = (i % 4u) * 4u;
       let first_i_K = (i / 4u) * 4u;
@@ -195,19 +195,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum34 = vec4<f32>();
       var sum35 = vec4<f32>();
       for (var k31 = 0u; k31 < 16u + zero; k31++) {
-        let b36 = vec4<f32>(near[near18 + first_i_M * 16u + k31], near[near18 + first_i_M * 16u + k31 + 16u], near[near18 + first_i_M * 16u + k31 + 32u], near[near18 + first_i_M * 16u + k31 + 48u]);
-        sum32 += near[near14 + k31 * 64u + first_i_K] * b36;
-        sum33 += near[near14 + k31 * 64u + first_i_K + 1u] * b36;
-        sum34 += near[near14 + k31 * 64u + first_i_K + 2u] * b36;
-        sum35 += near[near14 + k31 * 64u + first_i_K + 3u] * b36;
+        let b36 = vec4<f32>(near[near19 + first_i_M * 16u + k31], near[near19 + first_i_M * 16u + k31 + 16u], near[near19 + first_i_M * 16u + k31 + 32u], near[near19 + first_i_M * 16u + k31 + 48u]);
+        sum32 += near[near15 + k31 * 64u + first_i_K] * b36;
+        sum33 += near[near15 + k31 * 64u + first_i_K + 1u] * b36;
+        sum34 += near[near15 + k31 * 64u + first_i_K + 2u] * b36;
+        sum35 += near[near15 + k31 * 64u + first_i_K + 3u] * b36;
       }
-      var m19 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
+      var m20 = array<vec4<f32>, 4>(sum32, sum33, sum34, sum35);
       for (var y = 0u; y < 4u + zero; y++) {
         let i_K = first_i_K + y;
         for (var x = 0u; x < 4u + zero; x++) {
           let i_M = first_i_M + x;
           let v1_37 = near[near1 + i_K * 16u + i_M];
-          near[near1 + i_K * 16u + i_M] = ((near[near20 + i_M] * v1_37) + m19[y][x]);
+          near[near1 + i_K * 16u + i_M] = ((near[near21 + i_M] * v1_37) + m20[y][x]);
         }
       }
     }

@@ -7,7 +7,7 @@
 @group(0) @binding(3) var<storage, read_write> p_d_v: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> chunks: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3584>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -24,19 +24,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[10].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
+  let far = dims[10].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value3 = dims[5].w + (token * heads + head) * 64u;
-  let at_ws_Vt_states = dims[6].x + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint0 = dims[7].x + (token * heads + head) * 64u;
-  let at_ws_value15 = dims[5].z + (token * heads + head) * 64u;
-  let at_ws_Vt_cotangents = dims[6].w + (chunk * heads + head) * 4096u;
-  let at_ws_Vt_adjoint1 = dims[7].y + (token * heads + head) * 64u;
-  let at_ws_Vt_adjoint3 = dims[7].z + (token * heads + head) * 64u;
+  let at_ws_value3 = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_Vt_states = dims[5].w + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u;
+  let at_ws_value15 = dims[5].y + (token * heads + head) * 64u;
+  let at_ws_Vt_cotangents = dims[6].z + (chunk * heads + head) * 4096u;
+  let at_ws_Vt_adjoint1 = dims[7].x + (token * heads + head) * 64u;
+  let at_ws_Vt_adjoint3 = dims[7].y + (token * heads + head) * 64u;
   let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
   const near36 = 0u;
   const near3 = 0u;

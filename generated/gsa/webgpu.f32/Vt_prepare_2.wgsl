@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3104>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -28,17 +28,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[10].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
+  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value11 = dims[5].x + (token * heads + head);
-  let at_ws_value14 = dims[5].y + (token * heads + head);
-  let at_ws_value15 = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_value11 = dims[4].w + (token * heads + head);
+  let at_ws_value14 = dims[5].x + (token * heads + head);
+  let at_ws_value15 = dims[5].y + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
-  let at_ws_value3 = dims[5].w + (token * heads + head) * 64u;
+  let at_ws_value3 = dims[5].z + (token * heads + head) * 64u;
   let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
   let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
   let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;

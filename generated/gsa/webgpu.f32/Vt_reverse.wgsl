@@ -7,7 +7,7 @@
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> sequences: array<u32>;
 @group(0) @binding(5) var<storage, read> segments: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3648>;
 
 // Carries the cotangent of Vt against time.
@@ -23,7 +23,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_ws_Vt_entry_cotangent = dims[6].z + (segment * heads + head) * 4096u + block;
+  let at_ws_Vt_entry_cotangent = dims[6].y + (segment * heads + head) * 4096u + block;
   let at_d_final_Vt = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
   const near5 = 0u;
@@ -44,7 +44,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Vt_cotangents = dims[6].w + (chunk * heads + head) * 4096u + block;
+    let at_ws_Vt_cotangents = dims[6].z + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
     let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;

@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
 @group(0) @binding(3) var<storage, read> segments: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3648>;
 
 // What every segment adds to the cotangent of Vt by its start.
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let heads_64 = heads * 64u;
-  let at_ws_Vt_local_cotangent = dims[6].y + (segment * heads + head) * 4096u + block;
+  let at_ws_Vt_local_cotangent = dims[6].x + (segment * heads + head) * 4096u + block;
   const near5 = 0u;
   const near2 = 64u;
   const near3 = 576u;

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> sequences: array<u32>;
 @group(0) @binding(2) var<storage, read> segments: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 64>;
 
 // The decay of every segment of Vt.

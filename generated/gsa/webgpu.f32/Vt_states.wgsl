@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3648>;
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
@@ -43,7 +43,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_Vt_states = dims[6].x + (chunk * heads + head) * 4096u + block;
+    let at_ws_Vt_states = dims[5].w + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
     let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;

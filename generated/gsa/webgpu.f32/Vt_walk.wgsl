@@ -8,7 +8,7 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
 @group(0) @binding(6) var<storage, read> segments: array<u32>;
-@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 3840>;
 
 // Carries Vt from chunk to chunk and reads it.

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_Vt: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 12>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 11>;
 var<workgroup> near: array<f32, 320>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -31,7 +31,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[11].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 16384u;
+  let far = dims[10].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 16384u;
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
-    let at_k_staged = dims[9].w + (token * heads + head) * 64u;
-    let at_v_staged = dims[10].x + (token * heads + head) * 64u;
-    let at_q_staged = dims[9].z + (token * heads + head) * 64u;
+    let at_k_staged = dims[9].y + (token * heads + head) * 64u;
+    let at_v_staged = dims[9].z + (token * heads + head) * 64u;
+    let at_q_staged = dims[9].x + (token * heads + head) * 64u;
     // %4 [M] = load g one
     // %6 [M] = expm1 %4
     // %7 [] = 0.5

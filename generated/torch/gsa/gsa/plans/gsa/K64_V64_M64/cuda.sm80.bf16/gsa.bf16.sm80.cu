@@ -1600,146 +1600,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_prepare(const f32* __restrict__ p_g, bf16* __restrict__ p_ws_value4, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x__row_M = block * 1024 + lane * 4;
-  const int i__row = x__row_M / 64;
-  const int i_M = x__row_M % 64;
-  // %0 [%row, M] = load g row
-  float t0[4];
-  { if (i__row < length) ldn<4>(&t0[0], p_g + (i64)(first + i__row) * s_g.token + (i64)head * s_g.head + (i_M + 0)); else zeron<4>(&t0[0]); }
-  // %1 [%row, M] = expm1 %0
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = m_expm1(t0[j]);
-  // %2 [%row, M] = neg %1
-  float t2[4];
-  UNROLL for (int j = 0; j < 4; ++j) t2[j] = (-t1[j]);
-  // store ws.value4, %2
-  if (i__row < length) { const float v[] = {t2[0], t2[1], t2[2], t2[3]}; stn<4>(p_ws_value4 + ((i64)(first + i__row) * d.heads + head) * 64 + (i_M + 0), v); }
-}
-
-// What every segment adds to Kt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const bf16* __restrict__ p_ws_value4, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0_6 = 0, W1_11 = 256, L2 = 0, L3 = 18432, L0_2 = 36864, L1_3 = 45056;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 160768, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
-    team_sync(1);
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 53248; (void)to;
-      // %2 [%row, M] = load ws.value4 row
-      tile_load<64, 1, 128>((to + L0_2), p_ws_value4 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L1_3), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      // %4 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L2), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      // %5 [%row, M] = cumsum %4
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L2)) + i, 72, i < 64);
-      team_sync(1);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [K, M] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
-      // %6 [M] = pick last %5
-      if (const int i = t; i < 64) ((float*)(basep + W0_6))[i] = ((float*)(sp + L3))[4536 + i];
-      // %7 [M, %row] = sub %6, %5
-      team_sync(2);
-      float f5_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
-      float f7_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = (((float*)(basep + W0_6))[frag_row(i)] - f5_2[i]);
-      // %8 [M, %row] = exp %7
-      float f8_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = m_exp(f7_3[i]);
-      // %11 [M] = exp %6
-      if (const int i = t; i < 64) ((float*)(basep + W1_11))[i] = m_exp(((float*)(basep + W0_6))[i]);
-      // %9 [M, %row] = mul %8, %2
-      float f2_5[32];
-      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
-      float f9_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (f8_4[i] * f2_5[i]);
-      // %12 [M, K] = mul %11, %1
-      team_sync(2);
-      float f12_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = (((float*)(basep + W1_11))[frag_row(i)] * f1_1[i]);
-      // %10 [K, M] = contract[%row] %3, %9
-      // %13 [M, K] = add %12, %10
-      u32 a9_8[4][4]; pack<4>(a9_8, f9_6);
-      float f13_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = f12_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f13_9, a9_8, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f13_9) / 4>(f13_9);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f13_9[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.Kt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
 // Carries Kt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_value4, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0 = 0, W4 = 18432, W3 = 36864, W1_18 = 45056, W2_23 = 45312, O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1752,7 +1615,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 46080, stage0 = base + 62464, full = base + 160768, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 54272, stage0 = base + 78848, full = base + 152576, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1764,13 +1627,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 32768; (void)to;
-      // %2 [%row, M] = load ws.value4 row
-      tile_load<64, 1, 128>((to + L0_2), p_ws_value4 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L1_3), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %4 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_4), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 24576; (void)to;
+      // %5 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L0_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      // %6 [%row, K] = load k row
+      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1778,7 +1639,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
@@ -1787,25 +1648,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 32768; (void)sa;
+      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      // %5 [%col, K] = swap %4
-      // %6 [%row, %col] = contract[K] %3, %5
-      u32 a3_0[4][4]; load_as<4, 64, false>(a3_0, (sa + L1_3));
-      float f6_1[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_1, a3_0, (sa + L2_4)); mma_commit();
-      // %7 [%row, %col] = mask %6
+      // %7 [%col, K] = swap %6
+      // %8 [%row, %col] = contract[K] %5, %7
+      u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L0_5));
+      float f8_1[32];
+      mma_open(); mma<64, 4, 64, false, true>(f8_1, a5_0, (sa + L1_6)); mma_commit();
+      // %9 [%row, %col] = mask %8
       mma_wait<0>();
-      mma_ready<sizeof(f6_1) / 4>(f6_1);
-      float f7_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_2[i] = (frag_col(i) <= frag_row(i) ? f6_1[i] : 0.f);
-      store_frag<4, 64, false>((sa + L3_7), f7_2, 0);
-      // %8 [] = 0.125
+      mma_ready<sizeof(f8_1) / 4>(f8_1);
+      float f9_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
+      store_frag<4, 64, false>((sa + L2_9), f9_2, 0);
+      // %10 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -1824,85 +1685,93 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 32768; (void)sa;
+      const u32 sa = stage0 + n % 3 * 24576; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       // store ws.Kt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %12 [%row, M] = contract[K] %3, %1
+      // %13 [%row, M] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
-      float f12_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f12_3, a1_2, (sa + L1_3)); mma_commit();
-      // %10 [%row, M] = load g row
-      // %13 [%row, M] = cumsum %10
+      float f13_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f13_3, a1_2, (sa + L0_5)); mma_commit();
+      // %2 [%row, M] = load g row
+      // %14 [%row, M] = cumsum %2
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
-      // %18 [M] = pick last %13
+      // %19 [M] = pick last %14
       team_sync(2);
-      if (const int i = t; i < 64) ((float*)(basep + W1_18))[i] = ((float*)(basep + W0))[4536 + i];
-      // %19 [M, %row] = sub %18, %13
+      if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
+      // %3 [%row, M] = expm1 %2
+      float f2_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_4[i] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
+      float f3_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
+      // %20 [M, %row] = sub %19, %14
       team_sync(2);
-      float f13_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_4[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
-      float f19_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (((float*)(basep + W1_18))[frag_row(i)] - f13_4[i]);
-      // %20 [M, %row] = exp %19
-      float f20_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_6[i] = m_exp(f19_5[i]);
-      // %23 [M] = exp %18
-      if (const int i = t; i < 64) ((float*)(basep + W2_23))[i] = m_exp(((float*)(basep + W1_18))[i]);
-      // %21 [M, %row] = mul %20, %2
-      float f2_7[32];
-      load_frag<4, 64, true>(f2_7, (sa + L0_2), 0);
-      float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (f20_6[i] * f2_7[i]);
-      // %24 [M, K] = mul %23, %1
+      float f14_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      float f20_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = (((float*)(basep + W1_19))[frag_row(i)] - f14_6[i]);
+      // %4 [%row, M] = neg %3
+      float f4_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f4_8[i] = (-f3_5[i]);
+      // %21 [M, %row] = exp %20
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = m_exp(f20_7[i]);
+      // %24 [M] = exp %19
+      if (const int i = t; i < 64) ((float*)(basep + W2_24))[i] = m_exp(((float*)(basep + W1_19))[i]);
+      // %22 [M, %row] = mul %21, %4
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
+      // %25 [M, K] = mul %24, %1
       team_sync(2);
-      float f24_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_9[i] = (((float*)(basep + W2_23))[frag_row(i)] * f1_1[i]);
-      // %22 [K, M] = contract[%row] %4, %21
-      // %25 [M, K] = add %24, %22
-      u32 a21_10[4][4]; pack<4>(a21_10, f21_8);
       float f25_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = f24_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f25_11, a21_10, (sa + L2_4)); mma_commit();
-      // %26 [%row, M] = dscoreRow[M] %7, %2 by %10
-      u32 a7_13[4][4]; load_as<4, 64, false>(a7_13, (sa + L3_7));
+      UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2_24))[frag_row(i)] * f1_1[i]);
+      // %23 [K, M] = contract[%row] %6, %22
+      // %26 [M, K] = add %25, %23
+      u32 a22_12[4][4]; pack<4>(a22_12, f22_10);
+      float f26_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f26_13[i] = f25_11[i];
+      mma_open(); mma<64, 4, 64, true, false>(f26_13, a22_12, (sa + L1_6)); mma_commit();
+      // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
+      u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
+      store_frag<4, 64, true>((base + W3), f4_8, 0);
       team_sync(2);
-      float whole_12[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_12, {a7_13}, (sa + L0_2), ((float*)(basep + W0)), (base + W3), 0, 4);
-      float f26_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = whole_12[0][i];
       team_sync(2);
-      // %11 [%row, M] = mul %26, %8
-      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f26_14[i];
+      float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
+      float f27_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
       team_sync(2);
-      float f26_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_15[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
-      float f11_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_16[i] = (f26_15[i] * 0.125f);
-      // %14 [%row, M] = exp %13
-      float f14_17[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = m_exp(f13_4[i]);
-      // %15 [%row, M] = mul %14, %8
-      float f15_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_18[i] = (f14_17[i] * 0.125f);
-      // %16 [%row, M] = mul %15, %12
+      // %12 [%row, M] = mul %27, %10
+      UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
+      team_sync(2);
+      float f27_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
+      float f12_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_18[i] = (f27_17[i] * 0.125f);
+      // %15 [%row, M] = exp %14
+      float f15_19[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_19[i] = m_exp(f14_6[i]);
+      // %16 [%row, M] = mul %15, %10
+      float f16_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_20[i] = (f15_19[i] * 0.125f);
+      // %17 [%row, M] = mul %16, %13
       mma_wait<1>();
-      mma_ready<sizeof(f12_3) / 4>(f12_3);
-      float f16_19[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f15_18[i] * f12_3[i]);
-      // %17 [%row, M] = add %16, %11
-      float f17_20[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_20[i] = (f16_19[i] + f11_16[i]);
+      mma_ready<sizeof(f13_3) / 4>(f13_3);
+      float f17_21[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_21[i] = (f16_20[i] * f13_3[i]);
+      // %18 [%row, M] = add %17, %12
+      float f18_22[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_22[i] = (f17_21[i] + f12_18[i]);
       mma_wait<0>();
-      mma_ready<sizeof(f25_11) / 4>(f25_11);
-      // store ws.Kt.result0, %17
-      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f17_20[i]); }
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f25_11[i];
+      mma_ready<sizeof(f26_13) / 4>(f26_13);
+      // store ws.Kt.result0, %18
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f18_22[i]); }
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_13[i];
       bar_arrive(empty + n % 3 * 8);
     }
   }
@@ -2603,7 +2472,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
 }
 
 // Cotangents of what was read of Kt.
-extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, bf16* __restrict__ p_ws_value40, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2684,22 +2553,11 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
   // store ws.value37, %18
   { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %19 [%row, M] = sub %6, %18
-  float t19[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t6[0] - t18[(i) * 2 + j]);
-  // %20 [%row, M] = mul %17, %19
-  float t20[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t17[i] * t19[(i) * 2 + j]);
-  // %21 [%row, M] = add %15, %20
-  float t21[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t15[(i) * 2 + j] + t20[(i) * 2 + j]);
-  // store ws.value40, %21
-  { auto* const at = p_ws_value40 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t21[(i) * 2 + 0], t21[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_ws_value40, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0_11 = 0, W1_12 = 256, L1 = 0, L3 = 18432, L0_2 = 36864, L2_9 = 45056;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2712,25 +2570,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 160768, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 20480, stage0 = base + 20480, full = base + 72704, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r4_0[1];
+    float r7_1[1];
+    float r10_2[1];
+    float r14_3[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 53248; (void)to;
-      // %2 [%row, M] = load ws.value40 row
-      tile_load<64, 1, 128>((to + L0_2), p_ws_value40 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L1), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %9 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_9), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %15 [%row, M] = load ws.value37 row
+      tile_load<64, 1, 128>((to + L4_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %26 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L5_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2740,16 +2608,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_4))[i] = r4_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_7))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_10))[i] = r10_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_14))[i] = r14_3[k]; }
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      // %4 [%row, M] = cumsum %3
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L1)) + i, 72, i < 64);
-      // %6 [] = 0.125
+      // %3 [] = 1
+      // %5 [%row] = div %3, %4
+      if (const int i = t; i < 64) ((float*)(sp + L6_5))[i] = m_div(1.f, ((float*)(basep + L0_4))[i]);
+      // %23 [] = 0.125
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
@@ -2767,42 +2639,81 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 53248; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
-      // %5 [%row, M] = exp %4
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
-      float f5_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = m_exp(f4_2[i]);
-      // %11 [M] = pick last %4
-      if (const int i = t; i < 64) ((float*)(basep + W0_11))[i] = ((float*)(sp + L3))[4536 + i];
-      // %7 [%row, M] = mul %5, %6
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f5_3[i] * 0.125f);
-      // %12 [M] = exp %11
-      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_11))[i]);
-      // %8 [%row, M] = mul %7, %2
-      float f2_5[32];
-      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
+      // %9 [%row, M] = load ws.Kt.result0 row
+      // %6 [%row, M] = chain %2, %5
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f6_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L6_5))[frag_col(i)]);
+      // %11 [%row, M] = sub %9, %10
+      float f9_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L2_10))[frag_col(i)]);
+      // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f2_5[i]);
-      // %13 [M, K] = mul %12, %1
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      // %12 [%row, M] = exp %11
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
+      // %16 [%row, M] = sub %3, %15
+      float f15_8[32];
+      load_frag<4, 64, true>(f15_8, (sa + L4_15), 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
+      // %20 [%row, M] = load g row
+      // %13 [%row, M] = chain %8, %12
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
+      // %17 [%row, M] = mul %14, %16
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
+      // %21 [%row, M] = cumsum %20
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
-      float f13_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
-      // %10 [K, M] = contract[%row] %9, %8
-      // %14 [M, K] = add %13, %10
-      u32 a8_8[4][4]; pack<4>(a8_8, f8_6);
-      float f14_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = f13_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_9, a8_8, (sa + L2_9)); mma_commit();
+      team_sync(2);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      // %18 [%row, M] = add %13, %17
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
+      // %22 [%row, M] = exp %21
+      team_sync(2);
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
+      // %28 [M] = pick last %21
+      if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
+      // %19 [%row, M] = keep %18
+      float f19_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
+      // %24 [%row, M] = mul %22, %23
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
+      // %29 [M] = exp %28
+      if (const int i = t; i < 64) ((float*)(basep + W2_29))[i] = m_exp(((float*)(basep + W1_28))[i]);
+      // %25 [%row, M] = mul %24, %19
+      float f25_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
+      // %30 [M, K] = mul %29, %1
+      team_sync(2);
+      float f30_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
+      // %27 [K, M] = contract[%row] %26, %25
+      // %31 [M, K] = add %30, %27
+      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
+      float f31_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L5_26)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f14_9) / 4>(f14_9);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_9[i];
-      team_sync(2);
+      mma_ready<sizeof(f31_20) / 4>(f31_20);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
       bar_arrive(empty + n % 3 * 8);
     }
     // store ws.Kt.local_cotangent, %1
@@ -2867,8 +2778,8 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Kt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const bf16* __restrict__ p_ws_value40, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 W0_11 = 0, W1_12 = 256, O0 = 0, L1 = 0, L3 = 18432, L0_2 = 36864, L2_9 = 45056;
+extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2881,33 +2792,43 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 123904, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 20480, stage0 = base + 45056, full = base + 97280, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
-    for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
   if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r4_0[1];
+    float r7_1[1];
+    float r10_2[1];
+    float r14_3[1];
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 to = stage0 + n % 2 * 53248; (void)to;
-      // %2 [%row, M] = load ws.value40 row
-      tile_load<64, 1, 128>((to + L0_2), p_ws_value40 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L1), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
-      // %9 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_9), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      // %15 [%row, M] = load ws.value37 row
+      tile_load<64, 1, 128>((to + L4_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %26 [%row, K] = load q row
+      tile_load<64, 1, 128>((to + L5_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
     auto drain = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
     if (walk_chunks > 0) issue(0);
@@ -2916,22 +2837,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 53248; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      cp_wait<0>();
-      team_sync(1);
-      // %4 [%row, M] = cumsum %3
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L3)) + i, ((float*)(sp + L1)) + i, 72, i < 64);
-      // %6 [] = 0.125
-      team_sync(1);
-      bar_arrive(full + n % 2 * 8);
-      if (n + 1 >= 2) taken_back(n + 1 - 2);
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_4))[i] = r4_0[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_7))[i] = r7_1[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_10))[i] = r10_2[k]; }
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_14))[i] = r14_3[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 1 >= 2) drain(n + 1 - 2);
+      if (n + 1 >= 3) drain(n + 1 - 3);
+      cp_wait<1>();
+      team_sync(1);
+      // %3 [] = 1
+      // %5 [%row] = div %3, %4
+      if (const int i = t; i < 64) ((float*)(sp + L6_5))[i] = m_div(1.f, ((float*)(basep + L0_4))[i]);
+      // %23 [] = 0.125
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
-    for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
   }
   else {
     // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
@@ -2945,45 +2870,84 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 2 * 53248; (void)sa;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      bar_wait(full + n % 2 * 8, (n / 2) & 1);
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
       proxy_fence();
       // store ws.Kt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
-      // %5 [%row, M] = exp %4
-      float f4_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
-      float f5_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = m_exp(f4_2[i]);
-      // %11 [M] = pick last %4
-      if (const int i = t; i < 64) ((float*)(basep + W0_11))[i] = ((float*)(sp + L3))[4536 + i];
-      // %7 [%row, M] = mul %5, %6
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f5_3[i] * 0.125f);
-      // %12 [M] = exp %11
-      if (const int i = t; i < 64) ((float*)(basep + W1_12))[i] = m_exp(((float*)(basep + W0_11))[i]);
-      // %8 [%row, M] = mul %7, %2
-      float f2_5[32];
-      load_frag<4, 64, true>(f2_5, (sa + L0_2), 0);
+      // %2 [%row, M] = load ws.Vt.adjoint0 row
+      // %9 [%row, M] = load ws.Kt.result0 row
+      // %6 [%row, M] = chain %2, %5
+      float f2_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f6_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L6_5))[frag_col(i)]);
+      // %11 [%row, M] = sub %9, %10
+      float f9_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L2_10))[frag_col(i)]);
+      // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f2_5[i]);
-      // %13 [M, K] = mul %12, %1
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      // %12 [%row, M] = exp %11
+      float f12_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
+      // %16 [%row, M] = sub %3, %15
+      float f15_8[32];
+      load_frag<4, 64, true>(f15_8, (sa + L4_15), 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
+      // %20 [%row, M] = load g row
+      // %13 [%row, M] = chain %8, %12
+      float f13_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
+      // %17 [%row, M] = mul %14, %16
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
+      // %21 [%row, M] = cumsum %20
+      for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
-      float f13_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
-      // %10 [K, M] = contract[%row] %9, %8
-      // %14 [M, K] = add %13, %10
-      u32 a8_8[4][4]; pack<4>(a8_8, f8_6);
-      float f14_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_9[i] = f13_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_9, a8_8, (sa + L2_9)); mma_commit();
+      team_sync(2);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
+      // %18 [%row, M] = add %13, %17
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
+      // %22 [%row, M] = exp %21
+      team_sync(2);
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
+      // %28 [M] = pick last %21
+      if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
+      // %19 [%row, M] = keep %18
+      float f19_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
+      // %24 [%row, M] = mul %22, %23
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
+      // %29 [M] = exp %28
+      if (const int i = t; i < 64) ((float*)(basep + W2_29))[i] = m_exp(((float*)(basep + W1_28))[i]);
+      // %25 [%row, M] = mul %24, %19
+      float f25_17[32];
+      UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
+      // %30 [M, K] = mul %29, %1
+      team_sync(2);
+      float f30_18[32];
+      UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
+      // %27 [K, M] = contract[%row] %26, %25
+      // %31 [M, K] = add %30, %27
+      u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
+      float f31_20[32];
+      UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L5_26)); mma_commit();
       mma_wait<0>();
-      mma_ready<sizeof(f14_9) / 4>(f14_9);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_9[i];
-      team_sync(2);
-      bar_arrive(empty + n % 2 * 8);
+      mma_ready<sizeof(f31_20) / 4>(f31_20);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
+      bar_arrive(empty + n % 3 * 8);
     }
     // store d_Kt, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (is_first ? 64 : 0) && c < v_here) st(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
@@ -2991,8 +2955,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_value4, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const bf16* __restrict__ p_ws_value40, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M7 = 18432, M8 = 36864, M9 = 55296, M22 = 55296, M11 = 73728, M0_0 = 90112, M1_1 = 98304, M3_4 = 106496, M4_10 = 114688, M5_16 = 122880, M6_24 = 131072, M10 = 139264, M12_9 = 73728, M13_3 = 81920, M14 = 73728, M16_23 = 73728, M17 = 81920, M18_32 = 73728, M19 = 81920, M20 = 73728, M21 = 81920, M15_20 = 139264, M23_49 = 73728;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 36864, M8 = 55296, M9 = 73728, M14 = 0, M29 = 0, M18 = 18432, M2_18 = 92160, M4_22 = 100352, M5_28 = 108544, M6_34 = 116736, M7_42 = 124928, M15_19 = 133120, M16_17 = 141312, M17 = 149504, M19_27 = 18432, M20_21 = 26624, M21 = 18432, M23_41 = 18432, M24 = 26624, M25_50 = 18432, M26 = 26624, M27 = 18432, M28 = 26624, M10_3 = 133120, M11_5 = 0, M12_8 = 0, M13_12 = 256, M22_38 = 34816, M30_67 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -3002,265 +2966,337 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load ws.value40 row
-  tile_load<64, 1, 512>((base + M0_0), p_ws_value40 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, M] = load ws.value4 row
-  tile_load<64, 1, 512>((base + M1_1), p_ws_value4 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %2 [%row, M] = load g row
-  array_load<64, 72, 512>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %4 [%row, K] = load k row
-  tile_load<64, 1, 512>((base + M3_4), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %10 [K, M] = load ws.Kt.states
-  tile_load<64, 1, 512>((base + M4_10), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %16 [%row, K] = load q row
-  tile_load<64, 1, 512>((base + M5_16), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %24 [K, M] = load ws.Kt.cotangents
-  tile_load<64, 1, 512>((base + M6_24), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %27 [%row, M] = load ws.Vt.adjoint3 row
-  array_load<64, 72, 512>((base + M7), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %54 [%row, M] = load ws.Vt.adjoint1 row
-  array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %3 [%row, %col] = dscore[M] %0, %1 by %2
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %18 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 512>((base + M2_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %20 [%row, M] = load g row
+  array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %22 [%row, K] = load k row
+  tile_load<64, 1, 512>((base + M4_22), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %28 [K, M] = load ws.Kt.states
+  tile_load<64, 1, 512>((base + M5_28), p_ws_Kt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %34 [%row, K] = load q row
+  tile_load<64, 1, 512>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %42 [K, M] = load ws.Kt.cotangents
+  tile_load<64, 1, 512>((base + M7_42), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  array_load<64, 72, 512>((base + M9), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  // %1 [] = 1
+  // %2 [%row] = load ws.value14 row
+  // %3 [%row] = div %1, %2
+  float v3_4 = 0.f;
+  if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
+  // %4 [%row, M] = chain %0, %3
+  cp_wait<9>();
+  team_sync(1, 512);
+  float f0_5[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_5[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = v3_4;
+  team_sync(1, 512);
+  float f4_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_6[i] = m_chain(f0_5[i], ((float*)(basep + M10_3))[frag_row(i)]);
+  // %5 [%row] = load ws.value30 row
+  // %6 [%row, M] = add %4, %5
+  if (const int i = t; i < 64) ((float*)(basep + M11_5))[i] = asked5_1;
+  team_sync(1, 512);
+  float f6_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f6_7[i] = (f4_6[i] + ((float*)(basep + M11_5))[frag_row(i)]);
+  // %8 [%row] = load ws.value11 row
+  // %9 [%row, M] = sub %7, %8
+  cp_wait<8>();
+  team_sync(1, 512);
+  float f7_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M12_8))[i] = asked8_2;
+  team_sync(1, 512);
+  float f9_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_9[i] = (f7_8[i] - ((float*)(basep + M12_8))[frag_row(i)]);
+  // %10 [%row, M] = exp %9
+  float f10_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_10[i] = m_exp(f9_9[i]);
+  // %11 [%row, M] = chain %6, %10
+  float f11_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = m_chain(f6_7[i], f10_10[i]);
+  // %12 [%row] = load ws.value36 row
+  // %13 [%row, M] = less %7, %8
+  float f13_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (f7_8[i] < ((float*)(basep + M12_8))[frag_row(i)] ? 1.f : 0.f);
+  // %14 [%row, M] = sub %1, %13
+  float f14_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (1.f - f13_12[i]);
+  // %15 [%row, M] = mul %12, %14
+  if (const int i = t; i < 64) ((float*)(basep + M13_12))[i] = asked12_3;
+  team_sync(1, 512);
+  float f15_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_14[i] = (((float*)(basep + M13_12))[frag_row(i)] * f14_13[i]);
+  // %16 [%row, M] = add %11, %15
+  float f16_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_15[i] = (f11_11[i] + f15_14[i]);
+  // %17 [%row, M] = keep %16
+  float f17_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_16[i] = (frag_row(i) < length ? f16_15[i] : 0.f);
+  // %19 [%row, M] = neg %18
+  cp_wait<7>();
+  team_sync(1, 512);
+  float f18_17[8];
+  load_frag<1, 64, false>(f18_17, (base + M2_18), part * 1);
+  float f19_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (-f18_17[i]);
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
   cp_wait<6>();
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M9)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<1, 64, false>((base + M15_19), f19_18, part * 1);
+  store_frag<1, 64, false>((base + M16_17), f17_16, part * 1);
   team_sync(1, 512);
-  float whole_0[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M9)), {(base + M10)}, part * 1, part * 1 + 1, 4 + part);
-  float f3_1[8];
-  if (part == 0) put_whole(((float*)(basep + M11)), whole_0[0], t);
   team_sync(1, 512);
-  if (part == 1) add_whole(((float*)(basep + M11)), whole_0[0], t);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M16_17)}, {(base + M15_19)}, ((float*)(basep + M14)), {(base + M17)}, part * 1, part * 1 + 1, 4 + part);
+  float f21_20[8];
+  if (part == 0) put_whole(((float*)(basep + M18)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 2) add_whole(((float*)(basep + M11)), whole_0[0], t);
+  if (part == 1) add_whole(((float*)(basep + M18)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 3) add_whole(((float*)(basep + M11)), whole_0[0], t);
+  if (part == 2) add_whole(((float*)(basep + M18)), whole_19[0], t);
   team_sync(1, 512);
-  take_part<8>(f3_1, ((float*)(basep + M11)), part, t);
+  if (part == 3) add_whole(((float*)(basep + M18)), whole_19[0], t);
   team_sync(1, 512);
-  // %5 [%col, K] = swap %4
-  // %7 [%row, M] = cumsum %2
-  // %8 [%row, M] = exp %7
-  float f7_2[8];
-  UNROLL for (int i = 0; i < 8; ++i) f7_2[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f8_3[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_3[i] = m_exp(f7_2[i]);
-  // %9 [%row, M] = mul %8, %0
-  float f0_4[8];
-  load_frag<1, 64, false>(f0_4, (base + M0_0), part * 1);
-  float f9_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_5[i] = (f8_3[i] * f0_4[i]);
-  // %11 [%row, K] = contract[M] %9, %10
-  store_frag<1, 64, false>((base + M12_9), f9_5, part * 1);
+  take_part<8>(f21_20, ((float*)(basep + M18)), part, t);
   team_sync(1, 512);
-  u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M12_9));
+  // %23 [%col, K] = swap %22
+  // %25 [%row, M] = cumsum %20
+  // %26 [%row, M] = exp %25
+  float f25_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f26_22[8];
+  UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
+  // %27 [%row, M] = mul %26, %17
+  float f27_23[8];
+  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_16[i]);
+  // %29 [%row, K] = contract[M] %27, %28
+  store_frag<1, 64, false>((base + M19_27), f27_23, part * 1);
+  team_sync(1, 512);
+  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M19_27));
   cp_wait<4>();
   team_sync(1, 512);
-  float f11_7[8];
-  mma_open(); mma<16, 4, 64, false, true>(f11_7, a9_6, (base + M4_10), part * 16); mma_commit();
-  // %6 [%row, K] = contract[%col] %3, %5
-  // %12 [%row, K] = add %11, %6
+  float f29_25[8];
+  mma_open(); mma<16, 4, 64, false, true>(f29_25, a27_24, (base + M5_28), part * 16); mma_commit();
+  // %24 [%row, K] = contract[%col] %21, %23
+  // %30 [%row, K] = add %29, %24
   mma_wait<0>();
-  mma_ready<sizeof(f11_7) / 4>(f11_7);
-  store_frag<1, 64, false>((base + M13_3), f3_1, part * 1);
+  mma_ready<sizeof(f29_25) / 4>(f29_25);
+  store_frag<1, 64, false>((base + M20_21), f21_20, part * 1);
   team_sync(1, 512);
-  u32 a3_8[4][4]; load_as<4, 64, false>(a3_8, (base + M13_3));
-  float f12_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f12_9[i] = f11_7[i];
-  mma_open(); mma<16, 4, 64, true, false>(f12_9, a3_8, (base + M3_4), part * 16); mma_commit();
-  // %13 [] = 0.125
-  // %14 [%row, K] = mul %12, %13
+  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M20_21));
+  float f30_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
+  mma_open(); mma<16, 4, 64, true, false>(f30_27, a21_26, (base + M4_22), part * 16); mma_commit();
+  // %31 [] = 0.125
+  // %32 [%row, K] = mul %30, %31
   mma_wait<0>();
-  mma_ready<sizeof(f12_9) / 4>(f12_9);
-  float f14_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_10[i] = (f12_9[i] * 0.125f);
-  // store d_q, %14
-  store_frag<1, 64, false>((base + M14), f14_10, part * 1);
+  mma_ready<sizeof(f30_27) / 4>(f30_27);
+  float f32_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
+  // store d_q, %32
+  store_frag<1, 64, false>((base + M21), f32_28, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %18 [%col, K] = swap %16
-  // %60 [%col, %row] = swap %3
-  // %61 [%row, K] = contract[%col] %60, %18
-  u32 a3_11[4][4]; load_as<4, 64, true>(a3_11, (base + M13_3));
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  // %36 [%col, K] = swap %34
+  // %78 [%col, %row] = swap %21
+  // %79 [%row, K] = contract[%col] %78, %36
+  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M20_21));
   cp_wait<3>();
   team_sync(1, 512);
-  float f61_12[8];
-  mma_open(); mma<16, 4, 64, true, true>(f61_12, a3_11, (base + M5_16), part * 16); mma_commit();
-  // %19 [%row, K] = mul %61, %13
+  float f79_30[8];
+  mma_open(); mma<16, 4, 64, true, true>(f79_30, a21_29, (base + M6_34), part * 16); mma_commit();
+  // %37 [%row, K] = mul %79, %31
   mma_wait<0>();
-  mma_ready<sizeof(f61_12) / 4>(f61_12);
-  float f19_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_13[i] = (f61_12[i] * 0.125f);
-  // %20 [M] = pick last %7
-  float v20_14 = 0.f;
-  if (const int i = t; i < 64) v20_14 = ((float*)(basep + M9))[4536 + i];
-  // %21 [M, %row] = sub %20, %7
-  if (const int i = t; i < 64) ((float*)(basep + M15_20))[i] = v20_14;
+  mma_ready<sizeof(f79_30) / 4>(f79_30);
+  float f37_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
+  // %38 [M] = pick last %25
+  float v38_32 = 0.f;
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
+  // %39 [M, %row] = sub %38, %25
+  if (const int i = t; i < 64) ((float*)(basep + M22_38))[i] = v38_32;
   team_sync(1, 512);
-  float f21_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f21_15[i] = (((float*)(basep + M15_20))[(frag_col(i) + part * 16)] - f7_2[i]);
-  // %22 [M, %row] = exp %21
-  float f22_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_16[i] = m_exp(f21_15[i]);
-  // %23 [M, %row] = mul %22, %1
-  float f1_17[8];
-  load_frag<1, 64, false>(f1_17, (base + M1_1), part * 1);
-  float f23_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f23_18[i] = (f22_16[i] * f1_17[i]);
-  // %25 [%row, K] = contract[M] %23, %24
-  // %26 [%row, K] = add %25, %19
-  store_frag<1, 64, false>((base + M16_23), f23_18, part * 1);
+  float f39_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_33[i] = (((float*)(basep + M22_38))[(frag_col(i) + part * 16)] - f25_21[i]);
+  // %40 [M, %row] = exp %39
+  float f40_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_34[i] = m_exp(f39_33[i]);
+  // %82 [%row, M] = neg %18
+  float f18_35[8];
+  load_frag<1, 64, false>(f18_35, (base + M2_18), part * 1);
+  float f82_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_36[i] = (-f18_35[i]);
+  // %41 [M, %row] = mul %40, %82
+  float f41_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_37[i] = (f40_34[i] * f82_36[i]);
+  // %43 [%row, K] = contract[M] %41, %42
+  // %44 [%row, K] = add %43, %37
+  store_frag<1, 64, false>((base + M23_41), f41_37, part * 1);
   team_sync(1, 512);
-  u32 a23_19[4][4]; load_as<4, 64, false>(a23_19, (base + M16_23));
+  u32 a41_38[4][4]; load_as<4, 64, false>(a41_38, (base + M23_41));
   cp_wait<2>();
   team_sync(1, 512);
-  float f26_20[8];
-  UNROLL for (int i = 0; i < 8; ++i) f26_20[i] = f19_13[i];
-  mma_open(); mma<16, 4, 64, false, false>(f26_20, a23_19, (base + M6_24), part * 16); mma_commit();
-  // store d_k, %26
+  float f44_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_39[i] = f37_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f44_39, a41_38, (base + M7_42), part * 16); mma_commit();
+  // store d_k, %44
   mma_wait<0>();
-  mma_ready<sizeof(f26_20) / 4>(f26_20);
-  store_frag<1, 64, false>((base + M17), f26_20, part * 1);
+  mma_ready<sizeof(f44_39) / 4>(f44_39);
+  store_frag<1, 64, false>((base + M24), f44_39, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
-  // %28 [%row, M] = contract[K] %16, %10
-  u32 a16_21[4][4]; load_as<4, 64, false>(a16_21, (base + M5_16));
-  float f28_22[8];
-  mma_open(); mma<16, 4, 64, true, true>(f28_22, a16_21, (base + M4_10), part * 16); mma_commit();
-  // %29 [%row, M] = mul %8, %13
-  float f29_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f29_23[i] = (f8_3[i] * 0.125f);
-  // %30 [%row, M] = mul %29, %28
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  // %46 [%row, M] = contract[K] %34, %28
+  u32 a34_40[4][4]; load_as<4, 64, false>(a34_40, (base + M6_34));
+  float f46_41[8];
+  mma_open(); mma<16, 4, 64, true, true>(f46_41, a34_40, (base + M5_28), part * 16); mma_commit();
+  // %47 [%row, M] = mul %26, %31
+  float f47_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_42[i] = (f26_22[i] * 0.125f);
+  // %48 [%row, M] = mul %47, %46
   mma_wait<0>();
-  mma_ready<sizeof(f28_22) / 4>(f28_22);
-  float f30_24[8];
-  UNROLL for (int i = 0; i < 8; ++i) f30_24[i] = (f29_23[i] * f28_22[i]);
-  // %31 [%row, %col] = contract[K] %16, %5
-  u32 a16_25[4][4]; load_as<4, 64, false>(a16_25, (base + M5_16));
-  float f31_26[8];
-  mma_open(); mma<16, 4, 64, false, true>(f31_26, a16_25, (base + M3_4), part * 16); mma_commit();
-  // %32 [%row, %col] = mask %31
+  mma_ready<sizeof(f46_41) / 4>(f46_41);
+  float f48_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_43[i] = (f47_42[i] * f46_41[i]);
+  // %49 [%row, %col] = contract[K] %34, %23
+  u32 a34_44[4][4]; load_as<4, 64, false>(a34_44, (base + M6_34));
+  float f49_45[8];
+  mma_open(); mma<16, 4, 64, false, true>(f49_45, a34_44, (base + M4_22), part * 16); mma_commit();
+  // %50 [%row, %col] = mask %49
   mma_wait<0>();
-  mma_ready<sizeof(f31_26) / 4>(f31_26);
-  float f32_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_27[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f31_26[i] : 0.f);
-  // %62 [%row, M] = dscoreRow[M] %32, %1 by %2
-  store_frag<1, 64, false>((base + M18_32), f32_27, part * 1);
+  mma_ready<sizeof(f49_45) / 4>(f49_45);
+  float f50_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_46[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_45[i] : 0.f);
+  // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
+  store_frag<1, 64, false>((base + M25_50), f50_46, part * 1);
   team_sync(1, 512);
-  u32 a32_29[4][4]; load_as<4, 64, false>(a32_29, (base + M18_32));
+  u32 a50_48[4][4]; load_as<4, 64, false>(a50_48, (base + M25_50));
   team_sync(1, 512);
-  float whole_28[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_28, {a32_29}, (base + M1_1), ((float*)(basep + M9)), (base + M19), part * 1, 4 + part);
-  float f62_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_30[i] = whole_28[0][i];
+  float whole_47[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_47, {a50_48}, (base + M15_19), ((float*)(basep + M14)), (base + M26), part * 1, 4 + part);
+  float f80_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_49[i] = whole_47[0][i];
   team_sync(1, 512);
-  // %34 [%row, M] = mul %62, %13
-  float f34_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f62_30[i] * 0.125f);
-  // %35 [%row, M] = add %30, %34
-  float f35_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f30_24[i] + f34_31[i]);
-  // %36 [%row, M] = mul %35, %0
-  float f0_33[8];
-  load_frag<1, 64, false>(f0_33, (base + M0_0), part * 1);
-  float f36_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = (f35_32[i] * f0_33[i]);
-  // %63 [%col, M] = dscoreCol[M] %32, %0 by %2
-  u32 a32_36[4][4]; load_as<4, 64, true>(a32_36, (base + M18_32));
+  // %52 [%row, M] = mul %80, %31
+  float f52_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_50[i] = (f80_49[i] * 0.125f);
+  // %53 [%row, M] = add %48, %52
+  float f53_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_51[i] = (f48_43[i] + f52_50[i]);
+  // %54 [%row, M] = mul %53, %17
+  float f54_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_52[i] = (f53_51[i] * f17_16[i]);
+  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
+  u32 a50_54[4][4]; load_as<4, 64, true>(a50_54, (base + M25_50));
   team_sync(1, 512);
-  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_35, {a32_36}, (base + M0_0), ((float*)(basep + M9)), (base + M20), part * 1, 4 + part);
-  float f63_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f63_37[i] = whole_35[0][i];
+  float whole_53[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_53, {a50_54}, (base + M16_17), ((float*)(basep + M14)), (base + M27), part * 1, 4 + part);
+  float f81_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_55[i] = whole_53[0][i];
   team_sync(1, 512);
-  // %37 [%col, M] = mul %63, %13
-  float f37_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f37_38[i] = (f63_37[i] * 0.125f);
-  // %38 [%row, M] = swap %37
-  // %39 [%row, M] = contract[K] %4, %24
-  u32 a4_39[4][4]; load_as<4, 64, false>(a4_39, (base + M3_4));
-  float f39_40[8];
-  mma_open(); mma<16, 4, 64, true, true>(f39_40, a4_39, (base + M6_24), part * 16); mma_commit();
-  // %40 [M, %row] = mul %22, %39
+  // %55 [%col, M] = mul %81, %31
+  float f55_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_56[i] = (f81_55[i] * 0.125f);
+  // %56 [%row, M] = swap %55
+  // %57 [%row, M] = contract[K] %22, %42
+  u32 a22_57[4][4]; load_as<4, 64, false>(a22_57, (base + M4_22));
+  float f57_58[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_58, a22_57, (base + M7_42), part * 16); mma_commit();
+  // %58 [M, %row] = mul %40, %57
   mma_wait<0>();
-  mma_ready<sizeof(f39_40) / 4>(f39_40);
-  float f40_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f22_16[i] * f39_40[i]);
-  // %41 [M, %row] = add %40, %38
-  float f41_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (f40_41[i] + f37_38[i]);
-  // %42 [%row, M] = mul %1, %41
-  float f1_43[8];
-  load_frag<1, 64, false>(f1_43, (base + M1_1), part * 1);
-  float f42_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f1_43[i] * f41_42[i]);
-  // %43 [%row, M] = neg %42
-  float f43_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (-f42_44[i]);
-  // %44 [M] = contract[K] %10, %24
-  float v44_46 = 0.f;
-  if (const int i = t; i < 64) v44_46 = col_dot<64>((base + M4_10), (base + M6_24), i);
-  // %45 [M] = exp %20
-  float v45_47 = 0.f;
-  if (const int i = t; i < 64) v45_47 = m_exp(v20_14);
-  // %46 [M] = mul %45, %44
-  float v46_48 = 0.f;
-  if (const int i = t; i < 64) v46_48 = (v45_47 * v44_46);
-  // %47 [%row, M] = mul %1, %40
-  float f47_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (f1_43[i] * f40_41[i]);
-  // %48 [M] = sum[%row] %47
-  col_sums_part<8>(((float*)(basep + M21)), f47_49, 64, part * 16);
+  mma_ready<sizeof(f57_58) / 4>(f57_58);
+  float f58_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_59[i] = (f40_34[i] * f57_58[i]);
+  // %59 [M, %row] = add %58, %56
+  float f59_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_60[i] = (f58_59[i] + f55_56[i]);
+  // %83 [%row, M] = neg %18
+  float f18_61[8];
+  load_frag<1, 64, false>(f18_61, (base + M2_18), part * 1);
+  float f83_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_62[i] = (-f18_61[i]);
+  // %60 [%row, M] = mul %83, %59
+  float f60_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_63[i] = (f83_62[i] * f59_60[i]);
+  // %61 [%row, M] = neg %60
+  float f61_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_64[i] = (-f60_63[i]);
+  // %62 [M] = contract[K] %28, %42
+  float v62_65 = 0.f;
+  if (const int i = t; i < 64) v62_65 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  // %63 [M] = exp %38
+  float v63_66 = 0.f;
+  if (const int i = t; i < 64) v63_66 = m_exp(v38_32);
+  // %64 [M] = mul %63, %62
+  float v64_67 = 0.f;
+  if (const int i = t; i < 64) v64_67 = (v63_66 * v62_65);
+  // %65 [%row, M] = mul %83, %58
+  float f65_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_68[i] = (f83_62[i] * f58_59[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M28)), f65_68, 64, part * 16);
   team_sync(1, 512);
-  float v48_50 = 0.f;
-  if (const int i = t; i < 64) v48_50 = ((float*)(basep + M21))[i] + ((float*)(basep + M21))[64 + i] + ((float*)(basep + M21))[128 + i] + ((float*)(basep + M21))[192 + i];
-  // %49 [M] = add %46, %48
-  float v49_51 = 0.f;
-  if (const int i = t; i < 64) v49_51 = (v46_48 + v48_50);
-  // %50 [%row, M] = add %36, %43
-  float f50_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f36_34[i] + f43_45[i]);
-  // %51 [%row, M] = cumsum reversed %50
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f50_52[i];
+  float v66_69 = 0.f;
+  if (const int i = t; i < 64) v66_69 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  // %67 [M] = add %64, %66
+  float v67_70 = 0.f;
+  if (const int i = t; i < 64) v67_70 = (v64_67 + v66_69);
+  // %68 [%row, M] = add %54, %61
+  float f68_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_71[i] = (f54_52[i] + f61_64[i]);
+  // %69 [%row, M] = cumsum reversed %68
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M29))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_71[i];
   team_sync(1, 512);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
-  // %52 [%row, M] = add %51, %49
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M29)) + i, ((float*)(basep + M29)) + i, 72, i < 64);
+  // %70 [%row, M] = add %69, %67
   team_sync(1, 512);
-  float f51_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_53[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M23_49))[i] = v49_51;
+  float f69_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_72[i] = ((float*)(basep + M29))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  if (const int i = t; i < 64) ((float*)(basep + M30_67))[i] = v67_70;
   team_sync(1, 512);
-  float f52_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_54[i] = (f51_53[i] + ((float*)(basep + M23_49))[(frag_col(i) + part * 16)]);
-  // %53 [%row, M] = add %27, %52
+  float f70_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_73[i] = (f69_72[i] + ((float*)(basep + M30_67))[(frag_col(i) + part * 16)]);
+  // %71 [%row, M] = add %45, %70
   cp_wait<1>();
   team_sync(1, 512);
-  float f27_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f27_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f53_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_56[i] = (f27_55[i] + f52_54[i]);
-  // %55 [%row, M] = add %54, %41
+  float f45_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_74[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_75[i] = (f45_74[i] + f70_73[i]);
+  // %73 [%row, M] = add %72, %59
   cp_wait<0>();
   team_sync(1, 512);
-  float f54_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f54_57[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f55_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_58[i] = (f54_57[i] + f41_42[i]);
-  // %56 [%row, M] = neg %55
-  float f56_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_59[i] = (-f55_58[i]);
-  // %57 [%row, M] = exp %2
-  float f2_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f2_60[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f57_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_61[i] = m_exp(f2_60[i]);
-  // %58 [%row, M] = mul %56, %57
-  float f58_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_62[i] = (f56_59[i] * f57_61[i]);
-  // %59 [%row, M] = add %53, %58
-  float f59_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_63[i] = (f53_56[i] + f58_62[i]);
-  // store d_g, %59
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f59_63[i]); }
+  float f72_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_76[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_77[i] = (f72_76[i] + f59_60[i]);
+  // %74 [%row, M] = neg %73
+  float f74_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_78[i] = (-f73_77[i]);
+  // %75 [%row, M] = exp %20
+  float f20_79[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_79[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_80[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_80[i] = m_exp(f20_79[i]);
+  // %76 [%row, M] = mul %74, %75
+  float f76_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_81[i] = (f74_78[i] * f75_80[i]);
+  // %77 [%row, M] = add %71, %76
+  float f77_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_82[i] = (f71_75[i] + f76_81[i]);
+  // store d_g, %77
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_82[i]); }
 }
 
 // Reads the tokens one at a time.
