@@ -67,8 +67,8 @@ export function templatesOf(host: Host, folder: string): Readonly<Record<string,
 const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
 
 /**
- * Spec -> Scan -> Tile for a target, or why there is no chunked form. `room`: the share of its shared memory that chunk kernels are meant to
- * take.
+ * Spec -> Scan -> Tile for a target, or why there is no chunked form. `room`: the share of its shared memory that chunk kernels are
+ * meant to take.
  */
 export function lowerFor(
   spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK, room = 1,
@@ -78,7 +78,9 @@ export function lowerFor(
   const narrowRange = dtype === 'f16';
   const options: LowerOptions = target === 'webgpu'
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
-    : { chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange };
+    : {
+      chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
+    };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
   const key = JSON.stringify([[...sizes], options, target === 'webgpu' ? undefined : room * tileMemory(target)]);
