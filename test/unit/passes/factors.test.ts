@@ -25,7 +25,7 @@ describe('gradients of decays given as factors are exact, at 0 too', () => {
     ).module.kernels.find(({ name }) => name.endsWith('gradient_factor'))?.split;
     expect(Object.entries(FACTOR_SCANS).map(([name, text]) => [name, splitOf(text)])).toEqual([
       ['per key channel', 'K'], ['per value channel', 'V'], ['per token', undefined], ['of two kinds, read before and after', undefined],
-      ['per key channel, with an erase', undefined], ['per token, with an erase of what was before', undefined],
+      ['per key channel, with an erase', 'K'], ['per token, with an erase of what was before', undefined],
     ]);
     const erasing = 'scan f(q, k: [K], v: [V], a: [K] in 0..1) -> o: [V] { '
       + 'state S: [K, V]  let P = a * S[t-1]  S = P + outer(k, v - k @ P)  o = q @ S }';

@@ -18,8 +18,9 @@ function perElement({ tiles, body }: TileKernel): readonly string[] {
   return functions(body);
 }
 
+/** The gate is bounded: one that is not makes pairs of tokens cancel, which costs more where vectors have numbers in front. */
 function kernelsOf(q: string): readonly TileKernel[] {
-  const spec = specOf(`scan f(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] {
+  const spec = specOf(`scan f(q, k: [K], v: [V], g: [] in -5..0) -> o: [V] {
     state S: [K, V]
     S = exp(g) * S[t-1] + outer(k, v)
     o = (${q}) @ S
