@@ -25,6 +25,7 @@ export interface Signature {
   readonly params: readonly Member[];
   readonly states: readonly Member[];
   readonly outputs: readonly Member[];
+  readonly countsHeads: boolean;
 }
 
 /** `isIo`: the tensors of the file contract that are rounded to the dtype of a build; `d_NAME` stands for an output, too. */
@@ -48,6 +49,7 @@ export function signatureOf(contract: Contract, isIo: (name: string) => boolean)
     params: members(contract.params, given, () => false),
     states: members(contract.initial, given, () => false, fieldName),
     outputs: members(contract.outputs, new Set(), (name) => isIo(`d_${name}`)),
+    countsHeads: contract.countsHeads,
   };
 }
 
@@ -71,6 +73,7 @@ export function printSignature(signature: Signature): readonly string[] {
     `    name="${signature.name}",`,
     ...list('inputs', signature.inputs), ...list('params', signature.params),
     ...list('states', signature.states), ...list('outputs', signature.outputs),
+    ...(signature.countsHeads ? ['    counts_heads=True,'] : []),
     ')',
   ];
 }

@@ -33,6 +33,8 @@ export interface Declared {
   readonly outputs: readonly SignatureTensor[];
   /** Final states, in the order of `initial`. */
   readonly finals: readonly SignatureTensor[];
+  /** Does the formula depend on which head it is, or how many there are? Then some of the heads are another call than all. */
+  readonly countsHeads: boolean;
 }
 
 export interface Signature extends Declared {

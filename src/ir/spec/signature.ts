@@ -18,6 +18,7 @@ export function signatureOf(spec: Spec): Signature {
     initial,
     outputs: spec.outputs.map((output) => tensor('output', { ...output, range: ANY }, ['B', 'T', 'H'])),
     finals: initial.map((state) => ({ ...state, role: 'final', name: finalName(spec, state.of), range: ANY })),
+    countsHeads: spec.nodes.some(({ kind }) => kind === 'head' || kind === 'heads'),
   });
 }
 
