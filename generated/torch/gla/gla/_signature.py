@@ -40,6 +40,8 @@ class Signature:
     params: tuple[Named, ...]
     states: tuple[Named, ...]
     outputs: tuple[Named, ...]
+    #: Does the formula depend on which head it is, or how many there are?
+    counts_heads: bool = False
 
     @property
     def args(self) -> tuple[Named, ...]:

@@ -43,7 +43,8 @@ def apart(found, expected):
 
 def fits_heads(scan, world):
     """Heads and groups as `draw` has them."""
-    return 4 % world == 0 and not (2 % world and any(named.group for named in reference_of(scan).signature.inputs))
+    signature = reference_of(scan).signature
+    return not signature.counts_heads and 4 % world == 0 and not (2 % world and any(named.group for named in signature.inputs))
 
 
 def compare(scan, shards, length, offsets, states, seed, by_heads=False):
@@ -110,7 +111,7 @@ def test_ranks_agree_with_one_process(by_rank, scan, what):
         assert worst < 1e-10, f"{worst} at {where}"
 
 
-@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("scan", [scan for scan in SCANS if fits_heads(scan, 2)])
 @pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
 def test_ranks_that_exchange_tokens_for_heads_agree_too(by_rank, scan, what):
     for errors, _, _ in by_rank[:2]:

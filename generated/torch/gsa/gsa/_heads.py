@@ -24,6 +24,8 @@ class HeadShards:
     def run(self, function: Callable[..., Any], signature: Signature, args: Sequence[Tensor | None], final: bool) -> tuple[Tensor, ...]:
         """Outputs of the tokens of this rank, then final states: those of heads that other ranks have are 0."""
         shards, count = self.shards, len(signature.inputs)
+        if signature.counts_heads:
+            raise ValueError(f"{signature.name} counts its heads, and a rank would have some of them only; use `shards` without heads()")
         inputs, states = args[:count], args[len(args) - len(signature.states) :]
         for named, x in zip(signature.inputs, inputs):
             if x.shape[2] % shards.world:
