@@ -178,8 +178,9 @@ def test_slices_of_a_fused_projection(scan):
         begins = {x.data_ptr() for x in kept}
         copied = [named.name for named, x in zip(signature.inputs, slices) if laid(x, len(named.axes)) is x and x.data_ptr() not in begins]
         assert not copied, "kept as they are"
+        # Functions of PyTorch on the CPU round the last bit by how their elements lie.
         for x, y in zip(found, expected):
-            assert torch.equal(x, y)
+            torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
         for d, e, x in zip(gradients(found, wide), gradients(expected, inputs), wide):
             assert torch.equal(d.select(axis, 1), e) and not d.select(axis, 0).any()
 
