@@ -10,6 +10,7 @@ export interface ModuleHandle { readonly __module: never }
 export interface FunctionHandle { readonly __function: never }
 export interface StreamHandle { readonly __stream: never }
 export interface EventHandle { readonly __event: never }
+export interface GraphHandle { readonly __graph: never }
 
 /** What went wrong, in the driver's words: never a bare code. */
 export interface CudaFailure {
@@ -80,6 +81,8 @@ export interface NativeCuda {
   borrow(pointer: bigint, bytes: number): CudaResult<BufferHandle>;
   free(buffer: BufferHandle): void;
   pointer(buffer: BufferHandle): bigint;
+  /** The same as a number, which it fits in. */
+  address(buffer: BufferHandle): number;
   upload(buffer: BufferHandle, offset: number, data: ArrayBufferView): CudaResult<undefined>;
   download<T extends ArrayBufferView>(buffer: BufferHandle, offset: number, into: T, stream?: StreamHandle): Promise<CudaResult<T>>;
   copy(
@@ -100,6 +103,10 @@ export interface NativeCuda {
   createStream(): CudaResult<StreamHandle>;
   synchronize(stream?: StreamHandle): Promise<CudaResult<undefined>>;
   waitEvent(stream: StreamHandle | undefined, event: EventHandle): CudaResult<undefined>;
+  /** Records what is launched on the stream, and on streams that wait for it, without running it. */
+  beginCapture(stream: StreamHandle): CudaResult<undefined>;
+  endCapture(stream: StreamHandle): CudaResult<GraphHandle>;
+  launchGraph(graph: GraphHandle): CudaResult<undefined>;
   createEvent(): CudaResult<EventHandle>;
   recordEvent(event: EventHandle, stream?: StreamHandle): CudaResult<undefined>;
   elapsed(start: EventHandle, end: EventHandle): CudaResult<number>;

@@ -1,8 +1,10 @@
-import type { Plan, PlanKernel } from '../../ir/plan/plan.js';
-import { bindTensors, callTables, createPool, isNeedless, kernelNamed, type CallMemory, type Pool } from '../call.js';
+import type { Plan } from '../../ir/plan/plan.js';
 import { elementCount, newHostArray } from '../arrays.js';
-import { extentsOf, gridOf, type CallSizes } from '../extents.js';
+import { bindTensors, createPool, type CallMemory } from '../call.js';
+import type { CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
+import { createPrograms } from '../programs.js';
+import { createRecycler } from '../recycler.js';
 import {
   RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program,
   type Runtime, type RuntimeStatus,
@@ -12,8 +14,8 @@ import {
 } from './addon.js';
 import { loadKernels } from './kernels.js';
 import { createLanes } from './lanes.js';
-import { allocate, borrow, expectOk, isCudaTensor, upload, type CudaTensor } from './memory.js';
-import { packParams, type Bound, type PackedParams } from './params.js';
+import { allocate, borrow, expectOk, isCudaTensor, recycle, upload, type CudaMemory, type CudaTensor } from './memory.js';
+import { dropRecorded, record, type Recorder } from './recorded.js';
 
 /** The common runtime, with what only CUDA has. */
 export interface CudaRuntime extends Runtime {
@@ -37,8 +39,12 @@ export interface CudaLoadedPlan extends LoadedPlan {
 
 export type CudaRuntimeStatus =
   | {
-    readonly available: true; readonly device: string; readonly driver: string; readonly devices: readonly DeviceInfo[];
-    readonly nvrtc: NvrtcStatus; readonly open: () => Promise<CudaRuntime>;
+    readonly available: true;
+    readonly device: string;
+    readonly driver: string;
+    readonly devices: readonly DeviceInfo[];
+    readonly nvrtc: NvrtcStatus;
+    readonly open: () => Promise<CudaRuntime>;
   }
   | Extract<RuntimeStatus, { available: false }>;
 
@@ -74,8 +80,8 @@ export function cudaStatus(): CudaRuntimeStatus {
 }
 
 function describe(info: DeviceInfo, driver: string): string {
-  const memory = `${Math.round(info.memoryBytes / 2 ** 30)} GiB`;
-  return `${info.name}, compute capability ${info.major}.${info.minor}, ${memory}, driver for CUDA ${driver}`;
+  const memory = Math.round(info.memoryBytes / 2 ** 30);
+  return `${info.name}, compute capability ${info.major}.${info.minor}, ${memory} GiB, driver for CUDA ${driver}`;
 }
 
 function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): CudaRuntime {
@@ -96,7 +102,12 @@ function openRuntime(native: NativeCuda, info: DeviceInfo, driver: string): Cuda
       );
       if (tensor.released) throw releasedTensor('the tensor');
       const array = newHostArray(tensor.dtype, elementCount(tensor.shape));
-      expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
+      const letGo = tensor.hold();
+      try {
+        expectOk(await native.download(tensor.buffer, 0, array), 'downloading a tensor');
+      } finally {
+        letGo();
+      }
       return array;
     },
     async finish() {
@@ -112,22 +123,49 @@ async function loadPlan(
   native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
 ): Promise<CudaLoadedPlan> {
   const kernels = await loadKernels(native, info, plan, files);
-  const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
   const lanes = createLanes(native);
-
+  const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
+  const recycled = createRecycler<CudaMemory>(({ buffer }) => native.free(buffer));
+  const zeros = createPool((name, dtype, shape) => {
+    const tensor = allocate(native, dtype, shape);
+    expectOk(native.fill(tensor.buffer, 0), `clearing ${name}`);
+    return tensor;
+  });
+  const memory: CallMemory<CudaTensor> = {
+    pool,
+    fresh: (dtype, shape) => recycle(native, recycled, dtype, shape),
+    upload: (tensor, data, name) => upload(native, tensor, data, name),
+    zeros: (name, dtype, shape) => zeros.take(name, dtype, shape),
+    own: (tensor) => (isCudaTensor(tensor) ? tensor : { remedy: 'upload it with the CUDA runtime' }),
+  };
+  let stream: StreamHandle | undefined;
+  const recorder: Recorder = {
+    native, plan, functionOf: kernels.function, memory, stream: () => (stream ??= expectOk(native.createStream(), 'making a stream')),
+  };
+  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, lanes(plan.programs[sized.program])), dropRecorded);
   const life = lifetime(plan.scan);
-  const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+
+  /**
+   * What a call launches, and its tensors. The device is done with what `dispose` gives back before it is used again: memory goes back in
+   * stream order.
+   */
+  const prepare = (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions) => {
     life.check();
-    const prepared = prepare(native, plan, program, tensors, sizes, options, pool);
+    const recorded = programs.at(program, sizes);
+    const { tensors, results, temporary } = bindTensors(plan, recorded.sized.slots, given, options, memory);
+    const dispose = () => {
+      for (const tensor of temporary) tensor.release();
+    };
+    return { recorded, tensors, results, dispose };
+  };
+  const call = async (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+    const { recorded, tensors, results, dispose } = prepare(program, given, sizes, options);
     try {
-      lanes.run(plan.programs[program], (i, stream) => {
-        const { kernel, grid, params } = prepared.launches[i];
-        launch(native, kernels.function(kernel.name), kernel, grid, params, stream);
-      });
+      recorded.run(tensors);
     } finally {
-      prepared.dispose();
+      dispose();
     }
-    return prepared.results;
+    return results;
   };
 
   return {
@@ -137,86 +175,29 @@ async function loadPlan(
     forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
     backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
     step: (tensors, sizes, options) => call('step', tensors, sizes, options),
-    async profile(program, tensors, sizes, repeats = 5) {
-      life.check();
-      const prepared = prepare(native, plan, program, tensors, sizes, {}, pool);
+    async profile(program, given, sizes, repeats = 5) {
+      const { recorded: { launches }, tensors, results, dispose } = prepare(program, given, sizes, {});
       const start = expectOk(native.createEvent(), 'making an event');
       const end = expectOk(native.createEvent(), 'making an event');
-      const best = prepared.launches.map(() => Infinity);
+      const best = launches.map(() => Infinity);
       for (let repeat = 0; repeat < repeats; repeat++) {
-        for (const [i, { kernel, grid, params }] of prepared.launches.entries()) {
+        for (const [i, { launch }] of launches.entries()) {
           expectOk(native.recordEvent(start), 'timing');
-          launch(native, kernels.function(kernel.name), kernel, grid, params);
+          launch(tensors);
           expectOk(native.recordEvent(end), 'timing');
           best[i] = Math.min(best[i], 1000 * expectOk(native.elapsed(start, end), 'timing'));
         }
       }
-      prepared.dispose();
-      for (const tensor of Object.values(prepared.results)) tensor.release();
-      return prepared.launches.map(({ kernel }, i) => ({ kernel: kernel.name, microseconds: best[i] }));
+      dispose();
+      for (const tensor of Object.values(results)) tensor.release();
+      return launches.map(({ kernel }, i) => ({ kernel, microseconds: best[i] }));
     },
     release: () => life.end(() => {
+      programs.release();
       pool.release();
+      zeros.release();
+      recycled.release();
       kernels.release();
     }),
-  };
-}
-
-function launch(
-  native: NativeCuda, fn: FunctionInfo, kernel: PlanKernel, grid: readonly [number, number, number], params: PackedParams,
-  stream?: StreamHandle,
-): void {
-  // A call with nothing to do has an empty grid, which the driver refuses.
-  if (grid.includes(0)) return;
-  if (grid[0] > 2 ** 31 - 1 || grid[1] > 65535 || grid[2] > 65535) {
-    throw new RuntimeError(
-      `${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens',
-    );
-  }
-  expectOk(
-    native.launch(fn.handle, Uint32Array.from(grid), kernel.block, kernel.sharedBytes, params.bytes, params.offsets, stream),
-    `launching ${kernel.name}`,
-  );
-}
-
-interface Prepared {
-  readonly launches: readonly {
-    readonly kernel: PlanKernel; readonly grid: readonly [number, number, number]; readonly params: PackedParams;
-  }[];
-  readonly results: Record<string, DeviceTensor>;
-  /** Gives back what was made for this call only. */
-  dispose(): void;
-}
-
-function prepare(
-  native: NativeCuda, plan: Plan, program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions, pool: Pool<CudaTensor>,
-): Prepared {
-  const extents = extentsOf(plan, sizes);
-  const launches = plan.programs[program].map((launch) => ({
-    kernel: kernelNamed(plan, launch.kernel), needless: isNeedless(launch, extents, true),
-  }));
-  const memory: CallMemory<CudaTensor> = {
-    pool,
-    fresh: (dtype, shape) => allocate(native, dtype, shape),
-    upload: (tensor, data, name) => upload(native, tensor, data, name),
-    zeros(name, dtype, shape) {
-      const tensor = pool.take(name, dtype, shape);
-      expectOk(native.fill(tensor.buffer, 0), `clearing ${name}`);
-      return tensor;
-    },
-    inPlace: true,
-    own: (tensor) => (isCudaTensor(tensor) ? tensor : { remedy: 'upload it with the CUDA runtime' }),
-  };
-  const { tensors, results, temporary } = bindTensors(plan, program, given, extents, options, memory);
-  const bound: Bound = { tensors, extents, ...callTables(plan, sizes, pool, memory.upload) };
-  return {
-    launches: launches.map(({ kernel, needless }) => ({
-      kernel, grid: needless ? [0, 0, 0] : gridOf(kernel, extents), params: packParams(native, plan, kernel, bound),
-    })),
-    results,
-    // cuMemFree waits for the work that uses the memory.
-    dispose() {
-      for (const tensor of temporary) tensor.release();
-    },
   };
 }

@@ -2,13 +2,11 @@ import type { Launch } from '../../ir/plan/plan.js';
 import type { EventHandle, NativeCuda, StreamHandle } from './addon.js';
 import { expectOk } from './memory.js';
 
-export interface Lanes {
-  /** Runs launch i of the list by `go(i, stream)`; `undefined` is the stream that everything else uses. */
-  run(launches: readonly Launch[], go: (index: number, stream: StreamHandle | undefined) => void): void;
-}
+/** Runs launch i of a list by `go(i, stream)`, the first lane on `main`; `undefined` is the stream that everything else uses. */
+export type InLanes = (main: StreamHandle | undefined, go: (index: number, stream: StreamHandle | undefined) => void) => void;
 
 /** The second lane of a plan's programs: a stream that forks off the common one and joins it again. */
-export function createLanes(native: NativeCuda): Lanes {
+export function createLanes(native: NativeCuda): (launches: readonly Launch[]) => InLanes {
   let side: StreamHandle | undefined;
   const events: EventHandle[] = [];
   const event = (at: number): EventHandle => {
@@ -19,22 +17,24 @@ export function createLanes(native: NativeCuda): Lanes {
     expectOk(native.recordEvent(event(at), stream), 'recording an event');
     return event(at);
   };
-  return {
-    run(launches, go) {
-      if (launches.every(({ lane }) => lane === 0)) {
-        launches.forEach((_, i) => go(i, undefined));
-        return;
-      }
+  return (launches) => {
+    if (launches.every(({ lane }) => lane === 0)) {
+      return (main, go) => {
+        for (let i = 0; i < launches.length; i++) go(i, main);
+      };
+    }
+    const awaited = launches.map((_, i) => launches.some(({ waits }) => waits.includes(i)));
+    return (main, go) => {
       side ??= expectOk(native.createStream(), 'making a stream');
-      const streams = [undefined, side] as const;
+      const streams = [main, side] as const;
       const fork = launches.length;
-      expectOk(native.waitEvent(side, record(fork, undefined)), 'forking');
+      expectOk(native.waitEvent(side, record(fork, main)), 'forking');
       launches.forEach(({ lane, waits }, i) => {
         for (const other of waits) expectOk(native.waitEvent(streams[lane], event(other)), 'waiting');
         go(i, streams[lane]);
-        if (launches.some((later) => later.waits.includes(i))) record(i, streams[lane]);
+        if (awaited[i]) record(i, streams[lane]);
       });
-      expectOk(native.waitEvent(undefined, record(fork + 1, side)), 'joining');
-    },
+      expectOk(native.waitEvent(main, record(fork + 1, side)), 'joining');
+    };
   };
 }

@@ -1,6 +1,7 @@
 import { bytesOf } from '../../ir/common/dtype.js';
 import { elementCount } from '../arrays.js';
 import { checkArray } from '../call.js';
+import type { Recycler } from '../recycler.js';
 import type { DeviceTensor, ElementType, HostArray } from '../runtime.js';
 import { RuntimeError } from '../runtime.js';
 import type { BufferHandle, CudaFailure, CudaResult, NativeCuda } from './addon.js';
@@ -11,7 +12,11 @@ export interface CudaTensor extends DeviceTensor {
   readonly buffer: BufferHandle;
   readonly bytes: number;
   readonly released: boolean;
-  /** Device address, for other libraries. */
+  /** Keeps the memory from others until the function that it gives is called, though the tensor be released before. */
+  hold(): () => void;
+  /** Device address. */
+  readonly address: number;
+  /** The same for other libraries. */
   readonly pointer: bigint;
 }
 
@@ -52,14 +57,35 @@ export function bytesOfArray(data: HostArray): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-export function allocate(native: NativeCuda, dtype: ElementType, shape: readonly number[]): CudaTensor {
-  const bytes = elementCount(shape) * bytesOf(dtype);
-  const buffer = expectOk(native.alloc(bytes), 'allocating device memory');
-  return tensorOf(native, buffer, dtype, shape, bytes);
+/** A piece of device memory and where it lies. */
+export interface CudaMemory {
+  readonly buffer: BufferHandle;
+  readonly address: number;
 }
 
-function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, shape: readonly number[], bytes: number): CudaTensor {
+function take(native: NativeCuda, bytes: number): CudaMemory {
+  const buffer = expectOk(native.alloc(bytes), 'allocating device memory');
+  return { buffer, address: native.address(buffer) };
+}
+
+export function allocate(native: NativeCuda, dtype: ElementType, shape: readonly number[]): CudaTensor {
+  const bytes = elementCount(shape) * bytesOf(dtype);
+  const memory = take(native, bytes);
+  return tensorOf(native, memory, dtype, shape, bytes, () => native.free(memory.buffer));
+}
+
+/** A tensor in memory that was released before, or in new memory. */
+export function recycle(native: NativeCuda, recycler: Recycler<CudaMemory>, dtype: ElementType, shape: readonly number[]): CudaTensor {
+  const bytes = elementCount(shape) * bytesOf(dtype);
+  const memory = recycler.take(bytes, () => take(native, bytes));
+  return tensorOf(native, memory, dtype, shape, bytes, () => recycler.back(bytes, memory));
+}
+
+function tensorOf(
+  native: NativeCuda, { buffer, address }: CudaMemory, dtype: ElementType, shape: readonly number[], bytes: number, drop: () => void,
+): CudaTensor {
   let released = false;
+  let holds = 0;
   return {
     kind: 'cuda',
     dtype,
@@ -69,13 +95,20 @@ function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, 
     get released() {
       return released;
     },
+    address,
     get pointer() {
       return native.pointer(buffer);
     },
     release() {
       if (released) return;
       released = true;
-      native.free(buffer);
+      if (holds === 0) drop();
+    },
+    hold() {
+      holds++;
+      return () => {
+        if (--holds === 0 && released) drop();
+      };
     },
   };
 }
@@ -83,7 +116,8 @@ function tensorOf(native: NativeCuda, buffer: BufferHandle, dtype: ElementType, 
 /** Takes memory that another library allocated; it must outlive the tensor. */
 export function borrow(native: NativeCuda, pointer: bigint, dtype: ElementType, shape: readonly number[]): CudaTensor {
   const bytes = elementCount(shape) * bytesOf(dtype);
-  return tensorOf(native, expectOk(native.borrow(pointer, bytes), 'borrowing device memory'), dtype, shape, bytes);
+  const buffer = expectOk(native.borrow(pointer, bytes), 'borrowing device memory');
+  return tensorOf(native, { buffer, address: native.address(buffer) }, dtype, shape, bytes, () => native.free(buffer));
 }
 
 export function upload(native: NativeCuda, tensor: CudaTensor, data: HostArray, name: string): void {

@@ -1,27 +1,25 @@
-import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
-import { shapeOf, type Extents } from '../extents.js';
+import type { PlanArg, PlanKernel } from '../../ir/plan/plan.js';
+import { elementCount } from '../arrays.js';
+import type { Extents } from '../extents.js';
+import { slotOf, type SizedProgram, type Slot } from '../programs.js';
 import { RuntimeError } from '../runtime.js';
 import type { NativeCuda } from './addon.js';
+import type { Tables } from '../call.js';
 import { expectOk, type CudaTensor } from './memory.js';
 import { mappedTensor } from './tensor-map.js';
 
-export interface PackedParams {
+/** The parameters of one launch at given sizes; only what tells where tensors lie changes from call to call. */
+export interface LaunchParams {
   readonly bytes: Uint8Array;
   /** Where parameter i starts. */
   readonly offsets: Uint32Array;
-}
-
-/** What the arguments of a launch can name. */
-export interface Bound {
-  readonly tensors: ReadonlyMap<string, CudaTensor>;
-  readonly sequences: CudaTensor;
-  readonly segments: CudaTensor;
-  readonly chunks: CudaTensor;
-  readonly extents: Extents;
+  /** Writes where the tensors of a call lie, one for each slot. */
+  place(tensors: readonly CudaTensor[]): void;
 }
 
 const TENSOR_MAP_BYTES = 128;
-type TensorMapArg = Extract<PlanArg, { kind: 'tensorMap' }>;
+/** Descriptions of a tensor at earlier addresses: results often come back to them. */
+const REMEMBERED_MAPS = 16;
 
 function sizeOf(arg: PlanArg): { readonly bytes: number; readonly align: number } {
   switch (arg.kind) {
@@ -45,54 +43,61 @@ export function layoutParams(args: readonly PlanArg[]): { readonly offsets: Uint
   return { offsets, total };
 }
 
-/** Packs pointers, tables, the by-value sizes and tensor maps. */
-export function packParams(native: NativeCuda, plan: Plan, kernel: PlanKernel, bound: Bound): PackedParams {
+/** Packs what is the same in every call: tables and sizes. `place` adds pointers and tensor maps. */
+export function launchParams(native: NativeCuda, kernel: PlanKernel, sized: SizedProgram, tables: Tables<CudaTensor>): LaunchParams {
   const { offsets, total } = layoutParams(kernel.args);
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
-  const tensor = (name: string): CudaTensor => {
-    const found = bound.tensors.get(name);
-    if (found === undefined) throw new RuntimeError(
-      `${kernel.name} needs the tensor ${name}, which no one gave or made`, 'this plan is inconsistent: build it again',
-    );
-    return found;
+  const pointer = (at: number, { address }: CudaTensor): void => {
+    view.setUint32(at, address % 2 ** 32, true);
+    view.setUint32(at + 4, address / 2 ** 32, true);
+  };
+  const moving: { readonly slot: number; readonly move: (tensor: CudaTensor) => void; address: number }[] = [];
+  const follow = (name: string, move: (tensor: CudaTensor) => void): void => {
+    moving.push({ slot: slotOf(sized, kernel, name), move, address: -1 });
   };
   kernel.args.forEach((arg, i) => {
     const at = offsets[i];
     switch (arg.kind) {
-      case 'tensor': view.setBigUint64(at, tensor(arg.tensor).pointer, true); break;
-      case 'sequences': view.setBigUint64(at, bound.sequences.pointer, true); break;
-      case 'segments': view.setBigUint64(at, bound.segments.pointer, true); break;
-      case 'chunks': view.setBigUint64(at, bound.chunks.pointer, true); break;
-      case 'dims': {
-        const { tokens, heads, groups, sequences, chunks, segments } = bound.extents;
-        [tokens, heads, groups, sequences, chunks, segments].forEach((value, k) => view.setInt32(at + 4 * k, value, true));
-        break;
-      }
+      case 'tensor': follow(arg.tensor, (tensor) => pointer(at, tensor)); break;
+      case 'sequences': case 'segments': case 'chunks': pointer(at, tables[arg.kind]); break;
+      case 'dims': sizesInOrder(sized.extents).forEach((value, k) => view.setInt32(at + 4 * k, value, true)); break;
       case 'strides': {
         // What reaches this runtime lies without gaps.
-        const [, inner, ...rest] = shapeOf(planTensor(plan, arg.tensor), bound.extents);
-        const cell = rest.reduce((n, extent) => n * extent, 1);
+        const [, inner, ...rest] = sized.slots[slotOf(sized, kernel, arg.tensor)].shape;
+        const cell = elementCount(rest);
         view.setInt32(at, inner * cell, true);
         view.setInt32(at + 4, cell, true);
         break;
       }
-      case 'tensorMap': bytes.set(tensorMapBytes(native, plan, tensor(arg.tensor), arg, bound.extents), at); break;
+      case 'tensorMap': {
+        const describe = tensorMaps(native, sized.slots[slotOf(sized, kernel, arg.tensor)], sized.extents, arg.box);
+        follow(arg.tensor, (tensor) => bytes.set(describe(tensor), at));
+        break;
+      }
       case 'arena': throw new RuntimeError(
         `${kernel.name} wants an arena, which CUDA plans do not have`, 'this plan was made for WebGPU: build it for CUDA',
       );
       default: arg satisfies never;
     }
   });
-  return { bytes, offsets };
+  return {
+    bytes,
+    offsets,
+    place(tensors) {
+      for (const entry of moving) {
+        const tensor = tensors[entry.slot];
+        if (tensor.address === entry.address) continue;
+        entry.move(tensor);
+        entry.address = tensor.address;
+      }
+    },
+  };
 }
 
-function planTensor(plan: Plan, name: string): PlanTensor {
-  const found = plan.tensors.find((tensor) => tensor.name === name);
-  if (found === undefined) throw new RuntimeError(
-    `the plan of ${plan.scan} does not know ${name}`, 'this plan is inconsistent: build it again',
-  );
-  return found;
+/** In the order of the struct `Dims`. */
+function sizesInOrder({ tokens, heads, groups, sequences, chunks, segments }: Extents): readonly number[] {
+  return [tokens, heads, groups, sequences, chunks, segments];
 }
 
 /** CUtensorMapDataType. */
@@ -100,14 +105,23 @@ const MAP_TYPE = { i32: 3, f16: 6, f32: 7, bf16: 9 } as const;
 /** CUtensorMapSwizzle, by bytes. */
 const MAP_SWIZZLE = { 0: 0, 32: 1, 64: 2, 128: 3 } as const;
 
-function tensorMapBytes(
-  native: NativeCuda, plan: Plan, tensor: CudaTensor, { tensor: name, box }: TensorMapArg, extents: Extents,
-): Uint8Array {
-  const { dims, strides, swizzle } = mappedTensor(planTensor(plan, name), extents, box);
-  // The driver describes nothing empty; no block will ask for a copy of it.
-  if (dims.includes(0)) return new Uint8Array(TENSOR_MAP_BYTES);
-  return expectOk(
-    native.tensorMap({ buffer: tensor.buffer, offset: 0, type: MAP_TYPE[tensor.dtype], dims, strides, box, swizzle: MAP_SWIZZLE[swizzle] }),
-    `describing ${name} of ${plan.scan} to the copy engine`,
-  );
+/** Describes a tensor to the copy engine, wherever it lies. */
+function tensorMaps(native: NativeCuda, { declared }: Slot, extents: Extents, box: readonly number[]): (tensor: CudaTensor) => Uint8Array {
+  const { dims, strides, swizzle } = mappedTensor(declared, extents, box);
+  const known = new Map<number, Uint8Array>();
+  return (tensor) => {
+    // The driver describes nothing empty; no block will ask for a copy of it.
+    if (dims.includes(0)) return new Uint8Array(TENSOR_MAP_BYTES);
+    const found = known.get(tensor.address);
+    if (found !== undefined) return found;
+    const made = expectOk(
+      native.tensorMap({
+        buffer: tensor.buffer, offset: 0, type: MAP_TYPE[tensor.dtype], dims, strides, box, swizzle: MAP_SWIZZLE[swizzle],
+      }),
+      `describing ${declared.name} to the copy engine`,
+    );
+    if (known.size >= REMEMBERED_MAPS) known.clear();
+    known.set(tensor.address, made);
+    return made;
+  };
 }

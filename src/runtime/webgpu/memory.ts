@@ -1,6 +1,7 @@
 import { bytesOf } from '../../ir/common/dtype.js';
 import { elementCount, newHostArray } from '../arrays.js';
 import { checkArray } from '../call.js';
+import type { Recycler } from '../recycler.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray } from '../runtime.js';
 
 /** A tensor in a WebGPU buffer of its own, a whole number of words long. */
@@ -33,6 +34,12 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
     );
   }
   const buffer = device.createBuffer({ label: name, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST });
+  return tensorIn(device, buffer, dtype, shape, bytes, () => buffer.destroy());
+}
+
+function tensorIn(
+  device: GPUDevice, buffer: GPUBuffer, dtype: ElementType, shape: readonly number[], bytes: number, drop: () => void,
+): WebGpuTensor {
   let released = false;
   return {
     kind: 'webgpu',
@@ -47,9 +54,16 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
     release() {
       if (released) return;
       released = true;
-      buffer.destroy();
+      drop();
     },
   };
+}
+
+/** A tensor in memory that was released before, or new one. */
+export function recycle(device: GPUDevice, recycler: Recycler<GPUBuffer>, dtype: ElementType, shape: readonly number[]): WebGpuTensor {
+  const bytes = padded(elementCount(shape) * bytesOf(dtype));
+  const buffer = recycler.take(bytes, () => allocate(device, dtype, shape, 'a tensor').buffer);
+  return tensorIn(device, buffer, dtype, shape, bytes, () => recycler.back(bytes, buffer));
 }
 
 export function uniform(device: GPUDevice, values: Uint32Array): GPUBuffer {

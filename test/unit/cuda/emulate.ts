@@ -7,7 +7,7 @@ import { runTiles, type TileDims } from '../../../src/interp/tile.js';
 import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
-import { isNeedless } from '../../../src/runtime/call.js';
+import { isNeedless } from '../../../src/runtime/programs.js';
 import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';

@@ -2,8 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { planPrograms, planTensor } from '../../../src/backends/describe.js';
 import type { Plan, PlanKernel } from '../../../src/ir/plan/plan.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
-import { bindTensors, createPool, isNeedless, type CallMemory } from '../../../src/runtime/call.js';
+import { bindTensors, createPool, type CallMemory } from '../../../src/runtime/call.js';
 import { extentsOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { isNeedless, sizedProgram } from '../../../src/runtime/programs.js';
 import type { DeviceTensor, ElementType } from '../../../src/runtime/runtime.js';
 import { specOf } from '../passes/scans.js';
 import { plan as sample } from '../emit/sample.js';
@@ -24,12 +25,14 @@ const plan: Plan = {
 function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTensor> {
   const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
   const memory: CallMemory<DeviceTensor> = {
-    inPlace, pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made,
+    pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made,
     upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
   };
   const sizes: CallSizes = { heads: 4, groups, lengths: [3] };
   const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * groups * 16), v: new Uint16Array(3 * 4 * 16) };
-  return bindTensors(plan, 'backward', given, extentsOf(plan, sizes), {}, memory).tensors;
+  const { slots } = sizedProgram(plan, 'backward', sizes, inPlace);
+  const { tensors } = bindTensors(plan, slots, given, {}, memory);
+  return new Map(slots.map(({ declared }, i) => [declared.name, tensors[i]]));
 }
 
 describe('gradients that the heads of a group share', () => {
@@ -49,6 +52,8 @@ describe('gradients that the heads of a group share', () => {
     expect([
       needless(4, true), needless(2, true), needless(4, false),
     ].map((names) => names.includes('sum_groups'))).toEqual([true, false, false]);
+    const { launches } = sizedProgram(plan, 'backward', { heads: 4, groups: 4, lengths: [3] }, true);
+    expect(launches.find(({ kernel }) => kernel.name === 'sum_groups')?.grid).toEqual([0, 0, 0]);
     const tensors = bind(4, true);
     expect(tensors.get('ws.d_k.heads')).toBe(tensors.get('d_k'));
   });

@@ -1,20 +1,40 @@
 import { describe, expect, it } from 'vitest';
-import type { PlanArg } from '../../../src/ir/plan/plan.js';
+import type { PlanArg, PlanKernel } from '../../../src/ir/plan/plan.js';
 import type { BufferHandle, NativeCuda, TensorMapOptions } from '../../../src/runtime/cuda/addon.js';
 import type { CudaTensor } from '../../../src/runtime/cuda/memory.js';
-import { layoutParams, packParams } from '../../../src/runtime/cuda/params.js';
+import { layoutParams, launchParams } from '../../../src/runtime/cuda/params.js';
+import type { Extents } from '../../../src/runtime/extents.js';
+import type { SizedProgram } from '../../../src/runtime/programs.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
-import { plan as sample } from '../emit/sample.js';
 
 const tensor = (name: string): PlanArg => ({ kind: 'tensor', tensor: name, access: 'read' });
 
-function device(pointer: bigint, dtype: CudaTensor['dtype'], shape: readonly number[]): CudaTensor {
+function device(address: number, dtype: CudaTensor['dtype'], shape: readonly number[]): CudaTensor {
   // The packing never looks into a handle.
   const buffer = {} as BufferHandle;
-  return { kind: 'cuda', dtype, shape, buffer, bytes: 0, released: false, pointer, release() {} };
+  return {
+    kind: 'cuda', dtype, shape, buffer, bytes: 0, released: false, address, pointer: BigInt(address), release() {}, hold: () => () => {},
+  };
 }
 
 const extents = { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2, segments: 3 };
+
+const tables = { sequences: device(16, 'i32', [4]), segments: device(24, 'i32', [4]), chunks: device(32, 'i32', [4]) };
+
+function sized(of: Extents): SizedProgram {
+  const declared = { name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const;
+  return {
+    program: 'forward', sizes: { heads: of.heads, groups: of.groups, lengths: [of.tokens] }, extents: of, launches: [],
+    slots: [{ declared, shape: [of.tokens, 4, 64], count: of.tokens * 256, place: undefined }],
+  };
+}
+
+function kernelOf(args: readonly PlanArg[]): PlanKernel {
+  return {
+    name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args, flops: [],
+    bytes: [],
+  };
+}
 
 describe('a tensor as the copy engine sees it', () => {
   it('is tokens, heads and channels, or cells of rows and columns', () => {
@@ -43,43 +63,43 @@ describe('parameters of a CUDA launch', () => {
         return { ok: true, value: new Uint8Array(128).fill(7) };
       },
     };
-    const plan = {
-      ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const],
-    };
     const args: PlanArg[] = [tensor('q'), { kind: 'sequences' }, { kind: 'dims' }, { kind: 'tensorMap', tensor: 'q', box: [64, 1, 32] }];
-    const kernel = {
-      name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args, flops: [],
-      bytes: [],
-    } as const;
-    const { bytes, offsets } = packParams(native as NativeCuda, plan, kernel, {
-      tensors: new Map([['q', device(0x1234_5678_9abcn, 'bf16', [100, 4, 64])]]),
-      sequences: device(16n, 'i32', [4]),
-      segments: device(24n, 'i32', [4]),
-      chunks: device(32n, 'i32', [4]),
-      extents,
-    });
+    const { bytes, offsets, place } = launchParams(native as NativeCuda, kernelOf(args), sized(extents), tables);
+    place([device(0x1234_5678_9abc, 'bf16', [100, 4, 64])]);
     const view = new DataView(bytes.buffer);
     expect(view.getBigUint64(offsets[0], true)).toBe(0x1234_5678_9abcn);
     expect(view.getBigUint64(offsets[1], true)).toBe(16n);
     expect([0, 1, 2, 3, 4, 5].map((i) => view.getInt32(offsets[2] + 4 * i, true))).toEqual([100, 4, 2, 1, 2, 3]);
     expect(bytes[offsets[3]]).toBe(7);
+    expect(asked).toHaveLength(1);
     expect(asked[0]).toMatchObject({ type: 9, dims: [64, 4, 100], strides: [128, 512], box: [64, 1, 32], swizzle: 3 });
+  });
+
+  it('asks for a description again only where a tensor lies elsewhere', () => {
+    let asked = 0;
+    const native: Pick<NativeCuda, 'tensorMap'> = {
+      tensorMap() {
+        asked++;
+        return { ok: true, value: new Uint8Array(128).fill(asked) };
+      },
+    };
+    const { bytes, place } = launchParams(
+      native as NativeCuda, kernelOf([{ kind: 'tensorMap', tensor: 'q', box: [64, 1, 32] }]), sized(extents), tables,
+    );
+    const seen = [512, 512, 1024, 512].map((address) => {
+      place([device(address, 'bf16', [100, 4, 64])]);
+      return bytes[0];
+    });
+    expect(seen).toEqual([1, 1, 2, 1]);
+    expect(asked).toBe(2);
   });
 
   it('describes nothing that is empty', () => {
     const native: Pick<NativeCuda, 'tensorMap'> = { tensorMap: () => expect.fail() };
-    const plan = {
-      ...sample, tensors: [{ name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const],
-    };
-    const kernel = {
-      name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]],
-      args: [{ kind: 'tensorMap', tensor: 'q', box: [64, 1, 64] }], flops: [], bytes: [],
-    } as const;
-    const none = device(0n, 'bf16', [0, 4, 64]);
-    const { bytes } = packParams(
-      native as NativeCuda, plan, kernel,
-      { tensors: new Map([['q', none]]), sequences: none, segments: none, chunks: none, extents: { ...extents, tokens: 0 } },
+    const { bytes, place } = launchParams(
+      native as NativeCuda, kernelOf([{ kind: 'tensorMap', tensor: 'q', box: [64, 1, 64] }]), sized({ ...extents, tokens: 0 }), tables,
     );
+    place([device(0, 'bf16', [0, 4, 64])]);
     expect(bytes).toEqual(new Uint8Array(128));
   });
 });

@@ -106,6 +106,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportModules(env, exports);
   exportStreams(env, exports);
   exportEvents(env, exports);
+  exportGraphs(env, exports);
   return exports;
 }
 

@@ -24,16 +24,36 @@ bool hostBytes(const Napi::Value& value, HostBytes* out) {
   return false;
 }
 
+// JavaScript's collector runs for every 64 MiB that it hears of; device memory is far larger, so a sixteenth of it counts as that much.
+void tellCollector(Napi::Env env, int64_t bytes) {
+  const double share = 16.0 * (64 << 20) / static_cast<double>(deviceBytes() == 0 ? 16ull << 30 : deviceBytes());
+  int64_t after = 0;
+  napi_adjust_external_memory(env, static_cast<int64_t>(static_cast<double>(bytes) * (share < 1 ? share : 1)), &after);
+}
+
 void release(Napi::Env env, Buffer* buffer) {
-  if (buffer->owned && buffer->pointer != 0) {
+  if (buffer->kind != Buffer::Kind::kBorrowed && buffer->pointer != 0) {
     if (const Driver* cu = driver(nullptr)) {
       useCurrent(*cu);
-      cu->memFree(buffer->pointer);
+      // In stream order: work that was submitted before still finds its memory, and nobody waits.
+      if (buffer->kind == Buffer::Kind::kPooled) cu->memFreeAsync(buffer->pointer, nullptr);
+      else cu->memFree(buffer->pointer);
     }
-    int64_t after = 0;
-    napi_adjust_external_memory(env, -static_cast<int64_t>(buffer->bytes), &after);
+    tellCollector(env, -static_cast<int64_t>(buffer->bytes));
   }
   buffer->pointer = 0;
+}
+
+// From the pool; what it holds unused is given back before it says that there is no memory.
+CUresult take(const Driver& cu, CUdeviceptr* pointer, size_t bytes, Buffer::Kind* kind) {
+  CUmemoryPool pool = memoryPool();
+  *kind = pool == nullptr ? Buffer::Kind::kPlain : Buffer::Kind::kPooled;
+  if (pool == nullptr) return cu.memAlloc(pointer, bytes);
+  const CUresult first = cu.memAllocAsync(pointer, bytes, nullptr);
+  if (first == 0) return first;
+  cu.contextSynchronize();
+  cu.poolTrim(pool, 0);
+  return cu.memAllocAsync(pointer, bytes, nullptr);
 }
 
 // alloc(bytes): a buffer, freed by free() or the garbage collector.
@@ -45,7 +65,8 @@ Napi::Value alloc(const Napi::CallbackInfo& call) {
   const size_t bytes = static_cast<size_t>(call[0].ToNumber().Int64Value());
   CUdeviceptr pointer = 0;
   // The driver refuses 0 bytes; an empty tensor still needs an address.
-  if (const CUresult code = cu->memAlloc(&pointer, bytes == 0 ? 256 : bytes)) {
+  Buffer::Kind kind;
+  if (const CUresult code = take(*cu, &pointer, bytes == 0 ? 256 : bytes, &kind)) {
     Napi::Object result = failure(env, *cu, code, "cuMemAlloc");
     size_t free = 0, total = 0;
     cu->memInfo(&free, &total);
@@ -53,9 +74,8 @@ Napi::Value alloc(const Napi::CallbackInfo& call) {
     result.Set("freeBytes", static_cast<double>(free));
     return result;
   }
-  int64_t after = 0;
-  napi_adjust_external_memory(env, static_cast<int64_t>(bytes), &after);
-  Buffer* buffer = new Buffer{pointer, bytes, true};
+  tellCollector(env, static_cast<int64_t>(bytes));
+  Buffer* buffer = new Buffer{pointer, bytes, kind};
   return success(env, wrap(env, buffer, [](Napi::Env e, Buffer* b) {
     release(e, b);
     delete b;
@@ -67,7 +87,7 @@ Napi::Value borrow(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   bool lossless = false;
   const uint64_t pointer = call[0].As<Napi::BigInt>().Uint64Value(&lossless);
-  Buffer* buffer = new Buffer{pointer, static_cast<size_t>(call[1].ToNumber().Int64Value()), false};
+  Buffer* buffer = new Buffer{pointer, static_cast<size_t>(call[1].ToNumber().Int64Value()), Buffer::Kind::kBorrowed};
   return success(env, wrap(env, buffer, [](Napi::Env, Buffer* b) { delete b; }));
 }
 
@@ -75,6 +95,12 @@ Napi::Value freeBuffer(const Napi::CallbackInfo& call) {
   Buffer* buffer = unwrap<Buffer>(call[0], "a buffer");
   if (buffer != nullptr) release(call.Env(), buffer);
   return call.Env().Undefined();
+}
+
+// address(buffer): where it lies, exactly: device addresses have fewer than 53 bits.
+Napi::Value addressOf(const Napi::CallbackInfo& call) {
+  Buffer* buffer = unwrap<Buffer>(call[0], "a buffer");
+  return Napi::Number::New(call.Env(), static_cast<double>(buffer == nullptr ? 0 : buffer->pointer));
 }
 
 Napi::Value pointerOf(const Napi::CallbackInfo& call) {
@@ -115,8 +141,10 @@ Napi::Value upload(const Napi::CallbackInfo& call) {
 // Waits for the stream and copies on a worker thread, so that the event loop runs on.
 class Download : public Napi::AsyncWorker {
  public:
-  Download(Napi::Env env, Napi::Object array, HostBytes host, CUdeviceptr from, CUstream stream)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), array_(Napi::Persistent(array)), host_(host), from_(from), stream_(stream) {}
+  Download(Napi::Env env, Napi::Value handle, Buffer* buffer, Napi::Object array, HostBytes host, size_t offset, CUstream stream)
+      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)),
+        handle_(Napi::Reference<Napi::Value>::New(handle, 1)), array_(Napi::Persistent(array)),
+        host_(host), from_(buffer->pointer + offset), stream_(stream) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
@@ -134,6 +162,8 @@ class Download : public Napi::AsyncWorker {
 
  private:
   Napi::Promise::Deferred deferred_;
+  // The garbage collector may not take the buffer while it is read.
+  Napi::Reference<Napi::Value> handle_;
   Napi::ObjectReference array_;
   HostBytes host_;
   CUdeviceptr from_;
@@ -157,7 +187,7 @@ Napi::Value download(const Napi::CallbackInfo& call) {
   if (buffer == nullptr || !hostBytes(call[2], &host)) return env.Undefined();
   const size_t offset = static_cast<size_t>(call[1].ToNumber().Int64Value());
   if (!fits(env, *buffer, offset, host.bytes, "cuMemcpyDtoH", &failed)) return resolved(failed);
-  auto* worker = new Download(env, call[2].As<Napi::Object>(), host, buffer->pointer + offset, streamOf(call[3]));
+  auto* worker = new Download(env, call[0], buffer, call[2].As<Napi::Object>(), host, offset, streamOf(call[3]));
   worker->Queue();
   return worker->promise();
 }
@@ -205,6 +235,7 @@ void exportBuffers(Napi::Env env, Napi::Object exports) {
   exports.Set("alloc", Napi::Function::New(env, alloc));
   exports.Set("borrow", Napi::Function::New(env, borrow));
   exports.Set("free", Napi::Function::New(env, freeBuffer));
+  exports.Set("address", Napi::Function::New(env, addressOf));
   exports.Set("pointer", Napi::Function::New(env, pointerOf));
   exports.Set("upload", Napi::Function::New(env, upload));
   exports.Set("download", Napi::Function::New(env, download));

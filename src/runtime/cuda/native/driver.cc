@@ -50,6 +50,19 @@ Loaded load() {
 std::mutex contextMutex;
 CUcontext currentContext = nullptr;
 int currentDevice = -1;
+CUmemoryPool currentPool = nullptr;
+size_t currentBytes = 0;
+
+// What is freed stays in the pool, so that a loop of like calls asks the device for memory once.
+CUmemoryPool openPool(const Driver& cu, CUdevice device) {
+  if (cu.memAllocAsync == nullptr || cu.memFreeAsync == nullptr) return nullptr;
+  if (cu.defaultPool == nullptr || cu.poolSet == nullptr || cu.poolTrim == nullptr) return nullptr;
+  int supported = 0;
+  CUmemoryPool pool = nullptr;
+  if (cu.deviceAttribute(&supported, kMemoryPools, device) != 0 || supported == 0 || cu.defaultPool(&pool, device) != 0) return nullptr;
+  uint64_t keep = UINT64_MAX;
+  return cu.poolSet(pool, kReleaseThreshold, &keep) == 0 ? pool : nullptr;
+}
 
 }  // namespace
 
@@ -68,8 +81,20 @@ CUresult useDevice(const Driver& cu, int index) {
     if (const CUresult result = cu.contextRetain(&context, device)) return result;
     currentContext = context;
     currentDevice = index;
+    currentPool = openPool(cu, device);
+    cu.deviceMemory(&currentBytes, device);
   }
   return cu.contextSet(currentContext);
+}
+
+CUmemoryPool memoryPool() {
+  std::lock_guard<std::mutex> lock(contextMutex);
+  return currentPool;
+}
+
+size_t deviceBytes() {
+  std::lock_guard<std::mutex> lock(contextMutex);
+  return currentBytes;
 }
 
 CUresult useCurrent(const Driver& cu) {

@@ -16,6 +16,9 @@ using CUmodule = struct CUmod_opaque*;
 using CUfunction = struct CUfunc_opaque*;
 using CUstream = struct CUstream_opaque*;
 using CUevent = struct CUevent_opaque*;
+using CUgraph = struct CUgraph_opaque*;
+using CUgraphExec = struct CUgraphExec_opaque*;
+using CUmemoryPool = struct CUmemPoolHandle_opaque*;
 
 // 128 opaque bytes; the driver wants them on a 64-byte boundary.
 struct alignas(64) CUtensorMap {
@@ -32,6 +35,7 @@ enum DeviceAttribute : int {
   kMajor = 75,
   kMinor = 76,
   kMaxSharedOptin = 97,
+  kMemoryPools = 115,
 };
 
 enum FunctionAttribute : int {
@@ -39,6 +43,10 @@ enum FunctionAttribute : int {
   kLocalBytes = 3,
   kRegisters = 4,
   kMaxDynamicShared = 8,
+};
+
+enum PoolAttribute : int {
+  kReleaseThreshold = 4,
 };
 
 enum JitOption : int {
@@ -62,6 +70,11 @@ enum JitOption : int {
   X(contextSynchronize, "cuCtxSynchronize", true, ())                                                                              \
   X(memAlloc, "cuMemAlloc_v2", true, (CUdeviceptr*, size_t))                                                                       \
   X(memFree, "cuMemFree_v2", true, (CUdeviceptr))                                                                                  \
+  X(memAllocAsync, "cuMemAllocAsync", false, (CUdeviceptr*, size_t, CUstream))                                                     \
+  X(memFreeAsync, "cuMemFreeAsync", false, (CUdeviceptr, CUstream))                                                                \
+  X(defaultPool, "cuDeviceGetDefaultMemPool", false, (CUmemoryPool*, CUdevice))                                                    \
+  X(poolSet, "cuMemPoolSetAttribute", false, (CUmemoryPool, int, void*))                                                           \
+  X(poolTrim, "cuMemPoolTrimTo", false, (CUmemoryPool, size_t))                                                                    \
   X(memInfo, "cuMemGetInfo_v2", true, (size_t*, size_t*))                                                                          \
   X(copyHtoD, "cuMemcpyHtoD_v2", true, (CUdeviceptr, const void*, size_t))                                                         \
   X(copyDtoH, "cuMemcpyDtoH_v2", true, (void*, CUdeviceptr, size_t))                                                               \
@@ -85,6 +98,12 @@ enum JitOption : int {
   X(eventRecord, "cuEventRecord", true, (CUevent, CUstream))                                                                       \
   X(eventSynchronize, "cuEventSynchronize", true, (CUevent))                                                                       \
   X(eventElapsed, "cuEventElapsedTime", true, (float*, CUevent, CUevent))                                                          \
+  X(captureBegin, "cuStreamBeginCapture_v2", false, (CUstream, int))                                                               \
+  X(captureEnd, "cuStreamEndCapture", false, (CUstream, CUgraph*))                                                                 \
+  X(graphInstantiate, "cuGraphInstantiateWithFlags", false, (CUgraphExec*, CUgraph, unsigned long long))                           \
+  X(graphLaunch, "cuGraphLaunch", false, (CUgraphExec, CUstream))                                                                  \
+  X(graphExecDestroy, "cuGraphExecDestroy", false, (CUgraphExec))                                                                  \
+  X(graphDestroy, "cuGraphDestroy", false, (CUgraph))                                                                              \
   X(tensorMapEncode, "cuTensorMapEncodeTiled", false,                                                                              \
     (CUtensorMap*, int, uint32_t, void*, const uint64_t*, const uint64_t*, const uint32_t*, const uint32_t*, int, int, int, int))
 
@@ -99,6 +118,10 @@ const Driver* driver(std::string* why);
 
 // Makes the primary context of device `index` current on the calling thread; keeps it for later calls.
 CUresult useDevice(const Driver& cu, int index);
+// The pool that memory of the current device comes from and goes back to in stream order; null where the driver has none.
+CUmemoryPool memoryPool();
+// Bytes of the current device.
+size_t deviceBytes();
 // Makes the context of the last useDevice current on the calling thread (worker threads start without one).
 CUresult useCurrent(const Driver& cu);
 

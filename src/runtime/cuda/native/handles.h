@@ -12,13 +12,13 @@ namespace lmoec {
 struct Buffer {
   CUdeviceptr pointer = 0;
   size_t bytes = 0;
-  // False for memory that somebody else allocated.
-  bool owned = true;
+  enum class Kind { kBorrowed, kPlain, kPooled } kind = Kind::kPlain;
 };
 struct Module { CUmodule handle = nullptr; };
 struct Function { CUfunction handle = nullptr; };
 struct Stream { CUstream handle = nullptr; };
 struct Event { CUevent handle = nullptr; };
+struct GraphExec { CUgraphExec handle = nullptr; };
 
 // Tags keep a stream from being taken for a buffer when JavaScript mixes its handles up.
 template <typename T> napi_type_tag tagOf();
@@ -27,6 +27,8 @@ template <> inline napi_type_tag tagOf<Module>() { return {0x6c6d6f65634c0002, 1
 template <> inline napi_type_tag tagOf<Function>() { return {0x6c6d6f65634c0003, 1}; }
 template <> inline napi_type_tag tagOf<Stream>() { return {0x6c6d6f65634c0004, 1}; }
 template <> inline napi_type_tag tagOf<Event>() { return {0x6c6d6f65634c0005, 1}; }
+
+template <> inline napi_type_tag tagOf<GraphExec>() { return {0x6c6d6f65634c0006, 1}; }
 
 template <typename T, typename Finalizer>
 Napi::Value wrap(Napi::Env env, T* handle, Finalizer finalizer) {
@@ -96,5 +98,6 @@ void exportBuffers(Napi::Env env, Napi::Object exports);
 void exportModules(Napi::Env env, Napi::Object exports);
 void exportStreams(Napi::Env env, Napi::Object exports);
 void exportEvents(Napi::Env env, Napi::Object exports);
+void exportGraphs(Napi::Env env, Napi::Object exports);
 
 }  // namespace lmoec

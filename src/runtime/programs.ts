@@ -1,0 +1,112 @@
+import type { Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import { elementCount } from './arrays.js';
+import { extentsOf, gridOf, shapeOf, type CallSizes, type Extents } from './extents.js';
+import { RuntimeError, type Program } from './runtime.js';
+
+/** A tensor that a program uses, at given sizes. */
+export interface Slot {
+  readonly declared: PlanTensor;
+  readonly shape: readonly number[];
+  /** Elements. */
+  readonly count: number;
+  /** The slot whose tensor is used in its place (`ungrouped`). */
+  readonly place: number | undefined;
+}
+
+/** What a program needs at given sizes: the same for every call that has them. */
+export interface SizedProgram {
+  readonly program: Program;
+  readonly sizes: CallSizes;
+  readonly extents: Extents;
+  /** In the order of the plan. */
+  readonly slots: readonly Slot[];
+  /** Of `plan.programs[program]`, in its order. Empty grids have nothing to do. */
+  readonly launches: readonly { readonly kernel: PlanKernel; readonly grid: readonly [number, number, number] }[];
+}
+
+/** How many sizes of a program are remembered: a loop over a few buckets of lengths makes nothing anew. */
+const REMEMBERED = 8;
+
+/** What a device makes of a program for given sizes; made once while calls have them. */
+export interface Programs<X> {
+  at(program: Program, sizes: CallSizes): X;
+  release(): void;
+}
+
+/** `inPlace`: see `sizedProgram`. `drop` gives back what `make` took. */
+export function createPrograms<X>(plan: Plan, inPlace: boolean, make: (sized: SizedProgram) => X, drop: (made: X) => void): Programs<X> {
+  const known: Record<Program, { readonly sizes: CallSizes; readonly made: X }[]> = { forward: [], backward: [], step: [] };
+  return {
+    at(program, sizes) {
+      const list = known[program];
+      const found = list.findIndex((entry) => sameSizes(entry.sizes, sizes));
+      if (found === 0) return list[0].made;
+      const [entry] = found < 0
+        ? [{ sizes: { ...sizes, lengths: [...sizes.lengths] }, made: make(sizedProgram(plan, program, sizes, inPlace)) }]
+        : list.splice(found, 1);
+      list.unshift(entry);
+      if (list.length > REMEMBERED) list.splice(REMEMBERED).forEach(({ made }) => drop(made));
+      return entry.made;
+    },
+    release() {
+      for (const list of Object.values(known)) list.splice(0).forEach(({ made }) => drop(made));
+    },
+  };
+}
+
+function sameSizes(a: CallSizes, b: CallSizes): boolean {
+  if (a.heads !== b.heads || a.groups !== b.groups || a.lengths.length !== b.lengths.length) return false;
+  for (let i = 0; i < a.lengths.length; i++) if (a.lengths[i] !== b.lengths[i]) return false;
+  return true;
+}
+
+/**
+ * `inPlace`: where every head is a group of its own, tensors that have an `ungrouped` are that one, and what sums over groups is left out.
+ */
+export function sizedProgram(plan: Plan, program: Program, sizes: CallSizes, inPlace: boolean): SizedProgram {
+  const extents = extentsOf(plan, sizes);
+  const alone = inPlace && isUngrouped(extents);
+  const launches = plan.programs[program].map((launch) => {
+    const kernel = kernelNamed(plan, launch.kernel);
+    return { kernel, grid: isNeedless(launch, extents, inPlace) ? [0, 0, 0] as const : gridOf(kernel, extents) };
+  });
+  const used = tensorsUsed(launches.map(({ kernel }) => kernel));
+  const declared = plan.tensors.filter(({ name }) => used.has(name));
+  const slots = declared.map((tensor): Slot => {
+    const shape = shapeOf(tensor, extents);
+    const place = alone && tensor.ungrouped !== undefined ? declared.findIndex(({ name }) => name === tensor.ungrouped) : -1;
+    return { declared: tensor, shape, count: elementCount(shape), place: place < 0 ? undefined : place };
+  });
+  return { program, sizes, extents, slots, launches };
+}
+
+/** Is every head a group of its own? */
+function isUngrouped({ heads, groups }: Pick<Extents, 'heads' | 'groups'>): boolean {
+  return heads === groups;
+}
+
+/** Has the call no use for a launch, since nothing is shared or no sequence is cut? `inPlace`: the sums of groups may be left out. */
+export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: boolean): boolean {
+  return (grouped === true && inPlace && isUngrouped(extents)) || (cut === true && extents.segments === extents.sequences);
+}
+
+function kernelNamed(plan: Plan, name: string): PlanKernel {
+  const found = plan.kernels.find((kernel) => kernel.name === name);
+  if (found === undefined) throw new RuntimeError(`the plan of ${plan.scan} launches ${name}, which it does not describe`, INCONSISTENT);
+  return found;
+}
+
+/** Tensors that some kernel of a program names; those of the arena are no tensors of their own. */
+function tensorsUsed(launches: readonly PlanKernel[]): ReadonlySet<string> {
+  const args = launches.flatMap((kernel) => kernel.args);
+  return new Set(args.flatMap((arg) => (arg.kind === 'tensor' || arg.kind === 'tensorMap' ? [arg.tensor] : [])));
+}
+
+/** The slot that an argument names. */
+export function slotOf({ slots }: Pick<SizedProgram, 'slots'>, kernel: PlanKernel, tensor: string): number {
+  const found = slots.findIndex(({ declared }) => declared.name === tensor);
+  if (found < 0) throw new RuntimeError(`${kernel.name} needs the tensor ${tensor}, which the plan does not know`, INCONSISTENT);
+  return found;
+}
+
+const INCONSISTENT = 'this plan is inconsistent: build it again';
