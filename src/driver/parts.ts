@@ -37,6 +37,11 @@ export function explainedParts(source: Source, picked: PartInfo): readonly PartI
 /** Size of an axis that neither the file nor the caller gives. */
 const UNSAID = 64;
 
+/** What is given, and sizes for axes of the part that nobody gives one. */
+export function withUnsaid(part: PartInfo, given: Iterable<readonly [string, number | string]>): ReadonlyMap<string, number | string> {
+  return new Map([...part.unsized.map((axis) => [axis, UNSAID] as const), ...given]);
+}
+
 export interface PartAt {
   readonly diagnostics: readonly Diagnostic[];
   /** The meaning in training, for `--emit graph`; '' after an error. */
@@ -45,8 +50,9 @@ export interface PartAt {
 
 /** Layers, mixtures and models of a file at the sizes that they have of these. */
 export function partsAt(source: Source, sizes: ReadonlyMap<string, number>): readonly PartAt[] {
-  return ownParts(source).filter(({ kind }) => kind !== 'scan').map(({ name, settings, unsized }) => {
-    const given = new Map([...unsized.map((axis) => [axis, UNSAID] as const), ...[...sizes].filter(([axis]) => settings.includes(axis))]);
+  return ownParts(source).filter(({ kind }) => kind !== 'scan').map((part) => {
+    const { name, settings } = part;
+    const given = withUnsaid(part, [...sizes].filter(([axis]) => settings.includes(axis)));
     const [training, other] = [true, false].map((mode) => source.parts.elaborate(name, given, mode));
     const { graph } = training;
     return { diagnostics: distinct([...training.diagnostics, ...other.diagnostics]),

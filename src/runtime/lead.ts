@@ -44,14 +44,15 @@ export function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: unknown, step: bo
   if (heads % groups !== 0) throw new RuntimeError(
     `${plan.scan}: ${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G',
   );
-  return { batch, tokens: step ? undefined : tokens, sizes: { heads, groups, lengths: lengthsOf(plan, batch, tokens, cuSeqlens) } };
+  return { batch, tokens: step ? undefined : tokens, sizes: { heads, groups, lengths: lengthsOf(plan.scan, batch, tokens, cuSeqlens) } };
 }
 
-function lengthsOf(plan: Plan, batch: number, tokens: number, cuSeqlens: unknown): readonly number[] {
+/** Tokens of every sequence; `whose`: of what a message speaks. */
+export function lengthsOf(whose: string, batch: number, tokens: number, cuSeqlens: unknown): readonly number[] {
   if (cuSeqlens === undefined) return Array.from({ length: batch }, () => tokens);
   const numbers = isList(cuSeqlens) ? cuSeqlens : undefined;
   const fault = numbers === undefined ? `is ${kindName(cuSeqlens)}` : offsetsFault(numbers, batch, tokens);
-  if (numbers === undefined || fault !== undefined) throw new RuntimeError(`${plan.scan}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
+  if (numbers === undefined || fault !== undefined) throw new RuntimeError(`${whose}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
   return Array.from({ length: numbers.length - 1 }, (_, i) => numbers[i + 1] - numbers[i]);
 }
 

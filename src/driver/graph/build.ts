@@ -5,7 +5,7 @@ import type { Graph } from '../../ir/graph/graph.js';
 import { graphJson } from '../../ir/graph/json.js';
 import { compilerVersion, type Failed } from '../compile.js';
 import type { Host } from '../host.js';
-import { ownParts, type PartInfo } from '../parts.js';
+import { ownParts, withUnsaid, type PartInfo } from '../parts.js';
 import type { Source } from '../session.js';
 import type { Settings } from './settings.js';
 
@@ -17,9 +17,6 @@ export interface BuiltPart {
   readonly other: Graph;
 }
 
-/** Size of an axis that nobody gives. */
-const UNSAID = 64;
-
 /** Elaborates what the files declare besides scans, or the one that is named. */
 export function buildParts(
   sources: readonly Source[], name: string | undefined, settings: Settings,
@@ -28,9 +25,7 @@ export function buildParts(
   const failures: { readonly source: Source; readonly failed: Failed }[] = [];
   for (const source of sources) {
     for (const part of ownParts(source).filter((own) => own.kind !== 'scan' && (name === undefined || own.name === name))) {
-      const given = new Map<string, number | string>([
-        ...part.unsized.map((axis) => [axis, UNSAID] as const), ...[...settings].filter(([key]) => part.settings.includes(key))
-      ]);
+      const given = withUnsaid(part, [...settings].filter(([key]) => part.settings.includes(key)));
       const [training, other] = [true, false].map((mode) => source.parts.elaborate(part.name, given, mode));
       const diagnostics = [...training.diagnostics, ...other.diagnostics];
       if (training.graph === undefined || other.graph === undefined || hasErrors(diagnostics)) failures.push({

@@ -1,9 +1,8 @@
 import { isAny } from '../../ir/common/range.js';
 import type { Graph } from '../../ir/graph/graph.js';
-import { offsetsFault, OFFSETS_RULE } from '../../runtime/offsets.js';
 import { briefList, briefShape, briefText } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
-import { CU_SEQLENS, EXPECTED_PREFIX, position, type AnyTensor } from '../run/validate.js';
+import { CU_SEQLENS, EXPECTED_PREFIX, packedLengths, position, type AnyTensor } from '../run/validate.js';
 import { contractOf, extentNames, extents, type GraphContract, type GraphTensor } from './contract.js';
 
 /** The tensors of a call, checked, in float64. */
@@ -88,12 +87,7 @@ function leadOf(
 function lengthsOf(tensors: ReadonlyMap<string, AnyTensor>, batch: number, tokens: number): readonly number[] | Problem {
   const packed = tensors.get(CU_SEQLENS);
   if (packed === undefined) return Array.from({ length: batch }, () => tokens);
-  const wrong = (text: string) => problem('E505', `\`${CU_SEQLENS}\` ${text}`, `it holds ${OFFSETS_RULE}`);
-  if (packed.dtype !== 'i32' && packed.dtype !== 'i64') return wrong(`must be int32 or int64, found ${packed.dtype}`);
-  const offsets = Array.from(packed.data);
-  if (packed.shape.length !== 1 || offsets.length < 2) return wrong(`must be [N + 1], found ${briefShape(packed.shape)}`);
-  const fault = offsetsFault(offsets, batch, tokens);
-  return fault === undefined ? offsets.slice(1).map((end, i) => end - offsets[i]) : wrong(fault);
+  return packedLengths(packed, batch, tokens);
 }
 
 function checkTensor(

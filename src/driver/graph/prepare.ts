@@ -2,12 +2,12 @@ import type { Diagnostic } from '../../diagnostics/diagnostic.js';
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { coneOf } from '../../interp/graph/scope.js';
 import type { Graph } from '../../ir/graph/graph.js';
-import type { PartInfo } from '../../passes/graph/parts.js';
 import type { Host } from '../host.js';
+import { withUnsaid, type PartInfo } from '../parts.js';
 import { problem, type Problem } from '../problem.js';
-import { readSafetensors } from '../run/safetensors.js';
+import { readInputs } from '../run/inputs.js';
 import type { AnyTensor } from '../run/validate.js';
-import { isProblem, unreadable, type Source } from '../session.js';
+import { isProblem, type Source } from '../session.js';
 import { contractOf, extents } from './contract.js';
 import { drawnTensors } from './draw.js';
 import { givenCall, rangeWarnings } from './given.js';
@@ -32,9 +32,6 @@ export interface PreparedGraph {
   run(): GraphReport | GraphFailure;
 }
 
-/** Size of an axis that neither the file nor anybody else gives. */
-const UNSAID = 64;
-
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
 export function prepareGraph(host: Host, source: Source, part: PartInfo, request: GraphRequest): PreparedGraph | GraphFailure {
   const { from, training, seed } = request;
@@ -50,21 +47,15 @@ export function prepareGraph(host: Host, source: Source, part: PartInfo, request
   return { warnings: rangeWarnings(graph, call), run: () => runGraph(graph, call, tensors, seed) };
 }
 
-function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | Problem {
-  const bytes = host.readBytes(path);
-  return bytes === undefined ? unreadable(host, path, 'name a .safetensors file') : readSafetensors(bytes, path);
-}
-
 /** At the settings that were given, and those that the shapes of a file tell. */
 function graphFor(
   source: Source, part: PartInfo, given: Settings, training: boolean, file: ReadonlyMap<string, AnyTensor> | undefined,
 ): Graph | { readonly diagnostics: readonly Diagnostic[] } {
-  const standIns = new Map<string, number | string>(part.unsized.map((axis) => [axis, UNSAID]));
-  const made = source.parts.elaborate(part.name, new Map([...standIns, ...given]), training);
+  const made = source.parts.elaborate(part.name, withUnsaid(part, given), training);
   if (made.graph === undefined || hasErrors(made.diagnostics)) return { diagnostics: made.diagnostics };
   if (file === undefined) return made.graph;
   const told = settingsTold(made.graph, given, file);
-  const again = source.parts.elaborate(part.name, new Map([...standIns, ...told]), training);
+  const again = source.parts.elaborate(part.name, withUnsaid(part, told), training);
   return again.graph === undefined || hasErrors(again.diagnostics) ? { diagnostics: again.diagnostics } : again.graph;
 }
 

@@ -7,14 +7,15 @@ import type { Failed } from '../compile.js';
 import { targetOf } from '../devices.js';
 import type { Host } from '../host.js';
 import type { Problem } from '../problem.js';
-import { unreadable, type Source } from '../session.js';
+import type { Source } from '../session.js';
 import type { Comparison } from './compare.js';
 import { execute } from './execute.js';
+import { readInputs } from './inputs.js';
 import { meaningProblem } from './meaning.js';
 import type { Values } from './oracle.js';
 import { randomTensors, type RandomCall } from './random.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
-import { shapeOf, validate, type AnyTensor, type CallShape } from './validate.js';
+import { writeSafetensors } from './safetensors.js';
+import { shapeOf, validate, type CallShape } from './validate.js';
 
 export interface RunReport {
   readonly scan: string;
@@ -67,11 +68,6 @@ export function prepareRun(
       };
     },
   };
-}
-
-function readInputs(host: Host, path: string): ReadonlyMap<string, AnyTensor> | Problem {
-  const bytes = host.readBytes(path);
-  return bytes === undefined ? unreadable(host, path, 'name a .safetensors file') : readSafetensors(bytes, path);
 }
 
 function callText(call: CallShape): string {

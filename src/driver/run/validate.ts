@@ -78,10 +78,10 @@ export function validate(
   let cuSeqlens: readonly number[] | undefined;
   const packed = tensors.get(CU_SEQLENS);
   if (packed !== undefined && batch !== undefined && tokens !== undefined) {
-    const offsets = Array.from(packed.data);
-    problems.push(...checkOffsets(packed, offsets, batch, tokens));
-    cuSeqlens = offsets;
-    lengths = offsets.slice(1).map((end, i) => end - offsets[i]);
+    cuSeqlens = Array.from(packed.data);
+    const found = packedLengths(packed, batch, tokens);
+    if ('code' in found) problems.push(found);
+    else lengths = found;
   } else if (batch !== undefined && tokens !== undefined) {
     lengths = Array.from({ length: batch }, () => tokens);
   }
@@ -162,12 +162,14 @@ function shape(tensor: AnyTensor): string {
   return briefShape(tensor.shape);
 }
 
-function checkOffsets(tensor: AnyTensor, offsets: readonly number[], batch: number, tokens: number): Problem[] {
-  const wrong = (text: string) => [problem('E505', `\`${CU_SEQLENS}\` ${text}`, `it holds ${OFFSETS_RULE}`)];
+/** Tokens of packed sequences, from their offsets. */
+export function packedLengths(tensor: AnyTensor, batch: number, tokens: number): readonly number[] | Problem {
+  const wrong = (text: string) => problem('E505', `\`${CU_SEQLENS}\` ${text}`, `it holds ${OFFSETS_RULE}`);
   if (tensor.dtype !== 'i32' && tensor.dtype !== 'i64') return wrong(`must be int32 or int64, found ${tensor.dtype}`);
+  const offsets = Array.from(tensor.data);
   if (tensor.shape.length !== 1 || offsets.length < 2) return wrong(`must be [N + 1], found ${shape(tensor)}`);
   const fault = offsetsFault(offsets, batch, tokens);
-  return fault === undefined ? [] : wrong(fault);
+  return fault === undefined ? offsets.slice(1).map((end, i) => end - offsets[i]) : wrong(fault);
 }
 
 function checkValues(tensor: SignatureTensor, found: AnyTensor): Problem[] {

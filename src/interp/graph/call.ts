@@ -1,4 +1,5 @@
 import type { Graph, GraphNode, Instance } from '../../ir/graph/graph.js';
+import { factsOf as textFacts } from '../../ir/graph/facts.js';
 import { below, instancePath, lossPath } from '../../ir/graph/paths.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { assemble, gatherArgument, type Unit } from './call-values.js';
@@ -70,9 +71,10 @@ function needsMissing({ graph, inputs }: Scope, value: number): boolean {
  */
 function unitsOf(called: Called): Unit[] {
   const { scope, part, lanes, instance, args, id } = called;
-  const { run, tokens } = scope;
+  const { tokens } = scope;
   const base = args.map((arg) => arg.frame).reduce((a, b) => joinFrames(tokens, a, b), tokens.byToken);
-  const { tokenwise } = factsOf(run, part);
+  // Then it may be evaluated on those tokens only that are read.
+  const { tokenwise } = textFacts(part);
   if (base.level === 'pair' && !tokenwise) {
     throw new GraphFault('unread', `${part.name} looks at other tokens, and cannot be called at each token of a past`, called.node.origin);
   }

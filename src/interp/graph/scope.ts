@@ -66,10 +66,8 @@ export interface Lane {
 /** Outputs of a call, computed when they are first asked for. */
 export type CallOutputs = (output: number) => Value;
 
-/** What follows from the text of a graph alone. */
+/** What evaluating a graph needs of its text, besides what `ir/graph/facts` has. */
 export interface Facts {
-  /** Does it look at one token at a time? Then it may be evaluated on those tokens only that are read. */
-  readonly tokenwise: boolean;
   /** Calls of parts that have losses or updates, themselves or in parts of theirs: they count whether or not their outputs are read. */
   readonly counted: readonly number[];
   /** For each node, the nodes that read it. */
@@ -88,29 +86,13 @@ export function factsOf(run: Run, graph: Graph): Facts {
   const counted = graph.nodes.flatMap((node, id) => {
     return node.kind === 'call' && settles(run, graph.instances[node.instance].part) ? [id] : [];
   });
-  const facts = { tokenwise: isTokenwise(run, graph), counted, readers };
+  const facts = { counted, readers };
   run.facts.set(graph, facts);
   return facts;
 }
 
 function settles(run: Run, part: Graph | ScanPart): boolean {
   return part.kind !== 'scan' && (part.losses.length > 0 || part.updates.length > 0 || factsOf(run, part).counted.length > 0);
-}
-
-function isTokenwise(run: Run, graph: Graph): boolean {
-  if (graph.losses.length > 0 || graph.updates.length > 0) return false;
-  return graph.nodes.every((node) => {
-    switch (node.kind) {
-      case 'count': case 'before': case 'conv': case 'past': case 'rope': case 'sinkhorn': return false;
-      case 'index': return node.over === undefined;
-      case 'fold': case 'top': return node.silent.length === 0;
-      case 'call': {
-        const { part } = graph.instances[node.instance];
-        return part.kind !== 'scan' && factsOf(run, part).tokenwise;
-      }
-      default: return true;
-    }
-  });
 }
 
 /** All nodes that some need, themselves included, in order. */

@@ -6,7 +6,7 @@ import type { Graph } from '../../ir/graph/graph.js';
 import { readGraph } from '../../ir/graph/json.js';
 import { paramsOf } from '../../ir/graph/paths.js';
 import type { ReadFile } from '../bindings.js';
-import { OFFSETS_RULE, offsetsFault } from '../offsets.js';
+import { lengthsOf } from '../lead.js';
 import { RuntimeError } from '../runtime.js';
 import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tensors.js';
 
@@ -86,10 +86,10 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
   const packed = (values: GraphTensors): Named => Object.fromEntries([...values].map(([path, data]) => {
     return [path, tensor(named.get(path) ?? '', shapes.get(path) ?? [], Float32Array.from(data))];
   }));
-  const weights = (given: object): GraphTensors => new Map(params.map(({ path }) => {
-    const found = member(expectRecord(given, `${other.name}: the params`, [...named.keys()]), path);
-    return [path, valuesOf(other.name, path, found, shapes.get(path) ?? [])];
-  }));
+  const weights = (given: object): GraphTensors => {
+    const record = expectRecord(given, `${other.name}: the params`, [...named.keys()]);
+    return new Map(params.map(({ path }) => [path, valuesOf(other.name, path, member(record, path), shapes.get(path) ?? [])]));
+  };
   const run = (graph: Graph, program: GraphCall['program'], given: object, inputs: object, options: GraphOptions, state?: GraphState) => {
     const lead = leadOf(graph, inputs, program === 'step', options);
     const made = evaluate(graph, {
@@ -171,12 +171,7 @@ function leadOf(graph: Graph, inputs: object, step: boolean, { cuSeqlens }: Grap
   if (extents === undefined || extents.length < skip) throw new RuntimeError(
     `${graph.name}: no input says how many tokens there are`, 'pass the inputs',
   );
-  const [batch, tokens] = [extents[0], step ? 1 : extents[1]];
-  const fault = cuSeqlens === undefined ? undefined : offsetsFault(cuSeqlens, batch, tokens);
-  if (fault !== undefined) throw new RuntimeError(`${graph.name}: cuSeqlens ${fault}`, `it holds ${OFFSETS_RULE}`);
-  const lengths = cuSeqlens === undefined
-    ? Array.from({ length: batch }, () => tokens)
-    : Array.from({ length: cuSeqlens.length - 1 }, (_, i) => cuSeqlens[i + 1] - cuSeqlens[i]);
+  const lengths = lengthsOf(graph.name, extents[0], step ? 1 : extents[1], cuSeqlens);
   return { extents, lengths, inputs: new Map(found) };
 }
 

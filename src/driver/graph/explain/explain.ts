@@ -1,6 +1,6 @@
 import { hasErrors, type Diagnostic } from '../../../diagnostics/diagnostic.js';
-import type { PartInfo } from '../../../passes/graph/parts.js';
 import type { Host } from '../../host.js';
+import { withUnsaid, type PartInfo } from '../../parts.js';
 import type { Source } from '../../session.js';
 import type { Settings } from '../settings.js';
 import { graphHtml } from './html.js';
@@ -20,10 +20,7 @@ export function explainDeclared(
   source: Source, part: PartInfo, { sizes, settings }: GraphExplainRequest,
 ): GraphExplanation | { readonly diagnostics: readonly Diagnostic[] } {
   const own = [...sizes].filter(([name]) => name !== 'B' && name !== 'T');
-  const standIns = part.unsized.map((axis) => [axis, 64] as const);
-  const { graph, diagnostics } = source.parts.elaborate(
-    part.name, new Map<string, number | string>([...standIns, ...own, ...settings]), true,
-  );
+  const { graph, diagnostics } = source.parts.elaborate(part.name, withUnsaid(part, [...own, ...settings]), true);
   if (graph === undefined || hasErrors(diagnostics)) return { diagnostics };
   return explainGraph(graph, { batch: sizes.get('B') ?? CALL.batch, tokens: sizes.get('T') ?? CALL.tokens }, source.placeOf(part));
 }
