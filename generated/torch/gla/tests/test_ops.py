@@ -178,11 +178,12 @@ def test_slices_of_a_fused_projection(scan):
         begins = {x.data_ptr() for x in kept}
         copied = [named.name for named, x in zip(signature.inputs, slices) if laid(x, len(named.axes)) is x and x.data_ptr() not in begins]
         assert not copied, "kept as they are"
-        # Functions of PyTorch on the CPU round the last bit by how their elements lie.
+        # Functions of PyTorch on the CPU round the last bit by how their elements lie; gradients read what they gave.
         for x, y in zip(found, expected):
             torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)
         for d, e, x in zip(gradients(found, wide), gradients(expected, inputs), wide):
-            assert torch.equal(d.select(axis, 1), e) and not d.select(axis, 0).any()
+            torch.testing.assert_close(d.select(axis, 1), e, rtol=1e-12, atol=1e-12)
+            assert not d.select(axis, 0).any()
 
 
 @pytest.mark.parametrize("scan", SCANS)
