@@ -5,9 +5,9 @@ import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, mappedSegmentation, planPrograms, planTensor } from '../describe.js';
-import { lowerFragments } from './frag/lower.js';
-import { lowerSimt } from './simt/lower.js';
-import { lowerStream } from './stream/lower.js';
+import { lowerTensorCores } from './tensor-cores/lower.js';
+import { lowerPlain } from './plain/lower.js';
+import { lowerRegisters } from './registers/lower.js';
 import { isOptional, type CudaContext, type CudaTarget, type LoweredKernel } from './lowered.js';
 
 export interface CudaOptions {
@@ -103,15 +103,15 @@ interface Chosen extends Pick<PlanKernel, 'lowering' | 'plainWhy'> {
 
 /** The first lowering that takes a kernel. */
 function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): Chosen {
-  if (plain) return { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy: 'asked for' };
-  const registers = lowerStream(cx, kernel);
+  if (plain) return { code: lowerPlain(cx, kernel), lowering: 'plain', plainWhy: 'asked for' };
+  const registers = lowerRegisters(cx, kernel);
   if (registers !== undefined) return { code: registers, lowering: 'registers' };
   let plainWhy = '';
-  const fragments = lowerFragments(cx, kernel, (reason) => {
+  const fragments = lowerTensorCores(cx, kernel, (reason) => {
     plainWhy = reason;
   });
   return fragments === undefined
-    ? { code: lowerSimt(cx, kernel), lowering: 'plain', plainWhy }
+    ? { code: lowerPlain(cx, kernel), lowering: 'plain', plainWhy }
     : { code: fragments, lowering: 'tensor cores' };
 }
 

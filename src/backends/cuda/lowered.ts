@@ -2,7 +2,7 @@ import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { buffersRead } from '../../ir/tile/buffers.js';
-import { walk } from './uses.js';
+import { eachStatement } from './uses.js';
 import { innerExtent, outerExtents, plainName } from '../describe.js';
 import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
 
@@ -64,7 +64,7 @@ export function buffersOf(
 ): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
   const read = new Set<string>();
   const written = new Set<string>();
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind === 'store') written.add(stmt.buffer);
     if (stmt.kind === 'let') for (const name of buffersRead(stmt.op)) read.add(name);
   });

@@ -2,10 +2,10 @@ import { operandsOf, valueOperands } from '../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
 /** Every statement with the loops around it. */
-export function walk(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
+export function eachStatement(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
   for (const stmt of body) {
     visit(stmt, depth);
-    if (stmt.kind === 'loop') walk(stmt.body, visit, depth + 1);
+    if (stmt.kind === 'loop') eachStatement(stmt.body, visit, depth + 1);
   }
 }
 
@@ -67,7 +67,7 @@ export function readAfter(kernel: TileKernel, tile: TileId, moment: TileId, exce
   const names = new Set<TileId>([tile]);
   let passed = false;
   let found = false;
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind === 'let' && stmt.op.op === 'swap' && names.has(stmt.op.arg)) names.add(stmt.tile);
     else if (passed && !(stmt.kind === 'let' && stmt.tile === except)) {
       const read = stmt.kind === 'let'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { madeAgain, PATIENCE } from '../../../src/backends/cuda/frag/again.js';
+import { madeAgain, PATIENCE } from '../../../src/backends/cuda/tensor-cores/again.js';
 import { ROW } from '../../../src/ir/common/axes.js';
 import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { TileBuffer, TileKernel } from '../../../src/ir/tile/tile.js';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
-import { lowerFragments } from '../../../src/backends/cuda/frag/lower.js';
+import { lowerTensorCores } from '../../../src/backends/cuda/tensor-cores/lower.js';
 import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered.js';
-import { walk } from '../../../src/backends/cuda/uses.js';
-import { lowerStream } from '../../../src/backends/cuda/stream/lower.js';
+import { eachStatement } from '../../../src/backends/cuda/uses.js';
+import { lowerRegisters } from '../../../src/backends/cuda/registers/lower.js';
 import type { Compiled } from '../../../src/driver/compile.js';
 import { IO_DTYPES, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { PlanArg } from '../../../src/ir/plan/plan.js';
@@ -100,7 +100,7 @@ async function lowerings(name: string, target: CudaTarget, dtype: IoDtype): Prom
   const { module } = await compileExample(name, 128, dtype, target);
   const cx = { module, target, dtype };
   const kind = (kernel: TileModule['kernels'][number]) => (
-    lowerStream(cx, kernel) !== undefined ? 'registers' : lowerFragments(cx, kernel) !== undefined ? 'tensor cores' : 'plain'
+    lowerRegisters(cx, kernel) !== undefined ? 'registers' : lowerTensorCores(cx, kernel) !== undefined ? 'tensor cores' : 'plain'
   );
   return Object.fromEntries(module.kernels.map((kernel) => [kernel.name, kind(kernel)]));
 }
@@ -130,7 +130,7 @@ describe('plans say which lowering each kernel got', () => {
 /** Has it a product of matrices, or what is made of such? */
 function multiplies(kernel: TileModule['kernels'][number]): boolean {
   let found = false;
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
     found ||= op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol' || op.op === 'inverse' || op.op === 'compose';
@@ -160,7 +160,7 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     expect(walks.map(({ name }) => name)).toEqual([
       'ends', 'maps', 'join', 'walk', 'states', 'reverse_ends', 'reverse_join', 'reverse',
     ].map((name) => `S_${name}`));
-    expect(walks.filter((kernel) => lowerFragments({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
+    expect(walks.filter((kernel) => lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
   });
 
   it('walks that split a gate which the scan computes', () => {
@@ -169,7 +169,7 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     const { module } = lowerScan(spec, new Map([['K', 64], ['V', 64]]), { chunk: 64, inlineScores: 'diagonal' });
     const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
     expect(walks.length).toBeGreaterThan(3);
-    expect(walks.filter((kernel) => lowerFragments({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
+    expect(walks.filter((kernel) => lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
   });
 
   it.skipIf(NO_EXAMPLES)('f32 has no tensor cores', async () => {

@@ -9,7 +9,7 @@ import { drawTensors, type DrawnTensor } from '../../../src/driver/run/draw.js';
 import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
-import { lowerFragments } from '../../../src/backends/cuda/frag/lower.js';
+import { lowerTensorCores } from '../../../src/backends/cuda/tensor-cores/lower.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { gateNames, type LoweredScan } from '../../../src/passes/pipeline.js';
 import { planTensor } from '../../../src/backends/describe.js';
@@ -119,7 +119,7 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
       spec, { sizes: sizeOf, heads, groups, lengths, batch: 1, tokens, cuSeqlens: undefined }, values, isIo, dtype, expected,
     );
   };
-  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerFragments(
+  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerTensorCores(
     { module, target, dtype }, kernel,
   ) !== undefined).map((kernel) => kernel.name) };
 }

@@ -10,7 +10,7 @@ import { openLoop, outerLines, outermost } from '../prologue.js';
 import { createBarriers } from './barriers.js';
 import { createElements } from './element.js';
 import { homesOf } from './homes.js';
-import { stageOf } from './stage.js';
+import { stagingOf } from './staging.js';
 import { letText, storeText } from './statements.js';
 import { planStorage } from './storage.js';
 import { createPlainWriter, THREADS } from './writer.js';
@@ -22,7 +22,7 @@ const SCRATCH_BLOCKS = 132;
  * The lowering that takes every kernel, in f32 throughout: tiles that many statements read are arrays in shared memory (in device memory
  * what does not fit), the others are expressions in the loops of their readers; products run as outer products in registers.
  */
-export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
   const homes = homesOf(kernel, (name) => bufferNamed(cx.module, name).axes);
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
@@ -31,7 +31,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => n <= widest && splitSize % n === 0);
   const withBlock = (block: number) => (axis: Axis) => (axis === kernel.split ? block : axisSize(module, axis));
   const plan = (block: number) => {
-    const stage = Math.ceil(stageOf(kernel, withBlock(block)) / 4) * 4;
+    const stage = Math.ceil(stagingOf(kernel, withBlock(block)) / 4) * 4;
     return { block, stage, ...planStorage(kernel, homes, withBlock(block), Math.floor(sharedLimit(cx.target) / 4) - stage) };
   };
   const storage = wanted.map(plan).find((option) => option.globalFloats === 0) ?? plan(Math.min(wanted[0], 32));
@@ -110,7 +110,7 @@ export function lowerSimt(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   return {
     text: code.text(),
-    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/simt.cuh'],
+    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh'],
     block: THREADS,
     sharedBytes: (stage + storage.sharedFloats) * 4,
     grid: scratch.length > 0 ? [[SCRATCH_BLOCKS], [1], [1]] : gridOf(kernel, blocks),

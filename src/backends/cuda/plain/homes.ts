@@ -2,7 +2,7 @@ import { COL, includesAll, ROW, sameAxes, type Axis } from '../../../ir/common/a
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { hasRole, isElementwise, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { usesOf, walk, type Uses } from '../uses.js';
+import { eachStatement, usesOf, type Uses } from '../uses.js';
 
 /**
  * Where the values of a tile are: nowhere (the expression stands where it is used), in one register of every thread, in an array, in the
@@ -113,7 +113,7 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
   }
 
   const spread = new Set<TileId>();
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind === 'store' && !includesAll(axesOf(stmt.value), cellOf(stmt.buffer))) spread.add(stmt.value);
   });
   // Products whose result only one elementwise statement reads run there.
@@ -138,7 +138,7 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
     taken.set(key, (taken.get(key) ?? 0) + 1);
     homes.set(tile, { kind: 'fused', op });
   }
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind === 'loop') for (const tile of inPlace(kernel, stmt, homes)) homes.set(tile.next, { kind: 'same', as: tile.tile });
   });
   return homes;

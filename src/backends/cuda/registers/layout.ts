@@ -2,7 +2,7 @@ import { COL, ROW, unionAxes, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
-import { usesOf, walk } from '../uses.js';
+import { eachStatement, usesOf } from '../uses.js';
 import { turnsOf, type Turns } from './turns.js';
 
 /**
@@ -72,10 +72,10 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
     together.push(buffer.outer === 'token' && !token ? [ROW, ...buffer.axes] : buffer.axes);
   };
   let tokens = false;
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind === 'loop' && stmt.over === 'tokens') tokens = true;
   });
-  walk(kernel.body, (stmt, depth) => {
+  eachStatement(kernel.body, (stmt, depth) => {
     if (stmt.kind === 'loop') nested ||= depth > 0;
     if (stmt.kind === 'store') access(stmt.buffer, tokens);
     if (stmt.kind !== 'let') return;
@@ -166,7 +166,7 @@ function sharedLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout
   });
   if (parts.some((part) => part === undefined)) return undefined;
   let fits = true;
-  walk(kernel.body, (stmt, depth) => {
+  eachStatement(kernel.body, (stmt, depth) => {
     if (stmt.kind === 'store') fits &&= depth === 0;
     if (stmt.kind !== 'let') return;
     fits &&= straight(stmt.op) || (depth === 1 && sums.has(stmt.tile));
@@ -188,7 +188,7 @@ const readsOf = (op: TileOp): readonly TileId[] => (op.op === 'map' ? op.args : 
 /** The order of all axes as some buffer has them. */
 function orderOf(module: TileModule, kernel: TileKernel, axes: readonly Axis[]): readonly Axis[] | undefined {
   const orders: (readonly Axis[])[] = [];
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     const name = stmt.kind === 'store' ? stmt.buffer : stmt.kind === 'let' && stmt.op.op === 'load' ? stmt.op.buffer : undefined;
     if (name === undefined) return;
     const buffer = bufferNamed(module, name);

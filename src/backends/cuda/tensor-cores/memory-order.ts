@@ -1,7 +1,7 @@
 import type { Code } from '../code.js';
 import type { Piece } from './arena.js';
 
-export interface OrderOptions {
+export interface MemoryOrderOptions {
   readonly code: Code;
   /** Number of the team's named barrier. */
   readonly barrier: number;
@@ -13,7 +13,7 @@ export interface OrderOptions {
  * Keeps track of who wrote and who reads pieces of shared memory, of copies and products still running, and writes the barriers and waits
  * that this takes.
  */
-export function createOrder({ code, barrier, parts }: OrderOptions) {
+export function createMemoryOrder({ code, barrier, parts }: MemoryOrderOptions) {
   let epoch = 0;
   // Copies of tiles, a group each: how many were begun, and how many are known to be there.
   const groups = new Map<Piece, number>();

@@ -1,7 +1,7 @@
 import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Piece } from './arena.js';
-import { isDscore, type Dscore } from './gather.js';
+import { isDscore, type Dscore } from './joined-decays.js';
 import { inclusiveSums, OWN_BARRIER } from './tokens.js';
 import { timesText, unsupported } from './forms.js';
 import type { Team } from './team.js';
@@ -15,7 +15,7 @@ type Score = Extract<TileOp, { op: 'dscore' }>;
 
 /**
  * Decay scores or their adjoints by halving levels (docs/algorithms.md: decays), from inclusive sums of the gates. `tiles`: one operation,
- * or several that share gates and an operand and are computed together (gather.ts).
+ * or several that share gates and an operand and are computed together (joined-decays.ts).
  */
 export function decays(team: Team, tiles: readonly TileId[]): void {
   const ops = tiles.map((tile) => dscoreOf(team.options.defs.get(tile)));

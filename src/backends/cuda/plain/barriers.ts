@@ -28,7 +28,7 @@ interface Stretch {
   readonly to: number;
 }
 
-export function createBarriers(homes: Homes, storage: Storage, stageFloats: number, emit: () => void): Barriers {
+export function createBarriers(homes: Homes, storage: Storage, stagingFloats: number, emit: () => void): Barriers {
   let read: Stretch[] = [];
   let written: Stretch[] = [];
   let stores = false;
@@ -40,7 +40,7 @@ export function createBarriers(homes: Homes, storage: Storage, stageFloats: numb
     return home === undefined ? [] : [{ space: home.space, from: home.offset, to: home.offset + home.floats }];
   };
   const leaves = (tiles: readonly TileId[]) => tiles.flatMap((tile) => leavesOf(homes, tile).flatMap((leaf) => stretch(leaf.tile)));
-  const stage: Stretch = { space: 'stage', from: 0, to: Math.max(1, stageFloats) };
+  const stage: Stretch = { space: 'stage', from: 0, to: Math.max(1, stagingFloats) };
   const force = () => {
     emit();
     read = [];

@@ -8,7 +8,7 @@ type Let = Extract<TileStmt, { kind: 'let' }>;
  * there, the longest way to the next state first; then what needs no running product; then what has to wait. Of the loads `late`, so many
  * are under way or unread at once.
  */
-export function schedule(
+export function orderStatements(
   lets: readonly Let[],
   goals: readonly TileId[],
   sums: ReadonlyMap<TileId, { readonly product: TileId; readonly other: TileId }>,

@@ -2,16 +2,16 @@ import { loadedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { bufferNamed } from '../address.js';
-import { walk } from '../uses.js';
+import { eachStatement } from '../uses.js';
 import { lowerChunk } from './chunk.js';
-import { isDscore } from './gather.js';
+import { isDscore } from './joined-decays.js';
 import { tokenRow } from './kernel.js';
-import { freeOperands } from './rewrite.js';
+import { freeOperands } from './free-operands.js';
 import { Unsupported, unsupported } from './forms.js';
 import { lowerWalk } from './walk.js';
 
 /** Kernels around matrix products. `undefined`: not of the kind this lowering knows, the plain one takes it. */
-export function lowerFragments(cx: CudaContext, kernel: TileKernel, why?: (reason: string) => void): LoweredKernel | undefined {
+export function lowerTensorCores(cx: CudaContext, kernel: TileKernel, why?: (reason: string) => void): LoweredKernel | undefined {
   try {
     if (!worthwhile(kernel)) unsupported('no matrix product');
     if (mapsWide(cx, kernel)) unsupported('maps in f32');
@@ -44,7 +44,7 @@ function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean
 
 function worthwhile(kernel: TileKernel): boolean {
   let found = false;
-  walk(kernel.body, (stmt) => {
+  eachStatement(kernel.body, (stmt) => {
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
     if (isDscore(op) || op.op === 'inverse') found = true;

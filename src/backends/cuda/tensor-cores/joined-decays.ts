@@ -3,7 +3,7 @@ import { operandsOf } from '../../../ir/tile/facts.js';
 
 export type Dscore = Extract<TileOp, { op: 'dscore' | 'dscoreRow' | 'dscoreCol' }>;
 
-export interface Gathered {
+export interface JoinedDecays {
   readonly kernel: TileKernel;
   readonly groups: ReadonlyMap<TileId, readonly TileId[]>;
 }
@@ -13,7 +13,7 @@ export interface Gathered {
  * adjoints in pairs, scores of up to two readers and two writers (more would not fit in registers). Returns the kernel with what the later
  * ones need moved before the first one, and the groups by their first tile.
  */
-export function gatherDecays(kernel: TileKernel): Gathered {
+export function joinDecays(kernel: TileKernel): JoinedDecays {
   const groups = new Map<TileId, readonly TileId[]>();
   const defs = new Map<TileId, TileOp>();
   for (const stmt of kernel.body) if (stmt.kind === 'let') defs.set(stmt.tile, stmt.op);

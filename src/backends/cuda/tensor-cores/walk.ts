@@ -8,11 +8,11 @@ import { createCode, type Code } from '../code.js';
 import { outermost } from '../prologue.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { createArena } from './arena.js';
-import { bulkCopy, type BulkCopy } from './bulk.js';
+import { bulkCopy, type BulkCopy } from './bulk-copy.js';
 import { NoRoom, unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
-import { schedule } from './schedule.js';
+import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, type Division, type DivisionOptions, type Let } from './walk-division.js';
 import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
@@ -173,7 +173,7 @@ function walkingTeam(
   const carried = new Set(loop.carry.map((c) => c.tile));
   const early = outputs.filter((stmt) => carried.has(stmt.value)).flatMap(put);
   for (const stmt of ahead) if (trivial(stmt.tile) && stmt.op.op !== 'load') letText(team, stmt, inside, sums);
-  schedule(
+  orderStatements(
     chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
     (stmt) => {
       if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);

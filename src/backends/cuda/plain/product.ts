@@ -32,7 +32,7 @@ export function shapeOf(M: number, N: number, K: number, products: number): Shap
 }
 
 /** Floats of the two stages. */
-export function stageFloats({ tm, tn, rows, cols, ks }: Shape): number {
+export function stagingFloats({ tm, tn, rows, cols, ks }: Shape): number {
   return 2 * ks * (tm * rows + 4 + tn * cols + 4);
 }
 

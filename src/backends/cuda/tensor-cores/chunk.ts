@@ -8,7 +8,7 @@ import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type Lower
 import { outerLines } from '../prologue.js';
 import { madeAgain, PATIENCE } from './again.js';
 import { createArena } from './arena.js';
-import { gatherDecays, isDscore, type Gathered } from './gather.js';
+import { joinDecays, isDscore, type JoinedDecays } from './joined-decays.js';
 import { definitions, fusedSums, head, letText, offsetLines, runtimeOf, tokenRow } from './kernel.js';
 import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
 import { unsupported } from './forms.js';
@@ -49,7 +49,7 @@ interface Shape {
 export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   const remade = madeAgain(kernel, (name) => bufferNamed(cx.module, name).dtype === 'io');
-  const { groups } = gatherDecays(kernel);
+  const { groups } = joinDecays(kernel);
   const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && isDscore(stmt.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
   const together = [...groups.values()].reduce((sum, members) => sum + members.length - 1, 0);
@@ -68,7 +68,7 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   ];
   const inShape = (shape: Shape) => {
     const made = shape.again ? remade : kernel;
-    return chunkOf(cx, shape.gather ? gatherDecays(made) : { kernel: made, groups: new Map() }, shape);
+    return chunkOf(cx, shape.gather ? joinDecays(made) : { kernel: made, groups: new Map() }, shape);
   };
   // A multiprocessor has as much as one block may take, and 1 KB more for each.
   const fits = ({ sharedBytes }: LoweredKernel, { blocks }: Shape) => (
@@ -87,7 +87,7 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   return smallest;
 }
 
-function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks, budget }: Shape): LoweredKernel {
+function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blocks, budget }: Shape): LoweredKernel {
   if (kernel.split !== undefined) unsupported('split chunk kernels');
   const defs = definitions(kernel);
   const body = createCode();
@@ -105,7 +105,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: Gathered, { parts, blocks,
     return cell.copied === undefined ? [] : [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
-  const due = copySchedule(kernel.body, groups, copies, budget);
+  const due = copiesDue(kernel.body, groups, copies, budget);
   const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
   // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
   const asked = new Map<TileId, string>();
@@ -171,7 +171,7 @@ interface Copy {
 }
 
 /** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
-function copySchedule(
+function copiesDue(
   body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number,
 ): ReadonlyMap<number, readonly Copy[]> {
   const spans = new Map<TileId, { first: number; last: number }>();

@@ -6,7 +6,7 @@ import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
 import { isToken, padded, unsupported, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
-import { createOrder } from './order.js';
+import { createMemoryOrder } from './memory-order.js';
 
 /** Warpgroups of a team. */
 export type Parts = 1 | 2 | 4;
@@ -46,7 +46,7 @@ export function createTeam(options: TeamOptions) {
   /** Numbers are f32 of any size, operands made of them are not. */
   const fits = cx.dtype === 'f16';
   const warps = 4 * parts;
-  const order = createOrder({ code, barrier: options.barrier, parts });
+  const order = createMemoryOrder({ code, barrier: options.barrier, parts });
   const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
 

@@ -4,7 +4,7 @@ import { createCode, type Code } from '../code.js';
 import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
 import type { Arena } from './arena.js';
-import type { BulkCopy } from './bulk.js';
+import type { BulkCopy } from './bulk-copy.js';
 import { NoRoom, padded } from './forms.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Team } from './team.js';

@@ -10,7 +10,7 @@ import { createWriter, indexLines, type Hooks } from './values.js';
  * Kernels without matrix products: every tile lies in the registers of the threads that own its elements. Bound by memory, so what counts
  * is bytes in flight: wide accesses, later iterations asked for early, few barriers. `undefined`: not of this kind.
  */
-export function lowerStream(cx: CudaContext, kernel: TileKernel): LoweredKernel | undefined {
+export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKernel | undefined {
   const layout = layoutOf(cx.module, kernel);
   if (layout === undefined) return undefined;
   const code = createCode();
