@@ -30,12 +30,12 @@ export interface MemoryRead {
   readonly same: boolean;
 }
 
-export interface Schedule {
+export interface ActionPlan {
   readonly homes: ReadonlyMap<TileId, Home>;
   readonly actions: readonly Action[];
 }
 
-export function schedule(s: Structure, inlineLoads: ReadonlySet<TileId>): Schedule {
+export function planActions(s: Structure, inlineLoads: ReadonlySet<TileId>): ActionPlan {
   const arrays = new Set<TileId>();
   for (;;) {
     const homes = homesOf(s, { arrays, inline: inlineLoads });

@@ -1,5 +1,5 @@
 import type { TileId } from '../../ir/tile/tile.js';
-import { loadsOf, rootLoads, type Action, type Schedule } from './actions.js';
+import { loadsOf, rootLoads, type Action, type ActionPlan } from './actions.js';
 import { readBy, writtenBy, type Memory } from './memory.js';
 import type { Structure } from './structure.js';
 import type { Code } from './text.js';
@@ -19,7 +19,7 @@ export interface Barriers {
 }
 
 /** Keeps what was touched since the last barrier; all invocations see an action's writes once a barrier follows it. */
-export function createBarriers(s: Structure, plan: Schedule, memory: Memory, code: Code): Barriers {
+export function createBarriers(s: Structure, plan: ActionPlan, memory: Memory, code: Code): Barriers {
   const touched: Record<'near' | 'far', { reads: Region[]; writes: Region[] }> = {
     near: { reads: [], writes: [] }, far: { reads: [], writes: [] },
   };
@@ -56,7 +56,7 @@ function meet(a: readonly Region[], b: readonly Region[]): boolean {
   return a.some((one) => b.some((other) => one.space === other.space && one.start < other.end && other.start < one.end));
 }
 
-function loadedBy(s: Structure, plan: Schedule, action: Exclude<Action, { kind: 'loop' }>): readonly string[] {
+function loadedBy(s: Structure, plan: ActionPlan, action: Exclude<Action, { kind: 'loop' }>): readonly string[] {
   switch (action.kind) {
     case 'group': return action.roots.flatMap((root) => rootLoads(s, plan.homes, root));
     case 'scan': case 'scalar': return loadsOf(s, plan.homes, action.tile, true);

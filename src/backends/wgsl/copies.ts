@@ -3,45 +3,45 @@ import { buildKernel } from '../../ir/tile/build.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { tablesOf, tensorsOf } from './lower.js';
 
-export interface StageOptions {
+export interface CopyOptions {
   /** Storage buffers that a kernel may bind. */
   readonly storageBuffers: number;
   /** Tensors whose elements share words of memory, which one invocation cannot write alone. */
   readonly packed: (buffer: TileBuffer) => boolean;
 }
 
-export interface Staged {
+export interface Copied {
   readonly module: TileModule;
-  /** Kernels that write a packed tensor from its stage, word by word. */
+  /** Kernels that write a packed tensor from its copy, word by word. */
   readonly packs: ReadonlySet<string>;
 }
 
-const stageName = (buffer: string) => `${buffer}.staged`;
-const readName = (buffer: string) => `stage_${buffer}`;
-const writeName = (buffer: string) => `unstage_${buffer}`;
+const copyName = (buffer: string) => `${buffer}.copy`;
+const readName = (buffer: string) => `copy_in_${buffer}`;
+const writeName = (buffer: string) => `copy_out_${buffer}`;
 
 /**
  * Keeps every kernel within the number of buffers it may bind: some user tensors, the smallest first, get a copy among the workspaces,
  * which share one binding. Small kernels copy inputs in before their first reader and results out after their writer. Packed tensors are
  * always written so.
  */
-export function stageBuffers(module: TileModule, options: StageOptions): Staged {
-  const staged = new Map<string, ReadonlySet<string>>();
-  for (const kernel of module.kernels) staged.set(kernel.name, stagedIn(module, kernel, options));
-  const all = new Set([...staged.values()].flatMap((names) => [...names]));
+export function copyBuffers(module: TileModule, options: CopyOptions): Copied {
+  const copied = new Map<string, ReadonlySet<string>>();
+  for (const kernel of module.kernels) copied.set(kernel.name, copiedIn(module, kernel, options));
+  const all = new Set([...copied.values()].flatMap((names) => [...names]));
   if (all.size === 0) return { module, packs: new Set() };
 
   const copies = module.buffers.filter((buffer) => all.has(buffer.name)).map((buffer) => ({
-    buffer, stage: { ...buffer, name: stageName(buffer.name), dtype: 'f32', role: 'workspace' } satisfies TileBuffer,
+    buffer, to: { ...buffer, name: copyName(buffer.name), dtype: 'f32', role: 'workspace' } satisfies TileBuffer,
   }));
   const movers = new Map<string, TileKernel>();
   const packs = new Set<string>();
   const moverOf = (name: string, direction: 'in' | 'out'): string => {
     const copy = copies.find(({ buffer }) => buffer.name === name);
-    if (copy === undefined) throw new Error(`${module.name}: ${name} has no stage`);
+    if (copy === undefined) throw new Error(`${module.name}: ${name} has no copy`);
     const kernel = direction === 'in'
-      ? copyKernel(readName(name), copy.buffer, copy.stage)
-      : copyKernel(writeName(name), copy.stage, copy.buffer);
+      ? copyKernel(readName(name), copy.buffer, copy.to)
+      : copyKernel(writeName(name), copy.to, copy.buffer);
     movers.set(kernel.name, kernel);
     if (direction === 'out' && options.packed(copy.buffer)) packs.add(kernel.name);
     return kernel.name;
@@ -53,7 +53,7 @@ export function stageBuffers(module: TileModule, options: StageOptions): Staged 
       const kernel = module.kernels.find((candidate) => candidate.name === name);
       if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
       const touched = tensorsOf(module, kernel);
-      const mine = touched.filter(({ buffer }) => staged.get(name)?.has(buffer.name));
+      const mine = touched.filter(({ buffer }) => copied.get(name)?.has(buffer.name));
       for (const { buffer, access } of mine) {
         if (access === 'write' || fresh.has(buffer.name)) continue;
         order.push(moverOf(buffer.name, 'in'));
@@ -63,7 +63,7 @@ export function stageBuffers(module: TileModule, options: StageOptions): Staged 
       for (const { buffer, access } of touched) {
         if (access === 'read') continue;
         fresh.delete(buffer.name);
-        if (staged.get(name)?.has(buffer.name)) order.push(moverOf(buffer.name, 'out'));
+        if (copied.get(name)?.has(buffer.name)) order.push(moverOf(buffer.name, 'out'));
       }
     }
     return order;
@@ -71,18 +71,18 @@ export function stageBuffers(module: TileModule, options: StageOptions): Staged 
   const programs = {
     forward: program(module.programs.forward), backward: program(module.programs.backward), step: program(module.programs.step),
   };
-  const kernels = module.kernels.map((kernel) => renamed(kernel, staged.get(kernel.name) ?? new Set()));
+  const kernels = module.kernels.map((kernel) => renamed(kernel, copied.get(kernel.name) ?? new Set()));
   return { module: {
-    ...module, buffers: [...module.buffers, ...copies.map(({ stage }) => stage)], kernels: [...kernels, ...movers.values()], programs,
+    ...module, buffers: [...module.buffers, ...copies.map(({ to }) => to)], kernels: [...kernels, ...movers.values()], programs,
   }, packs };
 }
 
-function stagedIn(module: TileModule, kernel: TileKernel, options: StageOptions): ReadonlySet<string> {
+function copiedIn(module: TileModule, kernel: TileKernel, options: CopyOptions): ReadonlySet<string> {
   const touched = tensorsOf(module, kernel).filter(({ buffer }) => buffer.role !== 'workspace');
   const chosen = new Set(touched.filter(
     ({ buffer, access }) => access !== 'read' && options.packed(buffer)
   ).map(({ buffer }) => buffer.name));
-  // One binding is kept for the arena, which the stages need anyway.
+  // One binding is kept for the arena, which the copies need anyway.
   const room = options.storageBuffers - 1 - tablesOf(kernel).length;
   const elements = (buffer: TileBuffer) => buffer.axes.reduce(
     (n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1,
@@ -101,9 +101,9 @@ function copyKernel(name: string, from: TileBuffer, to: TileBuffer): TileKernel 
   return buildKernel({ name, doc: `Copies ${from.name} to ${to.name}.`, outer, inner: from.inner }, (k) => k.store(to, k.load(from)));
 }
 
-function renamed(kernel: TileKernel, staged: ReadonlySet<string>): TileKernel {
-  if (staged.size === 0) return kernel;
-  const rename = (buffer: string) => (staged.has(buffer) ? stageName(buffer) : buffer);
+function renamed(kernel: TileKernel, copied: ReadonlySet<string>): TileKernel {
+  if (copied.size === 0) return kernel;
+  const rename = (buffer: string) => (copied.has(buffer) ? copyName(buffer) : buffer);
   const body = (stmts: readonly TileStmt[]): TileStmt[] => stmts.map((stmt) => {
     switch (stmt.kind) {
       case 'let': return stmt.op.op === 'load' ? {

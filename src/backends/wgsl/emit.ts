@@ -13,7 +13,7 @@ import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
 import { packKernel } from './pack.js';
 import { scratchName } from './places.js';
-import { stageBuffers } from './stage.js';
+import { copyBuffers } from './copies.js';
 
 export interface WgslOptions {
   readonly dtype: IoDtype;
@@ -38,17 +38,17 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
   );
   // Workspaces share one buffer, so no tensor of a user can take the place of one.
   const shared: TileModule = { ...module, buffers: module.buffers.map((buffer) => ({ ...buffer, ungrouped: undefined })) };
-  const { module: staged, packs } = stageBuffers(shared, { storageBuffers: capabilities.storageBuffers, packed });
-  if (staged !== shared) verified(`the staged module of ${module.name}`, staged, verifyTiles(staged));
-  const chosen = staged.kernels.map((kernel) => ({ kernel, how: choose({ module: staged, capabilities }, kernel) }));
+  const { module: copied, packs } = copyBuffers(shared, { storageBuffers: capabilities.storageBuffers, packed });
+  if (copied !== shared) verified(`the copied module of ${module.name}`, copied, verifyTiles(copied));
+  const chosen = copied.kernels.map((kernel) => ({ kernel, how: choose({ module: copied, capabilities }, kernel) }));
   const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
     name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [
       ...gridOf(kernel, how.blocks).flat(), how.memory.far,
     ], axes: [],
   }));
-  const workspaces = staged.buffers.filter((buffer) => buffer.role === 'workspace');
+  const workspaces = copied.buffers.filter((buffer) => buffer.role === 'workspace');
   const arena = [...workspaces, ...scratch].map(({ name }) => name);
-  const cx: WgslContext = { module: staged, dtype: options.dtype, capabilities, arena };
+  const cx: WgslContext = { module: copied, dtype: options.dtype, capabilities, arena };
 
   const frame = textFrame<object>(template(options.templates, 'kernel.wgsl.hbs'));
   const files = new Map<string, string>();
@@ -66,7 +66,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       grid: packs.has(kernel.name) ? [[...outerExtents(kernel.outer)], [1], [1]] : gridOf(kernel, how.blocks),
       args: lowered.resources.map(argOf),
       lowering: 'plain',
-      ...costsOf(staged, kernel, options.dtype),
+      ...costsOf(copied, kernel, options.dtype),
     };
   });
   const plan: Plan = {
@@ -78,12 +78,12 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     dtype: options.dtype,
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
-    segmentation: options.segmentation ?? mappedSegmentation(staged, kernels) ?? SEGMENTATION,
-    tensors: [...staged.buffers.map((buffer) => ({
-      ...planTensor(staged, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}),
+    segmentation: options.segmentation ?? mappedSegmentation(copied, kernels) ?? SEGMENTATION,
+    tensors: [...copied.buffers.map((buffer) => ({
+      ...planTensor(copied, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}),
     })), ...scratch],
     kernels,
-    programs: planPrograms(staged, kernels),
+    programs: planPrograms(copied, kernels),
     arena,
   };
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };

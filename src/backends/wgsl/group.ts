@@ -232,7 +232,7 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
       break;
     }
     case 'dgate': {
-      // As in cuda/simt/folds.ts: f[r] is what writes before token t bring to what token r reads; h gathers the readers behind t.
+      // As in cuda/plain/folds.ts: f[r] is what writes before token t bring to what token r reads; h gathers the readers behind t.
       const [last, t, c, r] = [rows - 1, variable('t'), variable('c'), variable('r')];
       const row = (inner: Block, arg: TileId, index: Index) => element(p, inner, arg, new Map(starts).set(ROW, index));
       code.line(`var f: array<f32, ${rows}>;`);

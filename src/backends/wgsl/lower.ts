@@ -2,7 +2,7 @@ import { sizeIn } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
-import { schedule, type Action, type Schedule } from './actions.js';
+import { planActions, type Action, type ActionPlan } from './actions.js';
 import type { Binding, Place } from './address.js';
 import { notesOf } from '../notes.js';
 import { createBarriers } from './barriers.js';
@@ -45,7 +45,7 @@ export const WORKGROUP = 64;
 
 export interface Chosen {
   readonly s: Structure;
-  readonly plan: Schedule;
+  readonly plan: ActionPlan;
   readonly memory: Memory;
   /** Width of a block of the split axis, and how many there are. */
   readonly block: number;
@@ -72,7 +72,7 @@ function planned(module: TileModule, kernel: TileKernel, block: number, limit: n
   const s = structureOf(module, kernel, block);
   const inline = new Set<TileId>();
   for (;;) {
-    const plan = schedule(s, inline);
+    const plan = planActions(s, inline);
     const memory = placeTiles(s, plan, limit);
     // A copy of device memory in device memory is worth nothing.
     const pointless = [...memory.slots].filter(([tile, slot]) => {
@@ -164,7 +164,7 @@ function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string 
   return used.includes(wanted) ? `${wanted}_${taken.size}` : wanted;
 }
 
-function printActions(p: Printing, plan: Schedule, code: Code, kernel: TileKernel, top: Place): void {
+function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKernel, top: Place): void {
   const barriers = createBarriers(p.s, plan, p.memory, code);
   const notes = notesOf(kernel);
   const note = (texts: readonly string[]) => texts.forEach((text) => code.line(text));

@@ -1,5 +1,5 @@
 import type { TileId } from '../../ir/tile/tile.js';
-import { rootReads, readsOf, type Action, type Schedule } from './actions.js';
+import { rootReads, readsOf, type Action, type ActionPlan } from './actions.js';
 import type { Structure } from './structure.js';
 
 /** Floats from `offset` in workgroup memory (`near`) or in the workgroup's part of the scratch (`far`). */
@@ -22,7 +22,7 @@ interface Life {
 }
 
 /** Places by first fit over live times, the smallest tiles first: they are read most often per float. */
-export function placeTiles(s: Structure, plan: Schedule, limit: number): Memory {
+export function placeTiles(s: Structure, plan: ActionPlan, limit: number): Memory {
   const lives = livesOf(s, plan);
   const placed: (Life & { offset: number; size: number })[] = [];
   const slots = new Map<TileId, Slot>();
@@ -54,7 +54,7 @@ function firstFit(rivals: readonly { readonly offset: number; readonly size: num
 }
 
 /** First and last action that touches each tile in memory; one touched in a loop but older than it lives to the loop's end. */
-function livesOf(s: Structure, plan: Schedule): ReadonlyMap<TileId, Life> {
+function livesOf(s: Structure, plan: ActionPlan): ReadonlyMap<TileId, Life> {
   const lives = new Map<TileId, Life>();
   const loops: { readonly start: number; readonly touched: Set<TileId> }[] = [];
   let now = 0;
@@ -84,11 +84,11 @@ function livesOf(s: Structure, plan: Schedule): ReadonlyMap<TileId, Life> {
   return lives;
 }
 
-export function touchedBy(s: Structure, plan: Schedule, action: Exclude<Action, { kind: 'loop' }>): readonly TileId[] {
+export function touchedBy(s: Structure, plan: ActionPlan, action: Exclude<Action, { kind: 'loop' }>): readonly TileId[] {
   return [...readBy(s, plan, action), ...writtenBy(action)];
 }
 
-export function readBy(s: Structure, plan: Schedule, action: Exclude<Action, { kind: 'loop' }>): readonly TileId[] {
+export function readBy(s: Structure, plan: ActionPlan, action: Exclude<Action, { kind: 'loop' }>): readonly TileId[] {
   switch (action.kind) {
     case 'group': return action.roots.flatMap((root) => rootReads(s, plan.homes, root).map((read) => read.tile));
     case 'scan': return readsOf(s, plan.homes, action.tile, true).map((read) => read.tile);

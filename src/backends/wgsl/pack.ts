@@ -5,7 +5,7 @@ import { WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
 import { arenaOffset } from './places.js';
 import { createCode, identifier } from './text.js';
 
-/** Writes a tensor of 16-bit floats from its f32 stage: every invocation owns whole words of two elements, over all cells at once. */
+/** Writes a tensor of 16-bit floats from its copy in f32: every invocation owns whole words of two elements, over all cells at once. */
 export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const [from, to] = [loadedBuffers(kernel.body)[0], storedBuffers(kernel.body)[0]];
   const buffer = cx.module.buffers.find((candidate) => candidate.name === to);
@@ -15,10 +15,10 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const pointer = identifier('p_', to);
   const code = createCode(1);
   code.line(`let total = ${cells} * dims[0].${buffer.inner === 'head' ? 'y' : 'z'} * ${cell}u;`);
-  code.line(`let staged = ${arenaOffset(cx.arena, from)};`);
+  code.line(`let copied = ${arenaOffset(cx.arena, from)};`);
   code.open(`for (var i = wid.x * ${WORKGROUP}u + lid; i < (total + 1u) / 2u; i += count.x * ${WORKGROUP}u)`);
-  code.line('let low = arena[staged + 2u * i];');
-  code.line('let high = select(0.0, arena[staged + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');
+  code.line('let low = arena[copied + 2u * i];');
+  code.line('let high = select(0.0, arena[copied + min(2u * i + 1u, total - 1u)], 2u * i + 1u < total);');
   code.line(`${pointer}[i] = rt_pack_${cx.dtype === 'bf16' ? 'bf16' : 'f16'}(low, high);`);
   code.close();
   return {

@@ -84,9 +84,9 @@ describe('staging', () => {
 
   it('copies the smallest of too many tensors, before their reader and after their writer', () => {
     expect(wide && launched(wide.plan)).toEqual([
-      'stage_w0', 'stage_w1', 'stage_w2', 'stage_w3', 'stage_w4', 'stage_s', 'stage_x', 'everything',
+      'copy_in_w0', 'copy_in_w1', 'copy_in_w2', 'copy_in_w3', 'copy_in_w4', 'copy_in_s', 'copy_in_x', 'everything',
     ]);
-    expect(wide?.plan.arena).toContain('w0.staged');
+    expect(wide?.plan.arena).toContain('w0.copy');
   });
 
   it('copies nothing where an adapter binds enough', () => {
@@ -106,8 +106,8 @@ describe('staging', () => {
       programs: { forward: ['copy'], backward: [], step: [] },
     };
     const words = emitWgsl(module, { ...plain, dtype: 'f16' });
-    expect(launched(words.plan)).toEqual(['copy', 'unstage_y']);
-    expect(words.files.get('unstage_y.wgsl')).toContain('p_y[i] = rt_pack_f16(low, high);');
+    expect(launched(words.plan)).toEqual(['copy', 'copy_out_y']);
+    expect(words.files.get('copy_out_y.wgsl')).toContain('p_y[i] = rt_pack_f16(low, high);');
     const native = emitWgsl(module, { ...plain, dtype: 'f16', capabilities: { ...DEFAULT_CAPABILITIES, f16: true } });
     expect(launched(native.plan)).toEqual(['copy']);
     expect(native.files.get('copy.wgsl')).toMatch(/enable f16;[^]*p_y\[.*\] = f16\(/);
