@@ -56,10 +56,10 @@ class Plan:
             """All kernels, or one of them on the current stream, with what a whole call left it."""
             if only is not None:
                 if not alone:
-                    # One lane: a kernel of the second would run beside the events that time it.
-                    before, parts._bound.ONE_LANE = parts._bound.ONE_LANE, True
+                    # One queue: a kernel of the second would run beside the events that time it.
+                    before, parts._bound.ONE_QUEUE = parts._bound.ONE_QUEUE, True
                     single = parts._bound.Bound(request, kernels, index)
-                    parts._bound.ONE_LANE = before
+                    parts._bound.ONE_QUEUE = before
                     alone.extend([single, single.ready(list(pointers), 0 if offsets is None else offsets.data_ptr())])
                     single._run(single.ops)
                 for function, args, what in alone[0].ops:

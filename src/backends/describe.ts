@@ -1,6 +1,6 @@
 import { sizeIn, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
-import { lanesOf } from '../ir/plan/lanes.js';
+import { queuesOf } from '../ir/plan/queues.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
 import { loadedBuffers } from '../ir/tile/buffers.js';
 import { factsOf } from '../ir/tile/facts.js';
@@ -63,7 +63,7 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
   const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
   const cut = new Set(module.kernels.filter((kernel) => kernel.cut === true).map((kernel) => kernel.name));
-  const launches = (names: readonly string[]) => lanesOf(names.map(named)).map((launch): Launch => ({
+  const launches = (names: readonly string[]) => queuesOf(names.map(named)).map((launch): Launch => ({
     ...launch, ...(grouped.has(launch.kernel) && { grouped: true }), ...(cut.has(launch.kernel) && { cut: true }),
   }));
   return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };

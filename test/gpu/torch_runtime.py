@@ -1,6 +1,6 @@
 """Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py FOLDER..., each made by `lmoec build --target torch`.
 
-Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, lanes, poisoned memory, images."""
+Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, queues, poisoned memory, images."""
 import importlib
 import os
 import shutil
@@ -179,11 +179,11 @@ def streams(s):
     torch.cuda.synchronize()
     check(f"{s.label} tables that another stream makes", same(late, found))
     bound = s.package._bound
-    bound.ONE_LANE = True
+    bound.ONE_QUEUE = True
     for program in s.scan._programs.values():
         program.forget()
-    check(f"{s.label} one lane", same(s.scan.forward(args), found) and same(s.scan.backward(args, cotangents), grads))
-    bound.ONE_LANE, bound.CHECK = False, True
+    check(f"{s.label} one queue", same(s.scan.forward(args), found) and same(s.scan.backward(args, cotangents), grads))
+    bound.ONE_QUEUE, bound.CHECK = False, True
     for program in s.scan._programs.values():
         program.forget()
     s.package._runtime.CHECK = True

@@ -392,7 +392,7 @@ class Messages(Fresh):
 
 
 class Memory(unittest.TestCase):
-    """Workspaces that share memory are used in an order that lanes and events make sure of."""
+    """Workspaces that share memory are used in an order that queues and events make sure of."""
 
     def test_no_two_at_once(self):
         paths = sorted(Path(FOLDER / "more").glob("*.json"))
@@ -424,7 +424,7 @@ class Memory(unittest.TestCase):
         for i, launch in enumerate(launches):
             for wait in launch["waits"]:
                 edges[wait].add(i)
-            later = [j for j in range(i + 1, len(launches)) if launches[j]["lane"] == launch["lane"]]
+            later = [j for j in range(i + 1, len(launches)) if launches[j]["queue"] == launch["queue"]]
             edges[i].update(later[:1])
         after = {}
         for i in reversed(range(len(launches))):

@@ -133,13 +133,13 @@ export type PlanArg =
   | { readonly kind: 'tensorMap'; readonly tensor: string; readonly box: readonly number[] };
 
 /**
- * Launches run in order within a lane; a host with one queue may run all in the order of the list. `waits`: indices of launches of the
- * other lane that must have finished before. Both lanes begin after what came before the program, and what comes after it begins after
+ * Launches run in order within a queue; a host with one stream may run all in the order of the list. `waits`: indices of launches of the
+ * other queue that must have finished before. Both queues begin after what came before the program, and what comes after it begins after
  * both.
  */
 export interface Launch {
   readonly kernel: string;
-  readonly lane: 0 | 1;
+  readonly queue: 0 | 1;
   readonly waits: readonly number[];
   /** It only sums over the heads of groups, from tensors that have an `ungrouped`. */
   readonly grouped?: true;

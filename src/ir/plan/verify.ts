@@ -66,7 +66,7 @@ function touched(kernel: PlanKernel): Readonly<Record<'reads' | 'writes' | 'eith
   };
 }
 
-/** Launches that touch what another one writes run after it, in its lane or by waiting. */
+/** Launches that touch what another one writes run after it, in its queue or by waiting. */
 function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, PlanKernel>): readonly string[] {
   const faults: string[] = [];
   const launches = plan.programs[program];
@@ -77,13 +77,13 @@ function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, 
   const writers = new Map<string, number[]>();
   launches.forEach((launch, at) => {
     const kernel = kernels.get(launch.kernel);
-    const direct = [last[launch.lane], ...launch.waits].filter((index) => index !== undefined);
+    const direct = [last[launch.queue], ...launch.waits].filter((index) => index !== undefined);
     if (direct.some((index) => index >= at || index < 0)) {
       faults.push(`${program} waits in ${launch.kernel} for a launch that is not before it`);
     }
     const done = new Set(direct.filter((index) => index < at).flatMap((index) => [index, ...(before[index] ?? [])]));
     before.push(done);
-    last[launch.lane] = at;
+    last[launch.queue] = at;
     if (kernel === undefined) {
       faults.push(`${program} launches ${launch.kernel}, which is no kernel`);
       return;

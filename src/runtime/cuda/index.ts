@@ -13,7 +13,7 @@ import {
   loadAddon, nvrtcFolders, type DeviceInfo, type FunctionInfo, type NativeCuda, type NvrtcStatus, type StreamHandle,
 } from './addon.js';
 import { loadKernels } from './kernels.js';
-import { createLanes } from './lanes.js';
+import { createQueues } from './queues.js';
 import { allocate, borrow, expectOk, isCudaTensor, recycle, upload, type CudaMemory, type CudaTensor } from './memory.js';
 import { dropRecorded, record, type Recorder } from './recorded.js';
 
@@ -123,7 +123,7 @@ async function loadPlan(
   native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
 ): Promise<CudaLoadedPlan> {
   const kernels = await loadKernels(native, info, plan, files);
-  const lanes = createLanes(native);
+  const queues = createQueues(native);
   const pool = createPool((_, dtype, shape) => allocate(native, dtype, shape));
   const recycled = createRecycler<CudaMemory>(({ buffer }) => native.free(buffer));
   const zeros = createPool((name, dtype, shape) => {
@@ -142,7 +142,7 @@ async function loadPlan(
   const recorder: Recorder = {
     native, plan, functionOf: kernels.function, memory, stream: () => (stream ??= expectOk(native.createStream(), 'making a stream')),
   };
-  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, lanes(plan.programs[sized.program])), dropRecorded);
+  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, queues(plan.programs[sized.program])), dropRecorded);
   const life = lifetime(plan.scan);
 
   /**

@@ -4,7 +4,7 @@ import { RuntimeError } from '../runtime.js';
 import type { SizedProgram } from '../programs.js';
 import type { FunctionInfo, NativeCuda, StreamHandle } from './addon.js';
 import { createGraphs } from './graphs.js';
-import type { InLanes } from './lanes.js';
+import type { InQueues } from './queues.js';
 import { expectOk, type CudaTensor } from './memory.js';
 import { launchParams } from './params.js';
 
@@ -34,7 +34,9 @@ export interface Recorder {
 }
 
 /** Everything that stays while the sizes stay: tables on the device, grids, packed parameters, graphs. */
-export function record({ native, plan, functionOf, memory, stream: recording }: Recorder, sized: SizedProgram, inLanes: InLanes): Recorded {
+export function record(
+  { native, plan, functionOf, memory, stream: recording }: Recorder, sized: SizedProgram, inQueues: InQueues,
+): Recorded {
   const tables = makeTables(plan, sized.sizes, memory);
   const launches = sized.launches.map(({ kernel, grid }): RecordedLaunch => {
     // A call with nothing to do has an empty grid, which the driver refuses.
@@ -61,7 +63,7 @@ export function record({ native, plan, functionOf, memory, stream: recording }: 
     sized,
     tables,
     launches,
-    run: (tensors) => graphs(tensors, (main) => inLanes(main, (i, stream) => launches[i].launch(tensors, stream))),
+    run: (tensors) => graphs(tensors, (main) => inQueues(main, (i, stream) => launches[i].launch(tensors, stream))),
   };
 }
 

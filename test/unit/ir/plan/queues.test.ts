@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lanesOf } from '../../../../src/ir/plan/lanes.js';
+import { queuesOf } from '../../../../src/ir/plan/queues.js';
 import type { PlanKernel } from '../../../../src/ir/plan/plan.js';
 
 const kernel = (name: string, reads: readonly string[], writes: readonly string[]): PlanKernel => ({
@@ -11,30 +11,30 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
   ],
 });
 
-describe('lanes of a program', () => {
-  it('keeps a chain of kernels in one lane', () => {
-    const launches = lanesOf([kernel('a', [], ['x']), kernel('b', ['x'], ['y']), kernel('c', ['y'], ['z'])]);
+describe('queues of a program', () => {
+  it('keeps a chain of kernels in one queue', () => {
+    const launches = queuesOf([kernel('a', [], ['x']), kernel('b', ['x'], ['y']), kernel('c', ['y'], ['z'])]);
     expect(launches).toEqual([
-      { kernel: 'a', lane: 0, waits: [] }, { kernel: 'b', lane: 0, waits: [] }, { kernel: 'c', lane: 0, waits: [] },
+      { kernel: 'a', queue: 0, waits: [] }, { kernel: 'b', queue: 0, waits: [] }, { kernel: 'c', queue: 0, waits: [] },
     ]);
   });
 
   it('runs two walks side by side and joins them', () => {
-    const launches = lanesOf([
+    const launches = queuesOf([
       kernel('prepare', [], ['x']), kernel('states', ['x'], ['h']), kernel('reverse', ['x'], ['d']), kernel('gradients', ['h', 'd'], ['g']),
     ]);
-    expect(launches.map(({ lane, waits }) => [lane, waits])).toEqual([[0, []], [0, []], [1, [0]], [0, [2]]]);
+    expect(launches.map(({ queue, waits }) => [queue, waits])).toEqual([[0, []], [0, []], [1, [0]], [0, [2]]]);
   });
 
   it('starts independent work at once', () => {
-    const launches = lanesOf([kernel('ends', [], ['e']), kernel('other', [], ['f']), kernel('both', ['e', 'f'], ['g'])]);
-    expect(launches.map(({ lane, waits }) => [lane, waits])).toEqual([[0, []], [1, []], [0, [1]]]);
+    const launches = queuesOf([kernel('ends', [], ['e']), kernel('other', [], ['f']), kernel('both', ['e', 'f'], ['g'])]);
+    expect(launches.map(({ queue, waits }) => [queue, waits])).toEqual([[0, []], [1, []], [0, [1]]]);
   });
 
   it('orders writers after readers, and everything that shares an arena', () => {
-    const overwrite = lanesOf([kernel('read', ['x'], ['a']), kernel('write', [], ['x'])]);
-    expect(overwrite[1]).toEqual({ kernel: 'write', lane: 0, waits: [] });
+    const overwrite = queuesOf([kernel('read', ['x'], ['a']), kernel('write', [], ['x'])]);
+    expect(overwrite[1]).toEqual({ kernel: 'write', queue: 0, waits: [] });
     const shared = { ...kernel('k', [], []), args: [{ kind: 'arena', tensors: [] } as const] };
-    expect(lanesOf([shared, shared]).map(({ lane }) => lane)).toEqual([0, 0]);
+    expect(queuesOf([shared, shared]).map(({ queue }) => queue)).toEqual([0, 0]);
   });
 });

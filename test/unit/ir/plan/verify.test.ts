@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lanesOf } from '../../../../src/ir/plan/lanes.js';
+import { queuesOf } from '../../../../src/ir/plan/queues.js';
 import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../../../src/ir/plan/plan.js';
 import { verifyPlan } from '../../../../src/ir/plan/verify.js';
 
@@ -22,16 +22,16 @@ const plan: Plan = {
   }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
   segmentation: { programs: 1, least: 1 }, arena: [], kernels,
   tensors: [tensor('x', 'input'), tensor('u', 'workspace'), tensor('v', 'workspace'), tensor('o', 'output')],
-  programs: { forward: lanesOf(kernels), backward: [], step: [] },
+  programs: { forward: queuesOf(kernels), backward: [], step: [] },
 };
 const [first, , last] = plan.programs.forward;
 
 describe('the plan verifier', () => {
-  it('has nothing against two lanes that wait for each other', () => expect(verifyPlan(plan)).toEqual([]));
+  it('has nothing against two queues that wait for each other', () => expect(verifyPlan(plan)).toEqual([]));
 
   const wrong: readonly (readonly [name: string, changed: Partial<Plan>, message: RegExp])[] = [
     ['a workspace that is read before it is written', {
-      programs : { ...plan.programs, forward: lanesOf([kernels[0], kernels[2], kernels[1]]) }
+      programs : { ...plan.programs, forward: queuesOf([kernels[0], kernels[2], kernels[1]]) }
     }, /launches c, which reads v before any kernel has written it/],
     ['a launch that does not wait', {
       programs : { ...plan.programs, forward: [...plan.programs.forward.slice(0, 2), { ...last, waits: [] }] }
