@@ -34,15 +34,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
   let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
-  let at_g_staged = dims[5].x + (token * heads + head);
-  let at_k_staged = dims[4].z + (token * heads + head) * 64u;
+  let at_g_copy = dims[5].x + (token * heads + head);
+  let at_k_copy = dims[4].z + (token * heads + head) * 64u;
   let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].y + (token * heads + head) * 64u;
-  let at_beta_staged = dims[5].y + (token * heads + head);
-  let at_p_staged = dims[4].w + (token * heads + head) * 64u;
+  let at_q_copy = dims[4].y + (token * heads + head) * 64u;
+  let at_beta_copy = dims[5].y + (token * heads + head);
+  let at_p_copy = dims[4].w + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
-  let at_d_g_staged = dims[5].z + (token * heads + head);
-  let at_d_beta_staged = dims[5].w + (token * heads + head);
+  let at_d_g_copy = dims[5].z + (token * heads + head);
+  let at_d_beta_copy = dims[5].w + (token * heads + head);
   const near7 = 0u;
   const near16 = 16u;
   const near30 = 32u;
@@ -82,13 +82,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
     near[near2 + r * 64u + i_V] = v2_3;
   }
-  // %6 [%row] = load g.staged row
+  // %6 [%row] = load g.copy row
   // %7 [%row] = cumsum %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v6_4 = select(0.0, arena[at_g_staged + r * heads], r < length);
+      let v6_4 = select(0.0, arena[at_g_copy + r * heads], r < length);
       sum += m_at_least(v6_4, -80.0);
       near[near7 + r] = sum;
     }
@@ -131,12 +131,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %13 [%row, K] = load k.staged row
+  // %13 [%row, K] = load k.copy row
   // %14 [%col, K] = swap %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v13_20 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
+    let v13_20 = select(0.0, arena[at_k_copy + c * heads_64 + i_K], c < length);
     let v14_19 = v13_20;
     arena[far + c * 64u + i_K] = v14_19;
   }
@@ -221,12 +221,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v25_53 = (0.125f * v12_54);
     near[near25 + c * 16u + r] = v25_53;
   }
-  // %24 [%row, K] = load q.staged row
+  // %24 [%row, K] = load q.copy row
   // %26 [%col, K] = swap %24
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v24_56 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v24_56 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v26_55 = v24_56;
     arena[far + c * 64u + i_K + 2048u] = v26_55;
   }
@@ -235,7 +235,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v6_57 = select(0.0, arena[at_g_staged + r * heads], r < length);
+      let v6_57 = select(0.0, arena[at_g_copy + r * heads], r < length);
       let own = m_at_least(v6_57, -80.0);
       near[near30 + r] = sum;
       sum += own;
@@ -277,11 +277,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %35 [%row] = load beta.staged row
+  // %35 [%row] = load beta.copy row
   // %36 [%row] = neg %35
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v35_72 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    let v35_72 = select(0.0, arena[at_beta_copy + r * heads], r < length);
     near[near35 + r] = v35_72;
     let v36_73 = (-v35_72);
     near[near36 + r] = v36_73;
@@ -297,12 +297,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v39_74 = (v36_75 * v34_76);
     near[near39 + c * 16u + r] = v39_74;
   }
-  // %38 [%row, K] = load p.staged row
+  // %38 [%row, K] = load p.copy row
   // %40 [%col, K] = swap %38
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v38_78 = select(0.0, arena[at_p_staged + c * heads_64 + i_K], c < length);
+    let v38_78 = select(0.0, arena[at_p_copy + c * heads_64 + i_K], c < length);
     let v40_77 = v38_78;
     arena[far + c * 64u + i_K + 3072u] = v40_77;
   }
@@ -483,8 +483,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum148 = vec2<f32>();
     var sum149 = vec2<f32>();
     for (var k147 = 0u; k147 < 64u + zero; k147++) {
-      let v24_150 = select(0.0, arena[at_q_staged + first_r * heads_64 + k147], first_r < length);
-      let v24_151 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k147], (first_r + 1u) < length);
+      let v24_150 = select(0.0, arena[at_q_copy + first_r * heads_64 + k147], first_r < length);
+      let v24_151 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k147], (first_r + 1u) < length);
       let v14_152 = arena[far + first_c * 64u + k147];
       let v14_153 = arena[far + first_c * 64u + k147 + 64u];
       let b154 = vec2<f32>(v14_152, v14_153);
@@ -521,7 +521,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum162 = 0.0f;
     for (var k163 = 0u; k163 < 64u + zero; k163++) {
       let v19_164 = (near[near16 + r] * arena[far + r * 64u + k163 + 1024u]);
-      let v24_165 = select(0.0, arena[at_q_staged + r * heads_64 + k163], r < length);
+      let v24_165 = select(0.0, arena[at_q_copy + r * heads_64 + k163], r < length);
       sum162 += (v19_164 * v24_165);
     }
     let v63_161 = sum162;
@@ -534,8 +534,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum167 = vec2<f32>();
     var sum168 = vec2<f32>();
     for (var k166 = 0u; k166 < 64u + zero; k166++) {
-      let v38_169 = select(0.0, arena[at_p_staged + first_r * heads_64 + k166], first_r < length);
-      let v38_170 = select(0.0, arena[at_p_staged + (first_r + 1u) * heads_64 + k166], (first_r + 1u) < length);
+      let v38_169 = select(0.0, arena[at_p_copy + first_r * heads_64 + k166], first_r < length);
+      let v38_170 = select(0.0, arena[at_p_copy + (first_r + 1u) * heads_64 + k166], (first_r + 1u) < length);
       let v14_171 = arena[far + first_c * 64u + k166];
       let v14_172 = arena[far + first_c * 64u + k166 + 64u];
       let b173 = vec2<f32>(v14_171, v14_172);
@@ -574,7 +574,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum182 = 0.0f;
     for (var k183 = 0u; k183 < 64u + zero; k183++) {
       let v53_184 = (near[near51 + r] * arena[far + r * 64u + k183 + 5120u]);
-      let v38_185 = select(0.0, arena[at_p_staged + r * heads_64 + k183], r < length);
+      let v38_185 = select(0.0, arena[at_p_copy + r * heads_64 + k183], r < length);
       sum182 += (v53_184 * v38_185);
     }
     let v72_181 = sum182;
@@ -610,7 +610,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum198 = 0.0f;
     for (var k199 = 0u; k199 < 64u + zero; k199++) {
       let v47_200 = (near[near46 + r] * arena[far + r * 64u + k199 + 4096u]);
-      let v13_201 = select(0.0, arena[at_k_staged + r * heads_64 + k199], r < length);
+      let v13_201 = select(0.0, arena[at_k_copy + r * heads_64 + k199], r < length);
       sum198 += (v47_200 * v13_201);
     }
     let v82_197 = sum198;
@@ -678,7 +678,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %94 [%row] = add %93, %91
-  // store d_g.staged, %94
+  // store d_g.copy, %94
   // %95 [%row, K] = mul %54, %38
   // %96 [%row] = sum[K] %95
   // %97 [%row] = neg %96
@@ -686,15 +686,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %99 [%row, V] = mul %1, %98
   // %100 [%row] = sum[V] %99
   // %101 [%row] = add %97, %100
-  // store d_beta.staged, %101
+  // store d_beta.copy, %101
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near93 + r] + t91); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near93 + r] + t91); }
     var sum218 = 0.0f;
     for (var k219 = 0u; k219 < 64u + zero; k219++) {
       let v53_220 = (near[near51 + r] * arena[far + r * 64u + k219 + 5120u]);
       let v54_221 = (v53_220 + near[near50 + r * 64u + k219]);
-      let v38_222 = select(0.0, arena[at_p_staged + r * heads_64 + k219], r < length);
+      let v38_222 = select(0.0, arena[at_p_copy + r * heads_64 + k219], r < length);
       sum218 += (v54_221 * v38_222);
     }
     var sum223 = 0.0f;
@@ -702,6 +702,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_225 = near[near1 + r * 64u + k224];
       sum223 += (v1_225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
     }
-    if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum218) + sum223); }
+    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum218) + sum223); }
   }
 }

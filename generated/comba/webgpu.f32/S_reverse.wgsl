@@ -68,12 +68,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u + block;
     let at_k = (token * heads + head) * 64u;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[4].y + (token * heads + head) * 64u;
-    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_q_copy = dims[4].y + (token * heads + head) * 64u;
+    let at_beta_copy = dims[5].y + (token * heads + head);
     let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -113,13 +113,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %5 [%row] = load g.staged row
+    // %5 [%row] = load g.copy row
     // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v5_11 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v5_11 = select(0.0, arena[at_g_copy + r * heads], r < length);
         sum += m_at_least(v5_11, -80.0);
         near[near6 + r] = sum;
       }
@@ -221,11 +221,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v23_30 = (near[near22 + r] * v2_31);
       near[near23 + r * 16u + i_V] = v23_30;
     }
-    // %24 [%row, K] = load q.staged row
+    // %24 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v24_32 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v24_32 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near24 + r * 64u + i_K] = v24_32;
     }
     // %26 [%row] = cumsum exclusive %5
@@ -233,7 +233,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v5_33 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v5_33 = select(0.0, arena[at_g_copy + r * heads], r < length);
         let own = m_at_least(v5_33, -80.0);
         near[near26 + r] = sum;
         sum += own;
@@ -241,12 +241,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %27 [%row] = exp %26
-    // %28 [%row] = load beta.staged row
+    // %28 [%row] = load beta.copy row
     // %29 [%row] = neg %28
     // %30 [%row] = mul %27, %29
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v30_34 = (m_exp(near[near26 + r]) * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
+      let v30_34 = (m_exp(near[near26 + r]) * (-select(0.0, arena[at_beta_copy + r * heads], r < length)));
       near[near30 + r] = v30_34;
     }
     workgroupBarrier();

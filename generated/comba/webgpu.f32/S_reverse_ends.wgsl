@@ -64,7 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_k = (token * heads + head) * 64u;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_beta = (token * heads + head);
@@ -100,13 +100,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %5 [%row] = load g.staged row
+    // %5 [%row] = load g.copy row
     // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v5_9 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v5_9 = select(0.0, arena[at_g_copy + r * heads], r < length);
         sum += m_at_least(v5_9, -80.0);
         near[near6 + r] = sum;
       }
@@ -197,7 +197,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v5_26 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v5_26 = select(0.0, arena[at_g_copy + r * heads], r < length);
         let own = m_at_least(v5_26, -80.0);
         near[near26 + r] = sum;
         sum += own;

@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_p = (token * heads + head) * 64u;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u + block;
@@ -113,13 +113,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %7 [%row] = load g.staged row
+    // %7 [%row] = load g.copy row
     // %8 [%row] = cumsum exclusive %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v7_12 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v7_12 = select(0.0, arena[at_g_copy + r * heads], r < length);
         let own = m_at_least(v7_12, -80.0);
         near[near8 + r] = sum;
         sum += own;
@@ -186,7 +186,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v7_24 = select(0.0, arena[at_g_staged + r * heads], r < length);
+        let v7_24 = select(0.0, arena[at_g_copy + r * heads], r < length);
         sum += m_at_least(v7_24, -80.0);
         near[near18 + r] = sum;
       }

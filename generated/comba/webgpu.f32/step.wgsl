@@ -48,13 +48,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
-    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[5].y + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[4].y + (token * heads + head) * 64u;
-    // %2 [] = load g.staged one
-    let t2 = arena[at_g_staged];
+    let at_q_copy = dims[4].y + (token * heads + head) * 64u;
+    // %2 [] = load g.copy one
+    let t2 = arena[at_g_copy];
     // %3 [] = exp %2
     let t3 = m_exp(t2);
     // %4 [] = expm1 %2
@@ -79,8 +79,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v16_1 = p_k[at_k + i_K];
       near[near16 + i_K] = v16_1;
     }
-    // %18 [] = load beta.staged one
-    let t18 = arena[at_beta_staged];
+    // %18 [] = load beta.copy one
+    let t18 = arena[at_beta_copy];
     // %20 [] = neg %18
     let t20 = (-t18);
     // %17 [V] = load v one
@@ -118,7 +118,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near27 + i_K * 16u + i_V] = v27_8;
     }
     workgroupBarrier();
-    // %28 [K] = load q.staged one
+    // %28 [K] = load q.copy one
     // %29 [] = 0.125
     // %30 [K] = mul %28, %29
     // %31 [V] = contract[K] %30, %27
@@ -127,7 +127,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
-        let b14 = (arena[at_q_staged + k12] * 0.125f);
+        let b14 = (arena[at_q_copy + k12] * 0.125f);
         let v27_15 = near[near27 + k12 * 16u + i_V];
         let b16 = v27_15;
         sum13 += b14 * b16;

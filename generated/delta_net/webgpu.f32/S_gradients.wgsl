@@ -27,10 +27,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
   let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
   let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].y + (token * heads + head) * 64u;
-  let at_beta_staged = dims[4].z + (token * heads + head);
+  let at_q_copy = dims[4].y + (token * heads + head) * 64u;
+  let at_beta_copy = dims[4].z + (token * heads + head);
   let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
-  let at_d_beta_staged = dims[4].w + (token * heads + head);
+  let at_d_beta_copy = dims[4].w + (token * heads + head);
   const near21 = 0u;
   const near22 = 16u;
   const near4 = 0u;
@@ -162,12 +162,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v16_45 = (0.125f * v5_46);
     near[near16 + c * 16u + r] = v16_45;
   }
-  // %15 [%row, K] = load q.staged row
+  // %15 [%row, K] = load q.copy row
   // %17 [%col, K] = swap %15
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v17_47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v17_47 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     arena[far + c * 64u + i_K + 1024u] = v17_47;
   }
   // %19 [%row, %col] = contract[V] %1, %3
@@ -198,11 +198,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %21 [%row] = load beta.staged row
+  // %21 [%row] = load beta.copy row
   // %22 [%row] = neg %21
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v21_59 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    let v21_59 = select(0.0, arena[at_beta_copy + r * heads], r < length);
     near[near21 + r] = v21_59;
     let v22_60 = (-v21_59);
     near[near22 + r] = v22_60;
@@ -351,7 +351,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %40 [%row, V] = mul %1, %39
   // %41 [%row] = sum[V] %40
   // %42 [%row] = add %38, %41
-  // store d_beta.staged, %42
+  // store d_beta.copy, %42
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum124 = 0.0f;
@@ -365,6 +365,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_130 = near[near1 + r * 64u + k129];
       sum128 += (v1_130 * select(0.0, p_v[at_d_o + r * heads_64 + k129], r < length));
     }
-    if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum124) + sum128); }
+    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum124) + sum128); }
   }
 }

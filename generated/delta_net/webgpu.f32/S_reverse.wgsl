@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_beta_staged = dims[4].z + (token * heads + head);
+    let at_beta_copy = dims[4].z + (token * heads + head);
     let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -178,11 +178,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v16_28 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
       near[near16 + r * 64u + i_K] = v16_28;
     }
-    // %18 [%row] = load beta.staged row
+    // %18 [%row] = load beta.copy row
     // %19 [%row] = neg %18
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v19_29 = (-select(0.0, arena[at_beta_staged + r * heads], r < length));
+      let v19_29 = (-select(0.0, arena[at_beta_copy + r * heads], r < length));
       near[near19 + r] = v19_29;
     }
     workgroupBarrier();

@@ -49,16 +49,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta_staged = dims[4].z + (token * heads + head);
+    let at_beta_copy = dims[4].z + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+    let at_q_copy = dims[4].y + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-    // %3 [%row] = load beta.staged row
+    // %3 [%row] = load beta.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+      let v3_2 = select(0.0, arena[at_beta_copy + r * heads], r < length);
       near[near3 + r] = v3_2;
     }
     // %5 [%row, K] = load k row
@@ -132,11 +132,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %16 [%row, K] = load q.staged row
+    // %16 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_21 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v16_21 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near16 + r * 64u + i_K] = v16_21;
     }
     workgroupBarrier();

@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_k = (token * heads + head) * 64u;
-    let at_beta_staged = dims[4].z + (token * heads + head);
+    let at_beta_copy = dims[4].z + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     // %2 [K] = load k one
     for (var i = lid; i < 64u + zero; i += 64u) {
@@ -46,8 +46,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v2_1 = p_k[at_k + i_K];
       near[near2 + i_K] = v2_1;
     }
-    // %4 [] = load beta.staged one
-    let t4 = arena[at_beta_staged];
+    // %4 [] = load beta.copy one
+    let t4 = arena[at_beta_copy];
     // %6 [] = neg %4
     let t6 = (-t4);
     workgroupBarrier();

@@ -62,19 +62,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta1_staged = dims[7].y + (token * heads + head);
+    let at_beta1_copy = dims[7].y + (token * heads + head);
     let at_k1 = (token * heads + head) * 64u;
-    let at_g_staged = dims[7].x + (token * heads + head);
+    let at_g_copy = dims[7].x + (token * heads + head);
     let at_beta2 = (token * heads + head);
     let at_v1 = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
-    // %3 [%row] = load beta1.staged row
+    // %3 [%row] = load beta1.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_1 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      let v3_1 = select(0.0, arena[at_beta1_copy + r * heads], r < length);
       near[near3 + r] = v3_1;
     }
     // %5 [%row, K] = load k1 row
@@ -110,13 +110,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %7 [%row] = load g.staged row
+    // %7 [%row] = load g.copy row
     // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near8 + r] = sum;
       }
     }

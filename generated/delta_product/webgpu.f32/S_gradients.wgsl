@@ -33,22 +33,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_written0 = dims[4].x + (token * heads + head) * 64u;
-  let at_g_staged = dims[7].x + (token * heads + head);
-  let at_k1_staged = dims[6].x + (token * heads + head) * 64u;
+  let at_g_copy = dims[7].x + (token * heads + head);
+  let at_k1_copy = dims[6].x + (token * heads + head) * 64u;
   let at_ws_S_written1 = dims[4].y + (token * heads + head) * 64u;
-  let at_k2_staged = dims[6].y + (token * heads + head) * 64u;
+  let at_k2_copy = dims[6].y + (token * heads + head) * 64u;
   let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[5].w + (token * heads + head) * 64u;
+  let at_q_copy = dims[5].w + (token * heads + head) * 64u;
   let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u;
-  let at_beta1_staged = dims[7].y + (token * heads + head);
+  let at_beta1_copy = dims[7].y + (token * heads + head);
   let at_ws_S_solved1 = dims[5].z + (token * heads + head) * 64u;
-  let at_beta2_staged = dims[7].z + (token * heads + head);
+  let at_beta2_copy = dims[7].z + (token * heads + head);
   let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u;
-  let at_d_g_staged = dims[7].w + (token * heads + head);
-  let at_v1_staged = dims[6].z + (token * heads + head) * 64u;
-  let at_d_beta1_staged = dims[8].x + (token * heads + head);
-  let at_v2_staged = dims[6].w + (token * heads + head) * 64u;
-  let at_d_beta2_staged = dims[8].y + (token * heads + head);
+  let at_d_g_copy = dims[7].w + (token * heads + head);
+  let at_v1_copy = dims[6].z + (token * heads + head) * 64u;
+  let at_d_beta1_copy = dims[8].x + (token * heads + head);
+  let at_v2_copy = dims[6].w + (token * heads + head) * 64u;
+  let at_d_beta2_copy = dims[8].y + (token * heads + head);
   const near8 = 0u;
   const near25 = 16u;
   const near41 = 32u;
@@ -106,13 +106,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v3_2 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
     near[near3 + r * 64u + i_V] = v3_2;
   }
-  // %7 [%row] = load g.staged row
+  // %7 [%row] = load g.copy row
   // %8 [%row] = cumsum %7
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
       near[near8 + r] = sum;
     }
   }
@@ -155,12 +155,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %14 [%row, K] = load k1.staged row
+  // %14 [%row, K] = load k1.copy row
   // %15 [%col, K] = swap %14
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v14_18 = select(0.0, arena[at_k1_staged + c * heads_64 + i_K], c < length);
+    let v14_18 = select(0.0, arena[at_k1_copy + c * heads_64 + i_K], c < length);
     let v15_17 = v14_18;
     arena[far + c * 64u + i_K] = v15_17;
   }
@@ -203,12 +203,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %22 [%row, K] = load k2.staged row
+  // %22 [%row, K] = load k2.copy row
   // %23 [%col, K] = swap %22
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v22_32 = select(0.0, arena[at_k2_staged + c * heads_64 + i_K], c < length);
+    let v22_32 = select(0.0, arena[at_k2_copy + c * heads_64 + i_K], c < length);
     let v23_31 = v22_32;
     arena[far + c * 64u + i_K + 2048u] = v23_31;
   }
@@ -316,12 +316,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v35_80 = (0.125f * v13_81);
     near[near35 + c * 16u + r] = v35_80;
   }
-  // %34 [%row, K] = load q.staged row
+  // %34 [%row, K] = load q.copy row
   // %36 [%col, K] = swap %34
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v34_83 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v34_83 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v36_82 = v34_83;
     arena[far + c * 64u + i_K + 4096u] = v36_82;
   }
@@ -356,11 +356,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %41 [%row] = load beta1.staged row
+  // %41 [%row] = load beta1.copy row
   // %42 [%row] = neg %41
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v41_96 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+    let v41_96 = select(0.0, arena[at_beta1_copy + r * heads], r < length);
     near[near41 + r] = v41_96;
     let v42_97 = (-v41_96);
     near[near42 + r] = v42_97;
@@ -403,11 +403,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %49 [%row] = load beta2.staged row
+  // %49 [%row] = load beta2.copy row
   // %50 [%row] = neg %49
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v49_113 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+    let v49_113 = select(0.0, arena[at_beta2_copy + r * heads], r < length);
     near[near49 + r] = v49_113;
     let v50_114 = (-v49_113);
     near[near50 + r] = v50_114;
@@ -900,8 +900,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum346 = vec2<f32>();
     var sum347 = vec2<f32>();
     for (var k345 = 0u; k345 < 64u + zero; k345++) {
-      let v34_348 = select(0.0, arena[at_q_staged + first_r * heads_64 + k345], first_r < length);
-      let v34_349 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k345], (first_r + 1u) < length);
+      let v34_348 = select(0.0, arena[at_q_copy + first_r * heads_64 + k345], first_r < length);
+      let v34_349 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k345], (first_r + 1u) < length);
       let v15_350 = arena[far + first_c * 64u + k345];
       let v15_351 = arena[far + first_c * 64u + k345 + 64u];
       let b352 = vec2<f32>(v15_350, v15_351);
@@ -941,8 +941,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum360 = vec2<f32>();
     var sum361 = vec2<f32>();
     for (var k359 = 0u; k359 < 64u + zero; k359++) {
-      let v34_362 = select(0.0, arena[at_q_staged + first_r * heads_64 + k359], first_r < length);
-      let v34_363 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k359], (first_r + 1u) < length);
+      let v34_362 = select(0.0, arena[at_q_copy + first_r * heads_64 + k359], first_r < length);
+      let v34_363 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k359], (first_r + 1u) < length);
       let v23_364 = arena[far + first_c * 64u + k359 + 2048u];
       let v23_365 = arena[far + first_c * 64u + k359 + 2112u];
       let b366 = vec2<f32>(v23_364, v23_365);
@@ -980,7 +980,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k375 = 0u; k375 < 64u + zero; k375++) {
       let v25_376 = near[near25 + r];
       let v28_377 = (v25_376 * arena[far + r * 64u + k375 + 3072u]);
-      let v34_378 = select(0.0, arena[at_q_staged + r * heads_64 + k375], r < length);
+      let v34_378 = select(0.0, arena[at_q_copy + r * heads_64 + k375], r < length);
       sum374 += (v28_377 * v34_378);
     }
     let v112_373 = sum374;
@@ -993,8 +993,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum380 = vec2<f32>();
     var sum381 = vec2<f32>();
     for (var k379 = 0u; k379 < 64u + zero; k379++) {
-      let v14_382 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k379], first_r < length);
-      let v14_383 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k379], (first_r + 1u) < length);
+      let v14_382 = select(0.0, arena[at_k1_copy + first_r * heads_64 + k379], first_r < length);
+      let v14_383 = select(0.0, arena[at_k1_copy + (first_r + 1u) * heads_64 + k379], (first_r + 1u) < length);
       let v15_384 = arena[far + first_c * 64u + k379];
       let v15_385 = arena[far + first_c * 64u + k379 + 64u];
       let b386 = vec2<f32>(v15_384, v15_385);
@@ -1035,8 +1035,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum395 = vec2<f32>();
     var sum396 = vec2<f32>();
     for (var k394 = 0u; k394 < 64u + zero; k394++) {
-      let v14_397 = select(0.0, arena[at_k1_staged + first_r * heads_64 + k394], first_r < length);
-      let v14_398 = select(0.0, arena[at_k1_staged + (first_r + 1u) * heads_64 + k394], (first_r + 1u) < length);
+      let v14_397 = select(0.0, arena[at_k1_copy + first_r * heads_64 + k394], first_r < length);
+      let v14_398 = select(0.0, arena[at_k1_copy + (first_r + 1u) * heads_64 + k394], (first_r + 1u) < length);
       let v23_399 = arena[far + first_c * 64u + k394 + 2048u];
       let v23_400 = arena[far + first_c * 64u + k394 + 2112u];
       let b401 = vec2<f32>(v23_399, v23_400);
@@ -1076,7 +1076,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k411 = 0u; k411 < 64u + zero; k411++) {
       let v25_412 = near[near25 + r];
       let v69_413 = (v25_412 * arena[far + r * 64u + k411 + 8192u]);
-      let v14_414 = select(0.0, arena[at_k1_staged + r * heads_64 + k411], r < length);
+      let v14_414 = select(0.0, arena[at_k1_copy + r * heads_64 + k411], r < length);
       sum410 += (v69_413 * v14_414);
     }
     let v127_409 = sum410;
@@ -1089,8 +1089,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum416 = vec2<f32>();
     var sum417 = vec2<f32>();
     for (var k415 = 0u; k415 < 64u + zero; k415++) {
-      let v22_418 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k415], first_r < length);
-      let v22_419 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k415], (first_r + 1u) < length);
+      let v22_418 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k415], first_r < length);
+      let v22_419 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k415], (first_r + 1u) < length);
       let v15_420 = arena[far + first_c * 64u + k415];
       let v15_421 = arena[far + first_c * 64u + k415 + 64u];
       let b422 = vec2<f32>(v15_420, v15_421);
@@ -1131,8 +1131,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum431 = vec2<f32>();
     var sum432 = vec2<f32>();
     for (var k430 = 0u; k430 < 64u + zero; k430++) {
-      let v22_433 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k430], first_r < length);
-      let v22_434 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k430], (first_r + 1u) < length);
+      let v22_433 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k430], first_r < length);
+      let v22_434 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k430], (first_r + 1u) < length);
       let v23_435 = arena[far + first_c * 64u + k430 + 2048u];
       let v23_436 = arena[far + first_c * 64u + k430 + 2112u];
       let b437 = vec2<f32>(v23_435, v23_436);
@@ -1171,7 +1171,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k447 = 0u; k447 < 64u + zero; k447++) {
       let v25_448 = near[near25 + r];
       let v94_449 = (v25_448 * arena[far + r * 64u + k447 + 12288u]);
-      let v22_450 = select(0.0, arena[at_k2_staged + r * heads_64 + k447], r < length);
+      let v22_450 = select(0.0, arena[at_k2_copy + r * heads_64 + k447], r < length);
       sum446 += (v94_449 * v22_450);
     }
     let v142_445 = sum446;
@@ -1217,7 +1217,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k470 = 0u; k470 < 64u + zero; k470++) {
       let v58_471 = near[near58 + r];
       let v59_472 = (v58_471 * arena[far + r * 64u + k470 + 5120u]);
-      let v14_473 = select(0.0, arena[at_k1_staged + r * heads_64 + k470], r < length);
+      let v14_473 = select(0.0, arena[at_k1_copy + r * heads_64 + k470], r < length);
       sum469 += (v59_472 * v14_473);
     }
     let v155_468 = sum469;
@@ -1263,7 +1263,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k493 = 0u; k493 < 64u + zero; k493++) {
       let v58_494 = near[near58 + r];
       let v87_495 = (v58_494 * arena[far + r * 64u + k493 + 9216u]);
-      let v22_496 = select(0.0, arena[at_k2_staged + r * heads_64 + k493], r < length);
+      let v22_496 = select(0.0, arena[at_k2_copy + r * heads_64 + k493], r < length);
       sum492 += (v87_495 * v22_496);
     }
     let v167_491 = sum492;
@@ -1358,53 +1358,53 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %183 [%row] = add %182, %179
-  // store d_g.staged, %183
+  // store d_g.copy, %183
   // %184 [%row, K] = mul %71, %14
   // %185 [%row] = sum[K] %184
   // %186 [%row] = neg %185
-  // %187 [%row, V] = load v1.staged row
+  // %187 [%row, V] = load v1.copy row
   // %188 [%row, V] = mul %1, %187
   // %189 [%row] = sum[V] %188
   // %190 [%row] = add %186, %189
-  // store d_beta1.staged, %190
+  // store d_beta1.copy, %190
   // %191 [%row, K] = mul %96, %22
   // %192 [%row] = sum[K] %191
   // %193 [%row] = neg %192
-  // %194 [%row, V] = load v2.staged row
+  // %194 [%row, V] = load v2.copy row
   // %195 [%row, V] = mul %2, %194
   // %196 [%row] = sum[V] %195
   // %197 [%row] = add %193, %196
-  // store d_beta2.staged, %197
+  // store d_beta2.copy, %197
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near182 + r] + t179); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near182 + r] + t179); }
     var sum518 = 0.0f;
     for (var k519 = 0u; k519 < 64u + zero; k519++) {
       let v25_520 = near[near25 + r];
       let v69_521 = (v25_520 * arena[far + r * 64u + k519 + 8192u]);
       let v71_522 = ((v69_521 + arena[far + r * 64u + k519 + 6144u]) + arena[far + r * 64u + k519 + 7168u]);
-      let v14_523 = select(0.0, arena[at_k1_staged + r * heads_64 + k519], r < length);
+      let v14_523 = select(0.0, arena[at_k1_copy + r * heads_64 + k519], r < length);
       sum518 += (v71_522 * v14_523);
     }
     var sum524 = 0.0f;
     for (var k525 = 0u; k525 < 64u + zero; k525++) {
       let v1_526 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k525], r < length);
-      sum524 += (v1_526 * select(0.0, arena[at_v1_staged + r * heads_64 + k525], r < length));
+      sum524 += (v1_526 * select(0.0, arena[at_v1_copy + r * heads_64 + k525], r < length));
     }
-    if (r < length) { arena[at_d_beta1_staged + r * heads] = ((-sum518) + sum524); }
+    if (r < length) { arena[at_d_beta1_copy + r * heads] = ((-sum518) + sum524); }
     var sum527 = 0.0f;
     for (var k528 = 0u; k528 < 64u + zero; k528++) {
       let v25_529 = near[near25 + r];
       let v94_530 = (v25_529 * arena[far + r * 64u + k528 + 12288u]);
       let v96_531 = ((v94_530 + arena[far + r * 64u + k528 + 10240u]) + arena[far + r * 64u + k528 + 11264u]);
-      let v22_532 = select(0.0, arena[at_k2_staged + r * heads_64 + k528], r < length);
+      let v22_532 = select(0.0, arena[at_k2_copy + r * heads_64 + k528], r < length);
       sum527 += (v96_531 * v22_532);
     }
     var sum533 = 0.0f;
     for (var k534 = 0u; k534 < 64u + zero; k534++) {
       let v2_535 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k534], r < length);
-      sum533 += (v2_535 * select(0.0, arena[at_v2_staged + r * heads_64 + k534], r < length));
+      sum533 += (v2_535 * select(0.0, arena[at_v2_copy + r * heads_64 + k534], r < length));
     }
-    if (r < length) { arena[at_d_beta2_staged + r * heads] = ((-sum527) + sum533); }
+    if (r < length) { arena[at_d_beta2_copy + r * heads] = ((-sum527) + sum533); }
   }
 }

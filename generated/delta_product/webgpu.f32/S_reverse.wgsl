@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u + block;
     let at_k1 = (token * heads + head) * 64u;
-    let at_g_staged = dims[7].x + (token * heads + head);
+    let at_g_copy = dims[7].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
@@ -81,11 +81,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
-    let at_beta1_staged = dims[7].y + (token * heads + head);
-    let at_beta2_staged = dims[7].z + (token * heads + head);
+    let at_beta1_copy = dims[7].y + (token * heads + head);
+    let at_beta2_copy = dims[7].z + (token * heads + head);
     let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u + block;
     let at_ws_S_solved1 = dims[5].z + (token * heads + head) * 64u + block;
-    let at_q_staged = dims[5].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[5].w + (token * heads + head) * 64u;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
@@ -126,13 +126,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %5 [%row] = load g.staged row
+    // %5 [%row] = load g.copy row
     // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near6 + r] = sum;
       }
     }
@@ -336,13 +336,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v42_75 = ((v39_76 * 0.125f) * v2_77);
       near[near42 + r * 16u + i_V] = v42_75;
     }
-    // %45 [%row] = load beta1.staged row
+    // %45 [%row] = load beta1.copy row
     // %46 [%row] = neg %45
     // %47 [%row] = mul %39, %46
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v39_79 = near[near39 + r];
-      let v47_78 = (v39_79 * (-select(0.0, arena[at_beta1_staged + r * heads], r < length)));
+      let v47_78 = (v39_79 * (-select(0.0, arena[at_beta1_copy + r * heads], r < length)));
       near[near47 + r] = v47_78;
     }
     workgroupBarrier();
@@ -356,13 +356,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near48 + r * 16u + i_V] = v48_80;
     }
     workgroupBarrier();
-    // %50 [%row] = load beta2.staged row
+    // %50 [%row] = load beta2.copy row
     // %51 [%row] = neg %50
     // %52 [%row] = mul %39, %51
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v39_83 = near[near39 + r];
-      let v52_82 = (v39_83 * (-select(0.0, arena[at_beta2_staged + r * heads], r < length)));
+      let v52_82 = (v39_83 * (-select(0.0, arena[at_beta2_copy + r * heads], r < length)));
       near[near52 + r] = v52_82;
     }
     workgroupBarrier();
@@ -389,7 +389,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     workgroupBarrier();
     // %56 [K, V] = mul %55, %1
-    // %43 [%row, K] = load q.staged row
+    // %43 [%row, K] = load q.copy row
     // %44 [K, V] = contract[%row] %43, %42
     // %57 [K, V] = add %56, %44
     // %49 [K, V] = contract[%row] %3, %48
@@ -405,10 +405,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum92 = vec4<f32>();
       for (var k88 = 0u; k88 < 16u + zero; k88++) {
         let b93 = vec4<f32>(near[near42 + k88 * 16u + first_i_V], near[near42 + k88 * 16u + first_i_V + 1u], near[near42 + k88 * 16u + first_i_V + 2u], near[near42 + k88 * 16u + first_i_V + 3u]);
-        sum89 += select(0.0, arena[at_q_staged + k88 * heads_64 + first_i_K], k88 < length) * b93;
-        sum90 += select(0.0, arena[at_q_staged + k88 * heads_64 + first_i_K + 1u], k88 < length) * b93;
-        sum91 += select(0.0, arena[at_q_staged + k88 * heads_64 + first_i_K + 2u], k88 < length) * b93;
-        sum92 += select(0.0, arena[at_q_staged + k88 * heads_64 + first_i_K + 3u], k88 < length) * b93;
+        sum89 += select(0.0, arena[at_q_copy + k88 * heads_64 + first_i_K], k88 < length) * b93;
+        sum90 += select(0.0, arena[at_q_copy + k88 * heads_64 + first_i_K + 1u], k88 < length) * b93;
+        sum91 += select(0.0, arena[at_q_copy + k88 * heads_64 + first_i_K + 2u], k88 < length) * b93;
+        sum92 += select(0.0, arena[at_q_copy + k88 * heads_64 + first_i_K + 3u], k88 < length) * b93;
       }
       var m44 = array<vec4<f32>, 4>(sum89, sum90, sum91, sum92);
       var sum95 = vec4<f32>();

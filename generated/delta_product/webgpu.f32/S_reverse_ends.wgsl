@@ -66,11 +66,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_k1 = (token * heads + head) * 64u;
-    let at_g_staged = dims[7].x + (token * heads + head);
+    let at_g_copy = dims[7].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_beta1_staged = dims[7].y + (token * heads + head);
+    let at_beta1_copy = dims[7].y + (token * heads + head);
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_beta2 = (token * heads + head);
@@ -109,13 +109,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %5 [%row] = load g.staged row
+    // %5 [%row] = load g.copy row
     // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near6 + r] = sum;
       }
     }
@@ -233,13 +233,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v42_44 = ((v39_45 * 0.125f) * v2_46);
       near[near42 + r * 16u + i_V] = v42_44;
     }
-    // %45 [%row] = load beta1.staged row
+    // %45 [%row] = load beta1.copy row
     // %46 [%row] = neg %45
     // %47 [%row] = mul %39, %46
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v39_48 = near[near39 + r];
-      let v47_47 = (v39_48 * (-select(0.0, arena[at_beta1_staged + r * heads], r < length)));
+      let v47_47 = (v39_48 * (-select(0.0, arena[at_beta1_copy + r * heads], r < length)));
       near[near47 + r] = v47_47;
     }
     workgroupBarrier();

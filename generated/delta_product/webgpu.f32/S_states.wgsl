@@ -69,10 +69,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u + block;
-    let at_beta1_staged = dims[7].y + (token * heads + head);
+    let at_beta1_copy = dims[7].y + (token * heads + head);
     let at_k1 = (token * heads + head) * 64u;
-    let at_g_staged = dims[7].x + (token * heads + head);
-    let at_beta2_staged = dims[7].z + (token * heads + head);
+    let at_g_copy = dims[7].x + (token * heads + head);
+    let at_beta2_copy = dims[7].z + (token * heads + head);
     let at_v1 = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
@@ -87,10 +87,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_2 = near[near1 + i_K * 16u + i_V];
       arena[at_ws_S_states + i_K * 64u + i_V] = v1_2;
     }
-    // %3 [%row] = load beta1.staged row
+    // %3 [%row] = load beta1.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_3 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      let v3_3 = select(0.0, arena[at_beta1_copy + r * heads], r < length);
       near[near3 + r] = v3_3;
     }
     // %5 [%row, K] = load k1 row
@@ -126,13 +126,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %7 [%row] = load g.staged row
+    // %7 [%row] = load g.copy row
     // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near8 + r] = sum;
       }
     }
@@ -140,7 +140,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %9 [%row] = exp %8
     // %10 [%row] = neg %3
     // %11 [%row] = mul %9, %10
-    // %15 [%row] = load beta2.staged row
+    // %15 [%row] = load beta2.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v8_15 = near[near8 + r];
@@ -148,7 +148,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v3_17 = near[near3 + r];
       let v11_14 = (v9_16 * (-v3_17));
       near[near11 + r] = v11_14;
-      let v15_18 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+      let v15_18 = select(0.0, arena[at_beta2_copy + r * heads], r < length);
       near[near15 + r] = v15_18;
     }
     // %17 [%row, K] = load k2 row

@@ -71,30 +71,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta1_staged = dims[7].y + (token * heads + head);
-    let at_k1_staged = dims[6].x + (token * heads + head) * 64u;
-    let at_g_staged = dims[7].x + (token * heads + head);
-    let at_beta2_staged = dims[7].z + (token * heads + head);
-    let at_k2_staged = dims[6].y + (token * heads + head) * 64u;
+    let at_beta1_copy = dims[7].y + (token * heads + head);
+    let at_k1_copy = dims[6].x + (token * heads + head) * 64u;
+    let at_g_copy = dims[7].x + (token * heads + head);
+    let at_beta2_copy = dims[7].z + (token * heads + head);
+    let at_k2_copy = dims[6].y + (token * heads + head) * 64u;
     let at_v1 = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[5].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[5].w + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
-    // %3 [%row] = load beta1.staged row
+    // %3 [%row] = load beta1.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_beta1_staged + r * heads], r < length);
+      let v3_2 = select(0.0, arena[at_beta1_copy + r * heads], r < length);
       near[near3 + r] = v3_2;
     }
-    // %5 [%row, K] = load k1.staged row
+    // %5 [%row, K] = load k1.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v5_3 = select(0.0, arena[at_k1_staged + r * heads_64 + i_K], r < length);
+      let v5_3 = select(0.0, arena[at_k1_copy + r * heads_64 + i_K], r < length);
       near[near5 + r * 64u + i_K] = v5_3;
     }
     workgroupBarrier();
@@ -123,13 +123,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %7 [%row] = load g.staged row
+    // %7 [%row] = load g.copy row
     // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near8 + r] = sum;
       }
     }
@@ -137,7 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %9 [%row] = exp %8
     // %10 [%row] = neg %3
     // %11 [%row] = mul %9, %10
-    // %15 [%row] = load beta2.staged row
+    // %15 [%row] = load beta2.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v8_14 = near[near8 + r];
@@ -146,10 +146,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v3_16 = near[near3 + r];
       let v11_15 = (v9_13 * (-v3_16));
       near[near11 + r] = v11_15;
-      let v15_17 = select(0.0, arena[at_beta2_staged + r * heads], r < length);
+      let v15_17 = select(0.0, arena[at_beta2_copy + r * heads], r < length);
       near[near15 + r] = v15_17;
     }
-    // %17 [%row, K] = load k2.staged row
+    // %17 [%row, K] = load k2.copy row
     // %18 [%row, V] = contract[K] %17, %1
     for (var i = lid; i < 64u + zero; i += 64u) {
       let first_i_V = (i % 8u) * 2u;
@@ -157,8 +157,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum19 = vec2<f32>();
       var sum20 = vec2<f32>();
       for (var k18 = 0u; k18 < 64u + zero; k18++) {
-        let v17_21 = select(0.0, arena[at_k2_staged + first_r * heads_64 + k18], first_r < length);
-        let v17_22 = select(0.0, arena[at_k2_staged + (first_r + 1u) * heads_64 + k18], (first_r + 1u) < length);
+        let v17_21 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k18], first_r < length);
+        let v17_22 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k18], (first_r + 1u) < length);
         let v1_23 = near[near1 + k18 * 16u + first_i_V];
         let v1_24 = near[near1 + k18 * 16u + first_i_V + 1u];
         let b25 = vec2<f32>(v1_23, v1_24);
@@ -307,7 +307,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     workgroupBarrier();
     // %43 [] = 0.125
     // %44 [%row] = mul %9, %43
-    // %41 [%row, K] = load q.staged row
+    // %41 [%row, K] = load q.copy row
     // %42 [%row, V] = contract[K] %41, %1
     // %45 [%row, V] = mul %44, %42
     // %35 [%row, %col] = load ws.S.score0_0
@@ -326,8 +326,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let v1_71 = near[near1 + k68 * 16u + first_i_V];
         let v1_72 = near[near1 + k68 * 16u + first_i_V + 1u];
         let b73 = vec2<f32>(v1_71, v1_72);
-        sum69 += select(0.0, arena[at_q_staged + first_r * heads_64 + k68], first_r < length) * b73;
-        sum70 += select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k68], (first_r + 1u) < length) * b73;
+        sum69 += select(0.0, arena[at_q_copy + first_r * heads_64 + k68], first_r < length) * b73;
+        sum70 += select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k68], (first_r + 1u) < length) * b73;
       }
       var m42 = array<vec2<f32>, 2>(sum69, sum70);
       var sum75 = vec2<f32>();
@@ -412,10 +412,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum104 = vec4<f32>();
       var sum105 = vec4<f32>();
       for (var k101 = 0u; k101 < 16u + zero; k101++) {
-        let v17_106 = select(0.0, arena[at_k2_staged + k101 * heads_64 + first_i_K], k101 < length);
-        let v17_107 = select(0.0, arena[at_k2_staged + k101 * heads_64 + first_i_K + 1u], k101 < length);
-        let v17_108 = select(0.0, arena[at_k2_staged + k101 * heads_64 + first_i_K + 2u], k101 < length);
-        let v17_109 = select(0.0, arena[at_k2_staged + k101 * heads_64 + first_i_K + 3u], k101 < length);
+        let v17_106 = select(0.0, arena[at_k2_copy + k101 * heads_64 + first_i_K], k101 < length);
+        let v17_107 = select(0.0, arena[at_k2_copy + k101 * heads_64 + first_i_K + 1u], k101 < length);
+        let v17_108 = select(0.0, arena[at_k2_copy + k101 * heads_64 + first_i_K + 2u], k101 < length);
+        let v17_109 = select(0.0, arena[at_k2_copy + k101 * heads_64 + first_i_K + 3u], k101 < length);
         let b110 = vec4<f32>(near[near53 + k101 * 16u + first_i_V], near[near53 + k101 * 16u + first_i_V + 1u], near[near53 + k101 * 16u + first_i_V + 2u], near[near53 + k101 * 16u + first_i_V + 3u]);
         sum102 += v17_106 * b110;
         sum103 += v17_107 * b110;

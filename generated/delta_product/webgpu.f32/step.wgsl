@@ -50,15 +50,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_staged = dims[7].x + (token * heads + head);
-    let at_k1_staged = dims[6].x + (token * heads + head) * 64u;
-    let at_beta1_staged = dims[7].y + (token * heads + head);
+    let at_g_copy = dims[7].x + (token * heads + head);
+    let at_k1_copy = dims[6].x + (token * heads + head) * 64u;
+    let at_beta1_copy = dims[7].y + (token * heads + head);
     let at_v1 = (token * heads + head) * 64u + block;
     let at_k2 = (token * heads + head) * 64u;
-    let at_beta2_staged = dims[7].z + (token * heads + head);
-    let at_q_staged = dims[5].w + (token * heads + head) * 64u;
-    // %2 [] = load g.staged one
-    let t2 = arena[at_g_staged];
+    let at_beta2_copy = dims[7].z + (token * heads + head);
+    let at_q_copy = dims[5].w + (token * heads + head) * 64u;
+    // %2 [] = load g.copy one
+    let t2 = arena[at_g_copy];
     // %3 [] = exp %2
     let t3 = m_exp(t2);
     // %4 [] = expm1 %2
@@ -77,14 +77,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let t11 = (t10 * t3);
     // %12 [] = add %9, %11
     let t12 = (t9 + t11);
-    // %16 [K] = load k1.staged one
+    // %16 [K] = load k1.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v16_1 = arena[at_k1_staged + i_K];
+      let v16_1 = arena[at_k1_copy + i_K];
       near[near16 + i_K] = v16_1;
     }
-    // %18 [] = load beta1.staged one
-    let t18 = arena[at_beta1_staged];
+    // %18 [] = load beta1.copy one
+    let t18 = arena[at_beta1_copy];
     // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();
@@ -119,8 +119,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v25_12 = p_k2[at_k2 + i_K];
       near[near25 + i_K] = v25_12;
     }
-    // %27 [] = load beta2.staged one
-    let t27 = arena[at_beta2_staged];
+    // %27 [] = load beta2.copy one
+    let t27 = arena[at_beta2_copy];
     // %29 [] = neg %27
     let t29 = (-t27);
     workgroupBarrier();
@@ -178,7 +178,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near39 + i_K * 16u + i_V] = v39_30;
     }
     workgroupBarrier();
-    // %40 [K] = load q.staged one
+    // %40 [K] = load q.copy one
     // %41 [] = 0.125
     // %42 [K] = mul %40, %41
     // %43 [V] = contract[K] %42, %39
@@ -187,7 +187,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum38 = 0.0;
       for (var k37 = 0u; k37 < 64u + zero; k37++) {
-        let b39 = (arena[at_q_staged + k37] * 0.125f);
+        let b39 = (arena[at_q_copy + k37] * 0.125f);
         let v39_40 = near[near39 + k37 * 16u + i_V];
         let b41 = v39_40;
         sum38 += b39 * b41;

@@ -36,15 +36,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
   let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
-  let at_g_staged = dims[5].x + (token * heads + head);
+  let at_g_copy = dims[5].x + (token * heads + head);
   let at_k = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
   let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
   let at_ws_d_q_heads = dims[4].y + (token * heads + head) * 64u;
-  let at_beta_staged = dims[5].y + (token * heads + head);
+  let at_beta_copy = dims[5].y + (token * heads + head);
   let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
   let at_ws_d_k_heads = dims[4].z + (token * heads + head) * 64u;
-  let at_d_g_staged = dims[5].z + (token * heads + head);
+  let at_d_g_copy = dims[5].z + (token * heads + head);
   let at_d_beta = (token * heads + head);
   const near7 = 0u;
   const near16 = 16u;
@@ -84,13 +84,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
     near[near2 + r * 64u + i_V] = v2_3;
   }
-  // %6 [%row] = load g.staged row
+  // %6 [%row] = load g.copy row
   // %7 [%row] = cumsum %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
       near[near7 + r] = sum;
     }
   }
@@ -264,11 +264,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %31 [%row] = load beta.staged row
+  // %31 [%row] = load beta.copy row
   // %32 [%row] = neg %31
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v31_69 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    let v31_69 = select(0.0, arena[at_beta_copy + r * heads], r < length);
     near[near31 + r] = v31_69;
     let v32_70 = (-v31_69);
     near[near32 + r] = v32_70;
@@ -642,7 +642,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %87 [%row] = add %86, %84
-  // store d_g.staged, %87
+  // store d_g.copy, %87
   // %88 [%row, K] = mul %47, %13
   // %89 [%row] = sum[K] %88
   // %90 [%row] = neg %89
@@ -653,7 +653,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_beta, %94
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near86 + r] + t84); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near86 + r] + t84); }
     var sum217 = 0.0f;
     for (var k218 = 0u; k218 < 64u + zero; k218++) {
       let v16_219 = near[near16 + r];

@@ -69,11 +69,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u + block;
     let at_k = (token * groups + group) * 64u;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[5].y + (token * heads + head);
     let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -115,13 +115,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %5 [%row] = load g.staged row
+    // %5 [%row] = load g.copy row
     // %6 [%row] = cumsum %5
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near6 + r] = sum;
       }
     }
@@ -231,14 +231,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near24 + r * 64u + i_K] = v24_34;
     }
     workgroupBarrier();
-    // %26 [%row] = load beta.staged row
+    // %26 [%row] = load beta.copy row
     // %27 [%row] = neg %26
     // %28 [%row] = mul %20, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
       let v6_36 = near[near6 + r];
       let v20_37 = m_exp(v6_36);
-      let v28_35 = (v20_37 * (-select(0.0, arena[at_beta_staged + r * heads], r < length)));
+      let v28_35 = (v20_37 * (-select(0.0, arena[at_beta_copy + r * heads], r < length)));
       near[near28 + r] = v28_35;
     }
     workgroupBarrier();

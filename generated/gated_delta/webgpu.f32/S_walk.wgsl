@@ -65,17 +65,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[5].y + (token * heads + head);
     let at_k = (token * groups + group) * 64u;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[4].w + (token * groups + group) * 64u;
+    let at_q_copy = dims[4].w + (token * groups + group) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-    // %3 [%row] = load beta.staged row
+    // %3 [%row] = load beta.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v3_2 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+      let v3_2 = select(0.0, arena[at_beta_copy + r * heads], r < length);
       near[near3 + r] = v3_2;
     }
     // %5 [%row, K] = load k row
@@ -111,13 +111,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %7 [%row] = load g.staged row
+    // %7 [%row] = load g.copy row
     // %8 [%row] = cumsum %7
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near8 + r] = sum;
       }
     }
@@ -170,11 +170,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %20 [%row, K] = load q.staged row
+    // %20 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v20_25 = select(0.0, arena[at_q_staged + r * groups_64 + i_K], r < length);
+      let v20_25 = select(0.0, arena[at_q_copy + r * groups_64 + i_K], r < length);
       near[near20 + r * 64u + i_K] = v20_25;
     }
     // %22 [] = 0.125

@@ -50,12 +50,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_staged = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[5].x + (token * heads + head);
     let at_k = (token * groups + group) * 64u;
-    let at_beta_staged = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[5].y + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    // %2 [] = load g.staged one
-    let t2 = arena[at_g_staged];
+    // %2 [] = load g.copy one
+    let t2 = arena[at_g_copy];
     // %3 [] = exp %2
     let t3 = m_exp(t2);
     // %4 [] = expm1 %2
@@ -80,8 +80,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v16_1 = p_k[at_k + i_K];
       near[near16 + i_K] = v16_1;
     }
-    // %18 [] = load beta.staged one
-    let t18 = arena[at_beta_staged];
+    // %18 [] = load beta.copy one
+    let t18 = arena[at_beta_copy];
     // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();

@@ -30,20 +30,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_o_staged = dims[7].x + (token * heads + head) * 64u;
+  let at_d_o_copy = dims[7].x + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u;
   let at_ws_S_written0 = dims[4].y + (token * heads + head) * 64u;
-  let at_k_staged = dims[5].w + (token * heads + head) * 64u;
-  let at_g_staged = dims[6].y + (token * heads + head) * 64u;
+  let at_k_copy = dims[5].w + (token * heads + head) * 64u;
+  let at_g_copy = dims[6].y + (token * heads + head) * 64u;
   let at_ws_S_states = dims[4].x + (chunk * heads + head) * 4096u;
   let at_d_q = (token * heads + head) * 64u;
-  let at_q_staged = dims[5].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[5].z + (token * heads + head) * 64u;
   let at_ws_value7 = dims[3].w + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u;
-  let at_b_staged = dims[6].z + (token * heads + head) * 64u;
-  let at_w_staged = dims[6].w + (token * heads + head) * 64u;
-  let at_v_staged = dims[6].x + (token * heads + head) * 64u;
+  let at_b_copy = dims[6].z + (token * heads + head) * 64u;
+  let at_w_copy = dims[6].w + (token * heads + head) * 64u;
+  let at_v_copy = dims[6].x + (token * heads + head) * 64u;
   const near58 = 0u;
   const near4 = 0u;
   const near17 = 256u;
@@ -54,13 +54,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near2 = 2304u;
   const near33 = 256u;
   const near60 = 64u;
-  // %0 [%row, V] = load d_o.staged row
+  // %0 [%row, V] = load d_o.copy row
   // %1 [%row, V] = load ws.S.solved0 row
   // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v0_1 = select(0.0, arena[at_d_o_staged + r * heads_64 + i_V], r < length);
+    let v0_1 = select(0.0, arena[at_d_o_copy + r * heads_64 + i_V], r < length);
     near[near0 + r * 64u + i_V] = v0_1;
     let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
@@ -98,22 +98,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %5 [%row, %col] = mask %4
-  // %6 [%row, K] = load k.staged row
-  // %7 [%row, K] = load g.staged row
+  // %6 [%row, K] = load k.copy row
+  // %7 [%row, K] = load g.copy row
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
     let v5_19 = select(0.0, near[near4 + r * 16u + r], r <= r);
-    let v6_20 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v6_20 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
     var sum16 = v5_19 * v6_20;
     var e17 = 0.0;
     for (var j18 = r; j18 > 0u; j18--) {
       let p21 = j18 - 1u;
-      let v7_22 = select(0.0, arena[at_g_staged + j18 * heads_64 + i_K], j18 < length);
+      let v7_22 = select(0.0, arena[at_g_copy + j18 * heads_64 + i_K], j18 < length);
       e17 = m_at_least(e17 + v7_22, -1e30f);
       let v5_23 = select(0.0, near[near4 + r * 16u + p21], p21 <= r);
-      let v6_24 = select(0.0, arena[at_k_staged + p21 * heads_64 + i_K], p21 < length);
+      let v6_24 = select(0.0, arena[at_k_copy + p21 * heads_64 + i_K], p21 < length);
       sum16 += v5_23 * v6_24 * m_exp(m_at_least(e17, -100.0));
     }
     let v8_15 = sum16;
@@ -125,7 +125,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v7_25 = select(0.0, arena[at_g_staged + r * heads_64 + i_K], r < length);
+      let v7_25 = select(0.0, arena[at_g_copy + r * heads_64 + i_K], r < length);
       sum += m_at_least(v7_25, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
@@ -186,18 +186,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near17 + r * 16u + c] = v17_44;
   }
   workgroupBarrier();
-  // %18 [%row, K] = load q.staged row
+  // %18 [%row, K] = load q.copy row
   // %19 [%col, K] = dscoreCol[K] %17, %18 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v18_50 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v18_50 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     var sum47 = near[near17 + c * 16u + c] * v18_50;
     var e48 = 0.0;
     for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
-      let v7_52 = select(0.0, arena[at_g_staged + j49 * heads_64 + i_K], j49 < length);
+      let v7_52 = select(0.0, arena[at_g_copy + j49 * heads_64 + i_K], j49 < length);
       e48 = m_at_least(e48 + v7_52, -1e30f);
-      let v18_53 = select(0.0, arena[at_q_staged + j49 * heads_64 + i_K], j49 < length);
+      let v18_53 = select(0.0, arena[at_q_copy + j49 * heads_64 + i_K], j49 < length);
       sum47 += near[near17 + j49 * 16u + c] * v18_53 * m_exp(m_at_least(e48, -100.0));
     }
     let v19_46 = sum47;
@@ -246,7 +246,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum68 = 0.0;
     var e69 = 0.0;
     for (var j70 = c + 1u; j70 < 16u + zero; j70++) {
-      let v7_72 = select(0.0, arena[at_g_staged + j70 * heads_64 + i_K], j70 < length);
+      let v7_72 = select(0.0, arena[at_g_copy + j70 * heads_64 + i_K], j70 < length);
       e69 = m_at_least(e69 + v7_72, -1e30f);
       let v25_73 = select(0.0, arena[at_ws_value7 + j70 * heads_64 + i_K], j70 < length);
       sum68 += near[near24 + j70 * 16u + c] * v25_73 * m_exp(m_at_least(e69, -100.0));
@@ -271,7 +271,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %38 [%row, K] = mul %10, %37
   // %39 [%row, K] = add %38, %36
   // %40 [%row, K] = neg %39
-  // %41 [%row, K] = load b.staged row
+  // %41 [%row, K] = load b.copy row
   // %42 [%row, K] = mul %40, %41
   // %43 [K, %row] = add %35, %42
   // store d_k, %43
@@ -333,10 +333,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         var e109 = 0.0;
         for (var j110 = r; j110 > 0u; j110--) {
           let p111 = j110 - 1u;
-          let v7_112 = select(0.0, arena[at_g_staged + j110 * heads_64 + i_K], j110 < length);
+          let v7_112 = select(0.0, arena[at_g_copy + j110 * heads_64 + i_K], j110 < length);
           e109 = m_at_least(e109 + v7_112, -1e30f);
           let v22_113 = select(0.0, near[near21 + r * 16u + p111], p111 < r);
-          let v6_114 = select(0.0, arena[at_k_staged + p111 * heads_64 + i_K], p111 < length);
+          let v6_114 = select(0.0, arena[at_k_copy + p111 * heads_64 + i_K], p111 < length);
           sum108 += v22_113 * v6_114 * m_exp(m_at_least(e109, -100.0));
         }
         let v36_107 = sum108;
@@ -346,18 +346,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let v10_116 = arena[far + r * 64u + i_K + 2048u];
         let v39_117 = ((v10_116 * m37[y][x]) + v36_107);
         let v40_118 = (-v39_117);
-        if (r < length) { p_d_k[at_d_q + r * heads_64 + i_K] = (v35_106 + (v40_118 * select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length))); }
+        if (r < length) { p_d_k[at_d_q + r * heads_64 + i_K] = (v35_106 + (v40_118 * select(0.0, arena[at_b_copy + r * heads_64 + i_K], r < length))); }
       }
     }
   }
-  // %44 [%row, V] = load w.staged row
+  // %44 [%row, V] = load w.copy row
   // %45 [%row, V] = mul %1, %44
   // store d_v, %45
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
     let v1_119 = near[near1 + r * 64u + i_V];
-    if (r < length) { p_d_v[at_d_q + r * heads_64 + i_V] = (v1_119 * select(0.0, arena[at_w_staged + r * heads_64 + i_V], r < length)); }
+    if (r < length) { p_d_v[at_d_q + r * heads_64 + i_V] = (v1_119 * select(0.0, arena[at_w_copy + r * heads_64 + i_V], r < length)); }
   }
   workgroupBarrier();
   // %54 [K] = exp %30
@@ -382,7 +382,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum129 = 0.0f;
     for (var k130 = 0u; k130 < 16u + zero; k130++) {
       let v33_131 = near[near33 + i_K * 16u + k130];
-      let v6_132 = select(0.0, arena[at_k_staged + k130 * heads_64 + i_K], k130 < length);
+      let v6_132 = select(0.0, arena[at_k_copy + k130 * heads_64 + i_K], k130 < length);
       sum129 += (v33_131 * v6_132);
     }
     let v58_126 = ((m_exp(v30_128) * m53) + sum129);
@@ -406,11 +406,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = 15u - s;
       let v10_133 = arena[far + r * 64u + i_K + 2048u];
       let v14_134 = ((v10_133 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
-      let v18_135 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v18_135 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       let v39_136 = ((v10_133 * arena[far + r * 64u + i_K + 8192u]) + arena[far + r * 64u + i_K + 7168u]);
       let v25_137 = select(0.0, arena[at_ws_value7 + r * heads_64 + i_K], r < length);
       let v35_138 = arena[far + i_K * 16u + r + 6144u];
-      let v6_139 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      let v6_139 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
       let v59_140 = (((0.125f * (v14_134 * v18_135)) + ((-1.0f) * (v39_136 * v25_137))) + (-(v35_138 * v6_139)));
       sum += v59_140;
       near[near60 + r * 64u + i_K] = sum;
@@ -428,16 +428,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v10_141 = arena[far + r * 64u + i_K + 2048u];
     let v39_142 = ((v10_141 * arena[far + r * 64u + i_K + 8192u]) + arena[far + r * 64u + i_K + 7168u]);
     let v40_143 = (-v39_142);
-    let v6_144 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v6_144 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
     if (r < length) { p_d_b[at_d_q + r * heads_64 + i_K] = (v40_143 * v6_144); }
   }
-  // %63 [%row, V] = load v.staged row
+  // %63 [%row, V] = load v.copy row
   // %64 [%row, V] = mul %1, %63
   // store d_w, %64
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
     let v1_145 = near[near1 + r * 64u + i_V];
-    if (r < length) { p_d_w[at_d_q + r * heads_64 + i_V] = (v1_145 * select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length)); }
+    if (r < length) { p_d_w[at_d_q + r * heads_64 + i_V] = (v1_145 * select(0.0, arena[at_v_copy + r * heads_64 + i_V], r < length)); }
   }
 }

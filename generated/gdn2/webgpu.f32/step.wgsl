@@ -53,10 +53,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
-    let at_k_staged = dims[5].w + (token * heads + head) * 64u;
+    let at_k_copy = dims[5].w + (token * heads + head) * 64u;
     let at_w = (token * heads + head) * 64u + block;
-    let at_v_staged = dims[6].x + (token * heads + head) * 64u + block;
-    let at_q_staged = dims[5].z + (token * heads + head) * 64u;
+    let at_v_copy = dims[6].x + (token * heads + head) * 64u + block;
+    let at_q_copy = dims[5].z + (token * heads + head) * 64u;
     // %2 [K] = load g one
     // %4 [K] = expm1 %2
     // %5 [] = 0.5
@@ -68,7 +68,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %3 [K] = exp %2
     // %11 [K] = mul %10, %3
     // %12 [K] = add %9, %11
-    // %16 [K] = load k.staged one
+    // %16 [K] = load k.copy one
     // %20 [K] = load b one
     // %21 [K] = mul %20, %16
     for (var i = lid; i < 64u + zero; i += 64u) {
@@ -80,14 +80,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near8 + i_K] = v8_3;
       let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
       near[near12 + i_K] = v12_4;
-      let v16_5 = arena[at_k_staged + i_K];
+      let v16_5 = arena[at_k_copy + i_K];
       near[near16 + i_K] = v16_5;
       let v21_6 = (p_b[at_g + i_K] * v16_5);
       near[near21 + i_K] = v21_6;
     }
     workgroupBarrier();
     // %17 [V] = load w one
-    // %18 [V] = load v.staged one
+    // %18 [V] = load v.copy one
     // %19 [V] = mul %17, %18
     // %22 [K] = neg %21
     // %14 [K, V] = mul %8, %1
@@ -108,7 +108,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         sum8 += b9 * b14;
       }
       let m23 = sum8;
-      let v24_15 = ((p_w[at_w + i_V] * arena[at_v_staged + i_V]) + m23);
+      let v24_15 = ((p_w[at_w + i_V] * arena[at_v_copy + i_V]) + m23);
       near[near24 + i_V] = v24_15;
     }
     workgroupBarrier();
@@ -127,7 +127,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near27 + i_K * 16u + i_V] = v27_16;
     }
     workgroupBarrier();
-    // %28 [K] = load q.staged one
+    // %28 [K] = load q.copy one
     // %29 [] = 0.125
     // %30 [K] = mul %28, %29
     // %31 [V] = contract[K] %30, %27
@@ -136,7 +136,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum23 = 0.0;
       for (var k22 = 0u; k22 < 64u + zero; k22++) {
-        let b24 = (arena[at_q_staged + k22] * 0.125f);
+        let b24 = (arena[at_q_copy + k22] * 0.125f);
         let v27_25 = near[near27 + k22 * 16u + i_V];
         let b26 = v27_25;
         sum23 += b24 * b26;

@@ -32,10 +32,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_v_staged = dims[4].w + (token * heads + head) * 64u;
-  let at_k_staged = dims[4].z + (token * heads + head) * 64u;
+  let at_v_copy = dims[4].w + (token * heads + head) * 64u;
+  let at_k_copy = dims[4].z + (token * heads + head) * 64u;
   let at_ws_S_states = dims[3].y + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+  let at_q_copy = dims[4].y + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[4].x + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   const near43 = 0u;
@@ -48,13 +48,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near31 = 1536u;
   const near45 = 64u;
   // %0 [%row, V] = load d_o row
-  // %1 [%row, V] = load v.staged row
+  // %1 [%row, V] = load v.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
     let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
     near[near0 + r * 64u + i_V] = v0_1;
-    let v1_2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    let v1_2 = select(0.0, arena[at_v_copy + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
@@ -84,11 +84,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %5 [%row, K] = load k.staged row
+  // %5 [%row, K] = load k.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v5_12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v5_12 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
     near[near5 + r * 64u + i_K] = v5_12;
   }
   // %6 [%row, K] = load g row
@@ -170,18 +170,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near16 + r * 16u + c] = v16_39;
   }
   workgroupBarrier();
-  // %17 [%row, K] = load q.staged row
+  // %17 [%row, K] = load q.copy row
   // %18 [%col, K] = dscoreCol[K] %16, %17 by %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v17_45 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v17_45 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     var sum42 = near[near16 + c * 16u + c] * v17_45;
     var e43 = 0.0;
     for (var j44 = c + 1u; j44 < 16u + zero; j44++) {
       let v6_47 = select(0.0, p_g[at_d_o + j44 * heads_64 + i_K], j44 < length);
       e43 = m_at_least(e43 + v6_47, -1e30f);
-      let v17_48 = select(0.0, arena[at_q_staged + j44 * heads_64 + i_K], j44 < length);
+      let v17_48 = select(0.0, arena[at_q_copy + j44 * heads_64 + i_K], j44 < length);
       sum42 += near[near16 + j44 * 16u + c] * v17_48 * m_exp(m_at_least(e43, -100.0));
     }
     let v18_41 = sum42;
@@ -347,7 +347,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
       let v13_108 = arena[far + r * 64u + i_K + 1024u];
-      let v17_109 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v17_109 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       let v24_110 = arena[far + i_K * 16u + r + 4096u];
       let v25_111 = (v24_110 * arena[far + r * 64u + i_K + 3072u]);
       let v26_112 = (v25_111 + arena[far + r * 64u + i_K + 2048u]);

@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[4].y + (token * heads + head) * 64u;
+    let at_q_copy = dims[4].y + (token * heads + head) * 64u;
     // %2 [K] = load g one
     // %4 [K] = expm1 %2
     // %5 [] = 0.5
@@ -102,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near20 + i_K * 16u + i_V] = v20_7;
     }
     workgroupBarrier();
-    // %21 [K] = load q.staged one
+    // %21 [K] = load q.copy one
     // %22 [] = 0.125
     // %23 [K] = mul %21, %22
     // %24 [V] = contract[K] %23, %20
@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
-        let b14 = (arena[at_q_staged + k12] * 0.125f);
+        let b14 = (arena[at_q_copy + k12] * 0.125f);
         let v20_15 = near[near20 + k12 * 16u + i_V];
         let b16 = v20_15;
         sum13 += b14 * b16;

@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
-    let at_k_staged = dims[9].y + (token * heads + head) * 64u;
-    let at_v_staged = dims[9].z + (token * heads + head) * 64u;
-    let at_q_staged = dims[9].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[9].y + (token * heads + head) * 64u;
+    let at_v_copy = dims[9].z + (token * heads + head) * 64u;
+    let at_q_copy = dims[9].x + (token * heads + head) * 64u;
     // %4 [M] = load g one
     // %6 [M] = expm1 %4
     // %7 [] = 0.5
@@ -86,10 +86,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v14_4 = ((v10_3 * v6_1) + ((1.0f - v10_3) * m_exp(v4_2)));
       near[near14 + i_M] = v14_4;
     }
-    // %18 [K] = load k.staged one
+    // %18 [K] = load k.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v18_5 = arena[at_k_staged + i_K];
+      let v18_5 = arena[at_k_copy + i_K];
       near[near18 + i_K] = v18_5;
     }
     workgroupBarrier();
@@ -118,10 +118,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v22_8 = (v16_11 + (v15_13 + (near[near18 + i_K] * v19_14)));
       arena[far + i_M * 64u + i_K + 8192u] = v22_8;
     }
-    // %26 [V] = load v.staged one
+    // %26 [V] = load v.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let v26_15 = arena[at_v_staged + i_V];
+      let v26_15 = arena[at_v_copy + i_V];
       near[near26 + i_V] = v26_15;
     }
     workgroupBarrier();
@@ -143,12 +143,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       arena[far + i_M * 64u + i_V + 12288u] = v29_16;
     }
     workgroupBarrier();
-    // %30 [K] = load q.staged one
+    // %30 [K] = load q.copy one
     // %31 [] = 0.125
     // %32 [K] = mul %30, %31
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v32_23 = (arena[at_q_staged + i_K] * 0.125f);
+      let v32_23 = (arena[at_q_copy + i_K] * 0.125f);
       near[near32 + i_K] = v32_23;
     }
     workgroupBarrier();

@@ -38,7 +38,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let first_chunk = sequences[6u * sequence + 2u];
   let chunk_count = sequences[6u * sequence + 3u];
-  let at_d_final_h_staged = dims[1].w + (sequence * heads + head) * 64u + block;
+  let at_d_final_h_copy = dims[1].w + (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
   let at_d_h = (sequence * heads + head) * 64u + block;
   const near1 = 0u;
@@ -47,10 +47,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near4 = 576u;
   const near9 = 1088u;
   const near12 = 1600u;
-  // %0 [D] = load d_final.h.staged
+  // %0 [D] = load d_final.h.copy
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    near[near1 + i_D] = arena[at_d_final_h_staged + i_D];
+    near[near1 + i_D] = arena[at_d_final_h_copy + i_D];
   }
   workgroupBarrier();
   // loop chunks reversed with %1 [D] = %0

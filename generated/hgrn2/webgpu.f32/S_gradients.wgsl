@@ -36,7 +36,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[4].z + (token * heads + head) * 64u;
   const near48 = 0u;
   const near3 = 0u;
   const near6 = 256u;
@@ -242,11 +242,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %30 [%row, K] = load q.staged row
+  // %30 [%row, K] = load q.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v30_66 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+    let v30_66 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
     near[near30 + r * 64u + i_K] = v30_66;
   }
   // %33 [%row, %col] = mul %16, %4

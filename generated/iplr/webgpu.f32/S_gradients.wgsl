@@ -25,13 +25,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_solved1 = dims[4].z + (token * heads + head) * 64u;
-  let at_v_staged = dims[5].y + (token * heads + head) * 64u;
-  let at_k_staged = dims[5].x + (token * heads + head) * 64u;
+  let at_v_copy = dims[5].y + (token * heads + head) * 64u;
+  let at_k_copy = dims[5].x + (token * heads + head) * 64u;
   let at_ws_S_written1 = dims[3].z + (token * heads + head) * 64u;
-  let at_b_staged = dims[5].w + (token * heads + head) * 64u;
+  let at_b_copy = dims[5].w + (token * heads + head) * 64u;
   let at_ws_S_states = dims[3].y + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[4].w + (token * heads + head) * 64u;
-  let at_a_staged = dims[5].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+  let at_a_copy = dims[5].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   const near4 = 0u;
   const near11 = 256u;
@@ -55,12 +55,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v1_2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
   }
-  // %2 [%row, V] = load v.staged row
+  // %2 [%row, V] = load v.copy row
   // %3 [%col, V] = swap %2
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let c = i / 64u;
-    let v2_4 = select(0.0, arena[at_v_staged + c * heads_64 + i_V], c < length);
+    let v2_4 = select(0.0, arena[at_v_copy + c * heads_64 + i_V], c < length);
     let v3_3 = v2_4;
     arena[far + c * 64u + i_V] = v3_3;
   }
@@ -91,12 +91,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %6 [%row, K] = load k.staged row
+  // %6 [%row, K] = load k.copy row
   // %7 [%col, K] = swap %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v6_15 = select(0.0, arena[at_k_staged + c * heads_64 + i_K], c < length);
+    let v6_15 = select(0.0, arena[at_k_copy + c * heads_64 + i_K], c < length);
     let v7_14 = v6_15;
     arena[far + c * 64u + i_K + 1024u] = v7_14;
   }
@@ -135,12 +135,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %13 [%row, K] = load b.staged row
+  // %13 [%row, K] = load b.copy row
   // %14 [%col, K] = swap %13
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v14_27 = select(0.0, arena[at_b_staged + c * heads_64 + i_K], c < length);
+    let v14_27 = select(0.0, arena[at_b_copy + c * heads_64 + i_K], c < length);
     arena[far + c * 64u + i_K + 3072u] = v14_27;
   }
   workgroupBarrier();
@@ -236,12 +236,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v24_70 = (0.125f * v5_71);
     near[near24 + c * 16u + r] = v24_70;
   }
-  // %23 [%row, K] = load q.staged row
+  // %23 [%row, K] = load q.copy row
   // %25 [%col, K] = swap %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v23_73 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v23_73 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v25_72 = v23_73;
     arena[far + c * 64u + i_K + 4096u] = v25_72;
   }
@@ -271,12 +271,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %29 [%row, K] = load a.staged row
+  // %29 [%row, K] = load a.copy row
   // %31 [%col, K] = swap %29
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v29_84 = select(0.0, arena[at_a_staged + c * heads_64 + i_K], c < length);
+    let v29_84 = select(0.0, arena[at_a_copy + c * heads_64 + i_K], c < length);
     let v31_83 = v29_84;
     arena[far + c * 64u + i_K + 5120u] = v31_83;
   }
@@ -299,10 +299,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum88 = vec4<f32>();
     var sum89 = vec4<f32>();
     for (var k85 = 0u; k85 < 64u + zero; k85++) {
-      let v2_90 = select(0.0, arena[at_v_staged + first_r * heads_64 + k85], first_r < length);
-      let v2_91 = select(0.0, arena[at_v_staged + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
-      let v2_92 = select(0.0, arena[at_v_staged + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
-      let v2_93 = select(0.0, arena[at_v_staged + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
+      let v2_90 = select(0.0, arena[at_v_copy + first_r * heads_64 + k85], first_r < length);
+      let v2_91 = select(0.0, arena[at_v_copy + (first_r + 1u) * heads_64 + k85], (first_r + 1u) < length);
+      let v2_92 = select(0.0, arena[at_v_copy + (first_r + 2u) * heads_64 + k85], (first_r + 2u) < length);
+      let v2_93 = select(0.0, arena[at_v_copy + (first_r + 3u) * heads_64 + k85], (first_r + 3u) < length);
       let v33_94 = arena[at_ws_S_cotangents + first_i_K * 64u + k85];
       let v33_95 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 64u];
       let v33_96 = arena[at_ws_S_cotangents + first_i_K * 64u + k85 + 128u];
@@ -366,8 +366,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum124 = vec2<f32>();
     var sum125 = vec2<f32>();
     for (var k123 = 0u; k123 < 64u + zero; k123++) {
-      let v23_126 = select(0.0, arena[at_q_staged + first_r * heads_64 + k123], first_r < length);
-      let v23_127 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k123], (first_r + 1u) < length);
+      let v23_126 = select(0.0, arena[at_q_copy + first_r * heads_64 + k123], first_r < length);
+      let v23_127 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k123], (first_r + 1u) < length);
       let v7_128 = arena[far + first_c * 64u + k123 + 1024u];
       let v7_129 = arena[far + first_c * 64u + k123 + 1088u];
       let b130 = vec2<f32>(v7_128, v7_129);
@@ -395,8 +395,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum133 = vec2<f32>();
     var sum134 = vec2<f32>();
     for (var k132 = 0u; k132 < 64u + zero; k132++) {
-      let v29_135 = select(0.0, arena[at_a_staged + first_r * heads_64 + k132], first_r < length);
-      let v29_136 = select(0.0, arena[at_a_staged + (first_r + 1u) * heads_64 + k132], (first_r + 1u) < length);
+      let v29_135 = select(0.0, arena[at_a_copy + first_r * heads_64 + k132], first_r < length);
+      let v29_136 = select(0.0, arena[at_a_copy + (first_r + 1u) * heads_64 + k132], (first_r + 1u) < length);
       let b137 = vec2<f32>(v29_135, v29_136);
       let v7_138 = arena[far + first_c * 64u + k132 + 1024u];
       let v7_139 = arena[far + first_c * 64u + k132 + 1088u];
@@ -441,10 +441,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum146 = vec4<f32>();
     var sum147 = vec4<f32>();
     for (var k143 = 0u; k143 < 64u + zero; k143++) {
-      let v6_148 = select(0.0, arena[at_k_staged + first_r * heads_64 + k143], first_r < length);
-      let v6_149 = select(0.0, arena[at_k_staged + (first_r + 1u) * heads_64 + k143], (first_r + 1u) < length);
-      let v6_150 = select(0.0, arena[at_k_staged + (first_r + 2u) * heads_64 + k143], (first_r + 2u) < length);
-      let v6_151 = select(0.0, arena[at_k_staged + (first_r + 3u) * heads_64 + k143], (first_r + 3u) < length);
+      let v6_148 = select(0.0, arena[at_k_copy + first_r * heads_64 + k143], first_r < length);
+      let v6_149 = select(0.0, arena[at_k_copy + (first_r + 1u) * heads_64 + k143], (first_r + 1u) < length);
+      let v6_150 = select(0.0, arena[at_k_copy + (first_r + 2u) * heads_64 + k143], (first_r + 2u) < length);
+      let v6_151 = select(0.0, arena[at_k_copy + (first_r + 3u) * heads_64 + k143], (first_r + 3u) < length);
       let v33_152 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V];
       let v33_153 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 1u];
       let v33_154 = arena[at_ws_S_cotangents + k143 * 64u + first_i_V + 2u];

@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[4].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
     let at_ws_S_solved1 = dims[4].z + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -168,12 +168,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %16 [%row, K] = load q.staged row
+    // %16 [%row, K] = load q.copy row
     // %18 [%row, K] = load a row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_26 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v16_26 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near16 + r * 64u + i_K] = v16_26;
       let v18_27 = select(0.0, p_a[at_b + r * heads_64 + i_K], r < length);
       near[near18 + r * 64u + i_K] = v18_27;

@@ -51,20 +51,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_v_staged = dims[5].y + (token * heads + head) * 64u + block;
+    let at_v_copy = dims[5].y + (token * heads + head) * 64u + block;
     let at_a = (token * heads + head) * 64u;
     let at_ws_S_given1 = dims[2].y + (token * heads + head) * 64u + block;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
-    let at_q_staged = dims[4].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_o = (token * heads + head) * 64u + block;
-    let at_k_staged = dims[5].x + (token * heads + head) * 64u;
-    // %2 [%row, V] = load v.staged row
+    let at_k_copy = dims[5].x + (token * heads + head) * 64u;
+    // %2 [%row, V] = load v.copy row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;
       let r = i / 16u;
-      let v2_2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+      let v2_2 = select(0.0, arena[at_v_copy + r * heads_64 + i_V], r < length);
       near[near2 + r * 16u + i_V] = v2_2;
     }
     // %4 [%row, K] = load a row
@@ -132,11 +132,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         }
       }
     }
-    // %16 [%row, K] = load q.staged row
+    // %16 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_18 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v16_18 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near16 + r * 64u + i_K] = v16_18;
     }
     workgroupBarrier();
@@ -194,12 +194,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
     workgroupBarrier();
-    // %22 [%row, K] = load k.staged row
+    // %22 [%row, K] = load k.copy row
     // %24 [%row, K] = load b row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v22_37 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      let v22_37 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
       near[near22 + r * 64u + i_K] = v22_37;
       let v24_38 = select(0.0, p_b[at_a + r * heads_64 + i_K], r < length);
       near[near24 + r * 64u + i_K] = v24_38;

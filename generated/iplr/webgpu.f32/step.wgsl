@@ -39,14 +39,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_k_staged = dims[5].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[5].x + (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_b = (token * heads + head) * 64u;
-    let at_q_staged = dims[4].w + (token * heads + head) * 64u;
-    // %2 [K] = load k.staged one
+    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+    // %2 [K] = load k.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v2_1 = arena[at_k_staged + i_K];
+      let v2_1 = arena[at_k_copy + i_K];
       near[near2 + i_K] = v2_1;
     }
     // %3 [V] = load v one
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near10 + i_K * 16u + i_V] = v10_10;
     }
     workgroupBarrier();
-    // %11 [K] = load q.staged one
+    // %11 [K] = load q.copy one
     // %12 [] = 0.125
     // %13 [K] = mul %11, %12
     // %14 [V] = contract[K] %13, %10
@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum13 = 0.0;
       for (var k12 = 0u; k12 < 64u + zero; k12++) {
-        let b14 = (arena[at_q_staged + k12] * 0.125f);
+        let b14 = (arena[at_q_copy + k12] * 0.125f);
         let v10_15 = near[near10 + k12 * 16u + i_V];
         let b16 = v10_15;
         sum13 += b14 * b16;

@@ -40,11 +40,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let groups_64 = groups * 64u;
   let at_ws_S_states = dims[3].w + (chunk * heads + head) * 4096u;
   let at_ws_d_q_heads = dims[5].y + (token * heads + head) * 64u;
-  let at_q_staged = dims[5].w + (token * groups + group) * 64u;
-  let at_beta_staged = dims[6].x + (token * heads + head);
+  let at_q_copy = dims[5].w + (token * groups + group) * 64u;
+  let at_beta_copy = dims[6].x + (token * heads + head);
   let at_ws_S_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
   let at_ws_d_k_heads = dims[5].z + (token * heads + head) * 64u;
-  let at_d_beta_staged = dims[6].y + (token * heads + head);
+  let at_d_beta_copy = dims[6].y + (token * heads + head);
   const near23 = 0u;
   const near24 = 16u;
   const near55 = 32u;
@@ -189,18 +189,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near17 + r * 16u + c] = v17_44;
   }
   workgroupBarrier();
-  // %18 [%row, K] = load q.staged row
+  // %18 [%row, K] = load q.copy row
   // %19 [%col, K] = dscoreCol[K] %17, %18 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v18_50 = select(0.0, arena[at_q_staged + c * groups_64 + i_K], c < length);
+    let v18_50 = select(0.0, arena[at_q_copy + c * groups_64 + i_K], c < length);
     var sum47 = near[near17 + c * 16u + c] * v18_50;
     var e48 = 0.0;
     for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
       let v7_52 = select(0.0, p_g[at_d_o + j49 * heads_64 + i_K], j49 < length);
       e48 = m_at_least(e48 + v7_52, -1e30f);
-      let v18_53 = select(0.0, arena[at_q_staged + j49 * groups_64 + i_K], j49 < length);
+      let v18_53 = select(0.0, arena[at_q_copy + j49 * groups_64 + i_K], j49 < length);
       sum47 += near[near17 + j49 * 16u + c] * v18_53 * m_exp(m_at_least(e48, -100.0));
     }
     let v19_46 = sum47;
@@ -234,11 +234,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %23 [%row] = load beta.staged row
+  // %23 [%row] = load beta.copy row
   // %24 [%row] = neg %23
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v23_65 = select(0.0, arena[at_beta_staged + r * heads], r < length);
+    let v23_65 = select(0.0, arena[at_beta_copy + r * heads], r < length);
     near[near23 + r] = v23_65;
     let v24_66 = (-v23_65);
     near[near24 + r] = v24_66;
@@ -428,7 +428,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = 15u - s;
       let v10_141 = arena[far + r * 64u + i_K + 2048u];
       let v14_142 = ((v10_141 * arena[far + r * 64u + i_K + 3072u]) + arena[far + r * 64u + i_K]);
-      let v18_143 = select(0.0, arena[at_q_staged + r * groups_64 + i_K], r < length);
+      let v18_143 = select(0.0, arena[at_q_copy + r * groups_64 + i_K], r < length);
       let v24_144 = near[near24 + r];
       let v45_145 = near[near45 + r * 64u + i_K];
       let v35_146 = arena[far + i_K * 16u + r + 7168u];
@@ -451,7 +451,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %62 [%row, V] = mul %1, %61
   // %63 [%row] = sum[V] %62
   // %64 [%row] = add %60, %63
-  // store d_beta.staged, %64
+  // store d_beta.copy, %64
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum148 = 0.0f;
@@ -464,6 +464,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_153 = near[near1 + r * 64u + k152];
       sum151 += (v1_153 * select(0.0, p_v[at_d_o + r * heads_64 + k152], r < length));
     }
-    if (r < length) { arena[at_d_beta_staged + r * heads] = ((-sum148) + sum151); }
+    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum148) + sum151); }
   }
 }

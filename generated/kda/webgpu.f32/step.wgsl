@@ -55,9 +55,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = at_token;
     let at_g = (token * heads + head) * 64u;
     let at_k = (token * groups + group) * 64u;
-    let at_beta_staged = dims[6].x + (token * heads + head);
+    let at_beta_copy = dims[6].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[5].w + (token * groups + group) * 64u;
+    let at_q_copy = dims[5].w + (token * groups + group) * 64u;
     // %2 [K] = load g one
     // %4 [K] = expm1 %2
     // %5 [] = 0.5
@@ -82,8 +82,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v16_5 = p_k[at_k + i_K];
       near[near16 + i_K] = v16_5;
     }
-    // %18 [] = load beta.staged one
-    let t18 = arena[at_beta_staged];
+    // %18 [] = load beta.copy one
+    let t18 = arena[at_beta_copy];
     // %20 [] = neg %18
     let t20 = (-t18);
     workgroupBarrier();
@@ -128,7 +128,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near26 + i_K * 16u + i_V] = v26_16;
     }
     workgroupBarrier();
-    // %27 [K] = load q.staged one
+    // %27 [K] = load q.copy one
     // %28 [] = 0.125
     // %29 [K] = mul %27, %28
     // %30 [V] = contract[K] %29, %26
@@ -137,7 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i;
       var sum23 = 0.0;
       for (var k22 = 0u; k22 < 64u + zero; k22++) {
-        let b24 = (arena[at_q_staged + k22] * 0.125f);
+        let b24 = (arena[at_q_copy + k22] * 0.125f);
         let v26_25 = near[near26 + k22 * 16u + i_V];
         let b26 = v26_25;
         sum23 += b24 * b26;

@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
   const near16 = 0u;
   const near25 = 16u;
@@ -210,12 +210,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %30 [%row, K] = load q.staged row
+  // %30 [%row, K] = load q.copy row
   // %32 [%col, K] = swap %30
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v30_47 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v30_47 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v32_46 = v30_47;
     arena[far + c * 64u + i_K] = v32_46;
   }
@@ -296,8 +296,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum77 = vec2<f32>();
     var sum78 = vec2<f32>();
     for (var k76 = 0u; k76 < 64u + zero; k76++) {
-      let v30_79 = select(0.0, arena[at_q_staged + first_r * heads_64 + k76], first_r < length);
-      let v30_80 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k76], (first_r + 1u) < length);
+      let v30_79 = select(0.0, arena[at_q_copy + first_r * heads_64 + k76], first_r < length);
+      let v30_80 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k76], (first_r + 1u) < length);
       let v22_81 = near[near22 + first_c * 64u + k76];
       let v23_82 = v22_81;
       let v22_83 = near[near22 + first_c * 64u + k76 + 64u];

@@ -96,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+    let at_q_copy = dims[3].z + (token * heads + head) * 64u;
     let at_k = (token * heads + head) * 64u;
     // %13 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
@@ -114,11 +114,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v14_3 = v12_4;
       near[near14 + c * 32u + i_V] = v14_3;
     }
-    // %16 [%row, K] = load q.staged row
+    // %16 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v16_5 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v16_5 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near16 + r * 64u + i_K] = v16_5;
     }
     // %18 [%row] = keep %9

@@ -53,12 +53,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_D_staged = dims[5].w + head;
+  let at_D_copy = dims[5].w + head;
   let at_C = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
-  let at_A_log_staged = dims[5].y + head;
-  let at_dt_bias_staged = dims[5].z + head;
-  let at_dt_staged = dims[5].x + (token * heads + head);
+  let at_A_log_copy = dims[5].y + head;
+  let at_dt_bias_copy = dims[5].z + head;
+  let at_dt_copy = dims[5].x + (token * heads + head);
   let at_ws_h_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
   let at_ws_h_states = dims[2].z + (chunk * heads + head) * 4096u;
   let at_d_dt = (token * heads + head);
@@ -93,8 +93,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_P], r < length);
     near[near0 + r * 64u + i_P] = v0_1;
   }
-  // %1 [] = load D.staged
-  let t1 = arena[at_D_staged];
+  // %1 [] = load D.copy
+  let t1 = arena[at_D_copy];
   // %3 [%row, N] = load C row
   // %4 [%row, N] = load B row
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -134,20 +134,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %8 [] = load A_log.staged
-  let t8 = arena[at_A_log_staged];
+  // %8 [] = load A_log.copy
+  let t8 = arena[at_A_log_copy];
   // %9 [] = exp %8
   let t9 = m_exp(t8);
   // %10 [] = neg %9
   let t10 = (-t9);
-  // %12 [] = load dt_bias.staged
-  let t12 = arena[at_dt_bias_staged];
-  // %11 [%row] = load dt.staged row
+  // %12 [] = load dt_bias.copy
+  let t12 = arena[at_dt_bias_copy];
+  // %11 [%row] = load dt.copy row
   // %13 [%row] = add %11, %12
   // %14 [%row] = softplus %13
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v13_16 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
+    let v13_16 = (select(0.0, arena[at_dt_copy + r * heads], r < length) + t12);
     let v14_15 = m_softplus(v13_16);
     near[near14 + r] = v14_15;
   }
@@ -526,7 +526,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v14_145 = near[near14 + r];
     let v16_146 = select(0.0, (t10 * v14_145), r < length);
     let v72_147 = ((near[near68 + r] + t66) * select(0.0, 1.0, (-80.0f) < v16_146));
-    let v13_148 = (select(0.0, arena[at_dt_staged + r * heads], r < length) + t12);
+    let v13_148 = (select(0.0, arena[at_dt_copy + r * heads], r < length) + t12);
     let v76_149 = m_chain((near[near37 + r] + m_chain(v72_147, t10)), m_sigmoid(v13_148));
     if (r < length) { p_d_dt[at_d_dt + r * heads] = v76_149; }
   }
@@ -621,7 +621,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v14_192 = near[near14 + k191];
     let v16_193 = select(0.0, (t10 * v14_192), k191 < length);
     let v72_194 = ((near[near68 + k191] + t66) * select(0.0, 1.0, (-80.0f) < v16_193));
-    let v13_195 = (select(0.0, arena[at_dt_staged + k191 * heads], k191 < length) + t12);
+    let v13_195 = (select(0.0, arena[at_dt_copy + k191 * heads], k191 < length) + t12);
     let v76_196 = m_chain((near[near37 + k191] + m_chain(v72_194, t10)), m_sigmoid(v13_195));
     sum190 += select(0.0, v76_196, k191 < length);
   }

@@ -46,8 +46,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_dt_bias_staged = dims[5].z + head;
-  let at_A_log_staged = dims[5].y + head;
+  let at_dt_bias_copy = dims[5].z + head;
+  let at_A_log_copy = dims[5].y + head;
   let at_ws_h_entry_cotangent = dims[3].x + (segment * heads + head) * 4096u + block;
   let at_d_final_h = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
@@ -57,10 +57,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near14 = 32u;
   const near15 = 544u;
   const near5 = 1568u;
-  // %0 [] = load dt_bias.staged
-  let t0 = arena[at_dt_bias_staged];
-  // %1 [] = load A_log.staged
-  let t1 = arena[at_A_log_staged];
+  // %0 [] = load dt_bias.copy
+  let t0 = arena[at_dt_bias_copy];
+  // %1 [] = load A_log.copy
+  let t1 = arena[at_A_log_copy];
   // %2 [] = exp %1
   let t2 = m_exp(t1);
   // %3 [] = neg %2

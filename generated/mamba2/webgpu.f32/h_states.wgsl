@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_dt_bias = head;
-  let at_A_log_staged = dims[5].y + head;
+  let at_A_log_copy = dims[5].y + head;
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let at_h = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;
@@ -60,8 +60,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near5 = 1584u;
   // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
-  // %1 [] = load A_log.staged
-  let t1 = arena[at_A_log_staged];
+  // %1 [] = load A_log.copy
+  let t1 = arena[at_A_log_copy];
   // %2 [] = exp %1
   let t2 = m_exp(t1);
   // %3 [] = neg %2

@@ -46,9 +46,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_dt_bias_staged = dims[5].z + head;
-  let at_A_log_staged = dims[5].y + head;
-  let at_D_staged = dims[5].w + head;
+  let at_dt_bias_copy = dims[5].z + head;
+  let at_A_log_copy = dims[5].y + head;
+  let at_D_copy = dims[5].w + head;
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let at_h = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
@@ -62,16 +62,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near6 = 544u;
   const near15 = 1568u;
   const near25 = 1568u;
-  // %0 [] = load dt_bias.staged
-  let t0 = arena[at_dt_bias_staged];
-  // %1 [] = load A_log.staged
-  let t1 = arena[at_A_log_staged];
+  // %0 [] = load dt_bias.copy
+  let t0 = arena[at_dt_bias_copy];
+  // %1 [] = load A_log.copy
+  let t1 = arena[at_A_log_copy];
   // %2 [] = exp %1
   let t2 = m_exp(t1);
   // %3 [] = neg %2
   let t3 = (-t2);
-  // %4 [] = load D.staged
-  let t4 = arena[at_D_staged];
+  // %4 [] = load D.copy
+  let t4 = arena[at_D_copy];
   // %5 [N, P] = load ws.h.entry, whole h
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
@@ -86,27 +86,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_dt_staged = dims[5].x + (token * heads + head);
-    let at_x_staged = dims[4].w + (token * heads + head) * 64u + block;
+    let at_dt_copy = dims[5].x + (token * heads + head);
+    let at_x_copy = dims[4].w + (token * heads + head) * 64u + block;
     let at_C = (token * groups + group) * 64u;
     let at_ws_h_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_o = (token * heads + head) * 64u + block;
-    // %7 [%row] = load dt.staged row
+    // %7 [%row] = load dt.copy row
     // %8 [%row] = add %7, %0
     // %9 [%row] = softplus %8
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v9_2 = m_softplus((select(0.0, arena[at_dt_staged + r * heads], r < length) + t0));
+      let v9_2 = m_softplus((select(0.0, arena[at_dt_copy + r * heads], r < length) + t0));
       near[near9 + r] = v9_2;
     }
     workgroupBarrier();
-    // %10 [%row, P] = load x.staged row
+    // %10 [%row, P] = load x.copy row
     // %11 [%row, P] = mul %9, %10
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_P = i % 16u;
       let r = i / 16u;
       let v9_4 = near[near9 + r];
-      let v10_5 = select(0.0, arena[at_x_staged + r * heads_64 + i_P], r < length);
+      let v10_5 = select(0.0, arena[at_x_copy + r * heads_64 + i_P], r < length);
       let v11_3 = (v9_4 * v10_5);
       near[near11 + r * 16u + i_P] = v11_3;
     }
@@ -174,7 +174,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let r = first_r + y;
         for (var x = 0u; x < 2u + zero; x++) {
           let i_P = first_i_P + x;
-          let v10_22 = select(0.0, arena[at_x_staged + r * heads_64 + i_P], r < length);
+          let v10_22 = select(0.0, arena[at_x_copy + r * heads_64 + i_P], r < length);
           if (r < length) { p_o[at_o + r * heads_64 + i_P] = (((near[near20 + r] * m16[y][x]) + m14[y][x]) + (t4 * v10_22)); }
         }
       }

@@ -53,8 +53,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value25 = dims[4].x + (token * heads + head);
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_i_staged = dims[6].z + (token * heads + head);
-  let at_f_staged = dims[6].w + (token * heads + head);
+  let at_i_copy = dims[6].z + (token * heads + head);
+  let at_f_copy = dims[6].w + (token * heads + head);
   let at_ws_C_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
   let at_ws_C_adjoint1 = dims[5].x + (token * heads + head) * 64u;
   let at_ws_C_adjoint2 = dims[5].y + (token * heads + head) * 64u;
@@ -101,11 +101,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near3 + r * 64u + i_V] = v3_2;
   }
   workgroupBarrier();
-  // %5 [%row] = load i.staged row
+  // %5 [%row] = load i.copy row
   // %6 [%row] = sigmoid %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v6_4 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+    let v6_4 = m_sigmoid(select(0.0, arena[at_i_copy + r * heads], r < length));
     near[near6 + r] = v6_4;
   }
   workgroupBarrier();
@@ -118,7 +118,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v7_5 = (select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length) * v6_6);
     near[near7 + r * 64u + i_V] = v7_5;
   }
-  // %11 [%row] = load f.staged row
+  // %11 [%row] = load f.copy row
   // %12 [%row] = log_sigmoid %11
   // %13 [%row] = keep %12
   // %14 [%row] = cumsum %13
@@ -126,7 +126,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v13_7 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+      let v13_7 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
       sum += m_at_least(v13_7, -80.0);
       near[near14 + r] = sum;
     }
@@ -529,7 +529,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %80 [%row] = sum[K] %79
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v13_146 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+    let v13_146 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
     if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near70 + r] + t68) * select(0.0, 1.0, (-80.0f) < v13_146)); }
     var sum148 = 0.0f;
     for (var k149 = 0u; k149 < 64u + zero; k149++) {

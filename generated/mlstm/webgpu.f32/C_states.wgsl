@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_ws_C_states = dims[3].z + (chunk * heads + head) * 4096u + block;
-    let at_i_staged = dims[6].z + (token * heads + head);
+    let at_i_copy = dims[6].z + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_q = (token * heads + head) * 64u;
     let at_f = (token * heads + head);
@@ -89,11 +89,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v1_2 = near[near1 + i_K * 16u + i_V];
       arena[at_ws_C_states + i_K * 64u + i_V] = v1_2;
     }
-    // %3 [%row] = load i.staged row
+    // %3 [%row] = load i.copy row
     // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v4_3 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+      let v4_3 = m_sigmoid(select(0.0, arena[at_i_copy + r * heads], r < length));
       near[near4 + r] = v4_3;
     }
     workgroupBarrier();

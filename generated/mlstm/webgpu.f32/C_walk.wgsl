@@ -76,18 +76,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_i_staged = dims[6].z + (token * heads + head);
+    let at_i_copy = dims[6].z + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[6].y + (token * heads + head) * 64u;
-    let at_f_staged = dims[6].w + (token * heads + head);
+    let at_q_copy = dims[6].y + (token * heads + head) * 64u;
+    let at_f_copy = dims[6].w + (token * heads + head);
     let at_ws_value18 = dims[1].w + (token * heads + head);
     let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_k = (token * heads + head) * 64u;
-    // %3 [%row] = load i.staged row
+    // %3 [%row] = load i.copy row
     // %4 [%row] = sigmoid %3
     for (var i = lid; i < 16u + zero; i += 64u) {
       let r = i;
-      let v4_2 = m_sigmoid(select(0.0, arena[at_i_staged + r * heads], r < length));
+      let v4_2 = m_sigmoid(select(0.0, arena[at_i_copy + r * heads], r < length));
       near[near4 + r] = v4_2;
     }
     workgroupBarrier();
@@ -99,15 +99,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v5_3 = (select(0.0, p_v[at_v + r * heads_64 + i_V], r < length) * near[near4 + r]);
       near[near5 + r * 16u + i_V] = v5_3;
     }
-    // %9 [%row, K] = load q.staged row
+    // %9 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v9_4 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v9_4 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near9 + r * 64u + i_K] = v9_4;
     }
     workgroupBarrier();
-    // %11 [%row] = load f.staged row
+    // %11 [%row] = load f.copy row
     // %12 [%row] = log_sigmoid %11
     // %13 [%row] = keep %12
     // %14 [%row] = cumsum %13
@@ -115,7 +115,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        let v13_5 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_staged + r * heads], r < length)), r < length);
+        let v13_5 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
         sum += m_at_least(v13_5, -80.0);
         near[near14 + r] = sum;
       }

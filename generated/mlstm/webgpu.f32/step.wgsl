@@ -51,17 +51,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
-  let at_n_staged = dims[7].x + (sequence * heads + head) * 64u;
+  let at_n_copy = dims[7].x + (sequence * heads + head) * 64u;
   let at_C = (sequence * heads + head) * 4096u;
-  let at_final_n_staged = dims[7].y + (sequence * heads + head) * 64u;
+  let at_final_n_copy = dims[7].y + (sequence * heads + head) * 64u;
   const near2 = 0u;
   const near6 = 64u;
   const near38 = 128u;
   const near44 = 128u;
-  // %0 [K] = load n.staged
+  // %0 [K] = load n.copy
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    near[near2 + i_K] = arena[at_n_staged + i_K];
+    near[near2 + i_K] = arena[at_n_copy + i_K];
   }
   // %1 [K, V] = load C
   for (var i = lid; i < 4096u + zero; i += 64u) {
@@ -74,11 +74,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %2 [K] = %0, %3 [K, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_i_staged = dims[6].z + (token * heads + head);
+    let at_i_copy = dims[6].z + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
-    let at_f_staged = dims[6].w + (token * heads + head);
-    // %4 [] = load i.staged one
-    let t4 = arena[at_i_staged];
+    let at_f_copy = dims[6].w + (token * heads + head);
+    // %4 [] = load i.copy one
+    let t4 = arena[at_i_copy];
     // %5 [] = sigmoid %4
     let t5 = m_sigmoid(t4);
     // %6 [K] = load k one
@@ -87,8 +87,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v6_1 = p_k[at_k + i_K];
       near[near6 + i_K] = v6_1;
     }
-    // %8 [] = load f.staged one
-    let t8 = arena[at_f_staged];
+    // %8 [] = load f.copy one
+    let t8 = arena[at_f_copy];
     // %9 [] = sigmoid %8
     let t9 = m_sigmoid(t8);
     // %10 [] = neg %8
@@ -219,11 +219,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     workgroupBarrier();
     storageBarrier();
   }
-  // store final.n.staged, %2
+  // store final.n.copy, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     let v2_25 = near[near2 + i_K];
-    arena[at_final_n_staged + i_K] = v2_25;
+    arena[at_final_n_copy + i_K] = v2_25;
   }
   // store final.C, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {

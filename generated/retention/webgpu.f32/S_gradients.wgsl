@@ -53,7 +53,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
   const near13 = 0u;
   const near22 = 16u;
@@ -218,12 +218,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v31_46 = (0.125f * v18_47);
     near[near31 + c * 16u + r] = v31_46;
   }
-  // %30 [%row, K] = load q.staged row
+  // %30 [%row, K] = load q.copy row
   // %32 [%col, K] = swap %30
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v30_49 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v30_49 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v32_48 = v30_49;
     arena[far + c * 64u + i_K] = v32_48;
   }
@@ -298,8 +298,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum75 = vec2<f32>();
     var sum76 = vec2<f32>();
     for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let v30_77 = select(0.0, arena[at_q_staged + first_r * heads_64 + k74], first_r < length);
-      let v30_78 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k74], (first_r + 1u) < length);
+      let v30_77 = select(0.0, arena[at_q_copy + first_r * heads_64 + k74], first_r < length);
+      let v30_78 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k74], (first_r + 1u) < length);
       let v19_79 = near[near19 + first_c * 64u + k74];
       let v20_80 = v19_79;
       let v19_81 = near[near19 + first_c * 64u + k74 + 64u];

@@ -92,7 +92,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+    let at_q_copy = dims[3].z + (token * heads + head) * 64u;
     let at_k = (token * heads + head) * 64u;
     // %10 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
@@ -110,11 +110,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v11_3 = v9_4;
       near[near11 + c * 32u + i_V] = v11_3;
     }
-    // %13 [%row, K] = load q.staged row
+    // %13 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v13_5 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v13_5 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near13 + r * 64u + i_K] = v13_5;
     }
     // %15 [%row] = keep %6

@@ -57,10 +57,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let end_token = sequences[6u * sequence + 1u];
   let first_chunk = sequences[6u * sequence + 2u];
   let chunk_count = sequences[6u * sequence + 3u];
-  let at_lam_staged = dims[2].y + head * 64u + block;
-  let at_d_final_h_staged = dims[2].z + (sequence * heads + head) * 64u + block;
+  let at_lam_copy = dims[2].y + head * 64u + block;
+  let at_d_final_h_copy = dims[2].z + (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
-  let at_d_h_staged = dims[2].w + (sequence * heads + head) * 64u + block;
+  let at_d_h_copy = dims[2].w + (sequence * heads + head) * 64u + block;
   const near1 = 0u;
   const near3 = 16u;
   const near5 = 32u;
@@ -75,19 +75,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near42 = 1856u;
   const near47 = 2112u;
   const near63 = 320u;
-  // %0 [D] = load lam.staged
+  // %0 [D] = load lam.copy
   // %1 [D] = log_sigmoid %0
   // %2 [D] = neg %0
   // %3 [D] = sigmoid %2
-  // %4 [D] = load d_final.h.staged
+  // %4 [D] = load d_final.h.copy
   for (var i = lid; i < 16u + zero; i += 64u) {
     let i_D = i;
-    let v0_2 = arena[at_lam_staged + i_D];
+    let v0_2 = arena[at_lam_copy + i_D];
     let v1_1 = m_log_sigmoid(v0_2);
     near[near1 + i_D] = v1_1;
     let v3_3 = m_sigmoid((-v0_2));
     near[near3 + i_D] = v3_3;
-    near[near5 + i_D] = arena[at_d_final_h_staged + i_D];
+    near[near5 + i_D] = arena[at_d_final_h_copy + i_D];
   }
   workgroupBarrier();
   // loop chunks reversed with %5 [D] = %4
@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_r = (token * heads + head) * 64u + block;
     let at_ws_h_entries = dims[1].z + (chunk * heads + head) * 64u + block;
-    let at_x_staged = dims[2].x + (token * heads + head) * 64u + block;
+    let at_x_copy = dims[2].x + (token * heads + head) * 64u + block;
     let at_ws_d_lam_chunks = dims[1].w + (chunk * heads + head) * 64u + block;
     // %7 [%row, D] = load r row
     // %8 [%row, D] = sigmoid %7
@@ -176,7 +176,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near41 + i_D] = v41_23;
     }
     workgroupBarrier();
-    // %29 [%row, D] = load x.staged row
+    // %29 [%row, D] = load x.copy row
     // %39 [%row, D] = mul %27, %29
     // %40 [%row, D] = keep %39
     // %42 [%row, D] = recur %12 (1 + %14), %40 from %41
@@ -190,7 +190,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let v24_26 = near[near24 + r * 16u + i_D];
         let v26_27 = near[near26 + r * 16u + i_D];
         let v27_28 = (v24_26 * v26_27);
-        let v29_29 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+        let v29_29 = select(0.0, arena[at_x_copy + r * heads_64 + i_D], r < length);
         let v14_30 = select(0.0, near[near13 + r * 16u + i_D], r < length);
         sum = m_decayed(sum, v12_25, v14_30, select(0.0, (v27_28 * v29_29), r < length));
         near[near42 + r * 16u + i_D] = sum;
@@ -228,7 +228,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_D = i % 16u;
       let r = i / 16u;
       let v19_32 = near[near19 + r * 16u + i_D];
-      let v29_33 = select(0.0, arena[at_x_staged + r * heads_64 + i_D], r < length);
+      let v29_33 = select(0.0, arena[at_x_copy + r * heads_64 + i_D], r < length);
       let v30_34 = (v19_32 * v29_33);
       let v26_35 = near[near26 + r * 16u + i_D];
       let v24_36 = near[near24 + r * 16u + i_D];
@@ -292,10 +292,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     workgroupBarrier();
     storageBarrier();
   }
-  // store d_h.staged, %5
+  // store d_h.copy, %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let i_D = i;
     let v5_54 = near[near5 + i_D];
-    arena[at_d_h_staged + i_D] = v5_54;
+    arena[at_d_h_copy + i_D] = v5_54;
   }
 }

@@ -53,19 +53,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let chunk_count = sequences[6u * sequence + 3u];
-  let at_lam_staged = dims[2].y + head * 64u + block;
+  let at_lam_copy = dims[2].y + head * 64u + block;
   let at_h = (sequence * heads + head) * 64u + block;
   let heads_64 = heads * 64u;
   const near1 = 0u;
   const near3 = 32u;
   const near9 = 64u;
   const near24 = 576u;
-  // %0 [D] = load lam.staged
+  // %0 [D] = load lam.copy
   // %1 [D] = log_sigmoid %0
   // %2 [D] = load h
   for (var i = lid; i < 32u + zero; i += 64u) {
     let i_D = i;
-    let v1_1 = m_log_sigmoid(arena[at_lam_staged + i_D]);
+    let v1_1 = m_log_sigmoid(arena[at_lam_copy + i_D]);
     near[near1 + i_D] = v1_1;
     near[near3 + i_D] = p_h[at_h + i_D];
   }

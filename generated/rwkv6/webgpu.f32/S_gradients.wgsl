@@ -32,11 +32,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_v_staged = dims[5].y + (token * heads + head) * 64u;
-  let at_k_staged = dims[5].x + (token * heads + head) * 64u;
+  let at_v_copy = dims[5].y + (token * heads + head) * 64u;
+  let at_k_copy = dims[5].x + (token * heads + head) * 64u;
   let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u;
-  let at_u_staged = dims[5].z + head * 64u;
-  let at_r_staged = dims[4].w + (token * heads + head) * 64u;
+  let at_u_copy = dims[5].z + head * 64u;
+  let at_r_copy = dims[4].w + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].w + (chunk * heads + head) * 256u;
   let at_ws_d_u_chunks = dims[4].z + (chunk * heads + head) * 64u;
@@ -52,13 +52,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near25 = 1360u;
   const near56 = 64u;
   // %0 [%row, V] = load d_o row
-  // %1 [%row, V] = load v.staged row
+  // %1 [%row, V] = load v.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
     let v0_1 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
     near[near0 + r * 64u + i_V] = v0_1;
-    let v1_2 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    let v1_2 = select(0.0, arena[at_v_copy + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
   }
   workgroupBarrier();
@@ -88,11 +88,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %5 [%row, K] = load k.staged row
+  // %5 [%row, K] = load k.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v5_12 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v5_12 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
     near[near5 + r * 64u + i_K] = v5_12;
   }
   // %6 [%row, K] = load w row
@@ -172,10 +172,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v15_36 = sum37;
     near[near15 + r] = v15_36;
   }
-  // %16 [K] = load u.staged
+  // %16 [K] = load u.copy
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let v16_41 = arena[at_u_staged + i_K];
+    let v16_41 = arena[at_u_copy + i_K];
     near[near16 + i_K] = v16_41;
   }
   workgroupBarrier();
@@ -194,7 +194,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v17_46 = (v5_44 * v16_45);
     if (r < length) { p_d_r[at_d_o + r * heads_64 + i_K] = (v13_42 + (v15_43 * v17_46)); }
   }
-  // %20 [%row, K] = load r.staged row
+  // %20 [%row, K] = load r.copy row
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -203,7 +203,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e49 = 0.0;
     for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
       let v4_52 = select(0.0, near[near3 + j50 * 16u + c], c < j50);
-      let v20_53 = select(0.0, arena[at_r_staged + j50 * heads_64 + i_K], j50 < length);
+      let v20_53 = select(0.0, arena[at_r_copy + j50 * heads_64 + i_K], j50 < length);
       sum48 += v4_52 * v20_53 * m_exp(m_at_least(e49, -100.0));
       let v6_54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
       e49 = m_at_least(e49 + v6_54, -1e30f);
@@ -278,7 +278,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v28_71 = m_exp((v26_73 - v25_74));
     arena[far + i_K * 16u + r + 4096u] = v28_71;
     let v15_76 = near[near15 + r];
-    let v20_77 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
+    let v20_77 = select(0.0, arena[at_r_copy + r * heads_64 + i_K], r < length);
     let v31_75 = (v15_76 * v20_77);
     arena[far + r * 64u + i_K + 5120u] = v31_75;
     let v29_78 = (v28_71 * arena[far + r * 64u + i_K + 3072u]);
@@ -314,7 +314,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v5_88 = near[near5 + r * 64u + k87];
       let v16_89 = near[near16 + k87];
       let v17_90 = (v5_88 * v16_89);
-      let v20_91 = select(0.0, arena[at_r_staged + r * heads_64 + k87], r < length);
+      let v20_91 = select(0.0, arena[at_r_copy + r * heads_64 + k87], r < length);
       sum86 += (v17_90 * v20_91);
     }
     let v42_85 = sum86;
@@ -416,7 +416,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = 15u - s;
       let s127 = min(r + 1u, 15u);
       let v13_128 = arena[far + s127 * 64u + i_K + 1024u];
-      let v20_129 = select(0.0, arena[at_r_staged + s127 * heads_64 + i_K], s127 < length);
+      let v20_129 = select(0.0, arena[at_r_copy + s127 * heads_64 + i_K], s127 < length);
       let v28_130 = arena[far + i_K * 16u + r + 4096u];
       let v29_131 = (v28_130 * arena[far + r * 64u + i_K + 3072u]);
       let v30_132 = (v29_131 + arena[far + r * 64u + i_K + 2048u]);

@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
   let at_S = (sequence * heads + head) * 4096u + block;
-  let at_u_staged = dims[5].z + head * 64u;
+  let at_u_copy = dims[5].z + head * 64u;
   const near18 = 0u;
   const near5 = 0u;
   const near9 = 64u;
@@ -54,7 +54,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = at_token;
     let at_w = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_r_staged = dims[4].w + (token * heads + head) * 64u;
+    let at_r_copy = dims[4].w + (token * heads + head) * 64u;
     // %3 [K] = load w one
     // %5 [K] = expm1 %3
     // %6 [] = 0.5
@@ -86,21 +86,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v18_6 = p_v[at_v + i_V];
       near[near18 + i_V] = v18_6;
     }
-    // %22 [K] = load r.staged one
+    // %22 [K] = load r.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v22_7 = arena[at_r_staged + i_K];
+      let v22_7 = arena[at_r_copy + i_K];
       near[near22 + i_K] = v22_7;
     }
     workgroupBarrier();
-    // %0 [K] = load u.staged
+    // %0 [K] = load u.copy
     // %24 [K] = mul %17, %0
     // %25 [] = contract[K] %24, %22
     var sum8 = 0.0;
     for (var k9 = 0u; k9 < 64u + zero; k9++) {
       let v17_10 = near[near17 + k9];
       let v22_11 = near[near22 + k9];
-      sum8 += (v17_10 * arena[at_u_staged + k9]) * v22_11;
+      sum8 += (v17_10 * arena[at_u_copy + k9]) * v22_11;
     }
     let t25 = sum8;
     // %23 [V] = contract[K] %22, %2

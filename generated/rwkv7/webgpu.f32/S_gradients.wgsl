@@ -30,18 +30,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_o_staged = dims[7].z + (token * heads + head) * 64u;
+  let at_d_o_copy = dims[7].z + (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
   let at_ws_S_solved1 = dims[5].w + (token * heads + head) * 64u;
-  let at_v_staged = dims[6].z + (token * heads + head) * 64u;
+  let at_v_copy = dims[6].z + (token * heads + head) * 64u;
   let at_ws_S_written1 = dims[4].w + (token * heads + head) * 64u;
-  let at_w_staged = dims[6].w + (token * heads + head) * 64u;
+  let at_w_copy = dims[6].w + (token * heads + head) * 64u;
   let at_ws_S_states = dims[4].z + (chunk * heads + head) * 4096u;
-  let at_k_staged = dims[6].y + (token * heads + head) * 64u;
-  let at_b_staged = dims[7].y + (token * heads + head) * 64u;
+  let at_k_copy = dims[6].y + (token * heads + head) * 64u;
+  let at_b_copy = dims[7].y + (token * heads + head) * 64u;
   let at_d_r = (token * heads + head) * 64u;
-  let at_r_staged = dims[6].x + (token * heads + head) * 64u;
-  let at_a_staged = dims[7].x + (token * heads + head) * 64u;
+  let at_r_copy = dims[6].x + (token * heads + head) * 64u;
+  let at_a_copy = dims[7].x + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[5].z + (chunk * heads + head) * 4096u;
   let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
   const near84 = 0u;
@@ -60,17 +60,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near66 = 768u;
   const near68 = 1792u;
   const near87 = 64u;
-  // %0 [%row, V] = load d_o.staged row
+  // %0 [%row, V] = load d_o.copy row
   // %1 [%row, V] = load ws.S.solved1 row
-  // %2 [%row, V] = load v.staged row
+  // %2 [%row, V] = load v.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v0_1 = select(0.0, arena[at_d_o_staged + r * heads_64 + i_V], r < length);
+    let v0_1 = select(0.0, arena[at_d_o_copy + r * heads_64 + i_V], r < length);
     near[near0 + r * 64u + i_V] = v0_1;
     let v1_2 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
-    let v2_3 = select(0.0, arena[at_v_staged + r * heads_64 + i_V], r < length);
+    let v2_3 = select(0.0, arena[at_v_copy + r * heads_64 + i_V], r < length);
     near[near2 + r * 64u + i_V] = v2_3;
   }
   workgroupBarrier();
@@ -137,14 +137,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %7 [%row, K] = load w.staged row
+  // %7 [%row, K] = load w.copy row
   // %15 [%row, K] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v7_26 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
+      let v7_26 = select(0.0, arena[at_w_copy + r * heads_64 + i_K], r < length);
       sum += m_at_least(v7_26, -80.0);
       arena[far + r * 64u + i_K + 1024u] = sum;
     }
@@ -156,11 +156,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %18 [%row, K] = contract[V] %0, %17
   // %19 [%row, K] = mul %16, %18
   // %5 [%row, %col] = mask %4
-  // %6 [%row, K] = load k.staged row
+  // %6 [%row, K] = load k.copy row
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   // %20 [%row, K] = add %19, %8
   // %12 [%row, %col] = mask %11
-  // %13 [%row, K] = load b.staged row
+  // %13 [%row, K] = load b.copy row
   // %14 [%row, K] = dscoreRow[K] %12, %13 by %7
   // %21 [%row, K] = add %20, %14
   // store d_r, %21
@@ -193,27 +193,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         let i_K = first_i_K + x;
         let v15_42 = arena[far + r * 64u + i_K + 1024u];
         let v5_46 = select(0.0, near[near4 + r * 16u + r], r <= r);
-        let v6_47 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+        let v6_47 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
         var sum43 = v5_46 * v6_47;
         var e44 = 0.0;
         for (var j45 = r; j45 > 0u; j45--) {
           let p48 = j45 - 1u;
-          let v7_49 = select(0.0, arena[at_w_staged + j45 * heads_64 + i_K], j45 < length);
+          let v7_49 = select(0.0, arena[at_w_copy + j45 * heads_64 + i_K], j45 < length);
           e44 = m_at_least(e44 + v7_49, -1e30f);
           let v5_50 = select(0.0, near[near4 + r * 16u + p48], p48 <= r);
-          let v6_51 = select(0.0, arena[at_k_staged + p48 * heads_64 + i_K], p48 < length);
+          let v6_51 = select(0.0, arena[at_k_copy + p48 * heads_64 + i_K], p48 < length);
           sum43 += v5_50 * v6_51 * m_exp(m_at_least(e44, -100.0));
         }
         let v12_55 = select(0.0, near[near11 + r * 16u + r], r <= r);
-        let v13_56 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
+        let v13_56 = select(0.0, arena[at_b_copy + r * heads_64 + i_K], r < length);
         var sum52 = v12_55 * v13_56;
         var e53 = 0.0;
         for (var j54 = r; j54 > 0u; j54--) {
           let p57 = j54 - 1u;
-          let v7_58 = select(0.0, arena[at_w_staged + j54 * heads_64 + i_K], j54 < length);
+          let v7_58 = select(0.0, arena[at_w_copy + j54 * heads_64 + i_K], j54 < length);
           e53 = m_at_least(e53 + v7_58, -1e30f);
           let v12_59 = select(0.0, near[near11 + r * 16u + p57], p57 <= r);
-          let v13_60 = select(0.0, arena[at_b_staged + p57 * heads_64 + i_K], p57 < length);
+          let v13_60 = select(0.0, arena[at_b_copy + p57 * heads_64 + i_K], p57 < length);
           sum52 += v12_59 * v13_60 * m_exp(m_at_least(e53, -100.0));
         }
         let v21_41 = (((m_exp(v15_42) * m18[y][x]) + sum43) + sum52);
@@ -222,20 +222,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %22 [%row, K] = load r.staged row
+  // %22 [%row, K] = load r.copy row
   // %23 [%col, K] = dscoreCol[K] %5, %22 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
     let v5_65 = select(0.0, near[near4 + c * 16u + c], c <= c);
-    let v22_66 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
+    let v22_66 = select(0.0, arena[at_r_copy + c * heads_64 + i_K], c < length);
     var sum62 = v5_65 * v22_66;
     var e63 = 0.0;
     for (var j64 = c + 1u; j64 < 16u + zero; j64++) {
-      let v7_68 = select(0.0, arena[at_w_staged + j64 * heads_64 + i_K], j64 < length);
+      let v7_68 = select(0.0, arena[at_w_copy + j64 * heads_64 + i_K], j64 < length);
       e63 = m_at_least(e63 + v7_68, -1e30f);
       let v5_69 = select(0.0, near[near4 + j64 * 16u + c], c <= j64);
-      let v22_70 = select(0.0, arena[at_r_staged + j64 * heads_64 + i_K], j64 < length);
+      let v22_70 = select(0.0, arena[at_r_copy + j64 * heads_64 + i_K], j64 < length);
       sum62 += v5_69 * v22_70 * m_exp(m_at_least(e63, -100.0));
     }
     let v23_61 = sum62;
@@ -271,7 +271,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %26 [%row, %col] = mask strict %25
-  // %27 [%row, K] = load a.staged row
+  // %27 [%row, K] = load a.copy row
   // %28 [%col, K] = dscoreCol[K] before %26, %27 by %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -280,9 +280,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e84 = 0.0;
     for (var j85 = c + 1u; j85 < 16u + zero; j85++) {
       let v26_87 = select(0.0, near[near25 + j85 * 16u + c], c < j85);
-      let v27_88 = select(0.0, arena[at_a_staged + j85 * heads_64 + i_K], j85 < length);
+      let v27_88 = select(0.0, arena[at_a_copy + j85 * heads_64 + i_K], j85 < length);
       sum83 += v26_87 * v27_88 * m_exp(m_at_least(e84, -100.0));
-      let v7_89 = select(0.0, arena[at_w_staged + j85 * heads_64 + i_K], j85 < length);
+      let v7_89 = select(0.0, arena[at_w_copy + j85 * heads_64 + i_K], j85 < length);
       e84 = m_at_least(e84 + v7_89, -1e30f);
     }
     let v28_82 = sum83;
@@ -353,11 +353,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k116 = 0u; k116 < select(0u, 64u + zero, c < r); k116++) {
       var e114 = 0.0;
       for (var j115 = c + 1u; j115 < r; j115++) {
-        let v7_117 = select(0.0, arena[at_w_staged + j115 * heads_64 + k116], j115 < length);
+        let v7_117 = select(0.0, arena[at_w_copy + j115 * heads_64 + k116], j115 < length);
         e114 = m_at_least(e114 + v7_117, -1e30f);
       }
-      let v27_118 = select(0.0, arena[at_a_staged + r * heads_64 + k116], r < length);
-      let v6_119 = select(0.0, arena[at_k_staged + c * heads_64 + k116], c < length);
+      let v27_118 = select(0.0, arena[at_a_copy + r * heads_64 + k116], r < length);
+      let v6_119 = select(0.0, arena[at_k_copy + c * heads_64 + k116], c < length);
       sum113 += v27_118 * v6_119 * m_exp(m_at_least(e114, -100.0));
     }
     let v42_112 = sum113;
@@ -370,7 +370,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i % 16u;
     let i_K = i / 16u;
     let v34_121 = arena[far + i_K * 16u + r + 6144u];
-    let v6_122 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+    let v6_122 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
     let v46_120 = (v34_121 * v6_122);
     near[near46 + i_K * 16u + r] = v46_120;
   }
@@ -475,7 +475,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v7_162 = select(0.0, arena[at_w_staged + r * heads_64 + i_K], r < length);
+      let v7_162 = select(0.0, arena[at_w_copy + r * heads_64 + i_K], r < length);
       let own = m_at_least(v7_162, -80.0);
       near[near55 + r * 64u + i_K] = sum;
       sum += own;
@@ -522,9 +522,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j180 = r; j180 > 0u; j180--) {
           let p181 = j180 - 1u;
           let v26_182 = select(0.0, near[near25 + r * 16u + p181], p181 < r);
-          let v6_183 = select(0.0, arena[at_k_staged + p181 * heads_64 + i_K], p181 < length);
+          let v6_183 = select(0.0, arena[at_k_copy + p181 * heads_64 + i_K], p181 < length);
           sum178 += v26_182 * v6_183 * m_exp(m_at_least(e179, -100.0));
-          let v7_184 = select(0.0, arena[at_w_staged + p181 * heads_64 + i_K], p181 < length);
+          let v7_184 = select(0.0, arena[at_w_copy + p181 * heads_64 + i_K], p181 < length);
           e179 = m_at_least(e179 + v7_184, -1e30f);
         }
         var sum185 = 0.0;
@@ -532,9 +532,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
         for (var j187 = r; j187 > 0u; j187--) {
           let p188 = j187 - 1u;
           let v53_189 = select(0.0, near[near52 + r * 16u + p188], p188 < r);
-          let v13_190 = select(0.0, arena[at_b_staged + p188 * heads_64 + i_K], p188 < length);
+          let v13_190 = select(0.0, arena[at_b_copy + p188 * heads_64 + i_K], p188 < length);
           sum185 += v53_189 * v13_190 * m_exp(m_at_least(e186, -100.0));
-          let v7_191 = select(0.0, arena[at_w_staged + p188 * heads_64 + i_K], p188 < length);
+          let v7_191 = select(0.0, arena[at_w_copy + p188 * heads_64 + i_K], p188 < length);
           e186 = m_at_least(e186 + v7_191, -1e30f);
         }
         let v60_177 = (((m_exp(near[near55 + r * 64u + i_K]) * m57[y][x]) + sum178) + sum185);
@@ -549,14 +549,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let i_K = i % 64u;
     let c = i / 64u;
     let v12_196 = select(0.0, near[near11 + c * 16u + c], c <= c);
-    let v22_197 = select(0.0, arena[at_r_staged + c * heads_64 + i_K], c < length);
+    let v22_197 = select(0.0, arena[at_r_copy + c * heads_64 + i_K], c < length);
     var sum193 = v12_196 * v22_197;
     var e194 = 0.0;
     for (var j195 = c + 1u; j195 < 16u + zero; j195++) {
-      let v7_199 = select(0.0, arena[at_w_staged + j195 * heads_64 + i_K], j195 < length);
+      let v7_199 = select(0.0, arena[at_w_copy + j195 * heads_64 + i_K], j195 < length);
       e194 = m_at_least(e194 + v7_199, -1e30f);
       let v12_200 = select(0.0, near[near11 + j195 * 16u + c], c <= j195);
-      let v22_201 = select(0.0, arena[at_r_staged + j195 * heads_64 + i_K], j195 < length);
+      let v22_201 = select(0.0, arena[at_r_copy + j195 * heads_64 + i_K], j195 < length);
       sum193 += v12_200 * v22_201 * m_exp(m_at_least(e194, -100.0));
     }
     let v66_192 = sum193;
@@ -565,9 +565,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var e204 = 0.0;
     for (var j205 = c + 1u; j205 < 16u + zero; j205++) {
       let v53_207 = select(0.0, near[near52 + j205 * 16u + c], c < j205);
-      let v27_208 = select(0.0, arena[at_a_staged + j205 * heads_64 + i_K], j205 < length);
+      let v27_208 = select(0.0, arena[at_a_copy + j205 * heads_64 + i_K], j205 < length);
       sum203 += v53_207 * v27_208 * m_exp(m_at_least(e204, -100.0));
-      let v7_209 = select(0.0, arena[at_w_staged + j205 * heads_64 + i_K], j205 < length);
+      let v7_209 = select(0.0, arena[at_w_copy + j205 * heads_64 + i_K], j205 < length);
       e204 = m_at_least(e204 + v7_209, -1e30f);
     }
     let v68_202 = sum203;
@@ -643,14 +643,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k238 = 0u; k238 < 16u + zero; k238++) {
       let v34_239 = arena[far + i_K * 16u + k238 + 6144u];
       let v35_240 = (v34_239 * arena[far + k238 * 64u + i_K + 5120u]);
-      let v6_241 = select(0.0, arena[at_k_staged + k238 * heads_64 + i_K], k238 < length);
+      let v6_241 = select(0.0, arena[at_k_copy + k238 * heads_64 + i_K], k238 < length);
       sum237 += (v35_240 * v6_241);
     }
     var sum242 = 0.0f;
     for (var k243 = 0u; k243 < 16u + zero; k243++) {
       let v34_244 = arena[far + i_K * 16u + k243 + 6144u];
       let v71_245 = (v34_244 * arena[far + k243 * 64u + i_K + 8192u]);
-      let v13_246 = select(0.0, arena[at_b_staged + k243 * heads_64 + i_K], k243 < length);
+      let v13_246 = select(0.0, arena[at_b_copy + k243 * heads_64 + i_K], k243 < length);
       sum242 += (v71_245 * v13_246);
     }
     let v84_234 = (((m_exp(v32_236) * m76) + sum237) + sum242);
@@ -674,15 +674,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
       let v21_247 = arena[far + r * 64u + i_K + 2048u];
-      let v22_248 = select(0.0, arena[at_r_staged + r * heads_64 + i_K], r < length);
+      let v22_248 = select(0.0, arena[at_r_copy + r * heads_64 + i_K], r < length);
       let s249 = min(r + 1u, 15u);
       let v60_250 = near[near60 + s249 * 64u + i_K];
-      let v27_251 = select(0.0, arena[at_a_staged + s249 * heads_64 + i_K], s249 < length);
+      let v27_251 = select(0.0, arena[at_a_copy + s249 * heads_64 + i_K], s249 < length);
       let v37_252 = arena[far + i_K * 16u + r + 7168u];
-      let v6_253 = select(0.0, arena[at_k_staged + r * heads_64 + i_K], r < length);
+      let v6_253 = select(0.0, arena[at_k_copy + r * heads_64 + i_K], r < length);
       let v85_254 = (((v21_247 * v22_248) + select((v60_250 * v27_251), 0.0, r == 15u)) + (-(v37_252 * v6_253)));
       let v73_255 = arena[far + i_K * 16u + r + 9216u];
-      let v13_256 = select(0.0, arena[at_b_staged + r * heads_64 + i_K], r < length);
+      let v13_256 = select(0.0, arena[at_b_copy + r * heads_64 + i_K], r < length);
       sum += (v85_254 + (-(v73_255 * v13_256)));
       near[near87 + r * 64u + i_K] = sum;
     }

@@ -54,9 +54,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_w = (token * heads + head) * 64u;
-    let at_k_staged = dims[6].y + (token * heads + head) * 64u;
-    let at_v_staged = dims[6].z + (token * heads + head) * 64u + block;
-    let at_r_staged = dims[6].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[6].y + (token * heads + head) * 64u;
+    let at_v_copy = dims[6].z + (token * heads + head) * 64u + block;
+    let at_r_copy = dims[6].x + (token * heads + head) * 64u;
     let at_o = (token * heads + head) * 64u + block;
     // %2 [K] = load w one
     // %4 [K] = expm1 %2
@@ -69,7 +69,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %3 [K] = exp %2
     // %11 [K] = mul %10, %3
     // %12 [K] = add %9, %11
-    // %16 [K] = load k.staged one
+    // %16 [K] = load k.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
       let v2_2 = p_w[at_w + i_K];
@@ -79,14 +79,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near8 + i_K] = v8_3;
       let v12_4 = ((v8_3 * v4_1) + ((1.0f - v8_3) * m_exp(v2_2)));
       near[near12 + i_K] = v12_4;
-      let v16_5 = arena[at_k_staged + i_K];
+      let v16_5 = arena[at_k_copy + i_K];
       near[near16 + i_K] = v16_5;
     }
     workgroupBarrier();
-    // %17 [V] = load v.staged one
+    // %17 [V] = load v.copy one
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      let v17_6 = arena[at_v_staged + i_V];
+      let v17_6 = arena[at_v_copy + i_V];
       near[near17 + i_V] = v17_6;
     }
     // %19 [K] = load b one
@@ -130,14 +130,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near25 + i_K * 16u + i_V] = v25_14;
     }
     workgroupBarrier();
-    // %26 [K] = load r.staged one
+    // %26 [K] = load r.copy one
     // %27 [V] = contract[K] %26, %25
     // store o, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
       var sum21 = 0.0;
       for (var k20 = 0u; k20 < 64u + zero; k20++) {
-        let b22 = arena[at_r_staged + k20];
+        let b22 = arena[at_r_copy + k20];
         let v25_23 = near[near25 + k20 * 16u + i_V];
         let b24 = v25_23;
         sum21 += b22 * b24;

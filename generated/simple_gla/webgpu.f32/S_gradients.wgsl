@@ -32,11 +32,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_g_staged = dims[3].w + (token * heads + head);
+  let at_g_copy = dims[3].w + (token * heads + head);
   let at_ws_S_states = dims[2].z + (chunk * heads + head) * 4096u;
-  let at_q_staged = dims[3].z + (token * heads + head) * 64u;
+  let at_q_copy = dims[3].z + (token * heads + head) * 64u;
   let at_ws_S_cotangents = dims[3].y + (chunk * heads + head) * 4096u;
-  let at_d_g_staged = dims[4].x + (token * heads + head);
+  let at_d_g_copy = dims[4].x + (token * heads + head);
   const near6 = 0u;
   const near15 = 16u;
   const near31 = 32u;
@@ -63,13 +63,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v1_2 = select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
   }
-  // %5 [%row] = load g.staged row
+  // %5 [%row] = load g.copy row
   // %6 [%row] = cumsum %5
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+      sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
       near[near6 + r] = sum;
     }
   }
@@ -199,12 +199,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v24_49 = (0.125f * v11_50);
     near[near24 + c * 16u + r] = v24_49;
   }
-  // %23 [%row, K] = load q.staged row
+  // %23 [%row, K] = load q.copy row
   // %25 [%col, K] = swap %23
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v23_52 = select(0.0, arena[at_q_staged + c * heads_64 + i_K], c < length);
+    let v23_52 = select(0.0, arena[at_q_copy + c * heads_64 + i_K], c < length);
     let v25_51 = v23_52;
     arena[far + c * 64u + i_K + 2048u] = v25_51;
   }
@@ -292,8 +292,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum80 = vec2<f32>();
     var sum81 = vec2<f32>();
     for (var k79 = 0u; k79 < 64u + zero; k79++) {
-      let v23_82 = select(0.0, arena[at_q_staged + first_r * heads_64 + k79], first_r < length);
-      let v23_83 = select(0.0, arena[at_q_staged + (first_r + 1u) * heads_64 + k79], (first_r + 1u) < length);
+      let v23_82 = select(0.0, arena[at_q_copy + first_r * heads_64 + k79], first_r < length);
+      let v23_83 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k79], (first_r + 1u) < length);
       let v13_84 = arena[far + first_c * 64u + k79];
       let v13_85 = arena[far + first_c * 64u + k79 + 64u];
       let b86 = vec2<f32>(v13_84, v13_85);
@@ -398,7 +398,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum123 = 0.0f;
     for (var k124 = 0u; k124 < 64u + zero; k124++) {
       let v18_125 = (near[near15 + r] * arena[far + r * 64u + k124 + 1024u]);
-      let v23_126 = select(0.0, arena[at_q_staged + r * heads_64 + k124], r < length);
+      let v23_126 = select(0.0, arena[at_q_copy + r * heads_64 + k124], r < length);
       sum123 += (v18_125 * v23_126);
     }
     let v49_122 = sum123;
@@ -485,9 +485,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   }
   workgroupBarrier();
   // %66 [%row] = add %65, %63
-  // store d_g.staged, %66
+  // store d_g.copy, %66
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_staged + r * heads] = (near[near65 + r] + t63); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near65 + r] + t63); }
   }
 }

@@ -61,8 +61,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_staged = dims[3].z + (token * heads + head) * 64u;
-    let at_g_staged = dims[3].w + (token * heads + head);
+    let at_q_copy = dims[3].z + (token * heads + head) * 64u;
+    let at_g_copy = dims[3].w + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     // %3 [%row, %col] = load ws.S.score0_0
     for (var i = lid; i < 256u + zero; i += 64u) {
@@ -80,20 +80,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v4_3 = v2_4;
       near[near4 + c * 32u + i_V] = v4_3;
     }
-    // %6 [%row, K] = load q.staged row
+    // %6 [%row, K] = load q.copy row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;
       let r = i / 64u;
-      let v6_5 = select(0.0, arena[at_q_staged + r * heads_64 + i_K], r < length);
+      let v6_5 = select(0.0, arena[at_q_copy + r * heads_64 + i_K], r < length);
       near[near6 + r * 64u + i_K] = v6_5;
     }
-    // %8 [%row] = load g.staged row
+    // %8 [%row] = load g.copy row
     // %9 [%row] = cumsum %8
     for (var i = lid; i < 1u + zero; i += 64u) {
       var sum = 0.0;
       for (var s = 0u; s < 16u + zero; s++) {
         let r = s;
-        sum += m_at_least(select(0.0, arena[at_g_staged + r * heads], r < length), -80.0);
+        sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
         near[near9 + r] = sum;
       }
     }

@@ -48,11 +48,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_staged = dims[3].w + (token * heads + head);
+    let at_g_copy = dims[3].w + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
-    // %2 [] = load g.staged one
-    let t2 = arena[at_g_staged];
+    // %2 [] = load g.copy one
+    let t2 = arena[at_g_copy];
     // %3 [] = exp %2
     let t3 = m_exp(t2);
     // %4 [] = expm1 %2

@@ -146,11 +146,11 @@ def product(factors, extents):
 class Launches:
     """The launches of a program that a call needs, in the order of the plan, with what must come before each."""
 
-    def __init__(self, plan, program, wanted, ungrouped, whole, one_lane):
+    def __init__(self, plan, program, wanted, ungrouped, whole, one_queue):
         """`wanted`: results that somebody asked for. `ungrouped`: every head is a group of its own, so nothing is summed over heads. `whole`: every sequence
         is one segment, so none hands anything on."""
         self.all = plan.json["programs"][program]
-        self.one_lane = one_lane
+        self.one_queue = one_queue
         elsewhere = {name: tensor["ungrouped"] for name, tensor in plan.tensors.items() if ungrouped and "ungrouped" in tensor}
         self.place = lambda name: elsewhere.get(name, name)
         self.touched = []
@@ -164,30 +164,30 @@ class Launches:
             kept.append(i)
         self.kept = kept[::-1]
         self.kernels = {i: plan.kernels[self.all[i]["kernel"]] for i in self.kept}
-        if all(self.lane(i) == 0 for i in self.kept):
-            self.one_lane = True
+        if all(self.queue(i) == 0 for i in self.kept):
+            self.one_queue = True
         self._before = {START: frozenset()}
 
-    def lane(self, i):
-        return 0 if self.one_lane else self.all[i]["lane"]
+    def queue(self, i):
+        return 0 if self.one_queue else self.all[i]["queue"]
 
     def before(self, i):
         """Launches that have finished when launch i begins. One that is left out still hands on what it waited for."""
         found = self._before.get(i)
         if found is None:
-            same_lane = [j for j in range(i) if self.lane(j) == self.lane(i)]
-            direct = same_lane if self.one_lane else [*self.all[i]["waits"], *same_lane[-1:]]
+            same_queue = [j for j in range(i) if self.queue(j) == self.queue(i)]
+            direct = same_queue if self.one_queue else [*self.all[i]["waits"], *same_queue[-1:]]
             found = self._before[i] = {START}.union(direct, *(self.before(j) for j in direct))
         return found
 
     def begins(self, i):
-        """What launch i of the second lane, or any before it there, waits for; START if for nothing."""
-        waits = [wait for j in range(i + 1) if self.lane(j) == 1 for wait in self.all[j]["waits"]]
+        """What launch i of the second queue, or any before it there, waits for; START if for nothing."""
+        waits = [wait for j in range(i + 1) if self.queue(j) == 1 for wait in self.all[j]["waits"]]
         return waits or [START]
 
     def joined(self, i):
-        """Does the first lane wait for launch i of the second, or for a later one?"""
-        return any(wait >= i for j in range(i, len(self.all)) if self.lane(j) == 0 for wait in self.all[j]["waits"])
+        """Does the first queue wait for launch i of the second, or for a later one?"""
+        return any(wait >= i for j in range(i, len(self.all)) if self.queue(j) == 0 for wait in self.all[j]["waits"])
 
     def users(self, name):
         return [i for i in self.kept if any("tensor" in arg and self.place(arg["tensor"]) == name for arg in self.kernels[i]["args"])]

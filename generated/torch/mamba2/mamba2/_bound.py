@@ -8,7 +8,7 @@ from ._graph import ARENA, Graph, Node
 from ._plan import EXTENTS, START, Launches, apart, arena, product, tensor_bytes
 
 TABLES = {"sequences": 6, "segments": 4, "chunks": 4}
-ONE_LANE = os.environ.get("LMOEC_LANES") == "1"
+ONE_QUEUE = os.environ.get("LMOEC_QUEUES") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
 # A graph runs once at a time, so each stream has its own; with more streams than this, kernels are launched one by one.
 MOST_GRAPHS = 0 if os.environ.get("LMOEC_GRAPHS") == "0" else 4
@@ -31,7 +31,7 @@ class Bound:
         plan, extents = request.plan, request.extents
         self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
         ungrouped, whole = extents["heads"] == extents["groups"], extents["segments"] == extents["sequences"]
-        self._launches = launches = Launches(plan, request.program, request.wanted, ungrouped, whole, ONE_LANE)
+        self._launches = launches = Launches(plan, request.program, request.wanted, ungrouped, whole, ONE_QUEUE)
         aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
         self.results = [name for name in request.wanted if name not in aliases]
         self.made = [self._form(name) for name in self.results]
@@ -121,11 +121,11 @@ class Bound:
 
     # Operations: pairs of a function of the driver and its arguments, made once
 
-    def _launch_op(self, key, name, function, grid, block, shared, params, sources, lane):
+    def _launch_op(self, key, name, function, grid, block, shared, params, sources, queue):
         if grid[0] > 2 ** 31 - 1 or grid[1] > 65535 or grid[2] > 65535:
             raise LmoecError(f"{self.plan.scan}: {name} would need a grid of {grid} blocks", "split the call: fewer heads, or fewer tokens")
         config = cuda.LaunchConfig(*grid, block, 1, 1, shared)
-        self._configs.append((config, lane))
+        self._configs.append((config, queue))
         pointers = (ctypes.c_void_p * len(params))(*params)
         self._keep += [pointers]
         self._nodes.append(Node(key, function, config, pointers, sources))
@@ -143,23 +143,23 @@ class Bound:
 
     def _program_ops(self, kernels):
         launches, streams = self._launches, (self.main, self.side)
-        awaited = {wait for i in range(len(launches.all)) for wait in launches.all[i]["waits"]} if not launches.one_lane else set()
+        awaited = {wait for i in range(len(launches.all)) for wait in launches.all[i]["waits"]} if not launches.one_queue else set()
         events = {}
-        def record(key, lane):
+        def record(key, queue):
             events[key] = cuda.Event()
-            self.ops.append((driver().cuEventRecord, (events[key].event, streams[lane]), ("an event", None)))
-        def wait(key, lane):
-            self.ops.append((driver().cuStreamWaitEvent, (streams[lane], events[key].event, 0), ("an event", None)))
-        beside = [i for i in launches.kept if launches.lane(i) == 1]
-        # The second lane begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
+            self.ops.append((driver().cuEventRecord, (events[key].event, streams[queue]), ("an event", None)))
+        def wait(key, queue):
+            self.ops.append((driver().cuStreamWaitEvent, (streams[queue], events[key].event, 0), ("an event", None)))
+        beside = [i for i in launches.kept if launches.queue(i) == 1]
+        # The second queue begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
         if beside and START in launches.begins(beside[0]):
             record("fork", 0)
             wait("fork", 1)
         for i in range(len(launches.all)):
-            lane = launches.lane(i)
-            if not launches.one_lane:
+            queue = launches.queue(i)
+            if not launches.one_queue:
                 for other in launches.all[i]["waits"]:
-                    wait(other, lane)
+                    wait(other, queue)
             if i in launches.kernels:
                 kernel = launches.kernels[i]
                 grid = tuple(product(factors, self.request.extents) for factors in kernel["grid"])
@@ -168,9 +168,9 @@ class Bound:
                     params = [self._param(arg) for arg in kernel["args"]]
                     function, block, shared = kernels[kernel["name"]], kernel["block"], kernel["sharedBytes"]
                     sources = {self._place_of(arg) for arg in kernel["args"]}
-                    self.ops.append(self._launch_op(i, kernel["name"], function, grid, block, shared, params, sources, lane))
+                    self.ops.append(self._launch_op(i, kernel["name"], function, grid, block, shared, params, sources, queue))
             if i in awaited:
-                record(i, lane)
+                record(i, queue)
         if beside and not launches.joined(beside[-1]):
             record("join", 1)
             wait("join", 0)
@@ -221,9 +221,9 @@ class Bound:
         self._stream = main
         self.main.value = main
         # The legacy stream has the handle 0, which ctypes calls None.
-        side = self.side.value = None if self._launches.one_lane else cuda.side_stream(self.index, main)
-        for config, lane in self._configs:
-            config.stream = side if lane else main
+        side = self.side.value = None if self._launches.one_queue else cuda.side_stream(self.index, main)
+        for config, queue in self._configs:
+            config.stream = side if queue else main
 
     def _use_tables(self, main):
         """Makes the tables once, and lets streams that come later wait for them."""

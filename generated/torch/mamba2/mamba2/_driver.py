@@ -112,7 +112,7 @@ def ensure_context(index):
 
 
 class Side:
-    """The stream of the second lane, beside a stream of torch: one for each stream and thread, so that a capture meets no other work."""
+    """The stream of the second queue, beside a stream of torch: one for each stream and thread, so that a capture meets no other work."""
 
     def __init__(self):
         self.stream = handle()
