@@ -1,6 +1,7 @@
-import { EmbeddedActionsParser, type IToken } from 'chevrotain';
+import type { IToken } from 'chevrotain';
 import type { Axes, Comment, Ident, Layout, NumberExpr, TextExpr } from '../src/ir/ast/ast.js';
 import { joinSpans, type Span } from '../src/ir/common/span.js';
+import { EmbeddedActionsParser } from './chevrotain.js';
 import type { CommentReader } from './comments.js';
 import * as T from './tokens.js';
 

@@ -1,8 +1,11 @@
+import type {
+  Alternation as Choice, IProduction, RepetitionMandatoryWithSeparator as SeparatedSome, RepetitionWithSeparator as Separated, Rule,
+  TokenType,
+} from 'chevrotain';
 import {
   Alternation, Alternative, NonTerminal, Option, Repetition, RepetitionMandatory, RepetitionMandatoryWithSeparator,
-  RepetitionWithSeparator, Rule, Terminal,
-  type IProduction, type TokenType,
-} from 'chevrotain';
+  RepetitionWithSeparator, Terminal,
+} from './chevrotain.js';
 import { LmoeParser } from './rules.js';
 import * as T from './tokens.js';
 
@@ -74,11 +77,11 @@ function production(part: IProduction): string {
   throw new Error('a kind of production that has no EBNF');
 }
 
-function separated({ definition: parts, separator }: RepetitionMandatoryWithSeparator | RepetitionWithSeparator): string {
+function separated({ definition: parts, separator }: SeparatedSome | Separated): string {
   return `${grouped(parts)} { ${token(separator)} ${sequence(parts)} }`;
 }
 
-function alternatives({ definition: parts }: Alternation): string {
+function alternatives({ definition: parts }: Choice): string {
   return `( ${parts.map(production).join(' | ')} )`;
 }
 

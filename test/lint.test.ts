@@ -7,5 +7,5 @@ describe('lint', () => {
     `the rules of .oxlintrc.json${faults === undefined ? ': oxlint is not installed' : ''}`, () => expect(faults).toEqual([]),
   );
 
-  it('lines of at most 140 characters, but for those that are left over', () => expect(lengthFaults()).toEqual([]));
+  it('lines of at most 140 characters', () => expect(lengthFaults()).toEqual([]));
 });

@@ -6,7 +6,7 @@ import type { Axis } from '../../ir/graph/types.js';
 import { number } from '../../ir/graph/typing.js';
 import { argumentsOf, noBrackets, type CallExpr } from './arguments.js';
 import { bracketAxis, isNamed } from './axes.js';
-import { report, type Found, type Scope } from './scope.js';
+import { isTraining, report, type Found, type Scope } from './scope.js';
 import { node, resolveNumber, resolveNumeric } from './values.js';
 
 /** `index[H, K]`, `index[time]`, `index[tokens]`. */
@@ -105,5 +105,6 @@ export function dropout(scope: Scope, call: CallExpr): Found {
     return report(scope, diagnostic('E213', '`dropout` takes a probability from 0 to below 1', args.given[1].origin, String(rate),
       { help: ['write `dropout(x, 0.1)`'] }));
   }
-  return scope.training && rate > 0 ? node(scope.builder.add({ kind: 'dropout', draw: scope.draws++, arg, rate }, call.origin)) : node(arg);
+  const drops = rate > 0 && isTraining(scope);
+  return node(drops ? scope.builder.add({ kind: 'dropout', draw: scope.draws++, arg, rate }, call.origin) : arg);
 }

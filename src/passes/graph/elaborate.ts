@@ -1,7 +1,7 @@
 import { diagnostic, hasErrors, sameProblem, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Span } from '../../ir/common/span.js';
 import { graphBuilder } from '../../ir/graph/build.js';
-import type { Graph } from '../../ir/graph/graph.js';
+import type { Graph, Instance } from '../../ir/graph/graph.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { resolveScan } from '../resolve/resolve.js';
 import { resolve } from './expression.js';
@@ -31,6 +31,11 @@ interface Made<T> {
   readonly diagnostics: readonly Diagnostic[];
 }
 
+interface MadeGraph extends Made<Graph> {
+  /** Does it mean something else outside of training? */
+  readonly asks: boolean;
+}
+
 /** Parts that may lie in each other. */
 const DEEPEST = 64;
 /** Parts with settings of their own: each of two that uses two others of different numbers doubles them. */
@@ -38,16 +43,20 @@ const MOST_PARTS = 4096;
 
 /** Elaborates parts, each once for the same settings. */
 export function elaborator(): Elaborator {
-  const graphs = new Map<string, Made<Graph>>();
+  const graphs = new Map<string, MadeGraph>();
+  const outsides = new Map<Graph, Graph>();
   const specs = new Map<string, Made<Spec>>();
   const open: string[] = [];
   /** Parts of the files before. */
   let earlier = 0;
 
-  const graphOf = (part: Part, given: Given, training: boolean): Made<Graph> => {
+  const graphOf = (part: Part, given: Given, training: boolean): MadeGraph => {
     const key = keyOf(part, given, training);
-    const known = graphs.get(key);
-    if (known !== undefined) return known;
+    const known = graphs.get(key) ?? (training ? undefined : likeTraining(graphs.get(keyOf(part, given, true)), outsides));
+    if (known !== undefined) {
+      graphs.set(key, known);
+      return known;
+    }
     open.push(partKey(part));
     const made = elaborateOnce(part, given, training, workshop);
     open.pop();
@@ -79,7 +88,7 @@ export function elaborator(): Elaborator {
     }
   };
 
-  const workshop = (scope: Diagnostic[]): Workshop => ({
+  const workshop = (scope: Diagnostic[], asked: Scope['asked']): Workshop => ({
     graph(part, given, training, from) {
       if (open.includes(partKey(part))) {
         scope.push(diagnostic('E814', `\`${nameOf(part)}\` contains itself`, from, 'used here', {
@@ -96,6 +105,7 @@ export function elaborator(): Elaborator {
         return undefined;
       }
       const made = graphOf(part, given, training);
+      if (made.asks) asked.training = true;
       below(scope, made, () => graphOf(part, standIns(part), training).diagnostics, part, given, from);
       return made.made;
     },
@@ -149,12 +159,32 @@ export function standIns(part: Part): Given {
   return new Map(signatureAxes(part.item).filter((axis) => !own.includes(axis)).map((axis) => [axis, { kind: 'number', value: 64 }]));
 }
 
-function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (diagnostics: Diagnostic[]) => Workshop): Made<Graph> {
+/** What is right in training and never asks for it is the same outside. */
+function likeTraining(made: MadeGraph | undefined, known: Map<Graph, Graph>): MadeGraph | undefined {
+  if (made?.made === undefined || made.asks || made.diagnostics.length > 0) return undefined;
+  return { ...made, made: outsideOf(made.made, known) };
+}
+
+function outsideOf(graph: Graph, known: Map<Graph, Graph>): Graph {
+  const before = known.get(graph);
+  if (before !== undefined) return before;
+  const instances = graph.instances.map((instance): Instance => (
+    instance.part.kind === 'scan' ? instance : { ...instance, part: outsideOf(instance.part, known) }
+  ));
+  const made: Graph = { ...graph, training: false, instances };
+  known.set(graph, made);
+  return made;
+}
+
+function elaborateOnce(
+  part: Part, given: Given, training: boolean, workshop: (diagnostics: Diagnostic[], asked: Scope['asked']) => Workshop,
+): MadeGraph {
   const { kind } = part.item;
   if (kind === 'scan') throw new Error(`${nameOf(part)} is a scan`);
   const diagnostics: Diagnostic[] = [];
+  const asked = { training: false };
   const scope: Scope = {
-    part, kind, training, workshop: workshop(diagnostics), builder: graphBuilder(),
+    part, kind, training, asked, workshop: workshop(diagnostics, asked), builder: graphBuilder(),
     beneath: new Map([...given].filter(([name]) => name.includes('.'))), reached: new Set(),
     frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map() },
     inputs: [], params: [], instances: [], paths: { instances: new Map(), losses: new Map() }, losses: [], updates: [], names: new Map(),
@@ -167,5 +197,5 @@ function elaborateOnce(part: Part, given: Given, training: boolean, workshop: (d
   runAll(scope, part.item.body);
   unreached(scope);
   const graph = finish(scope, given);
-  return { made: graph, diagnostics };
+  return { made: graph, diagnostics, asks: asked.training };
 }

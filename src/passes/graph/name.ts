@@ -6,7 +6,7 @@ import type { Level, Silent } from '../../ir/graph/types.js';
 import { number } from '../../ir/graph/typing.js';
 import { PAST } from './axes.js';
 import { FIXED, FUNCTIONS, isSilent } from './fixed.js';
-import { lookUp, report, visibleNames, type Binding, type Found, type Scope } from './scope.js';
+import { isTraining, lookUp, report, visibleNames, type Binding, type Found, type Scope } from './scope.js';
 import { node, numberValue } from './values.js';
 
 /** How often the length of a silent axis exists. */
@@ -15,7 +15,7 @@ const COUNTS: Readonly<Record<Silent, Level>> = { time: 'sequence', batch: 'call
 export function resolveName(scope: Scope, { text, origin }: Ident): Found {
   const binding = lookUp(scope, text);
   if (binding !== undefined) return bound(scope, binding, origin);
-  if (text === 'training') return numberValue(scope.training ? 1 : 0);
+  if (text === 'training') return numberValue(isTraining(scope) ? 1 : 0);
   if (text === 'pi') return numberValue(Math.PI);
   if (text === 'past') return { kind: 'past', axis: PAST };
   if (text === 'position') return node(scope.builder.add({ kind: 'index', axes: [], over: 'time' }, origin, number([], 'token')));

@@ -79,6 +79,8 @@ export interface Scope {
   readonly part: Part;
   readonly kind: 'layer' | 'moe' | 'model';
   readonly training: boolean;
+  /** Has the text asked for that, here or in a part below? If not, it means the same outside. */
+  readonly asked: { training: boolean };
   readonly workshop: Workshop;
   /**
    * Settings of parts below that whoever elaborates this one gives, by path: `ffn.E`, `ffn.expert.F`. They come before those of the text.
@@ -119,6 +121,12 @@ export interface Scope {
 export function report(scope: Scope, d: Diagnostic): undefined {
   if (!scope.diagnostics.some((other) => sameProblem(other, d))) scope.diagnostics.push(d);
   return undefined;
+}
+
+/** Whoever reads whether this is training asks here. */
+export function isTraining({ training, asked }: Scope): boolean {
+  asked.training = true;
+  return training;
 }
 
 export function lookUp(scope: Scope, name: string): Binding | undefined {

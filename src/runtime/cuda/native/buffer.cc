@@ -115,7 +115,8 @@ bool fits(Napi::Env env, const Buffer& buffer, size_t offset, size_t bytes, cons
   }
   if (offset + bytes > buffer.bytes) {
     *failed = failure(env, "OUT_OF_BOUNDS", call,
-                      std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of a buffer of " + std::to_string(buffer.bytes));
+                      std::to_string(bytes) + " bytes at offset " + std::to_string(offset) + " of a buffer of " +
+                           std::to_string(buffer.bytes));
     return false;
   }
   return true;
@@ -204,7 +205,8 @@ Napi::Value copy(const Napi::CallbackInfo& call) {
   const size_t toOffset = static_cast<size_t>(call[1].ToNumber().Int64Value());
   const size_t fromOffset = static_cast<size_t>(call[3].ToNumber().Int64Value());
   const size_t bytes = static_cast<size_t>(call[4].ToNumber().Int64Value());
-  if (!fits(env, *to, toOffset, bytes, "cuMemcpyDtoD", &failed) || !fits(env, *from, fromOffset, bytes, "cuMemcpyDtoD", &failed)) return failed;
+  if (!fits(env, *to, toOffset, bytes, "cuMemcpyDtoD", &failed)) return failed;
+  if (!fits(env, *from, fromOffset, bytes, "cuMemcpyDtoD", &failed)) return failed;
   if (bytes > 0) {
     if (const CUresult code = cu->copyDtoDAsync(to->pointer + toOffset, from->pointer + fromOffset, bytes, streamOf(call[5]))) {
       return failure(env, *cu, code, "cuMemcpyDtoDAsync");
@@ -224,7 +226,8 @@ Napi::Value fill(const Napi::CallbackInfo& call) {
   if (!fits(env, *buffer, 0, buffer->bytes, "cuMemsetD8Async", &failed)) return failed;
   if (buffer->bytes > 0) {
     const auto byte = static_cast<unsigned char>(call[1].ToNumber().Uint32Value());
-    if (const CUresult code = cu->memset8Async(buffer->pointer, byte, buffer->bytes, streamOf(call[2]))) return failure(env, *cu, code, "cuMemsetD8Async");
+    const CUresult code = cu->memset8Async(buffer->pointer, byte, buffer->bytes, streamOf(call[2]));
+    if (code) return failure(env, *cu, code, "cuMemsetD8Async");
   }
   return success(env, env.Undefined());
 }

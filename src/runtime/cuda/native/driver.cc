@@ -40,7 +40,8 @@ Loaded load() {
     const char* text = nullptr;
     loaded.table.errorName(result, &name);
     loaded.table.errorString(result, &text);
-    loaded.why = std::string("cuInit: ") + (name == nullptr ? "unknown error" : name) + (text == nullptr ? "" : std::string(" (") + text + ")");
+    loaded.why = std::string("cuInit: ") + (name == nullptr ? "unknown error" : name) +
+                 (text == nullptr ? "" : std::string(" (") + text + ")");
     return loaded;
   }
   loaded.ok = true;

@@ -41,7 +41,8 @@ Napi::Value elapsed(const Napi::CallbackInfo& call) {
   if (start == nullptr || end == nullptr) return env.Undefined();
   if (const CUresult code = cu->eventSynchronize(end->handle)) return failure(env, *cu, code, "cuEventSynchronize");
   float milliseconds = 0;
-  if (const CUresult code = cu->eventElapsed(&milliseconds, start->handle, end->handle)) return failure(env, *cu, code, "cuEventElapsedTime");
+  const CUresult code = cu->eventElapsed(&milliseconds, start->handle, end->handle);
+  if (code) return failure(env, *cu, code, "cuEventElapsedTime");
   return success(env, Napi::Number::New(env, milliseconds));
 }
 

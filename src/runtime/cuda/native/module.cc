@@ -86,7 +86,8 @@ Napi::Value getFunction(const Napi::CallbackInfo& call) {
   return success(env, info);
 }
 
-// launch(function, [x, y, z], block, sharedBytes, bytes, offsets, stream?): parameter i starts at bytes[offsets[i]]; the driver knows its size.
+// launch(function, [x, y, z], block, sharedBytes, bytes, offsets, stream?): parameter i starts at bytes[offsets[i]];
+// the driver knows its size.
 Napi::Value launch(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   Napi::Value failed;
@@ -100,7 +101,8 @@ Napi::Value launch(const Napi::CallbackInfo& call) {
   const auto bytes = call[4].As<Napi::Uint8Array>();
   const auto offsets = call[5].As<Napi::Uint32Array>();
   if (!call[1].IsTypedArray() || grid.ElementLength() != 3 || !call[4].IsTypedArray() || !call[5].IsTypedArray()) {
-    Napi::TypeError::New(env, "launch(function, Uint32Array(3), block, sharedBytes, Uint8Array, Uint32Array, stream?)").ThrowAsJavaScriptException();
+    Napi::TypeError::New(env, "launch(function, Uint32Array(3), block, sharedBytes, Uint8Array, Uint32Array, stream?)")
+        .ThrowAsJavaScriptException();
     return env.Undefined();
   }
   // Tensor maps must lie on 64-byte boundaries in host memory too, which a JavaScript buffer does not promise.
@@ -109,10 +111,13 @@ Napi::Value launch(const Napi::CallbackInfo& call) {
   std::copy(bytes.Data(), bytes.Data() + bytes.ByteLength(), base);
   std::vector<void*> parameters(offsets.ElementLength());
   for (size_t i = 0; i < parameters.size(); i++) {
-    if (offsets[i] >= bytes.ByteLength()) return failure(env, "OUT_OF_BOUNDS", "cuLaunchKernel", "a parameter starts after the end of the parameter bytes");
+    if (offsets[i] >= bytes.ByteLength()) {
+      return failure(env, "OUT_OF_BOUNDS", "cuLaunchKernel", "a parameter starts after the end of the parameter bytes");
+    }
     parameters[i] = base + offsets[i];
   }
-  const CUresult code = cu->launch(function->handle, grid[0], grid[1], grid[2], block, 1, 1, shared, streamOf(call[6]), parameters.data(), nullptr);
+  const CUresult code = cu->launch(function->handle, grid[0], grid[1], grid[2], block, 1, 1, shared, streamOf(call[6]),
+                                   parameters.data(), nullptr);
   if (code) return failure(env, *cu, code, "cuLaunchKernel");
   return success(env, env.Undefined());
 }
@@ -124,7 +129,10 @@ Napi::Value tensorMap(const Napi::CallbackInfo& call) {
   Napi::Value failed;
   const Driver* cu = ready(env, &failed);
   if (cu == nullptr) return failed;
-  if (cu->tensorMapEncode == nullptr) return failure(env, "NO_TENSOR_MAPS", "cuTensorMapEncodeTiled", "the installed NVIDIA driver has no tensor maps (12.0 or later has)");
+  if (cu->tensorMapEncode == nullptr) {
+    return failure(env, "NO_TENSOR_MAPS", "cuTensorMapEncodeTiled",
+                   "the installed NVIDIA driver has no tensor maps (12.0 or later has)");
+  }
   const Napi::Object options = call[0].As<Napi::Object>();
   Buffer* buffer = unwrap<Buffer>(options.Get("buffer"), "a buffer");
   if (buffer == nullptr) return env.Undefined();
@@ -143,8 +151,10 @@ Napi::Value tensorMap(const Napi::CallbackInfo& call) {
   const uint64_t offset = static_cast<uint64_t>(options.Get("offset").ToNumber().Int64Value());
   CUtensorMap map;
   const CUresult code = cu->tensorMapEncode(&map, options.Get("type").ToNumber().Int32Value(), static_cast<uint32_t>(dims.size()),
-                                            reinterpret_cast<void*>(buffer->pointer + offset), dims.data(), strides.data(), box.data(), unit.data(),
-                                            /*interleave*/ 0, options.Get("swizzle").ToNumber().Int32Value(), /*L2 promotion: 128 B*/ 2, /*fill: zeros*/ 0);
+                                            reinterpret_cast<void*>(buffer->pointer + offset), dims.data(), strides.data(), box.data(),
+                                            unit.data(),
+                                            /*interleave*/ 0, options.Get("swizzle").ToNumber().Int32Value(),
+                                            /*L2 promotion: 128 B*/ 2, /*fill: zeros*/ 0);
   if (code) return failure(env, *cu, code, "cuTensorMapEncodeTiled");
   Napi::Uint8Array bytes = Napi::Uint8Array::New(env, sizeof map);
   std::copy(reinterpret_cast<uint8_t*>(&map), reinterpret_cast<uint8_t*>(&map) + sizeof map, bytes.Data());
@@ -155,7 +165,12 @@ Napi::Value tensorMap(const Napi::CallbackInfo& call) {
 class Compile : public Napi::AsyncWorker {
  public:
   Compile(Napi::Env env, const Nvrtc* rtc, std::string source, std::string name, std::vector<std::string> options)
-      : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), rtc_(rtc), source_(std::move(source)), name_(std::move(name)), options_(std::move(options)) {}
+      : Napi::AsyncWorker(env),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        rtc_(rtc),
+        source_(std::move(source)),
+        name_(std::move(name)),
+        options_(std::move(options)) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:

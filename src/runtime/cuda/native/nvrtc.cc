@@ -72,7 +72,9 @@ Loaded load(const std::string& extra) {
     }
   }
   if (loaded.why.empty()) {
-    loaded.why = "libnvrtc.so.13 and libnvrtc.so.12 were not found (looked at LMOEC_NVRTC, the loader's path, CUDA_HOME, /usr/local/cuda and Python packages)";
+    loaded.why =
+        "libnvrtc.so.13 and libnvrtc.so.12 were not found (looked at LMOEC_NVRTC, the loader's path, CUDA_HOME, "
+        "/usr/local/cuda and Python packages)";
   }
   return loaded;
 }
