@@ -2,7 +2,8 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan } from '../../ir/plan/plan.js';
 import { isSteady, type ScanProgram } from '../../ir/scan/scan.js';
 import type { TileModule } from '../../ir/tile/tile.js';
-import { OF_MEMORY, sharedLimit, type CudaTarget } from './lowered.js';
+import { sharedLimit, type CudaTarget } from './lowered.js';
+import { OF_MEMORY } from './refused.js';
 
 /**
  * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that

@@ -6,6 +6,7 @@ import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, mappedSegmentation, planPrograms, planTensor } from '../describe.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
+import { isRefused, type Refused } from './refused.js';
 import { lowerPlain } from './plain/lower.js';
 import { lowerRegisters } from './registers/lower.js';
 import { isOptional, type CudaContext, type CudaTarget, type LoweredKernel } from './lowered.js';
@@ -101,18 +102,24 @@ interface Chosen extends Pick<PlanKernel, 'lowering' | 'plainWhy'> {
   readonly code: LoweredKernel;
 }
 
-/** The first lowering that takes a kernel. */
+/** What a kernel is offered to, best first; the plain lowering takes what none of them does. */
+const LOWERINGS: readonly {
+  readonly lowering: PlanKernel['lowering'];
+  readonly lower: (cx: CudaContext, kernel: TileKernel) => LoweredKernel | Refused;
+}[] = [
+  { lowering: 'registers', lower: lowerRegisters },
+  { lowering: 'tensor cores', lower: lowerTensorCores },
+];
+
+/** The first lowering that takes a kernel; the last one's reason is what the plan says of plain ones. */
 function lower(cx: CudaContext, kernel: TileKernel, plain: boolean): Chosen {
-  if (plain) return { code: lowerPlain(cx, kernel), lowering: 'plain', plainWhy: 'asked for' };
-  const registers = lowerRegisters(cx, kernel);
-  if (registers !== undefined) return { code: registers, lowering: 'registers' };
-  let plainWhy = '';
-  const fragments = lowerTensorCores(cx, kernel, (reason) => {
-    plainWhy = reason;
-  });
-  return fragments === undefined
-    ? { code: lowerPlain(cx, kernel), lowering: 'plain', plainWhy }
-    : { code: fragments, lowering: 'tensor cores' };
+  let plainWhy = 'asked for';
+  for (const { lowering, lower: made } of plain ? [] : LOWERINGS) {
+    const code = made(cx, kernel);
+    if (!isRefused(code)) return { code, lowering };
+    plainWhy = code.why;
+  }
+  return { code: lowerPlain(cx, kernel), lowering: 'plain', plainWhy };
 }
 
 function template(templates: CudaOptions['templates'], name: string): string {

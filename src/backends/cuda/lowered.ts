@@ -27,9 +27,6 @@ export interface LoweredKernel {
   readonly scratch: readonly PlanTensor[];
 }
 
-/** How the reason ends why a kernel has no tensor cores, where it is for want of shared memory. */
-export const OF_MEMORY = ' bytes of shared memory';
-
 /** Dynamic shared memory in bytes that a block may ask for, so that `blocks` of them share a multiprocessor: each takes 1 KB more. */
 export function sharedLimit(target: CudaTarget, blocks = 1): number {
   return Math.floor((sharedOf(target) + 1024) / blocks) - 1024;

@@ -3,6 +3,7 @@ import { emitCuda } from '../../../src/backends/cuda/emit.js';
 import { lowerTensorCores } from '../../../src/backends/cuda/tensor-cores/lower.js';
 import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { eachStatement } from '../../../src/backends/cuda/uses.js';
+import { isRefused } from '../../../src/backends/cuda/refused.js';
 import { lowerRegisters } from '../../../src/backends/cuda/registers/lower.js';
 import type { Compiled } from '../../../src/driver/compile.js';
 import { IO_DTYPES, type IoDtype } from '../../../src/ir/common/dtype.js';
@@ -100,7 +101,7 @@ async function lowerings(name: string, target: CudaTarget, dtype: IoDtype): Prom
   const { module } = await compileExample(name, 128, dtype, target);
   const cx = { module, target, dtype };
   const kind = (kernel: TileModule['kernels'][number]) => (
-    lowerRegisters(cx, kernel) !== undefined ? 'registers' : lowerTensorCores(cx, kernel) !== undefined ? 'tensor cores' : 'plain'
+    !isRefused(lowerRegisters(cx, kernel)) ? 'registers' : !isRefused(lowerTensorCores(cx, kernel)) ? 'tensor cores' : 'plain'
   );
   return Object.fromEntries(module.kernels.map((kernel) => [kernel.name, kind(kernel)]));
 }
@@ -160,7 +161,7 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     expect(walks.map(({ name }) => name)).toEqual([
       'ends', 'maps', 'join', 'walk', 'states', 'reverse_ends', 'reverse_join', 'reverse',
     ].map((name) => `S_${name}`));
-    expect(walks.filter((kernel) => lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
+    expect(walks.filter((kernel) => isRefused(lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel)))).toEqual([]);
   });
 
   it('walks that split a gate which the scan computes', () => {
@@ -169,7 +170,7 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     const { module } = lowerScan(spec, new Map([['K', 64], ['V', 64]]), { chunk: 64, inlineScores: 'diagonal' });
     const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
     expect(walks.length).toBeGreaterThan(3);
-    expect(walks.filter((kernel) => lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel) === undefined)).toEqual([]);
+    expect(walks.filter((kernel) => isRefused(lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel)))).toEqual([]);
   });
 
   it.skipIf(NO_EXAMPLES)('f32 has no tensor cores', async () => {

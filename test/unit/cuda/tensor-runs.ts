@@ -10,6 +10,7 @@ import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { lowerTensorCores } from '../../../src/backends/cuda/tensor-cores/lower.js';
+import { isRefused } from '../../../src/backends/cuda/refused.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { gateNames, type LoweredScan } from '../../../src/passes/pipeline.js';
 import { planTensor } from '../../../src/backends/describe.js';
@@ -119,9 +120,9 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
       spec, { sizes: sizeOf, heads, groups, lengths, batch: 1, tokens, cuSeqlens: undefined }, values, isIo, dtype, expected,
     );
   };
-  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => lowerTensorCores(
-    { module, target, dtype }, kernel,
-  ) !== undefined).map((kernel) => kernel.name) };
+  return { failed: [...failed], errors, responses, kernels: module.kernels.filter((kernel) => !isRefused(
+    lowerTensorCores({ module, target, dtype }, kernel),
+  )).map((kernel) => kernel.name) };
 }
 
 /** Every fifth log decay is -100, every eleventh -inf where its range has that; factors are small and 0. */

@@ -2,17 +2,18 @@ import type { TileKernel } from '../../../ir/tile/tile.js';
 import { createCode } from '../code.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
+import { refused, type Refused } from '../refused.js';
 import { layoutOf } from './layout.js';
 import { bodyText, RING_MARK, turnsText } from './loops.js';
 import { createWriter, indexLines, type Hooks } from './values.js';
 
 /**
  * Kernels without matrix products: every tile lies in the registers of the threads that own its elements. Bound by memory, so what counts
- * is bytes in flight: wide accesses, later iterations asked for early, few barriers. `undefined`: not of this kind.
+ * is bytes in flight: wide accesses, later iterations asked for early, few barriers.
  */
-export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKernel | undefined {
+export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const layout = layoutOf(cx.module, kernel);
-  if (layout === undefined) return undefined;
+  if (layout === undefined) return refused('tiles that meet others than by sums, or do not fit in registers');
   const code = createCode();
   const hooks: Hooks = { parity: undefined, around: undefined, floats: 0, ring: 0 };
   const writer = createWriter(cx, kernel, layout, code, hooks);

@@ -4,14 +4,14 @@ import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
-import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
+import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { madeAgain, PATIENCE } from './again.js';
 import { createArena } from './arena.js';
 import { joinDecays, isDscore, type JoinedDecays } from './joined-decays.js';
 import { definitions, fusedSums, head, letText, offsetLines, runtimeOf, tokenRow } from './kernel.js';
 import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
-import { unsupported } from './forms.js';
 import { createTeam, type Parts } from './team.js';
 
 /**
@@ -46,7 +46,9 @@ interface Shape {
  * warpgroups, which share every fragment: each warp then has less straight code to fetch and fewer values to hold. docs/performance.md has
  * the measurements behind the choices.
  */
-export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
+export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
+  if (kernel.split !== undefined) return refused('split chunk kernels');
+  if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in chunk kernels');
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   const remade = madeAgain(kernel, (name) => bufferNamed(cx.module, name).dtype === 'io');
   const { groups } = joinDecays(kernel);
@@ -76,19 +78,19 @@ export function lowerChunk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   );
   const [first, last] = [shapes[0], shapes[shapes.length - 1]];
   const best = inShape(first);
-  if (fits(best, first)) return best;
+  if (isRefused(best) || fits(best, first)) return best;
   // What takes least is tried next: where it has no room, nothing has, and kernels that are too large are long.
   const smallest = inShape(last);
-  if (!fits(smallest, last)) return unsupported(`${smallest.sharedBytes}${OF_MEMORY}`);
+  if (isRefused(smallest)) return smallest;
+  if (!fits(smallest, last)) return crowded(smallest.sharedBytes);
   for (const shape of shapes.slice(1, -1)) {
     const found = inShape(shape);
-    if (fits(found, shape)) return found;
+    if (isRefused(found) || fits(found, shape)) return found;
   }
   return smallest;
 }
 
-function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blocks, budget }: Shape): LoweredKernel {
-  if (kernel.split !== undefined) unsupported('split chunk kernels');
+function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blocks, budget }: Shape): LoweredKernel | Refused {
   const defs = definitions(kernel);
   const body = createCode();
   const arena = createArena('M');
@@ -118,7 +120,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blo
     loadNow(team, stmt.tile, cell);
     copied.add(stmt.tile);
   });
-  for (const [at, stmt] of kernel.body.entries()) {
+  for (const [at, stmt] of team.untilRefused(kernel.body.entries())) {
     const now = due.get(at) ?? [];
     team.begin();
     for (const tile of longUnread.get(at) ?? []) team.letGo(tile);
@@ -137,10 +139,12 @@ function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blo
         storeCell(team, stmt.value, cellOf(cx, { buffer }, buffer.outer === 'token' ? ROW : undefined, place, undefined), undefined);
         break;
       }
-      case 'loop': return unsupported('loops in chunk kernels');
+      case 'loop': throw new Error(`${kernel.name}: a loop in a chunk kernel`);
       default: stmt satisfies never;
     }
   }
+  const refusal = team.refusal();
+  if (refusal !== undefined) return refusal;
   team.finish();
   const layout = arena.layout();
   const { args, parameters } = signature(cx, kernel, []);

@@ -3,7 +3,7 @@ import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Piece } from './arena.js';
 import { isDscore, type Dscore } from './joined-decays.js';
 import { inclusiveSums, OWN_BARRIER } from './tokens.js';
-import { timesText, unsupported } from './forms.js';
+import { timesText } from './forms.js';
 import type { Team } from './team.js';
 
 interface Operand {
@@ -66,7 +66,7 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
     takeScores(team, tiles, (n) => `${all}[${at[n]}]`);
   } else {
     const rows = first.op === 'dscoreRow' ? ROW : COL;
-    const packed = ops.map((op) => (op.op === 'dscore' ? unsupported('scores among adjoints') : team.packed(op.a, rows)));
+    const packed = ops.map((op) => team.packed(adjointOf(op).a, rows));
     const [shared] = operands([first.op === 'dscoreRow' ? first.y : first.x], 1);
     code.line(
       `float ${all}[${ops.length}][${steps * 8}]; decay_sides<${ops.length}, ${steps}, ${how(ops)}, ${rows === COL}>(`
@@ -84,6 +84,16 @@ export function decays(team: Team, tiles: readonly TileId[]): void {
   for (const tile of tiles) if (team.options.exported.has(tile)) team.t16(tile);
 }
 
+function adjointOf(op: Dscore): Exclude<Dscore, Score> {
+  if (op.op === 'dscore') throw new Error('scores among adjoints');
+  return op;
+}
+
+function scoreOf(op: Dscore): Score {
+  if (op.op !== 'dscore') throw new Error('adjoints among scores');
+  return op;
+}
+
 function dscoreOf(op: TileOp | undefined): Dscore {
   if (op === undefined || !isDscore(op)) throw new Error('no decay operation');
   return op;
@@ -93,7 +103,7 @@ function dscoreOf(op: TileOp | undefined): Dscore {
 function gridOf(
   team: Team, ops: readonly Dscore[],
 ): { readonly rows: readonly Score[]; readonly cols: readonly TileId[]; readonly at: readonly number[] } {
-  const scores = ops.map((op) => (op.op === 'dscore' ? op : unsupported('adjoints among scores')));
+  const scores = ops.map(scoreOf);
   const sameReader = (a: Score, b: Score) => team.resolve(a.x).id === team.resolve(b.x).id
     && a.before === b.before
     && a.strict === b.strict;

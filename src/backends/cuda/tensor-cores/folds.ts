@@ -1,7 +1,7 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { scalarText } from '../scalar.js';
-import { timesText, unsupported, type Frag } from './forms.js';
+import { timesText, type Frag } from './forms.js';
 import type { Team } from './team.js';
 import { setScalar } from './values.js';
 
@@ -21,9 +21,10 @@ export function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): vo
 
 /** Largest or smallest value of each row of a fragment. */
 export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'reduce' }>): void {
-  const row = team.options.rowOf(team.axesOf(op.arg)) ?? unsupported(`${op.reduce} of tile ${op.arg}`);
+  const row = team.options.rowOf(team.axesOf(op.arg));
+  if (row === undefined) return team.refuse(`${op.reduce} of tile ${op.arg}`);
   const frag = team.frag(op.arg, row);
-  if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) unsupported(`${op.reduce} over ${op.axis}`);
+  if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) return team.refuse(`${op.reduce} over ${op.axis}`);
   const max = op.reduce === 'max';
   foldRows(
     team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`,
@@ -82,7 +83,7 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
     }
     const op = team.options.defs.get(id);
     if (op?.op === 'map') return scalarText(op.fn, op.args.map(text));
-    return unsupported(`a sum over tile ${id}`);
+    return team.refuse(`a sum over tile ${id}`, '0.f');
   };
   const value = text(arg);
   const v = team.newVec(tile, kept);
@@ -107,7 +108,7 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
     return;
   }
   const [x, y] = [a, b].map((id) => team.t16(id));
-  if (x.rows !== y.rows) unsupported(`an inner product of tiles ${a} and ${b} that lie across each other`);
+  if (x.rows !== y.rows) return team.refuse(`an inner product of tiles ${a} and ${b} that lie across each other`);
   for (const { piece } of [x, y]) team.willRead(piece, 'any');
   const back = timesText(team.backOf(x), team.backOf(y));
   team.putVec(

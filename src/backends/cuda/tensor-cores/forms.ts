@@ -1,16 +1,6 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import type { Piece } from './arena.js';
 
-/** Thrown when a kernel is not of the kind the fragment lowering knows; the plain lowering takes it then. */
-export class Unsupported extends Error {}
-
-/** It is of that kind, but wants more shared memory than there is. */
-export class NoRoom extends Unsupported {}
-
-export function unsupported(why: string): never {
-  throw new Unsupported(why);
-}
-
 /** 16-bit operand tile: memory rows are `rows`, columns `cols`. */
 export interface Tile16 {
   readonly piece: Piece;

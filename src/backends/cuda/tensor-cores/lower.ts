@@ -2,35 +2,35 @@ import { loadedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { bufferNamed } from '../address.js';
+import { refused, type Refused } from '../refused.js';
 import { eachStatement } from '../uses.js';
 import { lowerChunk } from './chunk.js';
 import { isDscore } from './joined-decays.js';
 import { tokenRow } from './kernel.js';
+import { unfitCells } from './memory.js';
 import { freeOperands } from './free-operands.js';
-import { Unsupported, unsupported } from './forms.js';
 import { lowerWalk } from './walk.js';
 
-/** Kernels around matrix products. `undefined`: not of the kind this lowering knows, the plain one takes it. */
-export function lowerTensorCores(cx: CudaContext, kernel: TileKernel, why?: (reason: string) => void): LoweredKernel | undefined {
-  try {
-    if (!worthwhile(kernel)) unsupported('no matrix product');
-    if (mapsWide(cx, kernel)) unsupported('maps in f32');
-    if (cx.dtype === 'f32') unsupported('f32 operands');
-    if (cx.module.chunk !== 64) unsupported(`chunks of ${cx.module.chunk}`);
-    if (kernel.inner !== 'head') unsupported('kernels over groups');
-    switch (kernel.outer) {
-      case 'chunk': return lowerChunk(cx, freeOperands(kernel, (axes) => tokenRow(axes)));
-      case 'sequence':
-      case 'segment': return lowerWalk(
-        cx, freeOperands(kernel, (axes) => (kernel.split !== undefined && axes.includes(kernel.split) ? kernel.split : tokenRow(axes))),
-      );
-      case 'once': return unsupported('kernels over everything');
-    }
-  } catch (error) {
-    if (!(error instanceof Unsupported)) throw error;
-    why?.(error.message);
-    return undefined;
-  }
+/** Kernels around matrix products; others are refused. */
+export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
+  const why = unfit(cx, kernel);
+  if (why !== undefined) return refused(why);
+  const { split } = kernel;
+  const inChunk = kernel.outer === 'chunk';
+  const free = freeOperands(
+    kernel, (axes) => (!inChunk && split !== undefined && axes.includes(split) ? split : tokenRow(axes)),
+  );
+  return unfitCells(cx, free) ?? (inChunk ? lowerChunk(cx, free) : lowerWalk(cx, free));
+}
+
+/** What a kernel is, or has, that this lowering does not know. */
+function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
+  if (!worthwhile(kernel)) return 'no matrix product';
+  if (mapsWide(cx, kernel)) return 'maps in f32';
+  if (cx.dtype === 'f32') return 'f32 operands';
+  if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
+  if (kernel.inner !== 'head') return 'kernels over groups';
+  return kernel.outer === 'once' ? 'kernels over everything' : undefined;
 }
 
 /** Does a loop over segments load matrices in f32 that are no states? Products would round them. */

@@ -1,10 +1,11 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
-import type { TileBuffer, TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { cellElements, cellIndex, outerStride, placeBack, rowsBack, type Place } from '../address.js';
+import { bufferNamed, cellElements, cellIndex, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
+import { refused, type Refused } from '../refused.js';
+import { eachStatement } from '../uses.js';
 import type { Piece } from './arena.js';
-import { unsupported } from './forms.js';
 import type { Team } from './team.js';
 
 export type Load = Extract<TileOp, { op: 'load' }>;
@@ -32,6 +33,26 @@ export interface Cell {
   readonly origin: readonly [string, string, string];
 }
 
+/** In 16 bits. */
+const isHalf = (cx: CudaContext, buffer: TileBuffer): boolean => buffer.dtype === 'io' && cx.dtype !== 'f32';
+
+/** Why the buffers of a kernel cannot be read and written as cells. */
+export function unfitCells(cx: CudaContext, kernel: TileKernel): Refused | undefined {
+  const unfit = (buffer: TileBuffer, tokens: boolean, loaded: boolean): string | undefined => {
+    const odd = buffer.axes.some((axis) => axisSize(cx.module, axis) % 8 !== 0);
+    if (odd && isHalf(cx, buffer)) return `${buffer.name}: sizes that are no multiple of 8`;
+    return loaded && buffer.axes.length + (tokens ? 1 : 0) > 2 ? `${buffer.name}: a tile of three axes` : undefined;
+  };
+  let why: string | undefined;
+  eachStatement(kernel.body, (stmt) => {
+    if (stmt.kind === 'store') why ??= unfit(bufferNamed(cx.module, stmt.buffer), false, false);
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return;
+    const { buffer, rows } = stmt.op;
+    why ??= rows === 'one' ? 'loads of single tokens' : unfit(bufferNamed(cx.module, buffer), rows !== 'none', true);
+  });
+  return why === undefined ? undefined : refused(why);
+}
+
 /** `split` text is the first element of this block on the split axis; `only`: a condition besides. */
 export function cellOf(
   cx: CudaContext, source: Source, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number, only?: string,
@@ -48,13 +69,10 @@ export function cellOf(
   const shift = split !== undefined && buffer.axes.includes(split) ? ` + (i64)v0 * ${strideOf(split)}` : '';
   const extent = (axis: Axis | undefined) => {
     if (axis === undefined) return '1';
-    if (axis === tokenAxis) return place.length === undefined ? unsupported(`tokens of ${buffer.name}`) : rows;
+    if (axis === tokenAxis) return rows;
     return axis === split ? 'v_here' : String(axisSize(module, axis));
   };
-  const half = buffer.dtype === 'io' && cx.dtype !== 'f32';
-  if (
-    axes.length > 0 && buffer.axes.some((axis) => axisSize(module, axis) % 8 !== 0) && half
-  ) unsupported(`${buffer.name}: sizes that are no multiple of 8`);
+  const half = isHalf(cx, buffer);
   const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
   const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
   const { outer, count, inner } = cellIndex(buffer, place);
@@ -77,7 +95,6 @@ export function cellOf(
 
 export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | undefined): Cell {
   const token = op.rows === 'row' ? ROW : op.rows === 'col' ? COL : undefined;
-  if (op.rows === 'one') unsupported('loads of single tokens');
   return cellOf(cx, sourceOf(cx.module, op), token, place, split, op.back);
 }
 
@@ -154,15 +171,12 @@ export function loadNow(team: Team, tile: TileId, cell: Cell, asked?: string): v
       else team.formsOf(tile).own = { name: asked, axis: cell.axes[0], n: team.size(cell.axes[0]) };
       return;
     }
-    case 2:
+    default:
       team.formsOf(tile).far = {
         pointer: `(${cell.at})`, rows: cell.axes[0], cols: cell.axes[1], rowStride: `(${cell.rowStride})`, colStride: '1', limit: cell.rows,
         width: cell.cols, skip: cell.skip,
       };
       if (team.options.exported.has(tile)) team.t16(tile);
-      return;
-    default:
-      unsupported(`${cell.buffer.name}: a tile of three axes`);
   }
 }
 
@@ -203,7 +217,8 @@ export function storeCell(
   const axes = team.axesOf(value);
   // A column tile may be stored as it is: the token axis has one meaning in memory.
   const rename = (axis: Axis) => (cell.buffer.outer === 'token' && axis === ROW && !axes.includes(ROW) ? COL : axis);
-  const row = team.options.rowOf(axes) ?? unsupported(`store of ${cell.buffer.name}`);
+  const row = team.options.rowOf(axes);
+  if (row === undefined) return team.refuse(`store of ${cell.buffer.name}`);
   const { id, name: outerName } = team.resolve(value);
   const known = team.formsOf(id).t16;
   const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;

@@ -7,7 +7,7 @@ import { reduceSum, rowExtremum } from './folds.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
-import { timesText, unsupported } from './forms.js';
+import { timesText } from './forms.js';
 import type { Team } from './team.js';
 import { argument, elementwise, matrix, setScalar, vector } from './values.js';
 
@@ -84,7 +84,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
         const v = team.vec(op.arg, 'any');
         setScalar(team, tile, `${v}[${at}]`);
       } else if (axes.length === 1) pickRow(team, tile, op.arg, axes[0], at);
-      else unsupported('a row of a tile with three axes');
+      else team.refuse('a row of a tile with three axes');
       return;
     }
     case 'shift': {
@@ -100,7 +100,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
         const { id, turned } = team.resolve(op.arg);
         const t = team.t32(id);
         team.willRead(t.piece, 'any');
-        if (turned || t.rows !== ROW) unsupported('a shift along columns');
+        if (turned || t.rows !== ROW) return team.refuse('a shift along columns');
         matrix(team, tile, (frag) => {
           const { token, channel } = team.tokenTexts(frag);
           return `(${token} == ${edgeRow} ? ${edge(channel)} : ${t.pointer}[((${token} - ${op.by}) & 63) * ${t.stride} + ${channel}])`;
@@ -118,13 +118,13 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       // Made together with another one already?
       if (team.formsOf(tile).frags.length === 0) decays(team, team.options.groups?.get(tile) ?? [tile]);
       return;
-    default: unsupported(op.op);
+    default: team.refuse(op.op);
   }
 }
 
 function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number): void {
   const { id, turned } = team.resolve(arg);
-  if (turned) unsupported('a column of a transposed tile');
+  if (turned) return team.refuse('a column of a transposed tile');
   const f = team.formsOf(id);
   if (f.t32 !== undefined) {
     const { t32 } = f;

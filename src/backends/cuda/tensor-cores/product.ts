@@ -1,6 +1,6 @@
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
-import { timesText, unsupported, type Frag } from './forms.js';
+import { timesText, type Frag } from './forms.js';
 import type { Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
@@ -14,15 +14,16 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
     foldText(team, tile, op);
     return;
   }
-  const row = team.options.rowOf(axes) ?? unsupported(`product ${tile} [${axes.join()}] has no row axis`);
+  const row = team.options.rowOf(axes);
+  if (row === undefined) return team.refuse(`product ${tile} [${axes.join()}] has no row axis`);
   const col = team.otherAxis(tile, row);
   const holds = (id: TileId, axis: string) => team.axesOf(id).includes(axis);
   const [left, right] = holds(op.a, row) ? [op.a, op.b] : [op.b, op.a];
   if (
     team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
-  ) unsupported(`product ${tile} is batched`);
-  if (team.size(op.axis) % 16 !== 0) unsupported(`axis ${op.axis} is no multiple of 16`);
-  if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
+  ) return team.refuse(`product ${tile} is batched`);
+  if (team.size(op.axis) % 16 !== 0) return team.refuse(`axis ${op.axis} is no multiple of 16`);
+  if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
   const b = team.t16(right);
   const pieces = [b.piece];
   const init = start?.({ name: '', row, col });
@@ -58,7 +59,7 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
     const name = team.fresh(`s${tile}`);
     team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(op.axis)}; ++j) ${name} += ${x}[j] * ${y}[j];`);
     team.formsOf(tile).scalar = name;
-    if (team.options.exported.has(tile)) unsupported('a scalar product between teams');
+    if (team.options.exported.has(tile)) team.refuse('a scalar product between teams');
     return;
   }
   if (axes.length === 2 && row === undefined && team.axesOf(other).length === 2) {
@@ -67,7 +68,7 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
   }
   if (
     axes.length !== 2 || row === undefined || !axes.includes(row) || !team.axesOf(other).every((axis) => axes.includes(axis))
-  ) unsupported(`contraction ${tile}`);
+  ) return team.refuse(`contraction ${tile}`);
   const x = team.frag(big, row);
   const text = ((): string => {
     const side = team.axesOf(other);

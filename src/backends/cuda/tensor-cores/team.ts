@@ -1,11 +1,12 @@
-import { swapAxis, type Axis } from '../../../ir/common/axes.js';
+import { ROW, swapAxis, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import type { Notes } from '../../notes.js';
 import type { Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import type { Arena, Piece } from './arena.js';
-import { isToken, padded, unsupported, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
+import { refused, type Refused } from '../refused.js';
+import { isToken, padded, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
 import { createMemoryOrder } from './memory-order.js';
 
 /** Warpgroups of a team. */
@@ -49,6 +50,17 @@ export function createTeam(options: TeamOptions) {
   const order = createMemoryOrder({ code, barrier: options.barrier, parts });
   const { willRead, willWrite, hasRead, ready } = order;
   let names = 0;
+  let refusal: Refused | undefined;
+  /**
+   * Says that this lowering does not do something; the first reason is kept. `instead` stands for what is not there, so that the statement
+   * can be written to its end: nobody will see it.
+   */
+  function refuse(why: string): undefined;
+  function refuse<T>(why: string, instead: T): T;
+  function refuse<T>(why: string, instead?: T): T | undefined {
+    refusal ??= refused(why);
+    return instead;
+  }
 
   /**
    * Follows renamings to the tile that has the values: what it calls an axis, and what an axis of it is called here. `turned`: rows of
@@ -117,7 +129,7 @@ export function createTeam(options: TeamOptions) {
   const axesOf = (id: TileId) => kernel.tiles[id].axes;
   const otherAxis = (id: TileId, row: Axis): Axis => {
     const other = axesOf(id).find((axis) => axis !== row);
-    if (axesOf(id).length !== 2 || other === undefined) return unsupported(`tile ${id} [${axesOf(id).join()}] is no matrix with ${row}`);
+    if (axesOf(id).length !== 2 || other === undefined) return refuse(`tile ${id} [${axesOf(id).join()}] is no matrix with ${row}`, row);
     return other;
   };
 
@@ -132,7 +144,7 @@ export function createTeam(options: TeamOptions) {
       return found;
     }
     const col = otherAxis(id, row);
-    if (pad(row) !== 64) unsupported(`rows ${row} of tile ${id} exceed a fragment`);
+    if (pad(row) !== 64) return refuse(`rows ${row} of tile ${id} exceed a fragment`, { name: '', row, col });
     if (f.t16 !== undefined) {
       willRead(f.t16.piece, 'any');
       const made = newFrag(id, row, col, true);
@@ -216,7 +228,7 @@ export function createTeam(options: TeamOptions) {
       const row = f.frags[0]?.row ?? options.rowOf(axesOf(id));
       if (row === undefined && f.far !== undefined) f.t16 = brought(id, f.far);
       else {
-        const from = frag(id, row ?? unsupported(`tile ${id} has no row axis`));
+        const from = frag(id, row ?? refuse(`tile ${id} has no row axis`, ROW));
         f.t16 = putDown(id, from, false, () => {
           // Columns that only fill the tile are contracted over like the others.
           if (pad(from.col) !== size(from.col)) each(from, `if (${colText(from.col)} >= ${size(from.col)}) ${from.name}[i] = 0.f;`);
@@ -233,7 +245,7 @@ export function createTeam(options: TeamOptions) {
     const known = formsOf(id).t16;
     const from = formsOf(id).frags[0];
     if (known === undefined ? from === undefined || isToken(from.row) : isToken(known.rows)) return t16(tile);
-    if (known !== undefined || from === undefined) return unsupported(`tile ${id} lies across`);
+    if (known !== undefined || from === undefined) return refuse(`tile ${id} lies across`, t16(tile));
     ready(from.name);
     return putDown(undefined, from, true);
   };
@@ -265,9 +277,8 @@ export function createTeam(options: TeamOptions) {
       f.t32 = made;
       return made;
     }
-    const row = f.frags[0]?.row ?? (
-      f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined
-    ) ?? unsupported(`tile ${id} has no value to store`);
+    const row = f.frags[0]?.row ?? (f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined);
+    if (row === undefined) return refuse(`tile ${id} has no value to store`, newT32(ROW, ROW));
     const from = frag(id, row);
     const made = newT32(from.row, from.col);
     willWrite(made.piece, 'any');
@@ -318,7 +329,7 @@ export function createTeam(options: TeamOptions) {
       willWrite(made.piece, 'owner');
       code.line(`${owners(f.own.n)} ${made.pointer}[i] = ${f.own.name};`);
     }
-    const v = f.vec ?? unsupported(`tile ${id} has no vector form`);
+    const v = f.vec ?? refuse<Vec>(`tile ${id} has no vector form`, { piece: undefined, pointer: '' });
     willRead(v.piece, by);
     return v.pointer;
   };
@@ -360,11 +371,21 @@ export function createTeam(options: TeamOptions) {
       f.scalar = name;
       return name;
     }
-    return unsupported(`tile ${id} has no scalar form`);
+    return refuse(`tile ${id} has no scalar form`, '0.f');
   };
 
   return {
     ...order,
+    refuse,
+    /** Why the kernel is not to be, if some statement was not. */
+    refusal: () => refusal,
+    /** One after the other, until one is refused. */
+    *untilRefused<T>(list: Iterable<T>): Generator<T> {
+      for (const one of list) {
+        if (refusal !== undefined) return;
+        yield one;
+      }
+    },
     options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take,
     address, pointerTo, note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed,
     vec, newVec, element, putVec, letGo, scalar,

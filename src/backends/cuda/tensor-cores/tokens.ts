@@ -1,7 +1,7 @@
 import { COL, ROW } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { readAfter } from '../uses.js';
-import { unsupported, type Tile32 } from './forms.js';
+import type { Tile32 } from './forms.js';
 import type { Team } from './team.js';
 import { matrix } from './values.js';
 
@@ -22,7 +22,7 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
     return;
   }
   const { id, turned } = team.resolve(op.arg);
-  if (turned) unsupported('a running sum along columns');
+  if (turned) return team.refuse('a running sum along columns');
   if (op.exclusive && !op.reverse) {
     // The inclusive sums, a row later: no array of their own.
     const { piece, pointer: sums, stride } = inclusiveSums(team, id, tile);
@@ -38,9 +38,9 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
 }
 
 /** `moment`: the statement being written. */
-function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): void {
+function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): Tile32 {
   const from = team.t32(arg);
-  if (from.rows !== ROW && from.rows !== COL) unsupported(`a running sum of tile ${arg}, which lies across`);
+  if (from.rows !== ROW && from.rows !== COL) return team.refuse(`a running sum of tile ${arg}, which lies across`, from);
   team.willRead(from.piece, 'owner');
   team.sync();
   // In place where nobody asks for the summands any more. Of what comes in stages nobody knows: walks are put in another order.
@@ -54,6 +54,7 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
     + `${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`,
   );
   team.formsOf(tile).t32 = to;
+  return to;
 }
 
 /** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
@@ -62,8 +63,7 @@ export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 
     ([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate
   );
   const sums = known?.[0] ?? -1 - gate;
-  if (team.formsOf(sums).t32 === undefined) sumColumns(team, sums, gate, false, false, moment);
-  return team.formsOf(sums).t32 ?? unsupported('sums without an array');
+  return team.formsOf(sums).t32 ?? sumColumns(team, sums, gate, false, false, moment);
 }
 
 /** Template argument of a solve whose products have operands in two parts. */
@@ -73,7 +73,7 @@ const fineText = ({ fine }: { readonly fine: boolean }) => (fine ? ', true' : ''
 export function compose(team: Team, tile: TileId, op: Extract<TileOp, { op: 'compose' }>): void {
   const arrays = [op.a, op.b].map((id) => {
     const found = team.resolve(id);
-    if (found.turned) unsupported('a composition of transposed tiles');
+    if (found.turned) team.refuse('a composition of transposed tiles');
     return team.t32(found.id);
   });
   team.sync();
@@ -87,7 +87,7 @@ export function compose(team: Team, tile: TileId, op: Extract<TileOp, { op: 'com
 /** (I - A)^-1, in place. */
 export function inverse(team: Team, tile: TileId, op: Extract<TileOp, { op: 'inverse' }>): void {
   const { id, turned } = team.resolve(op.arg);
-  if (turned) unsupported('the inverse of a transposed tile');
+  if (turned) return team.refuse('the inverse of a transposed tile');
   // In place: the array is the result's from now on.
   const t = team.t32(id);
   delete team.formsOf(id).t32;

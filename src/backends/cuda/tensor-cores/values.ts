@@ -1,6 +1,6 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId } from '../../../ir/tile/tile.js';
-import { unsupported, type Frag } from './forms.js';
+import type { Frag } from './forms.js';
 import type { Team } from './team.js';
 
 export function setScalar(team: Team, tile: TileId, text: string): void {
@@ -29,7 +29,7 @@ export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', f
     return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? 'frag_row(i)' : team.colText(frag.col)}]`;
   }
   if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
-  return unsupported(`tile ${tile} with axes ${axes.join()} in an elementwise expression`);
+  return team.refuse(`tile ${tile} with axes ${axes.join()} in an elementwise expression`, '0.f');
 }
 
 export function elementwise(team: Team, tile: TileId, text: (args: readonly string[]) => string, args: readonly TileId[]): void {
@@ -47,9 +47,10 @@ export function vector(team: Team, tile: TileId, axis: Axis, value: () => string
 }
 
 export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string): void {
-  const row = team.options.rowOf(team.axesOf(tile)) ?? unsupported(`tile ${tile} [${team.axesOf(tile).join()}] has no row axis`);
+  const row = team.options.rowOf(team.axesOf(tile));
+  if (row === undefined) return team.refuse(`tile ${tile} [${team.axesOf(tile).join()}] has no row axis`);
   const col = team.otherAxis(tile, row);
-  if (team.pad(row) !== 64) unsupported(`rows ${row} exceed a fragment`);
+  if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
   const text = value({ name: '', row, col });
   const frag = team.newFrag(tile, row, col);
   team.each(frag, `${frag.name}[i] = ${text};`);

@@ -3,20 +3,25 @@ import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';
-import { unsupported } from './forms.js';
+import { refused, type Refused } from '../refused.js';
 import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
 
 export type Let = Extract<TileStmt, { kind: 'let' }>;
 export type Store = Extract<TileStmt, { kind: 'store' }>;
 
-/** A walk, its statements divided between the team that loads and the team that walks. */
-export interface Division {
+/** A kernel that carries matrices, split along an axis of theirs, around one loop. */
+export interface Walk {
+  readonly kernel: TileKernel;
   readonly split: Axis;
   readonly loop: TileLoop;
-  readonly defs: ReadonlyMap<TileId, TileOp>;
   readonly before: readonly TileStmt[];
   readonly after: readonly TileStmt[];
+}
+
+/** A walk, its statements divided between the team that loads and the team that walks. */
+export interface Division extends Walk {
+  readonly defs: ReadonlyMap<TileId, TileOp>;
   /** Of the loop: what depends on the state or on the split axis, and what does not. */
   readonly chain: readonly Let[];
   readonly ahead: readonly Let[];
@@ -49,21 +54,28 @@ export interface DivisionOptions {
   readonly squaresLate: boolean;
 }
 
-export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLate }: DivisionOptions): Division {
+export function walkOf(cx: CudaContext, kernel: TileKernel): Walk | Refused {
   const { split } = kernel;
-  if (split === undefined) return unsupported('a walk without a split axis');
+  if (split === undefined) return refused('a walk without a split axis');
   const loops = kernel.body.filter((stmt) => stmt.kind === 'loop');
   const [loop] = loops;
   if (
     loops.length !== 1 || loop === undefined || (loop.over !== 'chunks' && loop.over !== 'segments')
-  ) return unsupported('a walk needs one loop over chunks or segments');
-  if (loop.body.some((stmt) => stmt.kind === 'loop')) unsupported('nested loops');
-  for (const { tile } of loop.carry) if (
-    kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split)
-  ) unsupported(`a carried tile [${kernel.tiles[tile].axes.join()}]`);
-  const defs = definitions(kernel);
+  ) return refused('a walk needs one loop over chunks or segments');
+  if (loop.body.some((stmt) => stmt.kind === 'loop')) return refused('nested loops');
+  const odd = loop.carry.find(({ tile }) => kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split));
+  if (odd !== undefined) return refused(`a carried tile [${kernel.tiles[odd.tile].axes.join()}]`);
   const before = kernel.body.slice(0, kernel.body.indexOf(loop));
   const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
+  if (before.some((stmt) => stmt.kind === 'store')) return refused('a store before the walk');
+  const whole = after.some((stmt) => stmt.kind === 'store' && !bufferNamed(cx.module, stmt.buffer).axes.includes(split));
+  if (whole) return refused(`a last value without ${split}`);
+  return { kernel, split, loop, before, after };
+}
+
+export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: DivisionOptions): Division {
+  const { kernel, split, loop, before } = given;
+  const defs = definitions(kernel);
   const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
   const inside: Place = {
     ...outside, ...(loop.over === 'segments' ? { segment: 'segment' } : { chunk: 'chunk', first: 'first', length: 'length' }),
@@ -108,7 +120,7 @@ export function divide(cx: CudaContext, kernel: TileKernel, { arrays, squaresLat
     kernel, loop.body, holdsUp(loop),
   )].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
-    split, loop, defs, before, after, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
+    ...given, defs, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {

@@ -1,11 +1,12 @@
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
-import { gridOf, OF_MEMORY, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
+import { crowded, isRefused, type Refused } from '../refused.js';
 import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk-copy.js';
-import { NoRoom, padded } from './forms.js';
+import { padded } from './forms.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Team } from './team.js';
 import type { Division } from './walk-division.js';
@@ -29,6 +30,7 @@ export interface LoadingTeam {
 }
 
 export interface WalkingTeam {
+  readonly team: Team;
   readonly arena: Arena;
   /** What a chunk gives out. */
   readonly outgoing: Arena;
@@ -77,16 +79,17 @@ function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, le
   const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
   const shared = twice ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2)) : undefined;
   const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
-  if (best === undefined) throw new NoRoom(`${rings[rings.length - 1].bytes}${OF_MEMORY}`);
+  if (best === undefined) return crowded(rings[rings.length - 1].bytes);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };
 }
 
-/** The kernel; throws NoRoom if there is none for so many stages. */
+/** The kernel, if there is room for so many stages. */
 export function walkText(
   cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number,
-): LoweredKernel {
+): LoweredKernel | Refused {
   const { split, loop } = division;
   const arranged = arrange(cx, loading, walking, leastStages, fitsTwice(cx, kernel, division));
+  if (isRefused(arranged)) return arranged;
   const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arranged;
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);

@@ -7,14 +7,14 @@ import { copiesInOrder } from '../carry.js';
 import { createCode, type Code } from '../code.js';
 import { outermost } from '../prologue.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
+import { isRefused, refused, type Refused } from '../refused.js';
 import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk-copy.js';
-import { NoRoom, unsupported } from './forms.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
 import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
-import { divide, needed, type Division, type DivisionOptions, type Let } from './walk-division.js';
+import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
 import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
 
 /** Where the text of the current stage finds it, and what a chunk gives out. */
@@ -25,17 +25,15 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
  * next chunks need and works out what does not depend on the state; the other walks, states in registers with the split axis as rows,
  * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
  */
-export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel {
-  let full: NoRoom | undefined;
+export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
+  const walk = walkOf(cx, kernel);
+  if (isRefused(walk)) return walk;
+  let found: LoweredKernel | Refused = refused('no way to divide a walk');
   for (const way of WAYS) {
-    try {
-      return divided(cx, kernel, divide(cx, kernel, way), way);
-    } catch (error) {
-      if (!(error instanceof NoRoom)) throw error;
-      full = error;
-    }
+    found = divided(cx, kernel, divide(cx, walk, way), way);
+    if (!isRefused(found) || found.crowded !== true) return found;
   }
-  throw full ?? new Error('no way to divide a walk');
+  return found;
 }
 
 interface Way extends DivisionOptions {
@@ -52,11 +50,12 @@ const WAYS: readonly Way[] = [
   ...[6, 4, 2].map((lateAtOnce) => ({ arrays: false, squaresLate: true, leastStages: 1, lateAtOnce })),
 ];
 
-function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leastStages, lateAtOnce }: Way): LoweredKernel {
+function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leastStages, lateAtOnce }: Way): LoweredKernel | Refused {
   const notes = notesOf(kernel);
   const loading = loadingTeam(cx, kernel, division, notes);
   const walking = walkingTeam(cx, kernel, division, notes, loading.team, lateAtOnce);
-  return walkText(cx, kernel, division, loading, walking, leastStages);
+  const refusal = loading.team.refusal() ?? walking.team.refusal();
+  return refusal ?? walkText(cx, kernel, division, loading, walking, leastStages);
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes): LoadingTeam {
@@ -86,7 +85,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   }
   here.to(parts.code);
   team.sync();
-  for (const stmt of loop.body) {
+  for (const stmt of team.untilRefused(loop.body)) {
     if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
       if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (!isRaw(stmt)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
@@ -176,6 +175,7 @@ function walkingTeam(
   orderStatements(
     chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
     (stmt) => {
+      if (team.refusal() !== undefined) return;
       if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (late.has(stmt.tile)) {
         // Their room is the next ones' when they have been read.
@@ -195,12 +195,12 @@ function walkingTeam(
   team.endLoop(start);
   here.to(parts.after);
   lastValues(cx, team, after, outside, split);
-  return { arena, outgoing, draining: [...early, ...last], ...parts };
+  return { team, arena, outgoing, draining: [...early, ...last], ...parts };
 }
 
 /** What follows the loop. */
 function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], place: Place, split: Axis): void {
-  for (const stmt of after) {
+  for (const stmt of team.untilRefused(after)) {
     switch (stmt.kind) {
       case 'let':
         if (stmt.op.op === 'load') loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, split));
@@ -208,7 +208,6 @@ function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], pla
         break;
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
-        if (!buffer.axes.includes(split)) unsupported(`a last value without ${split}`);
         storeCell(
           team, stmt.value, cellOf(cx, { buffer }, undefined, place, split, undefined, stmt.only && outermost(stmt.only)), 'direct',
         );
@@ -235,8 +234,7 @@ function switchCode(first: ReturnType<typeof createCode>) {
 }
 
 function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], want: ReadonlySet<TileId>, place: Place, split: Axis): void {
-  for (const stmt of before) {
-    if (stmt.kind === 'store') unsupported('a store before the walk');
+  for (const stmt of team.untilRefused(before)) {
     if (stmt.kind !== 'let' || !want.has(stmt.tile)) continue;
     if (stmt.op.op === 'load') {
       const cell = loadCell(cx, stmt.op, place, split);
