@@ -1,4 +1,4 @@
-import type { DrawnTensor } from '../src/driver/run/draw.js';
+import type { DrawnTensor } from '../src/driver/scan/run/draw.js';
 
 export type Adjust = (drawn: ReadonlyMap<string, DrawnTensor>) => void;
 

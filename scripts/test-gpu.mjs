@@ -98,7 +98,7 @@ const special = [
 const built = (path) => import(pathToFileURL(join(root, 'dist/src/driver', path)).href);
 const [
   { nodeHost }, { openSource }, { randomTensors }, { writeSafetensors },
-] = await Promise.all(['host.js', 'session.js', 'run/random.js', 'run/safetensors.js'].map(built));
+] = await Promise.all(['host.js', 'session.js', 'scan/run/random.js', 'run/safetensors.js'].map(built));
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const wanted = ({ name }) => values.only === undefined || name === values.only;

@@ -1,6 +1,5 @@
-import { problemText, type Problem } from '../driver/problem.js';
+import { type Failed, type Problem, problemText } from '../driver/problem.js';
 import { isProblem, type Source } from '../driver/session.js';
-import type { Failed } from '../driver/compile.js';
 import type { Ui } from './ui.js';
 
 /** Prints what went wrong with a scan of `source`. */

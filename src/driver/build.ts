@@ -1,4 +1,4 @@
-import { IO_DTYPES, type IoDtype } from '../ir/common/dtype.js';
+import type { IoDtype } from '../ir/common/dtype.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { Target } from '../ir/plan/plan.js';
 import { signatureOf } from '../ir/spec/signature.js';
@@ -7,19 +7,21 @@ import { bindingSurface } from '../emit/bindings/surface.js';
 import { printSurfaces } from '../emit/bindings/project.js';
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
 import { jsonText } from '../support/text.js';
-import { compilerVersion, compileScan, defaultDtype, DEFAULT_TARGETS, variantFolder, type Compiled, type Failed } from './compile.js';
+import { compileScan, type Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
-import { levelFiles, type LEVELS } from './levels.js';
+import { levelFiles, type LEVELS } from './scan/levels.js';
 import { partFiles, type BuiltPart } from './graph/build.js';
 import type { Settings } from './graph/settings.js';
 import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
 import type { Output } from './output.js';
-import { problem, type Problem } from './problem.js';
+import { type Failed, problem, type Problem } from './problem.js';
 import { ownParts, sizesOfScans } from './parts.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
-import { sizesFor } from './sizes.js';
+import { sizesFor } from './scan/sizes.js';
 import { setProblem } from './together.js';
 import type { TorchPackage } from './torch.js';
+import { compilerVersion } from './installed.js';
+import { DEFAULT_TARGETS, defaultDtype, variantFolder } from './targets.js';
 
 export interface BuildOptions {
   readonly targets: readonly Target[];
@@ -189,8 +191,4 @@ function buildId(host: Host, scans: readonly BuiltScan[], parts: readonly BuiltP
   const made = scans.map(({ spec, variants }) => [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])]);
   const graphs = parts.map(({ source, part, other }) => [part.name, source.hash, [...other.settings]]);
   return host.sha256(JSON.stringify([...made, ...graphs]), ...python.map(({ identity }) => identity));
-}
-
-export function isDtype(text: string): text is IoDtype {
-  return IO_DTYPES.some((dtype) => dtype === text);
 }

@@ -1,6 +1,6 @@
 import { cubinName, ptxName } from '../runtime/cuda/names.js';
 import { cacheOf } from './cache.js';
-import type { Compiled } from './compile.js';
+import type { Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
 import { compileCuda, findNvcc } from './nvcc.js';
 import type { Problem } from './problem.js';

@@ -1,5 +1,6 @@
 import { visibleLine } from '../support/text.js';
 import type { Code } from '../diagnostics/codes.js';
+import type { Diagnostic } from '../diagnostics/diagnostic.js';
 
 /** An error that the user can cause outside of a source text: in data, options, devices or folders. */
 export interface Problem {
@@ -13,6 +14,9 @@ export interface Problem {
 export function problem(code: Code, title: string, ...help: string[]): Problem {
   return { code, title, help };
 }
+
+/** Diagnostics have places in the source, problems have not. */
+export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
 
 /** `error[E503]: …` and its help lines, in the manner of a diagnostic's. */
 export function problemText(p: Problem, colour: boolean): string {

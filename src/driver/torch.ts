@@ -10,13 +10,15 @@ import { adjoint } from '../passes/adjoint/adjoint.js';
 import { backwardToken, forwardToken } from '../passes/adjoint/token.js';
 import { normalize } from '../passes/normalize/normalize.js';
 import type { BuildFailure } from './build.js';
-import { compileScan, compilerVersion, defaultDtype, ioDtypeOf, templatesOf, type Compiled, type Failed } from './compile.js';
+import { compileScan, ioDtypeOf, type Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
 import type { CudaJob } from './nvcc.js';
-import { problem, type Problem } from './problem.js';
+import { type Failed, problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
-import { sizesFor } from './sizes.js';
+import { sizesFor } from './scan/sizes.js';
 import { unknownAxis } from './together.js';
+import { compilerVersion, templatesOf } from './installed.js';
+import { defaultDtype } from './targets.js';
 
 export interface TorchOptions {
   /** undefined: the name of the file. */

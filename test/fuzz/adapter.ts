@@ -1,7 +1,7 @@
 import { DEFAULT_CAPABILITIES } from '../../src/backends/wgsl/capabilities.js';
 import { emitWgsl } from '../../src/backends/wgsl/emit.js';
 import { nodeHost } from '../../src/driver/host.js';
-import { runOnDevice } from '../../src/driver/run/device.js';
+import { runOnDevice } from '../../src/driver/scan/run/device.js';
 import { isProblem } from '../../src/driver/session.js';
 import { gradSpec } from '../../src/interp/spec-gradient.js';
 import type { SpecCall, Tensors } from '../../src/interp/spec-machine.js';

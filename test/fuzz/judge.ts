@@ -1,7 +1,7 @@
 import { within } from '../../src/backends/cuda/live.js';
-import { compileScan, checkScan, type Failed } from '../../src/driver/compile.js';
+import { compileScan, checkScan } from '../../src/driver/scan/compile.js';
 import { nodeHost } from '../../src/driver/host.js';
-import { drawTensors } from '../../src/driver/run/draw.js';
+import { drawTensors } from '../../src/driver/scan/run/draw.js';
 import { isProblem, sourceOf } from '../../src/driver/session.js';
 import type { Diagnostic } from '../../src/diagnostics/diagnostic.js';
 import type { Target } from '../../src/ir/plan/plan.js';
@@ -16,6 +16,7 @@ import { adapterFault } from './adapter.js';
 import { emulationFault } from './emulated.js';
 import { compareTiles, type CompareOptions } from '../property/tiles.js';
 import { printProgram, type Program } from './program.js';
+import type { Failed } from '../../src/driver/problem.js';
 
 const host = nodeHost();
 const FILE = 'fuzz.lmoe';

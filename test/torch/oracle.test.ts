@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkScan } from '../../src/driver/compile.js';
+import { checkScan } from '../../src/driver/scan/compile.js';
 import { writeSafetensors, type WritableTensor } from '../../src/driver/run/safetensors.js';
 import { signatureOf as pythonSignature, type Member } from '../../src/emit/torch/signature.js';
 import { signatureOf } from '../../src/ir/spec/signature.js';

@@ -1,7 +1,6 @@
-import { compileAll, isDtype, packagesOf, type BuildOptions, type BuiltScan } from '../../driver/build.js';
-import { DEFAULT_TARGETS, TARGETS } from '../../driver/compile.js';
+import { compileAll, packagesOf, type BuildOptions, type BuiltScan } from '../../driver/build.js';
 import { nodeHost, type Host } from '../../driver/host.js';
-import { emitLevels, LEVELS } from '../../driver/levels.js';
+import { emitLevels, LEVELS } from '../../driver/scan/levels.js';
 import { writeOutput } from '../../driver/output.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { TORCH_TARGETS, torchPackages, type TorchOptions, type TorchPackage } from '../../driver/torch.js';
@@ -10,6 +9,7 @@ import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, ty
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
+import { DEFAULT_TARGETS, isDtype, TARGETS } from '../../driver/targets.js';
 
 interface Wanted {
   readonly paths: readonly string[];

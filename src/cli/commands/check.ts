@@ -1,6 +1,6 @@
-import { checkScan } from '../../driver/compile.js';
+import { checkScan } from '../../driver/scan/compile.js';
 import { nodeHost, type Host } from '../../driver/host.js';
-import { CHECK_LEVELS, emitLevels, isScanLevel } from '../../driver/levels.js';
+import { CHECK_LEVELS, emitLevels, isScanLevel } from '../../driver/scan/levels.js';
 import { declarationsText, partsAt, sizesOfScans } from '../../driver/parts.js';
 import { isProblem, openSources, ownScans, type Source } from '../../driver/session.js';
 import { setProblem, type FoundScan } from '../../driver/together.js';

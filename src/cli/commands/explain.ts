@@ -1,7 +1,6 @@
 import { pageOf } from '../../driver/explain/page.js';
-import { explainScan, reportOf } from '../../driver/explain/scan.js';
-import { explainText } from '../../driver/explain/text.js';
-import { TARGETS, defaultDtype } from '../../driver/compile.js';
+import { explainScan, reportOf } from '../../driver/scan/explain/explain.js';
+import { explainText } from '../../driver/scan/explain/text.js';
 import { nodeHost } from '../../driver/host.js';
 import { problem } from '../../driver/problem.js';
 import { explainedParts, pickPart } from '../../driver/parts.js';
@@ -11,6 +10,7 @@ import { choice, EXIT, guarded, parse, settingsOf, sizesOf, UsageError, type Com
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi } from '../ui.js';
 import { explainPart } from './explain-graph.js';
+import { defaultDtype, TARGETS } from '../../driver/targets.js';
 
 const CODE = /^[EWew]\d{3}$/;
 

@@ -1,17 +1,17 @@
-import { TARGETS } from '../../driver/compile.js';
 import { BACKENDS, openDevice } from '../../driver/devices.js';
 import { nodeHost } from '../../driver/host.js';
 import type { GraphRequest } from '../../driver/graph/prepare.js';
 import { pickPart } from '../../driver/parts.js';
 import { problem, type Problem } from '../../driver/problem.js';
 import type { Comparison } from '../../driver/run/compare.js';
-import { prepareRun, type RunInputs, type RunReport } from '../../driver/run/run.js';
+import { prepareRun, type RunInputs, type RunReport } from '../../driver/scan/run/run.js';
 import { isProblem, openSource, pickScan } from '../../driver/session.js';
 import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { table, terminalUi, type Ui } from '../ui.js';
 import { runPart } from './run-graph.js';
+import { TARGETS } from '../../driver/targets.js';
 
 /** The command line, checked. */
 function requestOf(args: readonly string[]) {

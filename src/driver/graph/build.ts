@@ -3,11 +3,12 @@ import { graphSurface } from '../../emit/bindings/graph-surface.js';
 import { printSurfaces } from '../../emit/bindings/project.js';
 import type { Graph } from '../../ir/graph/graph.js';
 import { graphJson } from '../../ir/graph/json.js';
-import { compilerVersion, type Failed } from '../compile.js';
 import type { Host } from '../host.js';
 import { ownParts, withUnsaid, type PartInfo } from '../parts.js';
 import type { Source } from '../session.js';
 import type { Settings } from './settings.js';
+import { compilerVersion } from '../installed.js';
+import type { Failed } from '../problem.js';
 
 /** A layer, mixture or model with the graphs of its programs. */
 export interface BuiltPart {

@@ -1,4 +1,4 @@
-import { compileScan, type Compiled } from '../../../src/driver/compile.js';
+import { compileScan, type Compiled } from '../../../src/driver/scan/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
 import { isProblem, openSource } from '../../../src/driver/session.js';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lowerFor } from '../../../src/driver/compile.js';
+import { lowerFor } from '../../../src/driver/scan/compile.js';
 import { DELAYS } from '../passes/delay-scans.js';
 import { specOf } from '../passes/scans.js';
 import { compiler } from './emulate.js';

@@ -4,7 +4,7 @@ import { EXAMPLES, NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';
 import { compiler, runKernels } from './emulate.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
-import { lowerFor } from '../../../src/driver/compile.js';
+import { lowerFor } from '../../../src/driver/scan/compile.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { seeds } from '../../property/case.js';

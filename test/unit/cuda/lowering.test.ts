@@ -5,7 +5,7 @@ import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered
 import { eachStatement } from '../../../src/backends/cuda/uses.js';
 import { isRefused } from '../../../src/backends/cuda/refused.js';
 import { lowerRegisters } from '../../../src/backends/cuda/registers/lower.js';
-import type { Compiled } from '../../../src/driver/compile.js';
+import type { Compiled } from '../../../src/driver/scan/compile.js';
 import { IO_DTYPES, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { PlanArg } from '../../../src/ir/plan/plan.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';

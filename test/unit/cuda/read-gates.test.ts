@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lowerFor } from '../../../src/driver/compile.js';
+import { lowerFor } from '../../../src/driver/scan/compile.js';
 import { frontend } from '../../../src/passes/frontend.js';
 import { compiler } from './emulate.js';
 import { judgeScan } from './tensor-runs.js';

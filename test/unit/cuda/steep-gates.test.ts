@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compileScan } from '../../../src/driver/compile.js';
+import { compileScan } from '../../../src/driver/scan/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
 import { sourceOf } from '../../../src/driver/session.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';

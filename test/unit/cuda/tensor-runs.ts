@@ -1,11 +1,11 @@
 import { elements } from '../../../src/ir/common/axes.js';
 import { openSource, isProblem } from '../../../src/driver/session.js';
-import { compileScan } from '../../../src/driver/compile.js';
+import { compileScan } from '../../../src/driver/scan/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
-import { errorClasses } from '../../../src/driver/run/classes.js';
+import { errorClasses } from '../../../src/driver/scan/run/classes.js';
 import { compare } from '../../../src/driver/run/compare.js';
-import { conditioning } from '../../../src/driver/run/conditioning.js';
-import { drawTensors, type DrawnTensor } from '../../../src/driver/run/draw.js';
+import { conditioning } from '../../../src/driver/scan/run/conditioning.js';
+import { drawTensors, type DrawnTensor } from '../../../src/driver/scan/run/draw.js';
 import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { nodeHost } from '../../../src/driver/host.js';
-import { runOnDevice } from '../../../src/driver/run/device.js';
+import { runOnDevice } from '../../../src/driver/scan/run/device.js';
 import type { CallShape } from '../../../src/driver/run/validate.js';
 import type { Plan } from '../../../src/ir/plan/plan.js';
 import { RuntimeError, type CallTensors, type DeviceTensor, type LoadedPlan, type Runtime } from '../../../src/runtime/runtime.js';

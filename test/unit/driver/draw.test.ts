@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { drawTensors, type Extents } from '../../../src/driver/run/draw.js';
+import { drawTensors, type Extents } from '../../../src/driver/scan/run/draw.js';
 import { validate } from '../../../src/driver/run/validate.js';
 import type { Range } from '../../../src/ir/common/range.js';
 import { runSpec } from '../../../src/interp/spec.js';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { explain } from '../../../src/driver/explain/model.js';
-import { explainHtml } from '../../../src/driver/explain/html.js';
-import { flowPicture } from '../../../src/driver/explain/svg.js';
-import { explainText } from '../../../src/driver/explain/text.js';
+import { explain } from '../../../src/driver/scan/explain/model.js';
+import { explainHtml } from '../../../src/driver/scan/explain/html.js';
+import { flowPicture } from '../../../src/driver/scan/explain/svg.js';
+import { explainText } from '../../../src/driver/scan/explain/text.js';
 import { runSpec } from '../../../src/interp/spec.js';
 import type { PartItem } from '../../../src/ir/ast/ast.js';
 import { frontend } from '../../../src/passes/frontend.js';

@@ -5,10 +5,10 @@ import { floatLiteral as wgslLiteral } from '../../../src/backends/wgsl/text.js'
 import { diagnostic } from '../../../src/diagnostics/diagnostic.js';
 import { renderAll } from '../../../src/diagnostics/render.js';
 import { compileAll, packagesOf } from '../../../src/driver/build.js';
-import { explainScan, reportOf } from '../../../src/driver/explain/scan.js';
-import { explainText } from '../../../src/driver/explain/text.js';
+import { explainScan, reportOf } from '../../../src/driver/scan/explain/explain.js';
+import { explainText } from '../../../src/driver/scan/explain/text.js';
 import { nodeHost } from '../../../src/driver/host.js';
-import { emitLevels } from '../../../src/driver/levels.js';
+import { emitLevels } from '../../../src/driver/scan/levels.js';
 import { problem, problemText } from '../../../src/driver/problem.js';
 import { sourceOf } from '../../../src/driver/session.js';
 import { torchPackages } from '../../../src/driver/torch.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { errorClasses } from '../../../src/driver/run/classes.js';
+import { errorClasses } from '../../../src/driver/scan/run/classes.js';
 import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { tolerance } from '../../../src/driver/tolerance.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';

@@ -1,4 +1,4 @@
-import { drawTensors } from '../../../src/driver/run/draw.js';
+import { drawTensors } from '../../../src/driver/scan/run/draw.js';
 import type { SpecCall } from '../../../src/interp/spec-machine.js';
 import { finalName } from '../../../src/ir/spec/names.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';

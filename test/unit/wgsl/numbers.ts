@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { DEFAULT_CAPABILITIES } from '../../../src/backends/wgsl/capabilities.js';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
-import type { Compiled } from '../../../src/driver/compile.js';
+import type { Compiled } from '../../../src/driver/scan/compile.js';
 import { nodeHost } from '../../../src/driver/host.js';
 import { compare } from '../../../src/driver/run/compare.js';
-import { runOnDevice } from '../../../src/driver/run/device.js';
+import { runOnDevice } from '../../../src/driver/scan/run/device.js';
 import { isProblem } from '../../../src/driver/session.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import { runSpec } from '../../../src/interp/spec.js';

@@ -1,6 +1,6 @@
 import { arrow, LETTER, MARKER, rect, svg, text } from '../../explain/shapes.js';
-import { quantity } from '../../explain/text.js';
 import type { GraphExplanation } from './model.js';
+import { quantity } from '../../explain/quantity.js';
 
 const TONES = 6;
 const BOX = { height: 30, gap: 10, space: 26, left: 150 };

@@ -1,5 +1,5 @@
-import { quantity } from '../../explain/text.js';
 import type { GraphExplanation, Share } from './model.js';
+import { quantity } from '../../explain/quantity.js';
 
 /** What is said, by label. */
 export function factsOf(e: GraphExplanation): readonly (readonly [string, readonly string[]])[] {

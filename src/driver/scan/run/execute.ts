@@ -1,20 +1,21 @@
-import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Signature, SignatureTensor } from '../../ir/common/signature.js';
-import type { Target } from '../../ir/plan/plan.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import type { Runtime } from '../../runtime/runtime.js';
-import { compileScan, ioDtypeOf, lowerFor, type Failed } from '../compile.js';
-import { capabilitiesOf } from '../devices.js';
-import type { Host } from '../host.js';
-import { isProblem, type Source } from '../session.js';
+import type { IoDtype } from '../../../ir/common/dtype.js';
+import type { Signature, SignatureTensor } from '../../../ir/common/signature.js';
+import type { Target } from '../../../ir/plan/plan.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import type { Runtime } from '../../../runtime/runtime.js';
+import { compileScan, ioDtypeOf, lowerFor } from '../compile.js';
+import { capabilitiesOf } from '../../devices.js';
+import type { Host } from '../../host.js';
+import { isProblem, type Source } from '../../session.js';
 import { errorClasses } from './classes.js';
-import { compare, type Comparison } from './compare.js';
+import { compare, type Comparison } from '../../run/compare.js';
 import { conditioning } from './conditioning.js';
 import { runOnDevice } from './device.js';
-import { rounded } from './elements.js';
+import { rounded } from '../../run/elements.js';
 import { runOracle, type Values } from './oracle.js';
-import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from './validate.js';
+import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from '../../run/validate.js';
+import type { Failed } from '../../problem.js';
 
 export interface RunRequest {
   readonly source: Source;

@@ -1,5 +1,5 @@
-import type { Axis } from '../../ir/common/axes.js';
-import type { NodeId, ScanNode } from '../../ir/scan/scan.js';
+import type { Axis } from '../../../ir/common/axes.js';
+import type { NodeId, ScanNode } from '../../../ir/scan/scan.js';
 
 /** A function of a whole vector, which the front end writes out. */
 export interface Idiom {

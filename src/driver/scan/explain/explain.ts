@@ -1,10 +1,10 @@
-import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Target } from '../../ir/plan/plan.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { compileScan, type Failed } from '../compile.js';
-import type { Host } from '../host.js';
-import { problem } from '../problem.js';
-import { isProblem, type Source } from '../session.js';
+import type { IoDtype } from '../../../ir/common/dtype.js';
+import type { Target } from '../../../ir/plan/plan.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { compileScan } from '../compile.js';
+import type { Host } from '../../host.js';
+import { type Failed, problem } from '../../problem.js';
+import { isProblem, type Source } from '../../session.js';
 import { sizesFor } from '../sizes.js';
 import { explainHtml } from './html.js';
 import { explain, type Explanation } from './model.js';

@@ -1,10 +1,10 @@
-import { isAny } from '../../ir/common/range.js';
-import { scanBuilder, type ScanBuilder } from '../../ir/scan/build.js';
-import type { NodeId } from '../../ir/scan/scan.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { normalize } from '../../passes/normalize/normalize.js';
-import { rangeOf } from '../../passes/normalize/ranges.js';
-import { isRefusal } from '../../passes/normalize/refusal.js';
+import { isAny } from '../../../ir/common/range.js';
+import { scanBuilder, type ScanBuilder } from '../../../ir/scan/build.js';
+import type { NodeId } from '../../../ir/scan/scan.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { normalize } from '../../../passes/normalize/normalize.js';
+import { rangeOf } from '../../../passes/normalize/ranges.js';
+import { isRefusal } from '../../../passes/normalize/refusal.js';
 
 /** Two inputs of one shape: what a state holds along the first is written along the second, times a number of this sign. */
 export interface ErasePair {

@@ -1,8 +1,8 @@
-import { randomSource } from '../../support/random.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { distance } from './compare.js';
+import { randomSource } from '../../../support/random.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { distance } from '../../run/compare.js';
 import { runOracle, type Values } from './oracle.js';
-import type { CallShape } from './validate.js';
+import type { CallShape } from '../../run/validate.js';
 
 /** Bits of a significand after the point. */
 const FRACTION = { f16: 10, bf16: 7 } as const;

@@ -1,6 +1,6 @@
-import type { Extent, Lowering, Plan, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
-import { isNeedless } from '../../runtime/programs.js';
-import { extentsOf, gridOf, polynomial, type CallSizes, type Extents } from '../../runtime/extents.js';
+import type { Extent, Lowering, Plan, PlanKernel, PlanTensor } from '../../../ir/plan/plan.js';
+import { isNeedless } from '../../../runtime/programs.js';
+import { extentsOf, gridOf, polynomial, type CallSizes, type Extents } from '../../../runtime/extents.js';
 
 /** The machine that times are estimated for. */
 export interface Machine {

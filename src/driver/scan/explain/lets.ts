@@ -1,6 +1,6 @@
-import type { Span } from '../../ir/common/span.js';
-import type { NodeId, ScanProgram } from '../../ir/scan/scan.js';
-import type { Spec } from '../../ir/spec/spec.js';
+import type { Span } from '../../../ir/common/span.js';
+import type { NodeId, ScanProgram } from '../../../ir/scan/scan.js';
+import type { Spec } from '../../../ir/spec/spec.js';
 
 /**
  * Values of a scan that its text has a name for: those whose formula stands where the value of the `let` does. What a `let` makes of states

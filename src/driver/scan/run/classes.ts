@@ -1,8 +1,8 @@
-import type { ScanProgram } from '../../ir/scan/scan.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { gateNames } from '../../passes/pipeline.js';
-import type { ErrorClass } from '../tolerance.js';
-import type { SignatureTensor } from '../../ir/common/signature.js';
+import type { ScanProgram } from '../../../ir/scan/scan.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { gateNames } from '../../../passes/pipeline.js';
+import type { ErrorClass } from '../../tolerance.js';
+import type { SignatureTensor } from '../../../ir/common/signature.js';
 
 /**
  * Which allowed error a tensor has. Gradients of gates have one of their own, since they are differences of large sums (docs/algorithms.md:

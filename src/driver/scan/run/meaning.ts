@@ -1,12 +1,12 @@
-import { isAny } from '../../ir/common/range.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { briefList } from '../../support/brief.js';
-import { problem, type Problem } from '../problem.js';
-import type { Comparison } from './compare.js';
+import { isAny } from '../../../ir/common/range.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { briefList } from '../../../support/brief.js';
+import { problem, type Problem } from '../../problem.js';
+import type { Comparison } from '../../run/compare.js';
 import type { StateDraw } from './draw.js';
 import type { Values } from './oracle.js';
-import { position, shapeOf, type CallShape } from './validate.js';
+import { position, shapeOf, type CallShape } from '../../run/validate.js';
 
 /**
  * E508 where a comparison found that the formula itself gives no finite number: for which tensors, where first, and which drawn state may

@@ -1,11 +1,12 @@
-import { printScan } from '../ir/scan/print.js';
-import { printSpec } from '../ir/spec/print.js';
-import type { Spec } from '../ir/spec/spec.js';
-import { printTiles } from '../ir/tile/print.js';
-import type { LoweredScan } from '../passes/pipeline.js';
-import { jsonText } from '../support/text.js';
-import { variantFolder, type Compiled } from './compile.js';
+import { printScan } from '../../ir/scan/print.js';
+import { printSpec } from '../../ir/spec/print.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import { printTiles } from '../../ir/tile/print.js';
+import type { LoweredScan } from '../../passes/pipeline.js';
+import { jsonText } from '../../support/text.js';
+import type { Compiled } from './compile.js';
 import { namesOf } from './explain/model.js';
+import { variantFolder } from '../targets.js';
 
 /** Levels that `--emit` prints. */
 export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;

@@ -1,7 +1,8 @@
-import { fillHtml } from '../../emit/frame.js';
+import { fillHtml } from '../../../emit/frame.js';
 import type { Explanation, MaskText } from './model.js';
 import { flowPicture, maskPicture, timelinePicture } from './svg.js';
-import { duration, machineText, quantity } from './text.js';
+import { machineText } from './text.js';
+import { duration, quantity } from '../../explain/quantity.js';
 
 /** A self-contained report: words, numbers and pictures in one HTML file. */
 export function explainHtml(template: string, e: Explanation, formulaText: string): string {

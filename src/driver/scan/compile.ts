@@ -1,19 +1,19 @@
-import type { Diagnostic } from '../diagnostics/diagnostic.js';
-import { crowded, cudaChunks, overflows, tileMemory } from '../backends/cuda/chunk.js';
-import { within } from '../backends/cuda/live.js';
-import { chunkFor, type WgslCapabilities } from '../backends/wgsl/capabilities.js';
-import type { Axis } from '../ir/common/axes.js';
-import type { IoDtype } from '../ir/common/dtype.js';
-import type { Plan, Target } from '../ir/plan/plan.js';
-import type { Spec } from '../ir/spec/spec.js';
-import type { TileModule } from '../ir/tile/tile.js';
-import { diagnoseRefusal } from '../passes/normalize/diagnose.js';
-import { isRefusal } from '../passes/normalize/refusal.js';
-import { DEFAULT_CHUNK, lowerScan, type LoweredScan, type LowerOptions } from '../passes/pipeline.js';
-import type { Host } from './host.js';
-import type { Problem } from './problem.js';
-import { isProblem, type Source } from './session.js';
+import { crowded, cudaChunks, overflows, tileMemory } from '../../backends/cuda/chunk.js';
+import { within } from '../../backends/cuda/live.js';
+import { chunkFor, type WgslCapabilities } from '../../backends/wgsl/capabilities.js';
+import type { Axis } from '../../ir/common/axes.js';
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Plan, Target } from '../../ir/plan/plan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import type { TileModule } from '../../ir/tile/tile.js';
+import { diagnoseRefusal } from '../../passes/normalize/diagnose.js';
+import { isRefusal } from '../../passes/normalize/refusal.js';
+import { DEFAULT_CHUNK, lowerScan, type LoweredScan, type LowerOptions } from '../../passes/pipeline.js';
+import type { Host } from '../host.js';
+import type { Failed } from '../problem.js';
+import { isProblem, type Source } from '../session.js';
 import { headSizeProblem, sizesFor, unheldNumber } from './sizes.js';
+import { compilerVersion, templatesOf } from '../installed.js';
 
 /** What to make of a scan. */
 export interface Request {
@@ -31,36 +31,6 @@ export interface Compiled extends LoweredScan {
   readonly plan: Plan;
   /** Kernel sources by the names in the plan. */
   readonly files: ReadonlyMap<string, string>;
-}
-
-/** Diagnostics have places in the source, problems have not. */
-export type Failed = { readonly diagnostics: readonly Diagnostic[] } | Problem;
-
-export const TARGETS = ['cuda.sm80', 'cuda.sm86', 'cuda.sm90', 'webgpu'] as const satisfies readonly Target[];
-
-/** What `build` makes unasked: kernels for a data centre's GPUs, and those that run on every GPU. */
-export const DEFAULT_TARGETS: readonly Target[] = ['cuda.sm80', 'cuda.sm90', 'webgpu'];
-
-/** `webgpu.f32`: the folder of a variant, which bindings know (runtime/bindings.ts). */
-export function variantFolder(plan: Pick<Plan, 'target' | 'dtype'>): string {
-  return `${plan.target}.${plan.dtype}`;
-}
-
-/** bf16 on tensor cores; WebGPU computes in f32 whatever it reads. */
-export function defaultDtype(target: Target): IoDtype {
-  return target === 'webgpu' ? 'f32' : 'bf16';
-}
-
-const templates = new Map<string, Readonly<Record<string, string>>>();
-
-/** Templates below templates/`folder`, by path relative to it; read once. */
-export function templatesOf(host: Host, folder: string): Readonly<Record<string, string>> {
-  const root = host.join(host.root, 'templates', folder);
-  const known = templates.get(root) ?? Object.fromEntries(host.list(root).map((name) => [
-    name, host.readText(host.join(root, name)) ?? '',
-  ]));
-  templates.set(root, known);
-  return known;
 }
 
 /** Targets and dtypes often want the same algorithm: made once for each set of options, as long as the Spec lives. */
@@ -120,12 +90,12 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };
   if (target === 'webgpu') {
-    const { emitWgsl } = await import('../backends/wgsl/emit.js');
+    const { emitWgsl } = await import('../../backends/wgsl/emit.js');
     return {
       ...lowered, ...emitWgsl(lowered.module, { ...options, capabilities: request.capabilities, templates: templatesOf(host, 'wgsl') }),
     };
   }
-  const { emitCuda } = await import('../backends/cuda/emit.js');
+  const { emitCuda } = await import('../../backends/cuda/emit.js');
   const compile = (chunk: number, room?: number): Compiled | Failed => {
     const again = lowerFor(spec, request, chunk, room);
     return 'module' in again
@@ -150,12 +120,4 @@ export function ioDtypeOf(module: TileModule): (name: string) => boolean {
   const given = module.buffers.filter(({ dtype, role }) => dtype === 'io' && (role === 'input' || role === 'cotangent'));
   const names = new Set(given.map(({ name }) => name));
   return (name) => names.has(name);
-}
-
-let version: string | undefined;
-
-/** Of package.json. */
-export function compilerVersion(host: Host): string {
-  version ??= /"version": *"([^"]*)"/.exec(host.readText(host.join(host.root, 'package.json')) ?? '')?.[1] ?? 'unknown';
-  return version;
 }

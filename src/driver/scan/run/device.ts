@@ -1,16 +1,16 @@
-import type { PlanTensor } from '../../ir/plan/plan.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import { planName, resultName } from '../../runtime/names.js';
-import type { CallSizes } from '../../runtime/extents.js';
-import type { CallTensors, DeviceTensor, HostArray, LoadedPlan, Program, Runtime } from '../../runtime/runtime.js';
+import type { PlanTensor } from '../../../ir/plan/plan.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import { planName, resultName } from '../../../runtime/names.js';
+import type { CallSizes } from '../../../runtime/extents.js';
+import type { CallTensors, DeviceTensor, HostArray, LoadedPlan, Program, Runtime } from '../../../runtime/runtime.js';
 import type { Compiled } from '../compile.js';
-import { runtimeProblem } from '../devices.js';
-import type { Host } from '../host.js';
-import { machineCode } from '../machine-code.js';
-import type { Problem } from '../problem.js';
-import { decode, encode } from './elements.js';
+import { runtimeProblem } from '../../devices.js';
+import type { Host } from '../../host.js';
+import { machineCode } from '../../machine-code.js';
+import type { Problem } from '../../problem.js';
+import { decode, encode } from '../../run/elements.js';
 import type { Values } from './oracle.js';
-import type { CallShape } from './validate.js';
+import type { CallShape } from '../../run/validate.js';
 
 /** What a device gave: by the names of the file contract. */
 export interface DeviceResults {

@@ -1,9 +1,9 @@
-import { gradSpec } from '../../interp/spec-gradient.js';
-import type { SpecCall } from '../../interp/spec-machine.js';
-import { runSpec } from '../../interp/spec.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import type { CallShape } from './validate.js';
+import { gradSpec } from '../../../interp/spec-gradient.js';
+import type { SpecCall } from '../../../interp/spec-machine.js';
+import { runSpec } from '../../../interp/spec.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import type { CallShape } from '../../run/validate.js';
 
 export type Values = ReadonlyMap<string, Float64Array>;
 

@@ -1,9 +1,9 @@
-import type { Spec } from '../../ir/spec/spec.js';
-import { problem, type Problem } from '../problem.js';
-import { isProblem } from '../session.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { problem, type Problem } from '../../problem.js';
+import { isProblem } from '../../session.js';
 import { sizesFor } from '../sizes.js';
 import { drawTensors, type StateDraw } from './draw.js';
-import { CU_SEQLENS, type AnyTensor } from './validate.js';
+import { CU_SEQLENS, type AnyTensor } from '../../run/validate.js';
 
 /** What random tensors should be like. */
 export interface RandomCall {

@@ -1,7 +1,7 @@
 import type { KernelCost, ProgramCost } from './costs.js';
 import type { Explanation } from './model.js';
-import { arrow, LETTER, MARKER, rect, round, svg, text } from './shapes.js';
-import { duration, quantity } from './text.js';
+import { arrow, LETTER, MARKER, rect, round, svg, text } from '../../explain/shapes.js';
+import { duration, quantity } from '../../explain/quantity.js';
 
 const CHUNKS = 4;
 const SEGMENT = 2;

@@ -1,9 +1,9 @@
-import { elements, type Axis, type AxisSizes } from '../../ir/common/axes.js';
-import { isAny, type Range } from '../../ir/common/range.js';
-import type { SignatureTensor } from '../../ir/common/signature.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { randomSource, type RandomSource } from '../../support/random.js';
+import { elements, type Axis, type AxisSizes } from '../../../ir/common/axes.js';
+import { isAny, type Range } from '../../../ir/common/range.js';
+import type { SignatureTensor } from '../../../ir/common/signature.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { randomSource, type RandomSource } from '../../../support/random.js';
 import { erasePairs } from './erase-pairs.js';
 
 /** Extents before the axes of a scan: N counts sequences, B * T tokens. */

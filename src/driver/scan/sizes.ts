@@ -1,10 +1,10 @@
-import type { Axis } from '../ir/common/axes.js';
-import type { ScanProgram } from '../ir/scan/scan.js';
-import type { Spec } from '../ir/spec/spec.js';
-import type { TileModule, TileStmt } from '../ir/tile/tile.js';
-import { paddingChange } from '../passes/padding.js';
-import { isHeld } from '../passes/resolve/numbers.js';
-import { problem, type Problem } from './problem.js';
+import type { Axis } from '../../ir/common/axes.js';
+import type { ScanProgram } from '../../ir/scan/scan.js';
+import type { Spec } from '../../ir/spec/spec.js';
+import type { TileModule, TileStmt } from '../../ir/tile/tile.js';
+import { paddingChange } from '../../passes/padding.js';
+import { isHeld } from '../../passes/resolve/numbers.js';
+import { problem, type Problem } from '../problem.js';
 
 /** Sizes of all axes of a scan, or which one is missing or cannot be. */
 export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): ReadonlyMap<Axis, number> | Problem {

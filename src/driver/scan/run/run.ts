@@ -1,21 +1,20 @@
-import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Target } from '../../ir/plan/plan.js';
-import { signatureOf } from '../../ir/spec/signature.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import type { Runtime } from '../../runtime/runtime.js';
-import type { Failed } from '../compile.js';
-import { targetOf } from '../devices.js';
-import type { Host } from '../host.js';
-import type { Problem } from '../problem.js';
-import type { Source } from '../session.js';
-import type { Comparison } from './compare.js';
+import type { IoDtype } from '../../../ir/common/dtype.js';
+import type { Target } from '../../../ir/plan/plan.js';
+import { signatureOf } from '../../../ir/spec/signature.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import type { Runtime } from '../../../runtime/runtime.js';
+import { targetOf } from '../../devices.js';
+import type { Host } from '../../host.js';
+import type { Failed, Problem } from '../../problem.js';
+import type { Source } from '../../session.js';
+import type { Comparison } from '../../run/compare.js';
 import { execute } from './execute.js';
-import { readInputs } from './inputs.js';
+import { readInputs } from '../../run/inputs.js';
 import { meaningProblem } from './meaning.js';
 import type { Values } from './oracle.js';
 import { randomTensors, type RandomCall } from './random.js';
-import { writeSafetensors } from './safetensors.js';
-import { shapeOf, validate, type CallShape } from './validate.js';
+import { writeSafetensors } from '../../run/safetensors.js';
+import { shapeOf, validate, type CallShape } from '../../run/validate.js';
 
 export interface RunReport {
   readonly scan: string;

@@ -1,10 +1,10 @@
-import type { Plan } from '../../ir/plan/plan.js';
-import { CONTRACTED, formula, type ScanNames } from '../../ir/scan/print.js';
+import type { Plan } from '../../../ir/plan/plan.js';
+import { CONTRACTED, formula, type ScanNames } from '../../../ir/scan/print.js';
 import {
   ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands,
-} from '../../ir/scan/scan.js';
-import type { Spec } from '../../ir/spec/spec.js';
-import { extentsOf, type CallSizes } from '../../runtime/extents.js';
+} from '../../../ir/scan/scan.js';
+import type { Spec } from '../../../ir/spec/spec.js';
+import { extentsOf, type CallSizes } from '../../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
 import { letNames } from './lets.js';
 import { H200, programCost, type Machine, type ProgramCost } from './costs.js';
