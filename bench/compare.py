@@ -41,7 +41,7 @@ def find_plan(folder, case, D):
     sizes = case.sizes(D)
     for path in sorted(glob.glob(os.path.join(folder, "**", "*.json"), recursive=True)):
         plan = json.load(open(path))
-        if plan.get("format") == "lmoec-plan-2" and plan["scan"] == case.name and plan["target"] == "cuda.sm90" and plan["dtype"] == "bf16" and plan["sizes"] == sizes:
+        if plan.get("format") == "lmoec-plan-3" and plan["scan"] == case.name and plan["target"] == "cuda.sm90" and plan["dtype"] == "bf16" and plan["sizes"] == sizes:
             return Plan(path)
     return None
 

@@ -12,7 +12,7 @@ import type { Host } from './host.js';
 import { levelFiles, type LEVELS } from './scan/levels.js';
 import { partFiles, type BuiltPart } from './graph/build.js';
 import type { Settings } from './graph/settings.js';
-import { compileCuda, findNvcc, type CudaJob } from './nvcc.js';
+import { compileCuda, cudaJobs, findNvcc, type CudaJob } from './nvcc.js';
 import type { Output } from './output.js';
 import { type Failed, problem, type Problem } from './problem.js';
 import { ownParts, sizesOfScans } from './parts.js';
@@ -137,10 +137,8 @@ export async function packagesOf(
     for (const variant of variants) {
       const folder = variantFolder(variant.plan);
       files.set(`${folder}/plan.json`, `${jsonText(variant.plan, 1)}\n`);
-      for (const [name, text] of variant.files) {
-        files.set(`${folder}/${name}`, text);
-        if (name.endsWith('.cu')) jobs.push({ file: `${spec.name}/${folder}/${name}`, text, target: variant.plan.target });
-      }
+      for (const [name, text] of variant.files) files.set(`${folder}/${name}`, text);
+      jobs.push(...cudaJobs(`${spec.name}/${folder}/`, variant.plan, variant.files));
     }
   }
   for (const [name, files] of await partFiles(host, parts, (source) => commandOf(host, source, options))) packages.set(name, files);

@@ -2,7 +2,7 @@ import { cubinName, ptxName } from '../runtime/cuda/names.js';
 import { cacheOf } from './cache.js';
 import type { Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
-import { compileCuda, findNvcc } from './nvcc.js';
+import { compileCuda, cudaJobs, findNvcc } from './nvcc.js';
 import type { Problem } from './problem.js';
 
 export interface MachineCode {
@@ -14,10 +14,10 @@ export interface MachineCode {
 
 /** Machine code for a run: by nvcc where it is found, else what NVRTC made the last time (both cached; NVRTC fills in what is missing). */
 export async function machineCode(host: Host, { plan, files }: Compiled): Promise<MachineCode | Problem> {
-  const sources = [...files].filter(([name]) => name.endsWith('.cu'));
+  const jobs = cudaJobs('', plan, files);
   const nvcc = await findNvcc(host);
   if (nvcc.found) {
-    const objects = await compileCuda(host, nvcc, sources.map(([file, text]) => ({ file, text, target: plan.target })), () => undefined);
+    const objects = await compileCuda(host, nvcc, jobs, () => undefined);
     if ('code' in objects) return objects;
     // PTX for devices that the cubin is not for.
     return {
@@ -27,10 +27,10 @@ export async function machineCode(host: Host, { plan, files }: Compiled): Promis
   }
   const cache = cacheOf(host, 'nvrtc');
   const key = (name: string): string => {
-    const text = sources.find(([file]) => cubinName(file) === name)?.[1] ?? '';
-    return `${host.sha256(text, plan.target)}.cubin`;
+    const job = jobs.find(({ file }) => cubinName(file) === name);
+    return `${host.sha256(job?.text ?? '', ...[...job?.includes ?? []].flat(), plan.target)}.cubin`;
   };
-  const known = sources.flatMap(([file]) => {
+  const known = jobs.flatMap(({ file }) => {
     const cubin = cache.get(key(cubinName(file)));
     return cubin === undefined ? [] : [[cubinName(file), cubin] as const];
   });

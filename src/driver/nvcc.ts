@@ -1,4 +1,4 @@
-import type { Target } from '../ir/plan/plan.js';
+import type { Plan, Target } from '../ir/plan/plan.js';
 import { cubinName, ptxName, realArchitecture } from '../runtime/cuda/names.js';
 import { cacheOf } from './cache.js';
 import type { Host } from './host.js';
@@ -35,7 +35,18 @@ export interface CudaJob {
   /** Path of the source, as messages name it. */
   readonly file: string;
   readonly text: string;
+  /** Texts that it includes, by name. */
+  readonly includes: ReadonlyMap<string, string>;
   readonly target: Target;
+}
+
+/** The sources of a plan that lies in a folder. */
+export function cudaJobs(folder: string, plan: Pick<Plan, 'prelude' | 'target'>, files: ReadonlyMap<string, string>): readonly CudaJob[] {
+  const included = plan.prelude === undefined ? undefined : files.get(plan.prelude);
+  const includes = new Map(plan.prelude === undefined || included === undefined ? [] : [[plan.prelude, included]]);
+  return [...files].filter(([name]) => name.endsWith('.cu')).map(([name, text]) => (
+    { file: `${folder}${name}`, text, includes, target: plan.target }
+  ));
 }
 
 /** Machine code of one source: what lies beside it. */
@@ -74,7 +85,7 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
   if (architecture === undefined) return problem('E603', `${job.file} is not CUDA: its target is ${job.target}`);
   const options = [`-arch=${architecture}`, '-std=c++17'];
   const cache = cacheOf(host, 'nvcc');
-  const key = host.sha256(job.text, nvcc.version, ...options);
+  const key = host.sha256(job.text, ...[...job.includes].flat(), nvcc.version, ...options);
   const known = { cubin: cache.get(`${key}.cubin`), ptx: cache.get(`${key}.ptx`) };
   if (known.cubin !== undefined && known.ptx !== undefined) return { cubin: known.cubin, ptx: known.ptx };
   const folder = host.temporary();
@@ -83,9 +94,10 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
   );
   try {
     // A fixed name: machine code must not depend on where the source lay.
-    const source = host.join(folder.path, 'kernel.cu');
-    const unwritten = host.write(source, job.text);
-    if (unwritten !== undefined) return problem('E701', unwritten);
+    for (const [name, text] of [['kernel.cu', job.text] as const, ...job.includes]) {
+      const unwritten = host.write(host.join(folder.path, name), text);
+      if (unwritten !== undefined) return problem('E701', unwritten);
+    }
     // One run makes both: --keep leaves the PTX on the way to the cubin.
     const finished = await host.run(
       nvcc.program, ['-cubin', ...options, '--keep', '-o', cubinName('kernel.cu'), 'kernel.cu'], { cwd: folder.path },

@@ -12,7 +12,7 @@ import { normalize } from '../passes/normalize/normalize.js';
 import type { BuildFailure } from './build.js';
 import { compileScan, ioDtypeOf, type Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
-import type { CudaJob } from './nvcc.js';
+import { cudaJobs, type CudaJob } from './nvcc.js';
 import { type Failed, problem, type Problem } from './problem.js';
 import { isProblem, ownScans, pickScan, type Source } from './session.js';
 import { sizesFor } from './scan/sizes.js';
@@ -87,9 +87,7 @@ async function torchPackage(
     }, scans, templates: templatesOf(host, 'torch'), identity,
   });
   const jobs = scans.flatMap(({ signature, plans }) => plans.flatMap(({ plan, files: kernels }) => (
-    [...kernels].flatMap(([path, text]): readonly CudaJob[] => (
-      path.endsWith('.cu') ? [{ file: `${name}/${planFolder(name, signature, plan)}/${path}`, text, target: plan.target }] : []
-    ))
+    cudaJobs(`${name}/${planFolder(name, signature, plan)}/`, plan, kernels)
   )));
   return { folder: name, files, jobs, identity };
 }

@@ -69,14 +69,15 @@ export async function openScan(
 async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
   const text = new TextDecoder().decode(await readFile(`${folder}/plan.json`));
   const plan: Plan = JSON.parse(text);
-  if (plan.format !== 'lmoec-plan-2') throw new RuntimeError(
-    `${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-2`, 'build again with this version of lmoec',
+  if (plan.format !== 'lmoec-plan-3') throw new RuntimeError(
+    `${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-3`, 'build again with this version of lmoec',
   );
   return plan;
 }
 
 async function readFiles(readFile: ReadFile, folder: string, plan: Plan): Promise<ReadonlyMap<string, Uint8Array>> {
-  const sources = [...new Set(plan.kernels.map((kernel) => kernel.file))];
+  const included = plan.prelude === undefined ? [] : [plan.prelude];
+  const sources = [...included, ...new Set(plan.kernels.map((kernel) => kernel.file))];
   // Lies beside the source only where nvcc was found; NVRTC does without.
   const machineCode = sources.filter((name) => name.endsWith('.cu')).flatMap((name) => [cubinName(name), ptxName(name)]);
   // All at once: in a browser each is a request.

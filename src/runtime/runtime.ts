@@ -48,7 +48,7 @@ export interface Runtime {
   /** Uninitialised on CUDA, zeros on WebGPU. */
   empty(dtype: ElementType, shape: readonly number[]): DeviceTensor;
   download(tensor: DeviceTensor): Promise<HostArray>;
-  /** `files`: the plan's kernel files by their names in it; on CUDA also the cubins and PTX that lie beside them. */
+  /** `files`: the plan's kernel files and its prelude by their names in it; on CUDA also the cubins and PTX that lie beside them. */
   load(plan: Plan, files: ReadonlyMap<string, string | Uint8Array>): Promise<LoadedPlan>;
   release(): void;
 }

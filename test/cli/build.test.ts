@@ -105,7 +105,7 @@ describe('build', () => {
     const { code, out } = inFolder(['build', 'decaying.lmoe', '-o', 'out', '--sources']);
     expect([code, out]).toEqual([0, 'out/decaying: cuda.sm80 bf16, cuda.sm90 bf16, webgpu f32\n']);
     const files = filesOf('out');
-    expect(files.filter((name) => !/\.(cu|wgsl)$/.test(name))).toEqual([
+    expect(files.filter((name) => !/\.(cuh?|wgsl)$/.test(name))).toEqual([
       'decaying/cuda.sm80.bf16/plan.json', 'decaying/cuda.sm90.bf16/plan.json',
       'decaying/decaying.ts', 'decaying/lmoec.json', 'decaying/webgpu.f32/plan.json',
     ]);
@@ -114,6 +114,7 @@ describe('build', () => {
       expect(`${plan.target}.${plan.dtype}`).toBe(variant);
       expect(plan.source.command).toBe('lmoec build decaying.lmoe');
       for (const kernel of plan.kernels) expect(files).toContain(`decaying/${variant}/${kernel.file}`);
+      expect(files.includes(`decaying/${variant}/${plan.prelude}`)).toBe(plan.target !== 'webgpu');
       for (const program of ['forward', 'backward', 'step']) expect(plan.programs[program].length).toBeGreaterThan(0);
     }
     const binding = readFileSync(at('out/decaying/decaying.ts'), 'utf8');
@@ -164,7 +165,7 @@ describe('machine code', () => {
   it('lies beside the source where a compiler is found, and is taken from the cache the second time', () => {
     const args = ['build', 'decaying.lmoe', '-o', 'machine', '--target', 'cuda.sm80'];
     expect(inFolder(args, env('good'))).toMatchObject({ code: 0 });
-    expect(filesOf('machine').map((name) => name.replace(/.*\./, '')).sort()).toEqual(['cu', 'cubin', 'json', 'json', 'ptx', 'ts']);
+    expect(filesOf('machine').map((name) => name.replace(/.*\./, '')).sort()).toEqual(['cu', 'cubin', 'cuh', 'json', 'json', 'ptx', 'ts']);
     expect(inFolder(args, { ...env('failing'), LMOEC_CACHE: join(bin.path, 'cache-good') })).toMatchObject({ code: 0 });
   });
 

@@ -20,16 +20,18 @@ interface Compiled {
 }
 
 async function compile(name: string, size: number, dtype: IoDtype, target: CudaTarget): Promise<Compiled> {
-  const { files } = await compileExample(name, size, dtype, target);
+  const { files, plan } = await compileExample(name, size, dtype, target);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-nvcc-'));
   try {
-    const text = join(folder, 'kernels.cu');
-    writeFileSync(text, [...files.values()].join('\n'));
+    for (const [file, text] of files) writeFileSync(join(folder, file), text);
     const arch = target === 'cuda.sm90' ? '90a' : '80';
     const { stdout, stderr } = await promisify(execFile)(
       found ?? 'nvcc',
-      ['-std=c++17', `-gencode=arch=compute_${arch},code=sm_${arch}`, '-cubin', '-Xptxas', '-v', '-o', join(folder, 'kernels.cubin'), text],
-      { maxBuffer: 1 << 26 },
+      [
+        '-std=c++17', `-gencode=arch=compute_${arch},code=sm_${arch}`, '-cubin', '-Xptxas', '-v', '-o', 'kernels.cubin',
+        plan.kernels[0].file,
+      ],
+      { maxBuffer: 1 << 26, cwd: folder },
     );
     const log = stdout + stderr;
     const spills = new Map([...log.matchAll(/Function properties for (\w+)\s+\d+ bytes stack frame, (\d+) bytes spill stores/g)]

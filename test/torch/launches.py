@@ -350,8 +350,14 @@ class Messages(Fresh):
         for _ in range(2):
             _runtime._images.forget()
             _runtime.Scan(self.folder / "gla").warmup(0)
-        self.assertEqual(log.read_text(), "--gpu-architecture=sm_90a\n", "the second process finds it in the cache")
+        line = "--gpu-architecture=sm_90a prelude.cuh\n"
+        self.assertEqual(log.read_text(), line, "the second process finds it in the cache")
         self.assertEqual(len(list(cache.iterdir())), 1)
+        (prelude,) = self.files("prelude.cuh")
+        prelude.write_text(prelude.read_text() + "// changed\n")
+        _runtime._images.forget()
+        _runtime.Scan(self.folder / "gla").warmup(0)
+        self.assertEqual(log.read_text(), 2 * line, "what a source includes decides, too")
         shutil.rmtree(cache)
         cache.write_text("a file")
         _runtime._images.forget()
@@ -362,6 +368,9 @@ class Messages(Fresh):
         _runtime._images.forget()
         self.set(STUB_NVRTC_CODE="6")
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "does not compile", "line 1: an error")
+        prelude.rename(self.folder / "away")
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "prelude.cuh is missing", "files are missing")
+        (self.folder / "away").rename(prelude)
         self.set(LMOEC_NVRTC=str(self.folder / "none.so"))
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no NVRTC library", "libnvrtc.so")
 

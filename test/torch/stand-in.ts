@@ -5,7 +5,7 @@ import { emitCuda } from '../../src/backends/cuda/emit.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, Segmentation } from '../../src/ir/plan/plan.js';
 import type { TileModule } from '../../src/ir/tile/tile.js';
-import { templates } from '../unit/cuda/templates.js';
+import { templates, wholeText } from '../unit/cuda/templates.js';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
 const EMULATOR = join(REPOSITORY, 'test/unit/cuda');
@@ -28,11 +28,11 @@ export function copyRuntime(folder: string): void {
 export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation): Plan {
   const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
-  const { plan: emitted, files } = emitCuda(
+  const emitted = emitCuda(
     module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns },
   );
-  const plan: Plan = { ...emitted, segmentation };
-  const text = [...files.values()].join('\n').replace(/^extern __shared__.*$/m, '')
+  const plan: Plan = { ...emitted.plan, segmentation };
+  const text = wholeText(emitted).replace(/^extern __shared__.*$/m, '')
     .replace(
       /kTablePrograms = .*;/,
       `kTablePrograms = ${segmentation.programs}, kTableLeast = ${segmentation.least}, kTablePays = ${segmentation.pays ?? 1};`,

@@ -70,7 +70,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     };
   });
   const plan: Plan = {
-    format: 'lmoec-plan-2',
+    format: 'lmoec-plan-3',
     scan: module.name,
     doc: options.doc,
     source: options.source,

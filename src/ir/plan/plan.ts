@@ -5,7 +5,7 @@ import type { IoDtype } from '../common/dtype.js';
  * bindings and runtimes read only this.
  */
 export interface Plan {
-  readonly format: 'lmoec-plan-2';
+  readonly format: 'lmoec-plan-3';
   readonly scan: string;
   readonly doc: string;
   /** sha256 of the source text, compiler version, and the command that made this. */
@@ -19,6 +19,11 @@ export interface Plan {
   readonly tensors: readonly PlanTensor[];
   readonly kernels: readonly PlanKernel[];
   readonly programs: { readonly forward: readonly Launch[]; readonly backward: readonly Launch[]; readonly step: readonly Launch[] };
+  /**
+   * CUDA: the file beside the kernels that their texts include by this name, which compilers must find. Hosts that keep machine code know
+   * it by both texts.
+   */
+  readonly prelude?: string;
   /** CUDA: the kernel that makes the three tables on the device, where a host does not want to read the offsets of sequences. */
   readonly tables?: TableKernel;
   /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */

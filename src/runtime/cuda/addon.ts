@@ -97,8 +97,9 @@ export interface NativeCuda {
     stream?: StreamHandle,
   ): CudaResult<undefined>;
   tensorMap(options: TensorMapOptions): CudaResult<Uint8Array>;
+  /** `includes`: texts by the names that the source includes them by. */
   compile(
-    source: string, name: string, options: readonly string[], folders: string,
+    source: string, name: string, options: readonly string[], folders: string, includes: Readonly<Record<string, string>>,
   ): Promise<CudaResult<{ readonly cubin: Uint8Array; readonly log: string }>>;
   createStream(): CudaResult<StreamHandle>;
   synchronize(stream?: StreamHandle): Promise<CudaResult<undefined>>;

@@ -4,6 +4,9 @@ import { nvrtcFolders, type DeviceInfo, type FunctionInfo, type ModuleHandle, ty
 import { cubinName, ptxName, realArchitecture } from './names.js';
 import { expectOk } from './memory.js';
 
+/** What loading needs of the driver. */
+export type ModuleLoader = Pick<NativeCuda, 'compile' | 'loadModule' | 'getFunction' | 'unloadModule'>;
+
 export interface LoadedKernels {
   function(kernel: string): FunctionInfo;
   readonly functions: ReadonlyMap<string, FunctionInfo>;
@@ -16,7 +19,7 @@ export interface LoadedKernels {
  * through NVRTC.
  */
 export async function loadKernels(
-  native: NativeCuda, info: DeviceInfo, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
+  native: ModuleLoader, info: Pick<DeviceInfo, 'major' | 'minor'>, plan: Plan, files: ReadonlyMap<string, string | Uint8Array>,
 ): Promise<LoadedKernels> {
   const architecture = realArchitecture(plan.target);
   if (architecture === undefined) throw new RuntimeError(
@@ -66,8 +69,8 @@ export async function loadKernels(
 
 /** `architecture`: the device's own, which NVRTC is to compile for. */
 async function loadFile(
-  native: NativeCuda, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>, compiled: Map<string,
-  Uint8Array>,
+  native: ModuleLoader, plan: Plan, file: string, architecture: string, files: ReadonlyMap<string, string | Uint8Array>,
+  compiled: Map<string, Uint8Array>,
 ): Promise<ModuleHandle> {
   const cubin = files.get(cubinName(file));
   const ptx = files.get(ptxName(file));
@@ -90,9 +93,16 @@ async function loadFile(
     );
     throw new RuntimeError(`${file} of ${plan.scan} was not given, nor was ${cubinName(file)}`, 'pass all files that lie beside the plan');
   }
-  const text = typeof source === 'string' ? source : new TextDecoder().decode(source);
+  const textOf = (content: string | Uint8Array): string => (typeof content === 'string' ? content : new TextDecoder().decode(content));
+  const { prelude } = plan;
+  const included = prelude === undefined ? undefined : files.get(prelude);
+  if (prelude !== undefined && included === undefined) throw new RuntimeError(
+    `${prelude} of ${plan.scan} was not given, which ${file} includes`, 'pass all files that lie beside the plan',
+  );
+  const includes = prelude === undefined || included === undefined ? {} : { [prelude]: textOf(included) };
   const { cubin: made } = expectOk(
-    await native.compile(text, file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders()), `compiling ${file}`,
+    await native.compile(textOf(source), file, [`--gpu-architecture=${architecture}`, '--std=c++17'], nvrtcFolders(), includes),
+    `compiling ${file}`,
   );
   compiled.set(cubinName(file), made);
   return expectOk(native.loadModule(made), `loading ${file}`);

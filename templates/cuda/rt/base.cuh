@@ -1,4 +1,4 @@
-// Types, conversions and index helpers. Self-contained: NVRTC compiles it without any include path.
+// Types, conversions and index helpers.
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;

@@ -14,7 +14,7 @@ import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { distance } from '../../property/tiles.js';
-import { templates } from './templates.js';
+import { templates, wholeText } from './templates.js';
 
 /** Is there a C++ compiler? */
 export const compiler = spawnSync('g++', ['--version']).status === 0;
@@ -71,7 +71,7 @@ export function runKernels(
   // As many segments as the interpreter makes.
   const plan: Plan = { ...emitted.plan, segmentation: { programs: Number.MAX_SAFE_INTEGER, least: options.longest } };
   // The emulator gives shared memory a guarded place of its own.
-  const source = spoil([...emitted.files.values()].join('\n').replace(/^extern __shared__.*$/m, ''));
+  const source = spoil(wholeText(emitted).replace(/^extern __shared__.*$/m, ''));
   const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {

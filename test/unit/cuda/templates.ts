@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Plan } from '../../../src/ir/plan/plan.js';
 
 const FOLDER = join(import.meta.dirname, '../../../templates/cuda/rt');
 
@@ -7,3 +8,15 @@ const FOLDER = join(import.meta.dirname, '../../../templates/cuda/rt');
 export const templates: Readonly<Record<string, string>> = Object.fromEntries(readdirSync(FOLDER).map((name) => [
   `rt/${name}`, readFileSync(join(FOLDER, name), 'utf8'),
 ]));
+
+/** The kernels of a plan as a compiler sees them: in one text, with what they include in its place. */
+export function wholeText({ plan, files }: { readonly plan: Plan; readonly files: ReadonlyMap<string, string> }): string {
+  const { prelude = '' } = plan;
+  const included = files.get(prelude);
+  const line = `#include "${prelude}"`;
+  return [...files].flatMap(([name, text]) => {
+    if (name === prelude) return [];
+    if (included === undefined || !text.includes(line)) throw new Error(`${name} does not include ${prelude}`);
+    return [text.replace(line, () => included)];
+  }).join('\n');
+}

@@ -28,7 +28,7 @@ export const spec: Spec = {
 };
 
 export const plan: Plan = {
-  format: 'lmoec-plan-2',
+  format: 'lmoec-plan-3',
   scan: spec.name,
   doc: spec.doc,
   source: { hash: 'abc', compiler: '0.0.0', command: 'lmoec build x.lmoe' },

@@ -10,7 +10,7 @@ const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({
 });
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {
-  format: 'lmoec-plan-2', scan: 'test', doc: '', source: {
+  format: 'lmoec-plan-3', scan: 'test', doc: '', source: {
     hash: '', compiler: '', command: '',
   }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
   segmentation: { programs: 1, least: 1 }, kernels: [], programs: { forward: [], backward: [], step: [] }, arena,

@@ -1,3 +1,4 @@
+#include <map>
 #include <vector>
 
 #include "handles.h"
@@ -164,20 +165,24 @@ Napi::Value tensorMap(const Napi::CallbackInfo& call) {
 // NVRTC on a worker thread: a big kernel takes seconds.
 class Compile : public Napi::AsyncWorker {
  public:
-  Compile(Napi::Env env, const Nvrtc* rtc, std::string source, std::string name, std::vector<std::string> options)
+  Compile(Napi::Env env, const Nvrtc* rtc, std::string source, std::string name, std::vector<std::string> options,
+          std::map<std::string, std::string> includes)
       : Napi::AsyncWorker(env),
         deferred_(Napi::Promise::Deferred::New(env)),
         rtc_(rtc),
         source_(std::move(source)),
         name_(std::move(name)),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        includes_(std::move(includes)) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
  protected:
   void Execute() override {
     nvrtcProgram program = nullptr;
-    if ((code_ = rtc_->create(&program, source_.c_str(), name_.c_str(), 0, nullptr, nullptr))) return;
-    std::vector<const char*> options;
+    std::vector<const char*> names, texts, options;
+    for (const auto& [name, text] : includes_) names.push_back(name.c_str()), texts.push_back(text.c_str());
+    const int count = static_cast<int>(names.size());
+    if ((code_ = rtc_->create(&program, source_.c_str(), name_.c_str(), count, texts.data(), names.data()))) return;
     for (const std::string& option : options_) options.push_back(option.c_str());
     code_ = rtc_->compile(program, static_cast<int>(options.size()), options.data());
     size_t size = 0;
@@ -213,11 +218,12 @@ class Compile : public Napi::AsyncWorker {
   const Nvrtc* rtc_;
   std::string source_, name_, log_;
   std::vector<std::string> options_;
+  std::map<std::string, std::string> includes_;
   std::vector<char> cubin_;
   nvrtcResult code_ = 0;
 };
 
-// compile(source, name, options, folders): a promise of { cubin, log }.
+// compile(source, name, options, folders, includes): a promise of { cubin, log }.
 Napi::Value compile(const Napi::CallbackInfo& call) {
   const Napi::Env env = call.Env();
   std::string why;
@@ -230,7 +236,13 @@ Napi::Value compile(const Napi::CallbackInfo& call) {
   std::vector<std::string> options;
   const auto list = call[2].As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) options.push_back(list.Get(i).ToString().Utf8Value());
-  auto* worker = new Compile(env, rtc, call[0].ToString().Utf8Value(), call[1].ToString().Utf8Value(), options);
+  std::map<std::string, std::string> includes;
+  const auto texts = call[4].As<Napi::Object>();
+  const Napi::Array names = texts.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    includes[names.Get(i).ToString().Utf8Value()] = texts.Get(names.Get(i)).ToString().Utf8Value();
+  }
+  auto* worker = new Compile(env, rtc, call[0].ToString().Utf8Value(), call[1].ToString().Utf8Value(), options, includes);
   worker->Queue();
   return worker->promise();
 }

@@ -17,7 +17,7 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
 });
 const kernels = [kernel('a', ['x'], ['u']), kernel('b', ['x'], ['v']), kernel('c', ['u', 'v'], ['o'])];
 const plan: Plan = {
-  format: 'lmoec-plan-2', scan: 'f', doc: '', source: {
+  format: 'lmoec-plan-3', scan: 'f', doc: '', source: {
     hash: '', compiler: '', command: '',
   }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
   segmentation: { programs: 1, least: 1 }, arena: [], kernels,
