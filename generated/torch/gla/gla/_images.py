@@ -108,19 +108,21 @@ def _images(plan, file, index):
             yield path.read_bytes() + end
     if source.exists():
         major, minor = host.capability(index)
-        yield compiled(source, "sm_90a" if plan.target == "cuda.sm90" else f"sm_{major}{minor}")
+        yield compiled(source, plan.folder / plan.prelude, "sm_90a" if plan.target == "cuda.sm90" else f"sm_{major}{minor}")
 
 
-def compiled(source, architecture):
-    """The cubin that NVRTC makes of a source, from the cache where it lies there."""
-    text, nvrtc = source.read_bytes(), Nvrtc()
-    name = hashlib.sha256(b"\0".join([text, architecture.encode(), nvrtc.version.encode()])).hexdigest()[:40] + ".cubin"
+def compiled(source, prelude, architecture):
+    """The cubin that NVRTC makes of a source and what it includes, from the cache where it lies there."""
+    if not prelude.exists():
+        raise LmoecError(f"{prelude} is missing, which {source.name} includes", "build the package again: files are missing")
+    text, included, nvrtc = source.read_bytes(), prelude.read_bytes(), Nvrtc()
+    name = hashlib.sha256(b"\0".join([text, included, architecture.encode(), nvrtc.version.encode()])).hexdigest()[:40] + ".cubin"
     path = cache_folder() / name
     try:
         return path.read_bytes()
     except OSError:
         pass
-    cubin = nvrtc.compile(text, source.name, architecture)
+    cubin = nvrtc.compile(text, source.name, {prelude.name: included}, architecture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -153,11 +155,13 @@ class Nvrtc:
         content(program, text)
         return text.raw
 
-    def compile(self, text, name, architecture):
-        """CUDA C++ text -> cubin."""
+    def compile(self, text, name, includes, architecture):
+        """CUDA C++ text -> cubin. `includes`: texts by the names that it includes them by."""
         lib, program = self.library, handle()
         options = [b"--std=c++17", f"--gpu-architecture={architecture}".encode()]
-        code = lib.nvrtcCreateProgram(ctypes.byref(program), text, name.encode(), 0, None, None)
+        names = (ctypes.c_char_p * len(includes))(*(each.encode() for each in includes))
+        texts = (ctypes.c_char_p * len(includes))(*includes.values())
+        code = lib.nvrtcCreateProgram(ctypes.byref(program), text, name.encode(), len(includes), texts, names)
         try:
             code = code or lib.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
             if code != 0:

@@ -5,7 +5,7 @@ from pathlib import Path
 from . import _host as host
 from ._driver import ELEMENT, LmoecError
 
-FORMAT = "lmoec-plan-2"
+FORMAT = "lmoec-plan-3"
 EXTENTS = ("tokens", "heads", "groups", "sequences", "chunks", "segments")
 # Of launches: before all others.
 START = -1
@@ -20,6 +20,8 @@ class Plan:
             remedy = "build plans and package together (lmoec build --target torch)"
             raise LmoecError(f"{path} has the format {found}, expected {FORMAT}", remedy)
         self.scan, self.target, self.sizes, self.dtype = (self.json[key] for key in ("scan", "target", "sizes", "dtype"))
+        # Beside the sources, which include it.
+        self.prelude = self.json["prelude"]
         self.tensors = {tensor["name"]: tensor for tensor in self.json["tensors"]}
         self.kernels = {kernel["name"]: kernel for kernel in self.json["kernels"]}
         # Makes the tables of a call on the device; no program names it.
