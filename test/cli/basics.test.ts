@@ -97,7 +97,7 @@ describe('check', () => {
 
   it('refuses what build refuses', () => {
     for (const [args, message] of [
-      [['decaying.lmoe', '--size', 'K=20'], /E404.*axis `K` has size 20/],
+      [['decaying.lmoe', '--size', 'K=520'], /E404.*axis `K` has size 520/],
       [['decaying.lmoe', '--size', 'Z=20'], /E403.*no scan has an axis `Z`/],
       [['decaying.lmoe', 'both.lmoe'], /E703.*decaying\.lmoe and both\.lmoe both declare a scan `decaying`/],
       [['decaying.lmoe', 'case.lmoe'], /E703.*the scans `decaying` of decaying\.lmoe and `Decaying` of case\.lmoe differ in case only/],

@@ -34,7 +34,7 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 /** What kernels include, beside them. */
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
-const PIECES: readonly string[] = ['base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'plain'];
+const PIECES: readonly string[] = ['base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'plain'];
 
 /** Writes the CUDA C++ of a module, one file and what it includes, and the plan a host needs to launch it. */
 export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {

@@ -74,7 +74,7 @@ export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lower
   const sizes = sizesFor(spec, new Map([...spec.axes.map((axis) => [axis.name, axis.defaultSize ?? 64] as const), ...given]));
   if (isProblem(sizes)) return sizes;
   const lowered = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes });
-  return ('module' in lowered ? headSizeProblem(spec, lowered.scan, sizes) : undefined) ?? lowered;
+  return ('module' in lowered ? headSizeProblem(lowered.scan, sizes) : undefined) ?? lowered;
 }
 
 /** Shares of the shared memory that kernels are meant to take, where those for all of it took more. */
@@ -85,7 +85,7 @@ export async function compileScan(host: Host, source: Source, spec: Spec, reques
   const { target, dtype, command } = request;
   const lowered = lowerFor(spec, request);
   if (!('module' in lowered)) return lowered;
-  const unfit = headSizeProblem(spec, lowered.scan, request.sizes);
+  const unfit = headSizeProblem(lowered.scan, request.sizes);
   if (unfit !== undefined) return unfit;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: spec.doc };

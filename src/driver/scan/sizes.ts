@@ -2,7 +2,6 @@ import type { Axis } from '../../ir/common/axes.js';
 import type { ScanProgram } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { TileModule, TileStmt } from '../../ir/tile/tile.js';
-import { paddingChange } from '../../passes/padding.js';
 import { isHeld } from '../../passes/resolve/numbers.js';
 import { problem, type Problem } from '../problem.js';
 
@@ -20,22 +19,17 @@ export function sizesFor(spec: Spec, given: ReadonlyMap<string, number>): Readon
   return sizes;
 }
 
-/** Sizes that matrix kernels can have: tiles of the tensor cores along every axis of a matrix state. */
-const HEAD_SIZES = { least: 16, most: 256, step: 8 };
+/** Channels that a matrix state of a kernel may have along an axis. */
+const MOST = 512;
 
 /** The first axis of a matrix state whose size kernels cannot have. Elementwise states and what runs step by step may have any. */
-export function headSizeProblem(spec: Spec, scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
-  const { least, most, step } = HEAD_SIZES;
+export function headSizeProblem(scan: ScanProgram | undefined, sizes: ReadonlyMap<Axis, number>): Problem | undefined {
   const axes = (scan?.stages ?? []).flatMap((stage) => (stage.kind === 'matrix' ? [stage.rowAxis, ...stage.valueAxes] : []));
-  for (const axis of axes) {
-    const size = sizes.get(axis) ?? 0;
-    if (size >= least && size <= most && size % step === 0) continue;
-    const padded = Math.max(least, Math.ceil(size / step) * step);
-    const remedy = padded <= most ? paddingRemedy(spec, axis, padded) : 'choose a smaller size';
-    const title = `axis \`${axis}\` has size ${size}: kernels take multiples of ${step} from ${least} to ${most}`;
-    return problem('E404', title, `${remedy}, or use \`lmoec run --backend oracle\`, which takes any size`);
-  }
-  return undefined;
+  const axis = axes.find((each) => (sizes.get(each) ?? 0) > MOST);
+  return axis === undefined ? undefined : problem(
+    'E404', `axis \`${axis}\` has size ${sizes.get(axis)}: kernels take up to ${MOST}`,
+    'choose a smaller size, or use `lmoec run --backend oracle`, which takes any size',
+  );
 }
 
 /** What the formula makes of sizes (`exp(K)`) is known only with them: a number that f32 cannot hold, or that is none. */
@@ -51,12 +45,4 @@ export function unheldNumber(spec: Spec, module: TileModule): Problem | undefine
   const what = Number.isNaN(value) ? 'no number' : `${value.toExponential(3)}, which f32 cannot hold`;
   const title = `a constant of \`${spec.name}\` is ${what}`;
   return problem('E405', sizes === '' ? title : `${title}, for ${sizes}`, 'choose other sizes, or check what the formula makes of them');
-}
-
-/** Says when padding is exact; sizes and folds that see the padding change what is computed. */
-function paddingRemedy(spec: Spec, axis: Axis, padded: number): string {
-  const change = paddingChange(spec, axis);
-  if (change === undefined) return `fill the tensors up with zeros to ${axis} = ${padded} and cut the results, which stay the same`;
-  const why = change.kind === 'size' ? `the formula uses the size of ${axis}` : `the formula folds ${axis} in a way that sees the padding`;
-  return `choose another size: zeros up to ${axis} = ${padded} would change the results, since ${why}`;
 }

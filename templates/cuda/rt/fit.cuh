@@ -52,7 +52,7 @@ template <int R, int P, int THREADS> DEV void fit_load_far(u32 tile, const float
   for (int i = t; i < R * P * 32; i += THREADS) {
     const int r = i / (32 * P), c = i % (32 * P) * 2;
     const bool in = r < rows && c < cols;
-    sts4(tile + swz<R>(r, c), in ? pack2(src[r * stride + c] * up, src[r * stride + c + 1] * up) : 0);
+    sts4(tile + swz<R>(r, c), in ? pack2(src[r * stride + c] * up, c + 1 < cols ? src[r * stride + c + 1] * up : 0.f) : 0);
   }
 }
 // Inner products of the rows, or of the columns, of two such arrays.

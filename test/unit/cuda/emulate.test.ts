@@ -53,6 +53,8 @@ describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the
   it('elementwise kernels without streams', () => runExample('hgrn', { chunk: 16, sizes: [20], plain: true }));
   it('sizes that fill no tile, channels that fill no warp', () => {
     runExample('gla', { chunk: 32, sizes: [24, 40] });
+    runExample('gsa', { chunk: 32, sizes: [5, 3, 7] });
+    runExample('gated_delta', { chunk: 64, sizes: [2, 3], dtype: 'bf16' });
     runExample('rg_lru', { chunk: 16, sizes: [72] });
   });
   it('groups of several heads', () => runExample('gated_delta', { chunk: 16, sizes: [16, 32], groups: 2 }));

@@ -24,13 +24,19 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
   const row = team.options.rowOf(team.axesOf(op.arg));
   if (row === undefined) return team.refuse(`${op.reduce} of tile ${op.arg}`);
   const frag = team.frag(op.arg, row);
-  if (frag.col !== op.axis || team.size(op.axis) % 8 !== 0) return team.refuse(`${op.reduce} over ${op.axis}`);
+  if (frag.col !== op.axis) return team.refuse(`${op.reduce} over ${op.axis}`);
   const max = op.reduce === 'max';
   foldRows(
-    team, tile, row, (to) => `row_extrema_to<${team.size(op.axis) / 2 / team.parts}, ${max}>(${to}, ${frag.name});`,
+    team, tile, row,
+    (to) => (team.size(op.axis) % 8 === 0
+      ? `row_extrema_to<${valuesOf(team, op.axis)}, ${max}>(${to}, ${frag.name});`
+      : `ragged_extrema_to<${team.size(op.axis)}, ${max}>(${to}, ${frag.name});`),
     (x, y) => `${max ? 'max_nan' : 'min_nan'}(${x}, ${y})`,
   );
 }
+
+/** How many values of a fragment a thread has in the columns that exist, and in others that fill up eight. */
+const valuesOf = (team: Team, axis: Axis) => Math.ceil(team.size(axis) / 8) * 4 / team.parts;
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
 function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => string, join: (x: string, y: string) => string): void {
@@ -54,7 +60,7 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => str
 export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void {
   const kept = axis === frag.col ? frag.row : frag.col;
   if (axis === frag.col) {
-    foldRows(team, tile, kept, (to) => `row_sums_to<${team.size(axis) / 2 / team.parts}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
+    foldRows(team, tile, kept, (to) => `row_sums_to<${valuesOf(team, axis)}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
     return;
   }
   const part = team.options.arena.take(4 * team.pad(kept) * 4, false);

@@ -13,7 +13,10 @@ import type { Team } from './team.js';
 const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/mma.cuh', 'rt/solve.cuh', 'rt/decay.cuh'];
 
 /** Files of templates/cuda that the text of a kernel of fragments needs. */
-export const runtimeOf = (text: string): readonly string[] => (/\bfit_/.test(uncommented(text)) ? [...RUNTIME, 'rt/fit.cuh'] : RUNTIME);
+export function runtimeOf(text: string): readonly string[] {
+  const code = uncommented(text);
+  return [...RUNTIME, ...['fit', 'ragged'].filter((name) => new RegExp(`\\b${name}_`).test(code)).map((name) => `rt/${name}.cuh`)];
+}
 
 /** Tokens are the rows of fragments outside of walks. */
 export const tokenRow = (axes: readonly Axis[]): Axis | undefined => (axes.includes(ROW) ? ROW : axes.includes(COL) ? COL : undefined);

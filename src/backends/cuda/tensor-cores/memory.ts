@@ -27,8 +27,10 @@ export interface Cell {
   readonly there: string | undefined;
   /** Held in 16 bits. */
   readonly half: boolean;
-  /** As what copies of 16 bytes can bring it to shared memory: swizzled operands of 16 bits, or rows of tokens in f32. */
+  /** As what copies can bring it to shared memory: swizzled operands of 16 bits, or rows of tokens in f32. */
   readonly copied: 'tile' | 'array' | undefined;
+  /** Does every row begin on 16 bytes? Others come and go element by element, and not by the copy engine. */
+  readonly even: boolean;
   /** The same element's indices in the tensor as [cells, rows, cols], or [tokens, cells, cols], innermost first. */
   readonly origin: readonly [string, string, string];
 }
@@ -36,19 +38,14 @@ export interface Cell {
 /** In 16 bits. */
 const isHalf = (cx: CudaContext, buffer: TileBuffer): boolean => buffer.dtype === 'io' && cx.dtype !== 'f32';
 
-/** Why the buffers of a kernel cannot be read and written as cells. */
+/** Why the buffers of a kernel cannot be read as cells. */
 export function unfitCells(cx: CudaContext, kernel: TileKernel): Refused | undefined {
-  const unfit = (buffer: TileBuffer, tokens: boolean, loaded: boolean): string | undefined => {
-    const odd = buffer.axes.some((axis) => axisSize(cx.module, axis) % 8 !== 0);
-    if (odd && isHalf(cx, buffer)) return `${buffer.name}: sizes that are no multiple of 8`;
-    return loaded && buffer.axes.length + (tokens ? 1 : 0) > 2 ? `${buffer.name}: a tile of three axes` : undefined;
-  };
   let why: string | undefined;
   eachStatement(kernel.body, (stmt) => {
-    if (stmt.kind === 'store') why ??= unfit(bufferNamed(cx.module, stmt.buffer), false, false);
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return;
     const { buffer, rows } = stmt.op;
-    why ??= rows === 'one' ? 'loads of single tokens' : unfit(bufferNamed(cx.module, buffer), rows !== 'none', true);
+    const axes = bufferNamed(cx.module, buffer).axes.length + (rows === 'none' ? 0 : 1);
+    why ??= rows === 'one' ? 'loads of single tokens' : axes > 2 ? `${buffer}: a tile of three axes` : undefined;
   });
   return why === undefined ? undefined : refused(why);
 }
@@ -90,6 +87,7 @@ export function cellOf(
     skip,
     half,
     copied: half && axes.length === 2 ? 'tile' : array ? 'array' : undefined,
+    even: axes.length === 0 || axisSize(module, axes[axes.length - 1]) % 8 === 0,
   };
 }
 
@@ -119,16 +117,17 @@ export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean
 export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): void {
   const [rows, cols] = cell.axes;
   const staged = stage !== undefined;
-  const start = (piece: Piece, load: string) => {
-    if (!staged) team.willWrite(piece, 'copy');
+  const start = (piece: Piece, load: string, waits = true) => {
+    if (!staged) team.willWrite(piece, waits ? 'copy' : 'any');
     const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
     const skip = cell.skip === undefined ? '' : `, ${cell.skip}`;
     team.code.line(
-      `${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${skip});${staged ? '' : ' cp_commit();'}`,
+      `${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${skip});${staged || !waits ? '' : ' cp_commit();'}`,
     );
   };
   if (cell.copied === 'tile') {
-    start(tileToCome(team, tile, cell, staged), `tile_load<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`);
+    const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;
+    start(tileToCome(team, tile, cell, staged), `${cell.even ? 'tile_load' : 'ragged_load'}${shape}`, cell.even);
   } else {
     team.begin();
     team.note(tile);
@@ -223,7 +222,7 @@ export function storeCell(
   const known = team.formsOf(id).t16;
   const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;
   const finish = (address: string) => (
-    `tile_store${shape}(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`
+    `${cell.even ? 'tile_store' : 'ragged_store'}${shape}(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`
   );
   if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
     if (outerName(known.rows) === rename(rows)) {

@@ -5,6 +5,9 @@ import type { Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
 
+/** Channels that are worth a step of a product, which takes 16. Erases along fewer also leave nothing of what 16-bit operands round. */
+const LEAST_SUM = 8;
+
 /**
  * A matrix product. With `start`, the result begins with the elements `start` gives instead of 0 (sum of a product and a tile).
  */
@@ -22,8 +25,8 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   if (
     team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
   ) return team.refuse(`product ${tile} is batched`);
-  if (team.size(op.axis) % 16 !== 0) return team.refuse(`axis ${op.axis} is no multiple of 16`);
   if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
+  if (team.size(op.axis) < LEAST_SUM) return team.refuse(`${team.size(op.axis)} channels along ${op.axis}`);
   const b = team.t16(right);
   const pieces = [b.piece];
   const init = start?.({ name: '', row, col });
@@ -32,7 +35,7 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   team.willRead(b.piece, 'any');
   const back = timesText(a.back, team.backOf(b));
   const out = team.newFrag(tile, row, col);
-  if (init !== undefined) team.each(out, `${out.name}[i] = ${init};`);
+  if (init !== undefined) team.each(out, `${out.name}[i] = ${team.within(out, init)};`);
   const major = b.rows === op.axis;
   const width = team.pad(col) / team.parts;
   const from = team.parts === 1 ? '' : `, part * ${width}`;
@@ -78,6 +81,6 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
   const name = team.fresh(`f${tile}`);
   const frag: Frag = { name, row, col: team.otherAxis(big, row) };
   team.code.line(`float ${name}[${team.values(frag.col)}];`);
-  team.each(frag, `${name}[i] = ${x.name}[i] * ${text};`);
+  team.each(frag, `${name}[i] = ${team.within(frag, `${x.name}[i] * ${text}`)};`);
   sumFrag(team, tile, op.axis, frag);
 }

@@ -126,6 +126,14 @@ export function createTeam(options: TeamOptions) {
   };
   const each = (frag: Frag, text: string) => code.line(`UNROLL for (int i = 0; i < ${values(frag.col)}; ++i) ${text}`);
 
+  /**
+   * The text of element i where its column exists, 0 beyond: products take steps of 16 columns. Vectors and arrays hold anything there.
+   */
+  const within = (frag: Pick<Frag, 'col'>, text: string): string => {
+    const n = size(frag.col);
+    return n % 16 === 0 ? text : `(${colText(frag.col)} < ${n} ? ${text} : 0.f)`;
+  };
+
   const axesOf = (id: TileId) => kernel.tiles[id].axes;
   const otherAxis = (id: TileId, row: Axis): Axis => {
     const other = axesOf(id).find((axis) => axis !== row);
@@ -167,12 +175,8 @@ export function createTeam(options: TeamOptions) {
     const t = t32(id);
     willRead(t.piece, 'any');
     const made = newFrag(id, row, col);
-    each(
-      made,
-      `${made.name}[i] = ${t.pointer}[${
-        t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`
-      }];`,
-    );
+    const at = t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`;
+    each(made, `${made.name}[i] = ${within(made, `${t.pointer}[${at}]`)};`);
     hasRead(t.piece);
     return made;
   };
@@ -387,7 +391,7 @@ export function createTeam(options: TeamOptions) {
       }
     },
     options, code, arena, parts, threads, owners, values, colText, stepText, steps, axesOf, size, pad, fresh, resolve, formsOf, take,
-    address, pointerTo, note, fits, backOf, newFrag, each, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed,
+    address, pointerTo, note, fits, backOf, newFrag, each, within, otherAxis, frag, t16, tokenRows, tokenTexts, t32, strideT32, newT32, packed,
     vec, newVec, element, putVec, letGo, scalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => order.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),

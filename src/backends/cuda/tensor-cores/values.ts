@@ -53,6 +53,6 @@ export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string):
   if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
   const text = value({ name: '', row, col });
   const frag = team.newFrag(tile, row, col);
-  team.each(frag, `${frag.name}[i] = ${text};`);
+  team.each(frag, `${frag.name}[i] = ${team.within(frag, text)};`);
   if (team.options.exported.has(tile)) team.t16(tile);
 }

@@ -79,7 +79,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
     if (cell.axes.length === 2) {
       here.to(parts.issue);
       brought.add(stmt.tile);
-      if (cell.copied === 'tile' && cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
+      if (cell.copied === 'tile' && cell.even && cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
       else copyCell(team, stmt.tile, cell, 'to');
     } else registers.push(throughRegisters(cx, team, stmt, division, parts));
   }
