@@ -3,8 +3,10 @@ import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { queuesOf } from '../ir/plan/queues.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
 import { loadedBuffers } from '../ir/tile/buffers.js';
+import { isRows, sizeName, type Cells } from '../ir/tile/domain.js';
 import { factsOf } from '../ir/tile/facts.js';
-import type { TileBuffer, TileId, TileKernel, TileModule, TileStmt } from '../ir/tile/tile.js';
+import { loopName } from '../ir/tile/print.js';
+import { mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileStmt } from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
 export function axisSize(module: TileModule, axis: Axis): number {
@@ -28,7 +30,7 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
     name: buffer.name,
     role: buffer.role,
     dtype: buffer.dtype === 'io' ? dtype : buffer.dtype,
-    shape: [...outerExtents(buffer.outer), innerExtent(buffer.inner), ...buffer.axes.map((axis) => axisSize(module, axis))],
+    shape: [...outerExtents(buffer), ...innerExtents(buffer.inner), ...buffer.axes.map((axis) => axisSize(module, axis))],
     axes: buffer.axes,
     ...(buffer.ungrouped !== undefined && { ungrouped: buffer.ungrouped }),
   };
@@ -46,9 +48,9 @@ export function mappedSegmentation(module: TileModule, kernels: readonly PlanKer
     ({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity')
   );
   if (!maps) return undefined;
-  const uncut = new Set(module.kernels.filter(({ cut }) => cut === undefined).map(({ name }) => name));
+  const uncut = new Set(module.kernels.filter(({ cut, outer }) => cut === undefined && outer === 'segment').map(({ name }) => name));
   const blocks = kernels.filter(
-    ({ name, grid }) => uncut.has(name) && grid.flat().includes('segments')
+    ({ name }) => uncut.has(name)
   ).map(({ grid }) => grid.flat().reduce<number>((n, x) => (typeof x === 'number' ? n * x : n), 1));
   return { programs: Math.max(1, Math.floor(BLOCKS / Math.max(1, ...blocks))), least: 8, pays: 4 };
 }
@@ -63,25 +65,22 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
   const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
   const cut = new Set(module.kernels.filter((kernel) => kernel.cut === true).map((kernel) => kernel.name));
-  const launches = (names: readonly string[]) => queuesOf(names.map(named)).map((launch): Launch => ({
+  return mapPrograms(module.programs, ({ launches }) => queuesOf(launches.map(named)).map((launch): Launch => ({
     ...launch, ...(grouped.has(launch.kernel) && { grouped: true }), ...(cut.has(launch.kernel) && { cut: true }),
-  }));
-  return { forward: launches(module.programs.forward), backward: launches(module.programs.backward), step: launches(module.programs.step) };
+  })));
 }
 
 /** How many cells there are along the first axis of a buffer, or programs along that of a grid. */
-export function outerExtents(outer: TileBuffer['outer']): readonly Extent[] {
-  switch (outer) {
-    case 'once': return [];
-    case 'token': return ['tokens'];
-    case 'chunk': return ['chunks'];
-    case 'segment': return ['segments'];
-    case 'sequence': return ['sequences'];
-  }
+export function outerExtents({ outer, domain }: Cells): readonly Extent[] {
+  return outer === 'once' || domain === undefined ? [] : [sizeName(domain, outer)];
 }
 
-export function innerExtent(inner: TileBuffer['inner']): Extent {
-  return inner === 'head' ? 'heads' : 'groups';
+export function innerExtents(inner: Inner): readonly Extent[] {
+  switch (inner) {
+    case 'head': return ['heads'];
+    case 'group': return ['groups'];
+    case 'once': return [];
+  }
 }
 
 export interface Costs {
@@ -99,14 +98,16 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
   };
   const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
   const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
-  const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: Extent, tokens = outerExtents('token')): void => {
-    // Neighbours of tokens are those of other tokens: memory gives them once.
+  const perRow = [sizeName(kernel.domain, 'row')];
+  const perRun = [sizeName(kernel.domain, 'run')];
+  const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: readonly Extent[], rows: readonly Extent[] = perRow): void => {
+    // Neighbours of rows are those of other rows: memory gives them once.
     const loaded = new Set<string>();
     const access = (name: string, outer: readonly Extent[]) => {
       const buffer = module.buffers.find((candidate) => candidate.name === name);
       if (buffer === undefined) throw new Error(`${module.name}: no buffer ${name}`);
       const width = bytesOf(buffer.dtype === 'io' ? dtype : buffer.dtype);
-      add(bytes, [...(buffer.outer === 'token' ? tokens : outer), inner], elements(buffer.axes) * width);
+      add(bytes, [...(isRows(buffer) ? rows : outer), ...inner], elements(buffer.axes) * width);
     };
     for (const stmt of body) {
       switch (stmt.kind) {
@@ -115,23 +116,23 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer, outer);
           if (op.op === 'load') loaded.add(op.buffer);
           const count = factsOf(op).flops?.(op, axesOf(stmt.tile), axesOf, elements);
-          if (count !== undefined) add(flops, [...outer, inner], count);
+          if (count !== undefined) add(flops, [...outer, ...inner], count);
           break;
         }
         case 'store':
-          access(stmt.buffer, stmt.only === undefined ? outer : outerExtents('sequence'));
+          access(stmt.buffer, stmt.only === undefined ? outer : perRun);
           break;
         case 'loop':
-          if (stmt.over === 'members') scan(stmt.body, outer, 'heads');
+          if (stmt.over === 'members') scan(stmt.body, outer, innerExtents('head'));
           else if (stmt.only !== undefined) scan(stmt.body, outer, inner, [...outer, module.chunk]);
-          else scan(stmt.body, [stmt.over], inner);
+          else scan(stmt.body, [loopName(kernel, stmt)], inner);
           break;
         default:
           stmt satisfies never;
       }
     }
   };
-  scan(kernel.body, outerExtents(kernel.outer), innerExtent(kernel.inner));
+  scan(kernel.body, outerExtents(kernel), innerExtents(kernel.inner));
   const list = (sums: typeof flops) => [...sums.values()].map(({ extents, count }) => [...extents, count]);
   return { flops: list(flops), bytes: list(bytes) };
 }

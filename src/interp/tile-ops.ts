@@ -1,6 +1,6 @@
 import { COL, ROW, swapAxis, unionAxes, withoutAxes, type Axis, type AxisPair } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
-import { LEAST_LOG_DECAY, type SequenceEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
@@ -18,8 +18,8 @@ export interface Scene {
   head(): number;
   /** Rows of the chunk that are real. */
   length(): number;
-  /** The row of the token `at` tokens from an end of the sequence; undefined if it is in another chunk, or in none. */
-  rowOf(end: { readonly from: SequenceEnd; readonly at: number }): number | undefined;
+  /** The row `at` rows from an end of the run; undefined if it is in another chunk, or in none. */
+  rowOf(end: { readonly from: RunEnd; readonly at: number }): number | undefined;
 }
 
 /** The meaning of every operation but `load`, which wants memory. `axes`: those of the result. */

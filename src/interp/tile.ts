@@ -1,16 +1,21 @@
 import { COL, ROW, sizeIn, type Axis } from '../ir/common/axes.js';
-import type { SequenceEnd, TileBuffer, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../ir/tile/tile.js';
+import { isRows, nameOf, type Domain } from '../ir/tile/domain.js';
+import {
+  programOf, type Inner, type RunEnd, type TileBuffer, type TileKernel, type TileLoop, type TileModule, type TileOp, type TileStmt,
+} from '../ir/tile/tile.js';
 import { evaluateOp, swapTile } from './tile-ops.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
-/** What a call brings: head counts and the sequences as [first token, number of tokens], in order. */
+/** What a call brings: head counts, and of every domain, by the name of its rows, the runs as [first row, number of rows] in order. */
 export interface TileDims {
   readonly heads: number;
   readonly groups: number;
-  readonly sequences: readonly (readonly [start: number, length: number])[];
-  /** Chunks that a segment has at most; without it every sequence is one segment. */
+  readonly runs: Readonly<Record<string, readonly Span[]>>;
+  /** Chunks that a segment has at most; without it every run is one segment. */
   readonly longest?: number;
 }
+
+type Span = readonly [start: number, length: number];
 
 /** Emulates a device: what memory keeps of a value, and what a matrix product sees of an operand. */
 export interface Rounding {
@@ -22,69 +27,89 @@ export interface Rounding {
 
 interface Chunk {
   readonly index: number;
-  readonly sequence: number;
+  readonly run: number;
   readonly first: number;
   readonly length: number;
 }
 
-/** A run of consecutive chunks of one sequence. */
 interface Segment {
   readonly index: number;
-  readonly sequence: number;
+  readonly run: number;
   readonly chunks: readonly Chunk[];
 }
 
 /** Where a statement runs; `undefined`: not known there. */
 interface Place {
-  readonly sequence: number | undefined;
+  readonly run: number | undefined;
   readonly segment: Segment | undefined;
   readonly chunk: Chunk | undefined;
-  readonly token: number | undefined;
+  readonly row: number | undefined;
   readonly head: number | undefined;
-  readonly group: number;
+  readonly group: number | undefined;
 }
 
-function chunksOf(module: TileModule, dims: TileDims): readonly Chunk[] {
+/** The runs of a domain, and how they are cut. */
+interface Cut {
+  readonly runs: readonly Span[];
+  readonly chunks: readonly Chunk[];
+  readonly segments: readonly Segment[];
+}
+
+function cutOf({ name, chunk }: TileModule, { row }: Domain, dims: TileDims): Cut {
+  const runs = dims.runs[row];
+  if (runs === undefined) throw new Error(`${name}: the call has no ${row}s`);
   const chunks: Chunk[] = [];
-  dims.sequences.forEach(([start, length], sequence) => {
-    for (let at = 0; at < length; at += module.chunk) {
-      chunks.push({ index: chunks.length, sequence, first: start + at, length: Math.min(module.chunk, length - at) });
+  runs.forEach(([start, length], run) => {
+    for (let at = 0; at < length; at += chunk) {
+      chunks.push({ index: chunks.length, run, first: start + at, length: Math.min(chunk, length - at) });
     }
   });
-  return chunks;
+  return { runs, chunks, segments: segmentsOf(runs, chunks, dims.longest ?? Infinity) };
 }
 
-/** At least one for every sequence; their lengths differ by one at most, the longer ones first (Segmentation in ir/plan). */
-function segmentsOf(dims: TileDims, chunks: readonly Chunk[]): readonly Segment[] {
+/** At least one for every run; their lengths differ by one at most, the longer ones first (Segmentation in ir/plan). */
+function segmentsOf(runs: readonly Span[], chunks: readonly Chunk[], longest: number): readonly Segment[] {
   const segments: Segment[] = [];
-  dims.sequences.forEach((_, sequence) => {
-    const own = chunks.filter((chunk) => chunk.sequence === sequence);
-    const count = Math.max(1, Math.ceil(own.length / (dims.longest ?? Infinity)));
+  runs.forEach((_, run) => {
+    const own = chunks.filter((chunk) => chunk.run === run);
+    const count = Math.max(1, Math.ceil(own.length / longest));
     let first = 0;
     for (let i = 0; i < count; i++) {
       const length = Math.floor(own.length / count) + (i < own.length % count ? 1 : 0);
-      segments.push({ index: segments.length, sequence, chunks: own.slice(first, first + length) });
+      segments.push({ index: segments.length, run, chunks: own.slice(first, first + length) });
       first += length;
     }
   });
   return segments;
 }
 
-/** Is the segment its sequence's first, or last? */
-function isOutermost(segments: readonly Segment[], { index, sequence }: Segment, end: SequenceEnd): boolean {
-  return segments[index + (end === 'first' ? -1 : 1)]?.sequence !== sequence;
+/** Is the segment its run's first, or last? */
+function isOutermost(segments: readonly Segment[], { index, run }: Segment, end: RunEnd): boolean {
+  return segments[index + (end === 'first' ? -1 : 1)]?.run !== run;
 }
 
 /** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
 export function bufferElements(module: TileModule, buffer: TileBuffer, dims: TileDims): number {
   const cell = buffer.axes.reduce((n, axis) => n * tileSize(module, axis), 1);
-  const inner = buffer.inner === 'head' ? dims.heads : dims.groups;
-  switch (buffer.outer) {
-    case 'once': return inner * cell;
-    case 'sequence': return dims.sequences.length * inner * cell;
-    case 'chunk': return chunksOf(module, dims).length * inner * cell;
-    case 'segment': return segmentsOf(dims, chunksOf(module, dims)).length * inner * cell;
-    case 'token': return dims.sequences.reduce((end, [start, length]) => Math.max(end, start + length), 0) * inner * cell;
+  return cellCount(module, buffer, dims) * copiesOf(buffer.inner, dims) * cell;
+}
+
+function cellCount(module: TileModule, { outer, domain }: TileBuffer, dims: TileDims): number {
+  if (outer === 'once' || domain === undefined) return 1;
+  const { runs, chunks, segments } = cutOf(module, domain, dims);
+  switch (outer) {
+    case 'run': return runs.length;
+    case 'chunk': return chunks.length;
+    case 'segment': return segments.length;
+    case 'row': return runs.reduce((end, [start, length]) => Math.max(end, start + length), 0);
+  }
+}
+
+function copiesOf(inner: Inner, { heads, groups }: TileDims): number {
+  switch (inner) {
+    case 'head': return heads;
+    case 'group': return groups;
+    case 'once': return 1;
   }
 }
 
@@ -100,7 +125,7 @@ export function tileSize(module: TileModule, axis: Axis): number {
  * outputs, so that a program which reads or leaves out what was never written shows.
  */
 export function runTiles(
-  module: TileModule, program: 'forward' | 'backward' | 'step', dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding,
+  module: TileModule, program: string, dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding,
 ): void {
   const memory = new Map(buffers);
   for (const buffer of module.buffers) {
@@ -113,56 +138,50 @@ export function runTiles(
     const zeros = buffer.role === 'initial' || buffer.role === 'cotangent';
     memory.set(buffer.name, new Float64Array(count).fill(zeros ? 0 : NaN));
   }
-  const cut = segmentsOf(dims, chunksOf(module, dims)).length > dims.sequences.length;
-  for (const name of module.programs[program]) {
+  const { launches, gives } = programOf(module, program);
+  for (const name of launches) {
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
-    if (kernel.cut === true && !cut) continue;
-    runKernel(module, kernel, dims, memory, rounding);
+    const cut = cutOf(module, kernel.domain, dims);
+    if (kernel.cut === true && cut.segments.length === cut.runs.length) continue;
+    runKernel(module, kernel, dims, memory, { ...cut, rounding });
   }
-  const written = new Set(['output', 'final', 'gradient']);
-  const stored = new Set(module.programs[program].flatMap((name) => storesOf(
-    module.kernels.find((kernel) => kernel.name === name)?.body ?? []
-  )));
-  for (const buffer of module.buffers) {
-    const data = memory.get(buffer.name);
-    if (written.has(buffer.role) && stored.has(buffer.name) && data !== undefined) buffers.set(buffer.name, data);
+  for (const name of launches.length === 0 ? [] : gives) {
+    const data = memory.get(name);
+    if (data !== undefined) buffers.set(name, data);
   }
-}
-
-function storesOf(body: readonly TileStmt[]): string[] {
-  return body.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.buffer] : stmt.kind === 'loop' ? storesOf(stmt.body) : []));
 }
 
 function runKernel(
-  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, rounding: Rounding | undefined,
+  module: TileModule, kernel: TileKernel, dims: TileDims, memory: ReadonlyMap<string, Float64Array>, launch: Launch,
 ): void {
-  const chunks = chunksOf(module, dims);
+  const { runs, chunks, segments } = launch;
   const perGroup = dims.heads / dims.groups;
-  const inner = kernel.inner === 'head'
-    ? Array.from({ length: dims.heads }, (_, head) => ({ head, group: Math.floor(head / perGroup) }))
-    : Array.from({ length: dims.groups }, (_, group) => ({ head: undefined, group }));
-  const segments = segmentsOf(dims, chunks);
-  const nowhere = { sequence: undefined, segment: undefined, chunk: undefined };
-  const outer = ((): readonly Pick<Place, 'sequence' | 'segment' | 'chunk'>[] => {
+  const inner = Array.from({ length: copiesOf(kernel.inner, dims) }, (_, i): Pick<Place, 'head' | 'group'> => {
+    switch (kernel.inner) {
+      case 'head': return { head: i, group: Math.floor(i / perGroup) };
+      case 'group': return { head: undefined, group: i };
+      case 'once': return { head: undefined, group: undefined };
+    }
+  });
+  const nowhere = { run: undefined, segment: undefined, chunk: undefined };
+  const outer = ((): readonly Pick<Place, 'run' | 'segment' | 'chunk'>[] => {
     switch (kernel.outer) {
       case 'once': return [nowhere];
-      case 'sequence': return dims.sequences.map((_, sequence) => ({ ...nowhere, sequence }));
-      case 'segment': return segments.map((segment) => ({ ...nowhere, sequence: segment.sequence, segment }));
-      case 'chunk': return chunks.map((chunk) => ({ ...nowhere, sequence: chunk.sequence, chunk }));
+      case 'run': return runs.map((_, run) => ({ ...nowhere, run }));
+      case 'segment': return segments.map((segment) => ({ ...nowhere, run: segment.run, segment }));
+      case 'chunk': return chunks.map((chunk) => ({ ...nowhere, run: chunk.run, chunk }));
     }
   })();
   for (const cell of outer) {
     for (const lane of inner) {
-      runProgram(module, kernel, dims, memory, { chunks, segments, rounding }, { ...cell, ...lane, token: undefined });
+      runProgram(module, kernel, dims, memory, launch, { ...cell, ...lane, row: undefined });
     }
   }
 }
 
 /** What all programs of a launch share. */
-interface Launch {
-  readonly chunks: readonly Chunk[];
-  readonly segments: readonly Segment[];
+interface Launch extends Cut {
   readonly rounding: Rounding | undefined;
 }
 
@@ -176,31 +195,30 @@ function runProgram(
   };
   const tile = (id: number): TileValue => tiles.get(id) ?? fail(`tile ${id} is used before it is defined`);
 
-  const cellOf = (name: string, place: Place): { buffer: TileBuffer; data: Float64Array; at: (row: number) => number; token: boolean } => {
+  const cellOf = (name: string, place: Place): { buffer: TileBuffer; data: Float64Array; at: (row: number) => number; byRow: boolean } => {
     const buffer = module.buffers.find((candidate) => candidate.name === name) ?? fail(`no buffer ${name}`);
     const data = memory.get(name) ?? fail(`no memory for ${name}`);
     const cell = buffer.axes.reduce((n, axis) => n * sizeOf(axis), 1);
-    const lanes = buffer.inner === 'head' ? dims.heads : dims.groups;
-    const lane = (buffer.inner === 'head' ? place.head : place.group) ?? fail(`${name} needs a head`);
+    const lanes = copiesOf(buffer.inner, dims);
+    const lane = buffer.inner === 'once' ? 0 : place[buffer.inner] ?? fail(`${name} needs a ${buffer.inner}`);
     const first = ((): number => {
       switch (buffer.outer) {
         case 'once': return 0;
-        case 'sequence': return place.sequence ?? fail(`${name} needs a sequence`);
-        case 'chunk': return place.chunk?.index ?? fail(`${name} needs a chunk`);
-        case 'segment': return place.segment?.index ?? fail(`${name} needs a segment`);
-        case 'token': return place.token ?? place.chunk?.first ?? fail(`${name} needs a chunk or a token`);
+        case 'run': return place.run ?? fail(`${name} needs a ${nameOf(buffer)}`);
+        case 'chunk': case 'segment': return place[buffer.outer]?.index ?? fail(`${name} needs a ${nameOf(buffer)}`);
+        case 'row': return place.row ?? place.chunk?.first ?? fail(`${name} needs a chunk or a ${nameOf(buffer)}`);
       }
     })();
     return {
-      buffer, data, at: (row) => ((first + row) * lanes + lane) * cell, token: buffer.outer === 'token' && place.token === undefined,
+      buffer, data, at: (row) => ((first + row) * lanes + lane) * cell, byRow: isRows(buffer) && place.row === undefined,
     };
   };
 
   const load = (op: TileOp & { readonly op: 'load' }, place: Place): TileValue => {
     const { segment } = place;
     const whole = segment !== undefined && (['first', 'last'] as const).every((end) => isOutermost(launch.segments, segment, end));
-    const { buffer, data, at, token } = cellOf(whole && op.whole !== undefined ? op.whole : op.buffer, place);
-    if (!token) {
+    const { buffer, data, at, byRow } = cellOf(whole && op.whole !== undefined ? op.whole : op.buffer, place);
+    if (!byRow) {
       const out = newValue(buffer.axes, sizeOf);
       out.data.set(data.subarray(at(0), at(0) + out.data.length));
       return out;
@@ -209,23 +227,23 @@ function runProgram(
     const width = out.data.length / module.chunk;
     const { first, length } = place.chunk ?? fail(`${op.buffer} needs a chunk`);
     const { back = 0 } = op;
-    const [start, count] = back === 0 ? [first, length] : dims.sequences[place.sequence ?? fail(`${op.buffer} needs a sequence`)];
+    const [start, count] = back === 0 ? [first, length] : launch.runs[place.run ?? fail(`${op.buffer} needs a run`)];
     for (let row = 0; row < length; row++) {
-      const token = first + row - back;
-      if (token >= start && token < start + count) out.data.set(data.subarray(at(row - back), at(row - back) + width), row * width);
+      const from = first + row - back;
+      if (from >= start && from < start + count) out.data.set(data.subarray(at(row - back), at(row - back) + width), row * width);
     }
     return out;
   };
 
   const store = (name: string, given: TileValue, place: Place): void => {
-    const { buffer, data, at, token } = cellOf(name, place);
+    const { buffer, data, at, byRow } = cellOf(name, place);
     const value = given.axes.includes(COL) && !given.axes.includes(ROW) && !buffer.axes.includes(COL) ? swapTile(given) : given;
-    const axes = token ? [ROW, ...buffer.axes] : buffer.axes;
+    const axes = byRow ? [ROW, ...buffer.axes] : buffer.axes;
     const extra = value.axes.filter((axis) => !axes.includes(axis));
     if (extra.length > 0) fail(`a tile with ${extra.join(', ')} does not fit ${name}`);
     const cell = newValue(buffer.axes, sizeOf);
-    const rows = token ? place.chunk?.length ?? 0 : 1;
-    const step = token ? stridesAlong(value, [ROW])[0] : 0;
+    const rows = byRow ? place.chunk?.length ?? 0 : 1;
+    const step = byRow ? stridesAlong(value, [ROW])[0] : 0;
     for (let row = 0; row < rows; row++) {
       visit(cell.sizes, [stridesAlong(value, buffer.axes)], ([from], i) => {
         const x = value.data[from + row * step];
@@ -244,10 +262,10 @@ function runProgram(
     launch.rounding === undefined ? value : { ...value, data: value.data.map(launch.rounding.io) }
   );
 
-  /** The row of the token `at` tokens from an end of the sequence; undefined if it is in another chunk, or in none. */
-  const rowOf = ({ from, at }: { readonly from: SequenceEnd; readonly at: number }, place: Place): number | undefined => {
+  /** The row `at` rows from an end of the run; undefined if it is in another chunk, or in none. */
+  const rowOf = ({ from, at }: { readonly from: RunEnd; readonly at: number }, place: Place): number | undefined => {
     const { first, length } = place.chunk ?? fail('no chunk is known here');
-    const [start, count] = dims.sequences[place.sequence ?? fail('no sequence is known here')];
+    const [start, count] = launch.runs[place.run ?? fail('no run is known here')];
     const row = (from === 'first' ? start + at : start + count - 1 - at) - first;
     return row >= 0 && row < length ? row : undefined;
   };
@@ -266,19 +284,21 @@ function runProgram(
     switch (loop.over) {
       case 'chunks': {
         if (place.segment !== undefined && kernel.idle !== undefined && isOutermost(launch.segments, place.segment, kernel.idle)) return [];
-        const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.sequence === place.sequence);
+        const own = place.segment?.chunks ?? launch.chunks.filter((chunk) => kernel.outer === 'once' || chunk.run === place.run);
         const some = loop.only === undefined ? own : loop.only === 'first' ? own.slice(0, 1) : own.slice(-1);
-        return some.map((chunk) => ({ ...place, chunk, sequence: chunk.sequence }));
+        return some.map((chunk) => ({ ...place, chunk, run: chunk.run }));
       }
       case 'segments':
-        return launch.segments.filter((segment) => segment.sequence === place.sequence).map((segment) => ({ ...place, segment }));
-      case 'tokens': {
-        const [first, length] = dims.sequences[place.sequence ?? fail('a token loop needs a sequence')];
-        return Array.from({ length }, (_, i) => ({ ...place, token: first + i }));
+        return launch.segments.filter((segment) => segment.run === place.run).map((segment) => ({ ...place, segment }));
+      case 'rows': {
+        const [first, length] = launch.runs[place.run ?? fail('a loop over rows needs a run')];
+        return Array.from({ length }, (_, i) => ({ ...place, row: first + i }));
       }
       case 'members': {
         const perGroup = dims.heads / dims.groups;
-        return Array.from({ length: perGroup }, (_, i) => ({ ...place, head: place.group * perGroup + i }));
+        return Array.from(
+          { length: perGroup }, (_, i) => ({ ...place, head: (place.group ?? fail('no group is known here')) * perGroup + i }),
+        );
       }
     }
   };

@@ -81,7 +81,7 @@ export function sizedProgram(plan: Plan, program: Program, sizes: CallSizes, inP
 }
 
 /** Is every head a group of its own? */
-function isUngrouped({ heads, groups }: Pick<Extents, 'heads' | 'groups'>): boolean {
+function isUngrouped({ heads, groups }: Extents): boolean {
   return heads === groups;
 }
 

@@ -18,7 +18,7 @@ export function emulationFault(spec: Spec, call: SpecCall, given: Tensors, sm80:
     start += length;
     return [start - length, length];
   });
-  const dims: TileDims = { heads: call.heads, groups: call.groups, sequences, longest: 1 };
+  const dims: TileDims = { heads: call.heads, groups: call.groups, runs: { token: sequences }, longest: 1 };
   const faults: string[] = [];
   const options = {
     dtype: 'f32', plain: false, call, longest: 1, programs: PROGRAMS, orders: ['1'], given: new Map(given),

@@ -41,12 +41,14 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
     return [start - length, length];
   });
   const dims: TileDims = {
-    heads: call.heads, groups: call.groups, sequences, ...(options.longest === undefined ? {} : { longest: options.longest }),
+    heads: call.heads, groups: call.groups, runs: { token: sequences }, ...(
+      options.longest === undefined ? {} : { longest: options.longest }
+    ),
   };
   const expected = gradSpec(spec, call, given, cotangents);
   const errors = new Map<string, number>();
   const tensors = new Map<string, { readonly found: Float64Array | undefined; readonly wanted: Float64Array }>();
-  const run = (program: keyof TileModule['programs'], names: readonly string[], role: (name: string) => BufferRole): void => {
+  const run = (program: string, names: readonly string[], role: (name: string) => BufferRole): void => {
     const buffers = new Map<string, Float64Array>();
     for (const [name, data] of [...given, ...(program === 'backward' ? cotangents : [])]) {
       for (const from of ['input', 'param', 'initial', 'cotangent'] as const) {
@@ -71,7 +73,7 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   const resultRole = (name: string): BufferRole => (outputs.has(name) ? 'output' : 'final');
   run('forward', [...outputs, ...finals], resultRole);
   run('backward', gradients, () => 'gradient');
-  if (module.programs.step.length > 0) run('step', [...outputs, ...finals], resultRole);
+  if (module.programs.step.launches.length > 0) run('step', [...outputs, ...finals], resultRole);
   return {
     errors, tensors,
     worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module,

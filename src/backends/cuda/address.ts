@@ -1,18 +1,22 @@
-import type { SequenceEnd, TileBuffer, TileModule } from '../../ir/tile/tile.js';
+import { isRows, nameOf } from '../../ir/tile/domain.js';
+import type { Inner, RunEnd, TileBuffer, TileModule } from '../../ir/tile/tile.js';
 import { axisSize, plainName } from '../describe.js';
 
 /** Where in a launch a statement runs, as C expressions. Absent: not known there. */
 export interface Place {
-  readonly sequence?: string;
+  readonly run?: string;
+  /** Of that run, its first row and the end of its rows. */
+  readonly runFirst?: string;
+  readonly runEnd?: string;
   /** Index among all segments. */
   readonly segment?: string;
   /** Index among all chunks. */
   readonly chunk?: string;
-  /** First token and number of tokens of the chunk. */
+  /** First row and number of rows of the chunk. */
   readonly first?: string;
   readonly length?: string;
-  /** The token of a token loop. */
-  readonly token?: string;
+  /** The row of a loop over rows. */
+  readonly row?: string;
   readonly head?: string;
   readonly group: string;
 }
@@ -23,7 +27,16 @@ export function bufferNamed(module: TileModule, name: string): TileBuffer {
   return found;
 }
 
-/** Elements of one cell of a buffer (without the token axis of `token` buffers). */
+/** Copies of the grid, as C text. */
+export function innerCount(inner: Inner): string {
+  switch (inner) {
+    case 'head': return 'd.heads';
+    case 'group': return 'd.groups';
+    case 'once': return '1';
+  }
+}
+
+/** Elements of one cell of a buffer (without the row axis of buffers of rows). */
 export function cellElements(module: TileModule, buffer: TileBuffer): number {
   return buffer.axes.reduce((n, axis) => n * axisSize(module, axis), 1);
 }
@@ -32,25 +45,25 @@ export function cellElements(module: TileModule, buffer: TileBuffer): number {
  * Is an input per token: it may be a slice of something wider, so that the host says how far tokens and heads are apart. Cotangents come
  * without gaps mostly, and kernels of gradients have no registers to spare for their distances.
  */
-export const isStrided = (buffer: TileBuffer): boolean => buffer.outer === 'token' && buffer.role === 'input';
+export const isStrided = (buffer: TileBuffer): boolean => isRows(buffer) && buffer.role === 'input';
 /** C name of the distances in such a buffer. */
 export const strides = (name: string) => `s_${plainName(name)}`;
 
-/** Elements between consecutive tokens (chunks, sequences) of a buffer, as C text. */
+/** Elements between consecutive rows (chunks, runs) of a buffer, as C text. */
 export function outerStride(module: TileModule, buffer: TileBuffer): string {
   if (isStrided(buffer)) return `(i64)${strides(buffer.name)}.token`;
-  return `(i64)${buffer.inner === 'head' ? 'd.heads' : 'd.groups'} * ${cellElements(module, buffer)}`;
+  return `(i64)${innerCount(buffer.inner)} * ${cellElements(module, buffer)}`;
 }
 
-/** Row in the chunk of the token `at` from an end of its sequence, as C text; others than those of the chunk, where it is elsewhere. */
-export function endRow(place: Place, { from, at }: { readonly from: SequenceEnd; readonly at: number }): string {
+/** Row in the chunk of the row `at` from an end of its run, as C text; others than those of the chunk, where it is elsewhere. */
+export function endRow(place: Place, { from, at }: { readonly from: RunEnd; readonly at: number }): string {
   return from === 'first'
-    ? `(sequences[6 * ${place.sequence}] + ${at} - ${place.first})`
-    : `(sequences[6 * ${place.sequence} + 1] - ${at + 1} - ${place.first})`;
+    ? `(${place.runFirst} + ${at} - ${place.first})`
+    : `(${place.runEnd} - ${at + 1} - ${place.first})`;
 }
 
 /**
- * The rows of a chunk whose token `back` before (after, if negative) is in the sequence: from `skip` on, below `rows`. C texts; `skip`
+ * The rows of a chunk of which the row `back` before (after, if negative) is in the run: from `skip` on, below `rows`. C texts; `skip`
  * undefined: from the first.
  */
 export function rowsBack(place: Place, back: number | undefined): { readonly skip: string | undefined; readonly rows: string } {
@@ -61,7 +74,7 @@ export function rowsBack(place: Place, back: number | undefined): { readonly ski
   return { skip: undefined, rows: `(${last} < ${length} ? ${last} : ${length})` };
 }
 
-/** The place of rows that are `back` tokens before the chunk's. */
+/** The place of rows that are `back` before the chunk's. */
 export function placeBack(place: Place, back: number | undefined): Place {
   return back === undefined ? place : { ...place, first: `(${place.first} - ${back})` };
 }
@@ -72,19 +85,17 @@ function needed(value: string | undefined, what: string, buffer: TileBuffer): st
 }
 
 /**
- * Which cell: for token buffers the one of the chunk's row 0 (or of the token of a token loop). C texts; there are `count` cells for each
+ * Which cell: of rows the one of the chunk's row 0 (or of the row of a loop over rows). C texts; there are `count` cells for each
  * `outer`.
  */
 export function cellIndex(buffer: TileBuffer, place: Place): { readonly outer: string; readonly count: string; readonly inner: string } {
-  const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
-  const count = buffer.inner === 'head' ? 'd.heads' : 'd.groups';
+  const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : buffer.inner === 'group' ? place.group : '0';
+  const count = innerCount(buffer.inner);
   const outer = ((): string => {
     switch (buffer.outer) {
       case 'once': return '0';
-      case 'sequence': return needed(place.sequence, 'sequence', buffer);
-      case 'segment': return needed(place.segment, 'segment', buffer);
-      case 'chunk': return needed(place.chunk, 'chunk', buffer);
-      case 'token': return needed(place.token ?? place.first, 'token', buffer);
+      case 'run': case 'segment': case 'chunk': return needed(place[buffer.outer], nameOf(buffer), buffer);
+      case 'row': return needed(place.row ?? place.first, nameOf(buffer), buffer);
     }
   })();
   return { outer, count, inner };

@@ -1,7 +1,7 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
-import type { TileKernel, TileModule } from '../../ir/tile/tile.js';
+import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, mappedSegmentation, planPrograms, planTensor } from '../describe.js';
@@ -109,10 +109,9 @@ function withFreeNames(module: TileModule, templates: CudaOptions['templates']):
   }));
   if (renamed.size === 0) return module;
   const of = (name: string) => renamed.get(name) ?? name;
-  const { forward, backward, step } = module.programs;
   return {
     ...module, kernels: module.kernels.map((kernel) => ({ ...kernel, name: of(kernel.name) })),
-    programs: { forward: forward.map(of), backward: backward.map(of), step: step.map(of) },
+    programs: withLaunches(module.programs, ({ launches }) => launches.map(of)),
   };
 }
 

@@ -1,9 +1,10 @@
+import { isRuns, sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { buffersRead } from '../../ir/tile/buffers.js';
 import { eachStatement } from './uses.js';
-import { innerExtent, outerExtents, plainName } from '../describe.js';
+import { innerExtents, outerExtents, plainName } from '../describe.js';
 import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
@@ -51,8 +52,9 @@ export function elementType(buffer: TileBuffer, dtype: IoDtype): string {
 
 /** Grid of a kernel whose split axis is cut in `blocks`: blocks of one cell are neighbours, so that they share the cache. */
 export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
-  const cells: readonly Extent[] = [...(blocks === 1 ? [] : [blocks]), ...outerExtents(kernel.outer)];
-  return [cells.length === 0 ? [1] : cells, [innerExtent(kernel.inner)], [1]];
+  const cells: readonly Extent[] = [...(blocks === 1 ? [] : [blocks]), ...outerExtents(kernel)];
+  const inner = innerExtents(kernel.inner);
+  return [cells.length === 0 ? [1] : cells, inner.length === 0 ? [1] : inner, [1]];
 }
 
 /** Buffers a kernel touches, in the order of the module. */
@@ -79,7 +81,7 @@ export const tensorMap = (name: string) => `m_${plainName(name)}`;
 /**
  * May a host pass a null pointer for a buffer? States are zeros where nobody gave them, and need not be written where nobody wants them.
  */
-export const isOptional = (buffer: TileBuffer): boolean => buffer.outer === 'sequence' && (
+export const isOptional = (buffer: TileBuffer): boolean => isRuns(buffer) && (
   buffer.role === 'initial' || buffer.role === 'final' || buffer.role === 'cotangent'
 );
 /** The condition, in C, under which a buffer is there; undefined: always. */
@@ -131,9 +133,7 @@ export function signature(
     ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     ...apart.map((name) => `const Strides ${strides(name)}`),
-    'const int* __restrict__ sequences',
-    'const int* __restrict__ segments',
-    'const int* __restrict__ chunks',
+    ...(['run', 'segment', 'chunk'] as const).map((level) => `const int* __restrict__ ${sizeName(kernel.domain, level)}`),
     'const Dims d',
   ].join(', ');
   return { args, parameters };

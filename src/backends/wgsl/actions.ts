@@ -1,7 +1,7 @@
 import { COL, ROW, sameAxes, type Axis } from '../../ir/common/axes.js';
 import { buffersRead } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
-import type { SequenceEnd, TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
+import type { RunEnd, TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
 import { homesOf, type Home } from './homes.js';
 import { isFold, isScan, type Fold, type Scan } from './roles.js';
 import { cellAxes, type Structure } from './structure.js';
@@ -10,7 +10,7 @@ import { cellAxes, type Structure } from './structure.js';
 export type Root =
   | { readonly kind: 'define'; readonly tile: TileId }
   | { readonly kind: 'carry'; readonly tile: TileId; readonly from: TileId }
-  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId; readonly only?: SequenceEnd };
+  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId; readonly only?: RunEnd };
 
 /** What a workgroup does between two barriers at most. */
 export type Action =

@@ -1,17 +1,18 @@
 import { COL, ROW, type Axis } from '../../ir/common/axes.js';
-import type { TileBuffer } from '../../ir/tile/tile.js';
+import { nameOf, sizeName, type Level } from '../../ir/tile/domain.js';
+import type { Inner, TileBuffer } from '../../ir/tile/tile.js';
 import type { Structure } from './structure.js';
 import { identifier } from './text.js';
 
 /** Where in a launch statements run, as WGSL variables; undefined: not known there. */
 export interface Place {
-  readonly sequence?: string;
+  readonly run?: string;
   readonly segment?: string;
   /** Index among all chunks. */
   readonly chunk?: string;
-  /** First token of the chunk, or the token of a token loop. */
-  readonly token?: string;
-  /** Number of tokens of the chunk; undefined inside token loops. */
+  /** First row of the chunk, or the row of a loop over rows. */
+  readonly row?: string;
+  /** Number of rows of the chunk; undefined inside loops over rows. */
   readonly length?: string;
   readonly head?: string;
   readonly group: string;
@@ -51,17 +52,13 @@ function needed(value: string | undefined, what: string, buffer: TileBuffer): st
   return value;
 }
 
-/** Variable with the element offset of a cell (of a token buffer: its first row), written once per place. */
+/** Variable with the element offset of a cell (of rows: the first one's), written once per place. */
 export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, place: Place): string {
   const inner = buffer.inner === 'head' ? needed(place.head, 'head', buffer) : place.group;
-  const count = buffer.inner === 'head' ? 'heads' : 'groups';
   const outer = ((): string => {
     switch (buffer.outer) {
       case 'once': return '0u';
-      case 'sequence': return needed(place.sequence, 'sequence', buffer);
-      case 'segment': return needed(place.segment, 'segment', buffer);
-      case 'chunk': return needed(place.chunk, 'chunk', buffer);
-      case 'token': return needed(place.token, 'token', buffer);
+      default: return needed(place[buffer.outer], nameOf(buffer), buffer);
     }
   })();
   const cell = cellElements(s, buffer);
@@ -69,7 +66,12 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   const first = split !== undefined && buffer.axes.includes(split) && s.size(split) !== s.whole(split)
     ? cellStrides(s, buffer.axes).get(split) ?? 0
     : 0;
-  const cells = outer === '0u' ? inner : `(${outer} * ${count} + ${inner})`;
+  const cells = ((): string => {
+    switch (buffer.inner) {
+      case 'head': case 'group': return outer === '0u' ? inner : `(${outer} * ${buffer.inner}s + ${inner})`;
+      case 'once': return outer;
+    }
+  })();
   const terms = [
     ...(binding.offset === undefined ? [] : [binding.offset]),
     cell === 1 ? cells : `${cells} * ${cell}u`,
@@ -78,10 +80,11 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   return once(place, identifier('at_', buffer.name), terms.join(' + '));
 }
 
-/** Elements between the rows of a token buffer. */
+/** Elements between the rows of a buffer of rows. */
 export function rowStride(s: Structure, buffer: TileBuffer, top: Place): string {
   const cell = cellElements(s, buffer);
-  const count = buffer.inner === 'head' ? 'heads' : 'groups';
+  if (buffer.inner === 'once') return `${cell}u`;
+  const count = `${buffer.inner}s`;
   return cell === 1 ? count : once(top, `${count}_${cell}`, `${count} * ${cell}u`);
 }
 
@@ -96,23 +99,39 @@ function once(place: Place, name: string, value: string): string {
 }
 
 /**
- * First token of the sequence, and the end of its tokens as far as the chunk's neighbours go. Chunk kernels work them out from the table of
- * chunks, since a table more is a binding more.
+ * First row of the run, and the end of its rows as far as the chunk's neighbours go. Chunk kernels work them out from the table of chunks,
+ * since a table more is a binding more.
  */
-export function sequenceEnds(s: Structure, place: Place): { readonly first: string; readonly end: string } {
-  const { sequence, chunk, token, length } = place;
+export function runEnds(s: Structure, place: Place): { readonly first: string; readonly end: string } {
+  const { run, chunk, row, length } = place;
+  const { domain } = s.kernel;
+  const [chunks, runs] = [sizeName(domain, 'chunk'), sizeName(domain, 'run')];
   if (
-    sequence === undefined || token === undefined || length === undefined
-  ) throw new Error(`${s.kernel.name}: no chunk of a sequence is known here`);
-  if (s.kernel.outer !== 'chunk') return { first: `sequences[6u * ${sequence}]`, end: `sequences[6u * ${sequence} + 1u]` };
-  const next = `4u * min(${chunk} + 1u, dims[1].x - 1u)`;
+    run === undefined || row === undefined || length === undefined
+  ) throw new Error(`${s.kernel.name}: no ${domain.chunk} of a ${domain.run} is known here`);
+  if (s.kernel.outer !== 'chunk') return { first: `${runs}[6u * ${run}]`, end: `${runs}[6u * ${run} + 1u]` };
+  const count = sizeText('chunk');
+  const next = `4u * min(${chunk} + 1u, ${count} - 1u)`;
   return {
-    first: once(place, 'sequence_first', `${token} - chunks[4u * ${chunk} + 3u] * ${s.module.chunk}u`),
+    first: once(place, `${domain.run}_first`, `${row} - ${chunks}[4u * ${chunk} + 3u] * ${s.module.chunk}u`),
     end: once(
-      place, 'sequence_end',
-      `${token} + ${length} + select(0u, chunks[${next} + 2u], ${chunk} + 1u < dims[1].x && chunks[${next}] == ${sequence})`,
+      place, `${domain.run}_end`,
+      `${row} + ${length} + select(0u, ${chunks}[${next} + 2u], ${chunk} + 1u < ${count} && ${chunks}[${next}] == ${run})`,
     ),
   };
+}
+
+/** How many there are of a level of the kernel's domain, as WGSL: `dims` begins with these (see `dimsOf`). */
+export function sizeText(level: Level): string {
+  return { row: 'dims[0].x', run: 'dims[0].w', chunk: 'dims[1].x', segment: 'dims[1].y', once: '1u' }[level];
+}
+
+export function innerText(inner: Inner): readonly string[] {
+  switch (inner) {
+    case 'head': return ['dims[0].y'];
+    case 'group': return ['dims[0].z'];
+    case 'once': return [];
+  }
 }
 
 /** The name of an axis's index in a loop. */

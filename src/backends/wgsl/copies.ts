@@ -1,6 +1,7 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import { buildKernel } from '../../ir/tile/build.js';
-import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../ir/tile/tile.js';
+import { isRows, type Domain } from '../../ir/tile/domain.js';
+import { withLaunches, type TileBuffer, type TileKernel, type TileModule, type TileStmt } from '../../ir/tile/tile.js';
 import { tablesOf, tensorsOf } from './lower.js';
 
 export interface CopyOptions {
@@ -34,14 +35,15 @@ export function copyBuffers(module: TileModule, options: CopyOptions): Copied {
   const copies = module.buffers.filter((buffer) => all.has(buffer.name)).map((buffer) => ({
     buffer, to: { ...buffer, name: copyName(buffer.name), dtype: 'f32', role: 'workspace' } satisfies TileBuffer,
   }));
+  const [around] = module.domains;
   const movers = new Map<string, TileKernel>();
   const packs = new Set<string>();
   const moverOf = (name: string, direction: 'in' | 'out'): string => {
     const copy = copies.find(({ buffer }) => buffer.name === name);
     if (copy === undefined) throw new Error(`${module.name}: ${name} has no copy`);
     const kernel = direction === 'in'
-      ? copyKernel(readName(name), copy.buffer, copy.to)
-      : copyKernel(writeName(name), copy.to, copy.buffer);
+      ? copyKernel(readName(name), copy.buffer, copy.to, around)
+      : copyKernel(writeName(name), copy.to, copy.buffer, around);
     movers.set(kernel.name, kernel);
     if (direction === 'out' && options.packed(copy.buffer)) packs.add(kernel.name);
     return kernel.name;
@@ -68,9 +70,7 @@ export function copyBuffers(module: TileModule, options: CopyOptions): Copied {
     }
     return order;
   };
-  const programs = {
-    forward: program(module.programs.forward), backward: program(module.programs.backward), step: program(module.programs.step),
-  };
+  const programs = withLaunches(module.programs, ({ launches }) => program(launches));
   const kernels = module.kernels.map((kernel) => renamed(kernel, copied.get(kernel.name) ?? new Set()));
   return { module: {
     ...module, buffers: [...module.buffers, ...copies.map(({ to }) => to)], kernels: [...kernels, ...movers.values()], programs,
@@ -86,7 +86,7 @@ function copiedIn(module: TileModule, kernel: TileKernel, options: CopyOptions):
   const room = options.storageBuffers - 1 - tablesOf(kernel).length;
   const elements = (buffer: TileBuffer) => buffer.axes.reduce(
     (n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1,
-  ) * (buffer.outer === 'token' ? 1 : 1 / module.chunk);
+  ) * (isRows(buffer) ? 1 : 1 / module.chunk);
   const candidates = touched.map(({ buffer }) => buffer)
     .filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
   for (const buffer of candidates) {
@@ -96,9 +96,11 @@ function copiedIn(module: TileModule, kernel: TileKernel, options: CopyOptions):
   return chosen;
 }
 
-function copyKernel(name: string, from: TileBuffer, to: TileBuffer): TileKernel {
-  const outer = from.outer === 'token' ? 'chunk' : from.outer;
-  return buildKernel({ name, doc: `Copies ${from.name} to ${to.name}.`, outer, inner: from.inner }, (k) => k.store(to, k.load(from)));
+/** `around`: a domain for what is there once. */
+function copyKernel(name: string, from: TileBuffer, to: TileBuffer, around: Domain): TileKernel {
+  const outer = from.outer === 'row' ? 'chunk' : from.outer;
+  const head = { name, doc: `Copies ${from.name} to ${to.name}.`, outer, domain: from.domain ?? around, inner: from.inner };
+  return buildKernel(head, (k) => k.store(to, k.load(from)));
 }
 
 function renamed(kernel: TileKernel, copied: ReadonlySet<string>): TileKernel {

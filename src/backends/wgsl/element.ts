@@ -1,10 +1,12 @@
 import { COL, ROW, swapAxis, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { isRows } from '../../ir/tile/domain.js';
 import { isElementwise } from '../../ir/tile/facts.js';
-import type { SequenceEnd, TileId, TileOp } from '../../ir/tile/tile.js';
+import type { RunEnd, TileId, TileOp } from '../../ir/tile/tile.js';
 import { math } from '../../math/index.js';
-import { cellBase, cellStrides, rowStride, sequenceEnds, type Binding, type Place } from './address.js';
+import { cellBase, cellStrides, rowStride, runEnds, type Binding, type Place } from './address.js';
 import type { Home } from './homes.js';
 import type { Memory } from './memory.js';
+import { wholeRun } from './places.js';
 import { isFold, type Fold, type Product } from './roles.js';
 import type { Structure } from './structure.js';
 import { constant, floatLiteral, indexText, linear, rolled, variable, type Code, type Index } from './text.js';
@@ -163,10 +165,10 @@ function lengthOf(p: Printing, tile: TileId): string {
 }
 
 /** Row of the token `at` from an end of the sequence, as an i32; others than those of the chunk, where it is elsewhere. */
-function endRow(p: Printing, tile: TileId, { from, at }: { readonly from: SequenceEnd; readonly at: number }): string {
+function endRow(p: Printing, tile: TileId, { from, at }: { readonly from: RunEnd; readonly at: number }): string {
   const place = placeOf(p, tile);
-  const { first, end } = sequenceEnds(p.s, place);
-  return from === 'first' ? `(i32(${first}) + ${at} - i32(${place.token}))` : `(i32(${end}) - ${at + 1} - i32(${place.token}))`;
+  const { first, end } = runEnds(p.s, place);
+  return from === 'first' ? `(i32(${first}) + ${at} - i32(${place.row}))` : `(i32(${end}) - ${at + 1} - i32(${place.row}))`;
 }
 
 /**
@@ -174,11 +176,11 @@ function endRow(p: Printing, tile: TileId, { from, at }: { readonly from: Sequen
  */
 function neighbourText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, at: At, back: number): string {
   const place = placeOf(p, tile);
-  const { first, end } = sequenceEnds(p.s, place);
+  const { first, end } = runEnds(p.s, place);
   const row = indexText(indexOf(p, at, ROW));
   const [inside, from] = [p.fresh('in'), p.fresh('s')];
   const step = back > 0 ? `- ${back}u` : `+ ${-back}u`;
-  const within = back > 0 ? `${place.token} + ${row} >= ${first} + ${back}u` : `${place.token} + ${row} ${step} < ${end}`;
+  const within = back > 0 ? `${place.row} + ${row} >= ${first} + ${back}u` : `${place.row} + ${row} ${step} < ${end}`;
   block.code.line(`let ${inside} = ${row} < ${lengthOf(p, tile)} && ${within};`);
   // Offsets before the chunk's first token are large numbers, with which sums and products wrap around.
   block.code.line(`let ${from} = select(0u, ${row} ${step}, ${inside});`);
@@ -191,7 +193,7 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
   const buffer = p.s.buffer(op.buffer);
   const binding = p.binding(op.buffer);
   const place = placeOf(p, tile);
-  const byRow = buffer.outer === 'token' && op.rows !== 'one';
+  const byRow = isRows(buffer) && op.rows !== 'one';
   const row = byRow ? indexOf(p, at, op.rows === 'col' ? COL : ROW) : undefined;
   const address = bufferAddress(p, op.buffer, place, row, at);
   const value = readText(p, block, binding, address);
@@ -201,7 +203,7 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
 /** One of two buffers, as the segment is all of its sequence or not: both are read. */
 function wholeText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'load' }, whole: string, at: At): string {
   const [some, all] = [op.buffer, whole].map((buffer) => loadText(p, block, tile, { ...op, buffer }, at));
-  return `select(${some}, ${all}, sequences[6u * sequence + 5u] == 1u)`;
+  return `select(${some}, ${all}, ${wholeRun(p.s.kernel)})`;
 }
 
 /** Element offset in a binding. */

@@ -7,7 +7,7 @@ import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, innerExtent, mappedSegmentation, outerExtents, planPrograms, planTensor } from '../describe.js';
+import { costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
@@ -63,7 +63,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       entry: 'main',
       block: WORKGROUP,
       sharedBytes: lowered.near * 4,
-      grid: packs.has(kernel.name) ? [[...outerExtents(kernel.outer)], [1], [1]] : gridOf(kernel, how.blocks),
+      grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.blocks),
       args: lowered.resources.map(argOf),
       lowering: 'plain',
       ...costsOf(copied, kernel, options.dtype),
@@ -99,15 +99,18 @@ function freeFile(kernel: string, files: ReadonlyMap<string, string>): string {
 
 /** Cells, heads or groups, blocks of the split axis. */
 function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
-  const cells: readonly Extent[] = outerExtents(kernel.outer);
-  return [cells.length === 0 ? [1] : cells, [innerExtent(kernel.inner)], [blocks]];
+  const some = (extents: readonly Extent[]) => (extents.length === 0 ? [1] : extents);
+  return [some(outerExtents(kernel)), some(innerExtents(kernel.inner)), [blocks]];
 }
+
+const TABLES = { run: 'sequences', segment: 'segments', chunk: 'chunks' } as const;
 
 function argOf(resource: Resource): PlanArg {
   switch (resource.kind) {
     case 'tensor': return { kind: 'tensor', tensor: resource.tensor, access: resource.access };
     case 'arena': return resource;
-    case 'sequences': case 'segments': case 'chunks': case 'dims': return { kind: resource.kind };
+    case 'table': return { kind: TABLES[resource.level] };
+    case 'dims': return { kind: resource.kind };
   }
 }
 
@@ -147,7 +150,7 @@ function declaration(cx: WgslContext, resource: Resource): { readonly space: str
       space: resource.access === 'read' ? 'storage, read' : 'storage, read_write', name: resource.pointer, type: `array<${resource.type}>`,
     };
     case 'arena': return { space: 'storage, read_write', name: 'arena', type: 'array<f32>' };
-    case 'sequences': case 'segments': case 'chunks': return { space: 'storage, read', name: resource.kind, type: 'array<u32>' };
+    case 'table': return { space: 'storage, read', name: resource.name, type: 'array<u32>' };
     case 'dims': return { space: 'uniform', name: 'dims', type: `array<vec4<u32>, ${Math.ceil((6 + cx.arena.length) / 4)}>` };
   }
 }

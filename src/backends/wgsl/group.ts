@@ -1,4 +1,5 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { isRows } from '../../ir/tile/domain.js';
 import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
@@ -173,7 +174,7 @@ function writeRoots(p: Printing, block: Block, roots: readonly Root[], at: At, p
 function storeText(p: Printing, block: Block, { buffer: name, value, only }: Extract<Root, { kind: 'store' }>, at: At, place: Place): void {
   const buffer = p.s.buffer(name);
   const binding = p.binding(name);
-  const byRow = buffer.outer === 'token' && place.length !== undefined;
+  const byRow = isRows(buffer) && place.length !== undefined;
   const axes = byRow ? [...at.keys()].filter((axis) => !buffer.axes.includes(axis)) : [];
   const row = byRow ? indexOf(p, at, axes[0]) : undefined;
   const text = element(p, block, value, at);
@@ -183,7 +184,7 @@ function storeText(p: Printing, block: Block, { buffer: name, value, only }: Ext
     binding.element === 'f16word' || binding.element === 'bf16word'
   ) throw new Error(`${name}: halves of words cannot be written one by one`);
   const guards = [
-    ...(only === undefined ? [] : [outermost(only)]),
+    ...(only === undefined ? [] : [outermost(p.s.kernel, only)]),
     ...(row === undefined ? [] : [`${indexText(row)} < ${place.length}`]),
     // A value without the split axis is the same in every block: the first writes it.
     ...(

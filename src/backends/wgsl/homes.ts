@@ -1,4 +1,5 @@
 import { COL, ROW, sameAxes, unionAxes } from '../../ir/common/axes.js';
+import { isRows } from '../../ir/tile/domain.js';
 import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileOp } from '../../ir/tile/tile.js';
 import { scalarCost } from './roles.js';
@@ -83,7 +84,7 @@ function expressionCosts(s: Structure, before: ReadonlyMap<TileId, Home>): Reado
 function ownCost(s: Structure, op: TileOp): number {
   switch (roleOf(op)) {
     case 'free': return 0;
-    case 'load': return op.op === 'load' && s.buffer(op.buffer).outer === 'token' ? 2 : 1.5;
+    case 'load': return op.op === 'load' && isRows(s.buffer(op.buffer)) ? 2 : 1.5;
     case 'pointwise': return op.op === 'map' ? scalarCost(op.fn) : 0.25;
     case 'move': return 0;
     case 'fold': case 'scan': return 1;

@@ -1,6 +1,7 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
+import { sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { planActions, type Action, type ActionPlan } from './actions.js';
 import type { Binding, Place } from './address.js';
@@ -22,6 +23,9 @@ export interface WgslContext {
   readonly arena: readonly string[];
 }
 
+/** Levels of which there are tables (ir/plan). */
+export type TableLevel = 'run' | 'segment' | 'chunk';
+
 /** A binding of a kernel, in order. */
 export type Resource =
   | {
@@ -29,7 +33,8 @@ export type Resource =
     readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32';
   }
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
-  | { readonly kind: 'sequences' | 'segments' | 'chunks' | 'dims' };
+  | { readonly kind: 'table'; readonly level: TableLevel; readonly name: string }
+  | { readonly kind: 'dims' };
 
 export interface LoweredKernel {
   readonly body: string;
@@ -106,13 +111,13 @@ export function tensorsOf(
 }
 
 /** Tables that a kernel reads. */
-export function tablesOf(kernel: TileKernel): readonly ('sequences' | 'segments' | 'chunks')[] {
+export function tablesOf(kernel: TileKernel): readonly TableLevel[] {
   const loops = loopsOf(kernel.body).map((loop) => loop.over);
   switch (kernel.outer) {
-    case 'chunk': return ['chunks'];
-    case 'sequence': return ['sequences'];
-    case 'segment': return ['sequences', 'segments'];
-    case 'once': return loops.includes('chunks') ? ['chunks'] : [];
+    case 'chunk': return ['chunk'];
+    case 'run': return ['run'];
+    case 'segment': return ['run', 'segment'];
+    case 'once': return loops.includes('chunks') ? ['chunk'] : [];
   }
 }
 
@@ -141,7 +146,8 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     }
   }
   if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });
-  resources.push(...tablesOf(kernel).map((kind): Resource => ({ kind })), { kind: 'dims' });
+  const tables = tablesOf(kernel).map((level): Resource => ({ kind: 'table', level, name: sizeName(kernel.domain, level) }));
+  resources.push(...tables, { kind: 'dims' });
 
   const top = topPlace(cx.module, cx.arena, kernel, code, chosen);
   let names = 0;

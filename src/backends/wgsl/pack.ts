@@ -1,6 +1,7 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
+import { innerText, sizeText } from './address.js';
 import { WORKGROUP, type LoweredKernel, type WgslContext } from './lower.js';
 import { arenaOffset } from './places.js';
 import { createCode, identifier } from './text.js';
@@ -11,10 +12,9 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
   const buffer = cx.module.buffers.find((candidate) => candidate.name === to);
   if (buffer === undefined || from === undefined || to === undefined) throw new Error(`${kernel.name} does not copy one buffer`);
   const cell = buffer.axes.reduce((n, axis) => n * (sizeIn(cx.module.sizes, cx.module.chunk, axis) ?? 1), 1);
-  const cells = { token: 'dims[0].x', sequence: 'dims[0].w', chunk: 'dims[1].x', segment: 'dims[1].y', once: '1u' }[buffer.outer];
   const pointer = identifier('p_', to);
   const code = createCode(1);
-  code.line(`let total = ${cells} * dims[0].${buffer.inner === 'head' ? 'y' : 'z'} * ${cell}u;`);
+  code.line(`let total = ${[sizeText(buffer.outer), ...innerText(buffer.inner), `${cell}u`].join(' * ')};`);
   code.line(`let copied = ${arenaOffset(cx.arena, from)};`);
   code.open(`for (var i = wid.x * ${WORKGROUP}u + lid; i < (total + 1u) / 2u; i += count.x * ${WORKGROUP}u)`);
   code.line('let low = arena[copied + 2u * i];');

@@ -1,5 +1,6 @@
-import type { SequenceEnd, TileKernel, TileLoop, TileModule } from '../../ir/tile/tile.js';
-import type { Place } from './address.js';
+import { sizeName } from '../../ir/tile/domain.js';
+import type { RunEnd, TileKernel, TileLoop, TileModule } from '../../ir/tile/tile.js';
+import { sizeText, type Place } from './address.js';
 import type { Memory } from './memory.js';
 import type { Code } from './text.js';
 
@@ -26,11 +27,15 @@ export function topPlace(
   code.line('let heads = dims[0].y;');
   code.line('let groups = dims[0].z;');
   code.line('let zero = dims[0].x >> 31u;');
-  if (kernel.inner === 'head') {
-    code.line('let head = wid.y;');
-    code.line('let group = head * groups / heads;');
-  } else {
-    code.line('let group = wid.y;');
+  switch (kernel.inner) {
+    case 'head':
+      code.line('let head = wid.y;');
+      code.line('let group = head * groups / heads;');
+      break;
+    case 'group':
+      code.line('let group = wid.y;');
+      break;
+    case 'once':
   }
   if (blocks > 1) code.line(`let block = wid.z * ${block}u;`);
   if (memory.far > 0) {
@@ -38,26 +43,29 @@ export function topPlace(
     code.line(`let far = ${begin} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);
   }
   const home = kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' };
+  const { row, chunk, segment, run } = kernel.domain;
   const place = ((): Omit<Place, 'begin' | 'known'> => {
     switch (kernel.outer) {
       case 'chunk':
-        code.line('let chunk = wid.x;');
-        code.line('let sequence = chunks[4u * chunk];');
-        code.line('let token = chunks[4u * chunk + 1u];');
-        code.line('let length = chunks[4u * chunk + 2u];');
-        return { ...home, chunk: 'chunk', token: 'token', length: 'length', sequence: 'sequence' };
-      case 'sequence':
-        code.line('let sequence = wid.x;');
-        sequenceLines(code);
-        return { ...home, sequence: 'sequence' };
-      case 'segment':
-        code.line('let segment = wid.x;');
-        code.line('let sequence = segments[4u * segment];');
-        code.line('let first_chunk = segments[4u * segment + 1u];');
-        code.line(`let chunk_count = ${segmentChunks(kernel)};`);
-        code.line(`let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * ${module.chunk}u;`);
-        code.line('let end_token = sequences[6u * sequence + 1u];');
-        return { ...home, segment: 'segment', sequence: 'sequence' };
+        code.line(`let ${chunk} = wid.x;`);
+        chunkLines(code, kernel);
+        return { ...home, chunk, row, length: 'length', run };
+      case 'run':
+        code.line(`let ${run} = wid.x;`);
+        runLines(code, kernel);
+        return { ...home, run };
+      case 'segment': {
+        const { runs, segments } = tableNames(kernel);
+        code.line(`let ${segment} = wid.x;`);
+        code.line(`let ${run} = ${segments}[4u * ${segment}];`);
+        code.line(`let first_${chunk} = ${segments}[4u * ${segment} + 1u];`);
+        code.line(`let ${chunk}_count = ${segmentChunks(kernel)};`);
+        code.line(
+          `let first_${row} = ${runs}[6u * ${run}] + (first_${chunk} - ${runs}[6u * ${run} + 2u]) * ${module.chunk}u;`,
+        );
+        code.line(`let end_${row} = ${runs}[6u * ${run} + 1u];`);
+        return { ...home, segment, run };
+      }
       case 'once':
         return home;
     }
@@ -65,56 +73,79 @@ export function topPlace(
   return { ...place, begin: code.slot(), known: new Map() };
 }
 
-function sequenceLines(code: Code): void {
-  code.line('let first_token = sequences[6u * sequence];');
-  code.line('let end_token = sequences[6u * sequence + 1u];');
-  code.line('let first_chunk = sequences[6u * sequence + 2u];');
-  code.line('let chunk_count = sequences[6u * sequence + 3u];');
+/** WGSL names of a kernel's tables. */
+const tableNames = ({ domain }: TileKernel) => ({
+  runs: sizeName(domain, 'run'), segments: sizeName(domain, 'segment'), chunks: sizeName(domain, 'chunk'),
+});
+
+function chunkLines(code: Code, kernel: TileKernel): void {
+  const { row, chunk, run } = kernel.domain;
+  const { chunks } = tableNames(kernel);
+  code.line(`let ${run} = ${chunks}[4u * ${chunk}];`);
+  code.line(`let ${row} = ${chunks}[4u * ${chunk} + 1u];`);
+  code.line(`let length = ${chunks}[4u * ${chunk} + 2u];`);
 }
 
-/** In kernels per segment: is it its sequence's first, or last? */
-export function outermost(end: SequenceEnd): string {
-  return end === 'first' ? 'segments[4u * segment + 3u] == 0u' : 'segments[4u * segment + 3u] + 1u == sequences[6u * sequence + 5u]';
+function runLines(code: Code, kernel: TileKernel): void {
+  const { row, chunk, run } = kernel.domain;
+  const { runs } = tableNames(kernel);
+  code.line(`let first_${row} = ${runs}[6u * ${run}];`);
+  code.line(`let end_${row} = ${runs}[6u * ${run} + 1u];`);
+  code.line(`let first_${chunk} = ${runs}[6u * ${run} + 2u];`);
+  code.line(`let ${chunk}_count = ${runs}[6u * ${run} + 3u];`);
+}
+
+/** In kernels per segment: is it its run's first, or last? */
+export function outermost(kernel: TileKernel, end: RunEnd): string {
+  const { runs, segments } = tableNames(kernel);
+  const { segment, run } = kernel.domain;
+  const index = `${segments}[4u * ${segment} + 3u]`;
+  return end === 'first' ? `${index} == 0u` : `${index} + 1u == ${runs}[6u * ${run} + 5u]`;
+}
+
+/** In kernels per segment: is it all of its run? */
+export function wholeRun(kernel: TileKernel): string {
+  return `${tableNames(kernel).runs}[6u * ${kernel.domain.run} + 5u] == 1u`;
 }
 
 /** Number of chunks that a kernel walks in a segment. */
 function segmentChunks(kernel: TileKernel): string {
-  switch (kernel.idle) {
-    case undefined: return 'segments[4u * segment + 2u]';
-    case 'first': case 'last': return `select(segments[4u * segment + 2u], 0u, ${outermost(kernel.idle)})`;
-  }
+  const count = `${tableNames(kernel).segments}[4u * ${kernel.domain.segment} + 2u]`;
+  return kernel.idle === undefined ? count : `select(${count}, 0u, ${outermost(kernel, kernel.idle)})`;
 }
 
 /** Opens a loop; its trip count is the same for the whole workgroup. */
-export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: Place, chunk: number): Place {
+export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: Place, rows: number): Place {
   const inside = (extra: Partial<Place>): Place => ({ ...place, ...extra, begin: code.slot(), known: new Map(place.known) });
+  const { row, chunk, segment, run } = kernel.domain;
+  const { runs } = tableNames(kernel);
   switch (loop.over) {
     case 'chunks': {
       const all = kernel.outer === 'once';
-      const count = all ? 'dims[1].x' : loop.only === undefined ? 'chunk_count' : 'min(chunk_count, 1u)';
+      const count = all ? sizeText('chunk') : loop.only === undefined ? `${chunk}_count` : `min(${chunk}_count, 1u)`;
       code.open(`for (var n = 0u; n < ${count}; n++)`);
-      if (loop.only === 'last') code.line('let nth = chunk_count - 1u;');
+      if (loop.only === 'last') code.line(`let nth = ${chunk}_count - 1u;`);
       else code.line(`let nth = ${loop.reverse ? `${count} - 1u - n` : 'n'};`);
       if (all) {
-        code.line('let chunk = nth;');
-        code.line('let sequence = chunks[4u * chunk];');
-        code.line('let token = chunks[4u * chunk + 1u];');
-        code.line('let length = chunks[4u * chunk + 2u];');
+        code.line(`let ${chunk} = nth;`);
+        chunkLines(code, kernel);
       } else {
-        code.line('let chunk = first_chunk + nth;');
-        code.line(`let token = first_token + nth * ${chunk}u;`);
-        code.line(`let length = min(${chunk}u, end_token - token);`);
+        code.line(`let ${chunk} = first_${chunk} + nth;`);
+        code.line(`let ${row} = first_${row} + nth * ${rows}u;`);
+        code.line(`let length = min(${rows}u, end_${row} - ${row});`);
       }
-      return inside({ chunk: 'chunk', sequence: 'sequence', token: 'token', length: 'length' });
+      return inside({ chunk, run, row, length: 'length' });
     }
-    case 'segments':
-      code.open('for (var m = 0u; m < sequences[6u * sequence + 5u]; m++)');
-      code.line(`let segment = sequences[6u * sequence + 4u] + ${loop.reverse ? 'sequences[6u * sequence + 5u] - 1u - m' : 'm'};`);
-      return inside({ segment: 'segment' });
-    case 'tokens':
-      code.open('for (var at_token = first_token; at_token < end_token; at_token++)');
-      code.line(`let token = ${loop.reverse ? 'end_token - 1u - (at_token - first_token)' : 'at_token'};`);
-      return inside({ token: 'token', length: undefined });
+    case 'segments': {
+      const count = `${runs}[6u * ${run} + 5u]`;
+      code.open(`for (var m = 0u; m < ${count}; m++)`);
+      code.line(`let ${segment} = ${runs}[6u * ${run} + 4u] + ${loop.reverse ? `${count} - 1u - m` : 'm'};`);
+      return inside({ segment });
+    }
+    case 'rows':
+      code.open(`for (var at_${row} = first_${row}; at_${row} < end_${row}; at_${row}++)`);
+      code.line(`let ${row} = ${loop.reverse ? `end_${row} - 1u - (at_${row} - first_${row})` : `at_${row}`};`);
+      return inside({ row, length: undefined });
     case 'members':
       code.open('for (var member = 0u; member < heads / groups; member++)');
       code.line(`let head = group * (heads / groups) + ${loop.reverse ? 'heads / groups - 1u - member' : 'member'};`);

@@ -1,5 +1,6 @@
 import { ROW, sizeIn, type Axis } from '../../ir/common/axes.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
+import { isRows } from '../../ir/tile/domain.js';
 import { operandsOf } from '../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
@@ -107,6 +108,6 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
 
 /** Axes of the cell of a buffer as a store sees it. */
 export function cellAxes(buffer: TileBuffer, loops: readonly TileLoop[]): readonly Axis[] {
-  const inTokens = loops.some((loop) => loop.over === 'tokens');
-  return buffer.outer === 'token' && !inTokens ? [ROW, ...buffer.axes] : buffer.axes;
+  const inRows = loops.some((loop) => loop.over === 'rows');
+  return isRows(buffer) && !inRows ? [ROW, ...buffer.axes] : buffer.axes;
 }

@@ -18,7 +18,8 @@ export interface Plan {
   readonly segmentation: Segmentation;
   readonly tensors: readonly PlanTensor[];
   readonly kernels: readonly PlanKernel[];
-  readonly programs: { readonly forward: readonly Launch[]; readonly backward: readonly Launch[]; readonly step: readonly Launch[] };
+  /** By name. */
+  readonly programs: Readonly<Record<string, readonly Launch[]>>;
   /**
    * CUDA: the file beside the kernels that their texts include by this name, which compilers must find. Hosts that keep machine code know
    * it by both texts.
@@ -50,7 +51,7 @@ export interface Segmentation {
 export type Target = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90' | 'webgpu';
 
 /** A factor of a shape or a grid: a number or a quantity known when called. */
-export type Extent = number | 'tokens' | 'heads' | 'groups' | 'sequences' | 'chunks' | 'segments';
+export type Extent = number | string;
 
 export interface PlanTensor {
   readonly name: string;

@@ -1,19 +1,20 @@
 import { COL, ROW, includesAll, swapTokens, type Axis, type AxisPair } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
+import { isRows } from './domain.js';
 import { factsOf } from './facts.js';
-import type { SequenceEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
+import type { RunEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
 
 /** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
 export interface KernelBuilder {
   axesOf(tile: TileId): readonly Axis[];
-  /** Token buffers: ROW by default. Inside token loops and for other buffers `rows` is ignored. */
+  /** Buffers of rows: ROW by default. Inside loops over rows and for other buffers `rows` is ignored. */
   load(buffer: TileBuffer, rows?: 'row' | 'col'): TileId;
-  /** Rows of tokens `back` before (after, if negative). */
+  /** Rows `back` before (after, if negative). */
   loadBack(buffer: TileBuffer, back: number): TileId;
-  /** The cell of a buffer per segment; where the segment is all of its sequence, that of `whole`. */
+  /** The cell of a buffer per segment; where the segment is all of its run, that of `whole`. */
   loadEntry(buffer: TileBuffer, whole: TileBuffer): TileId;
-  /** `only`: from the first or last segment of a sequence alone. */
-  store(buffer: TileBuffer, value: TileId, only?: SequenceEnd): void;
+  /** `only`: from the first or last segment of a run alone. */
+  store(buffer: TileBuffer, value: TileId, only?: RunEnd): void;
   literal(value: number): TileId;
   zeros(axes: readonly Axis[]): TileId;
   identity(axes: AxisPair): TileId;
@@ -34,8 +35,8 @@ export interface KernelBuilder {
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
   pick(arg: TileId, row: 'first' | 'last'): TileId;
-  put(arg: TileId, of: TileId, from: SequenceEnd, at: number): TileId;
-  take(arg: TileId, from: SequenceEnd, at: number): TileId;
+  put(arg: TileId, of: TileId, from: RunEnd, at: number): TileId;
+  take(arg: TileId, from: RunEnd, at: number): TileId;
   mask(arg: TileId, strict: boolean): TileId;
   dscore(x: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
   dscoreRow(a: TileId, y: TileId, g: TileId, axis: Axis, how: { before: boolean; strict: boolean }): TileId;
@@ -47,14 +48,15 @@ export interface KernelBuilder {
   loop(
     over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
   ): readonly TileId[];
-  /** The same for one chunk of a sequence, if it has any. */
-  once(only: SequenceEnd, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
+  /** The same for one chunk of a run, if it has any. */
+  once(only: RunEnd, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
 }
 
 export interface KernelHead {
   readonly name: string;
   readonly doc: string;
   readonly outer: TileKernel['outer'];
+  readonly domain: TileKernel['domain'];
   readonly inner: TileKernel['inner'];
   readonly split?: Axis;
   readonly idle?: TileKernel['idle'];
@@ -65,7 +67,7 @@ export interface KernelHead {
 export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void): TileKernel {
   const tiles: TileType[] = [];
   let body: TileStmt[] = [];
-  let tokenLoops = 0;
+  let rowLoops = 0;
   // What is known in this body and those around it: equal operations are one tile. A load is not repeated unless its buffer was stored to.
   let known: ReadonlyMap<string, TileId>[] = [];
   let here = new Map<string, TileId>();
@@ -98,9 +100,9 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     body = [];
     known = [here, ...known];
     here = new Map();
-    if (how.over === 'tokens') tokenLoops++;
+    if (how.over === 'rows') rowLoops++;
     const nexts = writeBody(carried);
-    if (how.over === 'tokens') tokenLoops--;
+    if (how.over === 'rows') rowLoops--;
     const inner = body;
     body = outerBody;
     here = outside;
@@ -112,8 +114,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const k: KernelBuilder = {
     axesOf,
     load(buffer, rows = 'row') {
-      if (buffer.outer !== 'token') return define({ op: 'load', buffer: buffer.name, rows: 'none' }, buffer.axes);
-      if (tokenLoops > 0) return define({ op: 'load', buffer: buffer.name, rows: 'one' }, buffer.axes);
+      if (!isRows(buffer)) return define({ op: 'load', buffer: buffer.name, rows: 'none' }, buffer.axes);
+      if (rowLoops > 0) return define({ op: 'load', buffer: buffer.name, rows: 'one' }, buffer.axes);
       return define({ op: 'load', buffer: buffer.name, rows }, [rows === 'row' ? ROW : COL, ...buffer.axes]);
     },
     loadBack: (buffer, back) => (
@@ -121,10 +123,10 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     ),
     loadEntry: (buffer, whole) => define({ op: 'load', buffer: buffer.name, rows: 'none', whole: whole.name }, buffer.axes),
     store(buffer, value, only) {
-      const expected = buffer.outer === 'token' && tokenLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
+      const expected = isRows(buffer) && rowLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
       const found = axesOf(value);
-      // A column tile may be stored as it is: the token axis has one meaning in memory.
-      const renamed = buffer.outer === 'token' && found.includes(COL) && !found.includes(ROW) ? swapTokens(found) : found;
+      // A column tile may be stored as it is: the row axis has one meaning in memory.
+      const renamed = isRows(buffer) && found.includes(COL) && !found.includes(ROW) ? swapTokens(found) : found;
       if (!includesAll(expected, renamed)) throw new Error(`${head.name}: [${found}] does not fit ${buffer.name} [${expected}]`);
       stored.add(buffer.name);
       body.push({ kind: 'store', buffer: buffer.name, value, ...(only && { only }) });
@@ -163,7 +165,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   };
   write(k);
   return {
-    name: head.name, doc: head.doc, outer: head.outer, inner: head.inner, split: head.split, ...(head.idle && { idle: head.idle }),
-    ...(head.cut && { cut: head.cut }), tiles, body,
+    name: head.name, doc: head.doc, outer: head.outer, domain: head.domain, inner: head.inner, split: head.split,
+    ...(head.idle && { idle: head.idle }), ...(head.cut && { cut: head.cut }), tiles, body,
   };
 }

@@ -1,4 +1,5 @@
 import { COL, ROW, includesAll, sameAxes, swapAxis, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { isRows } from './domain.js';
 import type { TileBuffer, TileId, TileOp } from './tile.js';
 
 export type OpName = TileOp['op'];
@@ -47,10 +48,10 @@ export function isElementwise(op: TileOp): op is ElementOp {
 
 /** What is known where an operation stands. */
 export interface Scope {
-  readonly token: boolean;
+  readonly row: boolean;
   readonly chunk: boolean;
   readonly segment: boolean;
-  readonly sequence: boolean;
+  readonly run: boolean;
   readonly head: boolean;
 }
 
@@ -102,8 +103,8 @@ function checkFold(name: OpName, axis: Axis, check: Check): void {
   if (axis === check.split) check.fault(`${name}: folds the split axis ${axis}`);
 }
 
-function checkSequence(name: OpName, { scope, fault }: Check): void {
-  if (!scope.chunk || !scope.sequence) fault(`${name}: no chunk of a sequence is known here`);
+function checkRun(name: OpName, { scope, fault }: Check): void {
+  if (!scope.chunk || !scope.run) fault(`${name}: no chunk of a run is known here`);
 }
 
 type Dscore = Named<'dscore' | 'dscoreRow' | 'dscoreCol'>;
@@ -124,10 +125,10 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     check(op, { scope, fault, buffer: named }) {
       const buffer = named(op.buffer);
       if (buffer === undefined) return;
-      const expected = buffer.outer !== 'token' ? 'none' : scope.token ? 'one' : op.rows === 'col' ? 'col' : 'row';
+      const expected = !isRows(buffer) ? 'none' : scope.row ? 'one' : op.rows === 'col' ? 'col' : 'row';
       if (
-        op.back !== undefined && (op.rows !== 'row' || !scope.sequence)
-      ) fault(`load ${op.buffer}: no neighbours of tokens are known here`);
+        op.back !== undefined && (op.rows !== 'row' || !scope.run)
+      ) fault(`load ${op.buffer}: no neighbours of rows are known here`);
       if (op.rows !== expected) fault(`load ${op.buffer}: rows '${op.rows}' where '${expected}' is meant`);
     },
     text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`
@@ -202,7 +203,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     operands: (op) => [op.arg, op.of], axes: same,
     check(op, check) {
       hasRows(op, check);
-      checkSequence('put', check);
+      checkRun('put', check);
       if (!fits(op, op.of, check)) check.fault(`put: %${op.of} has axes the tile lacks`);
     },
     text: (op) => `put %${op.of} at ${op.at} from the ${op.from} of %${op.arg}`,
@@ -211,7 +212,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     operands: arg, axes: withoutRow,
     check(op, check) {
       hasRows(op, check);
-      checkSequence('take', check);
+      checkRun('take', check);
     },
     text: (op) => `take ${op.at} from the ${op.from} of %${op.arg}`,
   },

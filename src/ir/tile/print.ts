@@ -1,5 +1,6 @@
+import { nameOf, sizeName } from './domain.js';
 import { factsOf } from './facts.js';
-import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
+import type { Inner, TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
 
 /** Readable text of a module: buffers, kernels with their tiles and axes, programs. */
 export function printTiles(module: TileModule): string {
@@ -10,20 +11,21 @@ export function printTiles(module: TileModule): string {
     ...module.buffers.map(printBuffer),
     ...module.kernels.flatMap((kernel) => ['', ...printKernel(kernel)]),
     '',
-    ...(['forward', 'backward', 'step'] as const).map((name) => `program ${name}: ${module.programs[name].join(', ') || '(none)'}`),
+    ...Object.entries(module.programs).map(([name, { launches }]) => `program ${name}: ${launches.join(', ') || '(none)'}`),
     '',
   ].join('\n');
 }
 
 function printBuffer(buffer: TileBuffer): string {
-  return `buffer ${buffer.name}: ${buffer.dtype}[${[buffer.outer, buffer.inner, ...buffer.axes].join(', ')}]  ${buffer.role}`;
+  const cell = [nameOf(buffer), ...innerNames(buffer.inner), ...buffer.axes];
+  return `buffer ${buffer.name}: ${buffer.dtype}[${cell.join(', ')}]  ${buffer.role}`;
 }
 
 function printKernel(kernel: TileKernel): readonly string[] {
   const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
   const idle = `${kernel.idle === undefined ? '' : `, ${kernel.idle} idle`}${kernel.cut === undefined ? '' : ', if cut'}`;
   return [
-    `/// ${kernel.doc}`, `kernel ${kernel.name} (per ${kernel.outer}, ${kernel.inner}${split}${idle}) {`,
+    `/// ${kernel.doc}`, `kernel ${kernel.name} (per ${[nameOf(kernel), ...innerNames(kernel.inner)].join(', ')}${split}${idle}) {`,
     ...printBody(kernel, kernel.body, '  '), '}',
   ];
 }
@@ -38,6 +40,8 @@ function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string
   });
 }
 
+const innerNames = (inner: Inner): readonly string[] => (inner === 'once' ? [] : [inner]);
+
 /** `%7 [%row, K] = mul %5, %6` */
 export function printLet(kernel: TileKernel, tile: TileId, op: TileOp): string {
   return `%${tile} [${kernel.tiles[tile].axes.join(', ')}] = ${factsOf(op).text(op)}`;
@@ -51,7 +55,17 @@ export function printStore(buffer: string, value: TileId): string {
 export function printLoopHead(kernel: TileKernel, loop: TileLoop): string {
   const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
   const only = loop.only === undefined ? '' : `${loop.only} of `;
-  return `loop ${only}${loop.over}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
+  return `loop ${only}${loopName(kernel, loop)}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
+}
+
+/** What a loop goes over, in the words of the kernel's domain. */
+export function loopName({ domain }: TileKernel, { over }: TileLoop): string {
+  switch (over) {
+    case 'chunks': return sizeName(domain, 'chunk');
+    case 'segments': return sizeName(domain, 'segment');
+    case 'rows': return sizeName(domain, 'row');
+    case 'members': return over;
+  }
 }
 
 function printLoop(kernel: TileKernel, loop: TileLoop, indent: string): readonly string[] {

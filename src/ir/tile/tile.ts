@@ -1,36 +1,70 @@
 import type { Axis, AxisPair } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
 import type { BufferDtype } from '../common/dtype.js';
+import type { Cells, Domain } from './domain.js';
 
 /**
  * Tile level: the chunked algorithm as kernels over tiles with named axes. No threads, no memory spaces, no layouts:
  * orientation, placement (registers, shared memory, global) and operand rounding belong to the lowerings.
  *
- * A chunk is up to C consecutive tokens of one sequence; `len` <= C of its rows are real. Tiles of a chunk always have C rows:
- * loads fill the others with 0, stores leave them out. Token axes are ROW (the token that reads) and COL (the token that wrote).
+ * A chunk is up to C consecutive rows of one run; `len` <= C of its rows are real. Tiles of a chunk always have C rows: loads fill the
+ * others with 0, stores leave them out. Row axes are ROW (of a scan: the token that reads) and COL (the token that wrote).
  */
 export interface TileModule {
   readonly name: string;
-  /** C, tokens per chunk: a power of two. */
+  /** C, rows per chunk: a power of two. */
   readonly chunk: number;
   /** Concrete sizes of all user axes. (ROW and COL have size C.) */
   readonly sizes: ReadonlyMap<Axis, number>;
+  /** All that buffers and kernels speak of: a call brings the runs of each. */
+  readonly domains: readonly Domain[];
   readonly buffers: readonly TileBuffer[];
   readonly kernels: readonly TileKernel[];
-  /** Names of kernels in launch order. `backward` needs inputs, params, initial states and cotangents only: it recomputes what it wants. */
-  readonly programs: { readonly forward: readonly string[]; readonly backward: readonly string[]; readonly step: readonly string[] };
+  readonly programs: Programs<TileProgram>;
+}
+
+/** By name, in the order of listings. */
+export type Programs<P> = Readonly<Record<string, P>>;
+
+/** What a host runs at once. Between two programs nothing is kept but what one gives and the other takes. */
+export interface TileProgram {
+  /** Buffers that the caller brings, in the order in which hosts take them. */
+  readonly takes: readonly string[];
+  /** Buffers that it leaves behind. */
+  readonly gives: readonly string[];
+  /** Names of kernels in their order. Empty: there is no such program. */
+  readonly launches: readonly string[];
+}
+
+export function programOf(module: TileModule, name: string): TileProgram {
+  const found = module.programs[name];
+  if (found === undefined) throw new Error(`${module.name} has no program ${name}`);
+  return found;
+}
+
+/** The same programs with other kernels. */
+export function withLaunches(
+  programs: TileModule['programs'], launches: (program: TileProgram) => readonly string[],
+): TileModule['programs'] {
+  return mapPrograms(programs, (program) => ({ ...program, launches: launches(program) }));
+}
+
+export function mapPrograms<P, Q>(programs: Programs<P>, of: (program: P) => Q): Programs<Q> {
+  return Object.fromEntries(Object.entries(programs).map(([name, program]) => [name, of(program)]));
 }
 
 /**
- * A tensor in device memory, row-major: [outer, inner, ...axes].
- * outer: `token` = all tokens of all sequences in order; `chunk` = all chunks of all sequences in order; `segment` = all segments of all
- * sequences in order; `sequence` = N; `once` = absent (params).
- * inner: `head` = H; `group` = G, contiguous groups of heads: head h reads group h / (H / G).
+ * Copies of the grid: `head` = H; `group` = G, contiguous groups of heads: head h reads group h / (H / G); `once`: there are no copies.
  */
-export interface TileBuffer {
+export type Inner = 'head' | 'group' | 'once';
+
+/**
+ * A tensor in device memory, row-major: [outer, inner, ...axes].
+ * outer: all rows, chunks, segments or runs of a domain in order (of rows and chunks, those of all runs); `once` = absent.
+ */
+export interface TileBuffer extends Cells {
   readonly name: string;
-  readonly outer: 'token' | 'chunk' | 'segment' | 'sequence' | 'once';
-  readonly inner: 'head' | 'group';
+  readonly inner: Inner;
   /** May contain ROW and COL (score tiles of a chunk). */
   readonly axes: readonly Axis[];
   readonly dtype: BufferDtype;
@@ -50,9 +84,9 @@ export type BufferRole =
   | 'workspace';
 
 /**
- * One launch. The grid is (outer) x (inner) [x blocks of `split`]:
- * `chunk`: one program per chunk; `segment`: one per run of consecutive chunks of one sequence (the host chooses how long, so that the
- * device is full; a sequence has at least one); `sequence`: one per sequence; `once`: one in all.
+ * One launch over a domain. The grid is (outer) x (inner) [x blocks of `split`]:
+ * `chunk`: one program per chunk; `segment`: one per segment (the host chooses how many chunks it has, so that the device is full; a run
+ * has at least one); `run`: one per run; `once`: one in all.
  * With `split`, the program owns one block of that axis: its tiles, loads and stores see that block only, and no statement may fold the
  * axis away (the verifier checks). The lowering chooses the block size.
  */
@@ -60,12 +94,14 @@ export interface TileKernel {
   readonly name: string;
   /** One sentence for listings and reports. */
   readonly doc: string;
-  readonly outer: 'chunk' | 'segment' | 'sequence' | 'once';
-  readonly inner: 'head' | 'group';
+  readonly outer: 'chunk' | 'segment' | 'run' | 'once';
+  /** Whose chunks, segments and rows its grid and its loops are. */
+  readonly domain: Domain;
+  readonly inner: Inner;
   readonly split: Axis | undefined;
-  /** Kernels per segment: the first or last segment of every sequence has no chunks here. Its program does all else. */
-  readonly idle?: SequenceEnd;
-  /** It only makes what segments hand on: hosts leave it out of calls where every sequence is one segment. */
+  /** Kernels per segment: the first or last segment of every run has no chunks here. Its program does all else. */
+  readonly idle?: RunEnd;
+  /** It only makes what segments hand on: hosts leave it out of calls where every run is one segment. */
   readonly cut?: true;
   /** Every tile of the kernel, by id; statements define them. */
   readonly tiles: readonly TileType[];
@@ -91,42 +127,42 @@ export const LEAST_LOG_DECAY = -80;
 
 export type TileStmt =
   | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
-  /** Axes of the value = axes of the buffer (+ ROW for `token` buffers outside token loops). */
+  /** Axes of the value = axes of the buffer (+ ROW for buffers of rows outside loops over rows). */
   | {
     readonly kind: 'store'; readonly buffer: string; readonly value: TileId;
-    /** Kernels per segment: the first or last segment of a sequence alone stores. */
-    readonly only?: SequenceEnd;
+    /** Kernels per segment: the first or last segment of a run alone stores. */
+    readonly only?: RunEnd;
   }
   | TileLoop;
 
 /**
- * `chunks`: the chunks of the sequence (kernel outer `sequence`), of the segment (outer `segment`) or all chunks (outer `once`), in order
- * or reversed;
- * `segments`: the sequence's segments (outer `sequence`): inside, `segment` buffers are those of the segment;
- * `tokens`: the sequence's tokens one at a time (outer `sequence`): inside, token buffers have no ROW axis;
+ * `chunks`: the chunks of the run (kernel outer `run`), of the segment (outer `segment`) or all chunks (outer `once`), in order or
+ * reversed;
+ * `segments`: the run's segments (outer `run`): inside, buffers of segments are those of the segment;
+ * `rows`: the run's rows one at a time (outer `run`): inside, buffers of rows have no ROW axis;
  * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
  * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the
  * last value.
  */
 export interface TileLoop {
   readonly kind: 'loop';
-  readonly over: 'chunks' | 'segments' | 'tokens' | 'members';
+  readonly over: 'chunks' | 'segments' | 'rows' | 'members';
   readonly reverse: boolean;
-  /** The first or last chunk alone of a sequence, if it has any (over `chunks`, kernel outer `sequence`). */
-  readonly only?: SequenceEnd;
+  /** The first or last chunk alone of a run, if it has any (over `chunks`, kernel outer `run`). */
+  readonly only?: RunEnd;
   readonly carry: readonly { readonly tile: TileId; readonly init: TileId; readonly next: TileId }[];
   readonly body: readonly TileStmt[];
 }
 
-export type SequenceEnd = 'first' | 'last';
+export type RunEnd = 'first' | 'last';
 
 export type TileOp =
   /**
-   * The current cell of a buffer. For `token` buffers `rows` names the token axis of the result (`row` = ROW, `col` = COL); `one` inside
-   * token loops. Rows >= len are 0. Others: `none`.
-   * `back`, for rows of a chunk: row i is the token so many before (after, if negative), 0 where the sequence has none.
-   * `whole`, in kernels per segment: the buffer in its place where the segment is all of its sequence; a `sequence` buffer for a `segment`
-   * one, else alike.
+   * The current cell of a buffer. For buffers of rows `rows` names the row axis of the result (`row` = ROW, `col` = COL); `one` inside
+   * loops over rows. Rows >= len are 0. Others: `none`.
+   * `back`, for rows of a chunk: row i is the row so many before (after, if negative), 0 where the run has none.
+   * `whole`, in kernels per segment: the buffer in its place where the segment is all of its run; a buffer of runs for one of segments,
+   * else alike.
    */
   | {
     readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none';
@@ -162,12 +198,11 @@ export type TileOp =
   /** First row, or row C-1, of a tile with ROW. */
   | { readonly op: 'pick'; readonly arg: TileId; readonly row: 'first' | 'last' }
   /**
-   * The same rows, but that of one token is `of` (axes without ROW), if it is in the chunk: the token `at` after the sequence's first, or
-   * before its last.
+   * The same rows, but one is `of` (axes without ROW), if it is in the chunk: the row `at` after the run's first, or before its last.
    */
-  | { readonly op: 'put'; readonly arg: TileId; readonly of: TileId; readonly from: SequenceEnd; readonly at: number }
-  /** The row of such a token; 0 if it is not in the chunk. */
-  | { readonly op: 'take'; readonly arg: TileId; readonly from: SequenceEnd; readonly at: number }
+  | { readonly op: 'put'; readonly arg: TileId; readonly of: TileId; readonly from: RunEnd; readonly at: number }
+  /** Such a row; 0 if it is not in the chunk. */
+  | { readonly op: 'take'; readonly arg: TileId; readonly from: RunEnd; readonly at: number }
   /** [ROW, COL, ...]: keeps col <= row (strict: col < row), 0 elsewhere (selected, never multiplied: the rest may be inf). */
   | { readonly op: 'mask'; readonly arg: TileId; readonly strict: boolean }
   /**

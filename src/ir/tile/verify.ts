@@ -1,6 +1,8 @@
 import { COL, ROW, includesAll, sameAxes, sizeIn, withoutAxes, type Axis } from '../common/axes.js';
 import { loadedBuffers, storedBuffers } from './buffers.js';
+import { isRows, isRuns, nameOf, sameDomain, type Level } from './domain.js';
 import { factsOf, operandsOf, type Scope } from './facts.js';
+import { loopName } from './print.js';
 import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
 
 /** Everything that is wrong with a module, each a sentence that names kernel and tile; empty when it is well formed. */
@@ -14,8 +16,15 @@ export function verifyTiles(module: TileModule): readonly string[] {
   if (
     new Set(module.buffers.map((buffer) => buffer.name)).size !== module.buffers.length
   ) faults.push(`${module.name}: two buffers share a name`);
-  for (const name of [...module.programs.forward, ...module.programs.backward, ...module.programs.step]) {
+  for (const name of Object.values(module.programs).flatMap(({ launches }) => launches)) {
     if (!names.has(name)) faults.push(`${module.name}: a program launches ${name}, which is no kernel`);
+  }
+  const declared = module.domains.flatMap((domain) => Object.values(domain));
+  if (new Set(declared).size !== declared.length) faults.push(`${module.name}: two domains share a name`);
+  for (const { name, outer, domain } of [...module.buffers, ...module.kernels]) {
+    if (outer !== 'once' && domain === undefined) faults.push(`${module.name}: ${name} is per ${outer} of no domain`);
+    const known = domain === undefined || module.domains.some((one) => sameDomain(one, domain));
+    if (!known) faults.push(`${module.name}: ${name} is of ${domain.row}s, which the module does not have`);
   }
   for (const buffer of module.buffers) {
     for (const axis of buffer.axes) {
@@ -27,21 +36,19 @@ export function verifyTiles(module: TileModule): readonly string[] {
   return faults;
 }
 
-/** What each program must leave behind. */
-const RESULTS: Readonly<Record<keyof TileModule['programs'], readonly TileBuffer['role'][]>> = {
-  forward: ['output', 'final'], backward: ['gradient'], step: ['output', 'final'],
-};
-
 /** Memory that no kernel has written yet is read by none, and every result is written. */
 function verifyFlow(module: TileModule): readonly string[] {
   const faults: string[] = [];
   const kernels = new Map(module.kernels.map((kernel) => [
     kernel.name, { loads: unwrittenLoads(kernel.body), stores: storedBuffers(kernel.body) },
   ]));
-  const given = module.buffers.filter(({ role }) => GIVEN.has(role)).map(({ name }) => name);
-  for (const program of ['forward', 'backward', 'step'] as const) {
-    const written = new Set(given);
-    for (const name of module.programs[program]) {
+  const buffers = new Set(module.buffers.map(({ name }) => name));
+  for (const [program, { takes, gives, launches }] of Object.entries(module.programs)) {
+    if (launches.length === 0) continue;
+    const strangers = [...takes, ...gives].filter((name) => !buffers.has(name));
+    faults.push(...strangers.map((name) => `${module.name}: ${program} names ${name}, which is no buffer`));
+    const written = new Set(takes);
+    for (const name of launches) {
       const kernel = kernels.get(name);
       for (const buffer of kernel?.loads ?? []) {
         if (written.has(buffer)) continue;
@@ -49,10 +56,7 @@ function verifyFlow(module: TileModule): readonly string[] {
       }
       kernel?.stores.forEach((buffer) => written.add(buffer));
     }
-    if (module.programs[program].length === 0) continue;
-    for (const { name, role } of module.buffers) {
-      if (RESULTS[program].includes(role) && !written.has(name)) faults.push(`${module.name}: ${program} does not write ${name}`);
-    }
+    for (const name of gives) if (!written.has(name)) faults.push(`${module.name}: ${program} does not write ${name}`);
   }
   return faults;
 }
@@ -74,6 +78,15 @@ function unwrittenLoads(body: readonly TileStmt[], before: ReadonlySet<string> =
 /** What the user gives. */
 const GIVEN: ReadonlySet<TileBuffer['role']> = new Set<TileBuffer['role']>(['input', 'param', 'initial', 'cotangent']);
 
+/** Is the cell of a level known? */
+function holds(level: Level, scope: Scope): boolean {
+  switch (level) {
+    case 'once': return true;
+    case 'row': return scope.row || scope.chunk;
+    case 'chunk': case 'segment': case 'run': return scope[level];
+  }
+}
+
 const known = (module: TileModule, axis: Axis) => sizeIn(module.sizes, module.chunk, axis) !== undefined;
 
 function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[] {
@@ -85,12 +98,18 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
 
   const bufferOf = (name: string, scope: Scope): TileBuffer | undefined => {
     const buffer = buffers.get(name);
-    if (buffer === undefined) fault(`no buffer ${name}`);
-    else if (buffer.inner === 'head' && !scope.head) fault(`${name} is per head, but no head is known here`);
-    else if (buffer.outer === 'token' && !scope.token && !scope.chunk) fault(`${name} is per token, but no chunk or token is known here`);
-    else if (buffer.outer === 'chunk' && !scope.chunk) fault(`${name} is per chunk, but no chunk is known here`);
-    else if (buffer.outer === 'segment' && !scope.segment) fault(`${name} is per segment, but no segment is known here`);
-    else if (buffer.outer === 'sequence' && !scope.sequence) fault(`${name} is per sequence, but no sequence is known here`);
+    if (buffer === undefined) {
+      fault(`no buffer ${name}`);
+      return undefined;
+    }
+    const { outer, inner, domain } = buffer;
+    const lacks = (what: string, known = what) => fault(`${name} is per ${what}, but no ${known} is known here`);
+    if (inner === 'head' && !scope.head) lacks('head');
+    else if (inner === 'group' && kernel.inner === 'once') lacks('group');
+    else if (outer !== 'once' && !sameDomain(domain, kernel.domain)) lacks(nameOf(buffer));
+    else if (!holds(outer, scope)) lacks(
+      nameOf(buffer), isRows(buffer) ? `${kernel.domain.chunk} or ${kernel.domain.row}` : nameOf(buffer),
+    );
     return buffer;
   };
 
@@ -99,7 +118,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     if (whole === undefined) return;
     const alike = buffer.dtype === whole.dtype && buffer.inner === whole.inner && buffer.axes.join() === whole.axes.join();
     if (
-      kernel.outer !== 'segment' || buffer.outer !== 'segment' || whole.outer !== 'sequence' || !alike
+      kernel.outer !== 'segment' || buffer.outer !== 'segment' || !isRuns(whole) || !alike
     ) fault(`${whole.name} cannot stand in for ${buffer.name}`);
   };
 
@@ -160,10 +179,10 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           if (buffer === undefined) break;
           if (stmt.only !== undefined && kernel.outer !== 'segment') fault(`stores to ${buffer.name} from one segment of none`);
           if (
-            kernel.outer === 'segment' && buffer.outer === 'sequence' && stmt.only === undefined
+            kernel.outer === 'segment' && isRuns(buffer) && stmt.only === undefined
           ) fault(`stores to ${buffer.name} from every segment`);
           if (GIVEN.has(buffer.role)) fault(`stores to ${buffer.name}, which the user gives`);
-          const cell = buffer.outer === 'token' && !scope.token ? [ROW, ...buffer.axes] : buffer.axes;
+          const cell = isRows(buffer) && !scope.row ? [ROW, ...buffer.axes] : buffer.axes;
           const value = axesOf(stmt.value);
           const named = value.includes(COL) && !value.includes(ROW) && !cell.includes(COL)
             ? value.map((axis) => (axis === COL ? ROW : axis))
@@ -182,23 +201,21 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
             ) fault(`%${carry.tile} is carried with changing axes`);
             define(carry.tile, defined);
           }
-          if (stmt.over === 'chunks' && (scope.chunk || scope.token)) fault('a loop over chunks inside a chunk');
+          const loop = `a loop over ${loopName(kernel, stmt)}`;
+          const { chunk, segment, run } = kernel.domain;
+          if (stmt.over === 'chunks' && (scope.chunk || scope.row)) fault(`${loop} inside a ${chunk}`);
+          if (stmt.over === 'chunks' && kernel.outer === 'run' && scope.segment) fault(`${loop} inside a loop over ${segment}s`);
+          if (stmt.only !== undefined && (stmt.over !== 'chunks' || kernel.outer !== 'run')) fault(`one ${chunk} of what is no ${run}`);
           if (
-            stmt.over === 'chunks' && kernel.outer === 'sequence' && scope.segment
-          ) fault('a loop over chunks inside a loop over segments');
-          if (stmt.only !== undefined && (stmt.over !== 'chunks' || kernel.outer !== 'sequence')) fault('one chunk of what is no sequence');
-          if (
-            stmt.over === 'segments' && (kernel.outer !== 'sequence' || scope.segment || scope.chunk || scope.token)
-          ) fault('a loop over segments outside a sequence');
-          if (
-            stmt.over === 'tokens' && (kernel.outer !== 'sequence' || scope.chunk || scope.token)
-          ) fault('a loop over tokens outside a sequence');
-          if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault('a loop over members outside a group');
+            stmt.over === 'segments' && (kernel.outer !== 'run' || scope.segment || scope.chunk || scope.row)
+          ) fault(`${loop} outside a ${run}`);
+          if (stmt.over === 'rows' && (kernel.outer !== 'run' || scope.chunk || scope.row)) fault(`${loop} outside a ${run}`);
+          if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault(`${loop} outside a group`);
           const inside = walk(stmt.body, defined, {
-            token: scope.token || stmt.over === 'tokens',
+            row: scope.row || stmt.over === 'rows',
             chunk: scope.chunk || stmt.over === 'chunks',
             segment: scope.segment || stmt.over === 'segments',
-            sequence: scope.sequence || stmt.over === 'chunks',
+            run: scope.run || stmt.over === 'chunks',
             head: scope.head || stmt.over === 'members',
           });
           for (const carry of stmt.carry) if (!inside.has(carry.next)) fault(`loop carries %${carry.next}, which its body does not define`);
@@ -211,7 +228,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     return defined;
   };
   walk(kernel.body, new Set(), {
-    token: false, chunk: kernel.outer === 'chunk', segment: kernel.outer === 'segment', sequence: kernel.outer !== 'once',
+    row: false, chunk: kernel.outer === 'chunk', segment: kernel.outer === 'segment', run: kernel.outer !== 'once',
     head: kernel.inner === 'head',
   });
   return faults;

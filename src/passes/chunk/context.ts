@@ -4,8 +4,9 @@ import { ancestorsOf, decayOperands, nodeArguments, type NodeId, type ScanProgra
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import type { Range } from '../../ir/common/range.js';
 import { rangeOf } from '../normalize/ranges.js';
-import type { Draft, ProgramName } from './draft.js';
+import type { Draft } from './draft.js';
 import { graphOf, type Graph } from './graph.js';
+import type { ProgramName } from './programs.js';
 import { pairs, type Pairs } from '../../support/pairs.js';
 
 /** One program of a module (forward or backward) while its kernels are being written. */
@@ -89,7 +90,7 @@ export function stateOf(stage: Stage): number {
 export function resultBuffer(cx: Context, stage: number, slot: number): TileBuffer {
   const s = cx.program.stages[stage];
   const side = s.kind === 'matrix' || s.kind === 'element' ? 'result' : 'adjoint';
-  return cx.draft.workspace(`${stageKey(cx, stage)}.${side}${slot}`, 'token', stageResults(s)[slot], 'f32');
+  return cx.draft.workspace(`${stageKey(cx, stage)}.${side}${slot}`, 'row', stageResults(s)[slot], 'f32');
 }
 
 export function isWanted(cx: Context, stage: number, slot: number): boolean {
@@ -192,7 +193,7 @@ export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
   if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
   const wide = cx.exact.has(id) || axes.length === 0 || (cx.draft.narrowRange && !cx.graph.isGiven(id));
-  return cx.draft.workspace(`value${id}`, 'token', axes, wide ? 'f32' : 'io');
+  return cx.draft.workspace(`value${id}`, 'row', axes, wide ? 'f32' : 'io');
 }
 
 /** Where a cotangent waits for those who read it from other tokens: in f32 where it becomes the gradient of something that is. */
@@ -204,7 +205,7 @@ export function keptBuffer(cx: Context, id: NodeId): TileBuffer {
   };
   const roots = cx.program.roots.filter((root) => root.kind === 'kept' && root.value === id);
   const exact = roots.some((root) => root.kind === 'kept' && wide(root.from));
-  return cx.draft.workspace(`kept${id}`, 'token', cx.graph.axesOf(id), exact || cx.graph.axesOf(id).length === 0 ? 'f32' : 'io');
+  return cx.draft.workspace(`kept${id}`, 'row', cx.graph.axesOf(id), exact || cx.graph.axesOf(id).length === 0 ? 'f32' : 'io');
 }
 
 /** Says that a kernel has stored the values. */

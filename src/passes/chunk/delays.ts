@@ -9,7 +9,7 @@ export function lastTokens(cx: Context): void {
   if (roots.length === 0) return;
   const { initials, finals } = cx.draft.user;
   cx.draft.kernel(cx.name, {
-    name: 'last_tokens', doc: 'What later calls find at the tokens before theirs.', outer: 'sequence', inner: 'head',
+    name: 'last_tokens', doc: 'What later calls find at the tokens before theirs.', outer: 'run', inner: 'head',
   }, (k) => {
     const last = k.once('last', roots.map(({ state }) => k.load(initials[state])), () => {
       const values = valuesIn(cx, k, CHUNK_SITE);
@@ -33,7 +33,7 @@ export function firstTokens(cx: Context): void {
     roots.some(({ at }) => at >= chunk)
   ) throw new Error(`${spec.name}: chunks of ${chunk} tokens do not have all that look back beyond their first`);
   cx.draft.kernel(cx.name, {
-    name: 'first_tokens', doc: 'Gradients of what earlier calls handed on to the first tokens.', outer: 'sequence', inner: 'head',
+    name: 'first_tokens', doc: 'Gradients of what earlier calls handed on to the first tokens.', outer: 'run', inner: 'head',
   }, (k) => {
     const first = k.once('first', states.map((state) => k.load(finalCotangents[state])), () => {
       const values = valuesIn(cx, k, CHUNK_SITE);

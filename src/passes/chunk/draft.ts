@@ -4,13 +4,15 @@ import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
+import { ofTokens, scanPrograms, TOKENS, type ProgramName } from './programs.js';
 
 /**
  * Whose walks make the scores of their reads themselves instead of loading them: nobody's, those without erases, or also those with erases.
  */
 export type InlineScores = 'none' | 'diagonal' | 'all';
 
-export type ProgramName = keyof TileModule['programs'];
+/** Kernels of scans go over tokens. */
+export type ScanKernelHead = Omit<KernelHead, 'domain'>;
 
 /** How a module is to be written. */
 interface Settings {
@@ -42,7 +44,7 @@ export interface Draft extends Settings {
   /** Makes a workspace, or returns the one made before under that name; [ROW, COL, ...] may occur among the axes. */
   workspace(name: string, outer: TileBuffer['outer'], axes: readonly Axis[], dtype: TileBuffer['dtype'], ungrouped?: string): TileBuffer;
   /** Writes a kernel and launches it next. Equal kernels of two programs are one; a kernel that stores nothing is left out. */
-  kernel(program: ProgramName, head: KernelHead, write: (k: KernelBuilder) => void): void;
+  kernel(program: ProgramName, head: ScanKernelHead, write: (k: KernelBuilder) => void): void;
   finish(): TileModule;
 }
 
@@ -78,13 +80,13 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
         return known;
       }
       const buffer: TileBuffer = {
-        name: full, outer, inner: 'head', axes, dtype, role: 'workspace', ...(ungrouped !== undefined && { ungrouped }),
+        name: full, ...ofTokens(outer), inner: 'head', axes, dtype, role: 'workspace', ...(ungrouped !== undefined && { ungrouped }),
       };
       workspaces.set(full, buffer);
       return buffer;
     },
     kernel(program, head, write) {
-      const made = buildKernel(head, write);
+      const made = buildKernel({ ...head, domain: TOKENS }, write);
       if (storedBuffers(made.body).length === 0) return;
       const text = JSON.stringify({ ...made, name: '' });
       const twin = byText.get(text);
@@ -102,7 +104,7 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
     finish() {
       const touched = new Set(kernels.flatMap((kernel) => [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)]));
       const all = [...user.all, ...[...workspaces.values()].filter((buffer) => touched.has(buffer.name))];
-      return { name: spec.name, chunk, sizes, buffers: all, kernels, programs };
+      return { name: spec.name, chunk, sizes, domains: [TOKENS], buffers: all, kernels, programs: scanPrograms(all, programs) };
     },
   };
 }

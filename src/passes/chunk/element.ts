@@ -89,7 +89,7 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   prepare(cx, name, 'prepare', needed(cx, site, ids, [index]));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, {
-    name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split,
+    name: `${name}_scan`, doc: `The elementwise recurrence of ${name}.`, outer: 'run', inner: 'head', split,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, ids);
@@ -119,7 +119,7 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
   prepare(cx, name, 'given', [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, {
-    name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'sequence', inner: 'head', split,
+    name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'run', inner: 'head', split,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, [...own, ...valuesOf(roots)]);

@@ -1,5 +1,5 @@
 import { ROW, type Axis } from '../../ir/common/axes.js';
-import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
+import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { adjointSlots, gateAxes, type AdjointSlot, type MatrixAdjoint, type Root } from '../../ir/scan/scan.js';
@@ -8,7 +8,9 @@ import { GRADIENTS_SITE, isWanted, resultBuffer, stageName, type Context } from 
 import { factorGradient } from './factor-gradient.js';
 import { gateGradient, readTerms, stateTerm } from './gate-gradient.js';
 import { gradientsIn, type Gradients } from './gradients.js';
+import type { ScanKernelHead } from './draft.js';
 import type { Parts } from './parts.js';
+import { TOKENS } from './programs.js';
 import { storeRoot } from './roots.js';
 import { valuesIn, type Values } from './values.js';
 
@@ -84,7 +86,7 @@ function begin(gradients: Gradients, sides: readonly Side[]): void {
 }
 
 interface GradientKernel {
-  readonly head: KernelHead;
+  readonly head: ScanKernelHead;
   readonly write: (k: KernelBuilder) => void;
   /** An axis with tiles of f32 along it, several of them at once. */
   readonly blocks?: Axis | undefined;
@@ -144,15 +146,15 @@ export function gradientKernels(place: Place, roots: readonly Root[]): void {
   const first: readonly Side[][] = sidesOf(place.parts).includes('factor') ? [['factor']] : [];
   const fits = (
     kernels : readonly GradientKernel[]
-  ) => kernels.slice(first.length).every(({ head, write }) => draft.fits(buildKernel(head, write), draft));
+  ) => kernels.slice(first.length).every(({ head, write }) => draft.fits(buildKernel({ ...head, domain: TOKENS }, write), draft));
   const plans = PLANS.map((plan) => kernelsOf(place, [...first, ...plan], roots));
   for (const kernel of plans.find(fits) ?? plans[plans.length - 1]) draft.kernel(cx.name, inBlocks(cx, kernel), kernel.write);
 }
 
 /** Blocks of the axis are programs of their own where nothing folds it. */
-function inBlocks({ draft }: Context, { head, write, blocks }: GradientKernel): KernelHead {
+function inBlocks({ draft }: Context, { head, write, blocks }: GradientKernel): ScanKernelHead {
   if (blocks === undefined) return head;
-  const { body } = buildKernel(head, write);
+  const { body } = buildKernel({ ...head, domain: TOKENS }, write);
   const folded = body.some((stmt) => stmt.kind === 'loop' || (stmt.kind === 'let' && 'axis' in stmt.op && stmt.op.axis === blocks));
   const everywhere = storedBuffers(body).every((buffer) => draft.bufferOf(buffer).axes.includes(blocks));
   return everywhere && !folded ? { ...head, split: blocks } : head;

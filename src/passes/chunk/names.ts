@@ -1,5 +1,6 @@
 import type { Spec } from '../../ir/spec/spec.js';
 import type { BufferRole, TileBuffer } from '../../ir/tile/tile.js';
+import { ofTokens } from './programs.js';
 
 /** Buffers that the user gives or gets, by their index in the Spec. */
 export interface UserBuffers {
@@ -28,22 +29,22 @@ export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers
     name: string, outer: TileBuffer['outer'], inner: TileBuffer['inner'], axes: TileBuffer['axes'], dtype: TileBuffer['dtype'],
     role: BufferRole,
   ): TileBuffer => (
-    { name, outer, inner, axes, dtype, role }
+    { name, ...ofTokens(outer), inner, axes, dtype, role }
   );
   const inputType = (input: Spec['inputs'][number]) => (
     !input.rounded && (input.axes.length === 0 || exact.has(input.name)) ? 'f32' : 'io'
   );
-  const inputs = spec.inputs.map((x) => make(x.name, 'token', x.scope, x.axes, inputType(x), 'input'));
+  const inputs = spec.inputs.map((x) => make(x.name, 'row', x.scope, x.axes, inputType(x), 'input'));
   const params = spec.params.map((x) => make(x.name, 'once', 'head', x.axes, 'f32', 'param'));
   const states = (
     prefix: (name: string) => string, role: BufferRole,
-  ) => spec.states.map((x) => make(prefix(x.name), 'sequence', 'head', x.axes, 'f32', role));
-  const outputs = spec.outputs.map((x) => make(x.name, 'token', 'head', x.axes, x.axes.length === 0 ? 'f32' : 'io', 'output'));
+  ) => spec.states.map((x) => make(prefix(x.name), 'run', 'head', x.axes, 'f32', role));
+  const outputs = spec.outputs.map((x) => make(x.name, 'row', 'head', x.axes, x.axes.length === 0 ? 'f32' : 'io', 'output'));
   const initials = states(initialName, 'initial');
   const finals = states((name) => `final.${name}`, 'final');
-  const outputCotangents = outputs.map((x) => make(`d_${x.name}`, 'token', 'head', x.axes, x.dtype, 'cotangent'));
+  const outputCotangents = outputs.map((x) => make(`d_${x.name}`, 'row', 'head', x.axes, x.dtype, 'cotangent'));
   const finalCotangents = states((name) => `d_final.${name}`, 'cotangent');
-  const inputGradients = inputs.map((x) => make(`d_${x.name}`, 'token', x.inner, x.axes, x.dtype, 'gradient'));
+  const inputGradients = inputs.map((x) => make(`d_${x.name}`, 'row', x.inner, x.axes, x.dtype, 'gradient'));
   const paramGradients = params.map((x) => make(`d_${x.name}`, 'once', 'head', x.axes, 'f32', 'gradient'));
   const initialGradients = states((name) => `d_${initialName(name)}`, 'gradient');
   const all = [

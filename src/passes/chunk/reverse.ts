@@ -126,7 +126,7 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     });
     draft.kernel(cx.name, {
       name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`,
-      outer: 'sequence', inner: 'head', split: parts.value,
+      outer: 'run', inner: 'head', split: parts.value,
       // Where there is one segment, it stores what no user gave: zeros.
       cut: parts.stage.walk === 0 ? true : undefined,
     }, (k) => {
@@ -138,7 +138,7 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
   }
   draft.kernel(cx.name, {
     name: `${name}_reverse`, doc: `Carries the cotangent of ${name} against time.`,
-    outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
+    outer: segmented ? 'segment' : 'run', inner: 'head', split: parts.value,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, operands);
@@ -159,7 +159,7 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
 function sumWalks(cx: Context, parts: Parts, gradients: readonly TileBuffer[], whole: TileBuffer): void {
   const { name } = cx.draft.spec.states[parts.stage.state];
   cx.draft.kernel(cx.name, {
-    name: `${name}_initial`, doc: `The gradient of ${name} before the first token, by all walks over it.`, outer: 'sequence', inner: 'head',
+    name: `${name}_initial`, doc: `The gradient of ${name} before the first token, by all walks over it.`, outer: 'run', inner: 'head',
     split: parts.value,
   }, (k) => {
     k.store(whole, sure(plus(k, ...gradients.map((gradient) => k.load(gradient)))));

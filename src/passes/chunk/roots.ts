@@ -9,7 +9,7 @@ import type { Values } from './values.js';
 /** Where the per-head gradient of an input that a group shares waits for its sum. */
 export function sharedGradient(cx: Context, input: number) {
   const { name, axes, dtype } = cx.draft.user.inputGradients[input];
-  return cx.draft.workspace(`${name}.heads`, 'token', axes, dtype, name);
+  return cx.draft.workspace(`${name}.heads`, 'row', axes, dtype, name);
 }
 
 /** Where the gradient of a param, summed over each chunk, waits for the sum over all. */

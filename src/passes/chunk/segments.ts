@@ -71,7 +71,7 @@ export function segmentKernels(cx: Context, parts: Parts, index: number): void {
   }
   draft.kernel(cx.name, {
     name: `${name}_join`, doc: `The state of ${name} at every segment's start.`,
-    outer: 'sequence', inner: 'head', split: parts.value, cut: true,
+    outer: 'run', inner: 'head', split: parts.value, cut: true,
   }, (k) => {
     k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
       k.store(buffers.entry(false), state);

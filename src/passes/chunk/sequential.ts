@@ -28,10 +28,10 @@ export function lowerSequential(draft: Draft): void {
 const programOf = (token: TokenProgram): ScanProgram => ({ nodes: token.nodes, stages: [], roots: token.roots });
 
 const keptState = (draft: Draft, s: number) => draft.workspace(
-  `${draft.spec.states[s].name}.before`, 'token', draft.spec.states[s].axes, 'f32',
+  `${draft.spec.states[s].name}.before`, 'row', draft.spec.states[s].axes, 'f32',
 );
 const paramToken = (draft: Draft, param: number) => draft.workspace(
-  `d_${draft.spec.params[param].name}.tokens`, 'token', draft.spec.params[param].axes, 'f32',
+  `d_${draft.spec.params[param].name}.tokens`, 'row', draft.spec.params[param].axes, 'f32',
 );
 
 /** Runs the scan; `keep`: stores the state before every token, and nothing for the user. */
@@ -40,12 +40,12 @@ function tokenKernel(cx: Context, token: TokenProgram, keep: boolean): void {
   const { spec, user } = draft;
   const head = {
     name: keep ? 'states' : 'tokens', doc: keep ? 'Keeps the states of every token for the gradients.' : 'Reads the tokens one at a time.',
-    outer: 'sequence', inner: 'head',
+    outer: 'run', inner: 'head',
   } as const;
   draft.kernel(cx.name, { ...head, split: splitAxis(cx, spec) }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     hoist(cx, outside, TOKEN_SITE, [...token.next, ...cx.program.roots.flatMap((root) => root.value ?? [])]);
-    const lasts = k.loop('tokens', false, initialStates(k, draft), (olds) => {
+    const lasts = k.loop('rows', false, initialStates(k, draft), (olds) => {
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       spec.states.forEach((_, s) => values.bind(s, 1, () => olds[s]));
       if (keep) spec.states.forEach((_, s) => k.store(keptState(draft, s), olds[s]));
@@ -64,13 +64,13 @@ function reverseKernel(cx: Context, token: TokenProgram): void {
   const { draft } = cx;
   const { spec, user } = draft;
   draft.kernel(cx.name, {
-    name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'sequence', inner: 'head',
+    name: 'reverse', doc: 'Carries the cotangents of the states against time.', outer: 'run', inner: 'head',
     split: splitAxis(cx, spec),
   }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     hoist(cx, outside, TOKEN_SITE, [...token.roots.flatMap((root) => root.value ?? []), ...token.pulled.filter((id) => id !== undefined)]);
     const inits = user.finalCotangents.map((buffer) => k.load(buffer));
-    const firsts = k.loop('tokens', true, inits, (laters) => {
+    const firsts = k.loop('rows', true, inits, (laters) => {
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       spec.states.forEach((_, s) => {
         values.bind(s, 1, () => k.load(keptState(draft, s)));

@@ -15,7 +15,7 @@ import { hoist, valuesIn, type Values } from './values.js';
 export function lowerStep(draft: Draft, program: ScanProgram): void {
   const cx = contextOf(draft, 'step', program);
   draft.kernel('step', {
-    name: 'step', doc: 'Reads the tokens one at a time.', outer: 'sequence', inner: 'head', split: splitAxis(cx),
+    name: 'step', doc: 'Reads the tokens one at a time.', outer: 'run', inner: 'head', split: splitAxis(cx),
   }, (k) => {
     const outside = valuesIn(cx, k, TOKEN_SITE);
     const roots = program.roots.flatMap((root) => (root.value === undefined ? [] : [root.value]));
@@ -27,7 +27,7 @@ export function lowerStep(draft: Draft, program: ScanProgram): void {
     const inits = [
       ...carried.map((index) => stateOf(program.stages[index])), ...delays.map(({ state }) => state)
     ].map((state) => k.load(draft.user.initials[state]));
-    const lasts = k.loop('tokens', false, inits, (states) => {
+    const lasts = k.loop('rows', false, inits, (states) => {
       const olds = program.stages.map((stage) => states[place(stage)]);
       const values = valuesIn(cx, k, TOKEN_SITE, outside);
       delays.forEach(({ state }, i) => values.bindPast(state, states[carried.length + i]));

@@ -56,7 +56,7 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
   cx.draft.kernel(cx.name, {
     name: `${name}_${options.keep ? 'states' : 'walk'}`,
     doc: `Carries ${name} from chunk to chunk${options.keep ? ' and keeps it for the gradients' : ' and reads it'}.`,
-    outer: segmented ? 'segment' : 'sequence', inner: 'head', split: parts.value,
+    outer: segmented ? 'segment' : 'run', inner: 'head', split: parts.value,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, [...walkOperands(parts), ...options.epilogueValues]);

@@ -3,12 +3,15 @@ import { madeAgain, PATIENCE } from '../../../src/backends/cuda/tensor-cores/aga
 import { ROW } from '../../../src/ir/common/axes.js';
 import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { TileBuffer, TileKernel } from '../../../src/ir/tile/tile.js';
+import { TOKENS } from '../../../src/passes/chunk/programs.js';
 
-const tensor = (name: string): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role: 'input' });
+const tensor = (name: string): TileBuffer => ({
+  name, outer: 'row', domain: TOKENS, inner: 'head', axes: ['K'], dtype: 'io', role: 'input',
+});
 
 /** A vector over a number, read at once and again after some other work. */
 function kernelWith(work: number): TileKernel {
-  return buildKernel({ name: 'f', doc: 'A test.', outer: 'chunk', inner: 'head' }, (k) => {
+  return buildKernel({ name: 'f', doc: 'A test.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => {
     const q = k.load(tensor('q'));
     const scaled = k.mul(q, k.reduce('sum', 'K', q));
     k.store(tensor('a'), k.exp(scaled));

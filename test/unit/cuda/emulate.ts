@@ -159,7 +159,7 @@ function meaning(
     start += length;
     return [start - length, length];
   });
-  const dims: TileDims = { heads: options.call.heads, groups: options.call.groups, sequences, longest: options.longest };
+  const dims: TileDims = { heads: options.call.heads, groups: options.call.groups, runs: { token: sequences }, longest: options.longest };
   const buffers = new Map(given);
   runTiles(module, program, dims, buffers);
   return new Map([...buffers].filter(([name]) => !given.has(name)));

@@ -42,7 +42,9 @@ function nothing(): Runtime {
     _: unknown, sizes: { readonly lengths: readonly number[]; readonly heads: number },
   ) => {
     const tokens = sizes.lengths.reduce((sum, n) => sum + n, 0);
-    const extent = { tokens, heads: sizes.heads, groups: sizes.heads, sequences: sizes.lengths.length, chunks: 0, segments: 0 };
+    const extent: Record<string, number> = {
+      tokens, heads: sizes.heads, groups: sizes.heads, sequences: sizes.lengths.length, chunks: 0, segments: 0,
+    };
     const kept = plan.tensors.filter(({ role }) => roles.includes(role));
     return Object.fromEntries(kept.map(({ name, dtype, shape }): [string, DeviceTensor] => (
       [name, { dtype, shape: shape.map((n) => (typeof n === 'number' ? n : extent[n])), release() {} }]

@@ -23,7 +23,7 @@ const plan: Plan = {
 };
 const compiled = {
   spec, scan: undefined,
-  module: { name: 'x', chunk: 16, sizes: new Map(), buffers: [], kernels: [], programs: { forward: [], backward: [], step: [] } }, plan,
+  module: { name: 'x', chunk: 16, sizes: new Map(), domains: [], buffers: [], kernels: [], programs: {} }, plan,
   files: new Map(),
 };
 const call: CallShape = {

@@ -4,23 +4,26 @@ import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/i
 import { printTiles } from '../../../src/ir/tile/print.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 
 const buffer = (
   name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'],
-): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'io', role });
-const q = buffer('q', 'token', ['K'], 'input');
-const v = buffer('v', 'token', ['V'], 'input');
-const o = buffer('o', 'token', ['V'], 'output');
-const n = buffer('n', 'token', ['K'], 'output');
+): TileBuffer => ({ name, outer, domain: TOKENS, inner: 'head', axes, dtype: 'io', role });
+const q = buffer('q', 'row', ['K'], 'input');
+const v = buffer('v', 'row', ['V'], 'input');
+const o = buffer('o', 'row', ['V'], 'output');
+const n = buffer('n', 'row', ['K'], 'output');
 const p = buffer('p', 'chunk', [ROW, COL], 'workspace');
 const s = buffer('s', 'segment', ['K', 'V'], 'workspace');
-const S = buffer('S', 'sequence', ['K', 'V'], 'final');
+const S = buffer('S', 'run', ['K', 'V'], 'final');
 
-const CHUNK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'chunk', inner: 'head' };
-const WALK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'sequence', inner: 'head', split: 'V' };
+const USER = [q, v, o, n, p, s, S];
+
+const CHUNK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'chunk', domain: TOKENS, inner: 'head' };
+const WALK: KernelHead = { name: 'k', doc: 'A kernel.', outer: 'run', domain: TOKENS, inner: 'head', split: 'V' };
 
 /** Writes everything, so that what comes after it may read anything. */
-const fill = buildKernel({ name: 'fill', doc: 'Writes.', outer: 'segment', inner: 'head' }, (k) => {
+const fill = buildKernel({ name: 'fill', doc: 'Writes.', outer: 'segment', domain: TOKENS, inner: 'head' }, (k) => {
   k.loop('chunks', false, [], () => {
     for (const each of [o, n, p]) k.store(each, k.literal(1));
     return [];
@@ -30,12 +33,14 @@ const fill = buildKernel({ name: 'fill', doc: 'Writes.', outer: 'segment', inner
 });
 
 const moduleOf = (...kernels: readonly TileKernel[]): TileModule => ({
-  name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [q, v, o, n, p, s, S], kernels: [fill, ...kernels],
-  programs: { forward: ['fill', ...kernels.map((kernel) => kernel.name)], backward: [], step: [] },
+  name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), domains: [TOKENS], buffers: USER, kernels: [fill, ...kernels],
+  programs: scanPrograms(USER, { forward: ['fill', ...kernels.map((kernel) => kernel.name)] }),
 });
 const faults = (head: KernelHead, write: (k: KernelBuilder) => void) => verifyTiles(moduleOf(buildKernel(head, write)));
 
-const attention = buildKernel({ name: 'attention', doc: 'Reads and writes a state.', outer: 'segment', inner: 'head', split: 'V' }, (k) => {
+const attention = buildKernel({
+  name: 'attention', doc: 'Reads and writes a state.', outer: 'segment', domain: TOKENS, inner: 'head', split: 'V',
+}, (k) => {
   const [last] = k.loop('chunks', false, [k.load(s)], ([state]) => {
     const scores = k.mask(k.contract(k.load(q), k.load(q, 'col'), 'K'), false);
     k.store(o, k.add(k.contract(k.load(q), state, 'K'), k.contract(scores, k.load(v, 'col'), COL)));
@@ -107,11 +112,11 @@ describe('the tile verifier', () => {
   it('finds names that nothing has, and names that two things have', () => {
     const module = moduleOf(attention);
     expect(verifyTiles({
-      ...module, programs: { ...module.programs, step: ['fill', 'walk'] },
+      ...module, programs: { ...module.programs, step: { ...module.programs.forward, launches: ['fill', 'walk'] } },
     })).toEqual(['m: a program launches walk, which is no kernel']);
     expect(verifyTiles({ ...module, buffers: [...module.buffers, q] })).toEqual(['m: two buffers share a name']);
     expect(verifyTiles({ ...module, buffers: module.buffers.filter((b) => b !== o) })).toEqual([
-      'm.fill: no buffer o', 'm.attention: no buffer o',
+      'm.fill: no buffer o', 'm.attention: no buffer o', 'm: forward names o, which is no buffer',
     ]);
     expect(verifyTiles({ ...module, sizes: new Map([['K', 4]]) }).join('\n')).toMatch(/buffer v has axis V without size/);
     expect(verifyTiles({ ...module, chunk: 24 })).toEqual(['m: chunk 24 is not a power of two']);
@@ -120,16 +125,16 @@ describe('the tile verifier', () => {
 
 describe('what programs write and read', () => {
   const [initial, workspace, final] = [
-    { ...s, name: 'initial', outer: 'sequence', role: 'initial' }, { ...S, name: 'w', role: 'workspace' }, S,
+    { ...s, name: 'initial', outer: 'run', role: 'initial' }, { ...S, name: 'w', role: 'workspace' }, S,
   ] as const;
   const copy = (name: string, from: TileBuffer, to: TileBuffer) => buildKernel(
-    { name, doc: 'Copies.', outer: 'sequence', inner: 'head' }, (k) => k.store(to, k.load(from)),
+    { name, doc: 'Copies.', outer: 'run', domain: TOKENS, inner: 'head' }, (k) => k.store(to, k.load(from)),
   );
   const module = (...forward: readonly string[]): TileModule => ({
-    name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), buffers: [initial, workspace, final], kernels: [
+    name: 'm', chunk: 16, sizes: new Map([['K', 4], ['V', 8]]), domains: [TOKENS], buffers: [initial, workspace, final], kernels: [
       copy('first', initial, workspace), copy('last', workspace, final),
     ],
-    programs: { forward, backward: [], step: [] },
+    programs: scanPrograms([initial, workspace, final], { forward }),
   });
   it('is in order', () => expect(verifyTiles(module('first', 'last'))).toEqual([]));
   it('finds reads of what no kernel has written', () => {
@@ -138,18 +143,20 @@ describe('what programs write and read', () => {
   });
   it('finds results that nothing writes', () => expect(verifyTiles(module('first'))).toEqual(['m: forward does not write S']));
   it('takes what a kernel has stored itself', () => {
-    const both = buildKernel({ name: 'both', doc: 'Stores and loads.', outer: 'sequence', inner: 'head' }, (k) => {
+    const both = buildKernel({ name: 'both', doc: 'Stores and loads.', outer: 'run', domain: TOKENS, inner: 'head' }, (k) => {
       k.store(workspace, k.load(initial));
       k.store(final, k.load(workspace));
     });
-    expect(verifyTiles({ ...module(), kernels: [both], programs: { forward: ['both'], backward: [], step: [] } })).toEqual([]);
+    expect(verifyTiles({
+      ...module(), kernels: [both], programs: scanPrograms([initial, workspace, final], { forward: ['both'] }),
+    })).toEqual([]);
   });
 });
 
 describe('tile text', () => {
   it('shows buffers, kernels with loops and carried tiles, and programs', () => {
     expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s],
-      kernels: [attention], programs: { forward: ['attention'], backward: [], step: [] } })).toBe(`module m  chunk=16 K=4 V=8
+      kernels: [attention], programs: scanPrograms([], { forward: ['attention'] }) })).toBe(`module m  chunk=16 K=4 V=8
 
 buffer q: io[token, head, K]  input
 buffer o: io[token, head, V]  output

@@ -8,6 +8,7 @@ import { lowerScan, type LowerOptions } from '../../../src/passes/pipeline.js';
 import { compareTiles, distance } from '../../property/tiles.js';
 import { SCANS } from './corpus.js';
 import { draw, specOf } from './scans.js';
+import { nameOf } from '../../../src/ir/tile/domain.js';
 
 /** By chunk: gradients in one kernel, in as many as possible, and something between; gates' gradients in both ways. */
 const OPTIONS: ReadonlyMap<number, LowerOptions> = new Map<number, LowerOptions>([
@@ -48,7 +49,7 @@ describe('chunk programs', () => {
 describe('calls that go on where others ended', () => {
   const text = (mode: string) => `scan s(q, k: [K], v: [V], x: []) -> o: [V], y: [] ${mode} { state S: [K, V], y: []
     S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  y = y[t-1] * 0.5 + x - x[t-1]  o = q @ S }`;
-  const dims = (length: number) => ({ heads: 2, groups: 1, sequences: [[0, length], [length, length]] as const });
+  const dims = (length: number) => ({ heads: 2, groups: 1, runs: { token: [[0, length], [length, length]] as const } });
   /** Rows of the `count` tokens from `first` on, of tensors over two sequences of `length` tokens. */
   const part = (data: Float64Array, length: number, first: number, count: number): Float64Array => {
     const row = data.length / (2 * length);
@@ -94,13 +95,13 @@ describe('the shape of chunk programs', () => {
     const spec = specOf(SCANS[name]);
     return lowerScan(spec, new Map(spec.axes.map((axis) => [axis.name, 16]))).module;
   };
-  const kernelsOf = (module: TileModule, program: keyof TileModule['programs']) => (
-    module.programs[program].map((name) => module.kernels.find((kernel) => kernel.name === name)).filter((kernel) => kernel !== undefined)
+  const kernelsOf = (module: TileModule, program: string) => (
+    module.programs[program].launches.flatMap((name) => module.kernels.find((kernel) => kernel.name === name) ?? [])
   );
 
   it('walks run in segments, which hand on states by decays or by maps where any sequence is cut', () => {
     const shape = (name: string) => kernelsOf(moduleOf(name), 'forward')
-      .map((kernel) => `${kernel.name} ${kernel.outer}${kernel.cut ? ', if cut' : ''}`);
+      .map((kernel) => `${kernel.name} ${nameOf(kernel)}${kernel.cut ? ', if cut' : ''}`);
     expect(shape('a scalar gate')).toEqual([
       'S_prepare chunk', 'S_spans segment, if cut', 'S_ends segment, if cut', 'S_join sequence, if cut', 'S_walk segment',
     ]);
@@ -116,7 +117,7 @@ describe('the shape of chunk programs', () => {
     };
     const beside = (more: string) => `scan s(q, k: [K], v: [V], b: [] in 0..1) -> o: [V] {
       state S, A: [K, V]  S = S[t-1] + outer(k, b * (v - k @ S[t-1]))  A = A[t-1] + outer(k, ${more})  o = q @ S + q @ A }`;
-    expect(outerOf(beside('v'), 'S_walk')).toBe('sequence');
+    expect(outerOf(beside('v'), 'S_walk')).toBe('run');
     expect(outerOf(beside('v - k @ A[t-1]'), 'S_walk')).toBe('segment');
   });
 
@@ -127,7 +128,7 @@ describe('the shape of chunk programs', () => {
 
   it('numbers in front of vectors stay out of memory: a key of unit length is the key and its length', () => {
     const module = moduleOf('keys of unit length and a discretised gate');
-    const stored = module.buffers.filter((buffer) => buffer.role === 'workspace' && buffer.outer === 'token');
+    const stored = module.buffers.filter((buffer) => buffer.role === 'workspace' && buffer.outer === 'row');
     expect(stored.every((buffer) => buffer.axes.length === 0 && buffer.dtype === 'f32')).toBe(true);
   });
 
@@ -175,8 +176,8 @@ describe('the shape of chunk programs', () => {
     const text = 'scan s(q, k: [K], v, z: [V]) -> o: [V] { '
       + 'param D: [V]  state S: [K, V]  S = S[t-1] + outer(k, v)  o = (q @ S + D * v) * silu(z) }';
     const fused = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]])).module;
-    expect(fused.programs.forward.slice(-2)).toEqual(['S_join', 'S_walk']);
-    expect(moduleOf('a skip, a norm and an output gate').programs.forward.at(-1)).toBe('epilogue');
+    expect(fused.programs.forward.launches.slice(-2)).toEqual(['S_join', 'S_walk']);
+    expect(moduleOf('a skip, a norm and an output gate').programs.forward.launches.at(-1)).toBe('epilogue');
   });
 
   it('values that are used again and again are made once: no pass walks a formula as a tree', () => {
@@ -193,6 +194,6 @@ describe('the shape of chunk programs', () => {
 
   it('kernels that both programs need are written once', () => {
     const module = moduleOf('an erase');
-    expect(module.programs.backward[0]).toBe(module.programs.forward[0]);
+    expect(module.programs.backward.launches[0]).toBe(module.programs.forward.launches[0]);
   });
 });

@@ -35,7 +35,7 @@ describe('tokens before', () => {
   it('of a convolution are loaded where it is computed once, and its cotangent is left once', () => {
     const spec = specOf(DELAYS['a convolution of four taps']);
     const { module } = lowerScan(spec, new Map([['N', 16], ['P', 16]]));
-    const shifted = (program: 'forward' | 'backward') => module.programs[program].filter((name) => (
+    const shifted = (program: 'forward' | 'backward') => module.programs[program].launches.filter((name) => (
       module.kernels.find((kernel) => kernel.name === name)?.body.some(
         (stmt) => stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined
       )));

@@ -53,7 +53,7 @@ describe('NaN in an input reaches what follows in tiles', () => {
       expect(names.some((name) => wanted.get(name)?.some(Number.isNaN))).toBe(true);
       for (const program of ['forward', 'step'] as const) {
         const buffers = new Map(given);
-        runTiles(module, program, { heads: 2, groups: 1, sequences: [[0, 30], [30, 7]] }, buffers);
+        runTiles(module, program, { heads: 2, groups: 1, runs: { token: [[0, 30], [30, 7]] } }, buffers);
         expect(missing(wanted, (name) => buffers.get(name), names), `${program}, ${input}`).toEqual([]);
       }
     }

@@ -54,7 +54,7 @@ describe('what is stored in 16 bits, and products of 16-bit operands', () => {
         // The cotangent of a last state has a name of its own in plans.
         for (const [tensor, data] of outputs) if (program === 'backward' && tensor === 'd_S') buffers.set('d_final.S', data);
         buffers.delete('d_S');
-        runTiles(module, program, { heads: 2, groups: 1, sequences: [[0, 200]] }, buffers, { io: one, operand: one });
+        runTiles(module, program, { heads: 2, groups: 1, runs: { token: [[0, 200]] } }, buffers, { io: one, operand: one });
         for (const tensor of program === 'forward' ? signature.results : signature.gradients) {
           const found = buffers.get(tensor.role === 'final' ? `final.${tensor.of}` : tensor.name);
           const wanted = expected.get(tensor.name);

@@ -5,18 +5,19 @@ import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { plain } from '../wgsl/templates.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 
 const buffer = (
-  name: string, role: TileBuffer['role'], outer: TileBuffer['outer'] = 'token',
-): TileBuffer => ({ name, outer, inner: 'head', axes: ['K'], dtype: 'f32', role });
-const [x, start, y] = [buffer('x', 'input'), buffer('start', 'initial', 'sequence'), buffer('y', 'output')];
+  name: string, role: TileBuffer['role'], outer: TileBuffer['outer'] = 'row',
+): TileBuffer => ({ name, outer, domain: TOKENS, inner: 'head', axes: ['K'], dtype: 'f32', role });
+const [x, start, y] = [buffer('x', 'input'), buffer('start', 'initial', 'run'), buffer('y', 'output')];
 const module: TileModule = {
-  name: 'sums', chunk: 16, sizes: new Map([['K', 3]]), buffers: [x, start, y],
+  name: 'sums', chunk: 16, sizes: new Map([['K', 3]]), domains: [TOKENS], buffers: [x, start, y],
   kernels: [buildKernel(
-    { name: 'add', doc: 'Adds the start to every token.', outer: 'chunk', inner: 'head' },
+    { name: 'add', doc: 'Adds the start to every token.', outer: 'chunk', domain: TOKENS, inner: 'head' },
     (k) => k.store(y, k.add(k.load(x), k.load(start))),
   )],
-  programs: { forward: ['add'], backward: [], step: [] },
+  programs: scanPrograms([x, start, y], { forward: ['add'] }),
 };
 const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
 const values = Float32Array.from({ length: 2 * 2 * 3 }, (_, i) => i);

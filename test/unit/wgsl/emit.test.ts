@@ -8,6 +8,7 @@ import type { Plan } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { OPERATION_MODULES } from './modules.js';
 import { plain, templates } from './templates.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 
 // Dawn's null backend takes any shader that is valid. The instance must outlive its devices, and is collected unless a function has it.
 const gpu = create(['backend=null']);
@@ -98,12 +99,14 @@ describe('staging', () => {
   it('writes 16-bit results by whole words, unless the adapter has halves', () => {
     const half = (
       name: string, role: TileBuffer['role'],
-    ): TileBuffer => ({ name, outer: 'token', inner: 'head', axes: ['K'], dtype: 'io', role });
+    ): TileBuffer => ({ name, outer: 'row', domain: TOKENS, inner: 'head', axes: ['K'], dtype: 'io', role });
     const [from, to] = [half('x', 'input'), half('y', 'output')];
-    const copy = buildKernel({ name: 'copy', doc: 'Copies.', outer: 'chunk', inner: 'head' }, (k) => k.store(to, k.load(from)));
+    const copy = buildKernel(
+      { name: 'copy', doc: 'Copies.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => k.store(to, k.load(from)),
+    );
     const module: TileModule = {
-      name: 'copy', chunk: 16, sizes: new Map([['K', 3]]), buffers: [from, to], kernels: [copy],
-      programs: { forward: ['copy'], backward: [], step: [] },
+      name: 'copy', chunk: 16, sizes: new Map([['K', 3]]), domains: [TOKENS], buffers: [from, to], kernels: [copy],
+      programs: scanPrograms([from, to], { forward: ['copy'] }),
     };
     const words = emitWgsl(module, { ...plain, dtype: 'f16' });
     expect(launched(words.plan)).toEqual(['copy', 'copy_out_y']);
@@ -118,17 +121,17 @@ describe('one kernel, in full', () => {
   it('fuses the product, the scale and the store of a read', async () => {
     const buffer = (
       name: string, outer: TileBuffer['outer'], axes: readonly string[], role: TileBuffer['role'],
-    ): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role });
+    ): TileBuffer => ({ name, outer, domain: TOKENS, inner: 'head', axes, dtype: 'f32', role });
     const [q, S, o] = [
-      buffer('q', 'token', ['K'], 'input'), buffer('S', 'sequence', ['K', 'V'], 'initial'), buffer('o', 'token', ['V'], 'output'),
+      buffer('q', 'row', ['K'], 'input'), buffer('S', 'run', ['K', 'V'], 'initial'), buffer('o', 'row', ['V'], 'output'),
     ];
-    const read = buildKernel({ name: 'read', doc: 'Reads the state.', outer: 'chunk', inner: 'head' }, (k) => {
+    const read = buildKernel({ name: 'read', doc: 'Reads the state.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => {
       k.store(o, k.mul(k.contract(k.load(q), k.load(S), 'K'), k.literal(0.125)));
       expect(k.axesOf(k.load(q))).toEqual([ROW, 'K']);
     });
     const module: TileModule = {
-      name: 'read', chunk: 16, sizes: new Map([['K', 64], ['V', 64]]), buffers: [q, S, o], kernels: [read],
-      programs: { forward: ['read'], backward: [], step: [] },
+      name: 'read', chunk: 16, sizes: new Map([['K', 64], ['V', 64]]), domains: [TOKENS], buffers: [q, S, o], kernels: [read],
+      programs: scanPrograms([q, S, o], { forward: ['read'] }),
     };
     const text = emitWgsl(module, { ...plain, dtype: 'f32' }).files.get('read.wgsl') ?? '';
     await expect(text.slice(text.indexOf('// Reads'))).toMatchFileSnapshot('golden/read.wgsl');

@@ -2,6 +2,7 @@ import { COL, ROW, type Axis } from '../../../src/ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
 import type { BufferRole, TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { math } from '../../../src/math/index.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 
 const K = 8;
 const V = 12;
@@ -9,8 +10,8 @@ const sizes = new Map<Axis, number>([['K', K], ['V', V], ['W', 96]]);
 
 const buffer = (
   name: string, outer: TileBuffer['outer'], axes: readonly Axis[], role: BufferRole, more: Partial<TileBuffer> = {},
-): TileBuffer => ({ name, outer, inner: 'head', axes, dtype: 'f32', role, ...more });
-const input = (name: string, axes: readonly Axis[], more: Partial<TileBuffer> = {}) => buffer(name, 'token', axes, 'input', more);
+): TileBuffer => ({ name, outer, domain: TOKENS, inner: 'head', axes, dtype: 'f32', role, ...more });
+const input = (name: string, axes: readonly Axis[], more: Partial<TileBuffer> = {}) => buffer(name, 'row', axes, 'input', more);
 
 /** A module of kernels that all run in `forward`; each writes outputs of its own. */
 function moduleOf(
@@ -18,15 +19,15 @@ function moduleOf(
   kernels: readonly { readonly head: KernelHead; readonly write: (k: KernelBuilder) => void }[],
 ): TileModule {
   return {
-    name, chunk: 16, sizes, buffers,
+    name, chunk: 16, sizes, domains: [TOKENS], buffers,
     kernels: kernels.map(({ head, write }) => buildKernel(head, write)),
-    programs: { forward: kernels.map(({ head }) => head.name), backward: [], step: [] },
+    programs: scanPrograms(buffers, { forward: kernels.map(({ head }) => head.name) }),
   };
 }
 
 const head = (
   name: string, outer: KernelHead['outer'] = 'chunk', more: Partial<KernelHead> = {},
-): KernelHead => ({ name, doc: `Tests ${name}.`, outer, inner: 'head', ...more });
+): KernelHead => ({ name, doc: `Tests ${name}.`, outer, domain: TOKENS, inner: 'head', ...more });
 
 const x = input('x', ['K']);
 const y = input('y', ['K']);
@@ -36,15 +37,15 @@ const v = input('v', ['V']);
 
 /** Operations that take one token tile and give one. */
 function rowwise(): TileModule {
-  const edge = buffer('edge', 'sequence', ['K'], 'initial');
+  const edge = buffer('edge', 'run', ['K'], 'initial');
   const outputs = [
     'keep', 'shift_down', 'shift_up', 'sum', 'exclusive', 'reverse', 'both', 'recur', 'recur_back', 'columns',
-  ].map((name) => buffer(name, 'token', ['K'], 'output'));
+  ].map((name) => buffer(name, 'row', ['K'], 'output'));
   const first = buffer('first', 'chunk', ['K'], 'output');
   const last = buffer('last', 'chunk', ['K'], 'output');
-  const norm = buffer('norm', 'token', [], 'output');
-  const most = buffer('most', 'token', [], 'output');
-  const least = buffer('least', 'token', [], 'output');
+  const norm = buffer('norm', 'row', [], 'output');
+  const most = buffer('most', 'row', [], 'output');
+  const least = buffer('least', 'row', [], 'output');
   const out = (name: string) => outputs.find((candidate) => candidate.name === name) ?? x;
   return moduleOf('rowwise', [x, y, s, edge, ...outputs, first, last, norm, most, least], [
     {
@@ -85,15 +86,15 @@ function rowwise(): TileModule {
 
 /** Matrix products, with every placement of the folded axis, transposes, masks and solves. */
 function products(): TileModule {
-  const state = buffer('state', 'sequence', ['K', 'V'], 'initial');
+  const state = buffer('state', 'run', ['K', 'V'], 'initial');
   const scores = buffer('scores', 'chunk', [ROW, COL], 'output');
   const strict = buffer('strict', 'chunk', [ROW, COL], 'output');
   const solved = buffer('solved', 'chunk', [ROW, COL], 'output');
   const twice = buffer('twice', 'chunk', [ROW, COL], 'output');
   const outer = buffer('outer', 'chunk', ['K', 'V'], 'output');
-  const read = buffer('read', 'token', ['V'], 'output');
-  const mixed = buffer('mixed', 'token', ['V'], 'output');
-  const dot = buffer('dot', 'token', [], 'output');
+  const read = buffer('read', 'row', ['V'], 'output');
+  const mixed = buffer('mixed', 'row', ['V'], 'output');
+  const dot = buffer('dot', 'row', [], 'output');
   const along = buffer('along', 'chunk', ['K'], 'output');
   return moduleOf('products', [x, y, s, v, state, scores, strict, solved, twice, outer, read, mixed, dot, along], [
     {
@@ -127,10 +128,10 @@ function decays(): TileModule {
   const roles = [{ before: false, strict: false }, { before: false, strict: true }, { before: true, strict: true }] as const;
   const a = buffer('a', 'chunk', [ROW, COL], 'initial');
   const names = roles.map((_, i) => ({
-    score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'token', ['K'], 'output'),
-    col: buffer(`col${i}`, 'token', ['K'], 'output'),
+    score: buffer(`score${i}`, 'chunk', [ROW, COL], 'output'), row: buffer(`row${i}`, 'row', ['K'], 'output'),
+    col: buffer(`col${i}`, 'row', ['K'], 'output'),
   }));
-  const factors = ['channels', 'earlier', 'numbers'].map((name) => buffer(name, 'token', name === 'numbers' ? [] : ['K'], 'output'));
+  const factors = ['channels', 'earlier', 'numbers'].map((name) => buffer(name, 'row', name === 'numbers' ? [] : ['K'], 'output'));
   return moduleOf('decays', [
     x, y, g, s, a, ...names.flatMap(({ score, row, col }) => [score, row, col]), ...factors,
   ], [...roles.map((how, i) => ({
@@ -154,22 +155,22 @@ function decays(): TileModule {
 
 /** Every loop: over chunks, segments, tokens and members, both ways, with carried matrices and scalars that read each other. */
 function loops(): TileModule {
-  const start = buffer('start', 'sequence', ['K', 'V'], 'initial');
-  const end = buffer('end', 'sequence', ['K', 'V'], 'final');
+  const start = buffer('start', 'run', ['K', 'V'], 'initial');
+  const end = buffer('end', 'run', ['K', 'V'], 'final');
   const parts = buffer('parts', 'segment', ['K', 'V'], 'workspace');
-  const joined = buffer('joined', 'sequence', ['K', 'V'], 'final');
-  const read = buffer('read', 'token', ['V'], 'output');
-  const back = buffer('back', 'token', ['V'], 'output');
-  const stepped = buffer('stepped', 'token', ['V'], 'output');
-  const softened = buffer('softened', 'token', ['K'], 'output');
-  const swapped = buffer('swapped', 'sequence', ['V'], 'final');
+  const joined = buffer('joined', 'run', ['K', 'V'], 'final');
+  const read = buffer('read', 'row', ['V'], 'output');
+  const back = buffer('back', 'row', ['V'], 'output');
+  const stepped = buffer('stepped', 'row', ['V'], 'output');
+  const softened = buffer('softened', 'row', ['K'], 'output');
+  const swapped = buffer('swapped', 'run', ['V'], 'final');
   const total = buffer('total', 'once', ['K'], 'output');
-  const biggest = buffer('biggest', 'sequence', [], 'final');
+  const biggest = buffer('biggest', 'run', [], 'final');
   const shared = input('shared', ['K'], { inner: 'group' });
-  const sums = buffer('sums', 'token', ['K'], 'output', { inner: 'group' });
+  const sums = buffer('sums', 'row', ['K'], 'output', { inner: 'group' });
   return moduleOf('loops', [x, s, v, shared, start, parts, end, joined, read, back, stepped, softened, swapped, total, biggest, sums], [
     {
-      head: head('chain', 'sequence', { split: 'V' }),
+      head: head('chain', 'run', { split: 'V' }),
       write(k) {
         const [last] = k.loop('chunks', false, [k.load(start)], ([S]) => {
           const decay = k.exp(k.pick(k.cumsum(k.load(s)), 'last'));
@@ -189,14 +190,14 @@ function loops(): TileModule {
       },
     },
     {
-      head: head('join', 'sequence'),
+      head: head('join', 'run'),
       write(k) {
         const [last] = k.loop('segments', true, [k.load(start)], ([S]) => [k.add(k.mul(k.literal(0.25), S), k.load(parts))]);
         k.store(joined, last);
       },
     },
     {
-      head: head('backwards', 'sequence'),
+      head: head('backwards', 'run'),
       write(k) {
         // Two carries, each of which reads the other.
         const [a] = k.loop('chunks', true, [k.zeros(['V']), k.zeros(['V'])], ([a, b]) => {
@@ -208,9 +209,9 @@ function loops(): TileModule {
       },
     },
     {
-      head: head('tokens', 'sequence', { split: 'V' }),
+      head: head('tokens', 'run', { split: 'V' }),
       write(k) {
-        k.loop('tokens', false, [k.load(start)], ([S]) => {
+        k.loop('rows', false, [k.load(start)], ([S]) => {
           const next = k.add(k.mul(k.exp(k.neg(k.map('abs', k.load(s)))), S), k.mul(k.load(x), k.load(v)));
           k.store(stepped, k.contract(k.load(x), next, 'K'));
           return [next];
@@ -218,10 +219,10 @@ function loops(): TileModule {
       },
     },
     {
-      head: head('softmax', 'sequence'),
+      head: head('softmax', 'run'),
       write(k) {
         // Folds to scalars, which all invocations want.
-        k.loop('tokens', false, [], () => {
+        k.loop('rows', false, [], () => {
           const logits = k.load(x);
           const weights = k.exp(k.sub(logits, k.reduce('max', 'K', logits)));
           k.store(softened, k.add(
@@ -232,10 +233,10 @@ function loops(): TileModule {
       },
     },
     {
-      head: head('scalars', 'sequence'),
+      head: head('scalars', 'run'),
       write(k) {
         // Two scalar carries, each of which reads the other.
-        const [most] = k.loop('tokens', true, [k.literal(-10), k.literal(0)], ([most, last]) => [k.map('max', most, last), k.load(s)]);
+        const [most] = k.loop('rows', true, [k.literal(-10), k.literal(0)], ([most, last]) => [k.map('max', most, last), k.load(s)]);
         k.store(biggest, most);
       },
     },
@@ -265,8 +266,8 @@ function loops(): TileModule {
 function pressure(): TileModule {
   const wide = ['w0', 'w1', 'w2', 'w3', 'w4', 'w5', 'w6', 'w7', 'w8'].map((name) => input(name, ['W']));
   const kept = buffer('kept', 'chunk', ['W', 'K'], 'workspace');
-  const sum = buffer('wide.sum', 'token', ['W'], 'output');
-  const product = buffer('wide_sum', 'token', ['W'], 'output');
+  const sum = buffer('wide.sum', 'row', ['W'], 'output');
+  const product = buffer('wide_sum', 'row', ['W'], 'output');
   return moduleOf('pressure', [...wide, s, x, kept, sum, product], [{
     head: head('everything'),
     write(k) {
@@ -282,7 +283,7 @@ function pressure(): TileModule {
 /** Every scalar function, each over one column of the same inputs. */
 function scalars(): TileModule {
   const names = Object.values(math).map((record) => record.name);
-  const outputs = names.map((name) => buffer(`f_${name}`, 'token', ['K'], 'output'));
+  const outputs = names.map((name) => buffer(`f_${name}`, 'row', ['K'], 'output'));
   return moduleOf('scalars', [x, y, ...outputs], names.map((name, i) => ({
     head: head(`map_${name}`),
     write(k) {

@@ -25,7 +25,7 @@ async function worstError(
   const starts = LENGTHS.map((_, i) => LENGTHS.slice(0, i).reduce((sum, length) => sum + length, 0));
   const chunks = LENGTHS.reduce((sum, length) => sum + Math.ceil(length / module.chunk), 0);
   const dims: TileDims = {
-    heads: HEADS, groups: GROUPS, sequences: LENGTHS.map((length, i) => [starts[i], length] as const),
+    heads: HEADS, groups: GROUPS, runs: { token: LENGTHS.map((length, i) => [starts[i], length] as const) },
     longest: Math.max(SEGMENTATION.least, Math.ceil((chunks * HEADS) / SEGMENTATION.programs)),
   };
   const random = randomSource(7);
@@ -104,5 +104,5 @@ export async function describeOperations(name: 'swiftshader' | 'lavapipe'): Prom
 
 /** The same module with token tensors in the io dtype. */
 function halves(module: TileModule): TileModule {
-  return { ...module, buffers: module.buffers.map((buffer) => (buffer.outer === 'token' ? { ...buffer, dtype: 'io' } : buffer)) };
+  return { ...module, buffers: module.buffers.map((buffer) => (buffer.outer === 'row' ? { ...buffer, dtype: 'io' } : buffer)) };
 }

@@ -1,4 +1,5 @@
 import { COL, ROW, swapAxis, type Axis } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
@@ -115,7 +116,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     const source = sourceOf(module, op);
     const { buffer } = source;
     const { place } = spot;
-    const token = buffer.outer === 'token' && op.rows !== 'one' ? (op.rows === 'col' ? COL : ROW) : undefined;
+    const token = isRows(buffer) && op.rows !== 'one' ? (op.rows === 'col' ? COL : ROW) : undefined;
     const axes = token === undefined ? buffer.axes : [token, ...buffer.axes];
     const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
     const address = (e: string) => {
@@ -258,7 +259,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     },
     store(name, spot, val) {
       const buffer = bufferNamed(module, name);
-      const token = buffer.outer === 'token' && spot.place.token === undefined ? (spot.at.has(ROW) ? ROW : COL) : undefined;
+      const token = isRows(buffer) && spot.place.row === undefined ? (spot.at.has(ROW) ? ROW : COL) : undefined;
       const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
       const address = (e: string) => {
         const here = token === undefined ? spot.place : { ...spot.place, first: `(${spot.place.first} + ${row(e)})` };

@@ -2,11 +2,11 @@ import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed, type Place } from '../address.js';
+import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { openLoop, outerLines, outermost } from '../prologue.js';
+import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { createBarriers } from './barriers.js';
 import { createElements } from './element.js';
 import { homesOf } from './homes.js';
@@ -89,14 +89,14 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     code.open(`for (int program = blockIdx.x; program < ${programsText(kernel, blocks)}; program += gridDim.x)`);
   }
   const [x, inner] = scratch.length > 0
-    ? [`program / ${innerCount(kernel)}`, `program % ${innerCount(kernel)}`]
+    ? [`program / ${innerCount(kernel.inner)}`, `program % ${innerCount(kernel.inner)}`]
     : ['(int)blockIdx.x', 'blockIdx.y'];
   const [v0, outer] = blocks === 1 ? ['0', 'x'] : [`x % ${blocks} * ${block}`, `x / ${blocks}`];
   code.line(`const int x = ${x}, v0 = ${v0}, outer = ${outer}, per_group = d.heads / d.groups;`);
   code.line('(void)v0, (void)outer, (void)per_group;');
   if (kernel.inner === 'head') code.line(`const int head = ${inner}, group = head / per_group; (void)group;`);
-  else code.line(`const int group = ${inner};`);
-  const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
+  if (kernel.inner === 'group') code.line(`const int group = ${inner};`);
+  const place = outerLines(code, kernel);
   for (const [tile, home] of homes) if (home.kind === 'scalar') code.line(`float t${tile} = 0.f;`);
   for (const [tile, home] of storage.arrays) {
     code.line(`float* const t${tile} = ${home.space === 'shared' ? 'sm' : 'far_'} + ${home.offset};`);
@@ -119,8 +119,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   };
 }
 
-/** Number of programs of a launch along the inner dimension, and in all. */
-const innerCount = (kernel: TileKernel) => (kernel.inner === 'head' ? 'd.heads' : 'd.groups');
+/** Number of programs of a launch. */
 const programsText = (
   kernel: TileKernel, blocks: number,
-) => `${kernel.outer === 'once' ? '1' : `d.${kernel.outer}s`} * ${blocks} * ${innerCount(kernel)}`;
+) => `${kernel.outer === 'once' ? '1' : sizeField(kernel.outer)} * ${blocks} * ${innerCount(kernel.inner)}`;

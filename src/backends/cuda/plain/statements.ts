@@ -1,5 +1,6 @@
 import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
 import { storedBuffers } from '../../../ir/tile/buffers.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
@@ -148,7 +149,7 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
 export function storeText(w: PlainWriter, name: string, value: TileId, place: Place): void {
   const { cx, kernel, code, elements, barriers, blocks, axesOf } = w;
   const buffer = bufferNamed(cx.module, name);
-  const tokens = buffer.outer === 'token' && place.token === undefined;
+  const tokens = isRows(buffer) && place.row === undefined;
   const row = axesOf(value).includes(COL) && !axesOf(value).includes(ROW) ? COL : ROW;
   const all = tokens ? [row, ...buffer.axes] : buffer.axes;
   const running = w.runningIn(value);

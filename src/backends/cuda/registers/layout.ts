@@ -1,4 +1,5 @@
 import { COL, ROW, unionAxes, type Axis } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
@@ -69,11 +70,11 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
   let [rowsMeet, nested, fits] = [false, false, true];
   const access = (name: string, token: boolean) => {
     const buffer = bufferNamed(module, name);
-    together.push(buffer.outer === 'token' && !token ? [ROW, ...buffer.axes] : buffer.axes);
+    together.push(isRows(buffer) && !token ? [ROW, ...buffer.axes] : buffer.axes);
   };
   let tokens = false;
   eachStatement(kernel.body, (stmt) => {
-    if (stmt.kind === 'loop' && stmt.over === 'tokens') tokens = true;
+    if (stmt.kind === 'loop' && stmt.over === 'rows') tokens = true;
   });
   eachStatement(kernel.body, (stmt, depth) => {
     if (stmt.kind === 'loop') nested ||= depth > 0;
@@ -192,7 +193,7 @@ function orderOf(module: TileModule, kernel: TileKernel, axes: readonly Axis[]):
     const name = stmt.kind === 'store' ? stmt.buffer : stmt.kind === 'let' && stmt.op.op === 'load' ? stmt.op.buffer : undefined;
     if (name === undefined) return;
     const buffer = bufferNamed(module, name);
-    orders.push(axes.includes(ROW) && buffer.outer === 'token' ? [ROW, ...buffer.axes] : buffer.axes);
+    orders.push(axes.includes(ROW) && isRows(buffer) ? [ROW, ...buffer.axes] : buffer.axes);
   });
   return orders.find((order) => order.length === axes.length && axes.every((axis) => order.includes(axis)));
 }

@@ -72,7 +72,7 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const lines = (n: string, suffix: string) => iterationLines(code, kernel, loop, n, suffix, chunk, place);
   const ring = loop.over === 'chunks' ? ringOf(w, loop.body) : undefined;
   const stored = storedBuffers(kernel.body);
-  const early = loop.over === 'tokens'
+  const early = loop.over === 'rows'
     ? []
     : loop.body.filter((stmt): stmt is Extract<TileStmt, { kind: 'let' }> & { op: Extract<TileOp, { op: 'load' }> } =>
     stmt.kind === 'let' && stmt.op.op === 'load' && !(ring?.tiles.has(stmt.tile) ?? false) && !stored.includes(stmt.op.buffer));

@@ -23,11 +23,9 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   code.line('float* const sm = (float*)smem; (void)sm;');
   const outer = layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`;
   code.line(`const int outer = ${outer}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
-  code.line(
-    kernel.inner === 'head' ? 'const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;'
-    : 'const int group = blockIdx.y;'
-  );
-  const place = outerLines(code, kernel, kernel.inner === 'head' ? { head: 'head', group: 'group' } : { group: 'group' });
+  if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;');
+  if (kernel.inner === 'group') code.line('const int group = blockIdx.y;');
+  const place = outerLines(code, kernel);
   indexLines(cx, layout, code);
   if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place);
   else turnsText(writer, hooks, layout.turns, place);

@@ -1,4 +1,5 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf, type Notes } from '../../notes.js';
@@ -153,13 +154,13 @@ interface Access {
   readonly start: string | undefined;
 }
 
-/** `place.token`: inside a loop over tokens; `known`: names of first token and length, which may have a suffix. */
+/** `place.row`: inside a loop over rows; `known`: names of first row and length, which may have a suffix. */
 function access(w: Writer, source: Source, here: Place, back?: number): Access {
   const { buffer } = source;
   const place = placeBack(here, back);
   const { skip, rows: end } = rowsBack(here, back);
   const { cx, layout } = w;
-  const rowed = buffer.outer === 'token' && place.token === undefined;
+  const rowed = isRows(buffer) && place.row === undefined;
   const axes = rowed ? [ROW, ...buffer.axes] : buffer.axes;
   const last = buffer.axes[buffer.axes.length - 1];
   const group = layout.groups.find((candidate) => candidate.role === 'lane' && candidate.axes[candidate.axes.length - 1] === last);
@@ -235,7 +236,7 @@ function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): num
   const group = w.layout.groups.find((candidate) => candidate.role === 'warp' && candidate.axes[0] === last);
   if (
     last === undefined || group === undefined || a.columns > 1 || w.live(a.axes, '0', '0') !== ''
-    || (buffer.outer === 'token' && place.token === undefined)
+    || (isRows(buffer) && place.row === undefined)
   ) return 1;
   // 16 bytes at most.
   return [8, 4, 2].find((n) => a.rows % n === 0 && (n < 8 || (buffer.dtype === 'io' && w.cx.dtype !== 'f32'))) ?? 1;
@@ -247,7 +248,7 @@ export function rawLoad(
 ): { readonly words: number; declare(): void; ask(place: Place, slot: string): void; take(slot: string): void } {
   const source = sourceOf(w.cx.module, op);
   // Only the form counts here, no address.
-  const form = access(w, source, { group: '', token: op.rows === 'one' ? 'token' : undefined });
+  const form = access(w, source, { group: '', row: op.rows === 'one' ? 'row' : undefined });
   const type = elementType(source.buffer, w.cx.dtype);
   const pieces = (form.rows * form.columns) / form.vec;
   return {

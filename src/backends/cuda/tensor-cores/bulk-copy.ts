@@ -1,3 +1,4 @@
+import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId } from '../../../ir/tile/tile.js';
 import { tensorMap } from '../lowered.js';
 import { tileToCome, type Cell } from './memory.js';
@@ -21,7 +22,7 @@ export function bulkCopy(team: Team, tile: TileId, cell: Cell): BulkCopy {
   const piece = tileToCome(team, tile, cell, true);
   const [rows, cols] = cell.axes.map(team.pad);
   const shape = `${rows}, ${cols / 64}`;
-  const token = cell.buffer.outer === 'token';
+  const token = isRows(cell.buffer);
   const from = `${tensorMap(cell.buffer.name)}, ${cell.origin.join(', ')}`;
   return {
     buffer: cell.buffer.name,

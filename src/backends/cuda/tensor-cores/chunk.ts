@@ -1,11 +1,12 @@
 import { ROW } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { createCode } from '../code.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { outerLines } from '../prologue.js';
+import { chunkPlace, outerLines } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { madeAgain, PATIENCE } from './again.js';
 import { createArena } from './arena.js';
@@ -98,7 +99,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blo
     cx, kernel, code: body, arena, barrier: 1, parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow,
     stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true,
   });
-  const place: Place = { sequence: 'sequence', chunk: 'chunk', first: 'first', length: 'length', head: 'head', group: 'group' };
+  const place: Place = chunkPlace(kernel);
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
@@ -136,7 +137,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blo
       }
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
-        storeCell(team, stmt.value, cellOf(cx, { buffer }, buffer.outer === 'token' ? ROW : undefined, place, undefined), undefined);
+        storeCell(team, stmt.value, cellOf(cx, { buffer }, isRows(buffer) ? ROW : undefined, place, undefined), undefined);
         break;
       }
       case 'loop': throw new Error(`${kernel.name}: a loop in a chunk kernel`);
@@ -156,7 +157,7 @@ function chunkOf(cx: CudaContext, { kernel, groups }: JoinedDecays, { parts, blo
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');
   if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
-  outerLines(code, kernel, { head: 'head', group: 'group' });
+  outerLines(code, kernel);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line('(void)group, (void)basep;');

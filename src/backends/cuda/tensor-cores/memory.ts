@@ -1,4 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, cellElements, cellIndex, outerStride, placeBack, rowsBack, type Place } from '../address.js';
@@ -186,7 +187,7 @@ export function present(cell: Cell, text: string): string {
 
 /** An element of a vector cell; tokens beyond the sequence are 0. */
 export function vectorElement(cell: Cell, i: string): string {
-  const token = cell.buffer.outer === 'token';
+  const token = isRows(cell.buffer);
   const there = `${i} < ${cell.rows}${cell.skip === undefined ? '' : ` && ${i} >= ${cell.skip}`}`;
   return `(${there} ? ld(${cell.at} + ${token ? `${i} * (${cell.rowStride})` : i}) : 0.f)`;
 }
@@ -206,7 +207,7 @@ export function storeCell(
     return undefined;
   }
   if (cell.axes.length === 1) {
-    const token = cell.buffer.outer === 'token';
+    const token = isRows(cell.buffer);
     const element = team.element(value);
     const at = `${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}`;
     code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${at}, ${element});`);
@@ -215,7 +216,7 @@ export function storeCell(
   const [rows, cols] = cell.axes;
   const axes = team.axesOf(value);
   // A column tile may be stored as it is: the token axis has one meaning in memory.
-  const rename = (axis: Axis) => (cell.buffer.outer === 'token' && axis === ROW && !axes.includes(ROW) ? COL : axis);
+  const rename = (axis: Axis) => (isRows(cell.buffer) && axis === ROW && !axes.includes(ROW) ? COL : axis);
   const row = team.options.rowOf(axes);
   if (row === undefined) return team.refuse(`store of ${cell.buffer.name}`);
   const { id, name: outerName } = team.resolve(value);

@@ -1,4 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
@@ -6,6 +7,7 @@ import type { CudaContext } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
 import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
+import { runPlace } from '../prologue.js';
 
 export type Let = Extract<TileStmt, { kind: 'let' }>;
 export type Store = Extract<TileStmt, { kind: 'store' }>;
@@ -76,9 +78,10 @@ export function walkOf(cx: CudaContext, kernel: TileKernel): Walk | Refused {
 export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: DivisionOptions): Division {
   const { kernel, split, loop, before } = given;
   const defs = definitions(kernel);
-  const outside: Place = { sequence: 'sequence', ...(kernel.outer === 'segment' && { segment: 'segment' }), head: 'head', group: 'group' };
+  const { segment, chunk } = kernel.domain;
+  const outside: Place = { ...runPlace(kernel), ...(kernel.outer === 'segment' && { segment }) };
   const inside: Place = {
-    ...outside, ...(loop.over === 'segments' ? { segment: 'segment' } : { chunk: 'chunk', first: 'first', length: 'length' }),
+    ...outside, ...(loop.over === 'segments' ? { segment } : { chunk, first: 'first', length: 'length' }),
   };
 
   const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
@@ -125,7 +128,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {
       const buffer = bufferNamed(context.module, stmt.buffer);
-      return cellOf(context, { buffer }, buffer.outer === 'token' ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
+      return cellOf(context, { buffer }, isRows(buffer) ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
     },
   };
 }

@@ -124,7 +124,7 @@ export function walkText(
   for (const line of offsetLines({ offsets })) code.line(line);
   for (const line of head(cx, kernel, blocks)) code.line(line);
   code.line('const int t = threadIdx.x & 127;');
-  outerLines(code, kernel, { head: 'head', group: 'group' });
+  outerLines(code, kernel);
   if (loop.over === 'segments') code.line(`const int ${count} = ${loopCount(kernel, loop)};`);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
