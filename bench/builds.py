@@ -9,15 +9,10 @@ in float64 on the same rounded inputs, one sequence of 2 heads (`--tokens`).
 import argparse, os, sys, traceback
 
 import torch
-import triton
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from compare import find_plan, rms
+from measure import bench, find_plan, rms
 from peers import cases
-
-
-def bench(call):
-    return triton.testing.do_bench(call, warmup=25, rep=100, return_mode="median")
 
 
 def states(plan, role, lengths, heads):
@@ -54,14 +49,14 @@ def time_shape(case, plans, shape, by_kernel):
     rows, found = [], []
     for plan in plans:
         _, _, (_, forward), (_, backward) = calls(case, plan, inputs, lengths, heads)
-        rows.append((bench(forward), bench(backward)))
+        rows.append((bench(forward, 25, 100), bench(backward, 25, 100)))
         _, _, (made, whole), (gradients, back) = calls(case, plan, inputs, lengths, heads, ends=True)
         whole(), back()
         found.append(results(plan, made, gradients))
         if by_kernel:
             for program, launch in (("forward", forward), ("backward", backward)):
                 for item in plan.plan["programs"][program]:
-                    print(f"    {program:8} {item['kernel']:24} {bench(lambda: launch(item['kernel'])):.4f}")
+                    print(f"    {program:8} {item['kernel']:24} {bench(lambda: launch(item['kernel']), 25, 100):.4f}")
     each = {n: rms(found[-1][n], x) for n, x in found[0].items()}
     apart = max(each, key=each.get)
     (f0, b0), (f1, b1) = rows[0], rows[-1]
@@ -98,7 +93,7 @@ def main():
         if args.only and case.name not in args.only:
             continue
         try:
-            plans = [plan for plan in (find_plan(folder, case, 128) for folder in args.plans) if plan is not None]
+            plans = [find_plan(folder, case.name, case.sizes(128)) for folder in args.plans]
             for i, shape in enumerate(args.shapes):
                 time_shape(case, plans, shape, i == 0 and args.by_kernel in (".", case.name))
             if not args.no_errors:

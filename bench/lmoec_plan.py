@@ -1,7 +1,7 @@
 """Runs one plan (plan.json with its kernels) on torch tensors by the runtime of PyTorch packages: what bench/compare.py measures.
 
     plan = Plan("dir/plan.json")
-    tensors, launch = plan.prepare("forward", {"q": q, ...}, lengths=[T] * B, heads=H)
+    tensors, launch = plan.prepare("forward", {"q": q, ...}, lengths=[T] * B, heads=H)       # "step": one token each, lengths [1] * B
 """
 import importlib
 import sys
@@ -35,7 +35,7 @@ class Plan:
         host, plan = self.parts._host, self.loaded
         index, groups = host.current_device(), groups or heads
         equal = len(set(lengths)) <= 1
-        lead = (len(lengths), lengths[0]) if equal and lengths else (1, sum(lengths))
+        lead = (len(lengths),) if program == "step" else (len(lengths), lengths[0]) if equal and lengths else (1, sum(lengths))
         names = (*plan.args, *(plan.cotangents if program == "backward" else ()))
         tensors = {name: given[name].to(host.DTYPES[plan.tensors[name]["dtype"]]).contiguous() for name in names if given.get(name) is not None}
         missing = [name for name in names if name not in tensors and plan.tensors[name]["role"] in ("input", "param")]
@@ -66,7 +66,7 @@ class Plan:
                     if what[0] == only:
                         parts._driver.check(function(*args), only)
                 return
-            results = bound(list(pointers), 0 if offsets is None else offsets.data_ptr())
+            results = bound(list(pointers), 0 if offsets is None else offsets.data_ptr(), host.capturing())
             tensors.update(zip(wanted, (x for x in results if x is not None)))
 
         launch()

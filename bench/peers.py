@@ -1,4 +1,4 @@
-"""What the table of compare.py is about: inputs, the peers' hand-written kernels, and token-by-token float64 recurrences.
+"""What the tables of compare.py are about: inputs, the peers' hand-written kernels, and token-by-token float64 recurrences.
 
 Peers are not part of this repository: whoever runs the bench fetches flash-linear-attention (and mamba, for its one row) and names their folders
 in PYTHONPATH.
@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-DEVICE = "cuda"
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def recurrence(q, k, v, g=None, beta=None, a=None, b=None, u=None, scale=1.0, before=False):
@@ -39,18 +39,34 @@ def recurrence(q, k, v, g=None, beta=None, a=None, b=None, u=None, scale=1.0, be
 
 
 class Case:
-    """One row: `inputs(B, T, H, D)` gives bf16 (io) and f32 (gates, params) tensors by the names of the example.
+    """One scan: `inputs(B, T, H, D)` gives bf16 (io) and f32 (gates, params) tensors by the names of the example.
 
-    half: what the peer takes in bf16 where we take f32. The numbers are the same, and nobody is timed converting them.
+    `peer`: (module, function, how it is called with inputs by name and options of its own). `step`: the same for one token after another.
+    `half`: what the peer takes in bf16 where we take f32. The numbers are the same, and nobody is timed converting them.
+    `shared`: inputs of which fewer heads than values may be given.
     """
 
-    def __init__(self, name, inputs, peer, reference, half=(), sizes=None, groups=None, heads=None):
-        self.name, self.inputs, self.peer, self.reference, self.half = name, inputs, peer, reference, half
+    def __init__(self, name, inputs, peer, reference, half=(), sizes=None, groups=None, heads=None, step=None, shared=()):
+        self.name, self.inputs, self.reference, self.half = name, inputs, reference, half
+        self.peer, self.step = peer, step
         self.sizes = sizes or (lambda D: dict(K=D, V=D))
-        self.groups, self.heads = groups, heads
+        self.groups, self.heads, self.shared = groups, heads, shared
 
     def peer_inputs(self, inputs):
         return {n: x.bfloat16() if n in self.half else x for n, x in inputs.items()}
+
+    def run_peer(self, inputs, **options):
+        """The output. `options`: cu_seqlens."""
+        module, name, call = self.peer
+        return call(_fetched(module, name), **inputs, **options)[0]
+
+    def run_step(self, inputs, state):
+        """The output of one token [B, 1, ...] and the state after it."""
+        module, name, call = self.step
+        return call(_fetched(module, name), **inputs, initial_state=state, output_final_state=True)[:2]
+
+    def heads_of(self, H):
+        return self.heads(H) if callable(self.heads) else self.heads or H
 
 
 @functools.lru_cache(None)
@@ -59,9 +75,9 @@ def _fetched(module, name):
     return getattr(importlib.import_module(module), name)
 
 
-def _fla(operator, name):
+def _fla(operator, name, call):
     """The function fla.ops.OPERATOR.NAME, of whose results the first is the output."""
-    return lambda *args, **options: _fetched(f"fla.ops.{operator}", name)(*args, **options)[0]
+    return f"fla.ops.{operator}", name, call
 
 
 def _randn(*shape):
@@ -108,37 +124,43 @@ def cases():
         share = lambda: torch.rand(B, T, H, D, device=DEVICE).bfloat16()
         return dict(_qkv(B, T, H, D, True), g=_gate(B, T, H, D), b=share(), w=share())
 
-    retention, simple_gla, gla = _fla("retention", "chunk_retention"), _fla("simple_gla", "chunk_simple_gla"), _fla("gla", "chunk_gla")
-    delta_rule, gated_delta_rule = _fla("delta_rule", "chunk_delta_rule"), _fla("gated_delta_rule", "chunk_gated_delta_rule")
-    kda, rwkv6, rwkv7 = _fla("kda", "chunk_kda"), _fla("rwkv6", "chunk_rwkv6"), _fla("rwkv7", "chunk_rwkv7")
-    hgrn = _fla("hgrn", "fused_recurrent_hgrn")
-    comba, gdn2, gsa = _fla("comba", "chunk_comba"), _fla("gdn2", "chunk_gdn2"), _fla("gsa", "chunk_gsa")
+    def both(operator, call, step=None):
+        """Peer and step of an operator whose functions take the same, or `step` otherwise."""
+        return dict(peer=_fla(operator, f"chunk_{operator}", call), step=_fla(operator, f"fused_recurrent_{operator}", step or call))
+
+    qkv = lambda f, q, k, v, **more: f(q, k, v, **more)
+    six_call = lambda f, r, w, k, v, u, **more: f(r, k, v, w, u, scale=1.0, **more)
+    seven_call = lambda f, r, w, k, v, a, b, **more: f(r, w, k, v, a, b, scale=1.0, **more)
+    bounded = dict(safe_gate=True, lower_bound=-5.0)
+    hgrn = lambda f, x, g, **more: [y.unsqueeze(2) if i == 0 else y for i, y in enumerate(f(x.squeeze(2), g.squeeze(2), **more))]
     return [
-        Case("retention", _qkv, lambda q, k, v: retention(q, k, v),
-             lambda q, k, v: recurrence(q, k, v, g=gamma(q.shape[2]).expand(q.shape[:3]), scale=root(q))),
-        Case("simple_gla", lambda *s: dict(_qkv(*s), g=_gate(*s[:3])), lambda q, k, v, g: simple_gla(q, k, v, g=g),
-             lambda q, k, v, g: recurrence(q, k, v, g=g, scale=root(q))),
-        Case("gla", lambda *s: dict(_qkv(*s), g=_gate(*s)), lambda q, k, v, g: gla(q, k, v, g),
-             lambda q, k, v, g: recurrence(q, k, v, g=g, scale=root(q)), half=("g",)),
-        Case("delta_net", lambda *s: delta(*s, None), lambda q, k, v, beta: delta_rule(q, k, v, beta),
-             lambda q, k, v, beta: recurrence(q, k, v, beta=beta, scale=root(q)), half=("beta",)),
-        Case("gated_delta", lambda *s: delta(*s, _gate(*s[:3])), lambda q, k, v, g, beta: gated_delta_rule(q, k, v, g, beta),
-             lambda q, k, v, g, beta: recurrence(q, k, v, g=g, beta=beta, scale=root(q)), half=("beta",)),
-        Case("kda", lambda *s: delta(*s, _gate(*s)), lambda q, k, v, g, beta: kda(q, k, v, g, beta, safe_gate=True, lower_bound=-5.0),
-             lambda q, k, v, g, beta: recurrence(q, k, v, g=g, beta=beta, scale=root(q)), half=("g", "beta")),
-        Case("rwkv6", six, lambda r, w, k, v, u: rwkv6(r, k, v, w, u, scale=1.0),
-             lambda r, w, k, v, u: recurrence(r, k, v, g=w, u=u, before=True), half=("w", "u")),
-        Case("rwkv7", seven, lambda r, w, k, v, a, b: rwkv7(r, w, k, v, a, b, scale=1.0),
-             lambda r, w, k, v, a, b: recurrence(r, k, v, g=w, a=a, b=b), half=("w",)),
+        Case("retention", _qkv, reference=lambda q, k, v: recurrence(q, k, v, g=gamma(q.shape[2]).expand(q.shape[:3]), scale=root(q)),
+             **both("retention", qkv)),
+        Case("simple_gla", lambda *s: dict(_qkv(*s), g=_gate(*s[:3])),
+             reference=lambda q, k, v, g: recurrence(q, k, v, g=g, scale=root(q)), **both("simple_gla", qkv)),
+        Case("gla", lambda *s: dict(_qkv(*s), g=_gate(*s)), reference=lambda q, k, v, g: recurrence(q, k, v, g=g, scale=root(q)), half=("g",),
+             **both("gla", lambda f, q, k, v, g, **more: f(q, k, v, g, **more))),
+        Case("delta_net", lambda *s: delta(*s, None), reference=lambda q, k, v, beta: recurrence(q, k, v, beta=beta, scale=root(q)), half=("beta",),
+             **both("delta_rule", qkv)),
+        Case("gated_delta", lambda *s: delta(*s, _gate(*s[:3])), shared=("q", "k"),
+             reference=lambda q, k, v, g, beta: recurrence(q, k, v, g=g, beta=beta, scale=root(q)), half=("beta",), **both("gated_delta_rule", qkv)),
+        Case("kda", lambda *s: delta(*s, _gate(*s)), shared=("q", "k"),
+             reference=lambda q, k, v, g, beta: recurrence(q, k, v, g=g, beta=beta, scale=root(q)), half=("g", "beta"),
+             **both("kda", lambda f, q, k, v, **more: f(q, k, v, **bounded, **more), qkv)),
+        Case("rwkv6", six, reference=lambda r, w, k, v, u: recurrence(r, k, v, g=w, u=u, before=True), half=("w", "u"), **both("rwkv6", six_call)),
+        Case("rwkv7", seven, reference=lambda r, w, k, v, a, b: recurrence(r, k, v, g=w, a=a, b=b), half=("w",), **both("rwkv7", seven_call)),
         _mamba2(),
-        Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, 16 * D), g=_gate(B, T, 1, 16 * D)),
-             lambda x, g: hgrn(x.squeeze(2), g.squeeze(2)).unsqueeze(2), _elementwise, half=("g",), heads=1, sizes=lambda D: dict(D=16 * D)),
-        Case("comba", feedback, lambda q, k, p, v, g, beta: comba(q, k, v, p, g, beta),
-             lambda q, k, p, v, g, beta: recurrence(q, k, beta[..., None] * v, g=g, a=p, b=-beta[..., None] * k, scale=root(q)), half=("beta",)),
-        Case("gdn2", two_gates, lambda q, k, v, g, b, w: gdn2(q, k, v, g, b, w, safe_gate=True, lower_bound=-5.0),
-             lambda q, k, v, g, b, w: recurrence(q, k, w * v, g=g, a=b * k * g.exp(), b=-k, scale=root(q)), half=("g",)),
-        Case("gsa", lambda *s: dict(_qkv(*s), g=_gate(*s[:3], 64)), lambda q, k, v, g: gsa(q, k, v, 1 - g.exp(), g), _slots,
-             half=("g",), sizes=lambda D: dict(K=D, V=D, M=64)),
+        Case("hgrn", lambda B, T, H, D: dict(x=_randn(B, T, 1, 16 * D), g=_gate(B, T, 1, 16 * D)), _fla("hgrn", "fused_recurrent_hgrn", hgrn),
+             _elementwise, half=("g",), heads=1, sizes=lambda D: dict(D=16 * D), step=_fla("hgrn", "fused_recurrent_hgrn", hgrn)),
+        Case("comba", feedback, half=("beta",),
+             reference=lambda q, k, p, v, g, beta: recurrence(q, k, beta[..., None] * v, g=g, a=p, b=-beta[..., None] * k, scale=root(q)),
+             **both("comba", lambda f, q, k, p, v, g, beta, **more: f(q, k, v, p, g, beta, **more),
+                    lambda f, q, k, p, v, g, beta, **more: f(q, k, p, v, g, beta, **more))),
+        Case("gdn2", two_gates, half=("g",),
+             reference=lambda q, k, v, g, b, w: recurrence(q, k, w * v, g=g, a=b * k * g.exp(), b=-k, scale=root(q)),
+             **both("gdn2", lambda f, q, k, v, **more: f(q, k, v, **bounded, **more), qkv)),
+        Case("gsa", lambda *s: dict(_qkv(*s), g=_gate(*s[:3], 64)), reference=_slots, half=("g",), sizes=lambda D: dict(K=D, V=D, M=64),
+             **both("gsa", lambda f, q, k, v, g, **more: f(q, k, v, 1 - g.exp(), g, **more))),
     ]
 
 
@@ -169,13 +191,13 @@ def _mamba2():
         return dict(x=_randn(B, T, H, P), dt=torch.randn(B, T, H, device=DEVICE).bfloat16().float(), B=_randn(B, T, 1, D), C=_randn(B, T, 1, D),
                     A_log=torch.rand(H, device=DEVICE), dt_bias=torch.rand(H, device=DEVICE) - 4, D=torch.randn(H, device=DEVICE))
 
-    def peer(x, dt, B, C, A_log, dt_bias, D):
-        scan = _fetched("mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined")
-        return scan(x, dt, -torch.exp(A_log), B, C, chunk_size=256, D=D, dt_bias=dt_bias, dt_softplus=True)
+    def call(scan, x, dt, B, C, A_log, dt_bias, D):
+        return [scan(x, dt, -torch.exp(A_log), B, C, chunk_size=256, D=D, dt_bias=dt_bias, dt_softplus=True)]
 
     def reference(x, dt, B, C, A_log, dt_bias, D):
         delta, H = F.softplus(dt + dt_bias), x.shape[2]
         spread = lambda y: y.expand(-1, -1, H, -1)
         return recurrence(spread(C), spread(B), delta[..., None] * x, g=-torch.exp(A_log) * delta) + D[:, None] * x
 
+    peer = "mamba_ssm.ops.triton.ssd_combined", "mamba_chunk_scan_combined", call
     return Case("mamba2", inputs, peer, reference, half=("dt",), groups=1, heads=lambda H: 2 * H, sizes=lambda D: dict(P=D // 2, N=D))

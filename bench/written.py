@@ -1,20 +1,16 @@
-"""What gates, norms, strengths and convolutions cost that are part of the formula, beside the same scan with them given: the pairs of written.lmoe.
-
-    node dist/src/cli/main.js build bench/written.lmoe -o written-out --target cuda.sm90
-    python3 bench/written.py --plans written-out
-
-Times: median of triton's do_bench, bf16, no initial state; `over` = written / given. Errors: rms(difference)/rms(reference) of what is written against the
-token-by-token recurrence in float64 on the same rounded inputs at T=512, output and worst gradient.
-"""
-import argparse, glob, math, os, sys
+"""Gates, norms, strengths and convolutions that are part of the formula, beside the same scan with them given: the pairs of written.lmoe, for compare.py's tables
+`written` and `kda`."""
+import glob
+import math
+import os
 
 import torch
 import torch.nn.functional as F
-import triton
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from lmoec_plan import Plan
-from peers import recurrence
+from measure import Launched, bench, rms
+from peers import DEVICE, recurrence
+from rows import Shape
 
 EPS = 1e-6
 
@@ -25,15 +21,15 @@ def l2(x):
 
 def vectors(shape, *names, dtype=torch.bfloat16):
     B, T, H, D = shape
-    return {name: torch.randn(B, T, H, D, device="cuda").to(dtype) for name in names}
+    return {name: torch.randn(B, T, H, D, device=DEVICE).to(dtype) for name in names}
 
 
 def numbers(shape, *names):
-    return {name: torch.randn(shape[:3], device="cuda") for name in names}
+    return {name: torch.randn(shape[:3], device=DEVICE) for name in names}
 
 
 def per_head(H, *names, D=None, scale=0.5):
-    return {name: scale * torch.randn((H,) if D is None else (H, D), device="cuda") for name in names}
+    return {name: scale * torch.randn((H,) if D is None else (H, D), device=DEVICE) for name in names}
 
 
 def delta_inputs(shape):
@@ -137,71 +133,36 @@ PAIRS = {
 
 
 def plan_of(folder, name):
+    if folder is None:
+        raise ValueError("--written names a folder of `lmoec build bench/written.lmoe`")
     [path] = glob.glob(os.path.join(folder, name, "cuda.sm*.bf16", "plan.json"))
     return Plan(path)
 
 
-def calls(plan, inputs, lengths, heads, cotangent=None):
-    """Tensors and launcher of forward, and of backward."""
-    output = next(t["name"] for t in plan.plan["tensors"] if t["role"] == "output")
-    forward = plan.prepare("forward", inputs, lengths, heads)
-    if cotangent is None:
-        cotangent = torch.randn(forward[0][output].shape, device="cuda").bfloat16()
-    return output, forward, plan.prepare("backward", {**inputs, f"d_{output}": cotangent}, lengths, heads)
+def times(folder, name, shape):
+    """Forward and backward of what is written and of what is given, and what the one costs over the other."""
+    plans, (make, given_of, _) = {"": plan_of(folder, f"{name}_written"), "given_": plan_of(folder, name)}, PAIRS[name]
+    torch.manual_seed(0)
+    inputs = make((*shape.lead, shape.heads, max(plans[""].plan["sizes"].values())))
+    with torch.no_grad():
+        drawn = {"": inputs, "given_": given_of({n: x.float() for n, x in inputs.items()})}
+    made = {}
+    for kind, plan in plans.items():
+        launched = Launched(plan, drawn[kind], shape, shape.heads)
+        made |= {f"{kind}forward": bench(launched.forward, 30, 100), f"{kind}backward": bench(launched.backward, 30, 100)}
+    return made | {f"over_{program}": made[program] / made[f"given_{program}"] for program in ("forward", "backward")}
 
 
-def time_of(plan, inputs, shape, by_kernel):
-    bench = lambda f: triton.testing.do_bench(f, warmup=30, rep=100, return_mode="median")
-    lengths = [shape[1]] * shape[0]
-    _, (_, forward), (_, backward) = calls(plan, inputs, lengths, shape[2])
-    if by_kernel:
-        for program, launch in (("forward", forward), ("backward", backward)):
-            each = [f"{item['kernel']} {bench(lambda: launch(item['kernel'])):.3f}" for item in plan.plan["programs"][program]]
-            print(f"    {plan.plan['scan']:20} {program:8} {'  '.join(each)}")
-    return bench(forward), bench(backward)
-
-
-def errors_of(plan, pair, D):
-    make, given, reference = pair
+def errors(name, plan, tokens):
+    """rms(difference)/rms(reference) of the output and of the worst gradient, against the recurrence in float64 on the same rounded inputs."""
+    make, given_of, reference = PAIRS[name]
     torch.manual_seed(1)
-    inputs = make((1, 512, 2, D))
-    exact = {name: x.double().requires_grad_() for name, x in inputs.items()}
-    o = reference(**given(exact))
-    cotangent = torch.randn(o.shape, device="cuda").bfloat16()
+    inputs = make((1, tokens, 2, max(plan.plan["sizes"].values())))
+    exact = {n: x.double().requires_grad_() for n, x in inputs.items()}
+    o = reference(**given_of(exact))
+    cotangent = torch.randn(o.shape, device=DEVICE).bfloat16()
     o.backward(cotangent.double())
-    output, (tensors, _), (gradients, _) = calls(plan, inputs, [512], 2, cotangent)
-    torch.cuda.synchronize()
-    rms = lambda found, expected: ((found.double().reshape(expected.shape) - expected).pow(2).mean().sqrt() / expected.pow(2).mean().sqrt()).item()
-    each = {name: rms(gradients[f"d_{name}"], x.grad) for name, x in exact.items()}
-    return rms(tensors[output], o), each
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--plans", required=True, help="folder of lmoec build")
-    parser.add_argument("--only", nargs="*")
-    parser.add_argument("--shape", default="2,16384,16", help="B,T,H")
-    parser.add_argument("--by-kernel", action="store_true")
-    args = parser.parse_args()
-    lead = tuple(int(x) for x in args.shape.split(","))
-    print(f"{torch.cuda.get_device_name()}, B,T,H={args.shape}, bf16, ms")
-    print(f"{'scan':14} {'given':>7} {'written':>8} {'over':>6}   {'backward':>8} {'written':>8} {'over':>6}   errors of what is written: output, gradients")
-    for name, pair in PAIRS.items():
-        if args.only and name not in args.only:
-            continue
-        plan, written = plan_of(args.plans, name), plan_of(args.plans, f"{name}_written")
-        D = max(written.plan["sizes"].values())
-        torch.manual_seed(0)
-        inputs = pair[0]((*lead, D))
-        with torch.no_grad():
-            given = pair[1]({n: x.float() for n, x in inputs.items()})
-        base, ours = time_of(plan, given, (*lead, D), args.by_kernel), time_of(written, inputs, (*lead, D), args.by_kernel)
-        del given, inputs
-        torch.cuda.empty_cache()
-        output, each = errors_of(written, pair, D)
-        cells = [f"{base[i]:8.3f} {ours[i]:8.3f} {ours[i] / base[i]:6.2f}" for i in range(2)]
-        print(f"{name:13} {cells[0]}   {cells[1]}   {output:.1e}  {' '.join(f'{n}={e:.1e}' for n, e in each.items())}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    launched = Launched(plan, inputs, Shape((tokens,), 2), 2, cotangent=cotangent)
+    each = {n: rms(launched.gradients[f"d_{n}"], x.grad) for n, x in exact.items()}
+    worst = max(each, key=each.get)
+    return dict(out=rms(launched.output, o), grad=each[worst], worst=f"d_{worst}")
