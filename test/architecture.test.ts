@@ -12,12 +12,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(IR_LEVELS.map((level) => [level, ['ir/common', 'math', 'support']])),
   // The meaning of a layer has the meanings of the scans that it calls.
   'ir/graph': ['ir/common', 'ir/spec', 'math', 'support'],
+  // The same with its calls inlined: axes and folds are those of graphs.
+  'ir/flow': ['ir/common', 'ir/graph', 'math', 'support'],
   grammar: ['ir/ast', 'ir/common', 'diagnostics', 'support'],
   diagnostics: ['ir/common', 'support'],
   math: ['ir/common', 'support'],
   ops: ['ir', 'support'],
   passes: ['ir', 'math', 'ops', 'diagnostics', 'support', 'grammar'],
-  interp: ['ir/common', 'ir/spec', 'ir/tile', 'ir/graph', 'math', 'ops', 'support', 'runtime'],
+  interp: ['ir/common', 'ir/spec', 'ir/tile', 'ir/graph', 'ir/flow', 'math', 'ops', 'support', 'runtime'],
   backends: ['ir', 'math', 'ops', 'support'],
   emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/graph', 'ir/common', 'math', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],

@@ -9,7 +9,7 @@ export const COMMANDS: readonly {
     usage: 'check FILES...',
     summary: 'parse, check axes and find the chunked form; makes no kernels',
     options: [
-      '  --emit graph,spec,scan,tile  print these levels',
+      '  --emit graph,flow,spec,scan,tile  print these levels',
       '  --size K=64,V=64     sizes of axes (default: those of the file, else 64)',
       '  --watch              check again whenever a file changes',
       '  --json               diagnostics as JSON on standard output',

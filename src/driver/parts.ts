@@ -1,6 +1,10 @@
 import { distinct, type Diagnostic } from '../diagnostics/diagnostic.js';
 import { didYouMean } from '../diagnostics/suggest.js';
+import { printFlow } from '../ir/flow/print.js';
+import type { Graph } from '../ir/graph/graph.js';
 import { printGraph } from '../ir/graph/print.js';
+import { adjointOf } from '../passes/flow/adjoint.js';
+import { flowOf, isRefused } from '../passes/flow/flow.js';
 import type { PartInfo } from '../passes/graph/parts.js';
 import { problem, type Problem } from './problem.js';
 import type { Source } from './session.js';
@@ -46,6 +50,8 @@ export interface PartAt {
   readonly diagnostics: readonly Diagnostic[];
   /** The meaning in training, for `--emit graph`; '' after an error. */
   graphText(): string;
+  /** The same with its calls inlined and its gradients, for `--emit flow`; why there is none, if it has parts that have no place there. */
+  flowText(): string;
 }
 
 /** Layers, mixtures and models of a file at the sizes that they have of these. */
@@ -56,8 +62,15 @@ export function partsAt(source: Source, sizes: ReadonlyMap<string, number>): rea
     const [training, other] = [true, false].map((mode) => source.parts.elaborate(name, given, mode));
     const { graph } = training;
     return { diagnostics: distinct([...training.diagnostics, ...other.diagnostics]),
-      graphText: () => (graph === undefined ? '' : printGraph(graph)) };
+      graphText: () => (graph === undefined ? '' : printGraph(graph)),
+      flowText: () => (graph === undefined ? '' : flowTextOf(graph)) };
   });
+}
+
+function flowTextOf(graph: Graph): string {
+  const flow = flowOf(graph);
+  const made = isRefused(flow) ? flow : adjointOf(flow);
+  return isRefused(made) ? made.refusals.map(({ reason }) => `${graph.name} has no flow: ${reason}\n`).join('') : printFlow(made);
 }
 
 /** Sizes that no layer, mixture or model of these files has: those that scans must have. */

@@ -22,6 +22,7 @@ describe('check of layers', () => {
   it('prints what they mean, at sizes of one\'s own', () => {
     expect(check('layer.lmoe', '--emit', 'graph').out).toContain('%3 = contract[D] %0 %1 : [E = 4] token');
     expect(check('layer.lmoe', '--emit', 'graph', '--size', 'D=16').out).toContain('%3 = contract[D] %0 %1 : [E = 8] token');
+    expect(check('layer.lmoe', '--emit', 'flow').out).toContain('contract[D] %0 %1 : [E = 4] token');
     expect(check('open.lmoe', '--emit', 'graph').out).toContain('[D = 64] token');
   });
 

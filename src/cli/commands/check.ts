@@ -85,12 +85,13 @@ function checkSource(ui: Ui, source: Source, wanted: Wanted): Checked {
   if (!wanted.json) reportSource(ui, source);
   if (source.failed) return { errors: 1, scans: [], found };
   let errors = 0;
-  for (const { diagnostics, graphText } of partsAt(source, wanted.sizes)) {
+  for (const { diagnostics, graphText, flowText } of partsAt(source, wanted.sizes)) {
     const fresh = diagnostics.filter((d) => !source.diagnostics.includes(d));
     errors += fresh.some((d) => d.severity === 'error') ? 1 : 0;
     found.push(...source.located(fresh));
     if (fresh.length > 0 && !wanted.json) reportFailure(ui, source, { diagnostics: fresh });
     if (wanted.emit.includes('graph') && !wanted.json) ui.out(graphText());
+    if (wanted.emit.includes('flow') && !wanted.json) ui.out(flowText());
   }
   const scans = ownScans(source);
   // A file without scans is no error.

@@ -12,10 +12,10 @@ import { variantFolder } from '../targets.js';
 export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
 
 /** What `check` prints besides: the meaning of layers, mixtures and models. */
-export const CHECK_LEVELS = ['graph', ...LEVELS] as const;
+export const CHECK_LEVELS = ['graph', 'flow', ...LEVELS] as const;
 
 export function isScanLevel(level: (typeof CHECK_LEVELS)[number]): level is (typeof LEVELS)[number] {
-  return level !== 'graph';
+  return level !== 'graph' && level !== 'flow';
 }
 
 /** Levels as text, each printed once whatever the number of targets. */

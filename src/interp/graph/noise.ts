@@ -73,8 +73,13 @@ export function fillDraws(
   draw: Draw, key: NoiseKey, place: readonly [number, number, number], out: Float64Array, at: number, count: number,
 ): void {
   for (let i = 0; i < count; i += 4) {
-    const words = philox([i / 4, ...place], key);
-    const four = draw === 'uniform' ? words.map(unit) : [...gaussians(words[0], words[1]), ...gaussians(words[2], words[3])];
+    const four = fourDraws(draw, key, place, i / 4);
     for (let j = 0; j < 4 && i + j < count; j++) out[at + i + j] = four[j];
   }
+}
+
+/** The elements from 4 `block` on. */
+export function fourDraws(draw: Draw, key: NoiseKey, place: readonly [number, number, number], block: number): readonly number[] {
+  const words = philox([block, ...place], key);
+  return draw === 'uniform' ? words.map(unit) : [...gaussians(words[0], words[1]), ...gaussians(words[2], words[3])];
 }

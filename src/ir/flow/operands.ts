@@ -1,0 +1,53 @@
+import type { Domain, DomainId, FlowBody, FlowValue, ValueId } from './flow.js';
+
+/** The values that a value reads, in order; what says where it is present is in its type. */
+export function operandsOf(body: FlowBody): readonly ValueId[] {
+  switch (body.kind) {
+    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'draw': return [];
+    case 'map': case 'logic': return body.args;
+    case 'contract': case 'compare': return [body.left, body.right];
+    case 'softmax': return body.sink === undefined ? [body.arg] : [body.arg, body.sink];
+    case 'top': return [body.arg, body.count];
+    case 'restrict': return [body.arg, body.choice];
+    case 'mask': return [body.choice];
+    case 'pick': case 'place': return [body.arg, body.index];
+    case 'rope': return [body.arg, body.frequency];
+    case 'fold': case 'first': case 'others': case 'gather': case 'lift': case 'stop': case 'f32': case 'taps': case 'untap':
+    case 'sinkhorn': return [body.arg];
+  }
+}
+
+/** All that must be known before a value can be computed: choices of its domain and of its presence too. */
+export function needsOf(value: FlowValue, domains: readonly Domain[]): readonly ValueId[] {
+  const domain = domains[value.type.domain];
+  return [...operandsOf(value), ...value.type.where, ...(domain.kind === 'slot' ? [domain.choice] : [])];
+}
+
+/** The body of a value with what it reads, and domains, in other places. */
+export function movedBody(
+  { type: _, origin: __, ...body }: FlowValue, to: (id: ValueId) => ValueId, domain: (id: DomainId) => DomainId,
+): FlowBody {
+  const moved = readsMoved(body, to);
+  if ('along' in moved) return { ...moved, along: { ...moved.along, to: domain(moved.along.to) } };
+  switch (moved.kind) {
+    case 'gather': return { ...moved, to: domain(moved.to) };
+    case 'draw': case 'index': return { ...moved, domain: domain(moved.domain) };
+    default: return moved;
+  }
+}
+
+function readsMoved(body: FlowBody, to: (id: ValueId) => ValueId): FlowBody {
+  switch (body.kind) {
+    case 'literal': case 'input': case 'param': case 'count': case 'index': case 'draw': return body;
+    case 'map': case 'logic': return { ...body, args: body.args.map(to) };
+    case 'contract': case 'compare': return { ...body, left: to(body.left), right: to(body.right) };
+    case 'softmax': return { ...body, arg: to(body.arg), sink: body.sink === undefined ? undefined : to(body.sink) };
+    case 'top': return { ...body, arg: to(body.arg), count: to(body.count) };
+    case 'restrict': return { ...body, arg: to(body.arg), choice: to(body.choice) };
+    case 'mask': return { ...body, choice: to(body.choice) };
+    case 'pick': case 'place': return { ...body, arg: to(body.arg), index: to(body.index) };
+    case 'rope': return { ...body, arg: to(body.arg), frequency: to(body.frequency) };
+    case 'fold': case 'first': case 'others': case 'gather': case 'lift': case 'stop': case 'f32': case 'taps': case 'untap':
+    case 'sinkhorn': return { ...body, arg: to(body.arg) };
+  }
+}

@@ -1,0 +1,118 @@
+import { flowBuilder, gather, literal, map, restrict, type FlowBuilder } from '../../ir/flow/build.js';
+import { ONCE, TOKEN, type DomainId, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
+import { needsOf, operandsOf } from '../../ir/flow/operands.js';
+import { verifyFlow } from '../../ir/flow/verify.js';
+import { verified } from '../../support/verified.js';
+import type { Refused } from './flow.js';
+import { pruned } from './prune.js';
+import { fitted, pullBack } from './pull.js';
+import type { Refusal } from './scope.js';
+
+/**
+ * The Flow with its gradients: of all inputs that are numbers, and of all params. Sums go to where they are read, in a fixed order: nothing
+ * is added to from several places.
+ */
+export function adjointOf(flow: Flow): Flow | Refused {
+  const b = flowBuilder(flow);
+  const first = flow.values.length;
+  const refusals: Refusal[] = [];
+  const varies = varying(flow);
+  const found = new Map<ValueId, ValueId[]>();
+  const hand = (own: ValueId, d: ValueId): void => {
+    if (varies[own]) found.set(own, [...found.get(own) ?? [], fitted(b, d, own)]);
+  };
+  const start = ({ name, axes, value }: FlowResult, prefix: string, domain: DomainId): void => {
+    const { origin } = flow.values[value];
+    hand(value, b.input({ name: `${prefix}${name}`, domain, axes, of: undefined }, origin));
+  };
+  flow.outputs.forEach((one) => start(one, 'd_', TOKEN));
+  flow.losses.forEach((one) => start(one, 'd_loss.', ONCE));
+  for (let id = first - 1; id >= 0; id--) {
+    const all = found.get(id);
+    if (all === undefined) continue;
+    const { kind, type, origin } = flow.values[id];
+    if (kind === 'input' || kind === 'param') continue;
+    const sum = all.reduce((x, y) => map(b, 'add', [x, y], origin));
+    const d = type.where.reduce((x, choice) => restrict(b, x, choice, origin), sum);
+    const reason = varies[id] ? pullBack(b, id, d, hand) : undefined;
+    if (reason !== undefined) refusals.push({ reason, origin });
+  }
+  if (refusals.length > 0) return { refusals };
+  const gradients = gradientsOf(flow, b, found);
+  const made = { ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values };
+  const kept = keptOf(made, gradients, first);
+  const full = pruned({ ...made, backward: { ...kept, gradients } });
+  return verified(`the adjoint of ${flow.name}`, full, verifyFlow(full));
+}
+
+/** Does a number that has a gradient go in? */
+function varying({ values, inputs, params }: Flow): readonly boolean[] {
+  const varies: boolean[] = [];
+  for (const value of values) varies.push(reaches(value) && ownOrAny(value));
+  function ownOrAny(value: FlowValue): boolean {
+    if (value.kind === 'input') return inputs[value.input].of === undefined;
+    if (value.kind === 'param') return !params[value.param].buffer;
+    return operandsOf(value).some((arg) => varies[arg]);
+  }
+  return varies;
+}
+
+function reaches({ kind }: FlowValue): boolean {
+  return !['stop', 'top', 'first', 'compare', 'logic', 'mask', 'sinkhorn'].includes(kind);
+}
+
+function gradientsOf(flow: Flow, b: FlowBuilder, found: ReadonlyMap<ValueId, readonly ValueId[]>): FlowResult[] {
+  const of = (name: string, axes: FlowResult['axes'], domain: DomainId, own: number): FlowResult => {
+    const all = own < 0 ? [] : found.get(own) ?? [];
+    const { origin } = b.values[0];
+    const sum = all.length === 0 ? literal(b, 0, origin, axes) : all.reduce((x, y) => map(b, 'add', [x, y], origin));
+    return { name: `d_${name}`, axes, value: gather(b, b.add({ kind: 'lift', arg: sum }, origin), domain, origin) };
+  };
+  return [
+    ...flow.inputs.flatMap(({ name, axes, domain, of: index }, i) => {
+      if (index !== undefined) return [];
+      return [of(name, axes, domain, flow.values.findIndex((value) => value.kind === 'input' && value.input === i))];
+    }),
+    ...flow.params.flatMap(({ path, axes, buffer }, i) => {
+      if (buffer) return [];
+      return [of(path, axes, ONCE, flow.values.findIndex((value) => value.kind === 'param' && value.param === i))];
+    }),
+  ];
+}
+
+/** What backward reads of forward that is dear: products, choices, sums over rows. The rest it computes again. */
+function keptOf({ values, domains }: Flow, gradients: readonly FlowResult[], first: number): { kept: ValueId[]; tables: DomainId[] } {
+  const seen = new Set<ValueId>();
+  const kept = new Set<ValueId>();
+  const tables = new Set<DomainId>();
+  const open = gradients.map(({ value }) => value);
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    const value = values[id];
+    if (id < first && isDear(value, values)) {
+      kept.add(id);
+      continue;
+    }
+    const domain = domains[value.type.domain];
+    const folded = 'along' in value ? operandsOf(value).map((arg) => values[arg].type.domain) : [];
+    for (const one of [value.type.domain, ...folded]) if (domains[one].kind === 'slot') tables.add(one);
+    open.push(...needsOf(value, domains).filter(
+      (arg) => domain.kind !== 'slot' || arg !== domain.choice || operandsOf(value).includes(arg)
+    ));
+  }
+  const order = (list: Iterable<number>): number[] => [...list].sort((x, y) => x - y);
+  return { kept: order(kept), tables: order(tables) };
+}
+
+function isDear(value: FlowValue, values: readonly FlowValue[]): boolean {
+  switch (value.kind) {
+    case 'contract': return value.type.domain !== ONCE || value.along.to !== Math.max(
+      values[value.left].type.domain, values[value.right].type.domain,
+    );
+    case 'top': case 'first': case 'sinkhorn': return true;
+    case 'fold': case 'softmax': case 'others': return value.along.to !== values[value.arg].type.domain;
+    default: return false;
+  }
+}
+

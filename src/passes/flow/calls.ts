@@ -1,0 +1,115 @@
+import { along, at, gather, literal, map, restrict } from '../../ir/flow/build.js';
+import { ONCE, TOKEN, type DomainId, type ValueId } from '../../ir/flow/flow.js';
+import { factsOf } from '../../ir/graph/facts.js';
+import type { Graph, GraphNode, Instance } from '../../ir/graph/graph.js';
+import { below, instancePath, lossPath } from '../../ir/graph/paths.js';
+import type { Axis } from '../../ir/graph/types.js';
+import { elements, includes, without } from '../../ir/graph/typing.js';
+import { low, refuse, type Low, type Scope } from './scope.js';
+import { groupsAt } from './slots.js';
+
+type CallNode = Extract<GraphNode, { kind: 'call' }>;
+
+/** An output of a part that is called: its text with the arguments in place of its inputs, on a domain of the caller. */
+export function resultOf(scope: Scope, node: Extract<GraphNode, { kind: 'result' }>, domain: DomainId): Low {
+  const { making, graph } = scope;
+  const { b, value } = making;
+  const call = graph.nodes[node.call];
+  if (call.kind !== 'call') return refuse(scope, 'it is a result of no call', node);
+  const { part } = graph.instances[call.instance];
+  if (part.kind === 'scan') return refuse(scope, `the scan ${part.name} is no part of a Flow yet`, node);
+  const some = domain !== TOKEN || call.args.some((arg) => graph.nodes[arg].type.restricted.length > 0);
+  if (some && !factsOf(part).tokenwise) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
+  const inner = opened(scope, node.call, call, domain);
+  const made = value(inner, part.outputs[node.output].value);
+  const id = node.type.restricted.reduce(
+    (out, choice) => restrict(b, out, at(b, value(scope, choice).id, domain, node.origin), node.origin), made.id,
+  );
+  return low(id, made);
+}
+
+/** The scope of a call on a domain; its losses and rows are counted when it is first asked for. */
+function opened(scope: Scope, id: number, call: CallNode, domain: DomainId): Scope {
+  const key = `${id}@${domain}`;
+  const known = scope.calls.get(key);
+  if (known !== undefined) return known;
+  const { making, graph } = scope;
+  const instance = graph.instances[call.instance];
+  const inner = openScope(scope, instance, call, domain);
+  scope.calls.set(key, inner);
+  gatherLosses(inner);
+  if (instance.family.length > 0) {
+    const family = instance.family.map(scope.named);
+    // A part that looks at other tokens is evaluated once for each other index that it is mapped over; another one once for all.
+    const times = factsOf(inner.graph).tokenwise ? 1 : elements(without(call.mapped.map(scope.named), family));
+    const value = map(making.b, 'mul', [literal(making.b, times, call.origin), rowsOf(inner, family, call)], call.origin);
+    making.counts.push({ name: inner.path, axes: inner.family, value });
+  }
+  return inner;
+}
+
+function openScope(scope: Scope, instance: Instance, call: CallNode, domain: DomainId): Scope {
+  const { making, named } = scope;
+  const path = below(scope.path, instancePath(instance));
+  const part = graphOf(instance);
+  const signature = new Set([
+    ...part.inputs.flatMap(({ type }) => type.axes), ...part.outputs.flatMap(({ axes }) => axes)
+  ].map((axis) => axis.name));
+  const family = instance.family.map(named);
+  return {
+    making, graph: part, path, domain,
+    family: [...scope.family, ...family],
+    lanes: [...scope.lanes, ...family, ...without(call.mapped.map(named), family)],
+    some: scope.some || domain !== TOKEN,
+    named: (axis) => (signature.has(axis.name) ? named({ ...axis, name: call.renamed.get(axis.name) ?? axis.name })
+      : axis.past ? axis : { ...axis, name: `${path}.${axis.name}` }),
+    input: (index) => making.at(scope, call.args[index], domain),
+    made: new Map(), calls: new Map(),
+  };
+}
+
+function graphOf({ part, name }: Instance): Graph {
+  if (part.kind === 'scan') throw new Error(`${name} is a scan`);
+  return part;
+}
+
+/** Losses of a part, and of those that it calls whether or not their values are read. */
+export function gatherLosses(scope: Scope): void {
+  const { making, graph, path, lanes } = scope;
+  const { b } = making;
+  graph.nodes.forEach((node, id) => {
+    if (node.kind !== 'call') return;
+    const { part } = graph.instances[node.instance];
+    if (part.kind !== 'scan' && factsOf(part).effects) opened(scope, id, node, scope.domain);
+  });
+  for (const loss of graph.losses) {
+    const { id } = making.value(scope, loss.value);
+    const { axes, domain } = b.typeOf(id);
+    const own = axes.filter((axis) => includes(lanes, axis));
+    const lifted = b.add({ kind: 'lift', arg: id }, loss.origin);
+    const sum = own.length === 0 ? lifted : b.add({ kind: 'fold', op: 'sum', arg: lifted, along: along(own, domain) }, loss.origin);
+    const times = elements(without(lanes, own));
+    const value = map(b, 'mul', [literal(b, times, loss.origin), sum], loss.origin);
+    making.losses.push({ name: below(path, lossPath(loss)), axes: [], value });
+  }
+}
+
+/** Tokens of each index of a family. */
+function rowsOf({ making: { b }, domain }: Scope, family: readonly Axis[], { origin }: CallNode): ValueId {
+  const groups = groupsAt(b, domain);
+  const one = literal(b, 1, origin);
+  const spread = (value: ValueId, missing: readonly Axis[]): ValueId => {
+    return missing.length === 0 ? value : map(b, 'mul', [value, literal(b, 1, origin, missing)], origin);
+  };
+  if (domain === TOKEN) return spread(b.add({ kind: 'count', of: 'tokens' }, origin), family);
+  const own = groups.filter((axis) => includes(family, axis));
+  if (own.length === groups.length) {
+    const rows = b.add({ kind: 'fold', op: 'sum', arg: gather(b, one, domain, origin), along: along([], ONCE, { kept: own }) }, origin);
+    return spread(rows, without(family, own));
+  }
+  const slots = b.domains[domain];
+  if (slots.kind !== 'slot') throw new Error('only slots have groups');
+  const some = b.add({ kind: 'mask', choice: slots.choice }, origin);
+  const all = b.add({ kind: 'fold', op: 'max', arg: some, along: along(without(groups, own), TOKEN) }, origin);
+  return spread(b.add({ kind: 'fold', op: 'sum', arg: all, along: along([], ONCE) }, origin), without(family, own));
+}

@@ -1,0 +1,65 @@
+import type { Span } from '../../ir/common/span.js';
+import type { FlowBuilder } from '../../ir/flow/build.js';
+import type { DomainId, FlowResult, ValueId } from '../../ir/flow/flow.js';
+import type { Graph, GraphNode } from '../../ir/graph/graph.js';
+import type { Axis } from '../../ir/graph/types.js';
+
+/** What a Graph cannot be expressed for, and where that stands. */
+export interface Refusal {
+  readonly reason: string;
+  readonly origin: Span;
+}
+
+/** Everything of one Flow while it is made. */
+export interface Making {
+  readonly b: FlowBuilder;
+  /** The value of a node on its own domain, and at slots of the tokens of its part. */
+  value(scope: Scope, node: number): Low;
+  at(scope: Scope, node: number, domain: DomainId): Low;
+  readonly refusals: Refusal[];
+  /** By path; several of one path add up. */
+  readonly losses: FlowResult[];
+  readonly counts: FlowResult[];
+}
+
+/** One part on one domain. */
+export interface Scope {
+  readonly making: Making;
+  readonly graph: Graph;
+  readonly path: string;
+  /** Its tokens: those of the call, or slots. */
+  readonly domain: DomainId;
+  /** Families around it, whose axes its params have in front. */
+  readonly family: readonly Axis[];
+  /** Axes over which the calls around it are mapped, families included, from outside to inside. */
+  readonly lanes: readonly Axis[];
+  /** Is it called at some of the tokens only? */
+  readonly some: boolean;
+  /** The name that an axis of the part has in the Flow. */
+  readonly named: (axis: Axis) => Axis;
+  input(index: number): Low;
+  /** What is made already, by node and domain; and scopes of calls, by node and domain. */
+  readonly made: Map<string, Low>;
+  readonly calls: Map<string, Scope>;
+}
+
+/** A value, and picks that may have picked nothing: folds over tokens leave those tokens out. */
+export interface Low {
+  readonly id: ValueId;
+  readonly picked: readonly ValueId[];
+}
+
+export function low(id: ValueId, ...from: readonly Low[]): Low {
+  return { id, picked: [...new Set(from.flatMap(({ picked }) => picked))] };
+}
+
+/** Notes why there is no Flow, and gives a value to go on with, so that all reasons are found at once. */
+export function refuse({ making }: Scope, reason: string, { origin }: GraphNode): Low {
+  making.refusals.push({ reason, origin });
+  return { id: making.b.add({ kind: 'literal', value: 0, axes: [] }, origin), picked: [] };
+}
+
+/** Axes of a node as the Flow names them. Those over which the part is called come with its arguments. */
+export function axesOf(scope: Scope, node: number): readonly Axis[] {
+  return scope.graph.nodes[node].type.axes.map(scope.named);
+}
