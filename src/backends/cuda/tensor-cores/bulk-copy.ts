@@ -1,37 +1,41 @@
 import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId } from '../../../ir/tile/tile.js';
+import type { Action } from '../instructions/instruction.js';
 import { tensorMap } from '../lowered.js';
 import { tileToCome, type Cell } from './memory.js';
 import type { Team } from './team.js';
 
-/** A copy of a 16-bit matrix that the copy engine makes (TMA; PTX ISA, cp.async.bulk.tensor): as C texts. */
+/** A copy of a 16-bit matrix that the copy engine makes (TMA; PTX ISA, cp.async.bulk.tensor): with C texts. */
 export interface BulkCopy {
   readonly buffer: string;
   /** What one instruction moves, innermost axis first: 64 columns, which is one swizzled panel of a tile. */
   readonly box: readonly [number, number, number];
   readonly bytes: number;
   /** Asks for it, told the stage and the barrier that counts its bytes: one thread does. */
-  ask(stage: string, barrier: string): string;
+  ask(stage: string, barrier: string): Action;
   /** Has it brought as far as the L2 cache. */
-  readonly prefetch: string;
+  readonly prefetch: Action;
   /** Clears rows past the end of a sequence, which the engine knows nothing of: all threads do. */
-  readonly clear: string | undefined;
+  readonly clear: Action | undefined;
 }
 
 export function bulkCopy(team: Team, tile: TileId, cell: Cell): BulkCopy {
   const piece = tileToCome(team, tile, cell, true);
   const [rows, cols] = cell.axes.map(team.pad);
-  const shape = `${rows}, ${cols / 64}`;
+  const shape = [rows, cols / 64];
   const token = isRows(cell.buffer);
-  const from = `${tensorMap(cell.buffer.name)}, ${cell.origin.join(', ')}`;
+  const from = [tensorMap(cell.buffer.name), ...cell.origin];
   return {
     buffer: cell.buffer.name,
     box: token ? [64, 1, rows] : [64, rows, 1],
     bytes: rows * cols * 2,
-    ask: (stage, barrier) => `tile_bulk<${shape}>(${stage} + ${piece.name}, ${from}, ${barrier});`,
-    prefetch: `tile_prefetch<${cols / 64}>(${from});`,
+    ask: (stage, barrier) => ({ kind: 'call', fn: 'tile_bulk', shape, args: [`${stage} + ${piece.name}`, ...from, barrier] }),
+    prefetch: { kind: 'call', fn: 'tile_prefetch', shape: [cols / 64], args: from },
     clear: token
-      ? `tile_clear<${shape}>(${team.address(piece)}, ${cell.rows}, t${cell.skip === undefined ? '' : `, ${cell.skip}`});`
+      ? {
+        kind: 'call', fn: 'tile_clear', shape,
+        args: [team.address(piece), cell.rows, 't', ...(cell.skip === undefined ? [] : [cell.skip])],
+      }
       : undefined,
   };
 }

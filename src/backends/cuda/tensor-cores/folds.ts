@@ -1,14 +1,14 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { Call } from '../instructions/instruction.js';
 import { scalarText } from '../scalar.js';
 import { timesText, type Frag } from './forms.js';
 import type { Team } from './team.js';
-import { setScalar } from './values.js';
 
 export function reduceSum(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   const axes = team.axesOf(arg);
   if (axes.length === 1) {
-    setScalar(team, tile, `vec_sum<${team.size(axis)}>(${team.vec(arg, 'any')})`);
+    team.putScalar(tile, `vec_sum<${team.size(axis)}>(${team.vec(arg, 'any')})`);
     return;
   }
   const row = team.options.rowOf(axes);
@@ -29,8 +29,8 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
   foldRows(
     team, tile, row,
     (to) => (team.size(op.axis) % 8 === 0
-      ? `row_extrema_to<${valuesOf(team, op.axis)}, ${max}>(${to}, ${frag.name});`
-      : `ragged_extrema_to<${team.size(op.axis)}, ${max}>(${to}, ${frag.name});`),
+      ? { fn: 'row_extrema_to', shape: [valuesOf(team, op.axis), max], args: [to, frag.name] }
+      : { fn: 'ragged_extrema_to', shape: [team.size(op.axis), max], args: [to, frag.name] }),
     (x, y) => `${max ? 'max_nan' : 'min_nan'}(${x}, ${y})`,
   );
 }
@@ -39,19 +39,17 @@ export function rowExtremum(team: Team, tile: TileId, op: Extract<TileOp, { op: 
 const valuesOf = (team: Team, axis: Axis) => Math.ceil(team.size(axis) / 8) * 4 / team.parts;
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
-function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => string, join: (x: string, y: string) => string): void {
+function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => Call, join: (x: string, y: string) => string): void {
   if (team.parts === 1) {
     const v = team.newVec(tile, row);
-    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-    team.code.line(fold(v.pointer));
+    team.add({ kind: 'call', ...fold(v.pointer), writes: [{ piece: v.piece, by: 'any' }] });
     return;
   }
-  const sums = team.options.arena.take(team.parts * 64 * 4, false);
+  const sums = team.draft.take(team.parts * 64 * 4, false);
   const from = team.pointerTo(sums);
-  team.willWrite(sums, 'any');
-  team.code.line(fold(`(${from} + part * 64)`));
-  team.sync();
-  team.willRead(sums, 'any');
+  team.add({ kind: 'call', ...fold(`(${from} + part * 64)`), writes: [{ piece: sums, by: 'any' }] });
+  team.add({ kind: 'meet' });
+  team.need(sums, 'any');
   const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
   team.putVec(tile, row, all.slice(1).reduce(join, all[0]), 64);
 }
@@ -60,16 +58,20 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => str
 export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void {
   const kept = axis === frag.col ? frag.row : frag.col;
   if (axis === frag.col) {
-    foldRows(team, tile, kept, (to) => `row_sums_to<${valuesOf(team, axis)}>(${to}, ${frag.name});`, (x, y) => `${x} + ${y}`);
+    foldRows(
+      team, tile, kept, (to) => ({ fn: 'row_sums_to', shape: [valuesOf(team, axis)], args: [to, frag.name] }), (x, y) => `${x} + ${y}`,
+    );
     return;
   }
-  const part = team.options.arena.take(4 * team.pad(kept) * 4, false);
-  team.willWrite(part, 'any');
+  const part = team.draft.take(4 * team.pad(kept) * 4, false);
   const from = team.pointerTo(part);
   const offset = team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`;
-  team.code.line(`col_sums_part<${team.values(kept)}>(${from}, ${frag.name}, ${team.pad(kept)}, ${offset});`);
-  team.sync();
-  team.willRead(part, 'any');
+  team.add({
+    kind: 'call', fn: 'col_sums_part', shape: [team.values(kept)], args: [from, frag.name, team.pad(kept), offset],
+    writes: [{ piece: part, by: 'any' }],
+  });
+  team.add({ kind: 'meet' });
+  team.need(part, 'any');
   const n = team.pad(kept);
   team.putVec(tile, kept, `${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i]`);
 }
@@ -84,7 +86,7 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
     if (axes.length === 1) return `${team.vec(id, 'any')}[${at(axes[0])}]`;
     const { t16 } = team.formsOf(id);
     if (t16 !== undefined) {
-      team.willRead(t16.piece, 'any');
+      team.need(t16.piece, 'any');
       return `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${at(t16.rows)}, ${at(t16.cols)})${timesText(team.backOf(t16))}`;
     }
     const op = team.options.defs.get(id);
@@ -93,12 +95,12 @@ function reduceFar(team: Team, tile: TileId, axis: Axis, arg: TileId): void {
   };
   const value = text(arg);
   const v = team.newVec(tile, kept);
-  if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
   // Neighbours start at different columns, so that they read different banks.
-  team.code.line(
-    `${team.owners(team.size(kept))} { float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { `
-    + `const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`,
-  );
+  team.add({
+    kind: 'own', count: team.size(kept), writes: [{ piece: v.piece, by: 'owner' }],
+    text: `{ float s = 0.f; for (int n = 0; n < ${team.size(axis)}; ++n) { `
+      + `const int j = (n + 2 * i) % ${team.size(axis)}; s += ${value}; } ${v.pointer}[i] = s; }`,
+  });
 }
 
 /** The inner products of two tiles without token axis (states), row by row or column by column. */
@@ -107,15 +109,15 @@ export function dotFar(team: Team, tile: TileId, a: TileId, b: TileId, axis: Axi
   const [p, q] = [a, b].map((id) => team.formsOf(team.resolve(id).id).far);
   if (p !== undefined && q !== undefined && p.rows === q.rows) {
     const v = team.newVec(tile, kept);
-    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-    const shape = `<${team.size(p.rows)}, ${team.size(p.cols)}, ${team.threads}>`;
-    const dots = p.rows === kept ? 'fit_row_dots' : 'fit_col_dots';
-    team.code.line(`${dots}${shape}(${v.pointer}, ${p.pointer}, ${p.rowStride}, ${q.pointer}, ${q.rowStride}, t);`);
+    team.add({
+      kind: 'call', fn: p.rows === kept ? 'fit_row_dots' : 'fit_col_dots', shape: [team.size(p.rows), team.size(p.cols), team.threads],
+      args: [v.pointer, p.pointer, p.rowStride, q.pointer, q.rowStride, 't'], writes: [{ piece: v.piece, by: 'any' }],
+    });
     return;
   }
   const [x, y] = [a, b].map((id) => team.t16(id));
   if (x.rows !== y.rows) return team.refuse(`an inner product of tiles ${a} and ${b} that lie across each other`);
-  for (const { piece } of [x, y]) team.willRead(piece, 'any');
+  for (const { piece } of [x, y]) team.need(piece, 'any');
   const back = timesText(team.backOf(x), team.backOf(y));
   team.putVec(
     tile, kept,

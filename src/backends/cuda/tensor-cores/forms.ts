@@ -1,5 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
-import type { Piece } from './arena.js';
+import type { Piece } from '../instructions/pieces.js';
 
 /** 16-bit operand tile: memory rows are `rows`, columns `cols`. */
 export interface Tile16 {
@@ -29,7 +29,7 @@ export interface Frag {
 }
 
 export interface Vec {
-  readonly piece: Piece | undefined;
+  readonly piece: Piece;
   readonly pointer: string;
 }
 

@@ -3,6 +3,7 @@ import type { TileId, TileKernel, TileModule, TileOp, TileStmt } from '../../../
 import { axisSize } from '../../describe.js';
 import { uncommented } from '../../notes.js';
 import type { Place } from '../address.js';
+import type { Piece } from '../instructions/pieces.js';
 import type { CudaContext } from '../lowered.js';
 import { usesOf } from '../uses.js';
 import { opText } from './ops.js';
@@ -86,8 +87,8 @@ export function head(cx: CudaContext, kernel: TileKernel, blocks: number): strin
   ];
 }
 
-export function offsetLines(layout: { readonly offsets: ReadonlyMap<string, number> }): string[] {
-  const list = [...layout.offsets].map(([name, offset]) => `${name} = ${offset}`);
+export function offsetLines(offsets: ReadonlyMap<Piece, number>): string[] {
+  const list = [...offsets].map(([{ name }, offset]) => `${name} = ${offset}`);
   return list.length === 0 ? [] : [`constexpr u32 ${list.join(', ')};`];
 }
 

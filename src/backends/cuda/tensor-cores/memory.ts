@@ -6,7 +6,8 @@ import { bufferNamed, cellElements, cellIndex, outerStride, placeBack, rowsBack,
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
 import { eachStatement } from '../uses.js';
-import type { Piece } from './arena.js';
+import type { Action, Call } from '../instructions/instruction.js';
+import type { Piece } from '../instructions/pieces.js';
 import type { Team } from './team.js';
 
 export type Load = Extract<TileOp, { op: 'load' }>;
@@ -107,7 +108,7 @@ export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean
   team.begin();
   team.note(tile);
   const [rows, cols] = cell.axes;
-  const piece = team.options.arena.take(copyBytes(team, cell), staged, tile);
+  const piece = team.draft.take(copyBytes(team, cell), staged, tile);
   team.formsOf(tile).t16 = { piece, address: team.address(piece), rows, cols };
   return piece;
 }
@@ -118,23 +119,21 @@ export function tileToCome(team: Team, tile: TileId, cell: Cell, staged: boolean
 export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): void {
   const [rows, cols] = cell.axes;
   const staged = stage !== undefined;
-  const start = (piece: Piece, load: string, waits = true) => {
-    if (!staged) team.willWrite(piece, waits ? 'copy' : 'any');
+  const start = (piece: Piece, load: Pick<Call, 'fn' | 'shape'>, waits = true) => {
     const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
-    const skip = cell.skip === undefined ? '' : `, ${cell.skip}`;
-    team.code.line(
-      `${load}(${to}, ${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, t${skip});${staged || !waits ? '' : ' cp_commit();'}`,
-    );
+    const args = [to, cell.at, cell.rowStride, cell.rows, cell.cols, 't', ...(cell.skip === undefined ? [] : [cell.skip])];
+    if (waits) team.add({ kind: 'copy', piece, group: !staged, ...load, args });
+    else team.add({ kind: 'call', ...load, args, writes: staged ? [] : [{ piece, by: 'any' }] });
   };
   if (cell.copied === 'tile') {
-    const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;
-    start(tileToCome(team, tile, cell, staged), `${cell.even ? 'tile_load' : 'ragged_load'}${shape}`, cell.even);
+    const shape = [team.pad(rows), team.pad(cols) / 64, team.threads];
+    start(tileToCome(team, tile, cell, staged), { fn: cell.even ? 'tile_load' : 'ragged_load', shape }, cell.even);
   } else {
     team.begin();
     team.note(tile);
     const made = team.newT32(rows, cols, staged);
     team.formsOf(tile).t32 = made;
-    start(made.piece, `array_load<${team.size(cols)}, ${made.stride}, ${team.threads}>`);
+    start(made.piece, { fn: 'array_load', shape: [team.size(cols), made.stride, team.threads] });
   }
 }
 
@@ -142,7 +141,7 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
 export function askEarly(team: Team, tile: TileId, cell: Cell): string | undefined {
   if (cell.axes.length !== 1 || team.size(cell.axes[0]) > team.threads) return undefined;
   const name = team.fresh(`asked${tile}`);
-  team.code.line(`const float ${name} = t < ${team.size(cell.axes[0])} ? ${vectorElement(cell, 't')} : 0.f;`);
+  team.add({ kind: 'number', name, value: `t < ${team.size(cell.axes[0])} ? ${vectorElement(cell, 't')} : 0.f` });
   return name;
 }
 
@@ -154,18 +153,9 @@ export function loadNow(team: Team, tile: TileId, cell: Cell, asked?: string): v
   team.begin();
   team.note(tile);
   switch (cell.axes.length) {
-    case 0: {
-      const name = team.fresh(`s${tile}`);
-      team.code.line(`const float ${name} = ${present(cell, `ld(${cell.at})`)};`);
-      team.formsOf(tile).scalar = name;
-      if (team.options.exported.has(tile)) {
-        const piece = team.take(tile, 256);
-        team.formsOf(tile).vec = { piece, pointer: team.pointerTo(piece) };
-        team.willWrite(piece, 'any');
-        team.code.line(`if (t == 0) ${team.pointerTo(piece)}[0] = ${name};`);
-      }
+    case 0:
+      team.putScalar(tile, present(cell, `ld(${cell.at})`));
       return;
-    }
     case 1: {
       if (asked === undefined) team.putVec(tile, cell.axes[0], vectorElement(cell, 'i'));
       else team.formsOf(tile).own = { name: asked, axis: cell.axes[0], n: team.size(cell.axes[0]) };
@@ -198,19 +188,19 @@ export function vectorElement(cell: Cell, i: string): string {
  */
 export function storeCell(
   team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined,
-): string | undefined {
+): Action | undefined {
   team.begin();
-  const { code } = team;
-  for (const text of team.options.notes.store(cell.buffer.name, value)) code.line(text);
+  for (const text of team.options.notes.store(cell.buffer.name, value)) team.add({ kind: 'note', text });
   if (cell.axes.length === 0) {
-    code.line(`if (t == 0${cell.there === undefined ? '' : ` && ${cell.there}`}) st(${cell.at}, ${team.scalar(value)});`);
+    const text = `st(${cell.at}, ${team.scalar(value)});`;
+    team.add({ kind: 'one', text, ...(cell.there !== undefined && { when: cell.there }) });
     return undefined;
   }
   if (cell.axes.length === 1) {
     const token = isRows(cell.buffer);
     const element = team.element(value);
     const at = `${cell.at} + ${token ? `i * (${cell.rowStride})` : 'i'}`;
-    code.line(`${team.owners(team.size(cell.axes[0]))} if (i < ${cell.rows}) st(${at}, ${element});`);
+    team.add({ kind: 'own', count: team.size(cell.axes[0]), text: `if (i < ${cell.rows}) st(${at}, ${element});` });
     return undefined;
   }
   const [rows, cols] = cell.axes;
@@ -221,14 +211,14 @@ export function storeCell(
   if (row === undefined) return team.refuse(`store of ${cell.buffer.name}`);
   const { id, name: outerName } = team.resolve(value);
   const known = team.formsOf(id).t16;
-  const shape = `<${team.pad(rows)}, ${team.pad(cols) / 64}, ${team.threads}>`;
-  const finish = (address: string) => (
-    `${cell.even ? 'tile_store' : 'ragged_store'}${shape}(${cell.at}, ${cell.rowStride}, ${cell.rows}, ${cell.cols}, ${address}, t);`
-  );
+  const finish = (address: string): Action => ({
+    kind: 'call', fn: cell.even ? 'tile_store' : 'ragged_store', shape: [team.pad(rows), team.pad(cols) / 64, team.threads],
+    args: [cell.at, cell.rowStride, cell.rows, cell.cols, address, 't'],
+  });
   if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
     if (outerName(known.rows) === rename(rows)) {
-      team.willRead(known.piece, 'any');
-      code.line(finish(known.address));
+      team.need(known.piece, 'any');
+      team.add(finish(known.address));
       return undefined;
     }
   }
@@ -244,16 +234,18 @@ export function storeCell(
     return undefined;
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;
+  const putDown = (address: string) => ({
+    kind: 'call', fn: 'store_frag', shape: [team.steps(frag.col), team.pad(rows), across], args: [address, name, team.stepText(frag.col)],
+  }) as const;
   if (staging !== undefined) {
     const address = staging(bytes);
-    code.line(`store_frag<${team.steps(frag.col)}, ${team.pad(rows)}, ${across}>(${address}, ${name}, ${team.stepText(frag.col)});`);
+    team.add(putDown(address));
     return finish(address);
   }
-  const piece = team.options.arena.take(bytes, false);
+  const piece = team.draft.take(bytes, false);
   const address = team.address(piece);
-  team.willWrite(piece, 'any');
-  code.line(`store_frag<${team.steps(frag.col)}, ${team.pad(rows)}, ${across}>(${address}, ${name}, ${team.stepText(frag.col)});`);
-  team.willRead(piece, 'any');
-  code.line(finish(address));
+  team.add({ ...putDown(address), writes: [{ piece, by: 'any' }] });
+  team.need(piece, 'any');
+  team.add(finish(address));
   return undefined;
 }

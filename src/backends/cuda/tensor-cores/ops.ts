@@ -9,7 +9,7 @@ import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
 import { timesText } from './forms.js';
 import type { Team } from './team.js';
-import { argument, elementwise, matrix, setScalar, vector } from './values.js';
+import { argument, elementwise, matrix, vector } from './values.js';
 
 /** Writes one `let` (not of a load) for a team. */
 export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load' }>, place: Place): void {
@@ -82,7 +82,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       const at = op.row === 'first' ? 0 : team.options.cx.module.chunk - 1;
       if (axes.length === 0) {
         const v = team.vec(op.arg, 'any');
-        setScalar(team, tile, `${v}[${at}]`);
+        team.putScalar(tile, `${v}[${at}]`);
       } else if (axes.length === 1) pickRow(team, tile, op.arg, axes[0], at);
       else team.refuse('a row of a tile with three axes');
       return;
@@ -99,7 +99,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       } else {
         const { id, turned } = team.resolve(op.arg);
         const t = team.t32(id);
-        team.willRead(t.piece, 'any');
+        team.need(t.piece, 'any');
         if (turned || t.rows !== ROW) return team.refuse('a shift along columns');
         matrix(team, tile, (frag) => {
           const { token, channel } = team.tokenTexts(frag);
@@ -128,18 +128,20 @@ function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number):
   const f = team.formsOf(id);
   if (f.t32 !== undefined) {
     const { t32 } = f;
-    team.willRead(t32.piece, 'any');
+    team.need(t32.piece, 'any');
     vector(team, tile, axis, () => `${t32.pointer}[${t32.rows === ROW ? `${at * t32.stride} + i` : `i * ${t32.stride} + ${at}`}]`);
   } else if (f.t16 !== undefined) {
     const { t16 } = f;
-    team.willRead(t16.piece, 'any');
+    team.need(t16.piece, 'any');
     const back = timesText(team.backOf(t16));
     vector(team, tile, axis, () => `tile_at<${team.pad(t16.rows)}>(${t16.address}, ${t16.rows === ROW ? `${at}, i` : `i, ${at}`})${back}`);
   } else {
     const frag = team.frag(id, ROW);
     const v = team.newVec(tile, axis);
-    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
-    team.each(frag, `if (frag_row(i) == ${at}) ${v.pointer}[${team.colText(frag.col)}] = ${frag.name}[i];`);
+    team.add({
+      ...team.eachOf(frag, `if (frag_row(i) == ${at}) ${v.pointer}[${team.colText(frag.col)}] = ${frag.name}[i];`),
+      writes: [{ piece: v.piece, by: 'any' }],
+    });
   }
 }
 

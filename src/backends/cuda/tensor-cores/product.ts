@@ -32,22 +32,20 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   const init = start?.({ name: '', row, col });
   const a = team.packed(left, row);
   pieces.push(...a.pieces);
-  team.willRead(b.piece, 'any');
+  team.need(b.piece, 'any');
   const back = timesText(a.back, team.backOf(b));
   const out = team.newFrag(tile, row, col);
   if (init !== undefined) team.each(out, `${out.name}[i] = ${team.within(out, init)};`);
   const major = b.rows === op.axis;
   const width = team.pad(col) / team.parts;
-  const from = team.parts === 1 ? '' : `, part * ${width}`;
   // The product of scaled operands is brought back before it meets anything else.
   const raw = back === '' ? out.name : `${out.name}_raw`;
-  if (back !== '') team.code.line(`float ${raw}[${team.values(col)}];`);
+  if (back !== '') team.add({ kind: 'registers', name: raw, count: team.values(col) });
   const fresh = init === undefined || back !== '';
-  team.code.line(
-    `mma_open(); mma<${width}, ${a.steps}, ${team.pad(b.rows)}, ${major}, ${fresh}>(${raw}, ${a.name}, ${b.address}${from}); mma_commit();`,
-  );
-  team.running(out.name, pieces, raw, () => {
-    if (back !== '') team.each(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`);
+  team.add({
+    kind: 'product', name: out.name, sum: raw, pieces, shape: [width, a.steps, team.pad(b.rows), major, fresh],
+    args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
+    then: back === '' ? [] : [team.eachOf(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`)],
   });
 }
 
@@ -60,7 +58,7 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
     const x = team.vec(op.a, 'any');
     const y = team.vec(op.b, 'any');
     const name = team.fresh(`s${tile}`);
-    team.code.line(`float ${name} = 0.f; for (int j = 0; j < ${team.size(op.axis)}; ++j) ${name} += ${x}[j] * ${y}[j];`);
+    team.add({ kind: 'sum', name, count: team.size(op.axis), term: `${x}[j] * ${y}[j]` });
     team.formsOf(tile).scalar = name;
     if (team.options.exported.has(tile)) team.refuse('a scalar product between teams');
     return;
@@ -80,7 +78,6 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
   })();
   const name = team.fresh(`f${tile}`);
   const frag: Frag = { name, row, col: team.otherAxis(big, row) };
-  team.code.line(`float ${name}[${team.values(frag.col)}];`);
-  team.each(frag, `${name}[i] = ${team.within(frag, `${x.name}[i] * ${text}`)};`);
+  team.add({ ...team.eachOf(frag, `${name}[i] = ${team.within(frag, `${x.name}[i] * ${text}`)};`), makes: team.registersOf(frag) });
   sumFrag(team, tile, op.axis, frag);
 }

@@ -9,16 +9,16 @@ import { matrix } from './values.js';
 export const OWN_BARRIER = 4;
 
 /** Work for 128 threads. */
-function alone(team: Team, text: string): void {
-  team.code.line(team.parts === 1 ? text : `if (part == 0) ${text}`);
-}
+const alone = (team: Team) => (team.parts === 1 ? {} : { when: 'part == 0' });
 
 export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
   if (team.axesOf(tile).length === 1) {
     const from = team.vec(op.arg, 'any');
     const v = team.newVec(tile, ROW);
-    team.code.line(`if (t < 32) vec_cumsum(${v.pointer}, ${from}, ${op.exclusive}, ${op.reverse});`);
-    if (v.piece !== undefined) team.willWrite(v.piece, 'any');
+    team.add({
+      kind: 'call', fn: 'vec_cumsum', shape: [], args: [v.pointer, from, op.exclusive, op.reverse], when: 't < 32',
+      writes: [{ piece: v.piece, by: 'any' }],
+    });
     return;
   }
   const { id, turned } = team.resolve(op.arg);
@@ -26,7 +26,7 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
   if (op.exclusive && !op.reverse) {
     // The inclusive sums, a row later: no array of their own.
     const { piece, pointer: sums, stride } = inclusiveSums(team, id, tile);
-    team.willRead(piece, 'any');
+    team.need(piece, 'any');
     matrix(team, tile, (frag) => {
       const { token, channel } = team.tokenTexts(frag);
       return `(${token} == 0 ? 0.f : ${sums}[(${token} - 1) * ${stride} + ${channel}])`;
@@ -41,18 +41,18 @@ export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cums
 function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, reverse: boolean, moment: TileId): Tile32 {
   const from = team.t32(arg);
   if (from.rows !== ROW && from.rows !== COL) return team.refuse(`a running sum of tile ${arg}, which lies across`, from);
-  team.willRead(from.piece, 'owner');
-  team.sync();
+  team.need(from.piece, 'owner');
+  team.add({ kind: 'meet' });
   // In place where nobody asks for the summands any more. Of what comes in stages nobody knows: walks are put in another order.
   const inPlace = !from.piece.staged && !readAfter(team.options.kernel, arg, moment, tile);
   const to = inPlace ? from : team.newT32(from.rows, from.cols, team.options.exported.has(tile));
   if (inPlace) delete team.formsOf(arg).t32;
-  team.willRead(from.piece, 'any');
-  team.willWrite(to.piece, 'any');
-  team.code.line(
-    `${team.owners(team.pad(from.cols))} col_cumsum<${exclusive}, ${reverse}>(`
-    + `${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`,
-  );
+  team.need(from.piece, 'any');
+  team.add({
+    kind: 'own', count: team.pad(from.cols), writes: [{ piece: to.piece, by: 'any' }],
+    text: `col_cumsum<${exclusive}, ${reverse}>(`
+      + `${to.pointer} + i, ${from.pointer} + i, ${from.stride}, i < ${team.size(from.cols)});`,
+  });
   team.formsOf(tile).t32 = to;
   return to;
 }
@@ -67,7 +67,7 @@ export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 
 }
 
 /** Template argument of a solve whose products have operands in two parts. */
-const fineText = ({ fine }: { readonly fine: boolean }) => (fine ? ', true' : '');
+const fineShape = ({ fine }: { readonly fine: boolean }) => (fine ? [true] : []);
 
 /** Products inside a solve keep more digits than 16-bit operands have (docs/algorithms.md: solves). */
 export function compose(team: Team, tile: TileId, op: Extract<TileOp, { op: 'compose' }>): void {
@@ -76,11 +76,13 @@ export function compose(team: Team, tile: TileId, op: Extract<TileOp, { op: 'com
     if (found.turned) team.refuse('a composition of transposed tiles');
     return team.t32(found.id);
   });
-  team.sync();
-  for (const { piece } of arrays) team.willRead(piece, 'any');
+  team.add({ kind: 'meet' });
+  for (const { piece } of arrays) team.need(piece, 'any');
   const out = team.newT32(ROW, COL);
-  team.willWrite(out.piece, 'any');
-  alone(team, `compose_tf32<${out.stride}${fineText(op)}>(${[out, ...arrays].map((x) => x.pointer).join(', ')}, t);`);
+  team.add({
+    kind: 'call', fn: 'compose_tf32', shape: [out.stride, ...fineShape(op)], args: [...[out, ...arrays].map((x) => x.pointer), 't'],
+    ...alone(team), writes: [{ piece: out.piece, by: 'any' }],
+  });
   team.formsOf(tile).t32 = out;
 }
 
@@ -91,8 +93,10 @@ export function inverse(team: Team, tile: TileId, op: Extract<TileOp, { op: 'inv
   // In place: the array is the result's from now on.
   const t = team.t32(id);
   delete team.formsOf(id).t32;
-  team.sync();
-  alone(team, `tri_inverse<${t.stride}${fineText(op)}>(${t.pointer}, t, ${OWN_BARRIER});`);
-  team.willWrite(t.piece, 'any');
+  team.add({ kind: 'meet' });
+  team.add({
+    kind: 'call', fn: 'tri_inverse', shape: [t.stride, ...fineShape(op)], args: [t.pointer, 't', OWN_BARRIER], ...alone(team),
+    writes: [{ piece: t.piece, by: 'any' }],
+  });
   team.formsOf(tile).t32 = t;
 }

@@ -3,23 +3,6 @@ import type { TileId } from '../../../ir/tile/tile.js';
 import type { Frag } from './forms.js';
 import type { Team } from './team.js';
 
-export function setScalar(team: Team, tile: TileId, text: string): void {
-  const name = team.fresh(`s${tile}`);
-  team.code.line(`const float ${name} = ${text};`);
-  team.formsOf(tile).scalar = name;
-  exportScalar(team, tile, name);
-}
-
-/** A scalar the other team reads travels as a vector of one. */
-export function exportScalar(team: Team, tile: TileId, name: string): void {
-  if (!team.options.exported.has(tile)) return;
-  const piece = team.take(tile, 256);
-  const pointer = team.pointerTo(piece);
-  team.formsOf(tile).vec = { piece, pointer };
-  team.willWrite(piece, 'any');
-  team.code.line(`if (t == 0) ${pointer}[0] = ${name};`);
-}
-
 /** Text of an argument inside a loop over `i`. */
 export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', frag: Frag | undefined): string {
   const axes = team.axesOf(tile);
@@ -36,7 +19,7 @@ export function elementwise(team: Team, tile: TileId, text: (args: readonly stri
   const axes = team.axesOf(tile);
   if (axes.length === 0) {
     const value = text(args.map((arg) => team.scalar(arg)));
-    setScalar(team, tile, value);
+    team.putScalar(tile, value);
   } else if (axes.length === 1) vector(team, tile, axes[0], () => text(args.map((arg) => argument(team, arg, 'vector', undefined))));
   else matrix(team, tile, (frag) => text(args.map((arg) => argument(team, arg, 'matrix', frag))));
 }

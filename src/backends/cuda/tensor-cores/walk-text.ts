@@ -1,106 +1,53 @@
-import type { TileKernel } from '../../../ir/tile/tile.js';
-import { axisSize } from '../../describe.js';
-import { createCode, type Code } from '../code.js';
-import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { createCode } from '../code.js';
+import type { Action, Registers, Step } from '../instructions/instruction.js';
+import type { TeamPlan } from '../instructions/plan.js';
+import { printSteps } from '../instructions/print.js';
+import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
-import { crowded, isRefused, type Refused } from '../refused.js';
-import type { Arena } from './arena.js';
 import type { BulkCopy } from './bulk-copy.js';
-import { padded } from './forms.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
-import type { Team } from './team.js';
 import type { Division } from './walk-division.js';
+import { SHARED_REGISTERS, type Room } from './walk-room.js';
 
-export interface LoadingTeam {
-  readonly team: Team;
-  readonly arena: Arena;
-  /** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
-  readonly before: Code;
-  readonly issue: Code;
-  readonly fill: Code;
-  readonly code: Code;
-  /** Declarations of what comes through registers. */
-  readonly registers: readonly string[];
+/** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
+export type LoadingPart = 'before' | 'issue' | 'fill' | 'body';
+export type WalkingPart = 'before' | 'body' | 'after';
+
+export interface Loading {
+  /** What comes through registers. */
+  readonly registers: readonly Registers[];
   /** Does `issue` copy? */
   readonly copies: boolean;
   /** Copies for the next chunk that are not in it, since one thread asks for them. */
   readonly bulk: readonly BulkCopy[];
-  /** Does `code` read what they bring? */
+  /** Does `body` read what they bring? */
   readonly readsBulk: boolean;
 }
 
-export interface WalkingTeam {
-  readonly team: Team;
-  readonly arena: Arena;
-  /** What a chunk gives out. */
-  readonly outgoing: Arena;
-  readonly before: Code;
-  readonly code: Code;
-  readonly after: Code;
+/** A walk, but for its text. */
+export interface WalkPlan {
+  readonly division: Division;
+  readonly loading: Loading & { readonly plan: TeamPlan<LoadingPart> };
+  readonly walking: TeamPlan<WalkingPart>;
   /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
-  readonly draining: readonly string[];
+  readonly draining: readonly Action[];
+  readonly room: Room;
 }
 
-/** Stages of what chunks take in, and of what they give out, best first. */
-const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
-/** Bytes of a stage's barriers: full, empty, landed. */
-const BARRIERS = 24;
+const LOADING = { threads: 128, barrier: 1 };
+const WALKING = { threads: 128, barrier: 2 };
 
-/**
- * Registers of a thread that loads and of one that walks where two blocks share a multiprocessor: together what two threads of them have. A
- * walk without results of its own waits for one product after the other, and the next block fills the gaps.
- */
-const SHARED_REGISTERS = { loading: 88, walking: 168 };
-/** Of what such a walk may carry, so that it fits with what it packs. */
-const CARRIED_REGISTERS = 64;
-
-/** May two blocks share a multiprocessor, as far as registers go? Operands in two parts take twice as many. */
-function fitsTwice(cx: CudaContext, kernel: TileKernel, { split, loop }: Division): boolean {
-  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.cut === undefined) return false;
-  const carried = loop.carry.reduce((sum, { tile }) => {
-    const other = kernel.tiles[tile].axes.find((axis) => axis !== split);
-    return sum + (other === undefined ? 0 : padded(axisSize(cx.module, other)) / 2);
-  }, 0);
-  return carried <= CARRIED_REGISTERS && !loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
-}
-
-/** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
-function arrange(cx: CudaContext, loading: LoadingTeam, walking: WalkingTeam, leastStages: number, twice: boolean) {
-  const [walk, load, out] = [walking.arena, loading.arena, walking.outgoing].map((arena) => arena.layout());
-  const offsets = new Map([...walk.offsets, ...out.offsets]);
-  for (const [name, offset] of load.offsets) offsets.set(name, loading.arena.isStaged(name) ? offset : offset + walk.fixedBytes);
-  const outAt = walk.fixedBytes + load.fixedBytes;
-  const sized = ([stages, outputs]: readonly [number, number]) => {
-    const stageAt = outAt + outputs * out.stageBytes;
-    const barriersAt = stageAt + (stages - 1) * load.stageBytes + load.stageUsed;
-    // The base is rounded up to what swizzled tiles want.
-    return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
-  };
-  const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
-  const shared = twice ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2)) : undefined;
-  const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
-  if (best === undefined) return crowded(rings[rings.length - 1].bytes);
-  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };
-}
-
-/** The kernel, if there is room for so many stages. */
-export function walkText(
-  cx: CudaContext, kernel: TileKernel, division: Division, loading: LoadingTeam, walking: WalkingTeam, leastStages: number,
-): LoweredKernel | Refused {
-  const { split, loop } = division;
-  const arranged = arrange(cx, loading, walking, leastStages, fitsTwice(cx, kernel, division));
-  if (isRefused(arranged)) return arranged;
-  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = arranged;
+export function walkText(cx: CudaContext, { division, loading, walking, draining, room }: WalkPlan): LoweredKernel {
+  const { kernel, split, loop } = division;
+  const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = room;
   const early = stages >= 3;
   const blocks = slabs(cx.module, split);
   const count = loop.over === 'segments' ? 'walk_segments' : loopCount(kernel, loop);
   const { copies, bulk, readsBulk } = loading;
-  const { draining } = walking;
   const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
   const code = createCode();
-  const paste = (text: string) => {
-    for (const line of text.trimEnd().split('\n')) if (line !== '') code.line(line);
-  };
+  const load = (steps: readonly Step[]) => printSteps(code, steps, LOADING);
+  const walk = (part: WalkingPart) => printSteps(code, walking.steps(part), WALKING);
   const lambda = (name: string, body: () => void) => {
     code.open(`auto ${name} = [&](int n)`);
     iterationLines(code, kernel, loop, 'n', '', 64, division.outside);
@@ -120,8 +67,8 @@ export function walkText(
   };
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(256, ${arranged.blocks}) ${kernel.name}(${parameters})`);
-  for (const line of offsetLines({ offsets })) code.line(line);
+  code.open(`extern "C" __global__ void __launch_bounds__(256, ${room.blocks}) ${kernel.name}(${parameters})`);
+  for (const line of offsetLines(offsets)) code.line(line);
   for (const line of head(cx, kernel, blocks)) code.line(line);
   code.line('const int t = threadIdx.x & 127;');
   outerLines(code, kernel);
@@ -144,28 +91,28 @@ export function walkText(
 
   // Told uniform, the compiler can order products across the branch.
   code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
-  if (arranged.blocks === 2) code.line(`regs_down<${SHARED_REGISTERS.loading}>();`);
-  for (const line of loading.registers) code.line(line);
-  paste(loading.before.text());
+  if (room.blocks === 2) code.line(`regs_down<${SHARED_REGISTERS.loading}>();`);
+  load(loading.registers.map((registers) => ({ kind: 'registers', ...registers })));
+  load(loading.plan.steps('before'));
   lambda('issue', () => {
     inputsLine('to');
-    paste(loading.issue.text());
+    load(loading.plan.steps('issue'));
     if (copies) code.line('cp_commit();');
     if (bulk.length === 0) return;
     code.open('if (t == 0)');
     code.line(`const u32 bar = landed + ${stage} * 8;`);
     code.line(`bar_expect(bar, ${bulk.reduce((sum, copy) => sum + copy.bytes, 0)});`);
-    for (const copy of bulk) code.line(copy.ask('to', 'bar'));
+    load(bulk.map((copy) => copy.ask('to', 'bar')));
     code.close();
   });
   // With few stages the way from memory begins before there is room.
   const prefetched = bulk.length > 0 && !early;
-  if (prefetched) lambda('prefetch', () => bulk.forEach((copy) => code.line(copy.prefetch)));
+  if (prefetched) lambda('prefetch', () => load(bulk.map((copy) => copy.prefetch)));
   code.line(`auto taken_back = [&](int n) { ${waitFor('empty')} };`);
   if (draining.length > 0) {
     lambda('drain', () => {
       outputsLine();
-      for (const line of draining) code.line(line);
+      load(draining);
     });
   }
   const ask = () => {
@@ -177,23 +124,23 @@ export function walkText(
     if (prefetched) code.line(`if (n + 2 < ${count} && t == 0) prefetch(n + 2);`);
   };
   const clear = () => {
-    const lines = bulk.flatMap((copy) => copy.clear ?? []);
-    if (lines.length === 0) return;
+    const cleared = bulk.flatMap((copy) => copy.clear ?? []);
+    if (cleared.length === 0) return;
     code.open('if (length < 64)');
     if (!readsBulk) code.line(waitFor('landed'));
-    for (const line of lines) code.line(line);
+    load(cleared);
     code.close();
   };
   code.line(`if (${count} > 0) issue(0);`);
   perChunk();
-  paste(loading.fill.text());
+  load(loading.plan.steps('fill'));
   if (early) ask();
   if (copies) code.line(`cp_wait<${early ? 1 : 0}>();`);
   if (bulk.length > 0 && readsBulk) {
     code.line(waitFor('landed'));
     clear();
   }
-  paste(loading.code.text());
+  load(loading.plan.steps('body'));
   if (!readsBulk) clear();
   code.line('team_sync(1);');
   code.line(`bar_arrive(full + ${stage} * 8);`);
@@ -206,18 +153,18 @@ export function walkText(
   code.close();
 
   code.open('else');
-  if (arranged.blocks === 2) code.line(`regs_up<${SHARED_REGISTERS.walking}>();`);
-  paste(walking.before.text());
+  if (room.blocks === 2) code.line(`regs_up<${SHARED_REGISTERS.walking}>();`);
+  walk('before');
   perChunk();
   outputsLine();
   code.line(waitFor('full'));
   // What the loading team has not waited for.
   if (bulk.length > 0 && !readsBulk) code.line(waitFor('landed'));
   code.line('proxy_fence();');
-  paste(walking.code.text());
+  walk('body');
   code.line(`bar_arrive(empty + ${stage} * 8);`);
   code.close();
-  paste(walking.after.text());
+  walk('after');
   code.close();
   code.close();
   return {

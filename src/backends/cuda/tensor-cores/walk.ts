@@ -4,18 +4,21 @@ import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf, type Notes } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
-import { createCode, type Code } from '../code.js';
 import { outermost } from '../prologue.js';
+import { createDraft, type Draft } from '../instructions/draft.js';
+import type { Action, Registers } from '../instructions/instruction.js';
+import { arenaOf, createPieces, type Piece } from '../instructions/pieces.js';
+import { planTeam } from '../instructions/plan.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
-import { createArena } from './arena.js';
 import { bulkCopy, type BulkCopy } from './bulk-copy.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
 import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
-import { walkText, type LoadingTeam, type WalkingTeam } from './walk-text.js';
+import { roomOf } from './walk-room.js';
+import { walkText, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
 
 /** Where the text of the current stage finds it, and what a chunk gives out. */
 const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
@@ -54,54 +57,68 @@ function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leas
   const notes = notesOf(kernel);
   const loading = loadingTeam(cx, kernel, division, notes);
   const walking = walkingTeam(cx, kernel, division, notes, loading.team, lateAtOnce);
-  const refusal = loading.team.refusal() ?? walking.team.refusal();
-  return refusal ?? walkText(cx, kernel, division, loading, walking, leastStages);
+  const refusal = loading.draft.refusal() ?? walking.draft.refusal();
+  if (refusal !== undefined) return refusal;
+  const plans = { loading: planTeam(loading.draft), walking: planTeam(walking.draft) };
+  const kept = { walk: plans.walking.arena, load: plans.loading.arena, out: arenaOf(walking.outgoing, new Map()) };
+  const room = roomOf(cx, division, kept, leastStages);
+  if (isRefused(room)) return room;
+  const { draining } = walking;
+  return walkText(cx, { division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room });
+}
+
+interface LoadingTeam extends Loading {
+  readonly team: Team;
+  readonly draft: Draft<LoadingPart>;
+}
+
+interface WalkingTeam {
+  readonly draft: Draft<WalkingPart>;
+  /** What a chunk gives out, and the stores of it that the other team makes. */
+  readonly outgoing: readonly Piece[];
+  readonly draining: readonly Action[];
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes): LoadingTeam {
   const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
-  const arena = createArena('L');
-  const parts = { before: createCode(), issue: createCode(), fill: createCode(), code: createCode() };
-  const registers: string[] = [];
+  const draft: Draft<LoadingPart> = createDraft(['before', 'issue', 'fill', 'body'], 'L');
+  const registers: Registers[] = [];
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
-  const here = switchCode(parts.before);
-  const team = createTeam({
-    cx, kernel, code: here.code, arena, barrier: 1, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported,
-  });
-  team.keepPieces(true);
+  const team = createTeam({ cx, kernel, draft, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported });
+  draft.keepPieces(true);
   outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
-  team.settle();
-  team.keepPieces(false);
+  team.add({ kind: 'settle' });
+  draft.keepPieces(false);
   for (const stmt of ahead) {
     if (!isRaw(stmt)) continue;
     const cell = loadCell(cx, stmt.op, inside, split);
     if (cell.axes.length === 2) {
-      here.to(parts.issue);
+      draft.to('issue');
       brought.add(stmt.tile);
       if (cell.copied === 'tile' && cell.even && cx.target === 'cuda.sm90') bulk.push(bulkCopy(team, stmt.tile, cell));
       else copyCell(team, stmt.tile, cell, 'to');
-    } else registers.push(throughRegisters(cx, team, stmt, division, parts));
+    } else registers.push(throughRegisters(cx, team, draft, stmt, division));
   }
-  here.to(parts.code);
-  team.sync();
-  for (const stmt of team.untilRefused(loop.body)) {
+  draft.to('body');
+  team.add({ kind: 'meet' });
+  for (const stmt of draft.untilRefused(loop.body)) {
     if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
       if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (!isRaw(stmt)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     }
     if (stmt.kind === 'store' && aside.includes(stmt)) {
       // What others read of products must not be brought back in some blocks only.
-      if (team.fits) team.finish();
-      parts.code.open('if (v0 == 0)');
+      if (team.fits) draft.await();
+      team.add({ kind: 'open', head: 'if (v0 == 0)' });
       storeCell(team, stmt.value, division.cellOfStore(cx, stmt), undefined);
-      parts.code.close();
+      team.add({ kind: 'close' });
     }
   }
-  team.finish();
+  draft.await();
   const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
   return {
-    team, arena, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))), ...parts,
+    team, draft, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))),
   };
 }
 
@@ -110,48 +127,42 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
  * meanwhile.
  */
 function throughRegisters(
-  cx: CudaContext, team: Team, stmt: Let & { readonly op: Load }, { split, inside, exported }: Division,
-  { issue, fill }: { readonly issue: Code; readonly fill: Code },
-): string {
+  cx: CudaContext, team: Team, draft: Draft<LoadingPart>, stmt: Let & { readonly op: Load }, { split, inside }: Division,
+): Registers {
   const { tile } = stmt;
   const cell = loadCell(cx, stmt.op, inside, split);
   const scalar = cell.axes.length === 0;
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
-  for (const text of team.options.notes.tile(tile)) issue.line(text);
+  draft.to('issue');
+  team.note(tile);
   const value = scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i');
-  issue.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; ${name}[k] = ${value}; }`);
+  team.add({ kind: 'turns', count: n, text: `${name}[k] = ${value};` });
+  draft.to('fill');
   if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
-    if (v.piece !== undefined) team.willWrite(v.piece, 'owner');
-    const inside = `i < ${team.size(cell.axes[0])}`;
-    fill.line(`UNROLL for (int k = 0; k < ${n}; ++k) { const int i = t + k * 128; if (${inside}) ${v.pointer}[i] = ${name}[k]; }`);
+    const text = `if (i < ${team.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k];`;
+    team.add({ kind: 'turns', count: n, text, writes: [{ piece: v.piece, by: 'owner' }] });
   } else {
     team.formsOf(tile).scalar = `${name}[0]`;
-    if (exported.has(tile)) {
-      const piece = team.take(tile, 256);
-      team.formsOf(tile).vec = { piece, pointer: team.pointerTo(piece) };
-      team.willWrite(piece, 'owner');
-      fill.line(`if (t == 0) ${team.pointerTo(piece)}[0] = ${name}[0];`);
-    }
+    const put = team.exportScalar(tile, `${name}[0]`, 'owner');
+    if (put !== undefined) team.add(put);
   }
-  return `float ${name}[${n}];`;
+  return { name, count: n };
 }
 
 function walkingTeam(
   cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, lateAtOnce: number,
 ): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
-  const arena = createArena('W');
-  const outgoing = createArena('O');
-  const parts = { before: createCode(), code: createCode(), after: createCode() };
-  const here = switchCode(parts.before);
+  const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
+  const outgoing = createPieces('O');
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
   const team = createTeam({
-    cx, kernel, code: here.code, arena, barrier: 2, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
+    cx, kernel, draft, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
-  team.keepPieces(true);
+  draft.keepPieces(true);
   const read = after.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' ? operandsOf(stmt.op) : []));
   const kept = [...loop.carry.map((c) => c.init), ...[...outputs, ...aside].map((stmt) => stmt.value), ...read];
   outsideText(cx, team, before, needed(chain, kept, before), outside, split);
@@ -160,12 +171,13 @@ function walkingTeam(
     const frag = team.newFrag(tile, split, team.otherAxis(tile, split));
     team.each(frag, `${frag.name}[i] = ${from.name}[i];`);
   }
-  team.settle();
-  here.to(parts.code);
-  const start = team.epoch();
-  const put = (stmt: (typeof outputs)[number]): string[] => {
+  team.add({ kind: 'settle' });
+  draft.to('body');
+  team.add({ kind: 'loop', edge: 'begin' });
+  const put = (stmt: (typeof outputs)[number]): Action[] => {
     const rest = storeCell(
-      team, stmt.value, division.cellOfStore(cx, stmt), (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, true).name})`,
+      team, stmt.value, division.cellOfStore(cx, stmt),
+      (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, { staged: true, lasting: false }).name})`,
     );
     return rest === undefined ? [] : [rest];
   };
@@ -175,32 +187,32 @@ function walkingTeam(
   orderStatements(
     chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
     (stmt) => {
-      if (team.refusal() !== undefined) return;
+      if (draft.refusal() !== undefined) return;
       if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (late.has(stmt.tile)) {
         // Their room is the next ones' when they have been read.
-        team.keepPieces(false);
+        draft.keepPieces(false);
         copyCell(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
-        team.keepPieces(true);
+        draft.keepPieces(true);
       } else loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     },
   );
-  team.finish();
+  draft.await();
   const last = outputs.filter((stmt) => !carried.has(stmt.value)).flatMap(put);
   for (const { tile, next } of copiesInOrder(loop)) {
     const from = team.frag(next, split);
     const to = team.formsOf(tile).frags[0];
     team.each(to, `${to.name}[i] = ${from.name}[i];`);
   }
-  team.endLoop(start);
-  here.to(parts.after);
+  team.add({ kind: 'loop', edge: 'end' });
+  draft.to('after');
   lastValues(cx, team, after, outside, split);
-  return { team, arena, outgoing, draining: [...early, ...last], ...parts };
+  return { draft, outgoing: outgoing.all, draining: [...early, ...last] };
 }
 
 /** What follows the loop. */
 function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], place: Place, split: Axis): void {
-  for (const stmt of team.untilRefused(after)) {
+  for (const stmt of team.draft.untilRefused(after)) {
     switch (stmt.kind) {
       case 'let':
         if (stmt.op.op === 'load') loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, split));
@@ -219,22 +231,8 @@ function lastValues(cx: CudaContext, team: Team, after: readonly TileStmt[], pla
   }
 }
 
-/** Code that goes to one text, then to another. */
-function switchCode(first: ReturnType<typeof createCode>) {
-  let current = first;
-  return {
-    code: {
-      line: (text: string) => current.line(text), open: (text: string) => current.open(text), close: () => current.close(),
-      text: () => current.text(),
-    },
-    to(next: ReturnType<typeof createCode>) {
-      current = next;
-    },
-  };
-}
-
 function outsideText(cx: CudaContext, team: Team, before: readonly TileStmt[], want: ReadonlySet<TileId>, place: Place, split: Axis): void {
-  for (const stmt of team.untilRefused(before)) {
+  for (const stmt of team.draft.untilRefused(before)) {
     if (stmt.kind !== 'let' || !want.has(stmt.tile)) continue;
     if (stmt.op.op === 'load') {
       const cell = loadCell(cx, stmt.op, place, split);

@@ -1,0 +1,133 @@
+import type { Access, By, Instruction, Product, Step } from './instruction.js';
+import type { Piece, Span } from './pieces.js';
+
+export interface Ordered {
+  /** Of each list that was given. */
+  readonly steps: readonly (readonly Step[])[];
+  /** When pieces hold values, in barriers. */
+  readonly spans: ReadonlyMap<Piece, Span>;
+}
+
+/** Up to which barrier a piece was touched, and whether each thread kept to its own elements since the one before. */
+interface Touch {
+  readonly epoch: number;
+  readonly own: boolean;
+}
+
+/**
+ * Puts barriers where a thread reads what others wrote since the last one, waits where copies and products are read, and tells between
+ * which barriers every piece of shared memory is in use. Lists run one after the other.
+ */
+export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
+  let epoch = 0;
+  let steps: Step[] = [];
+  const spans = new Map<Piece, Span>();
+  const written = new Map<Piece, { readonly epoch: number; readonly by: By | 'copy' }>();
+  // Groups of copies: the number of each, how many were begun, how many are known to be there.
+  const groups = new Map<Piece, number>();
+  let begun = 0;
+  let arrived = 0;
+  let running: readonly Product[] = [];
+  // What the statement reads, but has not read yet: barriers may come before that.
+  const needed = new Set<Piece>();
+  const firstWrite = new Map<Piece, Touch>();
+  const lastTouch = new Map<Piece, Touch>();
+  let loopStart = 0;
+
+  const live = (piece: Piece, first = Infinity): void => {
+    const span = spans.get(piece) ?? { first: Infinity, last: -1 };
+    spans.set(piece, { first: Math.min(span.first, first), last: Math.max(span.last, epoch) });
+  };
+  const touch = (piece: Piece, own: boolean): void => {
+    const before = lastTouch.get(piece);
+    lastTouch.set(piece, { epoch, own: own && (before?.epoch !== epoch || before.own) });
+  };
+  const barrier = (): void => {
+    steps.push({ kind: 'barrier' });
+    epoch++;
+    for (const piece of needed) {
+      live(piece);
+      touch(piece, false);
+    }
+  };
+  const read = ({ piece, by }: Access): void => {
+    const group = groups.get(piece);
+    if (group !== undefined && group >= arrived) {
+      steps.push({ kind: 'copied', left: begun - 1 - group });
+      arrived = group + 1;
+      barrier();
+    }
+    const last = written.get(piece);
+    if (last !== undefined && last.by !== 'copy' && last.epoch === epoch && !(by === 'owner' && last.by === 'owner')) barrier();
+    live(piece);
+    needed.add(piece);
+    touch(piece, by === 'owner');
+  };
+  const write = (piece: Piece, by: By | 'copy'): void => {
+    live(piece, epoch);
+    written.set(piece, { epoch, by });
+    if (!firstWrite.has(piece)) firstWrite.set(piece, { epoch, own: by === 'owner' });
+    touch(piece, by === 'owner');
+    if (piece.lasting) spans.set(piece, { first: 0, last: Infinity });
+  };
+  const awaited = (name: string | undefined): void => {
+    const index = name === undefined ? running.length - 1 : running.findIndex((product) => product.name === name);
+    if (index < 0) return;
+    steps.push({ kind: 'multiplied', left: running.length - 1 - index });
+    for (const { pieces, sum, then } of running.slice(0, index + 1)) {
+      for (const piece of pieces) live(piece);
+      steps.push({ kind: 'arrived', sum }, ...then);
+    }
+    running = running.slice(index + 1);
+  };
+  /** What is written before the first barrier of a loop may still be read after its last one, and so may what lies in the same place. */
+  const meetsItself = (): boolean => [...firstWrite].some(([piece, first]) => {
+    if (first.epoch !== loopStart) return false;
+    const last = lastTouch.get(piece);
+    const end = spans.get(piece)?.last ?? -1;
+    const stays = last?.epoch === epoch && !(first.own && last.own);
+    // Pieces of another team lie elsewhere.
+    return stays || [...lastTouch].some(([other, touched]) => (
+      touched.epoch === epoch && firstWrite.has(other) && end < (spans.get(other)?.first ?? -1)
+    ));
+  });
+
+  const take = (instruction: Instruction): void => {
+    switch (instruction.kind) {
+      case 'statement': needed.clear(); return;
+      case 'need': read(instruction); return;
+      case 'meet': barrier(); return;
+      case 'await': awaited(instruction.name); return;
+      case 'settle':
+        if (arrived < begun) steps.push({ kind: 'copied', left: 0 });
+        arrived = begun;
+        barrier();
+        return;
+      case 'loop':
+        if (instruction.edge === 'begin') loopStart = epoch;
+        else if (meetsItself()) barrier();
+        return;
+      case 'copy':
+        if (instruction.group) {
+          write(instruction.piece, 'copy');
+          groups.set(instruction.piece, begun++);
+        }
+        break;
+      case 'product': running = [...running, instruction]; break;
+      case 'number': case 'each': case 'own': case 'spread': case 'turns': case 'one': case 'call':
+        for (const piece of instruction.reads ?? []) read({ piece, by: 'any' });
+        for (const { piece, by } of instruction.writes ?? []) write(piece, by);
+        break;
+      case 'note': case 'registers': case 'sum': case 'open': case 'close': break;
+      default: instruction satisfies never;
+    }
+    steps.push(instruction);
+    if ('reads' in instruction) for (const piece of instruction.reads ?? []) needed.delete(piece);
+  };
+  const made = lists.map((list) => {
+    steps = [];
+    list.forEach(take);
+    return steps;
+  });
+  return { steps: made, spans };
+}

@@ -1,0 +1,77 @@
+import type { TileId } from '../../../ir/tile/tile.js';
+
+/** A piece of shared memory that a team takes for a time. */
+export interface Piece {
+  readonly name: string;
+  readonly bytes: number;
+  /** Doubled or tripled along the pipeline: lives for a whole iteration. */
+  readonly staged: boolean;
+  /** Keeps its address to the end of the kernel (what a loop reads again). */
+  readonly lasting: boolean;
+}
+
+/** From which barrier of its team to which a piece has values that are read. Pieces of disjoint spans may share an address. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+export interface Pieces {
+  /** `tile`: whose values it holds, for its name. */
+  take(bytes: number, how: Pick<Piece, 'staged' | 'lasting'>, tile?: TileId): Piece;
+  readonly all: readonly Piece[];
+}
+
+const ALIGN = 1024;
+
+/** `prefix` begins their names. */
+export function createPieces(prefix: string): Pieces {
+  const all: Piece[] = [];
+  const round = (bytes: number) => (bytes >= ALIGN ? Math.ceil(bytes / ALIGN) * ALIGN : Math.ceil(bytes / 256) * 256);
+  return {
+    all,
+    take(bytes, how, tile) {
+      const piece = { name: `${prefix}${all.length}${tile === undefined ? '' : `_${tile}`}`, bytes: round(bytes), ...how };
+      all.push(piece);
+      return piece;
+    },
+  };
+}
+
+/**
+ * Offsets within the fixed part and within a stage; copies of the latter follow the former, `stageBytes` apart, of which it uses
+ * `stageUsed`.
+ */
+export interface Arena {
+  readonly offsets: ReadonlyMap<Piece, number>;
+  readonly fixedBytes: number;
+  readonly stageBytes: number;
+  readonly stageUsed: number;
+}
+
+/** Gives pieces their places: the largest first, each at the first offset where no other is while it lives. */
+export function arenaOf(pieces: readonly Piece[], spans: ReadonlyMap<Piece, Span>): Arena {
+  const offsets = new Map<Piece, number>();
+  let stageUsed = 0;
+  const bySize = [...pieces].sort((a, b) => b.bytes - a.bytes);
+  for (const piece of bySize.filter(({ staged }) => staged)) {
+    offsets.set(piece, stageUsed);
+    stageUsed += piece.bytes;
+  }
+  const placed: { readonly piece: Piece; readonly span: Span; readonly offset: number }[] = [];
+  let fixedBytes = 0;
+  for (const piece of bySize.filter(({ staged }) => !staged)) {
+    const span = spans.get(piece) ?? { first: Infinity, last: -1 };
+    let offset = 0;
+    const rivals = placed.filter((p) => p.span.first <= span.last && span.first <= p.span.last).sort((a, b) => a.offset - b.offset);
+    for (const rival of rivals) {
+      if (offset + piece.bytes <= rival.offset) break;
+      offset = Math.max(offset, rival.offset + rival.piece.bytes);
+    }
+    placed.push({ piece, span, offset });
+    offsets.set(piece, offset);
+    fixedBytes = Math.max(fixedBytes, offset + piece.bytes);
+  }
+  const whole = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
+  return { offsets, fixedBytes: whole(fixedBytes), stageBytes: whole(stageUsed), stageUsed };
+}

@@ -1,0 +1,164 @@
+import { ROW } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
+import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { notesOf } from '../../notes.js';
+import { bufferNamed } from '../address.js';
+import { createDraft } from '../instructions/draft.js';
+import type { Step } from '../instructions/instruction.js';
+import type { Arena } from '../instructions/pieces.js';
+import { planTeam } from '../instructions/plan.js';
+import type { CudaContext } from '../lowered.js';
+import { chunkPlace } from '../prologue.js';
+import type { Refused } from '../refused.js';
+import { PATIENCE } from './again.js';
+import type { Parts } from './extents.js';
+import { isDscore, type JoinedDecays } from './joined-decays.js';
+import { definitions, fusedSums, letText, tokenRow } from './kernel.js';
+import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
+import { createTeam } from './team.js';
+
+export interface Shape {
+  /** Warpgroups that share every fragment. */
+  readonly parts: Parts;
+  /** Blocks that a multiprocessor is to hold. */
+  readonly blocks: 1 | 2;
+  /** Are decay operations that share an operand computed together? That is less work in more registers. */
+  readonly gather: boolean;
+  /**
+   * Are matrices that take little made again where they are read late? They need fewer registers, and what they are made of stays in shared
+   * memory.
+   */
+  readonly again: boolean;
+  /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
+  readonly budget: number;
+}
+
+/** A chunk kernel, but for its text. */
+export interface ChunkPlan {
+  readonly kernel: TileKernel;
+  readonly shape: Shape;
+  readonly steps: readonly Step[];
+  readonly arena: Arena;
+  readonly sharedBytes: number;
+}
+
+export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, shape: Shape): ChunkPlan | Refused {
+  const defs = definitions(kernel);
+  const draft = createDraft(['body'], 'M');
+  const team = createTeam({
+    cx, kernel, draft, parts: shape.parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow,
+    stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true,
+  });
+  const place = chunkPlace(kernel);
+  const sums = fusedSums(kernel, kernel.body);
+  const copies = kernel.body.flatMap((stmt): Copy[] => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
+    const { tile } = stmt;
+    const cell = loadCell(cx, stmt.op, place, undefined);
+    return cell.copied === undefined ? [] : [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
+  });
+  const copied = new Set(copies.map((copy) => copy.tile));
+  const due = copiesDue(kernel.body, groups, copies, shape.budget);
+  const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
+  // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
+  const asked = new Map<TileId, string>();
+  const early = () => kernel.body.forEach((stmt) => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || copied.has(stmt.tile)) return;
+    const cell = loadCell(cx, stmt.op, place, undefined);
+    const name = askEarly(team, stmt.tile, cell);
+    if (name !== undefined) asked.set(stmt.tile, name);
+    if (cell.axes.length > 0) return;
+    loadNow(team, stmt.tile, cell);
+    copied.add(stmt.tile);
+  });
+  for (const [at, stmt] of draft.untilRefused(kernel.body.entries())) {
+    const now = due.get(at) ?? [];
+    team.begin();
+    for (const tile of longUnread.get(at) ?? []) team.letGo(tile);
+    // Tiles that come late take the place of others, whose readers have to be done.
+    if (now.length > 0 && at > 0) team.add({ kind: 'meet' });
+    for (const copy of now) copy.begin();
+    if (at === 0) early();
+    switch (stmt.kind) {
+      case 'let': {
+        if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
+        else if (!copied.has(stmt.tile)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, undefined), asked.get(stmt.tile));
+        break;
+      }
+      case 'store': {
+        const buffer = bufferNamed(cx.module, stmt.buffer);
+        storeCell(team, stmt.value, cellOf(cx, { buffer }, isRows(buffer) ? ROW : undefined, place, undefined), undefined);
+        break;
+      }
+      case 'loop': throw new Error(`${kernel.name}: a loop in a chunk kernel`);
+      default: stmt satisfies never;
+    }
+  }
+  const refusal = draft.refusal();
+  if (refusal !== undefined) return refusal;
+  draft.await();
+  const { arena, steps } = planTeam(draft);
+  return { kernel, shape, steps: steps('body'), arena, sharedBytes: arena.fixedBytes + 1024 };
+}
+
+interface Copy {
+  readonly tile: TileId;
+  readonly bytes: number;
+  begin(): void;
+}
+
+/** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
+function copiesDue(
+  body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number,
+): ReadonlyMap<number, readonly Copy[]> {
+  const spans = new Map<TileId, { first: number; last: number }>();
+  const sources = new Map<TileId, TileId>();
+  const use = (id: TileId, at: number): void => {
+    const tile = sources.get(id) ?? id;
+    const known = spans.get(tile);
+    spans.set(tile, { first: Math.min(known?.first ?? at, at), last: Math.max(known?.last ?? at, at) });
+  };
+  // The first of a group reads for all.
+  const leaders = new Map([...groups].flatMap(([first, members]) => members.map((member) => [member, first])));
+  const positions = new Map(body.flatMap((stmt, at) => (stmt.kind === 'let' ? [[stmt.tile, at]] : [])));
+  body.forEach((stmt, at) => {
+    if (stmt.kind === 'store') use(stmt.value, at);
+    if (stmt.kind !== 'let') return;
+    // A swap only renames.
+    if (stmt.op.op === 'swap') sources.set(stmt.tile, sources.get(stmt.op.arg) ?? stmt.op.arg);
+    else for (const arg of operandsOf(stmt.op)) use(arg, positions.get(leaders.get(stmt.tile) ?? stmt.tile) ?? at);
+  });
+  const spanOf = ({ tile }: Copy) => spans.get(tile) ?? { first: 0, last: 0 };
+  const due = new Map<number, Copy[]>();
+  const begun: Copy[] = [];
+  let at = 0;
+  for (const copy of [...copies].sort((a, b) => spanOf(a).first - spanOf(b).first)) {
+    const taken = () => begun.filter((other) => spanOf(other).last >= at).reduce((sum, { bytes }) => sum + bytes, 0);
+    while (at < spanOf(copy).first && taken() + copy.bytes > budget) at++;
+    due.set(at, [...(due.get(at) ?? []), copy]);
+    begun.push(copy);
+  }
+  return due;
+}
+
+/** Tensors that statements read element by element, by the position after which none does so for a while. */
+function unreadFor({ body }: TileKernel, resolve: (tile: TileId) => TileId): ReadonlyMap<number, readonly TileId[]> {
+  const reads = new Map<TileId, number[]>();
+  body.forEach((stmt, at) => {
+    const read = stmt.kind === 'store'
+      ? [stmt.value]
+      : stmt.kind === 'let' && !['contract', 'compose', 'inverse', 'swap'].includes(stmt.op.op) && !isDscore(stmt.op)
+      ? operandsOf(stmt.op)
+      : [];
+    for (const tile of new Set(read.map(resolve))) reads.set(tile, [...(reads.get(tile) ?? []), at]);
+  });
+  const found = new Map<number, TileId[]>();
+  for (const [tile, positions] of reads) {
+    positions.forEach((at, n) => {
+      const next = positions[n + 1] ?? Infinity;
+      if (next - at > PATIENCE) found.set(at + 1, [...(found.get(at + 1) ?? []), tile]);
+    });
+  }
+  return found;
+}
