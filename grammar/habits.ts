@@ -16,6 +16,9 @@ export function foreign(stop: Stop): string | undefined {
   if (here.image === '=' && rule !== undefined && LISTS.includes(rule) && before?.tokenType === T.Name) {
     return `an argument is named by \`:\`: \`${before.image}: ...\`, and values are compared by \`==\``;
   }
+  if (here.image === '[' && (before?.image === ')' || before?.image === ']') && touches(before, here)) {
+    return 'a bracket stands behind a name, one at a time: give the value a name with `let v = ...`, and write `v[...]`';
+  }
   if (here.tokenType === T.Else) return 'an `else` follows the `}` of its `if`: `if c { ... } else { ... }`';
   if (rule === 'block' && COMPARISONS.includes(here.tokenType) && error.message === '`}`') {
     return 'comparisons do not chain: write `a < b and b < c`';

@@ -71,6 +71,7 @@ function load(file: string, text: string, session: Session, open: readonly strin
   const names = new Map<string, { readonly name: string; readonly origin: Span }>();
   const own: Spec[] = [];
   const visible = new Map<string, Part>();
+  const missing = new Set<string>();
   const ownParts: Part[] = [];
   const claim = (name: string, origin: Span, meanings?: ReadonlyMap<string, string>): boolean => {
     const lower = name.toLowerCase();
@@ -91,14 +92,17 @@ function load(file: string, text: string, session: Session, open: readonly strin
         if (!claim(name, origin)) return;
         imported.push(...specs.filter((spec) => spec.name === name));
         const part = theirs.get(name);
-        if (part === undefined) return;
+        if (part === undefined) {
+          missing.add(name);
+          return;
+        }
         visible.set(name, part);
         found.push(...checkPart(part, session.elaborator));
       });
       continue;
     }
     if (claim(item.name.text, item.name.origin, item.kind === 'scan' ? undefined : FIXED)) {
-      const part: Part = { item, file, visible };
+      const part: Part = { item, file, visible, missing };
       visible.set(item.name.text, part);
       ownParts.push(part);
     }

@@ -4,7 +4,7 @@ import type { Span } from '../../ir/common/span.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { sameAxes, without } from '../../ir/graph/typing.js';
 import { declaredAxes } from './axes.js';
-import { axesLabel, list, report, shape, type Binding, type Found, type Scope, type Value } from './scope.js';
+import { axesLabel, list, rebind, report, shape, type Binding, type Found, type Scope, type Value } from './scope.js';
 import { literal, mapValues, node, typeOf, whatIs } from './values.js';
 
 /** The value of a `let`, with the axes that it declares. */
@@ -83,6 +83,7 @@ function added(scope: Scope, statement: Statement & { readonly kind: 'assign' },
   { readonly kind: 'let' | 'output' }>, given: Value): Found {
   const { name, value: expr, origin } = statement;
   if (binding.kind === 'output' && !binding.assigned) {
+    rebind(scope, { ...binding, assigned: true });
     return report(scope, diagnostic('E209', `output \`${binding.name}\` is read before it has a value`, name.origin, 'nothing to add to', {
       secondary: [{ span: binding.origin, text: 'declared here' }],
       help: [`assign it first: \`${binding.name} = ...\``],

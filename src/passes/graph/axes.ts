@@ -6,7 +6,7 @@ import type { Span } from '../../ir/common/span.js';
 import type { Axis, Silent } from '../../ir/graph/types.js';
 import { checkDistinct } from '../resolve/declare.js';
 import { isSilent, SILENT } from './fixed.js';
-import { axesLabel, lookUp, rebind, report, visibleNames, type Scope } from './scope.js';
+import { axesLabel, lookUp, rebind, report, reportName, visibleNames, type Scope } from './scope.js';
 
 /** Largest size of an axis. */
 const LARGEST = 2 ** 31;
@@ -51,7 +51,7 @@ export function axisNamed(scope: Scope, { text, origin }: Ident): Axis | undefin
   // A number whose value has an error was reported where it stands.
   if (binding !== undefined && value === undefined && binding.kind !== 'instance' && binding.kind !== 'output') return undefined;
   const names = axisNames(scope);
-  return report(scope, diagnostic('E206', `there is no axis \`${text}\``, origin,
+  return reportName(scope, text, () => diagnostic('E206', `there is no axis \`${text}\``, origin,
     binding === undefined ? 'not a number of the header' : `\`${text}\` is ${binding.kind === 'input' ? 'an input' : `a ${binding.kind}`}`,
     {
     help: [...didYouMean(text, names),

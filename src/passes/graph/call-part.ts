@@ -100,7 +100,7 @@ export function fits(
             + `call it first, and read what it gives at \`[${seen.name}]\`` : undefined;
   if (wrong !== undefined) {
     report(scope, diagnostic('E208', `the argument does not have the axes ${shape(axes)}`, expr.origin, axesLabel(type.axes),
-      { secondary: [declared], help: [wrong] }));
+      { secondary: [declared], help: [wrong, ...otherName(part, missing, without(type.axes, [...axes, ...signature]))] }));
     return false;
   }
   const along = type.restricted.find((choice) => typeOf(scope, choice).axes.some((axis) => includes(signature, axis)));
@@ -111,6 +111,14 @@ export function fits(
     help: [`write \`sum[](${printExpr(expr)})\` for 0 where it is absent`],
   }));
   return false;
+}
+
+/** What is called otherwise here is said by `with`. */
+function otherName(part: string, missing: readonly Axis[], extra: readonly Axis[]): readonly string[] {
+  const [axis] = missing;
+  const [own] = extra.filter((other) => !other.past);
+  return missing.length !== 1 || own === undefined
+    ? [] : [`if \`${own.name}\` is meant, say so: \`use a = ${part} with ${axis.name} = ${own.name}\``];
 }
 
 /** W203 where the range of an input cannot be proved. */

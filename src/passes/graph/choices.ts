@@ -3,7 +3,7 @@ import type { Expr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import type { Axis, Level, ValueType } from '../../ir/graph/types.js';
 import { LEVELS } from '../../ir/graph/types.js';
-import { elements, includes, number } from '../../ir/graph/typing.js';
+import { includes, number } from '../../ir/graph/typing.js';
 import { along, argumentsOf, noBrackets, type Along, type CallExpr } from './arguments.js';
 import { bracketAxis, isNamed } from './axes.js';
 import { axesLabel, report, type Found, type Scope } from './scope.js';
@@ -77,17 +77,22 @@ function countOf(scope: Scope, expr: Expr, found: Along, type: ValueType, scores
 
 /** How many are there to be chosen along axes, and why no more. */
 function present(scope: Scope, axes: readonly Axis[], scores: number): { readonly count: number; readonly why: string } {
-  const all = elements(axes);
+  const all = amount(axes);
   let least = { count: all, why: `there are ${all}` };
   for (const choice of typeOf(scope, scores).restricted) {
     const top = scope.builder.nodes[choice];
     if (top.kind !== 'top' || top.axes.length === 0 || top.silent.length > 0 || !top.axes.every((axis) => includes(axes, axis))) continue;
     const count = scope.builder.nodes[top.count];
     if (count.kind !== 'literal') continue;
-    const left = count.value * (all / elements(top.axes));
+    const left = count.value * (all / amount(top.axes));
     if (left < least.count) least = { count: left, why: `${left} of ${all} are left by another choice` };
   }
   return least;
+}
+
+/** Of the past there may be any number of tokens, or as many as a window has; where there are fewer, all are chosen. */
+function amount(axes: readonly Axis[]): number {
+  return axes.reduce((n, axis) => n * axis.size, 1);
 }
 
 /** `mask(c)`: 1 or 0. */

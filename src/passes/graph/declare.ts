@@ -8,7 +8,7 @@ import { RESERVED } from '../resolve/names.js';
 import { declaredAxes } from './axes.js';
 import { FIXED } from './fixed.js';
 import { lawOf } from './law.js';
-import { axesLabel, list, lookUp, report, shape, type Binding, type Scope } from './scope.js';
+import { axesLabel, list, lookUp, report, shape, spoil, type Binding, type Scope } from './scope.js';
 import { node } from './values.js';
 
 /** A name that means something already, or is taken in this block or one around it. */
@@ -27,10 +27,16 @@ export function nameProblem(scope: Scope, { text, origin }: Ident): Diagnostic |
   });
 }
 
+/** A name that cannot be declared stands for nothing from here on. */
+export function refuseName(scope: Scope, { text }: Ident, problem: Diagnostic): void {
+  report(scope, problem);
+  spoil(scope, text);
+}
+
 /** Gives a name its meaning, unless it has one. */
 export function bind(scope: Scope, ident: Ident, binding: Binding): boolean {
   const problem = nameProblem(scope, ident);
-  if (problem !== undefined) report(scope, problem);
+  if (problem !== undefined) refuseName(scope, ident, problem);
   else scope.frame.names.set(ident.text, binding);
   return problem === undefined;
 }

@@ -24,6 +24,8 @@ export interface Elaborator {
   /** What is elaborated from now on counts for another file. */
   nextFile(): void;
   elaborate(part: Part, given: Given, training: boolean): Elaborated;
+  /** A part by itself, at the settings of its header. */
+  alone(part: Part, training: boolean): Elaborated;
 }
 
 interface Made<T> {
@@ -62,6 +64,17 @@ export function elaborator(): Elaborator {
     open.pop();
     graphs.set(key, made);
     return made;
+  };
+
+  const alone = (part: Part, training: boolean): Made<Graph> => {
+    const sizes = unsized(part).length === 0 ? STAND_INS.slice(0, 1) : STAND_INS;
+    const first = graphOf(part, standIns(part, sizes[0]), training);
+    if (!hasErrors(first.diagnostics)) return first;
+    for (const size of sizes.slice(1)) {
+      const made = graphOf(part, standIns(part, size), training);
+      if (!hasErrors(made.diagnostics)) return made;
+    }
+    return first;
   };
 
   const specOf = (part: Part, given: Given): Made<Spec> => {
@@ -106,7 +119,7 @@ export function elaborator(): Elaborator {
       }
       const made = graphOf(part, given, training);
       if (made.asks) asked.training = true;
-      below(scope, made, () => graphOf(part, standIns(part), training).diagnostics, part, given, from);
+      below(scope, made, () => alone(part, training).diagnostics, part, given, from);
       return made.made;
     },
     spec(part, given, from) {
@@ -120,11 +133,13 @@ export function elaborator(): Elaborator {
     nextFile() {
       earlier = graphs.size;
     },
-    elaborate(part, given, training) {
-      const { made, diagnostics } = graphOf(part, given, training);
-      return { graph: made, diagnostics };
-    },
+    elaborate: (part, given, training) => elaborated(graphOf(part, given, training)),
+    alone: (part, training) => elaborated(alone(part, training)),
   };
+}
+
+function elaborated({ made, diagnostics }: Made<Graph>): Elaborated {
+  return { graph: made, diagnostics };
 }
 
 const USED = 'used here with ';
@@ -153,10 +168,17 @@ function numbersOf(part: Part, given: Given): ReadonlyMap<string, number> {
     number][] => (setting.kind === 'number' && own.includes(name) ? [[name, setting.value]] : [])));
 }
 
-/** Sizes for axes of a signature that a header leaves to its callers, so that it can be checked by itself. */
-export function standIns(part: Part): Given {
+/** Axes of a signature that a header leaves to its callers. */
+export function unsized(part: Part): readonly string[] {
   const own = part.item.bindings.map((binding) => binding.name.text);
-  return new Map(signatureAxes(part.item).filter((axis) => !own.includes(axis)).map((axis) => [axis, { kind: 'number', value: 64 }]));
+  return signatureAxes(part.item).filter((axis) => !own.includes(axis));
+}
+
+/** Sizes that stand in for those that callers give: the first with which a part is right, if there is one. */
+const STAND_INS = [64, 48, 6, 2, 1];
+
+function standIns(part: Part, size: number): Given {
+  return new Map(unsized(part).map((axis) => [axis, { kind: 'number', value: size }]));
 }
 
 /** What is right in training and never asks for it is the same outside. */
@@ -189,7 +211,7 @@ function elaborateOnce(
     frame: { names: new Map(), parent: undefined, turns: [], loops: new Map(), own: new Map() },
     inputs: [], params: [], instances: [], paths: { instances: new Map(), losses: new Map() }, losses: [], updates: [], names: new Map(),
       init: undefined,
-    axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics,
+    axes: new Map(), ranges: [], draws: 0, turned: 0, inLaw: false, lawDraws: new Map(), diagnostics, said: new Set(part.missing),
     resolve: (expr) => resolve(scope, expr),
     resolveIn: resolve,
   };

@@ -121,7 +121,7 @@ function contract(scope: Scope, expr: BinaryExpr, left: Written, right: Written)
         'both sides must have it', {
         secondary: [{ span: expr.left.origin, text: axesLabel(x) }, { span: expr.right.origin, text: axesLabel(y) }],
         help: shared.length === 0
-          ? ['they share no axis'] : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
+          ? ['they share no axis', ...tighter(expr)] : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
       }));
     }
     if (!includes(axes, found)) axes.push(found);
@@ -131,6 +131,13 @@ function contract(scope: Scope, expr: BinaryExpr, left: Written, right: Written)
       { help: [`write \`${printExpr(expr.left)} * ${printExpr(expr.right)}\``] }));
   }
   return node(scope.builder.add({ kind: 'contract', left: a, right: b, axes }, expr.origin));
+}
+
+/** `x / 2 @ w` divides by `2 @ w`. */
+function tighter(expr: BinaryExpr): readonly string[] {
+  const right = printExpr(expr.right);
+  if (expr.left.kind !== 'number') return [];
+  return [`\`@\` goes before \`*\` and \`/\`: write \`(...) @ ${right}\` if all before it is meant`];
 }
 
 function ambiguous(expr: BinaryExpr, x: readonly Axis[], y: readonly Axis[], shared: readonly Axis[]): Diagnostic {
@@ -144,7 +151,7 @@ function ambiguous(expr: BinaryExpr, x: readonly Axis[], y: readonly Axis[], sha
   return diagnostic('E203', several ? `\`@\` finds ${shared.length} shared axes` : '`@` finds no shared axis', expr.left.origin,
     axesLabel(x), {
     secondary: [{ span: expr.right.origin, text: axesLabel(y) }],
-    help: ['`@` contracts the one axis that both sides have', `${why}: write ${help.join(' or ')}`],
+    help: ['`@` contracts the one axis that both sides have', `${why}: write ${help.join(' or ')}`, ...tighter(expr)],
   });
 }
 

@@ -1,4 +1,5 @@
 import { diagnostic } from '../../diagnostics/diagnostic.js';
+import { factsOf } from '../../ir/graph/facts.js';
 import type { GraphNode } from '../../ir/graph/graph.js';
 import { operandsOf } from '../../ir/graph/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
@@ -9,12 +10,18 @@ import { report, shape, type Scope } from './scope.js';
 export function freeFamilies(scope: Scope): void {
   for (const [i, instance] of scope.instances.entries()) {
     if (instance.family.length === 0) continue;
-    const bare = unrestricted(scope.builder.nodes, i, instance.family);
+    const { nodes } = scope.builder;
+    // The states of a family of scans may all go on with every token.
+    const all = instance.part.kind === 'scan' || factsOf(instance.part).tokenwise ? undefined
+      : nodes.find((node) => node.kind === 'call' && node.instance === i && !chosen(nodes, node, instance.family));
+    const bare = all ?? unrestricted(nodes, i, instance.family);
     if (bare === undefined) continue;
     report(scope, diagnostic('W202', `every member of \`${instance.name}${shape(instance.family)}\` runs on every token`, instance.origin,
       'a family', {
-      secondary: [{ span: bare.origin, text: 'nothing restricts what is read here' }],
-      help: [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
+      secondary: [{ span: bare.origin,
+        text: all === undefined ? 'nothing restricts what is read here' : 'all tokens are handed in' }],
+      help: all !== undefined ? [`\`${instance.part.name}\` looks at other tokens, or has losses: it is computed where its arguments `
+        + `are present, so hand in what was chosen: \`${instance.name}(x[chosen])\``] : [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
         + 'and read a weight at `[chosen]`'],
     }));
   }
@@ -35,8 +42,13 @@ function unrestricted(nodes: readonly GraphNode[], instance: number, family: rea
       if (family.some((axis) => includes(node.type.axes, axis))) from.add(id);
       continue;
     }
-    const restricted = operandsOf(node).flatMap((arg) => nodes[arg].type.restricted);
-    if (!restricted.some((choice) => nodes[choice].type.axes.some((axis) => includes(family, axis)))) return node;
+    if (!chosen(nodes, node, family)) return node;
   }
   return undefined;
+}
+
+/** Is anything that a node reads restricted along a family? */
+function chosen(nodes: readonly GraphNode[], node: GraphNode, family: readonly Axis[]): boolean {
+  const restricted = operandsOf(node).flatMap((arg) => nodes[arg].type.restricted);
+  return restricted.some((choice) => nodes[choice].type.axes.some((axis) => includes(family, axis)));
 }

@@ -12,7 +12,7 @@ import { mask, sinkhorn, top } from './choices.js';
 import { dropout, index, normal, orthogonal, uniform } from './draws.js';
 import { FUNCTIONS, isFold, isNorm } from './fixed.js';
 import { fold, norm } from './folds.js';
-import { axesLabel, bare, report, type Found, type Scope } from './scope.js';
+import { axesLabel, bare, report, reportName, type Found, type Scope } from './scope.js';
 import { conv, rope } from './tokens.js';
 import { mapValues, node, numeric, resolveNumeric, typeOf, type Written } from './values.js';
 
@@ -37,7 +37,7 @@ export function resolveFunction(scope: Scope, call: CallExpr): Found {
     case 'uniform': return uniform(scope, call);
     case 'orthogonal': return orthogonal(scope, call);
     case 'dropout': return dropout(scope, call);
-    default: return report(scope, unknownFunction(scope, call.name));
+    default: return reportName(scope, call.name.text, () => unknownFunction(scope, call.name));
   }
 }
 

@@ -6,7 +6,9 @@ import type { Level, Silent } from '../../ir/graph/types.js';
 import { number } from '../../ir/graph/typing.js';
 import { PAST } from './axes.js';
 import { FIXED, FUNCTIONS, isSilent } from './fixed.js';
-import { isTraining, lookUp, report, visibleNames, type Binding, type Found, type Scope } from './scope.js';
+import {
+  isTraining, lookUp, rebind, report, reportName, visibleNames, type Binding, type Found, type Scope,
+} from './scope.js';
 import { node, numberValue } from './values.js';
 
 /** How often the length of a silent axis exists. */
@@ -15,6 +17,7 @@ const COUNTS: Readonly<Record<Silent, Level>> = { time: 'sequence', batch: 'call
 export function resolveName(scope: Scope, { text, origin }: Ident): Found {
   const binding = lookUp(scope, text);
   if (binding !== undefined) return bound(scope, binding, origin);
+  if (scope.said.has(text)) return undefined;
   if (text === 'training') return numberValue(isTraining(scope) ? 1 : 0);
   if (text === 'pi') return numberValue(Math.PI);
   if (text === 'past') return { kind: 'past', axis: PAST };
@@ -23,7 +26,7 @@ export function resolveName(scope: Scope, { text, origin }: Ident): Found {
   const part = scope.part.visible.get(text);
   if (part !== undefined) return { kind: 'part', part };
   const fixed = FIXED.get(text);
-  if (fixed === undefined) return report(scope, unknownName(scope, text, origin));
+  if (fixed === undefined) return reportName(scope, text, () => unknownName(scope, text, origin));
   const help = FUNCTIONS.includes(text) ? `${fixed}: write \`${text}(...)\`` : text === 'inf' ? `${fixed}: write a number` : fixed;
   return report(scope, diagnostic('E211', `\`${text}\` is not a value`, origin, 'used as one', { help: [help] }));
 }
@@ -38,6 +41,8 @@ function bound(scope: Scope, binding: Binding, origin: Span): Found {
     }
     case 'output': {
       if (binding.assigned) return binding.value;
+      // Said once.
+      rebind(scope, { ...binding, assigned: true });
       return report(scope, diagnostic('E209', `output \`${binding.name}\` is read before it has a value`, origin,
         'nothing has been assigned yet', {
         secondary: [{ span: binding.origin, text: 'declared here' }],
@@ -54,7 +59,7 @@ const HABITS: Readonly<Record<string, readonly string[] | undefined>> = {
     mod: ['write `a % b`'],
 };
 
-export function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
+function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const names = [...visibleNames(scope), ...scope.part.visible.keys()];
   const nearest = suggest(text, [...names, ...FIXED.keys()]);
   const hint = HABITS[text];

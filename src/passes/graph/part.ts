@@ -6,6 +6,8 @@ export interface Part {
   readonly file: string;
   /** Declarations of its file and what that imports, by name. Filled when the file has been read. */
   readonly visible: ReadonlyMap<string, Part>;
+  /** What its file would import and did not find, which was reported. */
+  readonly missing: ReadonlySet<string>;
 }
 
 export function nameOf(part: Part): string {

@@ -3,7 +3,7 @@ import { didYouMean } from '../../diagnostics/suggest.js';
 import type { PartKind } from '../../ir/ast/ast.js';
 import type { Span } from '../../ir/common/span.js';
 import { nameFaults } from '../names/name-map.js';
-import { standIns, type Elaborated, type Elaborator } from './elaborate.js';
+import { unsized, type Elaborated, type Elaborator } from './elaborate.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
 import type { Given, Setting } from './scope.js';
 import { unusedNames } from './unused.js';
@@ -33,7 +33,7 @@ export function partsOf(own: readonly Part[], visible: ReadonlyMap<string, Part>
   const all = [...own, ...[...visible.values()].filter((part) => !own.includes(part))];
   return {
     list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part),
-      unsized: [...standIns(part).keys()], origin: part.item.origin })),
+      unsized: unsized(part), origin: part.item.origin })),
     elaborate(name, settings = new Map(), training = false) {
       const part = visible.get(name);
       if (part === undefined || part.item.kind === 'scan') return { graph: undefined,
@@ -50,10 +50,10 @@ export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnost
   const found: Diagnostic[] = [];
   for (const training of [true, false]) {
     // What is too large is so in both.
-    if (!found.some(({ code }) => code === 'E106')) found.push(...elaborator.elaborate(part, standIns(part), training).diagnostics);
+    if (!found.some(({ code }) => code === 'E106')) found.push(...elaborator.alone(part, training).diagnostics);
   }
   if (hasErrors(found)) return distinct(found);
-  const { graph } = elaborator.elaborate(part, standIns(part), false);
+  const { graph } = elaborator.alone(part, false);
   return distinct([...found, ...(graph === undefined ? [] : nameFaults(graph)), ...unusedNames(part.item)]);
 }
 

@@ -112,6 +112,8 @@ export interface Scope {
   /** Draws of laws by the nodes that stand for them; these are in no graph. */
   readonly lawDraws: Map<number, LawNode>;
   readonly diagnostics: Diagnostic[];
+  /** Names without a meaning of which an error was reported: it is said once, and whoever else uses them stays silent. */
+  readonly said: Set<string>;
   /** The value of an expression; functions reach their arguments by it. */
   resolve(expr: Expr): Found;
   /** The same with another scope, such as that of a law. */
@@ -145,6 +147,20 @@ export function rebind(scope: Scope, binding: Binding): void {
       return;
     }
   }
+}
+
+/** A name that was declared in vain: whoever uses it stays silent. */
+export function spoil(scope: Scope, name: string): void {
+  const binding = lookUp(scope, name);
+  if (binding === undefined) scope.said.add(name);
+  else rebind(scope, { kind: 'let', name, origin: binding.origin, value: undefined });
+}
+
+/** Reports that a name has no meaning, once. */
+export function reportName(scope: Scope, name: string, make: () => Diagnostic): undefined {
+  if (!scope.said.has(name)) report(scope, make());
+  scope.said.add(name);
+  return undefined;
 }
 
 export function visibleNames(scope: Scope): readonly string[] {

@@ -1,15 +1,16 @@
 import { diagnostic } from '../../diagnostics/diagnostic.js';
-import { didYouMean } from '../../diagnostics/suggest.js';
+import { didYouMean, suggest } from '../../diagnostics/suggest.js';
 import type { Body, Expr, Ident, IfStatement, Statement } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { partCall } from './call.js';
-import { bind, declareParams, nameProblem } from './declare.js';
+import { bind, declareParams, nameProblem, refuseName } from './declare.js';
 import { declaredAxes } from './axes.js';
 import { checkedConst, checkedLet, reassigned } from './assign.js';
 import { lawOf } from './law.js';
+import { nameOf } from './part.js';
 import { addLoss, addUpdate } from './ends.js';
 import { addNames } from './names.js';
-import { lookUp, rebind, report, visibleNames, type Frame, type Scope, type Value } from './scope.js';
+import { lookUp, rebind, report, reportName, visibleNames, type Frame, type Scope, type Value } from './scope.js';
 import { makeUse } from './uses.js';
 import { numberValue, whatIs } from './values.js';
 
@@ -100,8 +101,14 @@ function runUse(scope: Scope, statement: Statement & { readonly kind: 'use' }): 
   if (part === undefined) {
     const parts = [...scope.part.visible.keys()].filter((own) => own !== scope.part.item.name.text);
     // A setting whose value has an error was reported where it stands.
-    if (binding === undefined || value !== undefined || binding.kind === 'instance') {
-      report(scope, diagnostic('E201', value === undefined ? `unknown part \`${text}\`` : `\`${text}\` is no part`, origin,
+    if (binding?.kind === 'instance') {
+      report(scope, diagnostic('E201', `\`${text}\` is an instance, not a part`, origin, 'used as a part', {
+        secondary: [{ span: binding.origin, text: 'made here' }],
+        help: [scope.part.visible.has(text) ? `give the instance another name: it hides the part \`${text}\``
+          : `write the part that it is made of, \`${nameOf(binding.use.part)}\``],
+      }));
+    } else if (binding === undefined || value !== undefined) {
+      reportName(scope, text, () => diagnostic('E201', value === undefined ? `unknown part \`${text}\`` : `\`${text}\` is no part`, origin,
         value === undefined ? 'neither declared in this file nor imported' : whatIs(value), {
         help: [...didYouMean(text, parts), parts.length === 0
           ? 'this file declares no other part' : `parts are ${parts.slice(0, 12).join(', ')}${parts.length > 12 ? ', ...' : ''}`],
@@ -113,7 +120,7 @@ function runUse(scope: Scope, statement: Statement & { readonly kind: 'use' }): 
   for (const name of statement.names) {
     const problem = nameProblem(scope, name);
     if (problem !== undefined) {
-      report(scope, problem);
+      refuseName(scope, name, problem);
       continue;
     }
     const use = family && makeUse(scope, name.text, part, statement.bindings, family, name.origin);
@@ -262,9 +269,11 @@ function runAssign(scope: Scope, statement: Statement & { readonly kind: 'assign
   const binding = lookUp(scope, name);
   if (binding === undefined) {
     const targets = visibleNames(scope).filter((own) => ['let', 'output'].includes(lookUp(scope, own)?.kind ?? ''));
-    report(scope, diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared',
+    // What was meant has a value then.
+    const meant = lookUp(scope, suggest(name, targets) ?? '');
+    if (meant?.kind === 'output') rebind(scope, { ...meant, value: undefined, assigned: true });
+    return reportName(scope, name, () => diagnostic('E201', `unknown name \`${name}\``, origin, 'not declared',
       { help: [...didYouMean(name, targets), `a new name is made with \`let ${name} = ...\``] }));
-    return;
   }
   if (binding.kind !== 'let' && binding.kind !== 'output') {
     const what: Readonly<Record<Exclude<typeof binding.kind, never>, string>> = {

@@ -228,16 +228,32 @@ class Mapping {
         help: [has.length > 0 ? `it has ${has.join(', ')}` : `it has none: write the names of its params in braces behind the prefix`],
       }));
     }
-    for (const [origin, group] of groupBy(params, (param) => param.origin)) {
-      const [{ path }, ...others] = group;
-      const paths = briefList(group.map((param) => `\`${param.path}\``), 4);
-      const often = others.length > 0 ? ', once for all turns' : '';
-      const title = `a param without name: \`names ${family}\` of \`${graph.name}\` says nothing of ${paths}`;
-      this.report(diagnostic('E821', title, origin, 'not in the checkpoint', {
-        help: [`add it to the names of its part, \`names ${family} { ${nameOf(path)} = "tensor" }\`, or of one around it${often}`],
-      }));
-    }
+    if (params.length === 0) return;
+    const [[origin, [{ path }, ...turns]], ...others] = groupBy(params, (param) => param.origin);
+    // One of every declaration comes before its other turns.
+    const all = [path, ...others.map(([, [param]]) => param.path), ...turns.map((param) => param.path),
+      ...others.flatMap(([, [, ...more]]) => more.map((param) => param.path))];
+    const paths = briefList(all.map((one) => `\`${one}\``), 4);
+    const often = turns.length > 0 ? ', once for all turns' : '';
+    const below = familiesBelow(graph);
+    const title = `a param without name: \`names ${family}\` of \`${graph.name}\` says nothing of ${paths}`;
+    this.report(diagnostic('E821', title, origin, 'not in the checkpoint', {
+      secondary: others.slice(0, 3).map(([span]) => ({ span, text: 'nor is this' })),
+      help: [`add it to the names of its part, \`names ${family} { ${nameOf(path)} = "tensor" }\`, or of one around it${often}`,
+        ...(below.size === 0 || below.has(family) ? [] : [`its parts have the names ${[...below].join(', ')}`])],
+    }));
   }
+}
+
+/** Families of names that parts below a graph have. */
+function familiesBelow(graph: Graph, found = new Set<string>(), seen = new Set<Graph>()): ReadonlySet<string> {
+  for (const { part } of graph.instances) {
+    if (part.kind === 'scan' || seen.has(part)) continue;
+    seen.add(part);
+    for (const family of familiesOf(part)) found.add(family);
+    familiesBelow(part, found, seen);
+  }
+  return found;
 }
 
 function nameOf(path: string): string {

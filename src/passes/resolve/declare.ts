@@ -131,7 +131,7 @@ export function nameProblem(name: string, origin: Span, taken: Span | undefined,
   if (taken === undefined) return undefined;
   return diagnostic('E205', `\`${name}\` is declared twice`, origin, 'declared again here', {
     secondary: [{ span: taken, text: 'first declared here' }],
-    help: ['every name of a scan, axes included, stands for one thing: rename one of them'],
+    help: ['a name stands for one thing, that of an axis too: rename one of them'],
   });
 }
 

@@ -41,7 +41,7 @@ function resolveName(scope: Scope, { text, origin }: Ident): Node {
   }
   if (scope.axes.has(text)) return scope.builder.size(text, origin);
   const fixed = FIXED.get(text);
-  if (fixed === undefined) return report(scope, unknownName(scope, text, origin));
+  if (fixed === undefined) return reportUnknown(scope, text, origin);
   const help = FUNCTIONS.includes(text) ? `${fixed}: write \`${text}(...)\`` : text === 'inf' ? `${fixed}: write a number` : fixed;
   return report(scope, diagnostic('E211', `\`${text}\` is not a value`, origin, 'used as one', { help: [help] }));
 }
@@ -88,6 +88,12 @@ const HABITS: Readonly<Record<string, readonly string[] | undefined>> = {
   T: [NO_TRANSPOSES], I: IDENTITY, eye: IDENTITY, Id: IDENTITY, pi: ['write the number: 3.141592653589793'],
 };
 
+function reportUnknown(scope: Scope, text: string, origin: Span): undefined {
+  if (!scope.said.has(text)) report(scope, unknownName(scope, text, origin));
+  scope.said.add(text);
+  return undefined;
+}
+
 function unknownName(scope: Scope, text: string, origin: Span): Diagnostic {
   const below = scope.below.get(text);
   if (below !== undefined) {
@@ -124,7 +130,7 @@ function stepOf({ indices }: IndexExpr): Step | undefined {
 function resolvePast(scope: Scope, expr: IndexExpr, { time, offset }: Step): Node {
   const { text: name, origin } = expr.name;
   const binding = scope.bindings.get(name);
-  if (binding === undefined && !FIXED.has(name) && !scope.axes.has(name)) return report(scope, unknownName(scope, name, origin));
+  if (binding === undefined && !FIXED.has(name) && !scope.axes.has(name)) return reportUnknown(scope, name, origin);
   if (time.text !== 't') {
     return report(scope, diagnostic(
       'E210', `\`${printExpr(expr)}\` is no step in time`, time.origin, 'time is called `t`',
@@ -184,7 +190,7 @@ function resolveIndex(scope: Scope, expr: IndexExpr): Node {
       { help: [`write \`${printExpr(expr)}(x)\``] },
     ));
   }
-  if (!scope.bindings.has(name)) return report(scope, unknownName(scope, name, expr.name.origin));
+  if (!scope.bindings.has(name)) return reportUnknown(scope, name, expr.name.origin);
   const [index] = expr.indices;
   const now = expr.indices.length === 1 && index.kind === 'name' && index.name.text === 't';
   const label = now ? 'a bare name is the value of this step' : 'not an index';

@@ -70,6 +70,7 @@ function makeScope(
     assigned: new Map(),
     below,
     used: new Set(),
+    said: new Set(),
     diagnostics,
     resolve: (expr) => resolveExpr(scope, expr),
     pastOf(input) {
@@ -97,7 +98,10 @@ function namesGiven(statement: Statement): readonly Ident[] {
 function define(scope: Scope, kind: 'let' | 'const', { text: name, origin }: Ident, value: Node): void {
   const problem = nameProblem(name, origin, scope.bindings.get(name)?.origin ?? scope.axes.get(name));
   if (problem) report(scope, problem);
+  const known = scope.bindings.get(name);
   if (problem === undefined || RESERVED.has(name)) scope.bindings.set(name, { kind, name, origin, value });
+  // Which of the two is meant is not known.
+  else if (known?.kind === 'let' || known?.kind === 'const') scope.bindings.set(name, { ...known, value: undefined });
 }
 
 function resolveStatement(scope: Scope, statement: Statement): void {
@@ -122,8 +126,10 @@ function resolveStatement(scope: Scope, statement: Statement): void {
       if (statement.add && (binding?.kind === 'state' || binding?.kind === 'output')) {
         report(scope, refusedSum(statement));
         scope.assigned.set(name, { value: undefined, origin });
-      } else if (binding?.kind !== 'state' && binding?.kind !== 'output') report(scope, notAssignable(scope, statement, binding));
-      else if (first !== undefined) report(scope, twice(name, origin, first.origin));
+      } else if (binding?.kind !== 'state' && binding?.kind !== 'output') {
+        if (!scope.said.has(name)) report(scope, notAssignable(scope, statement, binding));
+        scope.said.add(name);
+      } else if (first !== undefined) report(scope, twice(name, origin, first.origin));
       else {
         const value = withAxes(
           scope, binding.axes, binding.origin, `\`${name}\` is declared`, statement.value.origin, valueOf(scope, statement.value),

@@ -30,6 +30,8 @@ export interface Scope {
   /** Where the statements below give a name its value. */
   readonly below: Map<string, Span>;
   readonly used: Set<string>;
+  /** Names that nothing declares, of which an error was reported: whoever else uses them stays silent. */
+  readonly said: Set<string>;
   readonly diagnostics: Diagnostic[];
   /** The value of an expression; functions reach their arguments by it. */
   resolve(expr: Expr): Node;

@@ -13,6 +13,14 @@ const TWO = 'layer two(x: [D]) -> y, z: [D], n: [] with D = 8 { y = x   z = 2 * 
 const PROGRAMS: readonly (readonly [string, string])[] = [
   ['axes that the header leaves open', `layer g(x: [D]) -> y: [D] { param w: [D] = 1
     y = w * rmsnorm(x) }\nlayer f(x: [D]) -> y: [D] { use a = g   y = a(x) }`],
+  ['axes that the header leaves open, where not every size will do', `layer turned(x: [D], f: [I]) -> y: [H, K] with D = 8, H = 2, K = 6 {
+    param w: [D, H, K]   y = rope[K](x @ w, f, pairs: halves) }
+    layer halves(x: [D]) -> y: [D] with F = D / 3 { param w: [D, F]   y = x @ w @ w / D }
+    layer f(x: [D]) -> y: [D] with D = 12, I = 3 { use a = turned   use b = halves   const f = 100^(-index[I] / I)
+    y = b(x) + sum[H, K](a(x, f)) }`],
+  ['the best of the past', `layer f(x: [D]) -> y: [D] with D = 8, K = 4, n = 3 { param Wq, Wk: [D, K]   let k = x @ Wk   let near = past[8]
+    let s = x @ Wq @ k[past]   let c = top[past, n](s)   let a = x @ Wq @ k[near]
+    y = softmax[past](s[c]) @ x[past] + softmax[near](a[top[near, 8](a)]) @ x[near] }`],
   ['a running sum', 'layer f(x: [D]) -> y: [D] with D = 8 { y = sum[past](x[past]) }'],
   ['distances and caps', `layer f(x: [D]) -> y: [D] with D = 8, H = 2, K = 4 { param Wq, Wk, Wv: [D, H, K], Wo: [H, K, D]
     let q = x @ Wq   let k = x @ Wk   let v = x @ Wv
