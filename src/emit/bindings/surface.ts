@@ -125,7 +125,7 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
     { name: `${name}StepResult`, doc: 'What `step` gives.', properties: [
       ...outputs.map(step), { name: 'state', type: `${name}State`, optional: false, doc: 'The next state.' },
     ], methods: [] },
-    { name: name, doc: `${about}\n\nResults stay on the device until \`runtime.read\` fetches them.`, properties: [
+    { name: name, doc: `${about}\n\nResults stay on the device until \`readFloats\` fetches them.`, properties: [
       { name: 'shapes', type: 'typeof shapes', optional: false, doc: 'The axes of every tensor.' },
       {
         name: 'dtypes', type: 'Readonly<Record<string, ElementType>>', optional: false,

@@ -1,6 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import {
-  stageOperands, stageResults, type Gate, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram, type TokenProgram,
+  gateAxes, stageOperands, stageResults, type Gate, type MatrixStage, type NodeId, type Reader, type ScanNode, type ScanProgram,
+  type TokenProgram,
 } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { numberValue, openBlock, tensorValue, type Block, type Value } from './block.js';
@@ -40,7 +41,7 @@ export function printReference(spec: Spec, signature: Signature, programs: Refer
   }
   const forward = chunkFunction(spec, signature, names, chunked.forward, `_${name}_chunk`);
   const backward = chunkBackward(spec, signature, names, chunked.backward, `_${name}_chunk_backward`);
-  const channels = chunked.forward.stages.some((stage) => stage.kind === 'matrix' && stage.gate.kind === 'channel');
+  const channels = chunked.forward.stages.some((stage) => stage.kind === 'matrix' && gateAxes(stage.gate).length > 0);
   return {
     lines: [...lines, '', '', ...forward, '', '', ...backward],
     token: `_${name}_token`, chunk: `_${name}_chunk`, backward: `_${name}_chunk_backward`,

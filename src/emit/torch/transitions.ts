@@ -1,4 +1,6 @@
-import { nodeArguments, stageOperands, type ElementStage, type MatrixStage, type NodeId, type ScanProgram } from '../../ir/scan/scan.js';
+import {
+  gateAxes, nodeArguments, stageOperands, type ElementStage, type MatrixStage, type NodeId, type ScanProgram,
+} from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { Block } from './block.js';
 import { namesOf, reordered, stagePrinter, type StagePrinter } from './reference.js';
@@ -57,7 +59,7 @@ function matrixPassage(spec: Spec, states: readonly string[], printer: StagePrin
   const { gate, rowAxis } = stage;
   const { axes } = spec.states[stage.state];
   const state = states[stage.state];
-  const own = gate.kind === 'channel' ? axes.indexOf(gate.axis) : undefined;
+  const [own] = gateAxes(gate).map((axis) => axes.indexOf(axis));
   if (stage.sources.some(({ erase }) => erase !== undefined)) {
     const row = axes.indexOf(rowAxis);
     return {

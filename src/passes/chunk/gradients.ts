@@ -43,7 +43,7 @@ export interface Gradients {
   /** The part of `col`, and of `pure`, that comes through the state at the chunk's end. */
   colInter(j: number): TileId;
   valueInter(j: number): TileId;
-  /** Cotangent of what a source without erase wrote, but for that of its exported copy, [ROW, V]. */
+  /** Cotangent of what a source without erase wrote, [ROW, V]. */
   pure(j: number): TileId;
 }
 

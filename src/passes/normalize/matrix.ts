@@ -1,7 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import type { ScanBuilder } from '../../ir/scan/build.js';
-import type { MatrixStage, NodeId, Source } from '../../ir/scan/scan.js';
+import { gateAxes, type MatrixStage, type NodeId, type Source } from '../../ir/scan/scan.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { StateInfo } from './evaluate.js';
 import { collapse, removeFactors, sumTerm, type Term } from './forms.js';
@@ -58,8 +58,9 @@ export function matrixStage(b: ScanBuilder, spec: Spec, state: number, info: Mat
     throw refuse('E306', origin, `\`${name}\` erases ${erasing} times per token`, `more than ${MOST_ERASES} times`,
       'the system that a chunk solves has a block for every two erases: erase less often');
   }
-  if (gate.kind === 'channel' && gate.axis !== rowAxis && sources.some((s) => s.erase)) {
-    throw refuse('E306', origin, `\`${name}\` decays along \`${gate.axis}\` and erases along \`${rowAxis}\``, 'its update',
+  const across = gateAxes(gate).find((axis) => axis !== rowAxis);
+  if (across !== undefined && erasing > 0) {
+    throw refuse('E306', origin, `\`${name}\` decays along \`${across}\` and erases along \`${rowAxis}\``, 'its update',
       `let the gate run along \`${rowAxis}\`, the axis that the erase folds away`);
   }
   return { kind: 'matrix', state, walk: 0, rowAxis, valueAxes, gate, sources, reads: reads.map((read) => resolve(read).reader), origin };

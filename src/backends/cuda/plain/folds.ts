@@ -92,4 +92,3 @@ export function decayOperands(op: DecayOp): { readonly a: TileId; readonly b: Ti
 }
 
 /** Token axes by their position: tiles of a decay score come with ROW or COL. */
-export const isToken = (axis: Axis) => axis === ROW || axis === COL;
