@@ -1,4 +1,5 @@
 import { COL, ROW, swapAxis, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import type { IoDtype } from '../../ir/common/dtype.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { isElementwise } from '../../ir/tile/facts.js';
 import type { RunEnd, TileId, TileOp } from '../../ir/tile/tile.js';
@@ -26,6 +27,8 @@ export interface Printing {
   readonly workgroup: number;
   /** May invocations of a subgroup add up what each has? */
   readonly subgroups: boolean;
+  /** Of `io`. */
+  readonly dtype: IoDtype;
   binding(buffer: string): Binding;
   /** A variable name that nobody has. */
   fresh(stem: string): string;
@@ -123,7 +126,10 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       return `select(0.0, 1.0, ${row} == ${col})`;
     }
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
-    case 'round': throw new Error(`${p.s.kernel.name}: nobody lowers for operands of 16 bits here`);
+    case 'round': {
+      const arg = element(p, block, op.arg, at);
+      return p.dtype === 'f32' ? arg : `rt_round_${p.dtype}(${arg})`;
+    }
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
     case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(op.axes)(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));

@@ -152,7 +152,8 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
   const top = topPlace(cx.module, cx.arena, kernel, code, chosen);
   let names = 0;
   const printing: Printing = {
-    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, subgroups: cx.capabilities.subgroups, places: new Map(),
+    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, subgroups: cx.capabilities.subgroups, dtype: cx.dtype,
+    places: new Map(),
     binding(name) {
       const found = bindings.get(name);
       if (found === undefined) throw new Error(`${kernel.name}: no binding for ${name}`);

@@ -296,4 +296,16 @@ function scalars(): TileModule {
   })));
 }
 
-export const OPERATION_MODULES: readonly TileModule[] = [rowwise(), products(), decays(), loops(), pressure(), scalars()];
+/** What rounding to the digits of `io` leaves of a number, made large. */
+export function remainders(): TileModule {
+  const rest = buffer('rest', 'token', ['K'], 'output');
+  return moduleOf('remainders', [x, rest], [{
+    head: head('rest'),
+    write(k) {
+      const tile = k.load(x);
+      k.store(rest, k.mul(k.sub(tile, k.round(tile)), k.literal(1024)));
+    },
+  }]);
+}
+
+export const OPERATION_MODULES: readonly TileModule[] = [rowwise(), products(), decays(), loops(), pressure(), scalars(), remainders()];

@@ -1,16 +1,16 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from '../../../src/backends/wgsl/capabilities.js';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
-import { bufferElements, runTiles, type TileDims } from '../../../src/interp/tile.js';
+import { bufferElements, runTiles, type Rounding, type TileDims } from '../../../src/interp/tile.js';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 import type { HostArray } from '../../../src/runtime/runtime.js';
 import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
-import { fromHalves, toHalves } from '../../../src/support/float.js';
+import { fromHalves, halfBits, halfValue, toHalves } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
-import { OPERATION_MODULES } from './modules.js';
+import { OPERATION_MODULES, remainders } from './modules.js';
 import { plain } from './templates.js';
 
 const LENGTHS = [35, 0, 1, 16];
@@ -20,7 +20,7 @@ const SEGMENTATION = { programs: 8, least: 1 };
 
 /** Largest |difference| / (1 + |expected|) of the outputs of `forward` on a device and in the float64 interpreter. */
 async function worstError(
-  runtime: WebGpuRuntime, module: TileModule, capabilities: WgslCapabilities, dtype: IoDtype,
+  runtime: WebGpuRuntime, module: TileModule, capabilities: WgslCapabilities, dtype: IoDtype, rounding?: Rounding,
 ): Promise<Readonly<Record<string, number>>> {
   const starts = LENGTHS.map((_, i) => LENGTHS.slice(0, i).reduce((sum, length) => sum + length, 0));
   const chunks = LENGTHS.reduce((sum, length) => sum + Math.ceil(length / module.chunk), 0);
@@ -41,7 +41,7 @@ async function worstError(
     given[buffer.name] = half ?? values;
     memory.set(buffer.name, Float64Array.from(half === undefined || dtype === 'f32' ? values : fromHalves(dtype, half)));
   }
-  runTiles(module, 'forward', dims, memory);
+  runTiles(module, 'forward', dims, memory, rounding);
   const { plan, files } = emitWgsl(module, { ...plain, dtype, capabilities, segmentation: SEGMENTATION });
   const loaded = await runtime.load(plan, files);
   const made = await loaded.forward(given, { heads: HEADS, groups: GROUPS, lengths: LENGTHS });
@@ -95,6 +95,10 @@ export async function describeOperations(name: 'swiftshader' | 'lavapipe'): Prom
     });
     it.each(halved)('%s in f16, as halves of words', async (_, module) => {
       expect(within(await worstError(runtime, module, DEFAULT_CAPABILITIES, 'f16'), 0.0006)).toEqual([]);
+    });
+    it.each(['bf16', 'f16'] as const)('what %s has no digits for', async (dtype) => {
+      const rounding: Rounding = { io: (value) => halfValue(dtype, halfBits(dtype, value)), operand: (value) => value };
+      expect(within(await worstError(runtime, remainders(), DEFAULT_CAPABILITIES, dtype, rounding), 1e-6)).toEqual([]);
     });
     it.skipIf(!f16).each(halved)(`%s in f16 (${f16 ? 'shader-f16' : 'skipped: no shader-f16'})`, async (_, module) => {
       expect(within(await worstError(runtime, module, runtime.capabilities, 'f16'), 0.0006)).toEqual([]);
