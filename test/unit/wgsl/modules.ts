@@ -298,7 +298,7 @@ function scalars(): TileModule {
 
 /** What rounding to the digits of `io` leaves of a number, made large. */
 export function remainders(): TileModule {
-  const rest = buffer('rest', 'token', ['K'], 'output');
+  const rest = buffer('rest', 'row', ['K'], 'output');
   return moduleOf('remainders', [x, rest], [{
     head: head('rest'),
     write(k) {
