@@ -104,7 +104,7 @@ export interface CombaStepResult {
  * Comba: the correction `p` reads the memory before it decays.
  * Hu et al. 2025, "Comba: Improving Bilinear RNNs with Closed-loop Control", arXiv:2506.02475.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Comba {
   /** The axes of every tensor. */

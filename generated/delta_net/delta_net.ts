@@ -92,7 +92,7 @@ export interface DeltaNetStepResult {
  * The delta rule: write only the difference from what the memory already returns for this key.
  * Yang et al. 2024, "Parallelizing Linear Transformers with the Delta Rule over Sequence Length", arXiv:2406.06484.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface DeltaNet {
   /** The axes of every tensor. */

@@ -116,7 +116,7 @@ export interface DeltaProductStepResult {
  * Gated DeltaProduct with two factors: one decay, then two delta steps per token.
  * Siems et al. 2025, "DeltaProduct: Improving State-Tracking in Linear RNNs via Householder Products", arXiv:2502.10297.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface DeltaProduct {
   /** The axes of every tensor. */

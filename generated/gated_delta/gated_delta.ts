@@ -98,7 +98,7 @@ export interface GatedDeltaStepResult {
  * Gated DeltaNet: decay the memory, then correct it. Queries and keys are shared within a group of value heads.
  * Yang, Kautz and Hatamizadeh 2024, "Gated Delta Networks: Improving Mamba2 with Delta Rule", arXiv:2412.06464.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface GatedDelta {
   /** The axes of every tensor. */

@@ -104,7 +104,7 @@ export interface Gdn2StepResult {
  * Gated DeltaNet-2: erase and write have gates of their own, `b` per key channel and `w` per value channel.
  * Yang and Zhang, "flash-linear-attention", github.com/fla-org/flash-linear-attention (the rule `gdn2`).
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Gdn2 {
   /** The axes of every tensor. */

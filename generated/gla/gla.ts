@@ -92,7 +92,7 @@ export interface GlaStepResult {
  * Gated linear attention: every key channel decays on its own.
  * Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Gla {
   /** The axes of every tensor. */

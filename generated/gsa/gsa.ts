@@ -94,7 +94,7 @@ export interface GsaStepResult {
  * Gated slot attention: a first memory addresses slots, their softmax reads a second one.
  * Zhang et al. 2024, "Gated Slot Attention for Efficient Linear-Time Sequence Modeling", arXiv:2409.07146.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Gsa {
   /** The axes of every tensor. */

@@ -80,7 +80,7 @@ export interface HgrnStepResult {
  * HGRN: an elementwise gated recurrence; the layer makes `x` and the log gate `g`.
  * Qin, Yang and Zhong 2023, "Hierarchically Gated Recurrent Neural Network for Sequence Modeling", arXiv:2311.04823.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Hgrn {
   /** The axes of every tensor. */

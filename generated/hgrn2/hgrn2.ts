@@ -86,7 +86,7 @@ export interface Hgrn2StepResult {
  * HGRN2: gated linear attention whose key is what the gate forgets.
  * Qin et al. 2024, "HGRN2: Gated Linear RNNs with State Expansion", arXiv:2404.07904.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Hgrn2 {
   /** The axes of every tensor. */

@@ -98,7 +98,7 @@ export interface IplrStepResult {
  * Identity plus low rank: the delta rule with an erase vector and a write vector that differ, and no decay.
  * Peng et al. 2025, "RWKV-7 Goose with Expressive Dynamic State Evolution", arXiv:2503.14456, section 2; as `iplr` in flash-linear-attention.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Iplr {
   /** The axes of every tensor. */

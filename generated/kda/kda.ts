@@ -98,7 +98,7 @@ export interface KdaStepResult {
  * Kimi Delta Attention: the gated delta rule with a decay of its own for every key channel, bounded below.
  * Kimi Team 2025, "Kimi Linear: An Expressive, Efficient Attention Architecture", arXiv:2510.26692.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Kda {
   /** The axes of every tensor. */

@@ -86,7 +86,7 @@ export interface LightningStepResult {
  * Lightning attention: a constant decay with slopes as in ALiBi, and no scale.
  * Qin et al. 2024, "Lightning Attention-2: A Free Lunch for Handling Unlimited Sequence Lengths in Large Language Models", arXiv:2401.04658.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Lightning {
   /** The axes of every tensor. */

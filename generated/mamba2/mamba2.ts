@@ -110,7 +110,7 @@ export interface Mamba2StepResult {
  * Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
  * Dao and Gu 2024, "Transformers are SSMs: Generalized Models and Efficient Algorithms Through Structured State Space Duality", arXiv:2405.21060.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Mamba2 {
   /** The axes of every tensor. */

@@ -100,7 +100,7 @@ export interface MlstmStepResult {
  * mLSTM with sigmoid gates: a matrix memory with a normaliser of its own.
  * Beck et al. 2025, "Tiled Flash Linear Attention: More Efficient Linear RNN and xLSTM Kernels", arXiv:2503.14376.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Mlstm {
   /** The axes of every tensor. */

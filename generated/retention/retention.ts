@@ -86,7 +86,7 @@ export interface RetentionStepResult {
  * RetNet retention: a constant decay per head.
  * Sun et al. 2023, "Retentive Network: A Successor to Transformer for Large Language Models", arXiv:2307.08621.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Retention {
   /** The axes of every tensor. */

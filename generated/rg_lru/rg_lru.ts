@@ -92,7 +92,7 @@ export interface RgLruStepResult {
  * The real-gated linear recurrent unit of Griffin and Hawk.
  * De et al. 2024, "Griffin: Mixing Gated Linear Recurrences with Local Attention for Efficient Language Models", arXiv:2402.19427.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface RgLru {
   /** The axes of every tensor. */

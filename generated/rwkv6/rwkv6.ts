@@ -98,7 +98,7 @@ export interface Rwkv6StepResult {
  * RWKV-6 (Finch): reads the state before the update; the bonus `u` weighs the current token instead.
  * Peng et al. 2024, "Eagle and Finch: RWKV with Matrix-Valued States and Dynamic Recurrence", arXiv:2404.05892.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Rwkv6 {
   /** The axes of every tensor. */

@@ -104,7 +104,7 @@ export interface Rwkv7StepResult {
  * RWKV-7 (Goose): a generalised delta rule; `a` reads the state before it decays, `b` writes what it found elsewhere.
  * Peng et al. 2025, "RWKV-7 Goose with Expressive Dynamic State Evolution", arXiv:2503.14456.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface Rwkv7 {
   /** The axes of every tensor. */

@@ -92,7 +92,7 @@ export interface SimpleGlaStepResult {
  * Linear attention with one data-dependent decay per head: gated retention, and the core of state space duality.
  * Yang et al. 2023, "Gated Linear Attention Transformers with Hardware-Efficient Training", arXiv:2312.06635, section 4.
  *
- * Results stay on the device until `runtime.read` fetches them.
+ * Results stay on the device until `readFloats` fetches them.
  */
 export interface SimpleGla {
   /** The axes of every tensor. */
