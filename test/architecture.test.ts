@@ -95,6 +95,16 @@ describe('architecture', () => {
     expect(breaches).toEqual([]);
   });
 
+  it('commands know kinds of declarations by their table, and Specs are known where scans are', () => {
+    const breaches = sources.flatMap((file) => importsOf(file).flatMap(({ path }) => {
+      const to = inSource(target(file, path) ?? '');
+      const kinds = /^driver\/(scan|graph)\//.test(to) && !/^driver\/(scan|graph|kinds\.ts|checkpoint)/.test(inSource(file));
+      const specs = to.startsWith('ir/spec/') && /^(cli|driver)\//.test(inSource(file)) && !inSource(file).startsWith('driver/scan/');
+      return kinds || specs ? [`${file} imports ${to}`] : [];
+    }));
+    expect(breaches).toEqual([]);
+  });
+
   it('the oracle knows none of what it judges', () => {
     const reached = new Set<string>();
     const visit = (file: string): void => {

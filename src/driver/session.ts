@@ -3,7 +3,6 @@ import { hasErrors } from '../diagnostics/diagnostic.js';
 import { place, position, renderAll } from '../diagnostics/render.js';
 import type { AstFile } from '../ir/ast/ast.js';
 import type { Span } from '../ir/common/span.js';
-import type { Spec } from '../ir/spec/spec.js';
 import { openFrontend, type Frontend } from '../passes/frontend.js';
 import type { Parts } from '../passes/graph/parts.js';
 import type { Host } from './host.js';
@@ -17,7 +16,8 @@ export interface Source {
   /** sha256 of the text and of the files it imports. */
   readonly hash: string;
   readonly ast: AstFile | undefined;
-  readonly specs: readonly Spec[];
+  /** Meanings of its scans. */
+  readonly specs: Frontend['specs'];
   /** All declarations, with the meaning of layers, mixtures and models at settings of one's own. */
   readonly parts: Parts;
   readonly diagnostics: readonly Diagnostic[];
@@ -118,24 +118,6 @@ function sourceFrom(host: Host, text: string, source: (path: string) => string |
     )),
     placeOf: ({ origin }) => place(origin, source(origin.file)).replace(/:\d+$/, ''),
   };
-}
-
-/** The scan that a command works on: the named one, or the only one. */
-export function pickScan(source: Source, name: string | undefined): Spec | Problem {
-  const names = source.specs.map((spec) => spec.name);
-  if (name !== undefined) {
-    const found = source.specs.find((spec) => spec.name === name);
-    return found ?? problem('E703', `${source.file} has no scan \`${name}\``, `it has ${names.join(', ')}`);
-  }
-  const own = ownScans(source);
-  if (isProblem(own) || own.length === 1) return isProblem(own) ? own : own[0];
-  return problem('E703', `${source.file} has several scans: ${own.map((spec) => spec.name).join(', ')}`, 'choose one with --scan NAME');
-}
-
-/** The scans that a file declares; imported ones come along in `specs`, but are not meant where none is named. */
-export function ownScans(source: Source): readonly Spec[] | Problem {
-  const own = source.specs.filter((spec) => spec.origin.file === source.file);
-  return own.length > 0 ? own : problem('E703', `${source.file} declares no scan`, 'write one: `scan name(inputs) -> outputs { ... }`');
 }
 
 export function isProblem(value: object): value is Problem {

@@ -1,41 +1,42 @@
-import type { Axis } from '../ir/common/axes.js';
-import type { Spec } from '../ir/spec/spec.js';
-import { problem, type Problem } from './problem.js';
+import type { Signature } from '../ir/common/signature.js';
+import type { Declaration } from './kind.js';
+import { problem, type Failed, type Problem } from './problem.js';
 import type { Source } from './session.js';
 
-/** A scan and the file that has it. */
-export interface FoundScan {
-  readonly source: Source;
-  readonly spec: Spec;
+/** A declaration with what it takes and gives. */
+export interface Signed extends Declaration {
+  readonly signature: Pick<Signature, 'axes'>;
 }
 
 /**
- * What keeps scans from being built together: names whose folders are one, and sizes of axes that none of them has. `some`: not all scans
- * are there.
+ * What keeps declarations from being built together: names whose folders are one, and sizes and numbers that none of them has. `some`: not
+ * all are there.
  */
 export function setProblem(
-  scans: readonly FoundScan[], sizes: ReadonlyMap<Axis, number>, some: boolean,
-): { readonly source: Source; readonly failed: Problem } | undefined {
-  const lower = ({ spec }: FoundScan) => spec.name.toLowerCase();
-  const twice = scans.find((scan, i) => scans.findIndex((other) => lower(other) === lower(scan)) < i);
+  all: readonly Signed[], sizes: Iterable<string>, some: boolean,
+): { readonly source: Source; readonly failed: Failed } | undefined {
+  const lower = ({ part }: Declaration) => part.name.toLowerCase();
+  const twice = all.find((one, i) => all.findIndex((other) => lower(other) === lower(one)) < i);
   if (twice !== undefined) {
-    const first = scans.find((other) => lower(other) === lower(twice)) ?? twice;
-    const title = first.spec.name === twice.spec.name
-      ? `${first.source.file} and ${twice.source.file} both declare a scan \`${twice.spec.name}\``
-      : `the scans \`${first.spec.name}\` of ${first.source.file} and \`${twice.spec.name}\` of ${twice.source.file} differ in case only, `
-        + 'as their folders would';
+    const first = all.find((other) => lower(other) === lower(twice)) ?? twice;
+    const kinds = first.part.kind === twice.part.kind;
+    const title = first.part.name === twice.part.name
+      ? `${first.source.file} and ${twice.source.file} both declare ${kinds ? `a ${twice.part.kind} ` : ''}\`${twice.part.name}\``
+      : `the ${kinds ? `${first.part.kind}s` : 'declarations'} \`${first.part.name}\` of ${first.source.file} and \`${twice.part.name}\` `
+        + `of ${twice.source.file} differ in case only, as their folders would`;
     return { source: twice.source, failed: problem('E703', title, 'rename one of them, or build them into different folders') };
   }
-  const unknown = some || scans.length === 0 ? undefined : unknownAxis(scans.map(({ spec }) => spec), sizes);
-  return unknown && { source: scans[0].source, failed: unknown };
+  const unknown = some || all.length === 0 ? undefined : unknownSetting(all, sizes);
+  return unknown && { source: all[0].source, failed: unknown };
 }
 
-/** Names an axis that none of the scans has. */
-export function unknownAxis(specs: readonly Spec[], sizes: ReadonlyMap<Axis, number>): Problem | undefined {
-  const named = [...sizes.keys()].find((axis) => !specs.some((spec) => spec.axes.some(({ name }) => name === axis)));
-  if (named === undefined || specs.length === 0) return undefined;
-  return problem(
-    'E403', `no scan has an axis \`${named}\``,
-    `their axes are ${[...new Set(specs.flatMap((spec) => spec.axes.map(({ name }) => name)))].join(', ')}`,
-  );
+/** Names something that is given and that none of them has. */
+export function unknownSetting(all: readonly Signed[], given: Iterable<string>): Problem | undefined {
+  const names = [...new Set(all.flatMap(({ signature, part }) => [...signature.axes.map(({ name }) => name), ...part.settings]))];
+  const below = new Set(all.flatMap(({ part }) => part.below));
+  const named = [...given].find((name) => (name.includes('.') ? !below.has(name.split('.')[0]) : !names.includes(name)));
+  if (named === undefined) return undefined;
+  return all.every(({ part }) => part.kind === 'scan')
+    ? problem('E403', `no scan has an axis \`${named}\``, `their axes are ${names.join(', ')}`)
+    : problem('E403', `nothing here has \`${named}\` to set`, `what can be set is ${names.join(', ')}`);
 }

@@ -1,24 +1,17 @@
 import { isPackageName } from '../emit/torch/names.js';
 import { planFolder, printPackage, type PackageScan } from '../emit/torch/package.js';
-import { signatureOf as pythonSignature } from '../emit/torch/signature.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Target } from '../ir/plan/plan.js';
-import { signatureOf } from '../ir/spec/signature.js';
-import type { Spec } from '../ir/spec/spec.js';
-import { adjoint } from '../passes/adjoint/adjoint.js';
-import { backwardToken, forwardToken } from '../passes/adjoint/token.js';
-import { normalize } from '../passes/normalize/normalize.js';
 import type { BuildFailure } from './build.js';
-import { compileScan, ioDtypeOf, type Compiled } from './scan/compile.js';
 import type { Host } from './host.js';
-import { cudaJobs, type CudaJob } from './nvcc.js';
-import { type Failed, problem, type Problem } from './problem.js';
-import { isProblem, ownScans, pickScan, type Source } from './session.js';
-import { sizesFor } from './scan/sizes.js';
-import { unknownAxis } from './together.js';
 import { compilerVersion, templatesOf } from './installed.js';
-import { defaultDtype } from './targets.js';
+import { kindOf } from './kinds.js';
+import { cudaJobs, type CudaJob } from './nvcc.js';
+import { chosenParts } from './parts.js';
+import { problem, type Failed, type Problem } from './problem.js';
+import type { Source } from './session.js';
+import { unknownSetting, type Signed } from './together.js';
 
 export interface TorchOptions {
   /** undefined: the name of the file. */
@@ -29,7 +22,8 @@ export interface TorchOptions {
   readonly dtypes: readonly IoDtype[] | undefined;
   /** One set of plans for each. */
   readonly sizes: readonly ReadonlyMap<Axis, number>[];
-  readonly scan: string | undefined;
+  /** Only the declaration of this name. */
+  readonly part: string | undefined;
 }
 
 /** The folder of a package, and what nvcc can make of it. */
@@ -66,20 +60,19 @@ async function torchPackage(
 ): Promise<TorchPackage | Failed> {
   const name = packageName(host, source, options.name);
   if (typeof name !== 'string') return name;
-  const picked = options.scan === undefined ? ownScans(source) : pickScan(source, options.scan);
-  if ('code' in picked) return picked;
-  const specs = 'name' in picked ? [picked] : picked;
-  const unknown = options.sizes.flatMap((sizes) => unknownAxis(specs, sizes) ?? [])[0];
+  const signed = signedParts(source, options.part);
+  if ('code' in signed || 'diagnostics' in signed) return signed;
+  const unknown = options.sizes.flatMap((sizes) => unknownSetting(signed, sizes.keys()) ?? [])[0];
   if (unknown !== undefined) return unknown;
-  const scans: PackageScan[] = [];
-  for (const spec of specs) {
-    step(spec.name);
-    await host.breathe();
-    const scan = await packageScan(host, source, spec, name, options);
-    if (!('signature' in scan)) return scan;
-    scans.push(scan);
-  }
   const command = commandOf(host, source, name, options);
+  const scans: PackageScan[] = [];
+  for (const declaration of signed) {
+    step(declaration.part.name);
+    await host.breathe();
+    const scan = await kindOf(declaration).python?.(host, declaration, { ...options, name, command, given: options.sizes });
+    if (scan !== undefined && !('signature' in scan)) return scan;
+    if (scan !== undefined) scans.push(scan);
+  }
   const identity = host.sha256(source.hash, compilerVersion(host), command, name, options.version);
   const files = printPackage({
     name, version: options.version, source: {
@@ -92,37 +85,21 @@ async function torchPackage(
   return { folder: name, files, jobs, identity };
 }
 
-async function packageScan(host: Host, source: Source, spec: Spec, name: string, options: TorchOptions): Promise<PackageScan | Failed> {
-  const compiled: Compiled[] = [];
-  for (const given of options.sizes) {
-    const sizes = sizesFor(spec, given);
-    if (isProblem(sizes)) return sizes;
-    for (const target of options.targets) {
-      for (const dtype of options.dtypes ?? [defaultDtype(target)]) {
-        const made = await compileScan(host, source, spec, { target, dtype, sizes, command: commandOf(host, source, name, options) });
-        if (!('plan' in made)) return made;
-        compiled.push(made);
-      }
-    }
+/** What of a file becomes functions of a package. */
+function signedParts(source: Source, name: string | undefined): readonly Signed[] | Failed {
+  const parts = chosenParts(source, name);
+  if ('code' in parts) return parts;
+  const signed: Signed[] = [];
+  for (const part of parts) {
+    const { python, signature } = kindOf({ part });
+    if (python === undefined) continue;
+    const found = signature({ source, part }, new Map());
+    if (!('required' in found)) return found;
+    signed.push({ source, part, signature: found });
   }
-  const token = forwardToken(spec);
-  const forward = spec.mode === 'sequential' ? undefined : normalize(spec, true);
-  return {
-    spec,
-    signature: pythonSignature(signatureOf(spec), ioDtypeOf(compiled[0].module)),
-    programs: {
-      token, tokenBackward: backwardToken(spec, token),
-      chunked: forward === undefined ? undefined : { forward, backward: adjoint(spec, forward) },
-    },
-    formula: declarationOf(source, spec),
-    plans: compiled,
-  };
-}
-
-/** The text of a scan without the comments before it. */
-function declarationOf(source: Source, spec: Spec): string {
-  const item = source.ast?.items.find((candidate) => candidate.kind === 'scan' && candidate.name.text === spec.name);
-  return item === undefined ? '' : source.text.slice(item.origin.start, item.origin.end);
+  return signed.length > 0 ? signed : problem(
+    'E703', `${source.file} declares no scan`, 'Python packages have functions of scans; layers, mixtures and models have none yet',
+  );
 }
 
 function packageName(host: Host, source: Source, given: string | undefined): string | Problem {

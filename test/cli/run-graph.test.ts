@@ -122,7 +122,7 @@ describe('layers, mixtures and models, files in and files out', () => {
     });
     write(wanted(y.map((v) => v + 1e-6)));
     expect(run('mixture.lmoe', '--inputs', 'in.safetensors', '--check')).toMatchObject({
-      code: 1, err: expect.stringContaining('1 of 2 tensors differ by more than is allowed: y'),
+      code: 1, err: expect.stringContaining('1 of 2 tensors differ by more than is allowed: output y'),
     });
   });
 

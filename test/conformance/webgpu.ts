@@ -11,7 +11,7 @@ import { rounded } from '../../src/driver/run/elements.js';
 import { runOracle } from '../../src/driver/scan/run/oracle.js';
 import { signatureOf } from '../../src/ir/spec/signature.js';
 import type { CallShape } from '../../src/driver/run/validate.js';
-import { isProblem, openSource, pickScan } from '../../src/driver/session.js';
+import { isProblem, openSource } from '../../src/driver/session.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
 import type { Runtime } from '../../src/runtime/runtime.js';
 import { EXAMPLES_FOLDER, NO_EXAMPLES } from '../examples.js';
@@ -55,8 +55,7 @@ export async function describeConformance(adapter: 'swiftshader' | 'lavapipe', s
 async function compileExample(name: string, dtype: IoDtype, capabilities: WgslCapabilities): Promise<Compiled> {
   const source = openSource(host, join(EXAMPLES_FOLDER, `${name}.lmoe`));
   if (isProblem(source)) throw new Error(source.title);
-  const spec = pickScan(source, undefined);
-  if (isProblem(spec)) throw new Error(spec.title);
+  const [spec] = source.specs;
   const sizes = new Map(spec.axes.map((axis) => [axis.name, 64]));
   const compiled = await compileScan(host, source, spec, { target: 'webgpu', dtype, sizes, command: 'a test', capabilities });
   if (!('plan' in compiled)) throw new Error(`${name} does not compile`);

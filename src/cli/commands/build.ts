@@ -1,15 +1,15 @@
-import { compileAll, packagesOf, type BuildOptions, type BuiltScan } from '../../driver/build.js';
+import { buildAll, packagesOf, type BuildOptions } from '../../driver/build.js';
 import { nodeHost, type Host } from '../../driver/host.js';
-import { emitLevels, LEVELS } from '../../driver/scan/levels.js';
+import type { Built } from '../../driver/kind.js';
+import { BUILD_LEVELS } from '../../driver/kinds.js';
 import { writeOutput } from '../../driver/output.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
+import { DEFAULT_TARGETS, isDtype, TARGETS } from '../../driver/targets.js';
 import { TORCH_TARGETS, torchPackages, type TorchOptions, type TorchPackage } from '../../driver/torch.js';
-import { buildParts, type BuiltPart } from '../../driver/graph/build.js';
 import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
-import { DEFAULT_TARGETS, isDtype, TARGETS } from '../../driver/targets.js';
 
 interface Wanted {
   readonly paths: readonly string[];
@@ -23,7 +23,7 @@ interface Wanted {
 const WITH_TORCH = [...TARGETS, 'torch'] as const;
 const isKernelTarget = (target: (typeof WITH_TORCH)[number]) => target !== 'torch';
 
-/** Writes kernels, plans and bindings of every scan in the files; nothing at all if one of them has an error. */
+/** Writes kernels, plans and bindings of everything that the files declare; nothing at all if one of them has an error. */
 export const build: Command = (args) => guarded(async () => {
   const { values, positionals } = parse(args, {
     out: { type: 'string', short: 'o' },
@@ -40,7 +40,7 @@ export const build: Command = (args) => guarded(async () => {
     watch: { type: 'boolean' },
   });
   if (positionals.length === 0) throw new UsageError('build: name at least one .lmoe file or a folder of them');
-  const emit = list(values.emit).map((level) => choice('--emit', level, LEVELS));
+  const emit = list(values.emit).map((level) => choice('--emit', level, BUILD_LEVELS));
   const dtypes = list(values.dtype).map((text) => {
     if (!isDtype(text)) throw new UsageError(`--dtype ${text}: must be one of f32, f16, bf16`);
     return text;
@@ -74,7 +74,7 @@ export const build: Command = (args) => guarded(async () => {
       targets: cuda.length === 0 ? TORCH_TARGETS : cuda,
       dtypes: dtypesGiven,
       sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
-      scan: values.name ?? values.scan,
+      part: values.name ?? values.scan,
     } : undefined,
   };
   const host = nodeHost();
@@ -97,28 +97,21 @@ async function buildRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
   const files = [...new Set(opened.flatMap((source) => ('files' in source ? source.files : [source.file])))];
   if (sources.length < opened.length) return { status: EXIT.failed, files };
   const step = (scan: string) => ui.progress(`compiling ${scan}`);
-  const built = wanted.options.targets.length === 0 ? [] : await compileAll(host, sources, wanted.options, step);
+  const built = wanted.options.targets.length === 0 ? [] : await buildAll(host, sources, wanted.options, step);
   const python = wanted.torch === undefined || 'failures' in built ? [] : await torchPackages(host, sources, wanted.torch, step);
-  const parts = wanted.options.targets.length === 0
-    ? []
-    : buildParts(sources, wanted.options.name, new Map<string, number | string>([...wanted.options.sizes, ...wanted.options.settings]));
   ui.progress(undefined);
-  const failures = [built, python, parts].flatMap((made) => ('failures' in made ? made.failures : []));
+  const failures = [built, python].flatMap((made) => ('failures' in made ? made.failures : []));
   for (const { source, failed } of failures) reportFailure(ui, source, failed);
-  if ('failures' in built || 'failures' in python || 'failures' in parts) return { status: EXIT.failed, files };
-  if (wanted.out !== undefined) return { status: await write(host, ui, { built, parts, python }, wanted.out, wanted.options), files };
-  ui.out(built.map(({ spec, variants }) => emitLevels(spec, variants, wanted.options.levels)).join('\n'));
+  if ('failures' in built || 'failures' in python) return { status: EXIT.failed, files };
+  if (wanted.out !== undefined) return { status: await write(host, ui, built, python, wanted.out, wanted.options), files };
+  ui.out(built.flatMap(({ text }) => (text === '' ? [] : [text])).join('\n'));
   return { status: EXIT.ok, files };
 }
 
-interface Made {
-  readonly built: readonly BuiltScan[];
-  readonly parts: readonly BuiltPart[];
-  readonly python: readonly TorchPackage[];
-}
-
-async function write(host: Host, ui: Ui, { built, parts, python }: Made, out: string, options: BuildOptions): Promise<number> {
-  const packages = await packagesOf(host, built, parts, python, options, (text) => ui.progress(text));
+async function write(
+  host: Host, ui: Ui, built: readonly Built[], python: readonly TorchPackage[], out: string, options: BuildOptions,
+): Promise<number> {
+  const packages = await packagesOf(host, built, python, options, (text) => ui.progress(text));
   const failed = 'code' in packages ? packages : writeOutput(host, out, packages);
   ui.progress(undefined);
   if (failed !== undefined) {
@@ -127,9 +120,6 @@ async function write(host: Host, ui: Ui, { built, parts, python }: Made, out: st
   }
   if (!('code' in packages) && packages.note !== undefined) ui.err(packages.note);
   for (const { folder } of python) ui.out(`${host.join(out, folder)}: Python package; pip install ${host.join(out, folder)}`);
-  for (const { part } of parts) ui.out(`${host.join(out, part.name)}: ${part.kind}, in the interpreter: there are no kernels for it yet`);
-  for (const { spec, variants } of built) {
-    ui.out(`${host.join(out, spec.name)}: ${variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', ')}`);
-  }
+  for (const { part, summary } of built) ui.out(`${host.join(out, part.name)}: ${summary}`);
   return EXIT.ok;
 }

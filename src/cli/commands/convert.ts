@@ -1,7 +1,8 @@
 import { exportCheckpoint, importCheckpoint, type Conversion, type Request } from '../../driver/checkpoint/convert.js';
 import { FLOATS } from '../../driver/checkpoint/dtypes.js';
 import { nodeHost } from '../../driver/host.js';
-import { pickPart } from '../../driver/parts.js';
+import { kindOf } from '../../driver/kinds.js';
+import { ownParts, pickPart } from '../../driver/parts.js';
 import { problem, type Problem } from '../../driver/problem.js';
 import { isProblem, openSource } from '../../driver/session.js';
 import { bytesText, jsonText } from '../../support/text.js';
@@ -64,13 +65,15 @@ async function convert(command: 'import' | 'export', args: readonly string[]): P
   if (isProblem(source)) return fail(source);
   reportSource(ui, source);
   if (source.failed) return EXIT.failed;
-  const part = pickPart(source, values.name);
-  if (part === undefined) return fail(
+  if (values.name === undefined && !ownParts(source).some((part) => kindOf({ part }).weights)) return fail(
     problem('E703', `${file} declares no layer, mixture or model`, 'checkpoints hold the params of these'),
   );
+  const part = pickPart(source, values.name);
   if (isProblem(part)) return fail(part);
-  if (part.kind === 'scan') return fail(
-    problem('E703', `\`${part.name}\` is a scan`, 'checkpoints hold the params of layers, mixtures and models: name one with --name'),
+  if (!kindOf({ part }).weights) return fail(
+    problem(
+      'E703', `\`${part.name}\` is a ${part.kind}`, 'checkpoints hold the params of layers, mixtures and models: name one with --name',
+    ),
   );
 
   const bar = progressBar(`${command}ing ${part.name}`, (text) => ui.progress(text));

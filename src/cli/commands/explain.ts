@@ -1,16 +1,15 @@
 import { pageOf } from '../../driver/explain/page.js';
-import { explainScan, reportOf } from '../../driver/scan/explain/explain.js';
-import { explainText } from '../../driver/scan/explain/text.js';
-import { nodeHost } from '../../driver/host.js';
-import { problem } from '../../driver/problem.js';
-import { explainedParts, pickPart } from '../../driver/parts.js';
-import { isProblem, openSource, ownScans, pickScan } from '../../driver/session.js';
+import { nodeHost, type Host } from '../../driver/host.js';
+import type { Explained, ExplainRequest } from '../../driver/kind.js';
+import { kindOf } from '../../driver/kinds.js';
+import { explainedParts, pickPart, settingsFor, sizesFor } from '../../driver/parts.js';
+import { problem, type Problem } from '../../driver/problem.js';
+import { isProblem, openSource } from '../../driver/session.js';
+import { TARGETS } from '../../driver/targets.js';
 import { jsonText } from '../../support/text.js';
 import { choice, EXIT, guarded, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
-import { terminalUi } from '../ui.js';
-import { explainPart } from './explain-graph.js';
-import { defaultDtype, TARGETS } from '../../driver/targets.js';
+import { terminalUi, type Ui } from '../ui.js';
 
 const CODE = /^[EWew]\d{3}$/;
 
@@ -28,63 +27,63 @@ export const explain: Command = (args) => guarded(async () => {
   });
   const [subject, ...others] = positionals;
   if (subject === undefined || others.length > 0) throw new UsageError('explain: name one .lmoe file, or a code such as E202');
+  const request: ExplainRequest = {
+    target: values.target === undefined ? undefined : choice('--target', values.target, TARGETS),
+    dtype: values.dtype === undefined ? undefined : choice('--dtype', values.dtype, ['f32', 'f16', 'bf16']),
+    sizes: sizesOf(values.size ?? []),
+    settings: settingsOf(values.with ?? []),
+  };
   const ui = terminalUi();
   const host = nodeHost();
-  if (CODE.test(subject) && !host.exists(subject)) {
-    const page = pageOf(host, subject.toUpperCase());
-    if (typeof page !== 'string') {
-      reportProblems(ui, [page]);
-      return EXIT.failed;
-    }
-    ui.out(page.trimEnd());
-    return EXIT.ok;
-  }
-  const source = openSource(host, subject);
-  if (isProblem(source)) {
-    reportProblems(ui, [source]);
-    return EXIT.failed;
-  }
+  if (CODE.test(subject) && !host.exists(subject)) return explainCode(host, ui, subject.toUpperCase());
+  return explainFile(host, ui, subject, request, { name: values.name ?? values.scan, html: values.html, json: values.json === true });
+});
+
+function explainCode(host: Host, ui: Ui, code: string): number {
+  const page = pageOf(host, code);
+  if (typeof page !== 'string') return failed(ui, page);
+  ui.out(page.trimEnd());
+  return EXIT.ok;
+}
+
+function failed(ui: Ui, why: Problem): number {
+  reportProblems(ui, [why]);
+  return EXIT.failed;
+}
+
+interface Options {
+  readonly name: string | undefined;
+  readonly html: string | undefined;
+  readonly json: boolean;
+}
+
+async function explainFile(host: Host, ui: Ui, file: string, request: ExplainRequest, { name, html, json }: Options): Promise<number> {
+  const source = openSource(host, file);
+  if (isProblem(source)) return failed(ui, source);
   reportSource(ui, source);
   if (source.failed) return EXIT.failed;
-  const name = values.name ?? values.scan;
-  const part = pickPart(source, name);
-  if (part !== undefined && isProblem(part)) {
-    reportProblems(ui, [part]);
-    return EXIT.failed;
-  }
-  if (part !== undefined && part.kind !== 'scan') {
-    const request = { sizes: sizesOf(values.size ?? []), settings: settingsOf(values.with ?? []) };
-    return explainPart(
-      host, ui, source, name === undefined && values.html === undefined ? explainedParts(source, part) : [part], request,
-      { html: values.html, json: values.json === true },
-    );
-  }
-  // A report is one file, so it is about one scan; words about several come one after the other.
-  const picked = name !== undefined || values.html !== undefined ? pickScan(source, name) : ownScans(source);
-  if (isProblem(picked)) {
-    reportProblems(ui, [picked]);
-    return EXIT.failed;
-  }
-  const target = choice('--target', values.target ?? 'cuda.sm90', TARGETS);
-  const dtype = choice('--dtype', values.dtype ?? defaultDtype(target), ['f32', 'f16', 'bf16']);
-  const explanations = [];
-  for (const spec of 'name' in picked ? [picked] : picked) {
-    const made = await explainScan(host, source, spec, { target, dtype, sizes: sizesOf(values.size ?? []) });
-    if (!('explanation' in made)) {
+  // A report is one file, so it is about one declaration; words about several come one after the other.
+  const picked = name !== undefined || html !== undefined ? pickPart(source, name) : explainedParts(source);
+  if (isProblem(picked)) return failed(ui, picked);
+  const explained: Explained[] = [];
+  const parts = 'kind' in picked ? [picked] : picked;
+  for (const part of parts) {
+    const declaration = { source, part };
+    // Of several, each has a use for some of the settings.
+    const own = parts.length === 1 ? request : {
+      ...request, sizes: sizesFor(part, request.sizes), settings: settingsFor(part, request.settings),
+    };
+    const made = await kindOf(declaration).explain(host, declaration, own);
+    if (!('html' in made)) {
       reportFailure(ui, source, made);
       return EXIT.failed;
     }
-    explanations.push(made);
+    explained.push(made);
   }
-  if (values.json === true) ui.out(jsonText(explanations.map((made) => made.explanation), 2));
-  else ui.out(explanations.map((made) => explainText(made.explanation)).join('\n'));
-  if (values.html !== undefined) {
-    const why = host.write(values.html, reportOf(host, source, explanations[0]));
-    if (why !== undefined) {
-      reportProblems(ui, [problem('E701', why, 'choose another file with --html')]);
-      return EXIT.failed;
-    }
-    ui.err(`wrote ${values.html}`);
-  }
+  ui.out(json ? jsonText(explained.map((made) => made.json), 2) : explained.map(({ text }) => text).join('\n'));
+  if (html === undefined) return EXIT.ok;
+  const why = host.write(html, explained[0].html());
+  if (why !== undefined) return failed(ui, problem('E701', why, 'choose another file with --html'));
+  ui.err(`wrote ${html}`);
   return EXIT.ok;
-});
+}

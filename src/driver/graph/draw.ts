@@ -1,9 +1,11 @@
 import { initial } from '../../interp/graph/initial.js';
 import { isAny } from '../../ir/common/range.js';
+import type { SignatureTensor } from '../../ir/common/signature.js';
 import type { Graph } from '../../ir/graph/graph.js';
+import { signatureOf } from '../../ir/graph/signature.js';
 import { randomSource } from '../../support/random.js';
 import { CU_SEQLENS, type AnyTensor } from '../run/validate.js';
-import { contractOf, extents, type GraphTensor } from './contract.js';
+import { shapeIn } from './shape.js';
 
 export interface DrawnCall {
   readonly batch: number;
@@ -15,22 +17,22 @@ export interface DrawnCall {
 
 /** Random inputs, and params at the start that their laws give them: each depends on the seed and its name only. */
 export function drawnTensors(graph: Graph, { batch, tokens, lengths, seed }: DrawnCall): ReadonlyMap<string, AnyTensor> {
-  const { inputs, weights } = contractOf(graph);
+  const { inputs, params } = signatureOf(graph);
   const start = initial(graph, seed);
   const lead = lengths === undefined ? { batch, tokens } : { batch: 1, tokens: lengths.reduce((sum, length) => sum + length, 0) };
   const offsets = [0];
   for (const length of lengths ?? []) offsets.push(offsets[offsets.length - 1] + length);
   return new Map<string, AnyTensor>([
-    ...inputs.map((tensor) => [tensor.name, drawn(tensor, extents(tensor, lead), seed)] as const),
-    ...weights.map((tensor) => [tensor.name, { dtype: 'f64', shape: extents(tensor, lead), data: start.get(tensor.name) ?? [] }] as const),
+    ...inputs.map((tensor) => [tensor.name, drawn(tensor, shapeIn(tensor, lead), seed)] as const),
+    ...params.map((tensor) => [tensor.name, { dtype: 'f64', shape: shapeIn(tensor, lead), data: start.get(tensor.name) ?? [] }] as const),
     ...(lengths === undefined ? [] : [[CU_SEQLENS, { dtype: 'i32', shape: [offsets.length], data: offsets }] as const]),
   ]);
 }
 
-function drawn({ name, of, range }: GraphTensor, shape: readonly number[], seed: number): AnyTensor {
+function drawn({ name, indices, range }: SignatureTensor, shape: readonly number[], seed: number): AnyTensor {
   const random = randomSource(seed, name);
   const count = shape.reduce((n, extent) => n * extent, 1);
-  if (of !== undefined) return { dtype: 'i32', shape, data: Int32Array.from({ length: count }, () => random.below(of.size)) };
+  if (indices !== undefined) return { dtype: 'i32', shape, data: Int32Array.from({ length: count }, () => random.below(indices.size)) };
   const { lo, hi } = range;
   const value = (): number => {
     if (isAny(range)) return random.normal();

@@ -2,17 +2,18 @@ import type { Diagnostic } from '../../diagnostics/diagnostic.js';
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { coneOf } from '../../interp/graph/scope.js';
 import type { Graph } from '../../ir/graph/graph.js';
+import { signatureOf } from '../../ir/graph/signature.js';
 import type { Host } from '../host.js';
-import { withUnsaid, type PartInfo } from '../parts.js';
+import { withUnsaid, type PartInfo, type Settings } from '../parts.js';
 import { problem, type Problem } from '../problem.js';
 import { readInputs } from '../run/inputs.js';
 import type { AnyTensor } from '../run/validate.js';
 import { isProblem, type Source } from '../session.js';
-import { contractOf, extents } from './contract.js';
 import { drawnTensors } from './draw.js';
 import { givenCall, rangeWarnings } from './given.js';
 import { runGraph, type GraphReport } from './run.js';
-import { settingsTold, type Settings } from './settings.js';
+import { settingsTold } from './settings.js';
+import { elementsOf } from './shape.js';
 
 export interface GraphRequest {
   /** In place of those of the header. */
@@ -29,7 +30,7 @@ export type GraphFailure = { readonly problems: readonly Problem[] } | { readonl
 
 export interface PreparedGraph {
   readonly warnings: readonly string[];
-  run(): GraphReport | GraphFailure;
+  run(): GraphReport | { readonly diagnostics: readonly Diagnostic[] };
 }
 
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
@@ -42,9 +43,10 @@ export function prepareGraph(host: Host, source: Source, part: PartInfo, request
   const large = memoryProblem(host, graph);
   if (large !== undefined) return { problems: [large] };
   const tensors = file ?? ('file' in from ? new Map() : drawnTensors(graph, { ...from, seed }));
-  const call = givenCall(graph, tensors, unread(graph));
+  const signature = signatureOf(graph);
+  const call = givenCall(signature, tensors, unread(graph));
   if ('problems' in call) return call;
-  return { warnings: rangeWarnings(graph, call), run: () => runGraph(graph, call, tensors, seed) };
+  return { warnings: rangeWarnings(signature, call), run: () => runGraph(graph, call, tensors, seed) };
 }
 
 /** At the settings that were given, and those that the shapes of a file tell. */
@@ -70,9 +72,7 @@ function unread(graph: Graph): ReadonlySet<string> {
 
 /** The interpreter holds every param and its gradient in float64; what lies between comes on top. */
 function memoryProblem(host: Host, graph: Graph): Problem | undefined {
-  const numbers = contractOf(graph).weights.reduce(
-    (sum, tensor) => sum + extents(tensor, { batch: 1, tokens: 1 }).reduce((n, extent) => n * extent, 1), 0,
-  );
+  const numbers = signatureOf(graph).params.reduce((sum, tensor) => sum + elementsOf(tensor), 0);
   const bytes = 3 * 8 * numbers;
   if (bytes <= host.memory) return undefined;
   const gib = (n: number) => `${(n / 2 ** 30).toFixed(1)} GiB`;

@@ -1,15 +1,17 @@
 import { GraphFault } from '../../interp/graph/fault.js';
 import { evaluate, gradients, type Evaluation, type GraphTensors } from '../../interp/graph/machine.js';
 import { update } from '../../interp/graph/update.js';
+import type { SignatureTensor } from '../../ir/common/signature.js';
 import type { Graph } from '../../ir/graph/graph.js';
+import { signatureOf } from '../../ir/graph/signature.js';
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Code } from '../../diagnostics/codes.js';
 import type { FaultKind } from '../../interp/graph/fault.js';
 import { compare, type Comparison } from '../run/compare.js';
 import { writeSafetensors, type WritableTensor } from '../run/safetensors.js';
 import { EXPECTED_PREFIX, type AnyTensor } from '../run/validate.js';
-import { contractOf, extents, type GraphTensor } from './contract.js';
 import type { GivenCall } from './given.js';
+import { shapeIn } from './shape.js';
 
 /** What a layer, mixture or model gave, in float64. */
 export interface GraphReport {
@@ -60,24 +62,24 @@ export function runGraph(
 }
 
 function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap<string, WritableTensor> {
-  const { inputs, weights } = contractOf(graph);
+  const { outputs: given, required, params } = signatureOf(graph);
   const shaped = (
-    list: readonly GraphTensor[], values: GraphTensors, nameOf: (name: string) => string,
+    list: readonly SignatureTensor[], values: GraphTensors, nameOf: (name: string) => string,
   ): [string, WritableTensor][] => list.flatMap((tensor) => {
     const data = values.get(nameOf(tensor.name));
-    return data === undefined ? [] : [[nameOf(tensor.name), { dtype: 'f64', shape: extents(tensor, call), data }]];
+    return data === undefined ? [] : [[nameOf(tensor.name), { dtype: 'f64', shape: shapeIn(tensor, call), data }]];
   });
-  const outputs = graph.outputs.map(({ name, axes }): [string, WritableTensor] => (
-    [name, { dtype: 'f64', shape: [call.batch, call.tokens, ...axes.map(({ size }) => size)], data: made.outputs.get(name) ?? [] }]
+  const outputs = given.map((tensor): [string, WritableTensor] => (
+    [tensor.name, { dtype: 'f64', shape: shapeIn(tensor, call), data: made.outputs.get(tensor.name) ?? [] }]
   ));
   const differentiable = made.losses.size > 0 || call.cotangents.size > 0;
   const updated = graph.training ? update([made], call.weights) : new Map<string, Float64Array>();
   return new Map([
     ...outputs,
     ...[...made.losses].map(([path, value]): [string, WritableTensor] => [`loss.${path}`, { dtype: 'f64', shape: [], data: [value] }]),
-    ...shaped(weights, updated, (name) => name).map(([name, tensor]): [string, WritableTensor] => [`update.${name}`, tensor]),
+    ...shaped(params, updated, (name) => name).map(([name, tensor]): [string, WritableTensor] => [`update.${name}`, tensor]),
     ...[...made.counts].map(([path, data]): [string, WritableTensor] => [`count.${path}`, { dtype: 'f64', shape: [data.length], data }]),
-    ...(differentiable ? shaped([...inputs, ...weights], gradients(made, call.cotangents), (name) => `d_${name}`) : []),
+    ...(differentiable ? shaped(required, gradients(made, call.cotangents), (name) => `d_${name}`) : []),
   ]);
 }
 

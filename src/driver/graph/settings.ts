@@ -1,9 +1,7 @@
 import type { Graph } from '../../ir/graph/graph.js';
+import { signatureOf } from '../../ir/graph/signature.js';
+import type { Settings } from '../parts.js';
 import type { AnyTensor } from '../run/validate.js';
-import { contractOf } from './contract.js';
-
-/** Numbers, texts and names of parts in place of those of a header. */
-export type Settings = ReadonlyMap<string, number | string>;
 
 /**
  * Settings that the shapes of tensors tell: where an axis has the name and the size of a setting of `graph`, its extent is that number.
@@ -11,13 +9,12 @@ export type Settings = ReadonlyMap<string, number | string>;
  */
 export function settingsTold(graph: Graph, given: Settings, tensors: ReadonlyMap<string, AnyTensor>): Settings {
   const told = new Map(given);
-  const { inputs, weights } = contractOf(graph);
-  for (const { name: tensor, perToken, axes } of [...inputs, ...weights]) {
+  for (const { name: tensor, leading, axes, sizes } of signatureOf(graph).required) {
     const found = tensors.get(tensor)?.shape;
-    const lead = perToken ? 2 : 0;
+    const lead = leading.length;
     if (found === undefined || found.length !== lead + axes.length) continue;
-    axes.forEach(({ name, size }, i) => {
-      if (graph.settings.get(name) === size && !told.has(name) && found[lead + i] > 0) told.set(name, found[lead + i]);
+    axes.forEach((name, i) => {
+      if (graph.settings.get(name) === sizes?.[i] && !told.has(name) && found[lead + i] > 0) told.set(name, found[lead + i]);
     });
   }
   return told;

@@ -11,11 +11,8 @@ import { variantFolder } from '../targets.js';
 /** Levels that `--emit` prints. */
 export const LEVELS = ['spec', 'scan', 'tile', 'plan', 'kernel'] as const;
 
-/** What `check` prints besides: the meaning of layers, mixtures and models. */
-export const CHECK_LEVELS = ['graph', 'flow', ...LEVELS] as const;
-
-export function isScanLevel(level: (typeof CHECK_LEVELS)[number]): level is (typeof LEVELS)[number] {
-  return level !== 'graph' && level !== 'flow';
+export function isLevel(text: string): text is (typeof LEVELS)[number] {
+  return LEVELS.some((level) => level === text);
 }
 
 /** Levels as text, each printed once whatever the number of targets. */

@@ -15,7 +15,13 @@ export interface SignatureTensor {
   readonly of: string;
   readonly leading: readonly Extent[];
   readonly axes: readonly Axis[];
+  /** Extents along the axes, where the declaration has them; undefined: a call brings them. */
+  readonly sizes: readonly number[] | undefined;
+  /** The axis whose indices its numbers are; undefined for numbers of other kinds. */
+  readonly indices: { readonly name: Axis; readonly size: number } | undefined;
   readonly range: Range;
+  /** A param that is updated by a formula, not trained. */
+  readonly buffer: boolean;
   /** Made by the compiler: calls may leave it out, and nobody has to know it. */
   readonly hidden: boolean;
 }
@@ -27,12 +33,15 @@ export interface Declared {
   readonly doc: string;
   readonly axes: readonly { readonly name: Axis; readonly defaultSize: number | undefined }[];
   readonly inputs: readonly SignatureTensor[];
+  /** Params and buffers. */
   readonly params: readonly SignatureTensor[];
   /** Initial states: zero if not given. */
   readonly initial: readonly SignatureTensor[];
   readonly outputs: readonly SignatureTensor[];
   /** Final states, in the order of `initial`. */
   readonly finals: readonly SignatureTensor[];
+  /** One number each. */
+  readonly losses: readonly SignatureTensor[];
   /** Does the formula depend on which head it is, or how many there are? Then some of the heads are another call than all. */
   readonly countsHeads: boolean;
 }
@@ -42,7 +51,7 @@ export interface Signature extends Declared {
   readonly required: readonly SignatureTensor[];
   /** Outputs and final states. */
   readonly results: readonly SignatureTensor[];
-  /** May be given, to get gradients: `d_NAME` of every result. */
+  /** May be given, to get gradients: `d_NAME` of every result and loss. */
   readonly cotangents: readonly SignatureTensor[];
   /** `d_NAME` of all that is given. */
   readonly gradients: readonly SignatureTensor[];
@@ -55,13 +64,13 @@ export function makeSignature(declared: Declared): Signature {
     ...declared,
     required,
     results,
-    cotangents: results.map((tensor) => derived(tensor, 'cotangent')),
+    cotangents: [...results, ...declared.losses].map((tensor) => derived(tensor, 'cotangent')),
     gradients: [...required, ...declared.initial].map((tensor) => derived(tensor, 'gradient')),
   };
 }
 
 function derived(tensor: SignatureTensor, role: 'gradient' | 'cotangent'): SignatureTensor {
-  return { ...tensor, role, name: `d_${tensor.name}`, range: ANY };
+  return { ...tensor, role, name: `d_${tensor.name}`, range: ANY, indices: undefined };
 }
 
 /** Names of the extents of a tensor, as messages, types and docs list them. */

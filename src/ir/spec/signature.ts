@@ -18,6 +18,7 @@ export function signatureOf(spec: Spec): Signature {
     initial,
     outputs: spec.outputs.map((output) => tensor('output', { ...output, range: ANY }, ['B', 'T', 'H'])),
     finals: initial.map((state) => ({ ...state, role: 'final', name: finalName(spec, state.of), range: ANY })),
+    losses: [],
     countsHeads: spec.nodes.some(({ kind }) => kind === 'head' || kind === 'heads'),
   });
 }
@@ -30,5 +31,5 @@ interface Declared {
 }
 
 function tensor(role: SignatureRole, { name, axes, range, hidden }: Declared, leading: readonly Extent[]): SignatureTensor {
-  return { name, of: name, role, leading, axes, range, hidden: hidden === true };
+  return { name, of: name, role, leading, axes, sizes: undefined, indices: undefined, range, buffer: false, hidden: hidden === true };
 }

@@ -3,7 +3,7 @@ import type { Span } from '../../ir/common/span.js';
 import { graphBuilder } from '../../ir/graph/build.js';
 import type { Graph, Instance } from '../../ir/graph/graph.js';
 import type { Spec } from '../../ir/spec/spec.js';
-import { resolveScan } from '../resolve/resolve.js';
+import { resolveScan, type Resolved } from '../resolve/resolve.js';
 import { resolve } from './expression.js';
 import { finish } from './finish.js';
 import { readHeader } from './header.js';
@@ -26,6 +26,8 @@ export interface Elaborator {
   elaborate(part: Part, given: Given, training: boolean): Elaborated;
   /** A part by itself, at the settings of its header. */
   alone(part: Part, training: boolean): Elaborated;
+  /** A scan with numbers and sizes in place of those of its header. */
+  scan(part: Part, given: Given): Resolved;
 }
 
 interface Made<T> {
@@ -135,6 +137,10 @@ export function elaborator(): Elaborator {
     },
     elaborate: (part, given, training) => elaborated(graphOf(part, given, training)),
     alone: (part, training) => elaborated(alone(part, training)),
+    scan(part, given) {
+      const { made, diagnostics } = specOf(part, given);
+      return { spec: made, diagnostics };
+    },
   };
 }
 

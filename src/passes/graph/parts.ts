@@ -1,8 +1,9 @@
 import { diagnostic, distinct, hasErrors, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import { didYouMean } from '../../diagnostics/suggest.js';
-import type { PartKind } from '../../ir/ast/ast.js';
+import type { IfStatement, PartKind, Statement } from '../../ir/ast/ast.js';
 import type { Span } from '../../ir/common/span.js';
 import { nameFaults } from '../names/name-map.js';
+import type { Resolved } from '../resolve/resolve.js';
 import { unsized, type Elaborated, type Elaborator } from './elaborate.js';
 import { nameOf, signatureAxes, type Part } from './part.js';
 import type { Given, Setting } from './scope.js';
@@ -14,6 +15,8 @@ export interface Parts {
   readonly list: readonly PartInfo[];
   /** The meaning of a layer, mixture or model with settings in place of those of its header. */
   elaborate(name: string, settings?: ReadonlyMap<string, number | string>, training?: boolean): Elaborated;
+  /** The meaning of a scan with settings in place of those of its header. */
+  scan(name: string, settings: ReadonlyMap<string, number | string>): Resolved;
 }
 
 export interface PartInfo {
@@ -24,22 +27,40 @@ export interface PartInfo {
   readonly settings: readonly string[];
   /** Axes of the signature that the header gives no size. */
   readonly unsized: readonly string[];
+  /** Names of parts below, as far as the text tells: what `ffn.E` may begin with. */
+  readonly below: readonly string[];
   readonly origin: Span;
 }
 
-export const NO_PARTS: Parts = { list: [], elaborate: (name) => ({ graph: undefined, diagnostics: [unknownPart(name, [])] }) };
+export const NO_PARTS: Parts = {
+  list: [],
+  elaborate: (name) => ({ graph: undefined, diagnostics: [unknownPart(name, [])] }),
+  scan: (name) => ({ spec: undefined, diagnostics: [unknownPart(name, [])] }),
+};
 
 export function partsOf(own: readonly Part[], visible: ReadonlyMap<string, Part>, elaborator: Elaborator): Parts {
   const all = [...own, ...[...visible.values()].filter((part) => !own.includes(part))];
   return {
     list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part),
-      unsized: unsized(part), origin: part.item.origin })),
+      unsized: unsized(part), below: [...usesOf(part.item.body), ...visible.keys()], origin: part.item.origin })),
     elaborate(name, settings = new Map(), training = false) {
       const part = visible.get(name);
       if (part === undefined || part.item.kind === 'scan') return { graph: undefined,
         diagnostics: [unknownPart(name, [...visible.keys()])] };
       const given = givenBy(part, settings);
       return 'code' in given ? { graph: undefined, diagnostics: [given] } : elaborator.elaborate(part, given, training);
+    },
+    scan(name, settings) {
+      const part = visible.get(name);
+      if (part?.item.kind !== 'scan') return { spec: undefined, diagnostics: [unknownPart(name, [...visible.keys()])] };
+      const given = givenBy(part, settings);
+      if ('code' in given) return { spec: undefined, diagnostics: [given] };
+      const [text] = [...given].filter(([, setting]) => setting.kind !== 'number');
+      if (text === undefined) return elaborator.scan(part, given);
+      return { spec: undefined, diagnostics: [diagnostic(
+        'E816', `\`${text[0]}\` of \`${name}\` is a number`, part.item.name.origin, 'a text is given',
+        { help: [`write \`${text[0]}=0.5\``] },
+      )] };
     },
   };
 }
@@ -55,6 +76,20 @@ export function checkPart(part: Part, elaborator: Elaborator): readonly Diagnost
   if (hasErrors(found)) return distinct(found);
   const { graph } = elaborator.alone(part, false);
   return distinct([...found, ...(graph === undefined ? [] : nameFaults(graph)), ...unusedNames(part.item)]);
+}
+
+/** Names of instances that a block makes, those of branches and turns among them. */
+function usesOf(body: readonly Statement[]): readonly string[] {
+  return body.flatMap((statement): readonly string[] => {
+    if (statement.kind === 'use') return statement.names.map(({ text }) => text);
+    if (statement.kind === 'repeat') return usesOf(statement.body.statements);
+    return statement.kind === 'if' ? usesOf(branches(statement)) : [];
+  });
+}
+
+function branches({ then, otherwise }: IfStatement): readonly Statement[] {
+  if (otherwise === undefined) return then.statements;
+  return [...then.statements, ...('kind' in otherwise ? [otherwise] : otherwise.statements)];
 }
 
 function settingsOf({ item }: Part): readonly string[] {

@@ -4,11 +4,10 @@ import { floatLiteral as cudaLiteral } from '../../../src/backends/cuda/code.js'
 import { floatLiteral as wgslLiteral } from '../../../src/backends/wgsl/text.js';
 import { diagnostic } from '../../../src/diagnostics/diagnostic.js';
 import { renderAll } from '../../../src/diagnostics/render.js';
-import { compileAll, packagesOf } from '../../../src/driver/build.js';
-import { explainScan, reportOf } from '../../../src/driver/scan/explain/explain.js';
-import { explainText } from '../../../src/driver/scan/explain/text.js';
+import { buildAll, packagesOf } from '../../../src/driver/build.js';
 import { nodeHost } from '../../../src/driver/host.js';
-import { emitLevels } from '../../../src/driver/scan/levels.js';
+import { kindOf } from '../../../src/driver/kinds.js';
+import { ownParts } from '../../../src/driver/parts.js';
 import { problem, problemText } from '../../../src/driver/problem.js';
 import { sourceOf } from '../../../src/driver/session.js';
 import { torchPackages } from '../../../src/driver/torch.js';
@@ -36,24 +35,26 @@ async function everything(doc: string, file: string) {
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
   const options = {
     targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), name: undefined, settings: new Map(),
-    machineCode: false, levels: [],
+    machineCode: false, levels: ['spec', 'scan', 'tile'],
   } as const;
-  const built = await compileAll(host, [told], options, () => undefined);
+  const built = await buildAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
   const python = await torchPackages(
-    host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], scan: undefined },
+    host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], part: undefined },
     () => undefined,
   );
   if ('failures' in python) throw new Error('there is no Python package');
-  const packages = await packagesOf(host, built, [], python, options, () => undefined);
+  const packages = await packagesOf(host, built, python, options, () => undefined);
   if ('code' in packages) throw new Error(packages.title);
-  const [spec] = told.specs;
-  const explained = await explainScan(host, told, spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map() });
-  if (!('explanation' in explained)) throw new Error('the scan is not explained');
+  const declaration = { source: told, part: ownParts(told)[0] };
+  const explained = await kindOf(declaration).explain(
+    host, declaration, { target: undefined, dtype: undefined, sizes: new Map(), settings: new Map() },
+  );
+  if (!('html' in explained)) throw new Error('the scan is not explained');
   return {
     files: new Map([...packages.folders].flatMap(([, files]) => [...files].map(([name, content]) => [name, String(content)] as const))),
-    html: reportOf(host, told, explained),
-    words: [explainText(explained.explanation), emitLevels(spec, built[0].variants, ['spec', 'scan', 'tile'])],
+    html: explained.html(),
+    words: [explained.text, built[0].text],
   };
 }
 

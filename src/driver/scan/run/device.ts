@@ -6,7 +6,7 @@ import type { CallTensors, DeviceTensor, HostArray, LoadedPlan, Program, Runtime
 import type { Compiled } from '../compile.js';
 import { runtimeProblem } from '../../devices.js';
 import type { Host } from '../../host.js';
-import { machineCode } from '../../machine-code.js';
+import { machineCode } from '../machine-code.js';
 import type { Problem } from '../../problem.js';
 import { decode, encode } from '../../run/elements.js';
 import type { Values } from './oracle.js';

@@ -16,7 +16,7 @@ import { randomTensors, type RandomCall } from './random.js';
 import { writeSafetensors } from '../../run/safetensors.js';
 import { shapeOf, validate, type CallShape } from '../../run/validate.js';
 
-export interface RunReport {
+export interface ScanReport {
   readonly scan: string;
   readonly backend: 'oracle' | 'webgpu' | 'cuda';
   readonly device: string | undefined;
@@ -31,11 +31,11 @@ export interface RunReport {
   file(): Uint8Array;
 }
 
-export interface PreparedRun {
+export interface PreparedScan {
   readonly warnings: readonly string[];
   run(
     runtime: Runtime | undefined, options: { readonly dtype: IoDtype; readonly target: Target | undefined; readonly check: boolean },
-  ): Promise<RunReport | Failed>;
+  ): Promise<ScanReport | Failed>;
 }
 
 /** Tensors of a safetensors file, or random ones. */
@@ -44,7 +44,7 @@ export type RunInputs = { readonly file: string } | RandomCall;
 /** Reads or draws the tensors of a run and checks them; nothing has been computed then. */
 export function prepareRun(
   host: Host, source: Source, spec: Spec, from: RunInputs,
-): PreparedRun | { readonly problems: readonly Problem[] } {
+): PreparedScan | { readonly problems: readonly Problem[] } {
   const tensors = 'file' in from ? readInputs(host, from.file) : randomTensors(spec, from);
   if ('code' in tensors) return { problems: [tensors] };
   const validated = validate(signatureOf(spec), tensors);

@@ -1,9 +1,9 @@
-import { cubinName, ptxName } from '../runtime/cuda/names.js';
-import { cacheOf } from './cache.js';
-import type { Compiled } from './scan/compile.js';
-import type { Host } from './host.js';
-import { compileCuda, cudaJobs, findNvcc } from './nvcc.js';
-import type { Problem } from './problem.js';
+import { cubinName, ptxName } from '../../runtime/cuda/names.js';
+import { cacheOf } from '../cache.js';
+import type { Compiled } from './compile.js';
+import type { Host } from '../host.js';
+import { compileCuda, cudaJobs, findNvcc } from '../nvcc.js';
+import type { Problem } from '../problem.js';
 
 export interface MachineCode {
   /** Cubins and PTX by file name, to be given to the runtime along with the sources. */

@@ -1,0 +1,60 @@
+import type { Host } from '../host.js';
+import type { Declaration } from '../kind.js';
+import type { Failed } from '../problem.js';
+import type { PreparedRun, RunReport, RunRequest } from '../run/report.js';
+import { prepareGraph } from './prepare.js';
+import type { GraphReport } from './run.js';
+
+/** Batch and tokens of a random call. */
+const CALL = { B: 2, T: 64 };
+
+/** A run of a layer, mixture or model as `lmoec run` asks for it. */
+export function prepareDeclared(
+  host: Host, { source, part }: Declaration, request: RunRequest,
+): PreparedRun | { readonly failures: readonly Failed[] } {
+  const { from, sizes, settings, training, seed } = request;
+  const own = [...sizes].filter(([name]) => !(name in CALL));
+  const prepared = prepareGraph(host, source, part, {
+    settings: new Map<string, number | string>([...own, ...settings]),
+    training,
+    seed,
+    from: 'file' in from ? from : { batch: sizes.get('B') ?? CALL.B, tokens: sizes.get('T') ?? CALL.T, lengths: from.lengths },
+  });
+  if ('problems' in prepared) return { failures: prepared.problems };
+  if ('diagnostics' in prepared) return { failures: [prepared] };
+  return {
+    warnings: prepared.warnings,
+    run: () => {
+      const report = prepared.run();
+      return Promise.resolve('diagnostics' in report ? report : told(report));
+    },
+  };
+}
+
+function told(report: GraphReport): RunReport {
+  const { name, kind, call, training, losses, counts, comparisons } = report;
+  return {
+    title: `${kind} ${name} in the interpreter, float64${training ? ', training' : ''}: ${call}`,
+    tables: [
+      ...(losses.size === 0 ? [] : [[['loss', ''], ...[...losses].map(([path, value]) => [path, value.toPrecision(8)])]]),
+      ...(counts.size === 0 ? [] : [[
+        ['tokens of', 'least', 'mean', 'most'], ...[...counts].map(([path, { data }]) => [path, ...spreadOf(Array.from(data))]),
+      ]]),
+    ],
+    comparisons,
+    comparable: 'results are held against tensors named `expect.NAME` in the inputs',
+    meaningless: undefined,
+    dtype: 'f64',
+    note: 'kernels do not exist yet for layers, mixtures and models; --out FILE keeps the results',
+    json: {
+      name, kind, backend: 'interpreter', dtype: 'f64', call, training, losses: Object.fromEntries(losses),
+      counts: Object.fromEntries([...counts].map(([path, { data }]) => [path, Array.from(data)])),
+    },
+    file: () => report.file(),
+  };
+}
+
+function spreadOf(counts: readonly number[]): readonly string[] {
+  const mean = counts.reduce((sum, n) => sum + n, 0) / counts.length;
+  return [Math.min(...counts), mean, Math.max(...counts)].map((n) => String(Math.round(10 * n) / 10));
+}
