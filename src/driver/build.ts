@@ -72,7 +72,7 @@ export async function buildAll(
       const made = 'required' in signature ? await kind.build(host, declaration, request) : signature;
       if (!('binding' in made)) failures.push({ source, failed: made });
       else built.push(made);
-      if ('required' in signature) signed.push({ ...declaration, signature });
+      if ('required' in signature) signed.push({ ...declaration, signature, folder: true });
     }
   }
   const together = setProblem(signed, given.keys(), failures.length > 0);

@@ -46,7 +46,7 @@ export interface Kind {
 }
 
 export interface CheckRequest {
-  readonly sizes: ReadonlyMap<string, number>;
+  readonly given: Settings;
   readonly levels: readonly string[];
 }
 

@@ -6,6 +6,8 @@ import type { Source } from './session.js';
 /** A declaration with what it takes and gives. */
 export interface Signed extends Declaration {
   readonly signature: Pick<Signature, 'axes'>;
+  /** Does it need a folder that is named like nothing else? Layers of many files may have one name until they are built together. */
+  readonly folder: boolean;
 }
 
 /**
@@ -16,9 +18,10 @@ export function setProblem(
   all: readonly Signed[], sizes: Iterable<string>, some: boolean,
 ): { readonly source: Source; readonly failed: Failed } | undefined {
   const lower = ({ part }: Declaration) => part.name.toLowerCase();
-  const twice = all.find((one, i) => all.findIndex((other) => lower(other) === lower(one)) < i);
+  const apart = all.filter(({ folder }) => folder);
+  const twice = apart.find((one, i) => apart.findIndex((other) => lower(other) === lower(one)) < i);
   if (twice !== undefined) {
-    const first = all.find((other) => lower(other) === lower(twice)) ?? twice;
+    const first = apart.find((other) => lower(other) === lower(twice)) ?? twice;
     const kinds = first.part.kind === twice.part.kind;
     const title = first.part.name === twice.part.name
       ? `${first.source.file} and ${twice.source.file} both declare ${kinds ? `a ${twice.part.kind} ` : ''}\`${twice.part.name}\``

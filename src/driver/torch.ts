@@ -8,7 +8,7 @@ import type { Host } from './host.js';
 import { compilerVersion, templatesOf } from './installed.js';
 import { kindOf } from './kinds.js';
 import { cudaJobs, type CudaJob } from './nvcc.js';
-import { chosenParts } from './parts.js';
+import { chosenParts, type Settings } from './parts.js';
 import { problem, type Failed, type Problem } from './problem.js';
 import type { Source } from './session.js';
 import { unknownSetting, type Signed } from './together.js';
@@ -22,6 +22,8 @@ export interface TorchOptions {
   readonly dtypes: readonly IoDtype[] | undefined;
   /** One set of plans for each. */
   readonly sizes: readonly ReadonlyMap<Axis, number>[];
+  /** Other numbers, the same in all of them. */
+  readonly settings: Settings;
   /** Only the declaration of this name. */
   readonly part: string | undefined;
 }
@@ -62,14 +64,15 @@ async function torchPackage(
   if (typeof name !== 'string') return name;
   const signed = signedParts(source, options.part);
   if ('code' in signed || 'diagnostics' in signed) return signed;
-  const unknown = options.sizes.flatMap((sizes) => unknownSetting(signed, sizes.keys()) ?? [])[0];
+  const given = options.sizes.map((sizes) => new Map<string, number | string>([...sizes, ...options.settings]));
+  const unknown = given.flatMap((some) => unknownSetting(signed, some.keys()) ?? [])[0];
   if (unknown !== undefined) return unknown;
   const command = commandOf(host, source, name, options);
   const scans: PackageScan[] = [];
   for (const declaration of signed) {
     step(declaration.part.name);
     await host.breathe();
-    const scan = await kindOf(declaration).python?.(host, declaration, { ...options, name, command, given: options.sizes });
+    const scan = await kindOf(declaration).python?.(host, declaration, { ...options, name, command, given });
     if (scan !== undefined && !('signature' in scan)) return scan;
     if (scan !== undefined) scans.push(scan);
   }
@@ -95,7 +98,7 @@ function signedParts(source: Source, name: string | undefined): readonly Signed[
     if (python === undefined) continue;
     const found = signature({ source, part }, new Map());
     if (!('required' in found)) return found;
-    signed.push({ source, part, signature: found });
+    signed.push({ source, part, signature: found, folder: false });
   }
   return signed.length > 0 ? signed : problem(
     'E703', `${source.file} declares no scan`, 'Python packages have functions of scans; layers, mixtures and models have none yet',
@@ -117,6 +120,7 @@ function commandOf(host: Host, source: Source, name: string, options: TorchOptio
     ...(options.dtypes === undefined ? [] : [`--dtype ${options.dtypes.join(',')}`]),
     ...options.sizes.filter((sizes) => sizes.size > 0)
       .map((sizes) => `--size ${[...sizes].map(([axis, size]) => `${axis}=${size}`).join(',')}`),
+    ...[...options.settings].map(([key, value]) => `--with ${key}=${value}`),
     ...(options.name === undefined ? [] : [`--package ${name}`]),
     ...(options.version === '0.1.0' ? [] : [`--version ${options.version}`]),
   ].join(' ');

@@ -14,7 +14,9 @@ export async function packageIn(at: string, name: string, text: string, sizes: R
   const source = sourceOf(host, `${name}.lmoe`, text);
   if (source.failed) throw new Error(source.render(false));
   const made = await torchPackages(
-    host, [source], { name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], part: undefined }, () => undefined,
+    host, [source],
+    { name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], settings: new Map(), part: undefined },
+    () => undefined,
   );
   if ('failures' in made) throw new Error(made.failures.map(({ failed }) => (
     'title' in failed ? failed.title : source.renderThese(failed.diagnostics, false)

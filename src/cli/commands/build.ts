@@ -74,6 +74,7 @@ export const build: Command = (args) => guarded(async () => {
       targets: cuda.length === 0 ? TORCH_TARGETS : cuda,
       dtypes: dtypesGiven,
       sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
+      settings: settingsOf(values.with ?? []),
       part: values.name ?? values.scan,
     } : undefined,
   };

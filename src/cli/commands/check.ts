@@ -1,11 +1,11 @@
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { nodeHost, type Host } from '../../driver/host.js';
 import { CHECK_LEVELS, declarationsText, kindOf } from '../../driver/kinds.js';
-import { ownParts, settingsFor } from '../../driver/parts.js';
+import { ownParts, settingsFor, type Settings } from '../../driver/parts.js';
 import { isProblem, openSources, type Source } from '../../driver/session.js';
 import { setProblem, type Signed } from '../../driver/together.js';
 import { jsonText } from '../../support/text.js';
-import { choice, EXIT, guarded, list, parse, sizesOf, UsageError, type Command } from '../command.js';
+import { choice, EXIT, guarded, list, parse, settingsOf, sizesOf, UsageError, type Command } from '../command.js';
 import { reportFailure, reportProblems, reportSource } from '../report.js';
 import { terminalUi, type Ui } from '../ui.js';
 import { watching, type Round } from '../watch.js';
@@ -13,7 +13,7 @@ import { watching, type Round } from '../watch.js';
 interface Wanted {
   readonly paths: readonly string[];
   readonly emit: readonly string[];
-  readonly sizes: ReadonlyMap<string, number>;
+  readonly given: Settings;
   readonly json: boolean;
 }
 
@@ -22,6 +22,7 @@ export const check: Command = (args) => guarded(async () => {
   const { values, positionals } = parse(args, {
     emit: { type: 'string', multiple: true },
     size: { type: 'string', multiple: true },
+    with: { type: 'string', multiple: true },
     watch: { type: 'boolean' },
     json: { type: 'boolean' },
   });
@@ -29,7 +30,7 @@ export const check: Command = (args) => guarded(async () => {
   const wanted: Wanted = {
     paths: positionals,
     emit: list(values.emit).map((level) => choice('--emit', level, CHECK_LEVELS)),
-    sizes: sizesOf(values.size ?? []),
+    given: new Map<string, number | string>([...sizesOf(values.size ?? []), ...settingsOf(values.with ?? [])]),
     json: values.json === true,
   };
   const host = nodeHost();
@@ -57,7 +58,7 @@ async function checkRound(host: Host, ui: Ui, wanted: Wanted): Promise<Round> {
     sources.push(source);
     found.push(...result.found);
   }
-  const together = setProblem(signed, wanted.sizes.keys(), errors > 0);
+  const together = setProblem(signed, wanted.given.keys(), errors > 0);
   if (together !== undefined) {
     errors++;
     if (!wanted.json) reportFailure(ui, together.source, together.failed);
@@ -92,15 +93,15 @@ async function checkSource(ui: Ui, source: Source, wanted: Wanted): Promise<Chec
   for (const part of ownParts(source)) {
     const declaration = { source, part };
     const kind = kindOf(declaration);
-    const checked = await kind.check(declaration, { sizes: wanted.sizes, levels: wanted.emit });
+    const checked = await kind.check(declaration, { given: wanted.given, levels: wanted.emit });
     errors += checked.found.some((failed) => isProblem(failed) || hasErrors(failed.diagnostics)) ? 1 : 0;
     for (const failed of checked.found) {
       if (!wanted.json) reportFailure(ui, source, failed);
       found.push(...(isProblem(failed) ? [{ ...failed, severity: 'error', file: source.file }] : source.located(failed.diagnostics)));
     }
     if (checked.text !== '' && !wanted.json) ui.out(checked.text);
-    const signature = kind.signature(declaration, settingsFor(part, wanted.sizes));
-    if ('required' in signature) signed.push({ ...declaration, signature });
+    const signature = kind.signature(declaration, settingsFor(part, wanted.given));
+    if ('required' in signature) signed.push({ ...declaration, signature, folder: kind.targets.length > 0 });
   }
   return { errors, signed, found };
 }

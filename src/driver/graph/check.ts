@@ -7,9 +7,9 @@ import { flowOf, isRefused } from '../../passes/flow/flow.js';
 import type { Checked, CheckRequest, Declaration } from '../kind.js';
 import { settingsFor, withUnsaid } from '../parts.js';
 
-/** A layer, mixture or model at the sizes that it has of these, in training and outside. */
-export function checkGraph({ source, part }: Declaration, { sizes, levels }: CheckRequest): Checked {
-  const given = withUnsaid(part, settingsFor(part, sizes));
+/** A layer, mixture or model at the settings that it has of these, in training and outside. */
+export function checkGraph({ source, part }: Declaration, { given: all, levels }: CheckRequest): Checked {
+  const given = withUnsaid(part, settingsFor(part, all));
   const [training, other] = [true, false].map((mode) => source.parts.elaborate(part.name, given, mode));
   const diagnostics = distinct([...training.diagnostics, ...other.diagnostics]).filter((d) => !source.diagnostics.includes(d));
   return {

@@ -2,7 +2,7 @@ import { TARGETS } from '../targets.js';
 import type { Kind } from '../kind.js';
 import { checkScan } from './compile.js';
 import { emitLevels, isLevel, LEVELS } from './levels.js';
-import { signatureAt, specAt } from './spec.js';
+import { signatureAt, sizesOf, specAt } from './spec.js';
 
 /** Recurrences: kernels for every target, a Python package, and the oracle. */
 export const scanKind: Kind = {
@@ -11,10 +11,10 @@ export const scanKind: Kind = {
   levels: { check: LEVELS, build: LEVELS },
   weights: false,
   signature: signatureAt,
-  async check(declaration, { sizes, levels }) {
-    const spec = specAt(declaration, sizes);
+  async check(declaration, { given, levels }) {
+    const spec = specAt(declaration, given);
     if (!('nodes' in spec)) return { found: [spec], text: '' };
-    const lowered = checkScan(spec, sizes);
+    const lowered = checkScan(spec, sizesOf(given));
     if (!('module' in lowered)) return { found: [lowered], text: '' };
     const wanted = levels.filter(isLevel);
     return { found: [], text: wanted.length === 0 ? '' : emitLevels(spec, [lowered], wanted) };
