@@ -1,5 +1,5 @@
 import type { Kind } from '../kind.js';
-import { checkGraph } from './check.js';
+import { checkGraph, LEVELS } from './check.js';
 import { signatureAt } from './signature.js';
 
 /** Layers, mixtures and models are graphs: checked, counted, run with gradients in the interpreter. There are no kernels for them yet. */
@@ -7,10 +7,10 @@ export function graphKind(one: string, several: string): Kind {
   return {
     words: [one, several],
     targets: [],
-    levels: { check: ['graph', 'flow'], build: [] },
+    levels: { check: LEVELS, build: [] },
     weights: true,
     signature: signatureAt,
-    check: (declaration, request) => Promise.resolve(checkGraph(declaration, request)),
+    check: checkGraph,
     async explain(host, declaration, request) {
       const { explainDeclared } = await import('./explain/explain.js');
       return explainDeclared(host, declaration, request);

@@ -121,7 +121,8 @@ function contract(scope: Scope, expr: BinaryExpr, left: Written, right: Written)
         'both sides must have it', {
         secondary: [{ span: expr.left.origin, text: axesLabel(x) }, { span: expr.right.origin, text: axesLabel(y) }],
         help: shared.length === 0
-          ? ['they share no axis', ...tighter(expr)] : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
+          ? ['they share no axis', ...tighter(expr)]
+          : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
       }));
     }
     if (!includes(axes, found)) axes.push(found);

@@ -21,7 +21,8 @@ export function freeFamilies(scope: Scope): void {
       secondary: [{ span: bare.origin,
         text: all === undefined ? 'nothing restricts what is read here' : 'all tokens are handed in' }],
       help: all !== undefined ? [`\`${instance.part.name}\` looks at other tokens, or has losses: it is computed where its arguments `
-        + `are present, so hand in what was chosen: \`${instance.name}(x[chosen])\``] : [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
+        + `are present, so hand in what was chosen: \`${instance.name}(x[chosen])\``]
+        : [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
         + 'and read a weight at `[chosen]`'],
     }));
   }
