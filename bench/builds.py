@@ -17,7 +17,7 @@ from peers import cases
 
 def states(plan, role, lengths, heads):
     """Random states of every sequence, by name."""
-    found = [t for t in plan.plan["tensors"] if t["role"] == role and t["shape"][0] == "sequences"]
+    found = [t for t in plan.plan["tensors"] if t["role"] == role and plan.loaded.kind(t["shape"][0]) == "run"]
     return {t["name"]: torch.randn(len(lengths), heads, *t["shape"][2:], device="cuda") / 8 for t in found}
 
 
@@ -55,7 +55,7 @@ def time_shape(case, plans, shape, by_kernel):
         found.append(results(plan, made, gradients))
         if by_kernel:
             for program, launch in (("forward", forward), ("backward", backward)):
-                for item in plan.plan["programs"][program]:
+                for item in plan.loaded.programs[program]["launches"]:
                     print(f"    {program:8} {item['kernel']:24} {bench(lambda: launch(item['kernel']), 25, 100):.4f}")
     each = {n: rms(found[-1][n], x) for n, x in found[0].items()}
     apart = max(each, key=each.get)

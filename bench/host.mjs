@@ -41,11 +41,11 @@ async function measure(folder) {
   const scan = await openScan(runtime, async (name) => readFileSync(join(folder, name)), variants, first.sizes);
   const { plan } = scan;
   const filled = (declared, step) => {
-    const extents = { tokens: step ? [batch] : [batch, tokens], sequences: [batch], heads: [heads], groups: [heads] };
-    const letters = { tokens: step ? ['B'] : ['B', 'T'], sequences: ['N'], heads: ['H'], groups: ['H'] };
-    const lead = declared.shape.slice(0, declared.shape.length - declared.axes.length);
+    const extents = { row: step ? [batch] : [batch, tokens], run: [batch], head: [heads], group: [heads] };
+    const letters = { row: step ? ['B'] : ['B', 'T'], run: ['N'], head: ['H'], group: ['G'] };
+    const lead = declared.shape.slice(0, declared.shape.length - declared.axes.length).map((extent) => plan.extents[extent].of);
     const shape = [...lead.flatMap((extent) => extents[extent]), ...declared.axes.map((axis) => plan.sizes[axis])];
-    const axes = [...lead.flatMap((extent) => (extent === 'groups' ? ['G'] : letters[extent])), ...declared.axes].join(' ');
+    const axes = [...lead.flatMap((extent) => letters[extent]), ...declared.axes].join(' ');
     const data = new Float32Array(shape.reduce((n, extent) => n * extent, 1)).fill(-0.01);
     return upload(runtime, tensor(axes, shape, data), declared.dtype);
   };

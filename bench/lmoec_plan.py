@@ -36,12 +36,12 @@ class Plan:
         index, groups = host.current_device(), groups or heads
         equal = len(set(lengths)) <= 1
         lead = (len(lengths),) if program == "step" else (len(lengths), lengths[0]) if equal and lengths else (1, sum(lengths))
-        names = (*plan.args, *(plan.cotangents if program == "backward" else ()))
+        names = plan.programs[program]["takes"]
         tensors = {name: given[name].to(host.DTYPES[plan.tensors[name]["dtype"]]).contiguous() for name in names if given.get(name) is not None}
         missing = [name for name in names if name not in tensors and plan.tensors[name]["role"] in ("input", "param")]
         if missing:
             raise ValueError(f"{plan.scan}: pass {', '.join(missing)}")
-        wanted = tuple(name for name in plan.gradients if name is not None) if program == "backward" else plan.results
+        wanted = tuple(plan.programs[program]["gives"])
         extents = self.parts._plan.extents_of(plan, sum(lengths), heads, groups, len(lengths), lengths)
         sample = next(iter(tensors.values()))
         offsets = None if equal else torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32, device=sample.device)

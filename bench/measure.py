@@ -94,7 +94,7 @@ class Launched:
     def by_kernel(self, plan):
         """ms of every kernel of both programs, one at a time."""
         runs = (("forward", self.forward), ("backward", self.backward))
-        return {program: {item["kernel"]: bench(lambda: run(item["kernel"]), 20, 60) for item in plan.plan["programs"][program]} for program, run in runs}
+        return {program: {item["kernel"]: bench(lambda: run(item["kernel"]), 20, 60) for item in plan.loaded.programs[program]["launches"]} for program, run in runs}
 
 
 def differentiated(run, inputs):

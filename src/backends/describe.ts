@@ -2,8 +2,9 @@ import { sizeIn, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { queuesOf } from '../ir/plan/queues.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
+import type { PlanExtent, PlanTable, TableColumn, TableLevel } from '../ir/plan/rows.js';
 import { loadedBuffers } from '../ir/tile/buffers.js';
-import { isRows, sizeName, type Cells } from '../ir/tile/domain.js';
+import { isRows, sizeName, type Cells, type Domain } from '../ir/tile/domain.js';
 import { factsOf } from '../ir/tile/facts.js';
 import { loopName } from '../ir/tile/print.js';
 import { mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileStmt } from '../ir/tile/tile.js';
@@ -64,10 +65,54 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const summed = new Set(module.buffers.filter((buffer) => buffer.ungrouped !== undefined).map((buffer) => buffer.name));
   const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
   const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
-  const cut = new Set(module.kernels.filter((kernel) => kernel.cut === true).map((kernel) => kernel.name));
-  return mapPrograms(module.programs, ({ launches }) => queuesOf(launches.map(named)).map((launch): Launch => ({
-    ...launch, ...(grouped.has(launch.kernel) && { grouped: true }), ...(cut.has(launch.kernel) && { cut: true }),
-  })));
+  const cut = new Map(module.kernels.flatMap((kernel): readonly [string, Launch['cut']][] => (
+    kernel.cut === true ? [[kernel.name, [sizeName(kernel.domain, 'segment'), sizeName(kernel.domain, 'run')]]] : []
+  )));
+  const mine = (launch: Launch): Launch => ({
+    ...launch, ...(grouped.has(launch.kernel) && { grouped: ['heads', 'groups'] }),
+    ...(cut.has(launch.kernel) && { cut: cut.get(launch.kernel) }),
+  });
+  return mapPrograms(module.programs, ({ takes, gives, launches }) => (
+    { takes, gives, launches: queuesOf(launches.map(named)).map(mine) }
+  ));
+}
+
+/** Extents that kernels over a domain take, in the order of their dims. */
+function dimsOf(domain: Domain): readonly string[] {
+  return [
+    sizeName(domain, 'row'), 'heads', 'groups', ...(['run', 'chunk', 'segment'] as const).map((level) => sizeName(domain, level)),
+  ];
+}
+
+/** Tables of a domain, in the order in which kernels that take all of them do. */
+export function tablesOf(domain: Domain): readonly string[] {
+  return (['run', 'segment', 'chunk'] as const).map((level) => sizeName(domain, level));
+}
+
+/** Columns of the tables, as kernels read them. */
+const COLUMNS: Readonly<Record<TableLevel, readonly TableColumn[]>> = {
+  run: ['first', 'end', 'firstChunk', 'chunks', 'firstSegment', 'segments'],
+  segment: ['run', 'firstChunk', 'chunks', 'index'],
+  chunk: ['run', 'first', 'length', 'index'],
+};
+
+const LEVELS = ['row', 'run', 'chunk', 'segment'] as const;
+
+/** The numbers of a call and the tables of a module's domains. `kernel`: who makes them where the host does not. */
+export function planRows(
+  { domains }: Pick<TileModule, 'domains'>, kernel?: (domain: Domain) => string,
+): Pick<Plan, 'extents' | 'dims' | 'tables'> {
+  const extent = (domain: Domain, of: keyof Domain): [string, PlanExtent] => [sizeName(domain, of), { of, domain: domain.row }];
+  return {
+    extents: {
+      heads: { of: 'head' }, groups: { of: 'group' },
+      ...Object.fromEntries(domains.flatMap((domain) => LEVELS.map((of) => extent(domain, of)))),
+    },
+    dims: Object.fromEntries(domains.map((domain) => [domain.row, dimsOf(domain)])),
+    tables: Object.fromEntries(domains.flatMap((domain) => (['run', 'segment', 'chunk'] as const).map((of): [string, PlanTable] => (
+      [sizeName(domain, of), { of, domain: domain.row, columns: COLUMNS[of], ...(kernel !== undefined && { kernel: kernel(domain) }) }]
+    )))),
+  };
 }
 
 /** How many cells there are along the first axis of a buffer, or programs along that of a grid. */

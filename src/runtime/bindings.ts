@@ -69,8 +69,8 @@ export async function openScan(
 async function readPlan(readFile: ReadFile, folder: string): Promise<Plan> {
   const text = new TextDecoder().decode(await readFile(`${folder}/plan.json`));
   const plan: Plan = JSON.parse(text);
-  if (plan.format !== 'lmoec-plan-3') throw new RuntimeError(
-    `${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-3`, 'build again with this version of lmoec',
+  if (plan.format !== 'lmoec-plan-4') throw new RuntimeError(
+    `${folder}/plan.json has the format ${String(plan.format)}, expected lmoec-plan-4`, 'build again with this version of lmoec',
   );
   return plan;
 }
@@ -118,7 +118,7 @@ function bound(loaded: LoadedPlan): OpenScan {
       const found = made[known];
       const shape = declared.get(known)?.shape;
       if (found === undefined || shape === undefined) throw new RuntimeError(`${plan.scan} made no ${name}`, 'build the scan again');
-      return { axes, shape: userShape(shape, found.shape, lead), values: found };
+      return { axes, shape: userShape(plan, shape, found.shape, lead), values: found };
     },
   });
   const shown = plan.tensors.filter(({ role }) => role === 'input' || role === 'param' || role === 'initial' || role === 'output');
@@ -128,17 +128,17 @@ function bound(loaded: LoadedPlan): OpenScan {
     async forward(given, options) {
       const [inputs, { state, cuSeqlens }] = [read.inputs(given, false), optionsOf(options)];
       const lead = leadOf(plan, inputs, cuSeqlens, false);
-      return results(await loaded.forward(values(inputs, state), lead.sizes), 'result', lead);
+      return results(await loaded.run('forward', values(inputs, state), lead.sizes), 'result', lead);
     },
     async backward(given, grads, options) {
       const [inputs, cotangents, { state, cuSeqlens }] = [read.inputs(given, false), read.cotangents(grads), optionsOf(options)];
       const lead = leadOf(plan, inputs, cuSeqlens, false);
-      return results(await loaded.backward(values(inputs, state, cotangents), lead.sizes), 'gradient', lead);
+      return results(await loaded.run('backward', values(inputs, state, cotangents), lead.sizes), 'gradient', lead);
     },
     async step(before, given) {
       const [state, inputs] = [read.states(before), read.inputs(given, true)];
       const lead = leadOf(plan, inputs, undefined, true);
-      return results(await loaded.step(values(inputs, state), lead.sizes), 'result', lead);
+      return results(await loaded.run('step', values(inputs, state), lead.sizes), 'result', lead);
     },
     release: () => loaded.release(),
   };

@@ -1,7 +1,7 @@
 import type { Plan } from '../ir/plan/plan.js';
 import { kindName } from '../support/brief.js';
 import { elementCount, newHostArray } from './arrays.js';
-import { chunkTable, segmentTable, sequenceTable, type CallSizes } from './extents.js';
+import { tableOf, type CallSizes } from './extents.js';
 import { releasedTensor } from './lifetime.js';
 import type { Slot } from './programs.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray } from './runtime.js';
@@ -43,22 +43,20 @@ export function createPool<T extends DeviceTensor>(allocate: (name: string, dtyp
   };
 }
 
-export type Tables<T> = Readonly<Record<'sequences' | 'segments' | 'chunks', T>>;
+/** By the names that the plan has for them. */
+export type Tables<T> = Readonly<Record<string, T>>;
 
 /** The tables of a call (ir/plan) on a device; the caller gives them back. */
 export function makeTables<T extends DeviceTensor>(
   plan: Plan, sizes: CallSizes, { fresh, upload }: Pick<CallMemory<T>, 'fresh' | 'upload'>,
 ): Tables<T> {
-  const table = (name: string, values: Int32Array): T => {
+  return Object.fromEntries(Object.keys(plan.tables).map((name): [string, T] => {
+    const values = tableOf(plan, name, sizes);
     const tensor = fresh('i32', [Math.max(1, values.length)]);
     // An empty call has tables too: no binding may be empty.
-    upload(tensor, values.length > 0 ? values : new Int32Array(1), name);
-    return tensor;
-  };
-  return {
-    sequences: table('the table of sequences', sequenceTable(plan, sizes)),
-    segments: table('the table of segments', segmentTable(plan, sizes)), chunks: table('the table of chunks', chunkTable(plan, sizes)),
-  };
+    upload(tensor, values.length > 0 ? values : new Int32Array(1), `the table of ${name}`);
+    return [name, tensor];
+  }));
 }
 
 export interface BoundTensors<T> {

@@ -1,4 +1,5 @@
 import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
+import type { PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
 import { kindName } from '../support/brief.js';
 import { RuntimeError } from './runtime.js';
 
@@ -7,24 +8,42 @@ export interface CallSizes {
   readonly heads: number;
   /** Equal to `heads` where nothing is shared. */
   readonly groups: number;
-  /** Lengths of the sequences in tokens, in order; B equal ones for a batch. */
+  /** Rows of every run of the plan's domain, in order: tokens of sequences, B equal ones for a batch. */
   readonly lengths: readonly number[];
 }
 
-/** Numbers for the names in a plan's extents. */
-export type Extents = Readonly<Record<Exclude<Extent, number>, number>>;
+/** What of a plan says how many there are of what. */
+export type Rows = Pick<Plan, 'chunk' | 'segmentation' | 'extents' | 'tables'>;
 
-export function extentsOf(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Extents {
+/** Numbers for the names in a plan's extents. */
+export type Extents = Readonly<Record<string, number>>;
+
+export function extentsOf(plan: Rows, call: CallSizes): Extents {
   checkSizes(call);
-  const counts = chunkCounts(plan, call);
-  return {
-    tokens: call.lengths.reduce((sum, length) => sum + length, 0),
-    heads: call.heads,
-    groups: call.groups,
-    sequences: call.lengths.length,
-    chunks: counts.reduce((sum, count) => sum + count, 0),
-    segments: segmentCounts(plan, call).reduce((sum, count) => sum + count, 0),
-  };
+  expectOneDomain(plan);
+  const cut = cutOf(plan, call);
+  return Object.fromEntries(Object.entries(plan.extents).map(([name, extent]) => [name, numberOf(extent, call, cut)]));
+}
+
+function numberOf({ of }: PlanExtent, { heads, groups, lengths }: CallSizes, { chunks, segments }: Cut): number {
+  switch (of) {
+    case 'head': return heads;
+    case 'group': return groups;
+    case 'row': return sum(lengths);
+    case 'run': return lengths.length;
+    case 'chunk': return sum(chunks);
+    case 'segment': return sum(segments);
+  }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+
+/** A call says how long the runs of one domain are. */
+function expectOneDomain({ extents }: Rows): void {
+  const domains = new Set(Object.values(extents).flatMap((extent) => ('domain' in extent ? [extent.domain] : [])));
+  if (domains.size > 1) throw new RuntimeError(
+    `this plan is over ${[...domains].join(' and ')}s`, 'this runtime runs plans over the rows of one domain',
+  );
 }
 
 /** Types say that they are numbers, not which. */
@@ -41,19 +60,23 @@ function checkSizes({ heads, groups, lengths }: CallSizes): void {
   );
 }
 
-/** Chunks of every sequence. */
-function chunkCounts(plan: Pick<Plan, 'chunk'>, call: CallSizes): readonly number[] {
-  return call.lengths.map((length) => Math.ceil(length / plan.chunk));
+/** How many chunks and segments every run has. */
+interface Cut {
+  readonly chunks: readonly number[];
+  readonly segments: readonly number[];
 }
 
-/** Segments of every sequence (Segmentation in ir/plan). */
-function segmentCounts(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): readonly number[] {
-  const chunks = chunkCounts(plan, call);
-  const all = chunks.reduce((sum, count) => sum + count, 0);
-  const { programs, least, pays = 1 } = plan.segmentation;
-  const longest = Math.max(least, Math.ceil((all * call.heads) / programs));
-  if (Math.max(0, ...chunks) < pays * longest) return chunks.map(() => 1);
-  return chunks.map((count) => Math.max(1, Math.ceil(count / longest)));
+function cutOf({ chunk, segmentation }: Rows, { heads, lengths }: CallSizes): Cut {
+  const chunks = lengths.map((length) => Math.ceil(length / chunk));
+  const { programs, least, pays = 1 } = segmentation;
+  const longest = Math.max(least, Math.ceil((sum(chunks) * heads) / programs));
+  const whole = Math.max(0, ...chunks) < pays * longest;
+  return { chunks, segments: chunks.map((count) => (whole ? 1 : Math.max(1, Math.ceil(count / longest)))) };
+}
+
+/** What there is so many of as an extent says; undefined: a number. */
+export function kindOf({ extents }: Pick<Plan, 'extents'>, extent: Extent | undefined): PlanExtent['of'] | undefined {
+  return typeof extent === 'string' ? extents[extent]?.of : undefined;
 }
 
 /** Product of the factors; 1 for none. */
@@ -75,44 +98,73 @@ export function shapeOf(tensor: PlanTensor, extents: Extents): readonly number[]
   return tensor.shape.map((extent) => (typeof extent === 'number' ? extent : extents[extent]));
 }
 
-/** i32 [sequences, 6]: first token, end token, first chunk, number of chunks, first segment, number of segments. */
-export function sequenceTable(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Int32Array {
-  const rows: number[] = [];
-  const [chunks, segments] = [chunkCounts(plan, call), segmentCounts(plan, call)];
-  let [token, chunk, segment] = [0, 0, 0];
-  call.lengths.forEach((length, i) => {
-    rows.push(token, token + length, chunk, chunks[i], segment, segments[i]);
-    token += length;
-    chunk += chunks[i];
-    segment += segments[i];
-  });
-  return Int32Array.from(rows);
+/** The numbers of a table, row by row. */
+export function tableOf(plan: Rows, name: string, call: CallSizes): Int32Array {
+  const { of, columns } = plan.tables[name];
+  const entries = columnsOf(plan, of, call);
+  const found = columns.map((column) => entries[column] ?? unknownColumn(name, column));
+  const rows = found[0]?.length ?? 0;
+  const made = new Int32Array(rows * columns.length);
+  found.forEach((values, at) => values.forEach((value, row) => {
+    made[row * columns.length + at] = value;
+  }));
+  return made;
 }
 
-/** i32 [segments, 4]: sequence, first chunk (among all), number of chunks, index within the sequence. */
-export function segmentTable(plan: Pick<Plan, 'chunk' | 'segmentation'>, call: CallSizes): Int32Array {
-  const rows: number[] = [];
-  const [chunks, segments] = [chunkCounts(plan, call), segmentCounts(plan, call)];
-  let first = 0;
-  chunks.forEach((count, sequence) => {
-    for (let index = 0; index < segments[sequence]; index++) {
-      const length = Math.floor(count / segments[sequence]) + (index < count % segments[sequence] ? 1 : 0);
-      rows.push(sequence, first, length, index);
-      first += length;
-    }
-  });
-  return Int32Array.from(rows);
+function unknownColumn(table: string, column: string): never {
+  throw new RuntimeError(`the table ${table} has a column ${column}, which this runtime does not know`, 'build the plan again');
 }
 
-/** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */
-export function chunkTable(plan: Pick<Plan, 'chunk'>, call: CallSizes): Int32Array {
-  const rows: number[] = [];
-  let token = 0;
-  call.lengths.forEach((length, sequence) => {
-    for (let first = 0, index = 0; first < length; first += plan.chunk, index++) {
-      rows.push(sequence, token + first, Math.min(plan.chunk, length - first), index);
+type Columns = Readonly<Partial<Record<TableColumn, readonly number[]>>>;
+
+function columnsOf(plan: Rows, of: PlanTable['of'], call: CallSizes): Columns {
+  const { lengths } = call;
+  const { chunks, segments } = cutOf(plan, call);
+  switch (of) {
+    case 'run': {
+      const first = before(lengths);
+      return {
+        first, end: first.map((row, run) => row + lengths[run]), length: lengths, firstChunk: before(chunks), chunks,
+        firstSegment: before(segments), segments,
+      };
     }
-    token += length;
+    case 'segment': {
+      const run: number[] = [];
+      const index: number[] = [];
+      const counts: number[] = [];
+      chunks.forEach((count, at) => {
+        for (let i = 0; i < segments[at]; i++) {
+          run.push(at);
+          index.push(i);
+          counts.push(Math.floor(count / segments[at]) + (i < count % segments[at] ? 1 : 0));
+        }
+      });
+      return { run, firstChunk: before(counts), chunks: counts, index };
+    }
+    case 'chunk': {
+      const firsts = before(lengths);
+      const run: number[] = [];
+      const first: number[] = [];
+      const length: number[] = [];
+      const index: number[] = [];
+      lengths.forEach((rows, at) => {
+        for (let i = 0; i < chunks[at]; i++) {
+          run.push(at);
+          first.push(firsts[at] + i * plan.chunk);
+          length.push(Math.min(plan.chunk, rows - i * plan.chunk));
+          index.push(i);
+        }
+      });
+      return { run, first, length, index };
+    }
+  }
+}
+
+/** Sums of the numbers before each. */
+function before(counts: readonly number[]): readonly number[] {
+  let total = 0;
+  return counts.map((count) => {
+    total += count;
+    return total - count;
   });
-  return Int32Array.from(rows);
 }

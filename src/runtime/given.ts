@@ -1,4 +1,5 @@
 import type { Extent, Plan, PlanTensor } from '../ir/plan/plan.js';
+import { kindOf } from './extents.js';
 import { userName } from './names.js';
 import { RuntimeError } from './runtime.js';
 import { axisNames, expectRecord, expectTensor, member, type Tensor } from './tensors.js';
@@ -27,8 +28,8 @@ export function givenTensors(plan: Plan): GivenTensors {
     const user = userName(tensor);
     if (!roles.includes(tensor.role) || user.state !== states) return [];
     return [{
-      name: tensor.name, user: user.name, whose: `${plan.scan}: ${tensor.name}`, axes: axesOf(tensor, false),
-      stepAxes: axesOf(tensor, true),
+      name: tensor.name, user: user.name, whose: `${plan.scan}: ${tensor.name}`, axes: axesOf(plan, tensor, false),
+      stepAxes: axesOf(plan, tensor, true),
     }];
   });
   const read = (list: readonly Known[], given: unknown, step = false): Record<string, Tensor<string>> => {
@@ -62,16 +63,16 @@ function checkAxes(whose: string, axes: string, expected: string): void {
   throw new RuntimeError(`${whose} has the axes '${axes}', expected '${expected}'`, 'axes stand in memory order: transpose the values');
 }
 
-function axesOf({ shape, axes }: PlanTensor, step: boolean): string {
-  return [...shape.slice(0, shape.length - axes.length).flatMap((extent) => leadLetters(extent, step)), ...axes].join(' ');
+function axesOf(plan: Plan, { shape, axes }: PlanTensor, step: boolean): string {
+  return [...shape.slice(0, shape.length - axes.length).flatMap((extent) => leadLetters(plan, extent, step)), ...axes].join(' ');
 }
 
-function leadLetters(extent: Extent, step: boolean): readonly string[] {
-  switch (extent) {
-    case 'tokens': return step ? ['B'] : ['B', 'T'];
-    case 'sequences': return ['N'];
-    case 'heads': return ['H'];
-    case 'groups': return ['G'];
-    default: return [];
+function leadLetters(plan: Plan, extent: Extent, step: boolean): readonly string[] {
+  switch (kindOf(plan, extent)) {
+    case 'row': return step ? ['B'] : ['B', 'T'];
+    case 'run': return ['N'];
+    case 'head': return ['H'];
+    case 'group': return ['G'];
+    case 'chunk': case 'segment': case undefined: return [];
   }
 }

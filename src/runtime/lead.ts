@@ -1,6 +1,6 @@
 import type { Extent, Plan } from '../ir/plan/plan.js';
 import { briefShape, kindName } from '../support/brief.js';
-import type { CallSizes } from './extents.js';
+import { kindOf, type CallSizes } from './extents.js';
 import { OFFSETS_RULE, offsetsFault } from './offsets.js';
 import { RuntimeError } from './runtime.js';
 import type { Tensors } from './given.js';
@@ -23,24 +23,27 @@ export function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: unknown, step: bo
   for (const declared of plan.tensors) {
     const item = inputs[declared.name];
     if (item === undefined || (declared.role !== 'input' && declared.role !== 'param')) continue;
-    const perToken = declared.shape[0] === 'tokens';
+    const perToken = kindOf(plan, declared.shape[0]) === 'row';
     const expected = declared.shape.length - (perToken ? 1 : 0) + (perToken ? skip : 0);
     if (item.shape.length !== expected) throw mismatch(plan, declared.name, `${expected} extents`, item.shape);
-    const kind = declared.shape[perToken ? 1 : 0];
+    const named = declared.shape[perToken ? 1 : 0];
+    const kind = kindOf(plan, named);
     const extent = item.shape[perToken ? skip : 0];
-    if (typeof kind === 'string') agree(plan, declared.name, item.shape, kind, inner.get(kind), extent);
-    inner.set(String(kind), extent);
+    if (kind !== undefined) {
+      agree(plan, declared.name, item.shape, String(named), inner.get(kind), extent);
+      inner.set(kind, extent);
+    }
     if (!perToken) continue;
     agree(plan, declared.name, item.shape, 'the batch', batch, item.shape[0]);
     agree(plan, declared.name, item.shape, 'the number of tokens', tokens, step ? 1 : item.shape[1]);
     batch = item.shape[0];
     tokens = step ? 1 : item.shape[1];
   }
-  const heads = inner.get('heads') ?? inner.get('groups');
+  const heads = inner.get('head') ?? inner.get('group');
   if (batch === undefined || tokens === undefined || heads === undefined) throw new RuntimeError(
     `${plan.scan}: no input says how many tokens and heads there are`, 'pass the inputs',
   );
-  const groups = inner.get('groups') ?? heads;
+  const groups = inner.get('group') ?? heads;
   if (heads % groups !== 0) throw new RuntimeError(
     `${plan.scan}: ${heads} heads cannot share ${groups} groups`, 'H must be a multiple of G',
   );
@@ -68,7 +71,7 @@ function mismatch(plan: Plan, name: string, expected: string, shape: readonly nu
 }
 
 /** [tokens, ...] -> [B, T, ...], or [B, ...] in a step. */
-export function userShape(declared: readonly Extent[], found: readonly number[], lead: Lead): readonly number[] {
-  if (declared[0] !== 'tokens') return found;
+export function userShape(plan: Plan, declared: readonly Extent[], found: readonly number[], lead: Lead): readonly number[] {
+  if (kindOf(plan, declared[0]) !== 'row') return found;
   return [lead.batch, ...(lead.tokens === undefined ? [] : [lead.tokens]), ...found.slice(1)];
 }

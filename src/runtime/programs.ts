@@ -1,7 +1,7 @@
 import type { Launch, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import { elementCount } from './arrays.js';
 import { extentsOf, gridOf, shapeOf, type CallSizes, type Extents } from './extents.js';
-import { RuntimeError, type Program } from './runtime.js';
+import { RuntimeError } from './runtime.js';
 
 /** A tensor that a program uses, at given sizes. */
 export interface Slot {
@@ -15,12 +15,14 @@ export interface Slot {
 
 /** What a program needs at given sizes: the same for every call that has them. */
 export interface SizedProgram {
-  readonly program: Program;
+  readonly program: string;
   readonly sizes: CallSizes;
   readonly extents: Extents;
+  /** By domain: the numbers that kernels over it take. */
+  readonly dims: Readonly<Record<string, readonly number[]>>;
   /** In the order of the plan. */
   readonly slots: readonly Slot[];
-  /** Of `plan.programs[program]`, in its order. Empty grids have nothing to do. */
+  /** Of the program, in its order. Empty grids have nothing to do. */
   readonly launches: readonly { readonly kernel: PlanKernel; readonly grid: readonly [number, number, number] }[];
 }
 
@@ -29,27 +31,28 @@ const REMEMBERED = 8;
 
 /** What a device makes of a program for given sizes; made once while calls have them. */
 export interface Programs<X> {
-  at(program: Program, sizes: CallSizes): X;
+  at(program: string, sizes: CallSizes): X;
   release(): void;
 }
 
 /** `inPlace`: see `sizedProgram`. `drop` gives back what `make` took. */
 export function createPrograms<X>(plan: Plan, inPlace: boolean, make: (sized: SizedProgram) => X, drop: (made: X) => void): Programs<X> {
-  const known: Record<Program, { readonly sizes: CallSizes; readonly made: X }[]> = { forward: [], backward: [], step: [] };
+  const known = new Map<string, { readonly sizes: CallSizes; readonly made: X }[]>();
   return {
     at(program, sizes) {
-      const list = known[program];
+      const list = known.get(program) ?? [];
       const found = list.findIndex((entry) => sameSizes(entry.sizes, sizes));
       if (found === 0) return list[0].made;
       const [entry] = found < 0
         ? [{ sizes: { ...sizes, lengths: [...sizes.lengths] }, made: make(sizedProgram(plan, program, sizes, inPlace)) }]
         : list.splice(found, 1);
       list.unshift(entry);
+      known.set(program, list);
       if (list.length > REMEMBERED) list.splice(REMEMBERED).forEach(({ made }) => drop(made));
       return entry.made;
     },
     release() {
-      for (const list of Object.values(known)) list.splice(0).forEach(({ made }) => drop(made));
+      for (const list of known.values()) list.splice(0).forEach(({ made }) => drop(made));
     },
   };
 }
@@ -63,10 +66,10 @@ function sameSizes(a: CallSizes, b: CallSizes): boolean {
 /**
  * `inPlace`: where every head is a group of its own, tensors that have an `ungrouped` are that one, and what sums over groups is left out.
  */
-export function sizedProgram(plan: Plan, program: Program, sizes: CallSizes, inPlace: boolean): SizedProgram {
+export function sizedProgram(plan: Plan, program: string, sizes: CallSizes, inPlace: boolean): SizedProgram {
   const extents = extentsOf(plan, sizes);
-  const alone = inPlace && isUngrouped(extents);
-  const launches = plan.programs[program].map((launch) => {
+  const alone = inPlace && sizes.heads === sizes.groups;
+  const launches = launchesOf(plan, program).map((launch) => {
     const kernel = kernelNamed(plan, launch.kernel);
     return { kernel, grid: isNeedless(launch, extents, inPlace) ? [0, 0, 0] as const : gridOf(kernel, extents) };
   });
@@ -77,17 +80,22 @@ export function sizedProgram(plan: Plan, program: Program, sizes: CallSizes, inP
     const place = alone && tensor.ungrouped !== undefined ? declared.findIndex(({ name }) => name === tensor.ungrouped) : -1;
     return { declared: tensor, shape, count: elementCount(shape), place: place < 0 ? undefined : place };
   });
-  return { program, sizes, extents, slots, launches };
+  const dims = Object.fromEntries(Object.entries(plan.dims).map(([domain, names]) => [domain, names.map((name) => extents[name])]));
+  return { program, sizes, extents, dims, slots, launches };
 }
 
-/** Is every head a group of its own? */
-function isUngrouped({ heads, groups }: Extents): boolean {
-  return heads === groups;
-}
-
-/** Has the call no use for a launch, since nothing is shared or no sequence is cut? `inPlace`: the sums of groups may be left out. */
+/** Has the call no use for a launch, since nothing is shared or no run is cut? `inPlace`: the sums of groups may be left out. */
 export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: boolean): boolean {
-  return (grouped === true && inPlace && isUngrouped(extents)) || (cut === true && extents.segments === extents.sequences);
+  const agree = (both: readonly [string, string] | undefined) => both !== undefined && extents[both[0]] === extents[both[1]];
+  return (inPlace && agree(grouped)) || agree(cut);
+}
+
+export function launchesOf(plan: Plan, program: string): readonly Launch[] {
+  const found = plan.programs[program];
+  if (found === undefined) throw new RuntimeError(
+    `${plan.scan} has no program ${program}`, `it has ${Object.keys(plan.programs).join(', ')}`,
+  );
+  return found.launches;
 }
 
 function kernelNamed(plan: Plan, name: string): PlanKernel {

@@ -14,8 +14,6 @@ export interface DeviceTensor {
   release(): void;
 }
 
-export type Program = 'forward' | 'backward' | 'step';
-
 export interface CallOptions {
   /** Tensors to write into, by name; the others are made by the call. */
   readonly into?: Readonly<Record<string, DeviceTensor>>;
@@ -31,12 +29,11 @@ export interface KernelTime {
 
 export interface LoadedPlan {
   readonly plan: Plan;
-  /** Writes outputs and final states. Absent initial states are zeros. Resolves when the work is submitted; `download` waits for it. */
-  forward(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
-  /** Writes `d_NAME` of inputs, params and initial states. Absent cotangents and initial states are zeros. */
-  backward(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
-  /** The forward of a few tokens, read one at a time. */
-  step(tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
+  /**
+   * Runs a program of the plan: what it takes comes by name (absent initial states and cotangents are zeros), what it gives is returned.
+   * Resolves when the work is submitted; `download` waits for it.
+   */
+  run(program: string, tensors: CallTensors, sizes: CallSizes, options?: CallOptions): Promise<Record<string, DeviceTensor>>;
   release(): void;
 }
 

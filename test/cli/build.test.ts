@@ -115,7 +115,7 @@ describe('build', () => {
       expect(plan.source.command).toBe('lmoec build decaying.lmoe');
       for (const kernel of plan.kernels) expect(files).toContain(`decaying/${variant}/${kernel.file}`);
       expect(files.includes(`decaying/${variant}/${plan.prelude}`)).toBe(plan.target !== 'webgpu');
-      for (const program of ['forward', 'backward', 'step']) expect(plan.programs[program].length).toBeGreaterThan(0);
+      for (const program of ['forward', 'backward', 'step']) expect(plan.programs[program].launches.length).toBeGreaterThan(0);
     }
     const binding = readFileSync(at('out/decaying/decaying.ts'), 'utf8');
     expect(binding).toMatch(/^\/\/ Made by lmoec \d/);

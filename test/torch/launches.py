@@ -410,14 +410,15 @@ class Memory(unittest.TestCase):
         for path, program, ungrouped in itertools.product(paths, ("forward", "backward"), (False, True)):
             plan = _plan.Plan(path)
             wanted = [name for name in plan.gradients if name] if program == "backward" else plan.results
-            launches = _plan.Launches(plan, program, wanted, ungrouped, False, False)
-            extents = dict(zip(_plan.EXTENTS, (1000, 4, 4 if ungrouped else 2, 3, 20, 7)))
+            sizes = {"row": 1000, "head": 4, "group": 4 if ungrouped else 2, "run": 3, "chunk": 20, "segment": 7}
+            extents = {name: sizes[extent["of"]] for name, extent in plan.extents.items()}
+            launches = _plan.Launches(plan, program, wanted, extents, False)
             used = {launches.place(arg["tensor"]) for kernel in launches.kernels.values() for arg in kernel["args"] if "tensor" in arg}
             sizes = {name: _plan.tensor_bytes(plan.tensors[name], extents) for name in sorted(used) if plan.tensors[name]["role"] == "workspace"}
             users = {name: launches.users(name) for name in sizes}
             places, end = _plan.arena(sizes, _plan.apart(launches, users))
             self.assertLessEqual(max([0, *(places[name] + sizes[name] for name in sizes)]), end)
-            after = self.order(plan.json["programs"][program])
+            after = self.order(plan.programs[program]["launches"])
             for x, y in itertools.combinations(sizes, 2):
                 if places[x] + sizes[x] <= places[y] or places[y] + sizes[y] <= places[x]:
                     continue

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { emitCuda } from '../../src/backends/cuda/emit.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, Segmentation } from '../../src/ir/plan/plan.js';
+import type { TableArg } from '../../src/ir/plan/rows.js';
 import type { TileModule } from '../../src/ir/tile/tile.js';
 import { templates, wholeText } from '../unit/cuda/templates.js';
 
@@ -68,7 +69,7 @@ function entries(plan: Plan): string {
   const type = (arg: PlanArg): string => {
     switch (arg.kind) {
       case 'tensor': return `${plan.tensors.find(({ name }) => name === arg.tensor)?.dtype ?? 'f32'}*`;
-      case 'sequences': case 'segments': case 'chunks': return 'const int*';
+      case 'table': return 'const int*';
       case 'dims': return 'Dims';
       case 'strides': return 'Strides';
       case 'tensorMap': return 'TensorMap';
@@ -81,7 +82,8 @@ function entries(plan: Plan): string {
     `    return [=] { ${name}(${types.map((_, i) => `a${i}`).join(', ')}); };`,
     '  }};',
   ].join('\n');
-  const tables = plan.tables === undefined ? [] : [entry(plan.tables.entry, ['const void*', 'int', 'int*', 'int*', 'int*', 'Dims'])];
+  const tableType = ({ kind }: TableArg): string => ({ offsets: 'const void*', offsetBytes: 'int', table: 'int*', dims: 'Dims' })[kind];
+  const tables = Object.values(plan.tableKernels ?? {}).map((kernel) => entry(kernel.entry, kernel.args.map(tableType)));
   return [
     'static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables,
     '  return true;', '}();', '',

@@ -1,10 +1,12 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
+import type { TableArg, TableKernel } from '../../ir/plan/rows.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
+import { sizeName, type Domain } from '../../ir/tile/domain.js';
 import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, mappedSegmentation, planPrograms, planTensor } from '../describe.js';
+import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, tablesOf } from '../describe.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { isRefused, type Refused } from './refused.js';
 import { lowerPlain } from './plain/lower.js';
@@ -36,6 +38,20 @@ const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = ['base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'plain'];
 
+const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;
+
+/** The tables of a domain on the device: parameters of the kernel in templates/cuda/rt/tables.cuh. */
+function tableKernel(domain: Domain, file: string): TableKernel {
+  const { row } = domain;
+  return {
+    file, ...TABLES, args: [
+      { kind: 'offsets', domain: row }, { kind: 'offsetBytes', domain: row },
+      ...tablesOf(domain).map((table): TableArg => ({ kind: 'table', table })),
+      { kind: 'dims', domain: row },
+    ],
+  };
+}
+
 /** Writes the CUDA C++ of a module, one file and what it includes, and the plan a host needs to launch it. */
 export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const module = withFreeNames(given, options.templates);
@@ -49,7 +65,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   ), ...lowered.flatMap(({ code }) => code.scratch)];
   const segmentation = mappedSegmentation(module, kernels) ?? SEGMENTATION;
   const plan: Plan = {
-    format: 'lmoec-plan-3',
+    format: 'lmoec-plan-4',
     scan: module.name,
     doc: options.doc,
     source: options.source,
@@ -58,11 +74,12 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
     segmentation,
+    ...planRows(module, tableKernelOf),
+    tableKernels: Object.fromEntries(module.domains.map((domain) => [tableKernelOf(domain), tableKernel(domain, file)])),
     tensors,
     kernels,
     programs: planPrograms(module, kernels),
     prelude: PRELUDE,
-    tables: { file, ...TABLES },
     arena: [],
   };
   const text = [

@@ -1,10 +1,10 @@
-import { isRuns, sizeName } from '../../ir/tile/domain.js';
+import { isRuns } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { buffersRead } from '../../ir/tile/buffers.js';
 import { eachStatement } from './uses.js';
-import { innerExtents, outerExtents, plainName } from '../describe.js';
+import { innerExtents, outerExtents, plainName, tablesOf } from '../describe.js';
 import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
 
 export type CudaTarget = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90';
@@ -115,15 +115,14 @@ export function signature(
 ): { args: PlanArg[]; parameters: string } {
   const touched = buffersOf(cx.module, kernel).filter(({ buffer, access }) => access !== 'read' || !boxes.has(buffer.name));
   const apart = touched.filter(({ buffer }) => isStrided(buffer)).map(({ buffer }) => buffer.name);
+  const tables = tablesOf(kernel.domain);
   const args: PlanArg[] = [
     ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
     ...[...boxes].map(([tensor, box]): PlanArg => ({ kind: 'tensorMap', tensor, box })),
     ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
     ...apart.map((tensor): PlanArg => ({ kind: 'strides', tensor })),
-    { kind: 'sequences' },
-    { kind: 'segments' },
-    { kind: 'chunks' },
-    { kind: 'dims' },
+    ...tables.map((table): PlanArg => ({ kind: 'table', table })),
+    { kind: 'dims', domain: kernel.domain.row },
   ];
   const parameters = [
     ...touched.map(({ buffer, access }) => {
@@ -133,7 +132,7 @@ export function signature(
     ...[...boxes.keys()].map((name) => `const __grid_constant__ TensorMap ${tensorMap(name)}`),
     ...scratch.map((name) => `float* ${pointer(name)}`),
     ...apart.map((name) => `const Strides ${strides(name)}`),
-    ...(['run', 'segment', 'chunk'] as const).map((level) => `const int* __restrict__ ${sizeName(kernel.domain, level)}`),
+    ...tables.map((name) => `const int* __restrict__ ${name}`),
     'const Dims d',
   ].join(', ');
   return { args, parameters };

@@ -7,7 +7,7 @@ import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planTensor } from '../describe.js';
+import { costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planRows, planTensor } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
@@ -64,13 +64,13 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       block: WORKGROUP,
       sharedBytes: lowered.near * 4,
       grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.blocks),
-      args: lowered.resources.map(argOf),
+      args: lowered.resources.map((resource) => argOf(resource, kernel)),
       lowering: 'plain',
       ...costsOf(copied, kernel, options.dtype),
     };
   });
   const plan: Plan = {
-    format: 'lmoec-plan-3',
+    format: 'lmoec-plan-4',
     scan: module.name,
     doc: options.doc,
     source: options.source,
@@ -78,6 +78,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     dtype: options.dtype,
     sizes: Object.fromEntries(module.sizes),
     chunk: module.chunk,
+    ...planRows(module),
     segmentation: options.segmentation ?? mappedSegmentation(copied, kernels) ?? SEGMENTATION,
     tensors: [...copied.buffers.map((buffer) => ({
       ...planTensor(copied, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}),
@@ -103,14 +104,12 @@ function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
   return [some(outerExtents(kernel)), some(innerExtents(kernel.inner)), [blocks]];
 }
 
-const TABLES = { run: 'sequences', segment: 'segments', chunk: 'chunks' } as const;
-
-function argOf(resource: Resource): PlanArg {
+function argOf(resource: Resource, { domain }: TileKernel): PlanArg {
   switch (resource.kind) {
     case 'tensor': return { kind: 'tensor', tensor: resource.tensor, access: resource.access };
     case 'arena': return resource;
-    case 'table': return { kind: TABLES[resource.level] };
-    case 'dims': return { kind: resource.kind };
+    case 'table': return { kind: 'table', table: resource.name };
+    case 'dims': return { kind: 'dims', domain: domain.row };
   }
 }
 

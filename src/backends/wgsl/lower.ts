@@ -1,5 +1,6 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
+import type { TableLevel } from '../../ir/plan/rows.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
@@ -23,9 +24,6 @@ export interface WgslContext {
   readonly arena: readonly string[];
 }
 
-/** Levels of which there are tables (ir/plan). */
-export type TableLevel = 'run' | 'segment' | 'chunk';
-
 /** A binding of a kernel, in order. */
 export type Resource =
   | {
@@ -33,7 +31,7 @@ export type Resource =
     readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32';
   }
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
-  | { readonly kind: 'table'; readonly level: TableLevel; readonly name: string }
+  | { readonly kind: 'table'; readonly name: string }
   | { readonly kind: 'dims' };
 
 export interface LoweredKernel {
@@ -146,7 +144,7 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     }
   }
   if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });
-  const tables = tablesOf(kernel).map((level): Resource => ({ kind: 'table', level, name: sizeName(kernel.domain, level) }));
+  const tables = tablesOf(kernel).map((level): Resource => ({ kind: 'table', name: sizeName(kernel.domain, level) }));
   resources.push(...tables, { kind: 'dims' });
 
   const top = topPlace(cx.module, cx.arena, kernel, code, chosen);

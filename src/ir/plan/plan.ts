@@ -1,11 +1,12 @@
 import type { IoDtype } from '../common/dtype.js';
+import type { PlanExtent, PlanTable, TableKernel } from './rows.js';
 
 /**
  * The host's view of one compiled scan for one target, dtype and set of head sizes. Serialised as JSON beside the kernels;
  * bindings and runtimes read only this.
  */
 export interface Plan {
-  readonly format: 'lmoec-plan-3';
+  readonly format: 'lmoec-plan-4';
   readonly scan: string;
   readonly doc: string;
   /** sha256 of the source text, compiler version, and the command that made this. */
@@ -13,29 +14,34 @@ export interface Plan {
   readonly target: Target;
   readonly dtype: IoDtype;
   readonly sizes: Readonly<Record<string, number>>;
-  /** Tokens per chunk. */
+  /** Rows per chunk. */
   readonly chunk: number;
   readonly segmentation: Segmentation;
+  /** All numbers that a call brings or that follow from it, by the names that shapes, grids and dims have for them. */
+  readonly extents: Readonly<Record<string, PlanExtent>>;
+  /** By domain: the extents that kernels over it take, in order. */
+  readonly dims: Readonly<Record<string, readonly string[]>>;
+  /** Where the runs of a domain and their pieces lie; each is called as the extent that counts its rows. */
+  readonly tables: Readonly<Record<string, PlanTable>>;
+  /** CUDA: they make tables on the device, where a host does not want to read where runs begin. */
+  readonly tableKernels?: Readonly<Record<string, TableKernel>>;
   readonly tensors: readonly PlanTensor[];
   readonly kernels: readonly PlanKernel[];
-  /** By name. */
-  readonly programs: Readonly<Record<string, readonly Launch[]>>;
+  /** By name: what a host runs at once. */
+  readonly programs: Readonly<Record<string, PlanProgram>>;
   /**
    * CUDA: the file beside the kernels that their texts include by this name, which compilers must find. Hosts that keep machine code know
    * it by both texts.
    */
   readonly prelude?: string;
-  /** CUDA: the kernel that makes the three tables on the device, where a host does not want to read the offsets of sequences. */
-  readonly tables?: TableKernel;
   /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */
   readonly arena: readonly string[];
 }
 
 /**
- * How a host cuts sequences into segments: as many as give `programs` (segments x heads) in all, but none shorter than `least` chunks.
- * With c = max(least, ceil(chunks x heads / programs)), a sequence of n chunks has ceil(n / c) segments (at least 1) whose lengths differ
- * by one at most, the longer ones first. Where no sequence has `pays` x c chunks, every sequence is one segment, and launches that are
- * `cut` are left out.
+ * How a host cuts runs into segments: as many as give `programs` (segments x heads) in all, but none shorter than `least` chunks. With
+ * c = max(least, ceil(chunks x heads / programs)), a run of n chunks has ceil(n / c) segments (at least 1) whose lengths differ by one at
+ * most, the longer ones first. Where no run has `pays` x c chunks, every run is one segment, and launches that are `cut` are left out.
  */
 export interface Segmentation {
   readonly programs: number;
@@ -50,14 +56,14 @@ export interface Segmentation {
  */
 export type Target = 'cuda.sm80' | 'cuda.sm86' | 'cuda.sm90' | 'webgpu';
 
-/** A factor of a shape or a grid: a number or a quantity known when called. */
+/** A factor of a shape or a grid: a number, or the name of one (`Plan.extents`). */
 export type Extent = number | string;
 
 export interface PlanTensor {
   readonly name: string;
   readonly role: 'input' | 'param' | 'initial' | 'output' | 'final' | 'cotangent' | 'gradient' | 'workspace';
   readonly dtype: IoDtype | 'i32';
-  /** As the user sees it a `token` tensor is [B, T, heads, ...]; here [tokens, heads, ...] with tokens = B * T. */
+  /** Of a scan, users see [B, T, heads, ...] where this is [tokens, heads, ...] with tokens = B * T. */
   readonly shape: readonly Extent[];
   /** Axis names of the trailing extents, for messages and bindings. */
   readonly axes: readonly string[];
@@ -68,19 +74,6 @@ export interface PlanTensor {
   readonly ungrouped?: string;
   /** CUDA: kernels take a null pointer for it. What they would read is zeros then, what they would write nobody wants. */
   readonly optional?: true;
-}
-
-/**
- * One block, with these parameters: the offsets of sequences [sequences + 1] (null where all are equally long), the bytes of one number of
- * them as int32 (4, 8, or 0 for null), the tables `sequences`, `segments` and `chunks`, the dims. Where the host does not know the lengths,
- * the extents of chunks and segments are bounds: chunks <= floor((tokens + sequences * (chunk - 1)) / chunk), segments <= sequences + more
- * with more = min(chunks / least, programs / heads), or 0 if that is less than `pays`; rows beyond the real ones are empty.
- */
-export interface TableKernel {
-  readonly file: string;
-  readonly entry: string;
-  readonly block: number;
-  readonly sharedBytes: number;
 }
 
 export interface PlanKernel {
@@ -116,18 +109,13 @@ export type PlanArg =
   /** The shared workspace buffer (array<f32>), for the tensors of it that the kernel uses; offsets come in `dims`. */
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
   /**
-   * u32/i32 array: tokens, heads, groups, sequences, chunks, segments, then the offset in elements (f32) of each arena tensor in order.
-   * CUDA: a by-value struct of the first six as int32.
+   * u32/i32 array: the numbers of `Plan.dims` of a domain, then the offset in elements (f32) of each arena tensor in order. CUDA: a struct
+   * of the numbers as int32, by value.
    */
-  | { readonly kind: 'dims' }
-  /** i32 [sequences, 6]: first token, end token, first chunk, number of chunks, first segment, number of segments. */
-  | { readonly kind: 'sequences' }
-  /** i32 [segments, 4]: sequence, first chunk, number of chunks, index within the sequence. */
-  | { readonly kind: 'segments' }
-  /** i32 [chunks, 4]: sequence, first token, length, index within the sequence. */
-  | { readonly kind: 'chunks' }
+  | { readonly kind: 'dims'; readonly domain: string }
+  | { readonly kind: 'table'; readonly table: string }
   /**
-   * CUDA: a by-value struct of two int32, the elements between two tokens of an input and between two of its heads (groups): users may give
+   * CUDA: a by-value struct of two int32, the elements between two rows of an input and between two of its heads (groups): users may give
    * slices of something wider.
    */
   | { readonly kind: 'strides'; readonly tensor: string }
@@ -138,6 +126,16 @@ export type PlanArg =
    */
   | { readonly kind: 'tensorMap'; readonly tensor: string; readonly box: readonly number[] };
 
+/** What a host runs at once, on tensors. */
+export interface PlanProgram {
+  /** Names of tensors that the caller brings, in the order in which hosts take them. */
+  readonly takes: readonly string[];
+  /** Those that it leaves behind. */
+  readonly gives: readonly string[];
+  /** None: there is no such program. */
+  readonly launches: readonly Launch[];
+}
+
 /**
  * Launches run in order within a queue; a host with one stream may run all in the order of the list. `waits`: indices of launches of the
  * other queue that must have finished before. Both queues begin after what came before the program, and what comes after it begins after
@@ -147,8 +145,8 @@ export interface Launch {
   readonly kernel: string;
   readonly queue: 0 | 1;
   readonly waits: readonly number[];
-  /** It only sums over the heads of groups, from tensors that have an `ungrouped`. */
-  readonly grouped?: true;
-  /** It only makes what segments hand on: not needed where every sequence is one segment. */
-  readonly cut?: true;
+  /** It only sums over the heads of groups, from tensors that have an `ungrouped`: not needed in their place where both extents agree. */
+  readonly grouped?: readonly [heads: string, groups: string];
+  /** It only makes what segments hand on: not needed where every run is one segment, so that both extents agree. */
+  readonly cut?: readonly [segments: string, runs: string];
 }

@@ -1,13 +1,7 @@
-import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from './plan.js';
+import type { Extent, Plan, PlanArg, PlanKernel, PlanProgram, PlanTensor } from './plan.js';
 
-type Program = keyof Plan['programs'];
-
-const PROGRAMS: readonly Program[] = ['forward', 'backward', 'step'];
 const rolesOf = (...roles: readonly PlanTensor['role'][]): ReadonlySet<PlanTensor['role']> => new Set(roles);
 const GIVEN = rolesOf('input', 'param', 'initial', 'cotangent');
-const RESULTS: Readonly<Record<Program, ReadonlySet<PlanTensor['role']>>> = {
-  forward: rolesOf('output', 'final'), backward: rolesOf('gradient'), step: rolesOf('output', 'final'),
-};
 
 /** Everything that is wrong with a plan, one sentence each; empty when a host may run it. Every complaint is a mistake of ours. */
 export function verifyPlan(plan: Plan): readonly string[] {
@@ -16,32 +10,44 @@ export function verifyPlan(plan: Plan): readonly string[] {
   return [
     ...(tensors.size === plan.tensors.length ? [] : ['two tensors share a name']),
     ...(kernels.size === plan.kernels.length ? [] : ['two kernels share a name']),
-    ...plan.tensors.flatMap((tensor) => shapeFaults(tensor.name, tensor.shape)),
+    ...plan.tensors.flatMap((tensor) => shapeFaults(plan, tensor.name, tensor.shape)),
     ...plan.tensors.flatMap(({ name, ungrouped }) => (
       ungrouped === undefined || tensors.has(ungrouped) ? [] : [`${name} may lie in ${ungrouped}, which there is not`]
     )),
     ...plan.arena.flatMap((name) => (tensors.get(name)?.role === 'workspace' ? [] : [`the arena has ${name}, which is no workspace`])),
     ...plan.kernels.flatMap((kernel) => kernelFaults(plan, kernel, tensors)),
-    ...PROGRAMS.flatMap((program) => [...orderFaults(plan, program, kernels), ...flowFaults(plan, program, kernels, tensors)]),
+    ...Object.entries(plan.dims).flatMap(([domain, extents]) => shapeFaults(plan, `what is known of ${domain}s`, extents)),
+    ...Object.keys(plan.tables).flatMap((name) => (plan.extents[name] === undefined ? [`no extent counts the rows of ${name}`] : [])),
+    ...Object.entries(plan.programs).flatMap(([name, program]) => [
+      ...orderFaults(name, program, kernels), ...flowFaults(name, program, kernels, tensors),
+    ]),
   ];
 }
 
-function shapeFaults(what: string, factors: readonly Extent[]): readonly string[] {
-  const odd = factors.filter((factor) => typeof factor === 'number' && !(Number.isInteger(factor) && factor > 0));
-  return odd.map((factor) => `${what} has an extent of ${factor}`);
+function shapeFaults(plan: Plan, what: string, factors: readonly Extent[]): readonly string[] {
+  return factors.flatMap((factor) => {
+    if (typeof factor === 'string') {
+      return plan.extents[factor] === undefined ? [`${what} has an extent ${factor}, which there is not`] : [];
+    }
+    return Number.isInteger(factor) && factor > 0 ? [] : [`${what} has an extent of ${factor}`];
+  });
 }
 
 function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {
-  const { name, grid, block, sharedBytes, args } = kernel;
+  const { name, grid, block, sharedBytes, args, flops, bytes } = kernel;
   const strangers = args.flatMap(namesIn).filter((tensor) => !tensors.has(tensor));
   const outside = args.flatMap((arg) => (arg.kind === 'arena' ? arg.tensors.filter((tensor) => !plan.arena.includes(tensor)) : []));
   const given = args.flatMap((arg) => (
     arg.kind === 'tensor' && arg.access !== 'read' && GIVEN.has(tensors.get(arg.tensor)?.role ?? 'workspace') ? [arg.tensor] : []
   ));
   return [
-    ...grid.flatMap((dimension) => [...(dimension.length === 0 ? [`${name} has an empty grid`] : []), ...shapeFaults(name, dimension)]),
+    ...grid.flatMap((dimension) => [
+      ...(dimension.length === 0 ? [`${name} has an empty grid`] : []), ...shapeFaults(plan, name, dimension),
+    ]),
     ...(Number.isInteger(block) && block > 0 && block <= 1024 ? [] : [`${name} has blocks of ${block} threads`]),
     ...(Number.isInteger(sharedBytes) && sharedBytes >= 0 ? [] : [`${name} has ${sharedBytes} bytes of shared memory`]),
+    ...[...flops, ...bytes].flatMap((term) => shapeFaults(plan, name, term)),
+    ...args.flatMap((arg) => argFaults(plan, name, arg)),
     ...strangers.map((tensor) => `${name} takes ${tensor}, which there is not`),
     ...outside.map((tensor) => `${name} takes ${tensor}, which is not in the arena`),
     ...given.map((tensor) => `${name} writes ${tensor}, which the user gives`),
@@ -52,7 +58,15 @@ function namesIn(arg: PlanArg): readonly string[] {
   switch (arg.kind) {
     case 'tensor': case 'tensorMap': case 'strides': return [arg.tensor];
     case 'arena': return arg.tensors;
-    case 'dims': case 'sequences': case 'segments': case 'chunks': return [];
+    case 'dims': case 'table': return [];
+  }
+}
+
+function argFaults(plan: Plan, kernel: string, arg: PlanArg): readonly string[] {
+  switch (arg.kind) {
+    case 'dims': return plan.dims[arg.domain] === undefined ? [`${kernel} takes the dims of ${arg.domain}s, which there are not`] : [];
+    case 'table': return plan.tables[arg.table] === undefined ? [`${kernel} takes the table ${arg.table}, which there is not`] : [];
+    case 'tensor': case 'tensorMap': case 'strides': case 'arena': return [];
   }
 }
 
@@ -67,9 +81,8 @@ function touched(kernel: PlanKernel): Readonly<Record<'reads' | 'writes' | 'eith
 }
 
 /** Launches that touch what another one writes run after it, in its queue or by waiting. */
-function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, PlanKernel>): readonly string[] {
+function orderFaults(program: string, { launches }: PlanProgram, kernels: ReadonlyMap<string, PlanKernel>): readonly string[] {
   const faults: string[] = [];
-  const launches = plan.programs[program];
   /** By launch: all that have surely finished before it. */
   const before: ReadonlySet<number>[] = [];
   const last: (number | undefined)[] = [undefined, undefined];
@@ -104,12 +117,13 @@ function orderFaults(plan: Plan, program: Program, kernels: ReadonlyMap<string, 
 
 /** What is read was given or written before; all results are written. */
 function flowFaults(
-  plan: Plan, program: Program, kernels: ReadonlyMap<string, PlanKernel>, tensors: ReadonlyMap<string, PlanTensor>,
+  program: string, { takes, gives, launches }: PlanProgram, kernels: ReadonlyMap<string, PlanKernel>,
+  tensors: ReadonlyMap<string, PlanTensor>,
 ): readonly string[] {
-  if (plan.programs[program].length === 0) return [];
-  const faults: string[] = [];
-  const written = new Set(plan.tensors.filter(({ role }) => GIVEN.has(role)).map(({ name }) => name));
-  for (const launch of plan.programs[program]) {
+  if (launches.length === 0) return [];
+  const faults = [...takes, ...gives].flatMap((name) => (tensors.has(name) ? [] : [`${program} names ${name}, which there is not`]));
+  const written = new Set(takes);
+  for (const launch of launches) {
     const kernel = kernels.get(launch.kernel);
     if (kernel === undefined) continue;
     const { reads, writes, either } = touched(kernel);
@@ -117,8 +131,5 @@ function flowFaults(
     faults.push(...early.map((name) => `${program} launches ${launch.kernel}, which reads ${name} before any kernel has written it`));
     [...writes, ...either].forEach((name) => written.add(name));
   }
-  for (const { name, role } of tensors.values()) {
-    if (RESULTS[program].has(role) && !written.has(name)) faults.push(`${program} does not write ${name}`);
-  }
-  return faults;
+  return [...faults, ...gives.flatMap((name) => (written.has(name) ? [] : [`${program} does not write ${name}`]))];
 }

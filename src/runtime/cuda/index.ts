@@ -3,10 +3,10 @@ import { elementCount, newHostArray } from '../arrays.js';
 import { bindTensors, createPool, type CallMemory } from '../call.js';
 import type { CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
-import { createPrograms } from '../programs.js';
+import { createPrograms, launchesOf } from '../programs.js';
 import { createRecycler } from '../recycler.js';
 import {
-  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan, type Program,
+  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan,
   type Runtime, type RuntimeStatus,
 } from '../runtime.js';
 import {
@@ -34,7 +34,7 @@ export interface CudaLoadedPlan extends LoadedPlan {
   /** Registers, spills and shared memory of every kernel. */
   readonly functions: ReadonlyMap<string, FunctionInfo>;
   /** Time of every kernel of a program, the best of `repeats`. */
-  profile(program: Program, tensors: CallTensors, sizes: CallSizes, repeats?: number): Promise<readonly KernelTime[]>;
+  profile(program: string, tensors: CallTensors, sizes: CallSizes, repeats?: number): Promise<readonly KernelTime[]>;
 }
 
 export type CudaRuntimeStatus =
@@ -142,14 +142,14 @@ async function loadPlan(
   const recorder: Recorder = {
     native, plan, functionOf: kernels.function, memory, stream: () => (stream ??= expectOk(native.createStream(), 'making a stream')),
   };
-  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, queues(plan.programs[sized.program])), dropRecorded);
+  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, queues(launchesOf(plan, sized.program))), dropRecorded);
   const life = lifetime(plan.scan);
 
   /**
    * What a call launches, and its tensors. The device is done with what `dispose` gives back before it is used again: memory goes back in
    * stream order.
    */
-  const prepare = (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions) => {
+  const prepare = (program: string, given: CallTensors, sizes: CallSizes, options: CallOptions) => {
     life.check();
     const recorded = programs.at(program, sizes);
     const { tensors, results, temporary } = bindTensors(plan, recorded.sized.slots, given, options, memory);
@@ -158,7 +158,7 @@ async function loadPlan(
     };
     return { recorded, tensors, results, dispose };
   };
-  const call = async (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+  const call = async (program: string, given: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     const { recorded, tensors, results, dispose } = prepare(program, given, sizes, options);
     try {
       recorded.run(tensors);
@@ -172,9 +172,7 @@ async function loadPlan(
     plan,
     compiled: kernels.compiled,
     functions: kernels.functions,
-    forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
-    backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
-    step: (tensors, sizes, options) => call('step', tensors, sizes, options),
+    run: call,
     async profile(program, given, sizes, repeats = 5) {
       const { recorded: { launches }, tensors, results, dispose } = prepare(program, given, sizes, {});
       const start = expectOk(native.createEvent(), 'making an event');

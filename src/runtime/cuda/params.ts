@@ -21,21 +21,24 @@ const TENSOR_MAP_BYTES = 128;
 /** Descriptions of a tensor at earlier addresses: results often come back to them. */
 const REMEMBERED_MAPS = 16;
 
-function sizeOf(arg: PlanArg): { readonly bytes: number; readonly align: number } {
+/** By domain: the numbers that kernels over it take. */
+type Dims = SizedProgram['dims'];
+
+function sizeOf(arg: PlanArg, dims: Dims): { readonly bytes: number; readonly align: number } {
   switch (arg.kind) {
-    case 'tensor': case 'arena': case 'sequences': case 'segments': case 'chunks': return { bytes: 8, align: 8 };
-    case 'dims': return { bytes: 24, align: 4 };
+    case 'tensor': case 'arena': case 'table': return { bytes: 8, align: 8 };
+    case 'dims': return { bytes: 4 * dims[arg.domain].length, align: 4 };
     case 'strides': return { bytes: 8, align: 4 };
     case 'tensorMap': return { bytes: TENSOR_MAP_BYTES, align: 64 };
   }
 }
 
 /** Lays the arguments of a kernel out as the CUDA ABI does: each on its natural boundary, in the order of the plan. */
-export function layoutParams(args: readonly PlanArg[]): { readonly offsets: Uint32Array; readonly total: number } {
+export function layoutParams(args: readonly PlanArg[], dims: Dims): { readonly offsets: Uint32Array; readonly total: number } {
   const offsets = new Uint32Array(args.length);
   let total = 0;
   args.forEach((arg, i) => {
-    const { bytes, align } = sizeOf(arg);
+    const { bytes, align } = sizeOf(arg, dims);
     total = Math.ceil(total / align) * align;
     offsets[i] = total;
     total += bytes;
@@ -45,7 +48,7 @@ export function layoutParams(args: readonly PlanArg[]): { readonly offsets: Uint
 
 /** Packs what is the same in every call: tables and sizes. `place` adds pointers and tensor maps. */
 export function launchParams(native: NativeCuda, kernel: PlanKernel, sized: SizedProgram, tables: Tables<CudaTensor>): LaunchParams {
-  const { offsets, total } = layoutParams(kernel.args);
+  const { offsets, total } = layoutParams(kernel.args, sized.dims);
   const bytes = new Uint8Array(total);
   const view = new DataView(bytes.buffer);
   const pointer = (at: number, { address }: CudaTensor): void => {
@@ -60,8 +63,8 @@ export function launchParams(native: NativeCuda, kernel: PlanKernel, sized: Size
     const at = offsets[i];
     switch (arg.kind) {
       case 'tensor': follow(arg.tensor, (tensor) => pointer(at, tensor)); break;
-      case 'sequences': case 'segments': case 'chunks': pointer(at, tables[arg.kind]); break;
-      case 'dims': sizesInOrder(sized.extents).forEach((value, k) => view.setInt32(at + 4 * k, value, true)); break;
+      case 'table': pointer(at, tables[arg.table]); break;
+      case 'dims': sized.dims[arg.domain].forEach((value, k) => view.setInt32(at + 4 * k, value, true)); break;
       case 'strides': {
         // What reaches this runtime lies without gaps.
         const [, inner, ...rest] = sized.slots[slotOf(sized, kernel, arg.tensor)].shape;
@@ -93,11 +96,6 @@ export function launchParams(native: NativeCuda, kernel: PlanKernel, sized: Size
       }
     },
   };
-}
-
-/** In the order of the struct `Dims`. */
-function sizesInOrder({ tokens, heads, groups, sequences, chunks, segments }: Extents): readonly number[] {
-  return [tokens, heads, groups, sequences, chunks, segments];
 }
 
 /** CUtensorMapDataType. */

@@ -68,5 +68,5 @@ export function record(
 }
 
 export function dropRecorded({ tables }: Recorded): void {
-  for (const table of [tables.sequences, tables.segments, tables.chunks]) table.release();
+  for (const table of Object.values(tables)) table.release();
 }

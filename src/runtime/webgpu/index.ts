@@ -5,7 +5,7 @@ import { lifetime, releasedTensor } from '../lifetime.js';
 import { createPrograms } from '../programs.js';
 import { createRecycler } from '../recycler.js';
 import {
-  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Program, type Runtime,
+  RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Runtime,
   type RuntimeStatus,
 } from '../runtime.js';
 import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
@@ -94,7 +94,7 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
   // Workspaces lie in the arena, and in f32: nothing stands in their place.
   const programs = createPrograms(plan, false, (sized) => record(device, plan, pipelines, sized, memory), (recorded) => recorded.release());
   const life = lifetime(plan.scan);
-  const submit = (program: Program, given: CallTensors, sizes: CallSizes, options: CallOptions): Record<string, DeviceTensor> => {
+  const submit = (program: string, given: CallTensors, sizes: CallSizes, options: CallOptions): Record<string, DeviceTensor> => {
     const recorded = programs.at(program, sizes);
     const { tensors, results, temporary } = bindTensors(plan, recorded.sized.slots, given, options, memory);
     const encoder = device.createCommandEncoder({ label: `${plan.scan} ${program}` });
@@ -106,16 +106,14 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
     for (const tensor of temporary) tensor.release();
     return results;
   };
-  const call = async (program: Program, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
+  const call = async (program: string, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     alive();
     life.check();
     return checked(device, `${plan.scan}, ${program}`, async () => submit(program, tensors, sizes, options));
   };
   return {
     plan,
-    forward: (tensors, sizes, options) => call('forward', tensors, sizes, options),
-    backward: (tensors, sizes, options) => call('backward', tensors, sizes, options),
-    step: (tensors, sizes, options) => call('step', tensors, sizes, options),
+    run: call,
     release: () => life.end(() => {
       programs.release();
       pool.release();

@@ -58,7 +58,7 @@ function bindingType(arg: PlanArg): GPUBufferBindingType {
   switch (arg.kind) {
     case 'tensor': return arg.access === 'read' ? 'read-only-storage' : 'storage';
     case 'arena': return 'storage';
-    case 'sequences': case 'segments': case 'chunks': case 'tensorMap': case 'strides': return 'read-only-storage';
+    case 'table': case 'tensorMap': case 'strides': return 'read-only-storage';
     case 'dims': return 'uniform';
   }
 }

@@ -22,8 +22,13 @@ export function record(
 ): Recorded {
   const launches = sized.launches.filter(({ grid }) => !grid.includes(0));
   const { floats, offsets } = arenaLayout(plan, launches.map(({ kernel }) => kernel), sized.extents);
-  const { tokens, heads, groups, sequences, chunks, segments } = sized.extents;
-  const dims = uniform(device, Uint32Array.from([tokens, heads, groups, sequences, chunks, segments, ...offsets]));
+  // Kernels over one domain share them.
+  const known = new Map<string, GPUBuffer>();
+  const dims = (domain: string): GPUBuffer => {
+    const made = known.get(domain) ?? uniform(device, Uint32Array.from([...sized.dims[domain], ...offsets]));
+    known.set(domain, made);
+    return made;
+  };
   const tables = makeTables(plan, sized.sizes, memory);
   const dispatches = launches.map(({ kernel, grid }) => {
     if (grid.some((groupsAlong) => groupsAlong > device.limits.maxComputeWorkgroupsPerDimension)) {
@@ -45,7 +50,7 @@ export function record(
       }
     },
     release() {
-      dims.destroy();
+      for (const made of known.values()) made.destroy();
       for (const table of Object.values(tables)) table.release();
     },
   };
@@ -54,12 +59,15 @@ export function record(
 /** What a binding is: a buffer that stays, the tensor of a slot, or the workspaces. */
 type Resource = GPUBuffer | number | 'arena';
 
-function resource(sized: SizedProgram, kernel: PlanKernel, arg: PlanArg, tables: Tables<WebGpuTensor>, dims: GPUBuffer): Resource {
+function resource(
+  sized: SizedProgram, kernel: PlanKernel, arg: PlanArg, tables: Tables<WebGpuTensor>,
+  dims: (domain: string) => GPUBuffer,
+): Resource {
   switch (arg.kind) {
     case 'tensor': return slotOf(sized, kernel, arg.tensor);
     case 'arena': return 'arena';
-    case 'sequences': case 'segments': case 'chunks': return tables[arg.kind].buffer;
-    case 'dims': return dims;
+    case 'table': return tables[arg.table].buffer;
+    case 'dims': return dims(arg.domain);
     case 'tensorMap': case 'strides':
       throw new RuntimeError(
         `${kernel.name} wants what WebGPU does not have`, 'this plan was made for CUDA: build it with --target webgpu',

@@ -8,13 +8,14 @@ import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { isNeedless } from '../../../src/runtime/programs.js';
-import { chunkTable, extentsOf, gridOf, segmentTable, sequenceTable, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { extentsOf, gridOf, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { distance } from '../../property/tiles.js';
 import { templates, wholeText } from './templates.js';
+import { tablesOf } from '../rows.js';
 
 /** Is there a C++ compiler? */
 export const compiler = spawnSync('g++', ['--version']).status === 0;
@@ -87,9 +88,7 @@ export function runKernels(
         const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN);
         writeFileSync(join(folder, `${tensor.name}.bin`), encode(withGaps(values, tensor, plan, call), tensor.dtype));
       }
-      writeFileSync(join(folder, 'sequences.bin'), sequenceTable(plan, call));
-      writeFileSync(join(folder, 'segments.bin'), segmentTable(plan, call));
-      writeFileSync(join(folder, 'chunks.bin'), chunkTable(plan, call));
+      for (const [name, table] of tablesOf(plan, call)) writeFileSync(join(folder, `${name}.bin`), table);
       for (const order of orders) {
         const run = spawnSync(join(folder, 'k'), [program, order], { cwd: folder, encoding: 'utf8' });
         if (run.status !== 0) throw new Error(`${module.name} ${program}, order ${order}: ${run.stderr} ${run.signal ?? ''}`);
@@ -171,7 +170,7 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
   const argument = (arg: PlanArg): string => {
     switch (arg.kind) {
       case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
-      case 'sequences': case 'segments': case 'chunks': return `(const int*)data("${arg.kind}")`;
+      case 'table': return `(const int*)data("${arg.table}")`;
       case 'dims': return 'dims';
       case 'strides': {
         const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
@@ -193,7 +192,7 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
   };
   const launches = programs.map((program) => [
     `  if (program == "${program}") {`,
-    ...plan.programs[program].filter((launch) => !isNeedless({ ...launch, grouped: undefined }, extents, false)).map((launch) => {
+    ...plan.programs[program].launches.filter((launch) => !isNeedless({ ...launch, grouped: undefined }, extents, false)).map((launch) => {
       const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);
@@ -202,7 +201,7 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
     }),
     '  }',
   ].join('\n'));
-  const files = [...plan.tensors.map((tensor) => tensor.name), 'sequences', 'segments', 'chunks'];
+  const files = [...plan.tensors.map((tensor) => tensor.name), ...Object.keys(plan.tables)];
   return `
 static std::map<std::string, Guarded> blocks;
 static void* data(const char* name) { return blocks.at(name).at; }

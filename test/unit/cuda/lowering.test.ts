@@ -47,7 +47,7 @@ function checkText({ module, plan, files }: Pick<Compiled, 'module' | 'plan' | '
 function parameterName(arg: PlanArg): string {
   switch (arg.kind) {
     case 'tensor': return `p_${arg.tensor.replace(/\W/g, '_')}`;
-    case 'sequences': case 'segments': case 'chunks': return arg.kind;
+    case 'table': return arg.table;
     case 'dims': return 'd';
     case 'strides': return `s_${arg.tensor.replace(/\W/g, '_')}`;
     case 'tensorMap': return `m_${arg.tensor.replace(/\W/g, '_')}`;

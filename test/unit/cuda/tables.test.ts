@@ -3,12 +3,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chunkTable, extentsOf, segmentTable, sequenceTable, type CallSizes } from '../../../src/runtime/extents.js';
+import { extentsOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { randomSource } from '../../../src/support/random.js';
 import { compiler } from './emulate.js';
 import { templates } from './templates.js';
+import { TOKEN_ROWS, tablesOf } from '../rows.js';
 
-const planOf = (pays?: number) => ({ chunk: 16, segmentation: { programs: 12, least: 2, ...(pays !== undefined && { pays }) } });
+const planOf = (pays?: number) => ({
+  ...TOKEN_ROWS, chunk: 16, segmentation: { programs: 12, least: 2, ...(pays !== undefined && { pays }) },
+});
 type SomePlan = ReturnType<typeof planOf>;
 
 /** Offsets come as numbers; those of the table are int32 or int64 by `bytes`, or none. Tables have guard pages around them. */
@@ -51,7 +54,7 @@ const offsetsOf = (lengths: readonly number[]) => lengths.reduce<readonly number
   (list, length) => [...list, list[list.length - 1] + length], [0],
 );
 
-/** The extents of a host that does not know lengths (TableKernel in ir/plan). */
+/** The extents of a host that does not know lengths (ir/plan/rows.ts). */
 function bounds(plan: SomePlan, { heads, groups, lengths }: CallSizes): ReturnType<typeof extentsOf> {
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const chunks = Math.floor((tokens + lengths.length * (plan.chunk - 1)) / plan.chunk);
@@ -93,7 +96,7 @@ withTables('tables made on the device against those of the host, cut where %s se
   ] as const))('%s', (_, lengths) => {
     for (const heads of [1, 5]) {
       const call = { heads, groups: heads, lengths };
-      const expected = [sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call)].map((table) => [...table]);
+      const expected = tablesOf(plan, call).map(([, table]) => [...table]);
       for (const bytes of [4, 8] as const) {
         expect(run(folder, bytes, extentsOf(plan, call), offsetsOf(lengths))).toEqual(expected);
         const found = run(folder, bytes, bounds(plan, call), offsetsOf(lengths));
@@ -104,9 +107,7 @@ withTables('tables made on the device against those of the host, cut where %s se
   });
   it('equal lengths without offsets', () => {
     const call = { heads: 2, groups: 2, lengths: [37, 37, 37] };
-    expect(run(folder, 0, extentsOf(plan, call), [])).toEqual([
-      sequenceTable(plan, call), segmentTable(plan, call), chunkTable(plan, call),
-    ].map((table) => [...table]));
+    expect(run(folder, 0, extentsOf(plan, call), [])).toEqual(tablesOf(plan, call).map(([, table]) => [...table]));
   });
   it('wrong offsets lead nowhere outside', () => {
     for (const offsets of [[0, 90, 0, 90, 0, 90], [90, 80, 70, 60, 50, 40], [-5, 1000, -7, 2 ** 30, 3, 90], [0, 90, 90, 1, 90, 12]]) {

@@ -1,6 +1,7 @@
 import type { Plan } from '../../../src/ir/plan/plan.js';
 import type { Spec } from '../../../src/ir/spec/spec.js';
 import { NO_SPAN } from '../../../src/ir/common/span.js';
+import { TOKEN_ROWS } from '../rows.js';
 
 const origin = NO_SPAN;
 const ANY = { lo: -Infinity, hi: Infinity };
@@ -27,8 +28,10 @@ export const spec: Spec = {
   origin,
 };
 
+const NOTHING = { takes: [], gives: [], launches: [] };
+
 export const plan: Plan = {
-  format: 'lmoec-plan-3',
+  format: 'lmoec-plan-4',
   scan: spec.name,
   doc: spec.doc,
   source: { hash: 'abc', compiler: '0.0.0', command: 'lmoec build x.lmoe' },
@@ -37,8 +40,9 @@ export const plan: Plan = {
   sizes: { K: 16, V: 32 },
   chunk: 32,
   segmentation: { programs: 1, least: 1 },
+  ...TOKEN_ROWS,
   tensors: [],
   kernels: [],
-  programs: { forward: [], backward: [], step: [] },
+  programs: { forward: NOTHING, backward: NOTHING, step: NOTHING },
   arena: [],
 };

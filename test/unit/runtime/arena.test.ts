@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Plan, PlanKernel, PlanTensor } from '../../../src/ir/plan/plan.js';
 import { arenaLayout } from '../../../src/runtime/webgpu/arena.js';
+import { TOKEN_ROWS } from '../rows.js';
 
 const extents = { tokens: 100, heads: 2, groups: 2, sequences: 1, chunks: 7, segments: 1 };
 const tensor = (name: string, ...shape: PlanTensor['shape']): PlanTensor => ({ name, role: 'workspace', dtype: 'f32', shape, axes: [] });
@@ -10,10 +11,10 @@ const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({
 });
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {
-  format: 'lmoec-plan-3', scan: 'test', doc: '', source: {
+  format: 'lmoec-plan-4', scan: 'test', doc: '', source: {
     hash: '', compiler: '', command: '',
   }, target: 'webgpu', dtype: 'f32', sizes: {}, chunk: 16,
-  segmentation: { programs: 1, least: 1 }, kernels: [], programs: { forward: [], backward: [], step: [] }, arena,
+  segmentation: { programs: 1, least: 1 }, kernels: [], ...TOKEN_ROWS, programs: {}, arena,
   tensors: [
     tensor('rows', 'tokens', 'heads'), tensor('scratch', 'chunks', 100), tensor('states', 'chunks', 'heads', 64), tensor('unused', 1e6),
   ],

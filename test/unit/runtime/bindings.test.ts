@@ -25,12 +25,12 @@ const plan: Plan = {
 /** Answers with tensors of the right shapes and notes what it was called with. */
 function fakeRuntime(calls: { tensors: CallTensors; sizes: CallSizes }[]): Runtime {
   const made = (shape: readonly number[]): DeviceTensor => ({ dtype: 'f32', shape, release() {} });
-  const run = async (tensors: CallTensors, sizes: CallSizes) => {
+  const run = async (_: string, tensors: CallTensors, sizes: CallSizes) => {
     calls.push({ tensors, sizes });
     const tokens = sizes.lengths.reduce((a, b) => a + b, 0);
     return { o: made([tokens, sizes.heads, 3]), 'final.S': made([sizes.lengths.length, sizes.heads, 2, 3]) };
   };
-  const loaded: LoadedPlan = { plan, forward: run, backward: run, step: run, release() {} };
+  const loaded: LoadedPlan = { plan, run, release() {} };
   return {
     kind: 'webgpu', device: 'none', upload: (_, __, shape) => made(shape), empty: (_, shape) => made(shape),
     download: async () => new Float32Array([1]), load: async (given) => ({ ...loaded, plan: given }), release() {},

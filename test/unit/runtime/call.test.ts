@@ -37,7 +37,7 @@ function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTenso
 
 describe('gradients that the heads of a group share', () => {
   it('are summed by the only launches that are marked', () => {
-    expect(plan.programs.backward.filter(({ grouped }) => grouped).map(({ kernel }) => kernel)).toEqual(['sum_groups']);
+    expect(plan.programs.backward.launches.filter(({ grouped }) => grouped).map(({ kernel }) => kernel)).toEqual(['sum_groups']);
     expect(plan.tensors.filter(({ ungrouped }) => ungrouped !== undefined)
       .map(({ name, ungrouped }) => [name, ungrouped])).toEqual([['ws.d_k.heads', 'd_k']]);
     const [head, sum] = ['ws.d_k.heads', 'd_k'].map((name) => plan.tensors.find((tensor) => tensor.name === name));
@@ -48,7 +48,7 @@ describe('gradients that the heads of a group share', () => {
     const extents = (groups: number) => extentsOf(plan, { heads: 4, groups, lengths: [3] });
     const needless = (
       groups: number, inPlace: boolean,
-    ) => plan.programs.backward.filter((launch) => isNeedless(launch, extents(groups), inPlace)).map(({ kernel }) => kernel);
+    ) => plan.programs.backward.launches.filter((launch) => isNeedless(launch, extents(groups), inPlace)).map(({ kernel }) => kernel);
     expect([
       needless(4, true), needless(2, true), needless(4, false),
     ].map((names) => names.includes('sum_groups'))).toEqual([true, false, false]);

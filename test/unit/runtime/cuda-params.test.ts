@@ -6,6 +6,7 @@ import { layoutParams, launchParams } from '../../../src/runtime/cuda/params.js'
 import type { Extents } from '../../../src/runtime/extents.js';
 import type { SizedProgram } from '../../../src/runtime/programs.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
+import { TOKEN_ROWS } from '../rows.js';
 
 const tensor = (name: string): PlanArg => ({ kind: 'tensor', tensor: name, access: 'read' });
 
@@ -19,12 +20,15 @@ function device(address: number, dtype: CudaTensor['dtype'], shape: readonly num
 
 const extents = { tokens: 100, heads: 4, groups: 2, sequences: 1, chunks: 2, segments: 3 };
 
+/** Of tokens: six numbers. */
+const dimsOf = (of: Extents) => ({ token: TOKEN_ROWS.dims.token.map((name) => of[name]) });
+
 const tables = { sequences: device(16, 'i32', [4]), segments: device(24, 'i32', [4]), chunks: device(32, 'i32', [4]) };
 
 function sized(of: Extents): SizedProgram {
   const declared = { name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const;
   return {
-    program: 'forward', sizes: { heads: of.heads, groups: of.groups, lengths: [of.tokens] }, extents: of, launches: [],
+    program: 'forward', sizes: { heads: of.heads, groups: of.groups, lengths: [of.tokens] }, extents: of, dims: dimsOf(of), launches: [],
     slots: [{ declared, shape: [of.tokens, 4, 64], count: of.tokens * 256, place: undefined }],
   };
 }
@@ -49,8 +53,10 @@ describe('a tensor as the copy engine sees it', () => {
 describe('parameters of a CUDA launch', () => {
   it('puts each on its natural boundary', () => {
     const { offsets, total } = layoutParams([
-      tensor('a'), { kind: 'dims' }, tensor('b'), { kind: 'tensorMap', tensor: 'c', box: [64, 64] }, { kind: 'chunks' },
-    ]);
+      tensor('a'), { kind: 'dims', domain: 'token' }, tensor('b'), {
+        kind: 'tensorMap', tensor: 'c', box: [64, 64],
+      }, { kind: 'table', table: 'chunks' },
+    ], dimsOf(extents));
     expect([...offsets]).toEqual([0, 8, 32, 64, 192]);
     expect(total).toBe(200);
   });
@@ -63,7 +69,10 @@ describe('parameters of a CUDA launch', () => {
         return { ok: true, value: new Uint8Array(128).fill(7) };
       },
     };
-    const args: PlanArg[] = [tensor('q'), { kind: 'sequences' }, { kind: 'dims' }, { kind: 'tensorMap', tensor: 'q', box: [64, 1, 32] }];
+    const args: PlanArg[] = [
+      tensor('q'), { kind: 'table', table: 'sequences' }, { kind: 'dims', domain: 'token' },
+      { kind: 'tensorMap', tensor: 'q', box: [64, 1, 32] },
+    ];
     const { bytes, offsets, place } = launchParams(native as NativeCuda, kernelOf(args), sized(extents), tables);
     place([device(0x1234_5678_9abc, 'bf16', [100, 4, 64])]);
     const view = new DataView(bytes.buffer);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { chunkTable, extentsOf, polynomial, product, segmentTable, sequenceTable } from '../../../src/runtime/extents.js';
+import { extentsOf, polynomial, product, tableOf } from '../../../src/runtime/extents.js';
 import { RuntimeError } from '../../../src/runtime/runtime.js';
+import { TOKEN_ROWS } from '../rows.js';
 
-const plan = { chunk: 4, segmentation: { programs: 1, least: 1 } };
+const plan = { ...TOKEN_ROWS, chunk: 4, segmentation: { programs: 1, least: 1 } };
 const call = { heads: 6, groups: 2, lengths: [5, 0, 8] };
 
 describe('extents of a call', () => {
@@ -18,22 +19,22 @@ describe('extents of a call', () => {
   });
 
   it('lists sequences and chunks with their tokens', () => {
-    expect([...sequenceTable(plan, call)]).toEqual([0, 5, 0, 2, 0, 1, 5, 5, 2, 0, 1, 1, 5, 13, 2, 2, 2, 1]);
-    expect([...chunkTable(plan, call)]).toEqual([0, 0, 4, 0, 0, 4, 1, 1, 2, 5, 4, 0, 2, 9, 4, 1]);
+    expect([...tableOf(plan, 'sequences', call)]).toEqual([0, 5, 0, 2, 0, 1, 5, 5, 2, 0, 1, 1, 5, 13, 2, 2, 2, 1]);
+    expect([...tableOf(plan, 'chunks', call)]).toEqual([0, 0, 4, 0, 0, 4, 1, 1, 2, 5, 4, 0, 2, 9, 4, 1]);
   });
 
   it('cuts long sequences into segments, the longer ones first, as many as there are programs for', () => {
     const long = { heads: 2, groups: 2, lengths: [28, 4] };
-    const cut = { chunk: 4, segmentation: { programs: 4, least: 1 } };
+    const cut = { ...plan, segmentation: { programs: 4, least: 1 } };
     // 8 chunks x 2 heads for 4 programs: 4 chunks each at most.
     expect(extentsOf(cut, long).segments).toBe(3);
-    expect([...segmentTable(cut, long)]).toEqual([0, 0, 4, 0, 0, 4, 3, 1, 1, 7, 1, 0]);
+    expect([...tableOf(cut, 'segments', long)]).toEqual([0, 0, 4, 0, 0, 4, 3, 1, 1, 7, 1, 0]);
     expect(extentsOf({ ...cut, segmentation: { programs: 1000, least: 7 } }, long).segments).toBe(2);
   });
 
   it('cuts none where the longest has not so many segments as pay', () => {
     const segments = (pays: number, lengths: readonly number[]) => extentsOf(
-      { chunk: 4, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths },
+      { ...plan, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths },
     ).segments;
     // 16 chunks for 4 programs: 4 each, of which the longest sequence has 3 times as many.
     expect([1, 3, 4].map((pays) => segments(pays, [48, 16]))).toEqual([4, 4, 2]);

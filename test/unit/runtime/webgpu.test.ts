@@ -32,7 +32,7 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   const loaded = await runtime.load(plan, files);
 
   it('takes typed arrays, and zeros for an absent initial state', async () => {
-    const { y: made } = await loaded.forward({ x: values }, sizes);
+    const { y: made } = await loaded.run('forward', { x: values }, sizes);
     expect(await runtime.download(made)).toEqual(values);
     expect(made.shape).toEqual([2, 2, 3]);
   });
@@ -41,11 +41,11 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
     const given = runtime.upload(values, 'f32', [1, 2, 2, 3]);
     const begin = runtime.upload(Float32Array.from([10, 10, 10, 20, 20, 20]), 'f32', [1, 2, 3]);
     const into = runtime.empty('f32', [2, 2, 3]);
-    const made = await loaded.forward({ x: given, start: begin }, sizes, { into: { y: into } });
+    const made = await loaded.run('forward', { x: given, start: begin }, sizes, { into: { y: into } });
     expect(made.y).toBe(into);
     expect([...await runtime.download(into)]).toEqual([...values].map((value, i) => value + (i % 6 < 3 ? 10 : 20)));
     // A result is an input of the next call.
-    const { y: again } = await loaded.forward({ x: into, start: begin }, sizes);
+    const { y: again } = await loaded.run('forward', { x: into, start: begin }, sizes);
     expect([...await runtime.download(again)].slice(0, 3)).toEqual([20, 21, 22]);
   });
 
@@ -54,22 +54,22 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
     for (const [given, found] of [
       [null, 'null'], [[1, 2], 'an array'], ['text', "the text 'text'"], [{}, 'an object'], [new Uint8Array(12), 'a Uint8Array'],
     ] as const) {
-      await expect(loaded.forward({ x: given as never }, sizes)).rejects.toThrow(new RegExp(`^sums: x is ${found}`));
+      await expect(loaded.run('forward', { x: given as never }, sizes)).rejects.toThrow(new RegExp(`^sums: x is ${found}`));
     }
     const gone = runtime.upload(values, 'f32', [2, 2, 3]);
     gone.release();
-    await expect(loaded.forward({ x: gone }, sizes)).rejects.toThrow('sums: x was released');
+    await expect(loaded.run('forward', { x: gone }, sizes)).rejects.toThrow('sums: x was released');
     await expect(runtime.download(gone)).rejects.toThrow('the tensor was released');
     const other = await runtime.load(plan, files);
     other.release();
     other.release();
-    await expect(other.forward({ x: values }, sizes)).rejects.toThrow('sums was released');
+    await expect(other.run('forward', { x: values }, sizes)).rejects.toThrow('sums was released');
   });
 
   it('lends a buffer of the device as a tensor', async () => {
     const own = runtime.gpu.createBuffer({ size: values.byteLength, usage: 0x8c });
     runtime.gpu.queue.writeBuffer(own, 0, values);
-    const { y: made } = await loaded.forward({ x: runtime.borrow(own, 'f32', [2, 2, 3]) }, sizes);
+    const { y: made } = await loaded.run('forward', { x: runtime.borrow(own, 'f32', [2, 2, 3]) }, sizes);
     expect(await runtime.download(made)).toEqual(values);
   });
 
@@ -79,22 +79,22 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   });
 
   it('does nothing for a call without tokens', async () => {
-    const { y: made } = await loaded.forward({ x: new Float32Array(0) }, { ...sizes, lengths: [0] });
+    const { y: made } = await loaded.run('forward', { x: new Float32Array(0) }, { ...sizes, lengths: [0] });
     expect(made.shape).toEqual([0, 2, 3]);
     expect((await runtime.download(made)).length).toBe(0);
   });
 
   it('says what is missing or does not fit', async () => {
-    await expect(loaded.forward({}, sizes)).rejects.toThrow(/the input x is missing/);
-    await expect(loaded.forward({ x: new Float32Array(5) }, sizes)).rejects.toThrow(/x: \[2, 2, 3\] has 12 elements, the array 5/);
-    await expect(loaded.forward(
-      { x: new Int32Array(12) }, sizes,
+    await expect(loaded.run('forward', {}, sizes)).rejects.toThrow(/the input x is missing/);
+    await expect(loaded.run('forward', { x: new Float32Array(5) }, sizes)).rejects.toThrow(/x: \[2, 2, 3\] has 12 elements, the array 5/);
+    await expect(loaded.run(
+      'forward', { x: new Int32Array(12) }, sizes,
     )).rejects.toThrow(/x: f32 values come in a Float32Array, found Int32Array/);
-    await expect(loaded.forward(
-      { x: runtime.empty('f32', [2, 3]) }, sizes,
+    await expect(loaded.run(
+      'forward', { x: runtime.empty('f32', [2, 3]) }, sizes,
     )).rejects.toThrow(/x must be f32 \[2, 2, 3\], found f32 \[2, 3\]/);
-    await expect(loaded.forward(
-      { x: { dtype: 'f32', shape: [2, 2, 3], release() {} } }, sizes,
+    await expect(loaded.run(
+      'forward', { x: { dtype: 'f32', shape: [2, 2, 3], release() {} } }, sizes,
     )).rejects.toThrow(/x lives on another device/);
   });
 
@@ -105,8 +105,8 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
 
   it('refuses a grid that no adapter can launch', async () => {
     const lengths = Array.from({ length: 65536 }, () => 1);
-    await expect(loaded.forward(
-      { x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths },
+    await expect(loaded.run(
+      'forward', { x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths },
     )).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
   });
 

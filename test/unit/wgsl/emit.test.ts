@@ -15,7 +15,7 @@ const gpu = create(['backend=null']);
 const openDevice = async () => (await gpu.requestAdapter())?.requestDevice();
 const device = await openDevice();
 
-const launched = (plan: Plan) => plan.programs.forward.map(({ kernel }) => kernel);
+const launched = (plan: Plan) => plan.programs.forward.launches.map(({ kernel }) => kernel);
 
 const emitted = OPERATION_MODULES.flatMap((module) => (['f32', 'bf16', 'f16'] as const).map((dtype) => ({
   module, dtype, ...emitWgsl(module, { ...plain, dtype }),

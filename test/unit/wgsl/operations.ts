@@ -44,7 +44,7 @@ async function worstError(
   runTiles(module, 'forward', dims, memory, rounding);
   const { plan, files } = emitWgsl(module, { ...plain, dtype, capabilities, segmentation: SEGMENTATION });
   const loaded = await runtime.load(plan, files);
-  const made = await loaded.forward(given, { heads: HEADS, groups: GROUPS, lengths: LENGTHS });
+  const made = await loaded.run('forward', given, { heads: HEADS, groups: GROUPS, lengths: LENGTHS });
   const errors: Record<string, number> = {};
   for (const [name, tensor] of Object.entries(made)) {
     const raw = await runtime.download(tensor);

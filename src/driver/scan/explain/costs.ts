@@ -65,7 +65,7 @@ export interface ProgramCost {
 export function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes: CallSizes, machine: Machine): ProgramCost {
   const extents = extentsOf(plan, sizes);
   const made = new Set<string>();
-  const kernels = plan.programs[program].filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => {
+  const kernels = plan.programs[program].launches.filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => {
     const found = plan.kernels.find(({ name }) => name === kernel);
     if (found === undefined) throw new Error(`the plan of ${plan.scan} launches ${kernel}, which it does not describe`);
     return kernelCost(found, extents, machine, made);

@@ -221,7 +221,7 @@ function outputTexts(spec: Spec, scan: ScanProgram, { show }: Writer): string[] 
 
 /** Segments that run at once (docs/algorithms.md: segments). */
 function segmentsText(plan: Plan, sizes: CallSizes): string | undefined {
-  if (!plan.programs.forward.some(({ cut }) => cut === true)) return undefined;
+  if (!plan.programs.forward.launches.some(({ cut }) => cut !== undefined)) return undefined;
   const { segments, sequences, chunks } = extentsOf(plan, sizes);
   if (segments === sequences) return 'none: every sequence is one walk, which leaves little of the device idle or is short';
   return `${segments} of up to ${Math.ceil(chunks / segments)} chunks, which run at once when it is known where each begins`;

@@ -2,7 +2,7 @@ import type { PlanTensor } from '../../../ir/plan/plan.js';
 import { signatureOf } from '../../../ir/spec/signature.js';
 import { planName, resultName } from '../../../runtime/names.js';
 import type { CallSizes } from '../../../runtime/extents.js';
-import type { CallTensors, DeviceTensor, HostArray, LoadedPlan, Program, Runtime } from '../../../runtime/runtime.js';
+import type { CallTensors, HostArray, LoadedPlan, Runtime } from '../../../runtime/runtime.js';
 import type { Compiled } from '../compile.js';
 import { runtimeProblem } from '../../devices.js';
 import type { Host } from '../../host.js';
@@ -62,7 +62,7 @@ interface Wanted {
 }
 
 async function runProgram(
-  runtime: Runtime, loaded: LoadedPlan, program: Program, call: CallShape, values: Values, wanted: readonly Wanted[],
+  runtime: Runtime, loaded: LoadedPlan, program: string, call: CallShape, values: Values, wanted: readonly Wanted[],
 ): Promise<Values> {
   const { plan } = loaded;
   const given: Record<string, HostArray> = {};
@@ -72,7 +72,7 @@ async function runProgram(
   }
   const tensors: CallTensors = given;
   const sizes: CallSizes = { heads: call.heads, groups: call.groups, lengths: call.lengths };
-  const made = await start(loaded, program, tensors, sizes);
+  const made = await loaded.run(program, tensors, sizes);
   const found = new Map<string, Float64Array>();
   for (const { name, plan: planned } of wanted) {
     const tensor = made[planned];
@@ -81,14 +81,6 @@ async function runProgram(
   }
   for (const tensor of Object.values(made)) tensor.release();
   return found;
-}
-
-function start(loaded: LoadedPlan, program: Program, tensors: CallTensors, sizes: CallSizes): Promise<Record<string, DeviceTensor>> {
-  switch (program) {
-    case 'forward': return loaded.forward(tensors, sizes);
-    case 'backward': return loaded.backward(tensors, sizes);
-    case 'step': return loaded.step(tensors, sizes);
-  }
 }
 
 /** What a plan takes, by the name that the user gives it. */

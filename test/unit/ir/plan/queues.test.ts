@@ -7,7 +7,7 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
   args: [
     ...reads.map((tensor) => ({ kind: 'tensor', tensor, access: 'read' } as const)),
     ...writes.map((tensor) => ({ kind: 'tensor', tensor, access: 'write' } as const)),
-    { kind: 'dims' },
+    { kind: 'dims', domain: 'token' },
   ],
 });
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { queuesOf } from '../../../../src/ir/plan/queues.js';
-import type { Plan, PlanArg, PlanKernel, PlanTensor } from '../../../../src/ir/plan/plan.js';
+import type { Launch, Plan, PlanArg, PlanKernel, PlanTensor } from '../../../../src/ir/plan/plan.js';
 import { verifyPlan } from '../../../../src/ir/plan/verify.js';
+import { TOKEN_ROWS } from '../../rows.js';
 
 const tensor = (
   name: string, role: PlanTensor['role'],
@@ -16,30 +17,35 @@ const kernel = (name: string, reads: readonly string[], writes: readonly string[
   ...more,
 });
 const kernels = [kernel('a', ['x'], ['u']), kernel('b', ['x'], ['v']), kernel('c', ['u', 'v'], ['o'])];
+const programsOf = (launches: readonly Launch[], ...more: readonly string[]): Plan['programs'] => (
+  { forward: { takes: ['x'], gives: ['o', ...more], launches } }
+);
 const plan: Plan = {
-  format: 'lmoec-plan-3', scan: 'f', doc: '', source: {
+  format: 'lmoec-plan-4', scan: 'f', doc: '', source: {
     hash: '', compiler: '', command: '',
   }, target: 'cuda.sm90', dtype: 'f32', sizes: { K: 4 }, chunk: 64,
-  segmentation: { programs: 1, least: 1 }, arena: [], kernels,
+  segmentation: { programs: 1, least: 1 }, ...TOKEN_ROWS, arena: [], kernels,
   tensors: [tensor('x', 'input'), tensor('u', 'workspace'), tensor('v', 'workspace'), tensor('o', 'output')],
-  programs: { forward: queuesOf(kernels), backward: [], step: [] },
+  programs: programsOf(queuesOf(kernels)),
 };
-const [first, , last] = plan.programs.forward;
+const [first, , last] = plan.programs.forward.launches;
 
 describe('the plan verifier', () => {
   it('has nothing against two queues that wait for each other', () => expect(verifyPlan(plan)).toEqual([]));
 
   const wrong: readonly (readonly [name: string, changed: Partial<Plan>, message: RegExp])[] = [
     ['a workspace that is read before it is written', {
-      programs : { ...plan.programs, forward: queuesOf([kernels[0], kernels[2], kernels[1]]) }
+      programs: programsOf(queuesOf([kernels[0], kernels[2], kernels[1]]))
     }, /launches c, which reads v before any kernel has written it/],
     ['a launch that does not wait', {
-      programs : { ...plan.programs, forward: [...plan.programs.forward.slice(0, 2), { ...last, waits: [] }] }
+      programs: programsOf([...plan.programs.forward.launches.slice(0, 2), { ...last, waits: [] }])
     }, /may run c beside [ab], though both touch [uv]/],
     ['a launch that waits for a later one', {
-      programs : { ...plan.programs, forward: [{ ...first, waits: [2] }, ...plan.programs.forward.slice(1)] }
+      programs: programsOf([{ ...first, waits: [2] }, ...plan.programs.forward.launches.slice(1)])
     }, /waits in a for a launch that is not before it/],
-    ['a result that nothing writes', { tensors: [...plan.tensors, tensor('p', 'output')] }, /forward does not write p/],
+    ['a result that nothing writes', {
+      tensors: [...plan.tensors, tensor('p', 'output')], programs: programsOf(queuesOf(kernels), 'p'),
+    }, /forward does not write p/],
     ['two tensors of one name', { tensors: [...plan.tensors, tensor('x', 'param')] }, /two tensors share a name/],
     ['a kernel that writes what the user gives', {
       kernels : [kernel('a', [], ['x', 'u']), ...kernels.slice(1)]
@@ -47,6 +53,12 @@ describe('the plan verifier', () => {
     ['a tensor that there is not', { kernels: [kernel('a', ['y'], ['u']), ...kernels.slice(1)] }, /a takes y, which there is not/],
     ['a launch of no kernel', { kernels: kernels.slice(1) }, /launches a, which is no kernel/],
     ['a grid of nothing', { kernels: [{ ...kernels[0], grid: [['chunks'], [0], [1]] }, ...kernels.slice(1)] }, /a has an extent of 0/],
+    ['an extent that there is not', { tensors: [{ ...plan.tensors[0], shape: ['slots', 4] }, ...plan.tensors.slice(1)] },
+      /x has an extent slots, which there is not/],
+    ['a table that there is not', {
+      kernels: [{ ...kernels[0], args: [...kernels[0].args, { kind: 'table', table: 'experts' }] }, ...kernels.slice(1)],
+    }, /a takes the table experts, which there is not/],
+    ['a program that gives what there is not', { programs: programsOf(queuesOf(kernels), 'p') }, /forward names p, which there is not/],
     ['what is not in the arena', {
       kernels : [{ ...kernels[0], args: [...kernels[0].args, { kind: 'arena', tensors: ['u'] }] }, ...kernels.slice(1)]
     }, /u, which is not in the arena/],
