@@ -5,8 +5,7 @@ from pathlib import Path
 from . import _host as host
 from ._driver import ELEMENT, LmoecError
 
-FORMAT = "lmoec-plan-3"
-EXTENTS = ("tokens", "heads", "groups", "sequences", "chunks", "segments")
+FORMAT = "lmoec-plan-4"
 # Of launches: before all others.
 START = -1
 
@@ -24,9 +23,12 @@ class Plan:
         self.prelude = self.json["prelude"]
         self.tensors = {tensor["name"]: tensor for tensor in self.json["tensors"]}
         self.kernels = {kernel["name"]: kernel for kernel in self.json["kernels"]}
-        # Makes the tables of a call on the device; no program names it.
-        self.tables = {"sharedBytes": 0, **self.json["tables"], "name": "%tables"}
-        self.launchable = (*self.kernels.values(), self.tables)
+        self.programs, self.extents, self.dims, self.tables = (self.json[key] for key in ("programs", "extents", "dims", "tables"))
+        # What users of a scan see of extents, which may have any name: rows are its tokens, runs its sequences.
+        self.named_extent = {extent["of"]: name for name, extent in self.extents.items()}
+        # They make the tables of a call on the device; no program names them.
+        self.table_kernels = [{**kernel, "name": name} for name, kernel in self.json["tableKernels"].items()]
+        self.launchable = (*self.kernels.values(), *self.table_kernels)
         self.args = self.named("input", "param", "initial")
         self.cotangents = self.named("cotangent")
         self.results = self.named("output", "final")
@@ -46,19 +48,25 @@ class Plan:
         base = final.removeprefix("final.")
         return next(found for found in (base, f"initial.{base}") if self.tensors.get(found, {}).get("role") == "initial")
 
+    def kind(self, extent):
+        """What there is so many of as an extent says: `row`, `run`, `head`, ...; None: it is a number."""
+        return None if isinstance(extent, int) else self.extents[extent]["of"]
+
     def size_text(self):
         return ", ".join(f"{axis}={size}" for axis, size in self.sizes.items())
 
 
-def user_shape(declared, step):
-    """Extents as users see them: a token tensor is [B, T, ...], or [B, ...] in a step."""
-    lead, *rest = declared
-    return (*(("B",) if step else ("B", "T")), *rest) if lead == "tokens" else tuple(declared)
+LETTERS = {"head": "H", "group": "G", "run": "N"}
+
+
+def user_shape(plan, declared, step):
+    """Extents as users see them, by letters: a token tensor is [B, T, ...], or [B, ...] in a step."""
+    lead, *rest = [extent if isinstance(extent, int) else LETTERS.get(plan.kind(extent), extent) for extent in declared]
+    return (*(("B",) if step else ("B", "T")), *rest) if plan.kind(declared[0]) == "row" else (lead, *rest)
 
 
 def _symbols(shape):
-    letters = {"heads": "H", "groups": "G", "sequences": "N"}
-    return "[" + ", ".join(letters.get(extent, str(extent)) for extent in shape) + "]"
+    return "[" + ", ".join(map(str, shape)) + "]"
 
 
 class Call:
@@ -78,12 +86,12 @@ class Call:
             elif offsets.dim() != 1 or len(offsets) < 1 or not offsets.is_contiguous() or offsets.dtype not in host.OFFSETS:
                 self._complain(f"cu_seqlens is {offsets.dtype} {list(offsets.shape)}", "it is int32 or int64 [N + 1] without gaps", None)
         self.sequences = known.get("B") if offsets is None else len(offsets) - 1
-        expected = known.get("sequences")
+        expected = known.get("N")
         if expected is not None and self.complaint is None and expected != self.sequences:
             what = f"states are given for {expected} sequences, the call has {self.sequences}"
             self._complain(what, "the first extent of a state is the number of sequences", None)
-        self.heads = known.get("heads", known.get("groups"))
-        self.groups = known.get("groups", self.heads)
+        self.heads = known.get("H", known.get("G"))
+        self.groups = known.get("G", self.heads)
         if self.complaint is None and self.groups and self.heads % self.groups != 0:
             what = f"{self.heads} heads cannot share {self.groups} groups"
             self._complain(what, "the number of heads is a multiple of the number of groups", None)
@@ -98,7 +106,7 @@ class Call:
             if declared["role"] in ("input", "param"):
                 self._complain(f"{name} is missing", "only states and cotangents may be None", None)
             return
-        shape = user_shape(declared["shape"], self.step)
+        shape = user_shape(self.plan, declared["shape"], self.step)
         wanted = host.DTYPES[declared["dtype"]]
         if tensor.dtype != wanted:
             self._complain(f"{name} is {tensor.dtype}, expected {wanted}", f"convert it: {name}.to({wanted})", "dtype")
@@ -110,8 +118,7 @@ class Call:
                 if extent != size:
                     self._complain(f"{name} has shape {list(found)}, expected {_symbols(shape)}", "give it that shape", "size")
             elif self.known.setdefault(extent, size) != size:
-                letter = _symbols([extent])[1:-1]
-                what = f"{name} has shape {list(found)}, but {letter} = {self.known[extent]} in other tensors"
+                what = f"{name} has shape {list(found)}, but {extent} = {self.known[extent]} in other tensors"
                 self._complain(what, "all tensors of a call agree in batch, tokens, heads and groups", None)
 
     def extents(self, lengths):
@@ -135,7 +142,8 @@ def extents_of(plan, tokens, heads, groups, n, lengths):
         # A sequence of c chunks has at most 1 + c / longest segments, and `longest` is no less than either of these makes it.
         more = min(chunks // cut["least"], cut["programs"] // max(1, heads))
         segments = n + (more if more >= pays else 0)
-    return dict(zip(EXTENTS, (tokens, heads, groups, n, chunks, segments)))
+    sizes = {"row": tokens, "head": heads, "group": groups, "run": n, "chunk": chunks, "segment": segments}
+    return {name: sizes[extent["of"]] for name, extent in plan.extents.items()}
 
 
 def product(factors, extents):
@@ -148,10 +156,12 @@ def product(factors, extents):
 class Launches:
     """The launches of a program that a call needs, in the order of the plan, with what must come before each."""
 
-    def __init__(self, plan, program, wanted, ungrouped, whole, one_queue):
-        """`wanted`: results that somebody asked for. `ungrouped`: every head is a group of its own, so nothing is summed over heads. `whole`: every sequence
-        is one segment, so none hands anything on."""
-        self.all = plan.json["programs"][program]
+    def __init__(self, plan, program, wanted, extents, one_queue):
+        """`wanted`: results that somebody asked for. Launches that sum over the heads of groups, or hand on what segments make, are not needed where
+        the extents that they name agree: every head is a group of its own, or every sequence one segment."""
+        self.all = plan.programs[program]["launches"]
+        agree = lambda pair: pair is not None and extents[pair[0]] == extents[pair[1]]
+        ungrouped = agree([plan.named_extent["head"], plan.named_extent["group"]])
         self.one_queue = one_queue
         elsewhere = {name: tensor["ungrouped"] for name, tensor in plan.tensors.items() if ungrouped and "ungrouped" in tensor}
         self.place = lambda name: elsewhere.get(name, name)
@@ -160,7 +170,7 @@ class Launches:
         for i in reversed(range(len(self.all))):
             launch, kernel = self.all[i], plan.kernels[self.all[i]["kernel"]]
             args = [(self.place(arg["tensor"]), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg]
-            if ungrouped and launch.get("grouped") or whole and launch.get("cut") or not any(access != "read" and name in needed for name, access in args):
+            if agree(launch.get("grouped")) or agree(launch.get("cut")) or not any(access != "read" and name in needed for name, access in args):
                 continue
             needed.update(name for name, access in args)
             kept.append(i)

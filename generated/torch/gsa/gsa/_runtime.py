@@ -204,7 +204,7 @@ class Program:
         tensors = (*args, *cotangents, *(() if cu_seqlens is None else (cu_seqlens,)))
         call = self._choose(index, args, cotangents, cu_seqlens, tensors)
         plan = call.plan
-        given = (*plan.args, *plan.cotangents) if self._name == "backward" else plan.args
+        given = plan.programs[self._name]["takes"]
         absent = {name for name, tensor in zip(given, (*args, *cotangents)) if tensor is None}
         if in_place and not absent.isdisjoint(plan.named("initial")):
             raise LmoecError(f"{plan.scan}: a step in place needs every state", f"pass {', '.join(plan.named('initial'))}")

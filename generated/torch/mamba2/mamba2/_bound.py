@@ -5,9 +5,8 @@ from . import _driver as cuda
 from . import _host as host
 from ._driver import LmoecError, TensorMap, check, driver
 from ._graph import ARENA, Graph, Node
-from ._plan import EXTENTS, START, Launches, apart, arena, product, tensor_bytes
+from ._plan import START, Launches, apart, arena, product, tensor_bytes
 
-TABLES = {"sequences": 6, "segments": 4, "chunks": 4}
 ONE_QUEUE = os.environ.get("LMOEC_QUEUES") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
 # A graph runs once at a time, so each stream has its own; with more streams than this, kernels are launched one by one.
@@ -30,15 +29,14 @@ class Bound:
     def __init__(self, request, kernels, index):
         plan, extents = request.plan, request.extents
         self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
-        ungrouped, whole = extents["heads"] == extents["groups"], extents["segments"] == extents["sequences"]
-        self._launches = launches = Launches(plan, request.program, request.wanted, ungrouped, whole, ONE_QUEUE)
+        self._launches = launches = Launches(plan, request.program, request.wanted, extents, ONE_QUEUE)
         aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
         self.results = [name for name in request.wanted if name not in aliases]
         self.made = [self._form(name) for name in self.results]
         place = {name: i for i, name in enumerate(self.results)}
         self._order = [place.get(name) for name in plan.gradients] if request.program == "backward" else None
         self._place_memory(aliases)
-        self._dims = (ctypes.c_int32 * 6)(*(extents[name] for name in EXTENTS))
+        self._dims = {domain: (ctypes.c_int32 * len(names))(*(extents[name] for name in names)) for domain, names in plan.dims.items()}
         self._offset_bytes = ctypes.c_int32(request.offset_bytes)
         self.main, self.side = ctypes.c_void_p(), ctypes.c_void_p()
         self._configs, self._maps, self._keep = [], {}, []
@@ -49,8 +47,7 @@ class Bound:
         self._start, self.ops = [], []
         if self._memory_zeros:
             self._zero_ops()
-        table_op = self._table_op(kernels)
-        (self._start if request.keeps_tables else self.ops).append(table_op)
+        (self._start if request.keeps_tables else self.ops).extend(self._table_op(kernels, table) for table in plan.table_kernels)
         if request.keeps_tables:
             self._nodes.clear()
         self._program_ops(kernels)
@@ -65,7 +62,7 @@ class Bound:
     def _form(self, name):
         """Shape as the user sees it, strides, dtype."""
         tensor, shape = self.plan.tensors[name], self._shape(name)
-        if tensor["shape"][0] == "tokens":
+        if self.plan.kind(tensor["shape"][0]) == "row":
             shape = (*self.request.lead, *shape[1:])
         strides, n = [], 1
         for extent in reversed(shape):
@@ -91,7 +88,7 @@ class Bound:
         self._memory_zeros = [name for name in sizes if name in request.absent]
         for name in self._memory_zeros:
             users[name] = [START, *users[name]]
-        table_sizes = {f"%{name}": max(1, request.extents[name]) * width * 4 for name, width in TABLES.items()}
+        table_sizes = {f"%{name}": max(1, request.extents[name]) * len(table["columns"]) * 4 for name, table in plan.tables.items()}
         if request.keeps_tables:
             self._table_places, self.table_bytes = arena(table_sizes, {name: list(table_sizes) for name in table_sizes})
         else:
@@ -102,7 +99,7 @@ class Bound:
         self._arena_slots = {name: self._handed_count + i for i, name in enumerate(self._places)}
         tables = self._handed_count + len(self._places)
         self._table_slots = {name: tables + i for i, name in enumerate(table_sizes)} if request.keeps_tables else self._arena_slots
-        self._slots = (ctypes.c_uint64 * (tables + 4))()
+        self._slots = (ctypes.c_uint64 * (tables + len(table_sizes) + 1))()
         self._handed_format = struct.Struct(f"={self._handed_count}Q")
         self._arena_format = struct.Struct(f"={len(self._places)}Q")
         self._arena_offsets = list(self._places.values())
@@ -134,12 +131,10 @@ class Bound:
     def _slot_address(self, name):
         return ctypes.addressof(self._slots) + 8 * self._slot(name)
 
-    def _table_op(self, kernels):
-        tables = self.plan.tables
-        places = [self._slot_address(f"%{name}") for name in TABLES]
-        params = [self._slot_address("%offsets"), ctypes.addressof(self._offset_bytes), *places, ctypes.addressof(self._dims)]
-        sources = {self._handed["%offsets"], ARENA}
-        return self._launch_op(START, "%tables", kernels["%tables"], (1, 1, 1), tables["block"], tables["sharedBytes"], params, sources, 0)
+    def _table_op(self, kernels, table):
+        params, sources = [self._param(arg) for arg in table["args"]], {self._handed["%offsets"], ARENA}
+        name = table["name"]
+        return self._launch_op(START, name, kernels[name], (1, 1, 1), table["block"], table["sharedBytes"], params, sources, 0)
 
     def _program_ops(self, kernels):
         launches, streams = self._launches, (self.main, self.side)
@@ -180,10 +175,14 @@ class Bound:
         match arg["kind"]:
             case "tensor":
                 return self._slot_address(self._launches.place(arg["tensor"]))
-            case "sequences" | "segments" | "chunks":
-                return self._slot_address(f"%{arg['kind']}")
+            case "table":
+                return self._slot_address(f"%{arg['table']}")
             case "dims":
-                return ctypes.addressof(self._dims)
+                return ctypes.addressof(self._dims[arg["domain"]])
+            case "offsets":
+                return self._slot_address("%offsets")
+            case "offsetBytes":
+                return ctypes.addressof(self._offset_bytes)
             case "strides":
                 return self._distances(arg["tensor"])
             case "tensorMap":
@@ -197,7 +196,7 @@ class Bound:
 
     def _place_of(self, arg):
         """Where an argument has its address from: an index among those handed over, or the arena, or nothing that changes."""
-        name = self._launches.place(arg["tensor"]) if "tensor" in arg else f"%{arg['kind']}"
+        name = self._launches.place(arg["tensor"]) if "tensor" in arg else f"%{arg.get('table', arg['kind'])}"
         return self._handed.get(name, ARENA if name in self._arena_slots else None)
 
     def _distances(self, name):
