@@ -9,7 +9,7 @@ export const COMMANDS: readonly {
     usage: 'check FILES...',
     summary: 'parse, check axes, and find the chunked form of scans; makes no kernels',
     options: [
-      '  --emit graph,flow,spec,scan,tile  print these levels',
+      '  --emit graph,flow,clusters,spec,scan,tile  print these levels',
       '  --size K=64,V=64     sizes of axes (default: those of the file, else 64)',
       '  --with aux=0.01      numbers, texts and parts in place of those of the header; once for each',
       '  --watch              check again whenever a file changes',

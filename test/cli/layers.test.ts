@@ -23,6 +23,7 @@ describe('check of layers', () => {
     expect(check('layer.lmoe', '--emit', 'graph').out).toContain('%3 = contract[D] %0 %1 : [E = 4] token');
     expect(check('layer.lmoe', '--emit', 'graph', '--size', 'D=16').out).toContain('%3 = contract[D] %0 %1 : [E = 8] token');
     expect(check('layer.lmoe', '--emit', 'flow').out).toContain('contract[D] %0 %1 : [E = 4] token');
+    expect(check('layer.lmoe', '--emit', 'clusters').out).toContain('forward product token [E] of');
     expect(check('open.lmoe', '--emit', 'graph').out).toContain('[D = 64] token');
   });
 

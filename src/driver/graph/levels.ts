@@ -1,17 +1,27 @@
+import type { Flow } from '../../ir/flow/flow.js';
 import { printFlow } from '../../ir/flow/print.js';
 import type { Graph } from '../../ir/graph/graph.js';
 import { printGraph } from '../../ir/graph/print.js';
+import { clustersOf } from '../../passes/cluster/cluster.js';
+import { printClusters } from '../../passes/cluster/print.js';
 import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused } from '../../passes/flow/flow.js';
 
-/** The meaning in training, and the same with its calls inlined and its gradients; or why it has no such form. */
+/**
+ * The meaning in training; the same with its calls inlined and its gradients, or why it has no such form; the kernels that this is to be
+ * made of.
+ */
 export function levelsText(graph: Graph, levels: readonly string[]): string {
-  const texts = [...(levels.includes('graph') ? [printGraph(graph)] : []), ...(levels.includes('flow') ? [flowText(graph)] : [])];
+  const texts = [
+    ...(levels.includes('graph') ? [printGraph(graph)] : []),
+    ...(levels.includes('flow') ? [flowText(graph, printFlow)] : []),
+    ...(levels.includes('clusters') ? [flowText(graph, (flow) => printClusters(flow, clustersOf(flow)))] : []),
+  ];
   return texts.join('\n');
 }
 
-function flowText(graph: Graph): string {
+function flowText(graph: Graph, print: (flow: Flow) => string): string {
   const flow = flowOf(graph);
   const made = isRefused(flow) ? flow : adjointOf(flow);
-  return isRefused(made) ? made.refusals.map(({ reason }) => `${graph.name} has no flow: ${reason}\n`).join('') : printFlow(made);
+  return isRefused(made) ? made.refusals.map(({ reason }) => `${graph.name} has no flow: ${reason}\n`).join('') : print(made);
 }

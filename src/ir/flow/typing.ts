@@ -71,6 +71,11 @@ export function groupsOf(domain: Domain): readonly Axis[] {
   return domain.kind === 'slot' ? domain.groups : [];
 }
 
+/** Is a gathered value one number a slot, of those that a token has for each index? */
+export function isSeat(from: FlowType, made: FlowType, to: Domain): boolean {
+  return to.kind === 'slot' && from.domain !== ONCE && made.axes.length === 0 && from.axes.length > 0;
+}
+
 /** Axes by first appearance, the domain that is not `once`, present where all are. */
 function joined(types: readonly FlowType[], kind: FlowType['kind']): FlowType {
   return {

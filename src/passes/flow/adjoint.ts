@@ -2,6 +2,7 @@ import { flowBuilder, gather, literal, map, restrict, type FlowBuilder } from '.
 import { ONCE, TOKEN, type DomainId, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { needsOf, operandsOf } from '../../ir/flow/operands.js';
 import { verifyFlow } from '../../ir/flow/verify.js';
+import { isSeat } from '../../ir/flow/typing.js';
 import { verified } from '../../support/verified.js';
 import type { Refused } from './flow.js';
 import { pruned } from './prune.js';
@@ -81,7 +82,8 @@ function gradientsOf(flow: Flow, b: FlowBuilder, found: ReadonlyMap<ValueId, rea
 }
 
 /** What backward reads of forward that is dear: products, choices, sums over rows. The rest it computes again. */
-function keptOf({ values, domains }: Flow, gradients: readonly FlowResult[], first: number): { kept: ValueId[]; tables: DomainId[] } {
+function keptOf(made: Flow, gradients: readonly FlowResult[], first: number): { kept: ValueId[]; tables: DomainId[] } {
+  const { values, domains } = made;
   const seen = new Set<ValueId>();
   const kept = new Set<ValueId>();
   const tables = new Set<DomainId>();
@@ -90,7 +92,7 @@ function keptOf({ values, domains }: Flow, gradients: readonly FlowResult[], fir
     if (seen.has(id)) continue;
     seen.add(id);
     const value = values[id];
-    if (id < first && isDear(value, values)) {
+    if (id < first && isDear(value, made)) {
       kept.add(id);
       continue;
     }
@@ -105,14 +107,16 @@ function keptOf({ values, domains }: Flow, gradients: readonly FlowResult[], fir
   return { kept: order(kept), tables: order(tables) };
 }
 
-function isDear(value: FlowValue, values: readonly FlowValue[]): boolean {
+function isDear(value: FlowValue, { values, domains }: Flow): boolean {
   switch (value.kind) {
-    case 'contract': return value.type.domain !== ONCE || value.along.to !== Math.max(
-      values[value.left].type.domain, values[value.right].type.domain,
-    );
+    case 'contract': {
+      const from = Math.max(values[value.left].type.domain, values[value.right].type.domain);
+      return value.type.domain !== ONCE || value.along.to !== from;
+    }
     case 'top': case 'first': case 'sinkhorn': return true;
     case 'fold': case 'softmax': case 'others': return value.along.to !== values[value.arg].type.domain;
+    // A token's number for one of its slots lies with the lists of slots.
+    case 'gather': return isSeat(values[value.arg].type, value.type, domains[value.to]);
     default: return false;
   }
 }
-

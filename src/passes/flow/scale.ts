@@ -3,8 +3,9 @@ import { ONCE, type DomainId, type Flow, type FlowResult, type FlowValue, type V
 import { movedBody, operandsOf } from '../../ir/flow/operands.js';
 
 /**
- * Weights of slots go into the products that they multiply: g (h @ W) becomes (g h) @ W, where h has been made in the same place. The
- * gradient of g is then <d(g h), h>, of what backward has anyway; of the form before it, the product would have to be kept or made again.
+ * Weights of slots multiply where rows are made, never where they are only read. Behind a product they go into it: g (h @ W) becomes
+ * (g h) @ W, and the gradient of g is <d(g h), h>, of what backward has anyway; else the product would have to be kept or made again.
+ * Before one they go out: (g x) @ W becomes g (x @ W), so that the rows of tokens are read as they are.
  */
 export function scaled(flow: Flow): Flow {
   const { values, domains } = flow;
@@ -22,7 +23,10 @@ export function scaled(flow: Flow): Flow {
   flow.params.forEach((param) => b.param(param, values[0].origin));
   values.forEach((value) => {
     const weight = value.kind === 'map' && value.fn === 'mul' ? weighted(flow, value.args, readers) : undefined;
-    places.push(weight === undefined ? b.add(movedBody(value, to, domainAt), value.origin) : pushed(b, flow, weight, to));
+    const pulled = value.kind === 'contract' ? outside(b, flow, value, to) : undefined;
+    places.push(
+      pulled ?? (weight === undefined ? b.add(movedBody(value, to, domainAt), value.origin) : pushed(b, flow, weight, readers, to))
+    );
   });
   const results = (list: readonly FlowResult[]): FlowResult[] => list.map((one) => ({ ...one, value: to(one.value) }));
   return {
@@ -36,41 +40,77 @@ interface Weighted {
   readonly product: ValueId;
 }
 
-/** One number a slot, times what has products with weights in it that nobody else reads. */
+/**
+ * One number a slot, times what has products with weights in it that nobody else reads; or a number that exists once, times the sum over a
+ * token's slots of that.
+ */
 function weighted({ values, domains }: Flow, args: readonly ValueId[], readers: readonly number[]): Weighted | undefined {
   const holds = (id: ValueId): boolean => {
     const value = values[id];
-    if (readers[id] !== 1 || domains[value.type.domain].kind !== 'slot') return false;
+    if (readers[id] !== 1) return false;
+    if (value.kind === 'fold' && value.op === 'sum' && value.along.axes.length === 0 && value.type.domain !== ONCE) return holds(value.arg);
+    if (domains[value.type.domain].kind !== 'slot') return false;
+    if (value.kind === 'map' && value.fn === 'mul') return value.args.some(scalar) && value.args.some(holds);
     if (value.kind === 'map' && (value.fn === 'add' || value.fn === 'sub')) return value.args.some(holds);
     return value.kind === 'contract' && isRow(values, value) !== undefined;
   };
-  const [x, y] = args;
   const scalar = (id: ValueId): boolean => values[id].type.axes.length === 0 && values[id].type.domain !== ONCE;
-  if (scalar(x) && holds(y)) return { weight: x, product: y };
-  return scalar(y) && holds(x) ? { weight: y, product: x } : undefined;
+  const [weight, product] = values[args[1]].type.axes.length === 0 ? [args[1], args[0]] : args;
+  const { axes, domain } = values[weight].type;
+  const fits = domain === ONCE || domain === values[product].type.domain;
+  return axes.length === 0 && fits && holds(product) ? { weight, product } : undefined;
+}
+
+/** A product of rows that are tokens' times one number a slot: the number multiplies the product. */
+function outside(
+  b: FlowBuilder, { values, domains }: Flow, { left, right, along, origin, type }: Extract<FlowValue, { kind: 'contract' }>,
+  to: (id: ValueId) => ValueId,
+): ValueId | undefined {
+  if (domains[type.domain].kind !== 'slot' || along.to !== type.domain) return undefined;
+  const row = values[left];
+  if (row.kind !== 'map' || row.fn !== 'mul' || !isWeight(values, right)) return undefined;
+  const number = row.args.find((arg) => values[arg].type.axes.length === 0 && values[arg].type.domain !== ONCE);
+  const read = row.args.find((arg) => arg !== number && values[arg].kind === 'gather' && values[arg].type.domain !== ONCE);
+  if (number === undefined || read === undefined) return undefined;
+  return map(b, 'mul', [to(number), contract(b, to(read), to(right), along.axes, origin)], origin);
+}
+
+/** Is it read from params by the slot's index? */
+function isWeight(values: readonly FlowValue[], id: ValueId): boolean {
+  const value = values[id];
+  return value.kind === 'gather' && values[value.arg].type.domain === ONCE;
 }
 
 /** The factor that is a row of its own, where the other is read from params by the slot's index. */
 function isRow(values: readonly FlowValue[], { left, right }: Extract<FlowValue, { kind: 'contract' }>): 'left' | 'right' | undefined {
-  const weight = (id: ValueId): boolean => {
-    const value = values[id];
-    return value.kind === 'gather' && values[value.arg].type.domain === ONCE;
-  };
-  const row = (id: ValueId): boolean => !weight(id) && values[id].kind !== 'gather';
-  if (weight(right) && row(left)) return 'left';
-  return weight(left) && row(right) ? 'right' : undefined;
+  const row = (id: ValueId): boolean => values[id].kind !== 'gather';
+  if (isWeight(values, right) && row(left)) return 'left';
+  return isWeight(values, left) && row(right) ? 'right' : undefined;
 }
 
-function pushed(b: FlowBuilder, flow: Flow, { weight, product }: Weighted, to: (id: ValueId) => ValueId): ValueId {
-  const into = (id: ValueId): ValueId => {
+function pushed(
+  b: FlowBuilder, flow: Flow, { weight, product }: Weighted, readers: readonly number[], to: (id: ValueId) => ValueId,
+): ValueId {
+  const into = (id: ValueId, by: ValueId): ValueId => {
     const value = flow.values[id];
     const { origin } = value;
-    if (value.kind === 'map' && (value.fn === 'add' || value.fn === 'sub')) return map(b, value.fn, value.args.map(into), origin);
-    const side = value.kind === 'contract' ? isRow(flow.values, value) : undefined;
-    if (value.kind !== 'contract' || side === undefined) return map(b, 'mul', [to(weight), to(id)], origin);
-    const [row, other] = side === 'left' ? [value.left, value.right] : [value.right, value.left];
-    const scaledRow = map(b, 'mul', [to(weight), to(row)], origin);
-    return contract(b, scaledRow, to(other), value.along.axes, origin);
+    switch (value.kind) {
+      case 'fold': return b.add({ kind: 'fold', op: value.op, arg: into(value.arg, by), along: value.along }, origin);
+      case 'map': {
+        if (value.fn === 'add' || value.fn === 'sub') return map(b, value.fn, value.args.map((arg) => into(arg, by)), origin);
+        const inner = value.fn === 'mul' ? weighted(flow, value.args, readers) : undefined;
+        return inner === undefined
+          ? map(b, 'mul', [by, to(id)], origin)
+          : into(inner.product, map(b, 'mul', [by, to(inner.weight)], origin));
+      }
+      case 'contract': {
+        const side = isRow(flow.values, value);
+        if (side === undefined) return map(b, 'mul', [by, to(id)], origin);
+        const [row, other] = side === 'left' ? [value.left, value.right] : [value.right, value.left];
+        return contract(b, map(b, 'mul', [by, to(row)], origin), to(other), value.along.axes, origin);
+      }
+      default: return map(b, 'mul', [by, to(id)], origin);
+    }
   };
-  return into(product);
+  return into(product, to(weight));
 }
