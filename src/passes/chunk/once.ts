@@ -11,9 +11,9 @@ const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 6, series: 10
 const FOLD = 4;
 /**
  * Gradients that cost more than this per channel are better made by a kernel of their own, which reads what the scan yields in f32: 8 bytes
- * more per channel.
+ * more per channel. Solves of what a scan erases leave fewer registers.
  */
-const LIGHT = 32;
+const LIGHT = { erasing: 32, plain: 64 };
 /** Where there is such a kernel, it is given what costs more than this, too. */
 const FEATHER = 12;
 
@@ -70,15 +70,19 @@ function weightOf(cx: Context, root: Root): number {
  */
 export function heavyRoots(cx: Context): ReadonlySet<Root> {
   const weights = new Map(cx.program.roots.map((root) => [root, weightOf(cx, root)]));
-  const heavier = (than: number) => cx.program.roots.filter((root) => (weights.get(root) ?? 0) > than);
+  const isHeavier = (root: Root, than: number) => (weights.get(root) ?? 0) > than;
   const vectors = pairs<true>();
   for (const node of cx.graph.builder.nodes) if (node.kind === 'result' && node.axes.length > 0) vectors.set(node.stage, node.slot, true);
   const readBy = (root: Root) => cx.graph.results(root.value === undefined ? [] : [root.value]).keys()
     .filter(([stage, slot]) => vectors.has(stage, slot));
-  const heavy = heavier(LIGHT);
+  const erases = (root: Root) => readBy(root).some(([at]) => {
+    const stage = cx.program.stages[at];
+    return stage.kind === 'matrix-adjoint' && stage.of.sources.some(({ erase }) => erase !== undefined);
+  });
+  const heavy = cx.program.roots.filter((root) => isHeavier(root, erases(root) ? LIGHT.erasing : LIGHT.plain));
   const stored = pairs<true>();
   for (const [stage, slot] of heavy.flatMap(readBy)) stored.set(stage, slot, true);
   const joining = heavy.length === 0 ? []
-    : heavier(FEATHER).filter((root) => readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
+    : cx.program.roots.filter((root) => isHeavier(root, FEATHER) && readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
   return new Set([...heavy, ...joining]);
 }

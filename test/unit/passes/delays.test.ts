@@ -40,7 +40,7 @@ describe('tokens before', () => {
         (stmt) => stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined
       )));
     expect(shifted('forward')).toEqual(['h_prepare']);
-    expect(shifted('backward')).toEqual(['h_prepare_2', 'kept', 'gradients']);
+    expect(shifted('backward')).toEqual(['h_prepare_2', 'h_gradients', 'gradients']);
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);
   });
 });

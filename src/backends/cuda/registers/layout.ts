@@ -40,8 +40,9 @@ export interface Layout {
   /** Threads of a block, and how many of them are neighbours along lane axes. */
   readonly threads: number;
   readonly lanes: number;
-  /** Blocks per cell of the grid. */
+  /** Blocks per cell of the grid, and how many pieces each makes. */
   readonly blocks: number;
+  readonly pieces?: number;
   readonly shared: SharedLoop | undefined;
   /** The rows come some at a time. */
   readonly turns?: Turns;
@@ -50,6 +51,11 @@ export interface Layout {
 /** A thread should not hold more of one tile: the rest would be spilled. */
 const MOST_REGISTERS = 64;
 const WARP = 32;
+/**
+ * Pieces of a chunk that a block makes where nothing meets anything: a thread that waits for 8 bytes only, behind two tables that say where
+ * they lie, keeps half of the bytes in flight that memory takes.
+ */
+const PIECES = 4;
 /** Rows of a thread that do not meet others. */
 const ROWS_AT_ONCE = 2;
 
@@ -207,7 +213,10 @@ function flatLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout |
   const vec = lastSize(module, order) % 4 === 0 ? 4 : 1;
   const threads = Math.min(256, Math.ceil(total / vec / WARP) * WARP);
   const groups = order.length === 0 ? [] : [flatGroup(module, order, threads)];
-  return { groups, threads, lanes: threads, blocks: blocksOf(groups), shared: undefined };
+  const blocks = blocksOf(groups);
+  const pieces = kernel.outer === 'chunk' && s.loops.length === 0 && total % (threads * vec) === 0
+    ? [PIECES, 2].find((n) => blocks % n === 0) : undefined;
+  return { groups, threads, lanes: threads, blocks: blocks / (pieces ?? 1), pieces, shared: undefined };
 }
 
 /** Axes that occur in the same tiles, as components, each ordered as they stand there. */

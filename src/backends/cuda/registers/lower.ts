@@ -26,9 +26,14 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;');
   if (kernel.inner === 'group') code.line('const int group = blockIdx.y;');
   const place = outerLines(code, kernel);
+  if (layout.pieces !== undefined) {
+    code.line('UNROLL');
+    code.open(`for (int piece = 0; piece < ${layout.pieces}; ++piece)`);
+  }
   indexLines(cx, layout, code);
   if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place);
   else turnsText(writer, hooks, layout.turns, place);
+  if (layout.pieces !== undefined) code.close();
   code.close();
   const ring = Math.ceil((hooks.floats * 4) / 128) * 128;
   return {

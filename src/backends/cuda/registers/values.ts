@@ -126,7 +126,8 @@ export const nameOf = (axis: Axis) => axis.replace('%', '_');
 /** Where the elements of a thread start along every group. */
 export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
   const warp = layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`;
-  const block = layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`;
+  const mine = layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`;
+  const block = layout.pieces === undefined ? mine : layout.blocks === 1 ? 'piece' : `${mine} * ${layout.pieces} + piece`;
   code.line(`const int lane = threadIdx.x ${layout.lanes === 32 ? '& 31' : ''}, warp = ${warp}, block = ${block};`);
   code.line('(void)lane, (void)warp, (void)block;');
   for (const { name, axes, role, threads, vec, regs, cut } of layout.groups) {
