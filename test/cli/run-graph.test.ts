@@ -19,6 +19,21 @@ moe mixture(x: [D]) -> y: [D] with D = 3, E = 4, F = 5, k = 2, rate = 0.5 {
   update b += sign(mean[E](n) - n)
 }
 `,
+  // Memories are no family: what is chosen has a name, and is counted by it.
+  'memories.lmoe': `
+layer memories(x: [D]) -> y: [D] with D = 2, M = 3 {
+  param gate: [D, M]
+  let s = x @ gate
+  let chosen = top[M, 1](s)
+  let loud = s > 1
+  let kept = chosen and loud
+  y = sum[M](outer(x, s[kept]))
+}
+layer turning(x: [D]) -> y: [D] with D = 2, I = 1 {
+  const f: [I] = 0.5
+  y = rope[D](x, f, pairs: halves) + position
+}
+`,
   'lm.lmoe': `
 model lm(ids, labels: one of W) -> logits: [W] with D = 4, W = 6 {
   param embed: [W, D]
@@ -82,7 +97,9 @@ describe('layers, mixtures and models, files in and files out', () => {
     Array.from(out.get('y')?.data ?? []).forEach((value, i) => expect(value).toBeCloseTo(expected.y[i], 12));
     expect(out.get('loss.balance')?.data[0]).toBeCloseTo(expected.loss, 12);
     expect(Array.from(out.get('count.expert')?.data ?? [])).toEqual([...expected.counts]);
-    expect([...out.keys()].sort()).toEqual(['count.expert', 'd_expert.down', 'd_expert.up', 'd_gate', 'd_x', 'loss.balance', 'y']);
+    expect([...out.keys()].sort()).toEqual([
+      'count.chosen', 'count.expert', 'd_expert.down', 'd_expert.up', 'd_gate', 'd_x', 'loss.balance', 'y',
+    ]);
   });
 
   it('give gradients that a difference of two runs agrees with, losses weighed', () => {
@@ -175,5 +192,43 @@ describe('layers, mixtures and models, files in and files out', () => {
     expect(run('lm.lmoe', '--size', 'W=10000000,D=100000').err).toContain('error[E509]');
     expect(run('lm.lmoe', '--backend', 'cuda')).toMatchObject({ code: 2, err: expect.stringContaining('kernels do not exist yet') });
     expect(run('lm.lmoe', '--with', 'Q=3').err).toContain('`lm` has no `Q` to set');
+  });
+
+  it('count what is chosen by the name of the choice', () => {
+    const x = filled([1, T, 2]);
+    const gate = filled([2, 3]);
+    writeFileSync(at('memories.safetensors'), writeSafetensors(new Map([['x', x], ['gate', gate]])));
+    expect(run('memories.lmoe', '--name', 'memories', '--inputs', 'memories.safetensors', '-o', 'counts.safetensors').out)
+      .toMatch(/tokens of +least +mean +most\nchosen .*\nloud .*\nkept /);
+    const [chosen, loud, kept] = [[0, 0, 0], [0, 0, 0], [0, 0, 0]];
+    for (let t = 0; t < T; t++) {
+      const s = [0, 1, 2].map((m) => x.data[2 * t] * gate.data[m] + x.data[2 * t + 1] * gate.data[3 + m]);
+      const best = s.indexOf(Math.max(...s));
+      chosen[best]++;
+      s.forEach((v, m) => { if (v > 1) loud[m]++; });
+      if (s[best] > 1) kept[best]++;
+    }
+    const found = read('counts.safetensors');
+    expect(['chosen', 'loud', 'kept'].map((name) => Array.from(found.get(`count.${name}`)?.data ?? []))).toEqual([chosen, loud, kept]);
+    expect(kept).not.toEqual(chosen);
+  });
+
+  it('take positions of tokens, by which `rope` turns and which `position` is', () => {
+    const x = filled([1, 3, 2]);
+    const turned = (position?: readonly number[]): number[] => {
+      writeFileSync(at('turning.safetensors'), writeSafetensors(new Map([
+        ['x', x], ...(position === undefined ? [] : [['position', { dtype: 'i32', shape: [1, 3], data: position }] as const]),
+      ])));
+      const { code, err } = run('memories.lmoe', '--name', 'turning', '--inputs', 'turning.safetensors', '-o', 'turned.safetensors');
+      if (code !== 0) throw new Error(err);
+      return Array.from(read('turned.safetensors').get('y')?.data ?? []);
+    };
+    const wanted = (position: readonly number[]): number[] => position.flatMap((p, t) => {
+      const [a, b, c, s] = [x.data[2 * t], x.data[2 * t + 1], Math.cos(p / 2), Math.sin(p / 2)];
+      return [a * c - b * s + p, b * c + a * s + p];
+    });
+    for (const position of [[0, 1, 2], [5, 3, 9]]) turned(position).forEach((v, i) => expect(v).toBeCloseTo(wanted(position)[i], 12));
+    turned().forEach((v, i) => expect(v).toBeCloseTo(wanted([0, 1, 2])[i], 12));
+    expect(() => turned([0, -1, 2])).toThrow(/E507.*`position` is -1 at \[0, 1\]/);
   });
 });

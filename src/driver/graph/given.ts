@@ -12,10 +12,15 @@ export interface GivenCall {
   readonly tokens: number;
   readonly lengths: readonly number[];
   readonly packed: boolean;
+  /** By token; undefined: as they come. */
+  readonly positions: Float64Array | undefined;
   readonly inputs: ReadonlyMap<string, Float64Array>;
   readonly weights: ReadonlyMap<string, Float64Array>;
   readonly cotangents: ReadonlyMap<string, Float64Array>;
 }
+
+/** Positions of tokens, which may be given beside the inputs; a part may have an input of that name itself. */
+const POSITION = 'position';
 
 /** Names in a message at most. */
 const LISTED = 20;
@@ -40,8 +45,10 @@ export function givenCall(
     return [[tensor.name, Float64Array.from(found.data)] as const];
   }));
   const [inputs, weights, cotangents] = [read(signature.inputs), read(signature.params), read(signature.cotangents)];
-  if (problems.length > 0 || 'code' in lengths) return { problems };
-  return { ...lead, lengths, packed: tensors.has(CU_SEQLENS), inputs, weights, cotangents };
+  const positions = positionsOf(signature, tensors, lead);
+  if (positions !== undefined && 'code' in positions) problems.push(positions);
+  if (problems.length > 0 || 'code' in lengths || (positions !== undefined && 'code' in positions)) return { problems };
+  return { ...lead, lengths, positions, packed: tensors.has(CU_SEQLENS), inputs, weights, cotangents };
 }
 
 function missing(
@@ -61,7 +68,7 @@ function missing(
 }
 
 function strangers({ name: declaration, required, cotangents }: Signature, tensors: ReadonlyMap<string, AnyTensor>): Problem[] {
-  const known = new Set([CU_SEQLENS, ...[...required, ...cotangents].map(({ name }) => name)]);
+  const known = new Set([CU_SEQLENS, POSITION, ...[...required, ...cotangents].map(({ name }) => name)]);
   const odd = [...tensors.keys()].filter((name) => !known.has(name) && !name.startsWith(EXPECTED_PREFIX));
   if (odd.length === 0) return [];
   const names = briefList(odd.map((name) => `\`${briefText(name)}\``));
@@ -83,6 +90,25 @@ function leadOf(
     'E503', 'no input says how many sequences and tokens there are',
     `an input is [${['B', 'T', '...'].join(', ')}]: batch and tokens come first, even where they are 1`,
   );
+}
+
+/** What `position` means in the formula, and what `rope` turns by: [B, T]. */
+function positionsOf(
+  { inputs }: Signature, tensors: ReadonlyMap<string, AnyTensor>, { batch, tokens }: { readonly batch: number; readonly tokens: number },
+): Float64Array | Problem | undefined {
+  const found = tensors.get(POSITION);
+  if (found === undefined || inputs.some(({ name }) => name === POSITION)) return undefined;
+  const wrong = (code: 'E503' | 'E507', title: string): Problem => (
+    problem(code, title, 'positions count from 0; without the tensor they are those of the tokens in their sequences')
+  );
+  const { shape, data } = found;
+  if (shape.length !== 2 || shape[0] !== batch || shape[1] !== tokens) return wrong(
+    'E503', `\`${POSITION}\` has the wrong shape: expected [B, T] = ${briefShape([batch, tokens])}, found ${briefShape(shape)}`,
+  );
+  for (let i = 0; i < data.length; i++) if (!(data[i] >= 0 && data[i] < Infinity)) return wrong(
+    'E507', `\`${POSITION}\` is ${data[i]} at [${position(i, shape).join(', ')}]`,
+  );
+  return Float64Array.from(data);
 }
 
 function lengthsOf(tensors: ReadonlyMap<string, AnyTensor>, batch: number, tokens: number): readonly number[] | Problem {

@@ -22,7 +22,7 @@ export interface GraphReport {
   readonly training: boolean;
   /** By path. */
   readonly losses: ReadonlyMap<string, number>;
-  /** Tokens of each index of a family, by path. */
+  /** Tokens of each index of a family, and how often each index of a choice with a name was chosen, by path. */
   readonly counts: ReadonlyMap<string, WritableTensor>;
   /** Outputs, `loss.PATH`, `update.PATH`, `count.PATH`, gradients `d_PATH`. */
   readonly results: ReadonlyMap<string, WritableTensor>;
@@ -38,7 +38,8 @@ export function runGraph(
   graph: Graph, call: GivenCall, tensors: ReadonlyMap<string, AnyTensor>, seed: number,
 ): GraphReport | { readonly diagnostics: readonly Diagnostic[] } {
   try {
-    const made = evaluate(graph, { program: 'train', params: call.weights, inputs: call.inputs, lengths: call.lengths, seed });
+    const { weights: params, inputs, lengths, positions } = call;
+    const made = evaluate(graph, { program: 'train', params, inputs, lengths, positions, seed });
     const results = resultsOf(graph, call, made);
     return {
       name: graph.name,
@@ -78,7 +79,9 @@ function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap
     ...outputs,
     ...[...made.losses].map(([path, value]): [string, WritableTensor] => [`loss.${path}`, { dtype: 'f64', shape: [], data: [value] }]),
     ...shaped(params, updated, (name) => name).map(([name, tensor]): [string, WritableTensor] => [`update.${name}`, tensor]),
-    ...[...made.counts].map(([path, data]): [string, WritableTensor] => [`count.${path}`, { dtype: 'f64', shape: [data.length], data }]),
+    ...[...made.counts, ...made.chosen].map(([path, data]): [string, WritableTensor] => (
+      [`count.${path}`, { dtype: 'f64', shape: [data.length], data }]
+    )),
     ...(differentiable ? shaped(required, gradients(made, call.cotangents), (name) => `d_${name}`) : []),
   ]);
 }

@@ -9,10 +9,10 @@ import {
 } from './value.js';
 
 /** Counts `axes` row by row, and the tokens of a sequence or of the call. */
-export function indexValue({ tokens }: Context, axes: readonly Axis[], over: 'time' | 'tokens' | undefined): Value {
+export function indexValue({ tokens }: Context, axes: readonly Axis[], over: 'time' | 'tokens' | 'position' | undefined): Value {
   const cell = sizeOf(axes);
   if (over === undefined) return makeValue(tokens.one, axes, Float64Array.from({ length: cell }, (_, i) => i));
-  const number = (row: number): number => (over === 'time' ? tokens.time[row] : row);
+  const number = (row: number): number => (over === 'tokens' ? row : over === 'time' ? tokens.time[row] : tokens.position[row]);
   const count = (_: unknown, i: number): number => number(Math.floor(i / cell)) * cell + (i % cell);
   return makeValue(tokens.byToken, axes, Float64Array.from({ length: tokens.rows * cell }, count));
 }

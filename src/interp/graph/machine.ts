@@ -1,6 +1,7 @@
 import type { Graph } from '../../ir/graph/graph.js';
 import { paramsOf } from '../../ir/graph/paths.js';
 import { gatherLosses } from './call.js';
+import { chosenCounts } from './choice-counts.js';
 import { checkIndex } from './element.js';
 import { computeNode } from './node.js';
 import { openScope, valuesOf, type GraphProgram, type MeanCount, type Run, type Scope } from './scope.js';
@@ -38,6 +39,8 @@ export interface Evaluation {
   readonly losses: ReadonlyMap<string, number>;
   /** Tokens of each index of a family, by its path. */
   readonly counts: GraphTensors;
+  /** How often each index was chosen, by the path of the choice's name; of choices that something depended on. */
+  readonly chosen: GraphTensors;
   readonly means: readonly MeanCount[];
   /** For further tokens of the sequences. */
   readonly state: GraphState;
@@ -71,7 +74,7 @@ export function evaluate(graph: Graph, call: GraphCall): Evaluation {
       params.set(path, value);
       return value;
     },
-    losses: new Map(), counts: new Map(), means: [],
+    losses: new Map(), counts: new Map(), choosing: [], means: [],
     before: call.state, after: { seen: new Map(call.state?.seen), kept: new Map(call.state?.kept), scans: new Map(call.state?.scans) },
     updated: new Map(), facts: new Map(),
     valueOf: (scope, node) => (scope.values[node] ??= computeNode(scope, node)),
@@ -86,7 +89,7 @@ export function evaluate(graph: Graph, call: GraphCall): Evaluation {
   }));
   run.after.seen.set('', seenAfter(tokens));
   return {
-    outputs, counts: run.counts, means: run.means,
+    outputs, counts: run.counts, chosen: chosenCounts(run), means: run.means,
     losses: new Map([...run.losses].map(([path, values]) => [path, values.reduce((sum, { data }) => sum + data[0], 0)])),
     state: { sequences: tokens.sequences, ...run.after },
     tape: { graph, scope, pulls, params },

@@ -27,6 +27,8 @@ export interface Run {
   readonly losses: Map<string, Value[]>;
   /** Tokens of each index of a family, by path. */
   readonly counts: Map<string, Float64Array>;
+  /** Evaluations of parts that have choices with names. */
+  readonly choosing: Scope[];
   readonly means: MeanCount[];
   readonly before: GraphState | undefined;
   readonly after: {
@@ -75,7 +77,11 @@ export interface Facts {
 }
 
 export function openScope(run: Run, graph: Graph, at: Omit<Scope, 'run' | 'graph' | 'values' | 'calls'>): Scope {
-  return { ...at, run, graph, values: new Array<Value | undefined>(graph.nodes.length).fill(undefined), calls: new Map() };
+  const scope: Scope = {
+    ...at, run, graph, values: new Array<Value | undefined>(graph.nodes.length).fill(undefined), calls: new Map(),
+  };
+  if (graph.choices.length > 0) run.choosing.push(scope);
+  return scope;
 }
 
 export function factsOf(run: Run, graph: Graph): Facts {

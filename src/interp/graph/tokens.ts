@@ -14,7 +14,7 @@ export interface Tokens {
   readonly seen: Int32Array;
   /** `index[time]` of each row, those before counted. */
   readonly time: Int32Array;
-  /** By which `rope` turns: `index[time]`, unless the caller of the program gave positions. */
+  /** `position`, by which `rope` turns: `index[time]`, unless the caller of the program gave positions. */
   readonly position: Float64Array;
   readonly given: boolean;
   /** What draws are a function of: place in the program's call, not in this set. */

@@ -29,6 +29,7 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
   readonly outputs: readonly GraphOutput[];
   readonly losses: readonly GraphLoss[];
+  readonly choices: readonly GraphChoice[];
   readonly updates: readonly GraphUpdate[];
   /** Of params without a law, here and in all parts below: node of the law. Undefined: of whoever calls, `normal(0.02)` for nobody. */
   readonly init: Law | undefined;
@@ -114,6 +115,14 @@ export interface GraphOutput {
 }
 
 /** One number, added to what is minimised. Losses of turns and of parts have paths: `ffn.3.balance`. */
+/** A choice that has a name in the text: how often each index is chosen is worth knowing. */
+export interface GraphChoice {
+  readonly name: string;
+  /** As of a loss. */
+  readonly turns: readonly (number | string)[];
+  readonly value: number;
+}
+
 export interface GraphLoss {
   readonly name: string;
   /** Of a loss that stands in a `repeat`. */
@@ -141,8 +150,11 @@ export type NodeBody =
   | { readonly kind: 'param'; readonly param: number }
   /** Number of tokens of the call, of sequences, of tokens of this sequence, of ranks, of calls in a step. */
   | { readonly kind: 'count'; readonly of: Silent }
-  /** Counts axes row by row, from 0; with `over`, tokens: of the sequence (`time`) or of the call (`tokens`). */
-  | { readonly kind: 'index'; readonly axes: readonly Axis[]; readonly over: 'time' | 'tokens' | undefined }
+  /**
+   * Counts axes row by row, from 0; with `over`, tokens: of the sequence (`time`), of the call (`tokens`), or as the caller counts them
+   * (`position`: by `time` where it says nothing).
+   */
+  | { readonly kind: 'index'; readonly axes: readonly Axis[]; readonly over: 'time' | 'tokens' | 'position' | undefined }
   /** Elementwise; axes broadcast by name. What is absent in one argument is absent in the result. */
   | { readonly kind: 'map'; readonly fn: MathName | '%'; readonly args: readonly number[] }
   /** Sums the product over `axes`, which both have; other shared axes stay. */

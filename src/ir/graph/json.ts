@@ -47,7 +47,7 @@ export function readGraph(text: string): Graph {
     if ('$part' in value) return parts[Number(value.$part)];
     if ('$graph' in value) {
       // The writer's types are the reader's.
-      parts.push({ names: [], init: undefined, ...value.$graph as object, origin: NO_SPAN } as unknown as Graph);
+      parts.push({ names: [], choices: [], init: undefined, ...value.$graph as object, origin: NO_SPAN } as unknown as Graph);
       return parts.at(-1);
     }
     return Array.isArray(value) || value instanceof Map ? value : { ...value, origin: NO_SPAN };

@@ -80,7 +80,9 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
       return low(b.add({ kind: 'count', of: node.of }, origin));
     case 'index':
       if (scope.some && node.over !== undefined) return refuse(scope, 'it counts the tokens of a call on some of them', node);
-      return low(b.add({ kind: 'index', axes: node.axes.map(named), over: node.over, domain: node.over ? TOKEN : ONCE }, origin));
+      return low(b.add({
+        kind: 'index', axes: node.axes.map(named), over: node.over === 'position' ? 'time' : node.over, domain: node.over ? TOKEN : ONCE,
+      }, origin));
     case 'map': {
       const args = node.args.map(value);
       return low(map(b, node.fn, args.map((arg) => arg.id), origin), ...args);

@@ -4,7 +4,7 @@ import type { Expr, Ident, Statement } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import { lossPath } from '../../ir/graph/paths.js';
 import { withAxes } from './assign.js';
-import { axesLabel, list, lookUp, report, shape, type Scope } from './scope.js';
+import { axesLabel, list, lookUp, report, shape, type Frame, type Scope, type Value } from './scope.js';
 import { mapValues, resolveNumeric, typeOf } from './values.js';
 
 /** `loss n = e`: one number. */
@@ -82,4 +82,15 @@ export function addUpdate(scope: Scope, statement: Statement & { readonly kind: 
     return;
   }
   scope.updates.push({ param: binding.index, value: checked.id, origin });
+}
+
+/** Remembers a choice by the name that it has in the text; what is assigned to the name later takes its place. */
+export function nameChoice(scope: Scope, name: string, value: Value | undefined): void {
+  if (value?.kind !== 'node') return;
+  const { kind, axes, level } = typeOf(scope, value.id);
+  if (kind !== 'choice' || level === 'static' || axes.some(({ past }) => past)) return;
+  let frame: Frame | undefined = scope.frame;
+  while (frame?.names.has(name) === false) frame = frame.parent;
+  const turns = frame?.turns ?? [];
+  scope.choices.set(lossPath({ name, turns }), { name, turns, value: value.id });
 }

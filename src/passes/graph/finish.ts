@@ -119,6 +119,7 @@ function makeGraph(scope: Scope, outputs: readonly GraphOutput[], given: Given):
     nodes: live.map((id) => movedNode(nodes[id], to)),
     outputs: outputs.map((output) => ({ ...output, value: to(output.value) })),
     losses: scope.losses.map((loss) => ({ ...loss, value: to(loss.value) })),
+    choices: [...scope.choices.values()].filter(({ value }) => places.has(value)).map((choice) => ({ ...choice, value: to(choice.value) })),
     updates: scope.updates.map((update) => ({ ...update, value: to(update.value) })),
     init: scope.init,
     names: [...scope.names].map(([family, entries]) => ({ family, entries })),

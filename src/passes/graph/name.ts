@@ -21,7 +21,7 @@ export function resolveName(scope: Scope, { text, origin }: Ident): Found {
   if (text === 'training') return numberValue(isTraining(scope) ? 1 : 0);
   if (text === 'pi') return numberValue(Math.PI);
   if (text === 'past') return { kind: 'past', axis: PAST };
-  if (text === 'position') return node(scope.builder.add({ kind: 'index', axes: [], over: 'time' }, origin, number([], 'token')));
+  if (text === 'position') return node(scope.builder.add({ kind: 'index', axes: [], over: 'position' }, origin, number([], 'token')));
   if (isSilent(text)) return node(scope.builder.add({ kind: 'count', of: text }, origin, number([], COUNTS[text])));
   const part = scope.part.visible.get(text);
   if (part !== undefined) return { kind: 'part', part };

@@ -3,7 +3,9 @@ import type { Expr } from '../../ir/ast/ast.js';
 import type { Range } from '../../ir/common/range.js';
 import type { Span } from '../../ir/common/span.js';
 import type { GraphBuilder } from '../../ir/graph/build.js';
-import type { Graph, GraphInput, GraphLoss, GraphParam, GraphUpdate, Instance, Law, LawNode } from '../../ir/graph/graph.js';
+import type {
+  Graph, GraphChoice, GraphInput, GraphLoss, GraphParam, GraphUpdate, Instance, Law, LawNode,
+} from '../../ir/graph/graph.js';
 import type { NameEntry } from '../../ir/graph/names.js';
 import type { Axis } from '../../ir/graph/types.js';
 import type { Spec } from '../../ir/spec/spec.js';
@@ -96,6 +98,8 @@ export interface Scope {
   /** Paths of instances and losses, and where each was made. */
   readonly paths: { readonly instances: Map<string, Span>; readonly losses: Map<string, Span> };
   readonly losses: GraphLoss[];
+  /** Choices that have names, by path. */
+  readonly choices: Map<string, GraphChoice>;
   readonly updates: GraphUpdate[];
   readonly names: Map<string, NameEntry[]>;
   init: Law | undefined;

@@ -8,7 +8,7 @@ import { declaredAxes } from './axes.js';
 import { checkedConst, checkedLet, reassigned } from './assign.js';
 import { lawOf } from './law.js';
 import { nameOf } from './part.js';
-import { addLoss, addUpdate } from './ends.js';
+import { addLoss, addUpdate, nameChoice } from './ends.js';
 import { addNames } from './names.js';
 import { lookUp, rebind, report, reportName, visibleNames, type Frame, type Scope, type Value } from './scope.js';
 import { makeUse } from './uses.js';
@@ -68,6 +68,7 @@ function runLet(scope: Scope, statement: Statement & { readonly kind: 'let' }): 
   const { names, value: expr } = statement;
   const define = (name: Ident, value: Value | undefined): void => {
     bind(scope, name, { kind: 'let', name: name.text, origin: name.origin, value });
+    nameChoice(scope, name.text, value);
   };
   if (names.length === 1) {
     define(names[0], checkedLet(scope, names[0], statement.axes, expr));
@@ -289,5 +290,6 @@ function runAssign(scope: Scope, statement: Statement & { readonly kind: 'assign
   }
   const value = reassigned(scope, statement, binding);
   rebind(scope, binding.kind === 'let' ? { ...binding, value } : { ...binding, value, assigned: true });
+  nameChoice(scope, name, value);
 }
 

@@ -18,6 +18,8 @@ export type { GraphState } from '../../interp/graph/state.js';
 export interface GraphOptions {
   /** Packed sequences: N + 1 offsets of tokens; the batch is 1 then. */
   readonly cuSeqlens?: ArrayLike<number>;
+  /** What `position` is for each token, row by row; its place in its sequence unless given. */
+  readonly positions?: ArrayLike<number>;
   /** Of noise and dropout; 0 unless given. */
   readonly seed?: number;
   /** Of the optimiser: draws differ from step to step. */
@@ -41,7 +43,7 @@ export interface GraphResult<Outputs, Losses> {
   readonly outputs: Outputs;
   /** By path. */
   readonly losses: Losses;
-  /** Tokens of each index of a family, by its path. */
+  /** Tokens of each index of a family, and how often each index of a choice was chosen, by the path of its name. */
   readonly counts: Readonly<Record<string, Float64Array>>;
   /** What decoding goes on from. */
   readonly state: GraphState;
@@ -72,7 +74,9 @@ export interface OpenGraph<T extends GraphTypes> {
   /** A state before the first token; `eval` over a prompt gives another. */
   begin(batch: number): GraphState;
   /** One token for every sequence, [B, ...]: decoding. */
-  step(params: T['params'], state: GraphState, inputs: Partial<T['stepInputs']>): Promise<GraphResult<T['stepOutputs'], object>>;
+  step(
+    params: T['params'], state: GraphState, inputs: Partial<T['stepInputs']>, options?: Pick<GraphOptions, 'positions'>,
+  ): Promise<GraphResult<T['stepOutputs'], object>>;
 }
 
 /** Opens what `lmoec build` wrote: the graphs of the programs in and outside of training. */
@@ -93,7 +97,7 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
   const run = (graph: Graph, program: GraphCall['program'], given: object, inputs: object, options: GraphOptions, state?: GraphState) => {
     const lead = leadOf(graph, inputs, program === 'step', options);
     const made = evaluate(graph, {
-      program, params: weights(given), inputs: lead.inputs, lengths: lead.lengths, state,
+      program, params: weights(given), inputs: lead.inputs, lengths: lead.lengths, state, positions: positionsFor(graph, lead, options),
       ...(options.seed === undefined ? {} : { seed: options.seed }), ...(options.step === undefined ? {} : { step: options.step }),
     });
     return { made, lead };
@@ -130,8 +134,8 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
       };
     },
     begin: (batch) => ({ sequences: batch, seen: new Map(), kept: new Map(), scans: new Map() }),
-    async step(given, state, inputs) {
-      const { made, lead } = run(other, 'step', given, inputs, {}, state);
+    async step(given, state, inputs, options = {}) {
+      const { made, lead } = run(other, 'step', given, inputs, options, state);
       return resultOf(other, made, lead);
     },
   };
@@ -175,6 +179,14 @@ function leadOf(graph: Graph, inputs: object, step: boolean, { cuSeqlens }: Grap
   return { extents, lengths, inputs: new Map(found) };
 }
 
+function positionsFor({ name }: Graph, { lengths }: Lead, { positions }: GraphOptions): Float64Array | undefined {
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  if (positions !== undefined && positions.length !== tokens) throw new RuntimeError(
+    `${name}: there are ${positions.length} positions for ${tokens} tokens`, 'give one for each token, row by row',
+  );
+  return positions === undefined ? undefined : Float64Array.from(positions);
+}
+
 /** The numbers of a tensor, which must have this shape. */
 function valuesOf(whose: string, name: string, given: unknown, shape: readonly number[]): Float64Array {
   expectTensor(given, `${whose}: ${name}`);
@@ -203,7 +215,7 @@ function resultOf(graph: Graph, made: Evaluation, lead: Lead): GraphResult<Named
       name, shaped(lead, axes, made.outputs.get(name) ?? new Float64Array()),
     ])),
     losses: Object.fromEntries(made.losses),
-    counts: Object.fromEntries(made.counts),
+    counts: Object.fromEntries([...made.counts, ...made.chosen]),
     state: made.state,
   };
 }

@@ -73,8 +73,28 @@ describe('what a token costs', () => {
   });
 });
 
+describe('what a token moves', () => {
+  it('is its share of the params, and values that are written and read', () => {
+    const { bytes, counts, costs } = explained(LAYERS, 'two', 32);
+    expect(bytes.forward).toBe((2 * counts.params) / 32 + 4 * costs.kept);
+    expect(bytes.backward).toBe((4 * counts.params) / 32 + 6 * costs.kept);
+  });
+
+  it('is no more than the members that it chooses where it is alone', () => {
+    const { bytes, counts, costs } = explained(LAYERS, 'mixture', 1);
+    expect(bytes.forward - 4 * costs.kept).toBe(2 * counts.active);
+    expect(explained(LAYERS, 'mixture', 1000).bytes.forward - 4 * costs.kept).toBeCloseTo((2 * counts.params) / 1000, 9);
+  });
+});
+
 describe('the words of explain', () => {
   const text = graphText(explained(LAYERS, 'lm', 64));
+
+  it('tell parts with their shapes, once for each use', () => {
+    expect(text).toContain('parts       mixture(x: [D = 8]) -> y: [D = 8]    E=6 k=2 F=16 1,584 params\n');
+    expect(text).toContain('attention(x: [D = 8]) -> y: [D = 8]    K=4 128 params\n');
+    expect(text.match(/ two\(x/g)).toHaveLength(1);
+  });
 
   it('tell like turns together, choices, losses, and params with and without the vocabulary', () => {
     expect(text).toContain('calls       4 x [0-1, 3-4] dense = two, ffn = mixture');

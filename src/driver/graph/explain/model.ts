@@ -4,6 +4,8 @@ import { lossPathsOf, paramsOf } from '../../../ir/graph/paths.js';
 import { costsOf, type Costs } from '../../../passes/graph/costs.js';
 import { countsOf, instanceCounts, type Counts } from '../../../passes/graph/counts.js';
 import { choicesOf, type ChoiceText } from './choices.js';
+import { axesText } from './axes.js';
+import { partsOf, type PartText } from './parts.js';
 import { stackOf, type StackRow } from './stack.js';
 
 /** What is said of a layer, mixture or model. */
@@ -17,6 +19,8 @@ export interface GraphExplanation {
   readonly outputs: readonly string[];
   /** Calls in the order of the text, like turns together. */
   readonly stack: readonly StackRow[];
+  /** What is called, with its shapes. */
+  readonly parts: readonly PartText[];
   /** Everything that is chosen, with the part that chooses. */
   readonly choices: readonly ChoiceText[];
   readonly losses: readonly string[];
@@ -48,6 +52,12 @@ export interface Bytes {
   readonly weights: number;
   /** Of one sequence of the call: caches and states. */
   readonly cache: number;
+  /**
+   * Of one token of the call, at least: params that its tokens need, read once (and their gradients written, backward), and each value that
+   * backward reads, written and read once (backward: read, with a gradient that is written and read).
+   */
+  readonly forward: number;
+  readonly backward: number;
   /** Read to decode one token of one sequence after the tokens of the call. */
   readonly decode: number;
   /** Params, gradients, and the f32 copy and two moments of AdamW: 16 bytes a param. */
@@ -60,6 +70,9 @@ export function explainGraph(graph: Graph, call: { readonly batch: number; reado
   const [counts, costs] = [countsOf(graph), costsOf(graph, call.tokens)];
   const all = paramsOf(graph).map((param) => ({ ...param, size: param.axes.reduce((n, { size }) => n * size, 1) }));
   const weights = all.reduce((n, { size, f32 }) => n + size * (f32 ? 4 : 2), 0);
+  const tokens = call.batch * call.tokens;
+  // With many tokens, all members of a family are chosen by some.
+  const touched = Math.min(weights, weights * (counts.params === 0 ? 1 : (tokens * counts.active) / counts.params)) / tokens;
   const cache = 2 * (counts.perToken * call.tokens + counts.windows) + 4 * counts.perSequence;
   const apart = vocabularyOf(graph);
   const less = (params: number | undefined) => (
@@ -74,6 +87,7 @@ export function explainGraph(graph: Graph, call: { readonly batch: number; reado
     inputs: graph.inputs.map(({ name, type }) => `${name}: ${type.of === undefined ? axesText(type.axes) : `one of ${type.of.name}`}`),
     outputs: graph.outputs.map(({ name, axes }) => `${name}: ${axesText(axes)}`),
     stack: stackOf(graph),
+    parts: partsOf(graph),
     choices: choicesOf(graph),
     losses: [...new Set(lossPathsOf(graph).map((path) => path.replace(/\.\d+(?=\.|$)/g, '.*')))],
     counts,
@@ -85,15 +99,13 @@ export function explainGraph(graph: Graph, call: { readonly batch: number; reado
     bytes: {
       weights,
       cache,
+      forward: touched + 2 * 2 * costs.kept,
+      backward: 2 * touched + 2 * 3 * costs.kept,
       decode: weights * (counts.params === 0 ? 1 : counts.active / counts.params) + cache,
       optimiser: 16 * counts.params,
       activations: 2 * costs.kept * call.batch * call.tokens,
     },
   };
-}
-
-export function axesText(axes: readonly { readonly name: string; readonly size: number }[]): string {
-  return `[${axes.map(({ name, size }) => `${name} = ${size}`).join(', ')}]`;
 }
 
 /** Params of the model itself along the axis that its indices are of: those that are only picked from, and all. */

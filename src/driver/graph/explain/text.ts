@@ -1,4 +1,5 @@
 import type { GraphExplanation, Share } from './model.js';
+import type { PartText } from './parts.js';
 import { quantity } from '../../explain/quantity.js';
 
 /** What is said, by label. */
@@ -9,6 +10,7 @@ export function factsOf(e: GraphExplanation): readonly (readonly [string, readon
     ['takes', [e.inputs.join(', ')]],
     ['gives', [e.outputs.join(', ')]],
     ['calls', e.stack.map(stackText)],
+    ['parts', e.parts.map(partText)],
     ['chooses', e.choices.map(({ part, text }) => `${part}: ${text}`)],
     ['losses', e.losses.length === 0 ? [] : [e.losses.join(', ')]],
     ['params', paramTexts(e)],
@@ -32,6 +34,11 @@ export function graphText(e: GraphExplanation): string {
 function stackText({ turns, times, calls }: GraphExplanation['stack'][number]): string {
   const text = calls.map(({ name, part }) => (name === part ? name : `${name} = ${part}`)).join(', ');
   return turns === '' ? text : `${times} x [${turns}] ${text}`;
+}
+
+function partText({ name, takes, gives, settings, params }: PartText): string {
+  const told = [...settings, ...(params > 0 ? [`${count(params)} params`] : [])].join(' ');
+  return `${name}(${takes.join(', ')}) -> ${gives.join(', ')}${told === '' ? '' : `    ${told}`}`;
 }
 
 const count = (n: number): string => n.toLocaleString('en-US', { maximumFractionDigits: 0 });
@@ -60,6 +67,8 @@ function sharesText(shares: readonly Share[], { counts, costs }: GraphExplanatio
 function costTexts({ costs, call, bytes }: GraphExplanation): readonly string[] {
   return [
     `forward ${quantity(costs.forward, 'FLOP')}, backward ${quantity(costs.backward, 'FLOP')}, in sequences of ${count(call.tokens)}`,
+    `forward ${quantity(bytes.forward, 'B')}, backward ${quantity(bytes.backward, 'B')} at least to and from memory, in 16 bits at `
+    + `B=${call.batch}`,
     `${quantity(bytes.decode, 'B')} are read to decode one after them (one sequence)`,
   ];
 }

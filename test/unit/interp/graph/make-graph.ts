@@ -92,7 +92,7 @@ export function makeGraph(shape: Shape, body: (w: Words) => Made): Graph {
   const { outputs = {}, losses = {}, updates = {} } = body(words);
   return {
     kind: 'layer', name: shape.name ?? 'made', doc: '', training: true, settings: new Map(), inputs, params, instances, nodes: b.nodes,
-      init: undefined, names: [], origin: NO_SPAN,
+      init: undefined, names: [], choices: [], origin: NO_SPAN,
     outputs: Object.entries(outputs).map(([name, value]) => ({ name, axes: b.typeOf(value).axes, value, origin: NO_SPAN })),
     losses: Object.entries(losses).map(([name, value]) => ({ name, turns: [], value, origin: NO_SPAN })),
     updates: Object.entries(updates).map(([name, value]) =>
