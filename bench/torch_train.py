@@ -36,7 +36,9 @@ def main():
     parser.add_argument("--packages")
     for name, value in (("steps", 200), ("batch", 8), ("length", 2048), ("layers", 4), ("width", 512), ("heads", 4)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--seconds", type=float, default=150, help="ends then, with the steps that are done (default: 150)")
     options = parser.parse_args()
+    started = time.perf_counter()
     if options.kernels == "lmoec":
         sys.path.insert(0, str(ROOT / "examples/torch/fla"))
         import fla.ops  # noqa: F401
@@ -63,14 +65,18 @@ def main():
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.detach())
+        if step % 20 == 19:
+            torch.cuda.synchronize()
+            if time.perf_counter() - started > options.seconds:
+                break
     torch.cuda.synchronize()
-    seconds = time.perf_counter() - begin
-    counted = (options.steps - options.steps // 4) * options.batch * options.length
+    counted = (len(losses) - options.steps // 4) * options.batch * options.length
+    speed = round(counted / (time.perf_counter() - begin)) if begin is not None and counted > 0 else None
     losses = torch.stack(losses).tolist()
     calls = dict(sys.modules["lmoec_fla"].CALLS) if options.kernels == "lmoec" else {}
     print(json.dumps({
-        "model": options.model, "kernels": options.kernels, "calls": calls, "tokens_per_second": round(counted / seconds),
-        "peak_MiB": round(torch.cuda.max_memory_allocated() / 2**20), "losses": {i: round(losses[i], 4) for i in (*range(0, options.steps, 20), options.steps - 1)},
+        "model": options.model, "kernels": options.kernels, "calls": calls, "steps": len(losses), "tokens_per_second": speed,
+        "peak_MiB": round(torch.cuda.max_memory_allocated() / 2**20), "losses": {i: round(losses[i], 4) for i in (*range(0, len(losses), 20), len(losses) - 1)},
     }))
 
 

@@ -10,6 +10,7 @@ place and renamed when it is whole, so that a killed run leaves none that is hal
 import argparse
 import os
 import shutil
+import time
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn import functional as F
 
 PARTIAL = ".part"
+# Steps before time is taken.
+WARM = 10
 
 
 class Memory(nn.Module):
@@ -91,9 +94,9 @@ def text_of(folder, endings=(".ts", ".py", ".md", ".lmoe")):
     return torch.frombuffer(bytearray(b"\n".join(path.read_bytes() for path in files)), dtype=torch.uint8)
 
 
-def batch_of(text, options, step, rank):
-    """The same for the same step and rank, so that a resumed run reads on where the other ended."""
-    generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step * 1009 + rank)
+def batch_of(text, options, step, share):
+    """The same for the same step and share, so that a resumed run reads on where the other ended."""
+    generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step * 1009 + share)
     starts = torch.randint(len(text) - options.tokens - 1, (options.batch,), generator=generator)
     return torch.stack([text[start : start + options.tokens + 1] for start in starts.tolist()]).long()
 
@@ -155,6 +158,7 @@ def main():
     for name, default in (("steps", 200), ("every", 50), ("keep", 2), ("batch", 8), ("tokens", 512), ("width", 256), ("layers", 6), ("heads", 4), ("size", 64), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--shares", type=int, help="of a batch, which ranks divide among them: fewer ranks with as many shares see what more ranks see (default: one a rank)")
     parser.add_argument("--text", default=root, help="a folder; the text below it is what is learnt")
     parser.add_argument("--checkpoints", help="a folder for checkpoints, from which a run goes on; none are written without it")
     options = parser.parse_args()
@@ -169,6 +173,10 @@ def main():
     rank, world = dist.get_rank(), dist.get_world_size()
     mesh = init_device_mesh(kind, (world,))
 
+    shares = options.shares or world
+    if shares % world != 0:
+        raise SystemExit(f"{shares} shares cannot be divided among {world} ranks")
+    own = range(rank * shares // world, (rank + 1) * shares // world)
     text = text_of(options.text)
     # The same parameters on every rank before they are sharded.
     torch.manual_seed(options.seed)
@@ -176,8 +184,9 @@ def main():
     shard(model, mesh, device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.95))
     first = resume(model, optimizer, options.checkpoints)
+    begin, warm = time.perf_counter(), first
     for step in range(first + 1, options.steps + 1):
-        bytes_ = batch_of(text, options, step, rank).to(device)
+        bytes_ = torch.cat([batch_of(text, options, step, share) for share in own]).to(device)
         logits = model(bytes_[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), bytes_[:, 1:].flatten())
         loss.backward()
@@ -188,8 +197,15 @@ def main():
         dist.all_reduce(mean)
         if rank == 0:
             print(f"step {step} loss {mean.item() / world!r}", flush=True)
+        if step == first + WARM:
+            # The number above has waited for the device.
+            begin, warm = time.perf_counter(), step
         if options.checkpoints is not None and (step % options.every == 0 or step == options.steps):
             save(model, optimizer, options.checkpoints, step, options.keep)
+    if rank == 0 and options.steps > warm:
+        speed = (options.steps - warm) * shares * options.batch * options.tokens / (time.perf_counter() - begin)
+        peak = f", at most {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on a device" if kind == "cuda" else ""
+        print(f"{speed:.0f} tokens a second{peak}", flush=True)
     dist.destroy_process_group()
 
 

@@ -1,13 +1,17 @@
-"""Rows of tokens over several ranks on CUDA, with kernels, against the same calls on one of them, and what they cost.
+"""Rows of tokens over several ranks, with kernels on CUDA, against the same calls on one of them, and what they cost beside flash-linear-attention's.
 
     torchrun --nproc-per-node 2 test/gpu/torch_ranks.py [--backend gloo|nccl] [--tokens 65536] FOLDER...
 
-FOLDERs were made by `lmoec build --target torch --dtype bf16,f32`. With gloo ranks may share a device. --tokens: the tokens of a rank in what is timed; 0: nothing is.
+FOLDERs were made by `lmoec build --target torch --dtype bf16,f32`. With gloo ranks may share a device, and without one the reference runs. --tokens: the tokens of a
+rank in what is timed; 0: nothing is. --json FILE: what was timed, and the bytes that a rank's pieces gave to the others, beside what algebra says.
 """
 import argparse
 import importlib
+import inspect
+import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -18,6 +22,14 @@ import torch.distributed as dist
 ALLOWED = {torch.bfloat16: (6e-3, 8e-3, 2e-2), torch.float16: (6e-3, 8e-3, 2e-2), torch.float32: (1e-4, 1e-4, 1e-4)}
 NEGLIGIBLE = 1e-6
 LENGTH = 1500
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+HEADS = 16
+# Where FLA has context parallelism: the function, and how it is called with our inputs by name.
+FLA = {
+    "gated_delta": ("gated_delta_rule", "chunk_gated_delta_rule", {}),
+    "kda": ("kda", "chunk_kda", {"safe_gate": True, "lower_bound": -5.0}),
+    "rwkv7": ("rwkv7", "chunk_rwkv7", {"scale": 1.0}),
+}
 
 
 def error(found, expected):
@@ -28,11 +40,11 @@ def error(found, expected):
 
 def draw(signature, sizes, dtype, batch, tokens, heads, groups, sequences, seed=0):
     """The same on every rank."""
-    generator = torch.Generator("cuda").manual_seed(seed)
+    generator = torch.Generator(DEVICE).manual_seed(seed)
 
     def make(named, outer):
         shape = (*outer, *(sizes[axis] for axis in named.axes))
-        x = torch.randn(shape, generator=generator, device="cuda")
+        x = torch.randn(shape, generator=generator, device=DEVICE)
         if named.high < float("inf"):
             x = named.high - torch.nn.functional.softplus(x) if named.low == -float("inf") else named.low + (named.high - named.low) * torch.sigmoid(x)
         elif named.low > -float("inf"):
@@ -72,10 +84,10 @@ def compare(package, scan, sizes, dtype, layout, offsets):
     inputs, params, states = draw(signature, sizes, dtype, batch, LENGTH, 4, 2, count)
     whole = leaves([*inputs, *params, *states])
     n, m = len(inputs), len(inputs) + len(params)
-    packed = None if offsets is None else torch.tensor(offsets, device="cuda")
+    packed = None if offsets is None else torch.tensor(offsets, device=DEVICE)
     results = call(package, scan, whole[:n], whole[n:m], whole[m:], output_final_state=True, cu_seqlens=packed)
-    generator = torch.Generator("cuda").manual_seed(1)
-    seeds = [torch.randn(x.shape, generator=generator, device="cuda").to(x.dtype) for x in results]
+    generator = torch.Generator(DEVICE).manual_seed(1)
+    seeds = [torch.randn(x.shape, generator=generator, device=DEVICE).to(x.dtype) for x in results]
     expected = torch.autograd.grad(results, whole, seeds)
     shards = package.cp.SequenceShards(None, offsets, tokens=LENGTH if offsets is None else None, layout=layout)
     own = leaves([*(shards.local(x) for x in inputs), *params, *states])
@@ -95,24 +107,63 @@ def compare(package, scan, sizes, dtype, layout, offsets):
     return wrong
 
 
+def wait():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
 def milliseconds(run, times=5):
     for _ in range(2):
         run()
-    torch.cuda.synchronize()
+    wait()
     dist.barrier()
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    start.record()
+    begin = time.perf_counter()
     for _ in range(times):
         run()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / times
+    wait()
+    return (time.perf_counter() - begin) * 1e3 / times
+
+
+class Volume:
+    """Counts what a package's ranks gather: calls, and the bytes that this rank gave."""
+
+    def __init__(self, package):
+        self.cp, self.calls, self.bytes = package.cp, 0, 0
+
+    def __enter__(self):
+        self.real = self.cp.all_gather
+
+        def counted(into, given, **options):
+            self.calls += 1
+            self.bytes += given.numel() * given.element_size()
+            return self.real(into, given, **options)
+
+        self.cp.all_gather = counted
+        return self
+
+    def __exit__(self, *_):
+        self.cp.all_gather = self.real
+
+
+def volume(package, scan, run, forward, sizes, pieces):
+    """Bytes that a piece gives per head, forward and backward, and what a state and its map have: they do not grow with the tokens."""
+    transitions = getattr(package._transitions, package._reference.MODULES[scan])
+    with Volume(package) as there:
+        forward()
+    with Volume(package) as both:
+        run()
+    own = [tuple(sizes[axis] for axis in named.axes) for named in package._reference.SCANS[scan].signature.states]
+    count = lambda shape: 4 * torch.Size(shape).numel()
+    states = sum(count(shape) for shape in own)
+    maps = sum(count(found) for carried, shape in zip(transitions.states, own) if (found := carried.shape(shape)) is not None)
+    per = pieces * HEADS
+    return {"gathers": [there.calls, both.calls - there.calls], "bytes": [there.bytes / per, (both.bytes - there.bytes) / per], "expected": [states + maps, states]}
 
 
 def cost(package, scan, sizes, dtype, tokens):
     """Forward and backward of a rank's tokens: alone, and as a part of one row."""
     signature = package._reference.SCANS[scan].signature
-    inputs, params, _ = draw(signature, sizes, dtype, 1, tokens, 16, 16, 1, seed=dist.get_rank())
+    inputs, params, _ = draw(signature, sizes, dtype, 1, tokens, HEADS, HEADS, 1, seed=dist.get_rank())
     given = leaves([*inputs, *params])
     n = len(inputs)
     shards = package.cp.SequenceShards(tokens=tokens * dist.get_world_size())
@@ -124,33 +175,70 @@ def cost(package, scan, sizes, dtype, tokens):
         return once
 
     alone = milliseconds(run())
-    torch.cuda.reset_peak_memory_stats()
+    if DEVICE == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     shared = milliseconds(run(shards=shards))
-    return alone, shared, torch.cuda.max_memory_allocated() / 2**30
+    made = {"alone": alone, "shared": shared}
+    if DEVICE == "cuda":
+        made["peak_GiB"] = torch.cuda.max_memory_allocated() / 2**30
+
+    def forward():
+        with torch.no_grad():
+            call(package, scan, inputs, params, [], shards=shards)
+
+    return made | volume(package, scan, run(shards=shards), forward, sizes, len(shards.own))
+
+
+def fla_cost(package, scan, sizes, dtype, tokens):
+    """The same by FLA's context parallelism."""
+    module, name, options = FLA[scan]
+    function = getattr(importlib.import_module(f"fla.ops.{module}"), name)
+    if "cp_context" not in inspect.signature(function).parameters:
+        raise RuntimeError(f"this FLA's {name} takes no cp_context")
+    from fla.ops.cp import build_cp_context
+
+    signature = package._reference.SCANS[scan].signature
+    inputs, _, _ = draw(signature, sizes, dtype, 1, tokens, HEADS, HEADS, 1, seed=dist.get_rank())
+    given = leaves(inputs)
+    names = [named.name for named in signature.inputs]
+    offsets = torch.tensor([0, tokens * dist.get_world_size()], dtype=torch.long, device=DEVICE)
+
+    def forward():
+        context = build_cp_context(offsets, group=dist.group.WORLD)
+        return function(**dict(zip(names, given)), cp_context=context, **options)[0]
+
+    seed = torch.randn_like(forward())
+    torch.cuda.reset_peak_memory_stats()
+    return {"fla": milliseconds(lambda: torch.autograd.grad(forward(), given, seed)), "fla_peak_GiB": torch.cuda.max_memory_allocated() / 2**30}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--backend", choices=("gloo", "nccl"), default="gloo")
     parser.add_argument("--tokens", type=int, default=0)
+    parser.add_argument("--no-values", action="store_true", help="times and volumes alone")
+    parser.add_argument("--fla", action="store_true", help="beside FLA's context parallelism, where it has the operator")
+    parser.add_argument("--json")
     parser.add_argument("folders", nargs="+")
     options = parser.parse_args()
-    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    if DEVICE == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     dist.init_process_group(options.backend)
     rank, world = dist.get_rank(), dist.get_world_size()
     ends = [LENGTH * p // (2 * world) for p in range(2 * world + 1)]
     packings = {"rows": None, "one": [0, LENGTH], "at": ends, "around": [0, ends[1] - 1, ends[1] + 1, ends[1] + 70, ends[1] + 70, ends[-2] + 3, LENGTH]}
-    passed = failed = 0
+    passed, failed, timed = 0, 0, []
     for folder in options.folders:
         path = Path(folder).resolve()
         name = next(each.name for each in path.iterdir() if (each / "_runtime.py").exists())
         sys.path.insert(0, str(path))
         package = importlib.import_module(name)
+        package._transitions = importlib.import_module(f"{name}._transitions")
         dtypes = importlib.import_module(f"{name}._host").DTYPES
         for scan, kernels in zip(package._ops.SCANS, package._ops.KERNELS):
-            suitable = kernels.suitable(torch.cuda.current_device())
+            suitable = kernels.suitable(torch.cuda.current_device()) if DEVICE == "cuda" else kernels.plans()
             for plan in [plan for plan in suitable if plan.target == suitable[0].target]:
-                for layout in ("contiguous", "headtail"):
+                for layout in () if options.no_values else ("contiguous", "headtail"):
                     for packing, offsets in packings.items():
                         label = f"{scan} {plan.dtype} {plan.size_text()} {layout} {packing} on {world}"
                         try:
@@ -163,10 +251,18 @@ def main():
                         if rank == 0 or bad:
                             print(f"{label}, rank {rank}: {'FAILED ' + str(bad) if bad else 'ok'}; closest to its limit: {worst[0]} {worst[1]:.1e} of {worst[2]:.0e}", flush=True)
                 if options.tokens > 0:
-                    alone, shared, peak = cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)
+                    row = {"scan": scan, "dtype": plan.dtype, "ranks": world, "tokens": options.tokens, **cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)}
+                    if options.fla and scan in FLA and plan.dtype != "f32":
+                        try:
+                            row |= fla_cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)
+                        except Exception as error:
+                            row["fla_missing"] = f"{type(error).__name__}: {error}"[:200]
+                    timed.append(row)
                     if rank == 0:
-                        print(f"{scan} {plan.dtype}: {world} x {options.tokens} tokens, 16 heads: {shared:.2f} ms a rank, its tokens alone {alone:.2f} ms, peak {peak:.2f} GiB", flush=True)
-    counts = torch.tensor([passed, failed], device="cuda")
+                        print(json.dumps(row), flush=True)
+                        if options.json is not None:
+                            Path(options.json).write_text(json.dumps(timed))
+    counts = torch.tensor([passed, failed], device=DEVICE)
     dist.all_reduce(counts)
     if rank == 0:
         print(f"{int(counts[0])} passed, {int(counts[1])} failed on all ranks", flush=True)

@@ -21,9 +21,9 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   afterAll(() => folder.remove());
 
   /** Starts ranks; they have a port of their own choice. */
-  function start(args: readonly string[]) {
+  function start(args: readonly string[], ranks = 2) {
     const run = [
-      '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', join(ROOT, 'examples/torch/train.py'), ...SMALL, '--text',
+      '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(ranks), join(ROOT, 'examples/torch/train.py'), ...SMALL, '--text',
       join(ROOT, 'docs'), ...args
     ];
     const child = spawn(
@@ -38,8 +38,8 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   }
 
   /** The losses of a whole run, by step. */
-  async function losses(args: readonly string[]): Promise<ReadonlyMap<number, number>> {
-    const { code, text } = await start(args).ended;
+  async function losses(args: readonly string[], ranks = 2): Promise<ReadonlyMap<number, number>> {
+    const { code, text } = await start(args, ranks).ended;
     if (code !== 0) throw new Error(text.slice(-8000));
     return new Map([...text.matchAll(/^step (\d+) loss (\S+)$/gm)].map(([, step, loss]) => [Number(step), Number(loss)]));
   }
@@ -53,6 +53,11 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
     cpSync(join(whole, 'step-3'), join(broken, 'step-3'), { recursive: true });
     const rest = await losses(['--steps', '6', '--every', '3', '--checkpoints', broken]);
     expect([...rest]).toEqual([...all].slice(3));
+    // One rank that reads both shares goes on from what two have written.
+    rmSync(join(broken, 'step-6'), { recursive: true });
+    const alone = await losses(['--steps', '5', '--every', '9', '--shares', '2', '--checkpoints', broken], 1);
+    expect([...alone.keys()]).toEqual([4, 5]);
+    for (const [step, loss] of alone) expect(loss).toBeCloseTo(all.get(step) ?? 0, 4);
   });
 
   it('leaves whole checkpoints alone when a rank is killed while it writes one', async () => {
