@@ -40,7 +40,7 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     'from ._library import exact_dtype, io_dtype, no_gradient, packed, ready',
     'from .cp import HeadShards, SequenceShards, sharded',
     '',
-    `_op = _ops.${signature.module}`,
+    `_op = _ops.${signature.module}.calls`,
     ...stateClass(signature),
     '', '',
     ...autogradFunction(signature, false),

@@ -1,0 +1,119 @@
+"""Functions call kernels past torch's dispatcher where it would only pass the call on, and through it where somebody is to see it (straight.test.ts)."""
+import sys
+import unittest
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
+
+from stub import fake, record
+import pkg
+from pkg import _ops
+
+fake.capabilities = {0: (8, 0)}
+SHAPE = (2, 100, 4, 64)
+
+
+def draw():
+    return [*(torch.randn(SHAPE).bfloat16() for _ in range(3)), -torch.rand(SHAPE)]
+
+
+def by_kernels():
+    lines = record()
+    fake.wait()
+    return any(line.startswith(("launch S_", "launch step", "graph launch")) for line in lines)
+
+
+class Seen(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+class Own(torch.Tensor):
+    """A subclass that wants to see what is done with it."""
+
+    seen = []
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        cls.seen.append(str(function))
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+class Straight(unittest.TestCase):
+    # Tensors are the CPU's: what goes through the dispatcher ends in the reference.
+    def setUp(self):
+        self.args, self.state = draw(), torch.zeros(2, 4, 64, 64)
+        record()
+
+    def test_kernels_are_called(self):
+        pkg.gla(*self.args)
+        self.assertTrue(by_kernels())
+        leaves = [x.requires_grad_() for x in self.args]
+        o, state = pkg.gla(*leaves, initial_state=self.state, output_final_state=True)
+        self.assertTrue(by_kernels())
+        torch.autograd.grad((o.float().sum() + state.sum()), leaves)
+        self.assertTrue(by_kernels())
+        with torch.no_grad():
+            pkg.gla_step(*(x[:, 0].contiguous() for x in leaves), self.state)
+        self.assertTrue(by_kernels())
+
+    def test_parameters_are_tensors(self):
+        pkg.gla(*(torch.nn.Parameter(x) for x in self.args))
+        self.assertTrue(by_kernels())
+
+    def test_modes_see_operators(self):
+        with Seen() as seen:
+            pkg.gla(*self.args)
+        self.assertFalse(by_kernels())
+        self.assertTrue(any("forward" in name for name in seen.names), seen.names)
+
+    def test_selective_checkpoints_keep_results(self):
+        kept = []
+
+        def policy(_, function, *args, **kwargs):
+            if function in pkg.SAC_SAVE_OPS:
+                kept.append(function)
+                return CheckpointPolicy.MUST_SAVE
+            return CheckpointPolicy.PREFER_RECOMPUTE
+
+        leaves = [x.requires_grad_() for x in self.args]
+        o = checkpoint(lambda *given: pkg.gla(*given)[0], *leaves, use_reentrant=False, context_fn=lambda: create_selective_checkpoint_contexts(policy))
+        o.float().sum().backward()
+        self.assertGreater(len(kept), 0)
+
+    def test_subclasses_see_operators(self):
+        Own.seen.clear()
+        pkg.gla(self.args[0].as_subclass(Own), *self.args[1:])
+        self.assertFalse(by_kernels())
+        self.assertTrue(any("forward" in name for name in Own.seen), Own.seen)
+
+    def test_profilers_see_operators(self):
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            pkg.gla(*self.args)
+        self.assertTrue(any("lmoec_gla" in event.name and "forward" in event.name for event in profile.events()))
+
+    def test_transforms_see_operators(self):
+        called = _ops.gla.calls.forward
+        o = torch.func.vmap(lambda q: called(q, *self.args[1:], None, None))(self.args[0][None])
+        self.assertEqual(o.shape, (1, *SHAPE))
+        self.assertFalse(by_kernels(), "kernels read no wrapped tensors")
+
+    def test_compilers_see_operators(self):
+        graphs = []
+
+        def backend(graph, _):
+            graphs.append(graph)
+            return graph.forward
+
+        torch.compile(lambda *given: pkg.gla(*given)[0], backend=backend, fullgraph=True)(*self.args)
+        self.assertIn("forward", "".join(str(node.target) for graph in graphs for node in graph.graph.nodes))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

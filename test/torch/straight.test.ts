@@ -1,0 +1,23 @@
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, it } from 'vitest';
+import { ROOT } from '../cli/lmoec.js';
+import { NO_EXAMPLES } from '../examples.js';
+import { compiler } from '../unit/cuda/emulate.js';
+import { emptyFolder, packageIn, python } from './package.js';
+import { NO_TORCH } from './python.js';
+import { buildRecorder } from './stand-in.js';
+
+const skip = NO_TORCH !== undefined || !compiler || NO_EXAMPLES;
+describe.skipIf(skip)(`calls without torch's dispatcher (skipped: ${NO_TORCH ?? 'no g++ or no examples'})`, () => {
+  const folder = emptyFolder();
+  afterAll(() => folder.remove());
+  it('where nobody stands between', async () => {
+    const at = await packageIn(folder.path, 'pkg', readFileSync(join(ROOT, 'examples/gla.lmoe'), 'utf8'), new Map([['K', 64], ['V', 64]]));
+    const plan = join(at, 'pkg/plans/gla/K64_V64/cuda.sm80.bf16');
+    const source = readdirSync(plan).find((name) => name.startsWith('gla.') && name.endsWith('.cu')) ?? '';
+    writeFileSync(join(plan, source.replace('.cu', '.cubin')), 'machine code');
+    buildRecorder(folder.path);
+    python([join(import.meta.dirname, 'straight.py'), at], folder.path, { LD_LIBRARY_PATH: join(folder.path, 'lib'), PYTHONDONTWRITEBYTECODE: '1' });
+  });
+});
