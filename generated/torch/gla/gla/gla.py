@@ -18,7 +18,7 @@ from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
 from .cp import HeadShards, SequenceShards, sharded
 
-_op = _ops.gla
+_op = _ops.gla.calls
 
 
 class _Gla(torch.autograd.Function):

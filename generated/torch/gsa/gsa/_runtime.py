@@ -121,7 +121,7 @@ class Program:
         self.free = {}
 
     def __call__(self, args, cotangents, cu_seqlens, wanted, in_place):
-        key, pointers, bits = [wanted, in_place], [], 0
+        key, pointers, bits, device_of = [wanted, in_place], [], 0, host.device_of
         for tensor in (*args, *cotangents):
             if tensor is None:
                 key.append(None)
@@ -130,22 +130,20 @@ class Program:
                 pointer = tensor.data_ptr()
                 bits |= pointer
                 pointers.append(pointer)
-                key += (tensor.shape, tensor.dtype, host.device_of(tensor))
-                if not tensor.is_contiguous():
-                    key.append(tensor.stride())
+                key += (tensor.shape, tensor.dtype, device_of(tensor), tensor.is_contiguous() or tensor.stride())
         if bits & 15:
             copies = self._copies(args, cotangents, in_place)
             if copies is not None:
                 return self(*copies, cu_seqlens, wanted, in_place)
-        index, offsets, lengths = host.device_of(args[0]), 0, None
+        index, offsets, lengths = device_of(args[0]), 0, None
         if cu_seqlens is not None:
-            if host.device_of(cu_seqlens) < 0:
+            if device_of(cu_seqlens) < 0:
                 lengths = _lengths(self._scan.plans()[0].scan, cu_seqlens, args[0])
                 key.append(lengths)
                 cu_seqlens = host.beside(cu_seqlens, args[0])
             elif CHECK:
                 _lengths(self._scan.plans()[0].scan, cu_seqlens.cpu(), args[0])
-            key += (cu_seqlens.shape, cu_seqlens.dtype, host.device_of(cu_seqlens), cu_seqlens.is_contiguous())
+            key += (cu_seqlens.shape, cu_seqlens.dtype, device_of(cu_seqlens), cu_seqlens.is_contiguous())
             offsets = cu_seqlens.data_ptr()
         if index == host.current_device():
             return self._run(key, args, cotangents, cu_seqlens, lengths, index, pointers, offsets)

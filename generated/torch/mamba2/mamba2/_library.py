@@ -9,6 +9,7 @@ from typing import Any, Callable
 import torch
 from torch import Tensor
 
+from . import _host as host
 from ._drive import Reference
 from ._layout import laid
 from ._runtime import LmoecError, Scan
@@ -26,8 +27,44 @@ class Operators:
     backward_initial: Operator
     step: Operator
     step_functional: Operator
+    #: The same by name, straight to the kernels where nobody stands between.
+    calls: Calls
     #: Holds the registrations: they last as long as it does.
     library: torch.library.Library
+
+
+@dataclass
+class Calls:
+    """What functions call: the operators, or what they come to."""
+
+    forward: Operator
+    forward_final: Operator
+    backward: Operator
+    backward_initial: Operator
+    step: Operator
+    step_functional: Operator
+
+
+def _absent() -> bool:
+    """In the place of a question that this torch does not answer: somebody may stand between."""
+    return True
+
+
+# Whoever wants to see operators: compilers and tracers, modes, transforms, profilers. Subclasses of tensors see them too.
+_PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None)})
+_compiling = torch.compiler.is_compiling
+_tracing = getattr(torch._C, "_is_tracing", _absent)
+_dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", _absent)
+_function_modes = getattr(torch._C, "_len_torch_function_stack", _absent)
+_transforms = getattr(torch._C, "_are_functorch_transforms_active", _absent)
+_profiling = getattr(torch.autograd, "_profiler_enabled", _absent)
+
+
+def straight(given: tuple[Tensor | None, ...]) -> bool:
+    """Would torch's dispatcher do nothing but pass a call on to our kernels? Its way there costs more than half of what their launch does."""
+    return not (_compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()) and (
+        _PLAIN.issuperset(map(type, given)) and host.device_of(given[0]) >= 0
+    )
 
 
 def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
@@ -43,6 +80,7 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
     # The reference serves CUDA only where somebody asks for it: it is many times slower, which must not come unasked.
     device = reference if os.environ.get("LMOEC_BACKEND") == "reference" else kernels
     library = torch.library.Library(namespace, "FRAGMENT")
+    calls: dict[str, Operator] = {}
 
     def define(name: str, takes: list[str], gives: int, run: Callable[[Any, tuple], tuple], fake: Callable[..., tuple]) -> Operator:
         result = "Tensor" if gives == 1 else f"({', '.join(['Tensor'] * gives)})"
@@ -69,7 +107,9 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
         library.impl(name, on_cpu, "CPU")
         library.impl(name, on_cuda, "CUDA")
         torch.library.register_fake(f"{namespace}::{name}", shapes, lib=library)
-        return getattr(getattr(torch.ops, namespace), name).default
+        operator = getattr(getattr(torch.ops, namespace), name).default
+        calls[name] = lambda *given: on_cuda(*given) if straight(given) else operator(*given)
+        return operator
 
     def forward_of(final: bool) -> Operator:
         return define(
@@ -94,7 +134,8 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             lambda *given: signature.results(given, signature.check(given, token=True), not in_place, token=True),
         )
 
-    return Operators(forward_of(False), forward_of(True), backward_of(False), backward_of(True), step_of(True), step_of(False), library)
+    operators = forward_of(False), forward_of(True), backward_of(False), backward_of(True), step_of(True), step_of(False)
+    return Operators(*operators, Calls(**calls), library)
 
 
 def io_dtype(x: Tensor) -> torch.dtype:

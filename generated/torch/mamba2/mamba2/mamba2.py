@@ -18,7 +18,7 @@ from ._layout import laid
 from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
 from .cp import HeadShards, SequenceShards, sharded
 
-_op = _ops.mamba2
+_op = _ops.mamba2.calls
 
 
 class _Mamba2(torch.autograd.Function):
