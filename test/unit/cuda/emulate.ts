@@ -112,17 +112,24 @@ function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
 /** Elements between tokens and between heads: inputs per token lie here as slices of something wider. */
 function distancesOf(tensor: PlanTensor, plan: Plan, call: CallSizes): { readonly token: number; readonly head: number } | undefined {
   if (tensor.shape[0] !== 'tokens' || tensor.role !== 'input') return undefined;
-  const [, inner, ...own] = shapeOf(tensor, extentsOf(plan, call));
-  const cell = own.reduce((n, extent) => n * extent, 1);
+  const { inner, cell } = cellsOf(tensor, plan, call);
   return { token: 2 * inner * cell + 16, head: 2 * cell };
+}
+
+/** Of a tensor per token: tokens, heads (one, where it has none), elements of each. */
+function cellsOf(
+  tensor: PlanTensor, plan: Plan, call: CallSizes,
+): { readonly tokens: number; readonly inner: number; readonly cell: number } {
+  const [tokens, ...rest] = shapeOf(tensor, extentsOf(plan, call));
+  const own = typeof tensor.shape[1] === 'string' ? rest.slice(1) : rest;
+  return { tokens, inner: own.length < rest.length ? rest[0] : 1, cell: own.reduce((n, extent) => n * extent, 1) };
 }
 
 /** The values of a tensor where kernels look for them, and NaN between. */
 function withGaps(values: Float64Array, tensor: PlanTensor, plan: Plan, call: CallSizes): Float64Array {
   const apart = distancesOf(tensor, plan, call);
   if (apart === undefined) return values;
-  const [tokens, inner, ...own] = shapeOf(tensor, extentsOf(plan, call));
-  const cell = own.reduce((n, extent) => n * extent, 1);
+  const { tokens, inner, cell } = cellsOf(tensor, plan, call);
   const wide = new Float64Array(tokens * apart.token).fill(NaN);
   for (let t = 0; t < tokens; t++) {
     for (let h = 0; h < inner; h++) wide.set(

@@ -27,7 +27,6 @@ const BUDGETS = [Infinity, 160, 128, 112, 96, 80, 64, 0];
  * the measurements behind the choices.
  */
 function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
-  if (kernel.split !== undefined) return refused('split chunk kernels');
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in chunk kernels');
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   const remade = madeAgain(kernel, (name) => bufferNamed(cx.module, name).dtype === 'io');

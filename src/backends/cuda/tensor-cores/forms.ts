@@ -70,3 +70,6 @@ export const isToken = (axis: Axis) => axis === ROW || axis === COL;
 
 /** The axis under its other name, if it counts tokens. */
 export const turn = (axis: Axis): Axis => (axis === ROW ? COL : axis === COL ? ROW : axis);
+
+/** Of an axis that products sum over block by block, so much at a time: what the swizzle of a tile is made for. */
+export const STEP = 64;

@@ -74,16 +74,16 @@ export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, pl
   opText(team, tile, op, place);
 }
 
-/** Prologue every kernel shares. */
-export function head(cx: CudaContext, kernel: TileKernel, blocks: number): string[] {
+/** Prologue every kernel shares; `width`: columns of the split axis that a block has. */
+export function head(cx: CudaContext, kernel: TileKernel, blocks: number, width = 64): string[] {
   const V = kernel.split === undefined ? 0 : axisSize(cx.module, kernel.split);
   return [
     `const int outer = ${blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${blocks}`};`,
     ...(kernel.split === undefined ? [] : [
-      `const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * 64`};`,
-      `const int v_here = ${V % 64 === 0 ? '64' : `(${V} - v0 < 64 ? ${V} - v0 : 64)`};`,
+      `const int v0 = ${blocks === 1 ? '0' : `(int)(blockIdx.x % ${blocks}) * ${width}`};`,
+      `const int v_here = ${V % width === 0 ? width : `(${V} - v0 < ${width} ? ${V} - v0 : ${width})`};`,
     ]),
-    'const int head = blockIdx.y, group = head / (d.heads / d.groups);',
+    ...(kernel.inner === 'head' ? ['const int head = blockIdx.y, group = head / (d.heads / d.groups);'] : []),
   ];
 }
 

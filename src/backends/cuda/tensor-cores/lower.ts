@@ -4,6 +4,7 @@ import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { bufferNamed } from '../address.js';
 import { refused, type Refused } from '../refused.js';
 import { eachStatement } from '../uses.js';
+import { lowerBlocks } from './blocks.js';
 import { lowerChunk } from './chunk.js';
 import { isDscore } from './joined-decays.js';
 import { tokenRow } from './kernel.js';
@@ -20,7 +21,7 @@ export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKe
   const free = freeOperands(
     kernel, (axes) => (!inChunk && split !== undefined && axes.includes(split) ? split : tokenRow(axes)),
   );
-  return unfitCells(cx, free) ?? (inChunk ? lowerChunk(cx, free) : lowerWalk(cx, free));
+  return unfitCells(cx, free) ?? (!inChunk ? lowerWalk(cx, free) : split === undefined ? lowerChunk(cx, free) : lowerBlocks(cx, free));
 }
 
 /** What a kernel is, or has, that this lowering does not know. */
@@ -29,9 +30,13 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
-  if (kernel.inner !== 'head') return 'kernels over groups';
+  if (kernel.inner === 'group') return 'kernels over groups';
+  if (kernel.inner === 'once' && !isBlocks(kernel)) return 'kernels without heads';
   return kernel.outer === 'once' ? 'kernels over everything' : undefined;
 }
+
+/** Does a program own a chunk and some columns? */
+const isBlocks = ({ outer, split }: TileKernel) => outer === 'chunk' && split !== undefined;
 
 /** Does a loop over segments load matrices in f32 that are no states? Products would round them. */
 function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean {

@@ -1,3 +1,4 @@
+import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
 import { timesText, type Frag } from './forms.js';
@@ -17,15 +18,9 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
     foldText(team, tile, op);
     return;
   }
-  const row = team.options.rowOf(axes);
-  if (row === undefined) return team.refuse(`product ${tile} [${axes.join()}] has no row axis`);
-  const col = team.otherAxis(tile, row);
-  const holds = (id: TileId, axis: string) => team.axesOf(id).includes(axis);
-  const [left, right] = holds(op.a, row) ? [op.a, op.b] : [op.b, op.a];
-  if (
-    team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
-  ) return team.refuse(`product ${tile} is batched`);
-  if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
+  const found = sidesOf(team, tile, op);
+  if (found === undefined) return;
+  const { row, col, left, right } = found;
   if (team.size(op.axis) < LEAST_SUM) return team.refuse(`${team.size(op.axis)} channels along ${op.axis}`);
   const b = team.t16(right);
   const pieces = [b.piece];
@@ -46,6 +41,51 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
     kind: 'product', name: out.name, sum: raw, pieces, shape: [width, a.steps, team.pad(b.rows), major, fresh],
     args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
     then: back === '' ? [] : [team.eachOf(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`)],
+  });
+}
+
+interface Sides {
+  readonly row: Axis;
+  readonly col: Axis;
+  /** The operand with the rows of the result, and the one with its columns. */
+  readonly left: TileId;
+  readonly right: TileId;
+}
+
+/** How a product is one of two matrices; undefined: refused. */
+function sidesOf(team: Team, tile: TileId, op: Contract): Sides | undefined {
+  const axes = team.axesOf(tile);
+  const row = team.options.rowOf(axes);
+  if (row === undefined) return team.refuse(`product ${tile} [${axes.join()}] has no row axis`);
+  const col = team.otherAxis(tile, row);
+  const holds = (id: TileId, axis: string) => team.axesOf(id).includes(axis);
+  const [left, right] = holds(op.a, row) ? [op.a, op.b] : [op.b, op.a];
+  if (
+    team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
+  ) return team.refuse(`product ${tile} is batched`);
+  return team.pad(row) === 64 ? { row, col, left, right } : team.refuse(`rows ${row} exceed a fragment`);
+}
+
+/** Left operands as they are in registers, by tile. */
+export type LeftOperands = Map<TileId, ReturnType<Team['packed']>>;
+
+/** Adds a step of a product to the fragment that sums it up; products of a step share their left operands. */
+export function addProduct(team: Team, tile: TileId, op: Contract, lefts: LeftOperands): void {
+  const found = sidesOf(team, tile, op);
+  const [sum] = team.formsOf(tile).frags;
+  if (found === undefined || sum === undefined) return;
+  team.begin();
+  team.note(tile);
+  const b = team.t16(found.right);
+  const a = lefts.get(found.left) ?? team.packed(found.left, found.row);
+  lefts.set(found.left, a);
+  team.need(b.piece, 'any');
+  if (a.back !== undefined || b.most !== undefined) return team.refuse(`product ${tile} of scaled steps`);
+  const width = team.pad(found.col) / team.parts;
+  team.add({
+    kind: 'product', name: sum.name, sum: sum.name, pieces: [b.piece, ...a.pieces], then: [],
+    shape: [width, a.steps, team.pad(b.rows), b.rows === op.axis, false],
+    args: [sum.name, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
   });
 }
 

@@ -1,0 +1,74 @@
+import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
+import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { axisSize } from '../../describe.js';
+import type { CudaContext } from '../lowered.js';
+import { refused, type Refused } from '../refused.js';
+import { STEP } from './forms.js';
+import { definitions } from './kernel.js';
+
+type Let = Extract<TileStmt, { kind: 'let' }>;
+
+/** A kernel of products along one axis, its statements divided by where they stand around the loop of steps along it. */
+export interface BlockParts {
+  readonly kernel: TileKernel;
+  /** Columns of the results, which blocks share out. */
+  readonly split: Axis;
+  /** What products sum over. */
+  readonly axis: Axis;
+  readonly products: ReadonlySet<TileId>;
+  /** What steps need; operands and products; all else. */
+  readonly before: readonly TileStmt[];
+  readonly inside: readonly Let[];
+  readonly after: readonly TileStmt[];
+}
+
+export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Refused {
+  const { split } = kernel;
+  if (split === undefined) return refused('blocks of a kernel without a split axis');
+  const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
+  const lets = kernel.body.filter((stmt): stmt is Let => stmt.kind === 'let');
+  if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in split chunk kernels');
+  const products = new Map(lets.flatMap(({ tile, op }) => (op.op === 'contract' && axesOf(tile).length === 2 ? [[tile, op.axis]] : [])));
+  const [axis, ...others] = new Set(products.values());
+  if (axis === undefined || others.length > 0) return refused('blocks of products along several axes');
+  if (axis === split || axis === ROW || axis === COL) return refused(`blocks of products along ${axis}`);
+  const inStep = (tile: TileId) => axesOf(tile).includes(axis);
+  const isProduct = ({ tile }: Let) => products.has(tile);
+  for (const tile of products.keys()) {
+    if (axesOf(tile).some((one) => one !== ROW && one !== split)) return refused(`blocks of products [${axesOf(tile).join()}]`);
+  }
+  const inside = lets.filter((stmt) => inStep(stmt.tile) || isProduct(stmt));
+  const odd = inside.find((stmt) => !isProduct(stmt) && !isPointwise(stmt.op));
+  if (odd !== undefined) return refused(`${odd.op.op} in a block`);
+  const folded = lets.find((stmt) => !inside.includes(stmt) && operandsOf(stmt.op).some(inStep));
+  if (folded !== undefined) return refused(`${folded.op.op} over ${axis}`);
+  if (kernel.body.some((stmt) => stmt.kind === 'store' && inStep(stmt.value))) return refused(`a store with ${axis}`);
+  const worked = inside.some((stmt) => !isProduct(stmt) && !['load', 'swap'].includes(stmt.op.op));
+  // Of what fills up a step nobody knows what it becomes.
+  if (worked && axisSize(cx.module, axis) % STEP !== 0) return refused(`operands along ${axis}, which is no multiple of ${STEP}`);
+  const wanted = needs(inside.flatMap(({ op }) => operandsOf(op)).filter((tile) => !inStep(tile)), definitions(kernel));
+  if ([...products.keys()].some((tile) => wanted.has(tile))) return refused('blocks of products of products');
+  const outside = kernel.body.filter((stmt) => !inside.some((one) => one === stmt));
+  const isBefore = (stmt: TileStmt) => stmt.kind === 'let' && wanted.has(stmt.tile);
+  return {
+    kernel, split, axis, products: new Set(products.keys()), inside, before: outside.filter(isBefore),
+    after: outside.filter((stmt) => !isBefore(stmt)),
+  };
+}
+
+/** Operations that may stand in a step: they are worked out element by element. */
+const isPointwise = (op: TileOp): boolean => ['load', 'map', 'keep', 'round', 'swap'].includes(op.op);
+
+/** Tiles that some need, themselves included. */
+function needs(tiles: Iterable<TileId>, defs: ReadonlyMap<TileId, TileOp>): ReadonlySet<TileId> {
+  const found = new Set<TileId>();
+  const visit = (tile: TileId): void => {
+    const op = defs.get(tile);
+    if (op === undefined || found.has(tile)) return;
+    found.add(tile);
+    operandsOf(op).forEach(visit);
+  };
+  for (const tile of tiles) visit(tile);
+  return found;
+}

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest';
+import { emitCuda } from '../../../src/backends/cuda/emit.js';
+import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered.js';
+import type { IoDtype } from '../../../src/ir/common/dtype.js';
+import { buildKernel, type KernelBuilder } from '../../../src/ir/tile/build.js';
+import type { TileBuffer, TileId, TileModule } from '../../../src/ir/tile/tile.js';
+import { verifyTiles } from '../../../src/ir/tile/verify.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
+import { compiler, emulate, type EmulateOptions } from './emulate.js';
+import { templates } from './templates.js';
+
+type Rows = Record<string, TileBuffer>;
+
+const rows = (name: string, axis: string, role: TileBuffer['role']): TileBuffer => (
+  { name, outer: 'row', domain: TOKENS, inner: 'once', axes: [axis], dtype: 'io', role }
+);
+const param = (name: string, ...axes: readonly string[]): TileBuffer => (
+  { name, outer: 'once', inner: 'once', axes, dtype: axes.length === 1 ? 'f32' : 'io', role: 'param' }
+);
+/** A matrix for each run of rows, as experts have theirs. */
+const perRun = (name: string, ...axes: readonly string[]): TileBuffer => (
+  { name, outer: 'run', domain: TOKENS, inner: 'once', axes, dtype: 'io', role: 'param' }
+);
+
+/** A module of one kernel over blocks: 64 rows and some columns of F. */
+function moduleOf(
+  name: string, [D, F]: readonly [number, number], buffers: readonly TileBuffer[], value: (k: KernelBuilder, b: Rows) => TileId,
+): TileModule {
+  const y = rows('y', 'F', 'output');
+  const all = [...buffers, y];
+  const byName = Object.fromEntries(all.map((buffer) => [buffer.name, buffer]));
+  const kernel = buildKernel({ name, doc: 'Rows times a matrix.', outer: 'chunk', domain: TOKENS, inner: 'once', split: 'F' }, (k) => {
+    k.store(y, value(k, byName));
+  });
+  return {
+    name, chunk: 64, sizes: new Map([['D', D], ['F', F]]), domains: [TOKENS], buffers: all, kernels: [kernel],
+    programs: scanPrograms(all, { forward: [name] }),
+  };
+}
+
+const x = rows('x', 'D', 'input');
+const silu = (k: KernelBuilder, z: TileId) => k.map('div', z, k.add(k.literal(1), k.exp(k.neg(z))));
+
+/** What a layer is made of: products with something pointwise before, between and after them. */
+const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => TileModule>> = {
+  product: (sizes) => moduleOf('product', sizes, [x, param('w', 'D', 'F')], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  transposed: (sizes) => moduleOf('transposed', sizes, [x, param('w', 'F', 'D')], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  gated: (sizes) => moduleOf('gated', sizes, [x, param('gate', 'D', 'F'), param('up', 'D', 'F')], (k, { x, gate, up }) => (
+    k.mul(silu(k, k.contract(k.load(x), k.load(gate), 'D')), k.contract(k.load(x), k.load(up), 'D'))
+  )),
+  grouped: (sizes) => moduleOf('grouped', sizes, [x, perRun('w', 'D', 'F')], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  around: (sizes) => moduleOf(
+    'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
+    (k, { x, rest, norm, bias, w }) => k.add(
+      k.load(rest), k.add(k.contract(silu(k, k.mul(k.load(x), k.load(norm))), k.load(w), 'D'), k.load(bias)),
+    ),
+  ),
+};
+
+const emitted = (module: TileModule, target: CudaTarget, dtype: IoDtype) => emitCuda(
+  module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates },
+);
+
+describe('products in blocks', () => {
+  it.each(Object.keys(MODULES))('have tensor cores on every architecture: %s', (name) => {
+    const module = MODULES[name]([4096, 11008]);
+    expect(verifyTiles(module)).toEqual([]);
+    for (const target of ['cuda.sm80', 'cuda.sm86', 'cuda.sm90'] as const) {
+      const { plan: { kernels: [kernel] } } = emitted(module, target, 'bf16');
+      expect(kernel).toMatchObject({ lowering: 'tensor cores' });
+      expect(kernel.sharedBytes).toBeLessThanOrEqual(sharedLimit(target));
+      // Blocks of columns beside each other, one after the other for each 64 rows.
+      expect(kernel.grid[0][0]).toBeLessThanOrEqual(11008 / 64);
+    }
+  });
+
+  it('are plain in f32, and where one product needs another', () => {
+    const chained = moduleOf('chained', [128, 128], [x, param('w', 'D', 'F'), param('v', 'F', 'D')], (k, { x, w, v }) => (
+      k.contract(k.contract(k.load(x), k.load(v), 'D'), k.load(w), 'D')
+    ));
+    expect(emitted(MODULES.product([128, 128]), 'cuda.sm90', 'f32').plan.kernels[0]).toMatchObject({ plainWhy: 'f32 operands' });
+    expect(verifyTiles(chained)).not.toEqual([]);
+  });
+});
+
+const LENGTHS = [70, 0, 9];
+type How = Pick<EmulateOptions, 'races' | 'spoil'>;
+
+const emulated = (module: TileModule, target: CudaTarget, dtype: IoDtype, how: How = {}) => emulate(module, {
+  dtype, target, plain: false, call: { heads: 1, groups: 1, lengths: LENGTHS }, longest: 1, programs: ['forward'],
+  orders: how.races === true ? ['0'] : ['0', '1'], ...how,
+});
+const run = (module: TileModule, target: CudaTarget, dtype: IoDtype, races = false) => {
+  expect(emitted(module, target, dtype).plan.kernels.map(({ lowering }) => lowering)).toEqual(['tensor cores']);
+  const errors = emulated(module, target, dtype, { races });
+  expect([...errors.keys()]).toEqual(['forward y']);
+  expect([...errors].filter(([, error]) => !(error < 5e-3))).toEqual([]);
+};
+
+describe.skipIf(!compiler)('products in blocks against the tile interpreter (skipped where g++ is missing)', () => {
+  it('steps and blocks that are not full, two architectures', () => {
+    run(MODULES.product([136, 200]), 'cuda.sm80', 'bf16');
+    run(MODULES.product([136, 200]), 'cuda.sm90', 'bf16');
+  });
+  it('rows that do not begin on 16 bytes', () => run(MODULES.gated([77, 73]), 'cuda.sm80', 'bf16'));
+  it('a matrix that lies across', () => run(MODULES.transposed([136, 72]), 'cuda.sm80', 'bf16'));
+  it('a matrix for each run of rows', () => run(MODULES.grouped([256, 72]), 'cuda.sm80', 'bf16'));
+  it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
+  it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
+  it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', true));
+  it('a barrier or a wait that is left out is noticed', () => {
+    const module = MODULES.product([320, 72]);
+    const spoil = (pattern: RegExp) => (text: string) => {
+      const [before, kernel] = text.split('extern "C" __global__ void __launch_bounds__');
+      const spoilt = kernel.replace(pattern, '');
+      expect(spoilt).not.toBe(kernel);
+      return `${before}extern "C" __global__ void __launch_bounds__${spoilt}`;
+    };
+    expect(() => emulated(module, 'cuda.sm80', 'bf16', { races: true, spoil: spoil(/team_sync\(1, 256\);/) })).toThrow();
+    const [error] = emulated(module, 'cuda.sm80', 'bf16', { spoil: spoil(/cp_wait<2>\(\);/) }).values();
+    expect(error < 5e-3).toBe(false);
+  });
+});
