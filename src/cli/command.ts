@@ -43,7 +43,7 @@ export function parse<const T extends Options>(args: readonly string[], options:
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const text = (error instanceof Error ? error.message : String(error)).split('. To specify')[0];
+    const text = (error instanceof Error ? error.message : String(error)).split('. To specify')[0].replaceAll('\n', ' ');
     const unknown = /^Unknown option '(-+)([^']*)'/.exec(text);
     throw new UsageError(text, unknown === null ? undefined : { written: unknown[2], among: Object.keys(options), prefix: '--' });
   }

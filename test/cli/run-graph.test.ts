@@ -190,6 +190,9 @@ describe('layers, mixtures and models, files in and files out', () => {
     write(new Map([['ids', { dtype: 'i64', shape: [1, 2], data: [6, 0] }], ['embed', filled([6, 4])]]));
     expect(run('lm.lmoe', '--inputs', 'in.safetensors').err).toContain('error[E507]: `ids` is 6 at [0, 0], beyond W = 6');
     expect(run('lm.lmoe', '--size', 'W=10000000,D=100000').err).toContain('error[E509]');
+    const long = run('lm.lmoe', '--size', 'B=1000000,T=1000000');
+    expect(long.code).toBe(1);
+    expect(long.err).toContain('error[E509]: `lm` has many values at 1,000,000,000,000 tokens');
     expect(run('lm.lmoe', '--backend', 'cuda')).toMatchObject({ code: 2, err: expect.stringContaining('kernels do not exist yet') });
     expect(run('lm.lmoe', '--with', 'Q=3').err).toContain('`lm` has no `Q` to set');
   });

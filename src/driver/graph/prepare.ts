@@ -5,15 +5,15 @@ import type { Graph } from '../../ir/graph/graph.js';
 import { signatureOf } from '../../ir/graph/signature.js';
 import type { Host } from '../host.js';
 import { withUnsaid, type PartInfo, type Settings } from '../parts.js';
-import { problem, type Problem } from '../problem.js';
+import type { Problem } from '../problem.js';
 import { readInputs } from '../run/inputs.js';
 import type { AnyTensor } from '../run/validate.js';
 import { isProblem, type Source } from '../session.js';
 import { drawnTensors } from './draw.js';
 import { givenCall, rangeWarnings } from './given.js';
+import { memoryProblem, NO_ROOM, roomOf } from './memory.js';
 import { runGraph, type GraphReport } from './run.js';
 import { settingsTold } from './settings.js';
-import { elementsOf } from './shape.js';
 
 export interface GraphRequest {
   /** In place of those of the header. */
@@ -40,12 +40,17 @@ export function prepareGraph(host: Host, source: Source, part: PartInfo, request
   if (file !== undefined && isProblem(file)) return { problems: [file] };
   const graph = graphFor(source, part, request.settings, training, file);
   if ('diagnostics' in graph) return graph;
-  const large = memoryProblem(host, graph);
+  // Before anything is drawn; what a file holds fits.
+  const drawn = 'file' in from ? undefined : from;
+  const room = drawn === undefined ? NO_ROOM : roomOf(drawn.batch, drawn.tokens, drawn.lengths);
+  const large = memoryProblem(host, graph, room);
   if (large !== undefined) return { problems: [large] };
   const tensors = file ?? ('file' in from ? new Map() : drawnTensors(graph, { ...from, seed }));
   const signature = signatureOf(graph);
   const call = givenCall(signature, tensors, unread(graph));
   if ('problems' in call) return call;
+  const full = memoryProblem(host, graph, roomOf(1, 0, call.lengths));
+  if (full !== undefined) return { problems: [full] };
   return { warnings: rangeWarnings(signature, call), run: () => runGraph(graph, call, tensors, seed) };
 }
 
@@ -68,18 +73,4 @@ function unread(graph: Graph): ReadonlySet<string> {
     return node.kind === 'input' ? [graph.inputs[node.input].name] : [];
   }));
   return new Set(graph.inputs.map(({ name }) => name).filter((name) => !needed.has(name)));
-}
-
-/** The interpreter holds every param and its gradient in float64; what lies between comes on top. */
-function memoryProblem(host: Host, graph: Graph): Problem | undefined {
-  const numbers = signatureOf(graph).params.reduce((sum, tensor) => sum + elementsOf(tensor), 0);
-  const bytes = 3 * 8 * numbers;
-  if (bytes <= host.memory) return undefined;
-  const gib = (n: number) => `${(n / 2 ** 30).toFixed(1)} GiB`;
-  return problem(
-    'E509',
-    `\`${graph.name}\` has ${numbers.toLocaleString('en-US')} params: the interpreter would need ${gib(bytes)}, `
-    + `this machine has ${gib(host.memory)}`,
-    'run it at smaller sizes: --size D=64,W=256; the structure stays',
-  );
 }

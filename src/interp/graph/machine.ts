@@ -101,8 +101,12 @@ function tokensOf({ lengths, ids, positions, state }: GraphCall): Tokens {
     throw new Error(`the state is of ${state.sequences} sequences, not of ${lengths.length}`);
   }
   const seen = state?.seen.get('') ?? new Int32Array(lengths.length);
+  const rows = lengths.reduce((sum, length) => sum + length, 0);
   const numbers = (of: (sequence: number, i: number) => number): Uint32Array => {
-    return Uint32Array.from(lengths.flatMap((length, n) => Array.from({ length }, (_, i) => of(n, i))));
+    const all = new Uint32Array(rows);
+    let row = 0;
+    for (const [n, length] of lengths.entries()) for (let i = 0; i < length; i++) all[row++] = of(n, i);
+    return all;
   };
   return makeTokens({
     lengths, seen, position: positions,

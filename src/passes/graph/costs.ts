@@ -56,7 +56,7 @@ function nodeCosts(graph: Graph, id: number, context: number, of: (part: Graph) 
       kept: own(node.type) };
     case 'call': {
       const { part, family } = graph.instances[node.instance];
-      const members = family.length === 0 ? 1 : mostRead(nodes, node.instance, family);
+      const members = family.length === 0 ? 1 : mostRead(graph, node.instance);
       return times(part.kind === 'scan' ? scanCosts(part) : of(part), members * elements(without(node.mapped, family)));
     }
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'logic': case 'mask': case 'restrict': case 'lift':

@@ -1,3 +1,4 @@
+import { factsOf } from '../../ir/graph/facts.js';
 import type { Graph, GraphNode, Instance, ScanPart } from '../../ir/graph/graph.js';
 import { operandsOf } from '../../ir/graph/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
@@ -49,7 +50,7 @@ export function instanceCounts(graph: Graph, index: number): Pick<Counts, 'param
   const members = elements(family);
   if (part.kind === 'scan') return { params: members * scanParams(part, family), active: members * scanParams(part, family), buffers: 0 };
   const { params, active, buffers } = countsOf(part);
-  const share = family.length === 0 ? 1 : mostRead(graph.nodes, index, family);
+  const share = family.length === 0 ? 1 : mostRead(graph, index);
   return { params: members * params, active: share * active, buffers: members * buffers };
 }
 
@@ -113,8 +114,18 @@ function given(nodes: readonly GraphNode[], id: number): boolean {
   return false;
 }
 
-/** How many members of a family one token reads at most: what the choices say that restrict its values where they are folded. */
-export function mostRead(nodes: readonly GraphNode[], instance: number, family: readonly Axis[]): number {
+/**
+ * How many members of a family run for one token at most: those whose values are read, by the choices that restrict these where they are
+ * folded; of a part that looks at other tokens, or has losses, those that are handed the token.
+ */
+export function mostRead({ nodes, instances }: Graph, instance: number): number {
+  const { part, family } = instances[instance];
+  if (!factsOf(part).tokenwise) {
+    const calls = nodes.filter((node) => node.kind === 'call' && node.instance === instance);
+    const handed = (node: GraphNode): number => Math.min(elements(family),
+      ...operandsOf(node).flatMap((arg) => nodes[arg].type.restricted).map((choice) => mostChosen(nodes, choice, family)));
+    return Math.max(0, ...calls.map(handed));
+  }
   const from = new Set<number>();
   let most = 0;
   for (const [id, node] of nodes.entries()) {

@@ -94,3 +94,14 @@ describe('what one token reads', () => {
     ['let e = expert(x)   y = (s @[G, M] sum[D](gate)) * sum[G](e[which])', 4],
   ])('%s', (body, members) => expect(active(body)).toBe(members));
 });
+
+describe('what runs for one token, of parts that look at other tokens', () => {
+  const active = (body: string): number => {
+    const text = 'layer block(x: [D]) -> y: [D] with D = 10 { param w: [D]   y = w * x[t-1] }\n'
+      + `layer f(x: [D]) -> y: [D] with D = 10, E = 4 { param gate: [D, E]   use e[E] = block   let s = x @ gate
+      let c = top[E, 2](s)   ${body} }`;
+    return countsOf(graphOf(readText(text), 'f')).active / 10 - 4;
+  };
+  it('all that are handed it', () => expect(active('y = sum[E](s[c] * e(x))')).toBe(4));
+  it('of what was chosen before, these', () => expect(active('y = sum[E](s[c] * e(x[c]))')).toBe(2));
+});
