@@ -120,8 +120,7 @@ function contract(scope: Scope, expr: BinaryExpr, left: Written, right: Written)
       return report(scope, diagnostic('E203', `\`@[${ident.text}]\` sums over an axis that one side lacks`, ident.origin,
         'both sides must have it', {
         secondary: [{ span: expr.left.origin, text: axesLabel(x) }, { span: expr.right.origin, text: axesLabel(y) }],
-        help: shared.length === 0
-          ? ['they share no axis', ...tighter(expr)]
+        help: shared.length === 0 ? ['they share no axis', ...tighter(expr)]
           : [`they share ${shared.map((axis) => `\`${axis.name}\``).join(', ')}: write \`@${shape(shared)}\``],
       }));
     }

@@ -1,6 +1,6 @@
 import { diagnostic } from '../../diagnostics/diagnostic.js';
 import { factsOf } from '../../ir/graph/facts.js';
-import type { GraphNode } from '../../ir/graph/graph.js';
+import type { GraphNode, Instance } from '../../ir/graph/graph.js';
 import { operandsOf } from '../../ir/graph/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes } from '../../ir/graph/typing.js';
@@ -20,12 +20,18 @@ export function freeFamilies(scope: Scope): void {
       'a family', {
       secondary: [{ span: bare.origin,
         text: all === undefined ? 'nothing restricts what is read here' : 'all tokens are handed in' }],
-      help: all !== undefined ? [`\`${instance.part.name}\` looks at other tokens, or has losses: it is computed where its arguments `
-        + `are present, so hand in what was chosen: \`${instance.name}(x[chosen])\``]
-        : [`choose some: \`let chosen = top[${instance.family.map((axis) => axis.name).join(', ')}, 2](s)\`, `
-        + 'and read a weight at `[chosen]`'],
+      help: [all === undefined ? choose(instance) : handIn(instance)],
     }));
   }
+}
+
+function choose({ family }: Instance): string {
+  return `choose some: \`let chosen = top[${family.map((axis) => axis.name).join(', ')}, 2](s)\`, and read a weight at \`[chosen]\``;
+}
+
+function handIn({ name, part }: Instance): string {
+  return `\`${part.name}\` looks at other tokens, or has losses: it is computed where its arguments are present, `
+    + `so hand in what was chosen: \`${name}(x[chosen])\``;
 }
 
 /** The first fold of values of a family that no choice along its axes restricts. */

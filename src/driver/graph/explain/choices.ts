@@ -47,5 +47,6 @@ function choiceText(graph: Graph, node: GraphNode, restricts: boolean): string |
   const from = graph.nodes[node.arg].type.restricted.length === 0 ? '' : ', among what was chosen before';
   const each = node.type.axes.filter((axis) => !node.axes.some(({ name }) => name === axis.name))
     .map(({ name }) => `every ${name} of `).join('');
-  return `${many} of ${size} along ${along} for ${each}every token${from}`;
+  const all = Number.isFinite(size) ? `${many} of ${size}` : many;
+  return `${all} along ${along} for ${each}every token${from}`;
 }
