@@ -1,4 +1,4 @@
-import { sizeIn, type Axis } from '../ir/common/axes.js';
+import { COL, ROW, sizeIn, type Axis } from '../ir/common/axes.js';
 import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { queuesOf } from '../ir/plan/queues.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
@@ -7,7 +7,9 @@ import { loadedBuffers } from '../ir/tile/buffers.js';
 import { isRows, sizeName, type Cells, type Domain } from '../ir/tile/domain.js';
 import { factsOf } from '../ir/tile/facts.js';
 import { loopName } from '../ir/tile/print.js';
-import { mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileStmt } from '../ir/tile/tile.js';
+import {
+  mapPrograms, type Inner, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
+} from '../ir/tile/tile.js';
 
 /** Size of an axis of a module; the token axes have that of a chunk. */
 export function axisSize(module: TileModule, axis: Axis): number {
@@ -148,11 +150,26 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
   const scan = (body: readonly TileStmt[], outer: readonly Extent[], inner: readonly Extent[], rows: readonly Extent[] = perRow): void => {
     // Neighbours of rows are those of other rows: memory gives them once.
     const loaded = new Set<string>();
-    const access = (name: string, outer: readonly Extent[]) => {
+    const named = (name: string): TileBuffer => {
       const buffer = module.buffers.find((candidate) => candidate.name === name);
       if (buffer === undefined) throw new Error(`${module.name}: no buffer ${name}`);
-      const width = bytesOf(buffer.dtype === 'io' ? dtype : buffer.dtype);
+      return buffer;
+    };
+    const widthOf = (name: string) => {
+      const { dtype: own } = named(name);
+      return bytesOf(own === 'io' ? dtype : own);
+    };
+    const access = (name: string, outer: readonly Extent[]) => {
+      const buffer = named(name);
+      const width = widthOf(name);
       add(bytes, [...(isRows(buffer) ? rows : outer), ...inner], elements(buffer.axes) * width);
+    };
+    /** An index for each row, and a row of the buffer for each index. */
+    const gathered = (op: TileOp & { readonly op: 'gather' }, tile: TileId) => {
+      access(op.index, outer);
+      const width = widthOf(op.buffer);
+      const own = axesOf(tile).filter((axis) => axis !== ROW && axis !== COL);
+      add(bytes, [...rows, ...inner], elements(own) * width);
     };
     for (const stmt of body) {
       switch (stmt.kind) {
@@ -160,6 +177,7 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           const { op } = stmt;
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer, outer);
           if (op.op === 'load') loaded.add(op.buffer);
+          if (op.op === 'gather') gathered(op, stmt.tile);
           const count = factsOf(op).flops?.(op, axesOf(stmt.tile), axesOf, elements);
           if (count !== undefined) add(flops, [...outer, ...inner], count);
           break;

@@ -22,8 +22,8 @@ export interface Scene {
   rowOf(end: { readonly from: RunEnd; readonly at: number }): number | undefined;
 }
 
-/** The meaning of every operation but `load`, which wants memory. `axes`: those of the result. */
-export function evaluateOp(op: Exclude<TileOp, { op: 'load' }>, axes: readonly Axis[], scene: Scene): TileValue {
+/** The meaning of every operation but those that read memory. `axes`: those of the result. */
+export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' }>, axes: readonly Axis[], scene: Scene): TileValue {
   const { tile, operand, sizeOf } = scene;
   const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
   switch (op.op) {

@@ -235,6 +235,22 @@ function runProgram(
     return out;
   };
 
+  const gather = (op: TileOp & { readonly op: 'gather' }, axes: readonly Axis[], place: Place): TileValue => {
+    const out = newValue(axes, sizeOf);
+    const { length } = place.chunk ?? fail(`${op.buffer} needs a chunk`);
+    const index = cellOf(op.index, place);
+    // Its rows are counted from the first of all.
+    const rows = cellOf(op.buffer, { ...place, row: 0 });
+    const [picks, width] = [index.buffer, rows.buffer].map((buffer) => buffer.axes.reduce((n, axis) => n * sizeOf(axis), 1));
+    for (let row = 0; row < length; row++) {
+      for (let i = 0; i < picks; i++) {
+        const from = index.data[index.at(row) + i];
+        if (from >= 0) out.data.set(rows.data.subarray(rows.at(from), rows.at(from) + width), (row * picks + i) * width);
+      }
+    }
+    return out;
+  };
+
   const store = (name: string, given: TileValue, place: Place): void => {
     const { buffer, data, at, byRow } = cellOf(name, place);
     const value = given.axes.includes(COL) && !given.axes.includes(ROW) && !buffer.axes.includes(COL) ? swapTile(given) : given;
@@ -272,6 +288,7 @@ function runProgram(
 
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
     if (op.op === 'load') return load(op, place);
+    if (op.op === 'gather') return gather(op, axes, place);
     return evaluateOp(op, axes, {
       tile, operand, rounded, sizeOf, heads: dims.heads,
       head: () => place.head ?? fail('head is not known here'),

@@ -8,70 +8,74 @@ export interface CallSizes {
   readonly heads: number;
   /** Equal to `heads` where nothing is shared. */
   readonly groups: number;
-  /** Rows of every run of the plan's domain, in order: tokens of sequences, B equal ones for a batch. */
+  /** Rows of every run of the plan's first domain, in order: tokens of sequences, B equal ones for a batch. */
   readonly lengths: readonly number[];
+  /** The same of its other domains, by what their rows are called. */
+  readonly others?: Readonly<Record<string, readonly number[]>>;
 }
 
 /** What of a plan says how many there are of what. */
-export type Rows = Pick<Plan, 'chunk' | 'segmentation' | 'extents' | 'tables'>;
+export type Rows = Pick<Plan, 'chunk' | 'segmentation' | 'extents' | 'dims' | 'tables'>;
 
 /** Numbers for the names in a plan's extents. */
 export type Extents = Readonly<Record<string, number>>;
 
 export function extentsOf(plan: Rows, call: CallSizes): Extents {
   checkSizes(call);
-  expectOneDomain(plan);
-  const cut = cutOf(plan, call);
-  return Object.fromEntries(Object.entries(plan.extents).map(([name, extent]) => [name, numberOf(extent, call, cut)]));
-}
-
-function numberOf({ of }: PlanExtent, { heads, groups, lengths }: CallSizes, { chunks, segments }: Cut): number {
-  switch (of) {
-    case 'head': return heads;
-    case 'group': return groups;
-    case 'row': return sum(lengths);
-    case 'run': return lengths.length;
-    case 'chunk': return sum(chunks);
-    case 'segment': return sum(segments);
-  }
+  const cuts = new Map(Object.keys(plan.dims).map((domain) => [domain, cutOf(plan, call, domain)]));
+  const numberOf = (extent: PlanExtent): number => {
+    if (!('domain' in extent)) return extent.of === 'head' ? call.heads : call.groups;
+    const { lengths, chunks, segments } = cuts.get(extent.domain) ?? cutOf(plan, call, extent.domain);
+    switch (extent.of) {
+      case 'row': return sum(lengths);
+      case 'run': return lengths.length;
+      case 'chunk': return sum(chunks);
+      case 'segment': return sum(segments);
+    }
+  };
+  return Object.fromEntries(Object.entries(plan.extents).map(([name, extent]) => [name, numberOf(extent)]));
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
-/** A call says how long the runs of one domain are. */
-function expectOneDomain({ extents }: Rows): void {
-  const domains = new Set(Object.values(extents).flatMap((extent) => ('domain' in extent ? [extent.domain] : [])));
-  if (domains.size > 1) throw new RuntimeError(
-    `this plan is over ${[...domains].join(' and ')}s`, 'this runtime runs plans over the rows of one domain',
-  );
+/** How long the runs of a domain are. */
+function lengthsOf({ dims }: Rows, { lengths, others }: CallSizes, domain: string): readonly number[] {
+  const found = domain === Object.keys(dims)[0] ? lengths : others?.[domain];
+  if (found === undefined) throw new RuntimeError(`the lengths of the runs of ${domain}s are missing`, `pass them as others.${domain}`);
+  return found;
 }
 
 /** Types say that they are numbers, not which. */
-function checkSizes({ heads, groups, lengths }: CallSizes): void {
+function checkSizes({ heads, groups, lengths, others = {} }: CallSizes): void {
   const isCount = (size: unknown, least: number) => typeof size === 'number' && Number.isSafeInteger(size) && size >= least;
   for (const [name, size] of [['heads', heads], ['groups', groups]] as const) {
     if (!isCount(size, 1)) throw new RuntimeError(`${name} is ${kindName(size)}`, `${name} is a whole number from 1 on`);
   }
   if (heads % groups !== 0) throw new RuntimeError(`${heads} heads cannot share ${groups} groups`, 'heads must be a multiple of groups');
-  if (!Array.isArray(lengths)) throw new RuntimeError(`lengths is ${kindName(lengths)}`, 'lengths holds the tokens of every sequence');
-  const odd = lengths.findIndex((length) => !isCount(length, 0));
-  if (odd >= 0) throw new RuntimeError(
-    `lengths holds ${kindName(lengths[odd])} at entry ${odd}`, 'lengths holds the tokens of every sequence, whole numbers from 0 on',
-  );
+  const rule = (name: string) => `${name} holds the rows of every run (tokens of sequences)`;
+  for (const [name, counts] of [['lengths', lengths], ...Object.entries(others)] as const) {
+    if (!Array.isArray(counts)) throw new RuntimeError(`${name} is ${kindName(counts)}`, rule(name));
+    const odd = counts.findIndex((length) => !isCount(length, 0));
+    if (odd < 0) continue;
+    throw new RuntimeError(`${name} holds ${kindName(counts[odd])} at entry ${odd}`, `${rule(name)}, whole numbers from 0 on`);
+  }
 }
 
-/** How many chunks and segments every run has. */
+/** How many rows, chunks and segments every run has. */
 interface Cut {
+  readonly lengths: readonly number[];
   readonly chunks: readonly number[];
   readonly segments: readonly number[];
 }
 
-function cutOf({ chunk, segmentation }: Rows, { heads, lengths }: CallSizes): Cut {
+function cutOf(plan: Rows, call: CallSizes, domain: string): Cut {
+  const { chunk, segmentation } = plan;
+  const lengths = lengthsOf(plan, call, domain);
   const chunks = lengths.map((length) => Math.ceil(length / chunk));
   const { programs, least, pays = 1 } = segmentation;
-  const longest = Math.max(least, Math.ceil((sum(chunks) * heads) / programs));
+  const longest = Math.max(least, Math.ceil((sum(chunks) * call.heads) / programs));
   const whole = Math.max(0, ...chunks) < pays * longest;
-  return { chunks, segments: chunks.map((count) => (whole ? 1 : Math.max(1, Math.ceil(count / longest)))) };
+  return { lengths, chunks, segments: chunks.map((count) => (whole ? 1 : Math.max(1, Math.ceil(count / longest)))) };
 }
 
 /** What there is so many of as an extent says; undefined: a number. */
@@ -100,8 +104,8 @@ export function shapeOf(tensor: PlanTensor, extents: Extents): readonly number[]
 
 /** The numbers of a table, row by row. */
 export function tableOf(plan: Rows, name: string, call: CallSizes): Int32Array {
-  const { of, columns } = plan.tables[name];
-  const entries = columnsOf(plan, of, call);
+  const { of, domain, columns } = plan.tables[name];
+  const entries = columnsOf(plan.chunk, of, cutOf(plan, call, domain));
   const found = columns.map((column) => entries[column] ?? unknownColumn(name, column));
   const rows = found[0]?.length ?? 0;
   const made = new Int32Array(rows * columns.length);
@@ -117,9 +121,7 @@ function unknownColumn(table: string, column: string): never {
 
 type Columns = Readonly<Partial<Record<TableColumn, readonly number[]>>>;
 
-function columnsOf(plan: Rows, of: PlanTable['of'], call: CallSizes): Columns {
-  const { lengths } = call;
-  const { chunks, segments } = cutOf(plan, call);
+function columnsOf(chunk: number, of: PlanTable['of'], { lengths, chunks, segments }: Cut): Columns {
   switch (of) {
     case 'run': {
       const first = before(lengths);
@@ -150,8 +152,8 @@ function columnsOf(plan: Rows, of: PlanTable['of'], call: CallSizes): Columns {
       lengths.forEach((rows, at) => {
         for (let i = 0; i < chunks[at]; i++) {
           run.push(at);
-          first.push(firsts[at] + i * plan.chunk);
-          length.push(Math.min(plan.chunk, rows - i * plan.chunk));
+          first.push(firsts[at] + i * chunk);
+          length.push(Math.min(chunk, rows - i * chunk));
           index.push(i);
         }
       });

@@ -44,7 +44,7 @@ export function createPrograms<X>(plan: Plan, inPlace: boolean, make: (sized: Si
       const found = list.findIndex((entry) => sameSizes(entry.sizes, sizes));
       if (found === 0) return list[0].made;
       const [entry] = found < 0
-        ? [{ sizes: { ...sizes, lengths: [...sizes.lengths] }, made: make(sizedProgram(plan, program, sizes, inPlace)) }]
+        ? [{ sizes: kept(sizes), made: make(sizedProgram(plan, program, sizes, inPlace)) }]
         : list.splice(found, 1);
       list.unshift(entry);
       known.set(program, list);
@@ -57,9 +57,22 @@ export function createPrograms<X>(plan: Plan, inPlace: boolean, make: (sized: Si
   };
 }
 
+/** Whoever holds the lists may change them. */
+function kept({ others, lengths, ...sizes }: CallSizes): CallSizes {
+  const copies = others && Object.fromEntries(Object.entries(others).map(([domain, counts]) => [domain, [...counts]]));
+  return { ...sizes, lengths: [...lengths], ...(copies && { others: copies }) };
+}
+
 function sameSizes(a: CallSizes, b: CallSizes): boolean {
-  if (a.heads !== b.heads || a.groups !== b.groups || a.lengths.length !== b.lengths.length) return false;
-  for (let i = 0; i < a.lengths.length; i++) if (a.lengths[i] !== b.lengths[i]) return false;
+  if (a.heads !== b.heads || a.groups !== b.groups || !sameCounts(a.lengths, b.lengths)) return false;
+  if (a.others === undefined || b.others === undefined) return a.others === b.others;
+  const [mine, domains] = [a.others, Object.keys(b.others)];
+  return domains.length === Object.keys(mine).length && domains.every((domain) => sameCounts(mine[domain] ?? [], b.others?.[domain] ?? []));
+}
+
+function sameCounts(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
 

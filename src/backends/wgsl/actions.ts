@@ -62,7 +62,7 @@ export function loadsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: Ti
   if (!own && (home === 'array' || home === 'scalar')) return [];
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return [];
-  return op.op === 'load' ? buffersRead(op) : operandsOf(op).flatMap((arg) => loadsOf(s, homes, arg, false));
+  return hasRole(op, 'load') ? buffersRead(op) : operandsOf(op).flatMap((arg) => loadsOf(s, homes, arg, false));
 }
 
 /** Folds whose registers a root reads. */

@@ -1,7 +1,7 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import { buildKernel } from '../../ir/tile/build.js';
 import { isRows, type Domain } from '../../ir/tile/domain.js';
-import { withLaunches, type TileBuffer, type TileKernel, type TileModule, type TileStmt } from '../../ir/tile/tile.js';
+import { withLaunches, type TileBuffer, type TileKernel, type TileModule, type TileOp, type TileStmt } from '../../ir/tile/tile.js';
 import { tablesOf, tensorsOf } from './lower.js';
 
 export interface CopyOptions {
@@ -88,7 +88,8 @@ function copiedIn(module: TileModule, kernel: TileKernel, options: CopyOptions):
     (n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1,
   ) * (isRows(buffer) ? 1 : 1 / module.chunk);
   const candidates = touched.map(({ buffer }) => buffer)
-    .filter((buffer) => !chosen.has(buffer.name)).sort((a, b) => elements(a) - elements(b));
+    // Copies are numbers in f32.
+    .filter((buffer) => !chosen.has(buffer.name) && buffer.dtype !== 'i32').sort((a, b) => elements(a) - elements(b));
   for (const buffer of candidates) {
     if (touched.length - chosen.size <= room) break;
     chosen.add(buffer.name);
@@ -106,11 +107,16 @@ function copyKernel(name: string, from: TileBuffer, to: TileBuffer, around: Doma
 function renamed(kernel: TileKernel, copied: ReadonlySet<string>): TileKernel {
   if (copied.size === 0) return kernel;
   const rename = (buffer: string) => (copied.has(buffer) ? copyName(buffer) : buffer);
+  const elsewhere = (op: TileOp): TileOp => {
+    switch (op.op) {
+      case 'load': return { ...op, buffer: rename(op.buffer), ...(op.whole !== undefined && { whole: rename(op.whole) }) };
+      case 'gather': return { ...op, buffer: rename(op.buffer) };
+      default: return op;
+    }
+  };
   const body = (stmts: readonly TileStmt[]): TileStmt[] => stmts.map((stmt) => {
     switch (stmt.kind) {
-      case 'let': return stmt.op.op === 'load' ? {
-        ...stmt, op: { ...stmt.op, buffer: rename(stmt.op.buffer), ...(stmt.op.whole !== undefined && { whole: rename(stmt.op.whole) }) },
-      } : stmt;
+      case 'let': return { ...stmt, op: elsewhere(stmt.op) };
       case 'store': return { ...stmt, buffer: rename(stmt.buffer) };
       case 'loop': return { ...stmt, body: body(stmt.body) };
     }

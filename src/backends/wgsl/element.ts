@@ -114,6 +114,7 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
   if (!isElementwise(op)) throw new Error(`${p.s.kernel.name}: ${op.op} has no element of its own`);
   switch (op.op) {
     case 'load': return loadText(p, block, tile, op, at);
+    case 'gather': return gatherText(p, block, tile, op, at);
     case 'literal': return floatLiteral(op.value);
     case 'zeros': return floatLiteral(0);
     case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
@@ -204,6 +205,20 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
   const address = bufferAddress(p, op.buffer, place, row, at);
   const value = readText(p, block, binding, address);
   return row === undefined ? value : `select(0.0, ${value}, ${indexText(row)} < ${lengthOf(p, tile)})`;
+}
+
+/** An element of the row that the index names; where it names none, row 0 is read and left aside. */
+function gatherText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'gather' }, at: At): string {
+  const place = placeOf(p, tile);
+  const row = indexOf(p, at, op.rows === 'col' ? COL : ROW);
+  const [found, from] = [p.fresh('at'), p.fresh('s')];
+  const inside = `${indexText(row)} < ${lengthOf(p, tile)}`;
+  block.code.line(`var ${found} = -1;`);
+  block.code.line(`if (${inside}) { ${found} = ${p.binding(op.index).pointer}[${bufferAddress(p, op.index, place, row, at)}]; }`);
+  block.code.line(`let ${from} = u32(max(${found}, 0));`);
+  // Rows are counted from the first of all, not from the chunk's.
+  const address = bufferAddress(p, op.buffer, { ...place, row: '0u' }, variable(from), at);
+  return `select(0.0, ${readText(p, block, p.binding(op.buffer), address)}, ${found} >= 0)`;
 }
 
 /** One of two buffers, as the segment is all of its sequence or not: both are read. */

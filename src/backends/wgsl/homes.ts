@@ -84,7 +84,7 @@ function expressionCosts(s: Structure, before: ReadonlyMap<TileId, Home>): Reado
 function ownCost(s: Structure, op: TileOp): number {
   switch (roleOf(op)) {
     case 'free': return 0;
-    case 'load': return op.op === 'load' && isRows(s.buffer(op.buffer)) ? 2 : 1.5;
+    case 'load': return op.op === 'gather' ? 3 : op.op === 'load' && isRows(s.buffer(op.buffer)) ? 2 : 1.5;
     case 'pointwise': return op.op === 'map' ? scalarCost(op.fn) : 0.25;
     case 'move': return 0;
     case 'fold': case 'scan': return 1;

@@ -1,7 +1,7 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { TableLevel } from '../../ir/plan/rows.js';
-import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
+import { buffersRead, loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { planActions, type Action, type ActionPlan } from './actions.js';
@@ -80,7 +80,8 @@ function planned(module: TileModule, kernel: TileKernel, block: number, limit: n
     // A copy of device memory in device memory is worth nothing.
     const pointless = [...memory.slots].filter(([tile, slot]) => {
       const op = s.definitions.get(tile)?.op;
-      return slot.space === 'far' && op?.op === 'load' && !s.stored.has(op.buffer) && !inline.has(tile);
+      const read = op === undefined ? [] : buffersRead(op);
+      return slot.space === 'far' && read.length > 0 && !s.stored.has(read[0]) && !inline.has(tile);
     });
     if (pointless.length === 0) return { s, plan, memory, block, blocks: kernel.split === undefined ? 1 : s.whole(kernel.split) / block };
     for (const [tile] of pointless) inline.add(tile);

@@ -14,8 +14,11 @@ export function loadedBuffers(body: readonly TileStmt[]): readonly string[] {
   )))];
 }
 
-/** Buffers of which an operation reads a cell: one of them, where there are two. */
+/** Buffers of which an operation reads cells. */
 export function buffersRead(op: TileOp): readonly string[] {
-  if (op.op !== 'load') return [];
-  return op.whole === undefined ? [op.buffer] : [op.buffer, op.whole];
+  switch (op.op) {
+    case 'load': return op.whole === undefined ? [op.buffer] : [op.buffer, op.whole];
+    case 'gather': return [op.buffer, op.index];
+    default: return [];
+  }
 }

@@ -13,6 +13,8 @@ export interface KernelBuilder {
   loadBack(buffer: TileBuffer, back: number): TileId;
   /** The cell of a buffer per segment; where the segment is all of its run, that of `whole`. */
   loadEntry(buffer: TileBuffer, whole: TileBuffer): TileId;
+  /** Rows of a buffer that `index` names, which has none of its axes. */
+  gather(buffer: TileBuffer, index: TileBuffer, rows?: 'row' | 'col'): TileId;
   /** `only`: from the first or last segment of a run alone. */
   store(buffer: TileBuffer, value: TileId, only?: RunEnd): void;
   literal(value: number): TileId;
@@ -122,6 +124,9 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       back === 0 ? k.load(buffer) : define({ op: 'load', buffer: buffer.name, rows: 'row', back }, [ROW, ...buffer.axes])
     ),
     loadEntry: (buffer, whole) => define({ op: 'load', buffer: buffer.name, rows: 'none', whole: whole.name }, buffer.axes),
+    gather: (buffer, index, rows = 'row') => define(
+      { op: 'gather', buffer: buffer.name, index: index.name, rows }, [rows === 'row' ? ROW : COL, ...index.axes, ...buffer.axes],
+    ),
     store(buffer, value, only) {
       const expected = isRows(buffer) && rowLoops === 0 ? [ROW, ...buffer.axes] : buffer.axes;
       const found = axesOf(value);

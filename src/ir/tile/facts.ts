@@ -20,7 +20,7 @@ export type Role =
   | 'scan';
 
 const ROLES = {
-  load: 'load',
+  load: 'load', gather: 'load',
   literal: 'free', zeros: 'free', head: 'free', heads: 'free',
   identity: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
@@ -63,6 +63,8 @@ export interface Check {
   fault(message: string): void;
   /** undefined after a fault. */
   buffer(name: string): TileBuffer | undefined;
+  /** A buffer of which any cell is read. */
+  anywhere(name: string): TileBuffer | undefined;
   /** The operand has these axes at least, or exactly these. */
   needs(tile: TileId, axes: readonly Axis[], what: string): void;
   exactly(tile: TileId, axes: readonly Axis[], what: string): void;
@@ -133,6 +135,18 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     },
     text: (op) => `load ${op.buffer}${op.rows === 'none' ? '' : ` ${op.rows}`}${op.back === undefined ? '' : ` back ${op.back}`}`
       + (op.whole === undefined ? '' : `, whole ${op.whole}`),
+  },
+  gather: {
+    operands: none, axes: () => undefined,
+    check(op, { scope, fault, buffer: named, anywhere }) {
+      const [buffer, index] = [anywhere(op.buffer), named(op.index)];
+      if (!scope.chunk || scope.row) fault(`gather ${op.buffer}: no chunk is known here`);
+      if (buffer !== undefined && !isRows(buffer)) fault(`gather ${op.buffer}: it has no rows`);
+      if (index === undefined) return;
+      if (index.dtype !== 'i32' || !isRows(index)) fault(`gather ${op.buffer}: ${op.index} has no numbers of rows`);
+      if (index.axes.some((axis) => buffer?.axes.includes(axis))) fault(`gather ${op.buffer}: ${op.index} has an axis of it`);
+    },
+    text: (op) => `gather ${op.buffer} ${op.rows} by ${op.index}`,
   },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },

@@ -168,6 +168,11 @@ export type TileOp =
     readonly op: 'load'; readonly buffer: string; readonly rows: 'row' | 'col' | 'one' | 'none';
     readonly back?: number; readonly whole?: string;
   }
+  /**
+   * Rows of a buffer of rows, be they of another domain: [ROW or COL, ...axes of `index`, ...axes of the buffer]. `index` has the numbers
+   * of rows (i32) for every row of the chunk. 0 where it is negative, and for rows >= len. The kernel stores to neither.
+   */
+  | { readonly op: 'gather'; readonly buffer: string; readonly index: string; readonly rows: 'row' | 'col' }
   | { readonly op: 'literal'; readonly value: number }
   | { readonly op: 'zeros' }
   /** 1 where the indices along both axes agree, 0 elsewhere. */

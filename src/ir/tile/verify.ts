@@ -1,5 +1,5 @@
 import { COL, ROW, includesAll, sameAxes, sizeIn, withoutAxes, type Axis } from '../common/axes.js';
-import { loadedBuffers, storedBuffers } from './buffers.js';
+import { buffersRead, loadedBuffers, storedBuffers } from './buffers.js';
 import { isRows, isRuns, nameOf, sameDomain, type Level } from './domain.js';
 import { factsOf, operandsOf, type Scope } from './facts.js';
 import { loopName } from './print.js';
@@ -93,20 +93,23 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
   const faults: string[] = [];
   const buffers = new Map(module.buffers.map((buffer) => [buffer.name, buffer]));
   const assigned = new Set<number>();
+  const stored = new Set(storedBuffers(kernel.body));
   const fault = (message: string) => faults.push(`${module.name}.${kernel.name}: ${message}`);
   const axesOf = (tile: number): readonly Axis[] => kernel.tiles[tile]?.axes ?? [];
 
-  const bufferOf = (name: string, scope: Scope): TileBuffer | undefined => {
+  const anywhere = (name: string, scope: Scope): TileBuffer | undefined => {
     const buffer = buffers.get(name);
-    if (buffer === undefined) {
-      fault(`no buffer ${name}`);
-      return undefined;
-    }
-    const { outer, inner, domain } = buffer;
+    if (buffer === undefined) fault(`no buffer ${name}`);
+    else if (buffer.inner === 'head' && !scope.head) fault(`${name} is per head, but no head is known here`);
+    else if (buffer.inner === 'group' && kernel.inner === 'once') fault(`${name} is per group, but no group is known here`);
+    return buffer;
+  };
+  const bufferOf = (name: string, scope: Scope): TileBuffer | undefined => {
+    const buffer = anywhere(name, scope);
+    if (buffer === undefined) return undefined;
+    const { outer, domain } = buffer;
     const lacks = (what: string, known = what) => fault(`${name} is per ${what}, but no ${known} is known here`);
-    if (inner === 'head' && !scope.head) lacks('head');
-    else if (inner === 'group' && kernel.inner === 'once') lacks('group');
-    else if (outer !== 'once' && !sameDomain(domain, kernel.domain)) lacks(nameOf(buffer));
+    if (outer !== 'once' && !sameDomain(domain, kernel.domain)) lacks(nameOf(buffer));
     else if (!holds(outer, scope)) lacks(
       nameOf(buffer), isRows(buffer) ? `${kernel.domain.chunk} or ${kernel.domain.row}` : nameOf(buffer),
     );
@@ -127,7 +130,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     const facts = factsOf(op);
     facts.check?.(op, {
       scope, split: kernel.split, axesOf, fault,
-      buffer: (name) => bufferOf(name, scope),
+      buffer: (name) => bufferOf(name, scope), anywhere: (name) => anywhere(name, scope),
       needs(tile, axes, what) {
         if (!includesAll(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} lacks ${withoutAxes(axes, axesOf(tile)).join(', ')}`);
       },
@@ -135,6 +138,11 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         if (!sameAxes(axesOf(tile), axes)) fault(`${op.op}: ${what} %${tile} is [${axesOf(tile)}], not [${axes}]`);
       },
     });
+    if (op.op === 'gather') {
+      const [buffer, index] = [buffers.get(op.buffer), buffers.get(op.index)];
+      if (buffersRead(op).some((name) => stored.has(name))) fault(`gathers rows of ${op.buffer} by ${op.index}, and stores to one of them`);
+      return buffer && index && [op.rows === 'row' ? ROW : COL, ...index.axes, ...buffer.axes];
+    }
     if (op.op !== 'load') return facts.axes(op, axesOf);
     const buffer = buffers.get(op.buffer);
     if (buffer !== undefined && op.whole !== undefined) checkWhole(buffer, bufferOf(op.whole, scope));

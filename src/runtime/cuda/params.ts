@@ -67,10 +67,9 @@ export function launchParams(native: NativeCuda, kernel: PlanKernel, sized: Size
       case 'dims': sized.dims[arg.domain].forEach((value, k) => view.setInt32(at + 4 * k, value, true)); break;
       case 'strides': {
         // What reaches this runtime lies without gaps.
-        const [, inner, ...rest] = sized.slots[slotOf(sized, kernel, arg.tensor)].shape;
-        const cell = elementCount(rest);
-        view.setInt32(at, inner * cell, true);
-        view.setInt32(at + 4, cell, true);
+        const { shape, declared } = sized.slots[slotOf(sized, kernel, arg.tensor)];
+        view.setInt32(at, elementCount(shape.slice(1)), true);
+        view.setInt32(at + 4, elementCount(shape.slice(shape.length - declared.axes.length)), true);
         break;
       }
       case 'tensorMap': {

@@ -8,7 +8,7 @@ import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { isNeedless } from '../../../src/runtime/programs.js';
-import { extentsOf, gridOf, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { extentsOf, gridOf, kindOf, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
@@ -28,7 +28,7 @@ export interface EmulateOptions {
   readonly plain: boolean;
   readonly call: CallSizes;
   readonly longest: number;
-  readonly programs: readonly ('forward' | 'backward' | 'step')[];
+  readonly programs: readonly string[];
   /** Watches every access to shared memory, and fails where no barrier puts two in an order. */
   readonly races?: boolean;
   /** How threads take turns (emulator.h): where one forgets a barrier or a wait, results differ. */
@@ -61,7 +61,7 @@ export type Results = { get(name: string): Float64Array | undefined };
  */
 export function runKernels(
   module: TileModule, options: EmulateOptions,
-  see: (program: EmulateOptions['programs'][number], given: ReadonlyMap<string, Float64Array>, results: Results) => void,
+  see: (program: string, given: ReadonlyMap<string, Float64Array>, results: Results) => void,
 ): void {
   const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text, races = false } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
@@ -111,7 +111,7 @@ function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
 
 /** Elements between tokens and between heads: inputs per token lie here as slices of something wider. */
 function distancesOf(tensor: PlanTensor, plan: Plan, call: CallSizes): { readonly token: number; readonly head: number } | undefined {
-  if (tensor.shape[0] !== 'tokens' || tensor.role !== 'input') return undefined;
+  if (kindOf(plan, tensor.shape[0]) !== 'row' || tensor.role !== 'input') return undefined;
   const { inner, cell } = cellsOf(tensor, plan, call);
   return { token: 2 * inner * cell + 16, head: 2 * cell };
 }
@@ -158,14 +158,19 @@ function draw(module: TileModule, plan: Plan, options: EmulateOptions): Map<stri
 }
 
 function meaning(
-  module: TileModule, program: EmulateOptions['programs'][number], options: EmulateOptions, given: ReadonlyMap<string, Float64Array>,
+  module: TileModule, program: string, options: EmulateOptions, given: ReadonlyMap<string, Float64Array>,
 ): Map<string, Float64Array> {
-  let start = 0;
-  const sequences = options.call.lengths.map((length): readonly [number, number] => {
-    start += length;
-    return [start - length, length];
-  });
-  const dims: TileDims = { heads: options.call.heads, groups: options.call.groups, runs: { token: sequences }, longest: options.longest };
+  const { call: { heads, groups, lengths, others }, longest } = options;
+  const spans = (counts: readonly number[]) => {
+    let start = 0;
+    return counts.map((length): readonly [number, number] => {
+      start += length;
+      return [start - length, length];
+    });
+  };
+  const all = { [module.domains[0].row]: lengths, ...others };
+  const runs = Object.fromEntries(Object.entries(all).map(([domain, counts]) => [domain, spans(counts)]));
+  const dims: TileDims = { heads, groups, runs, longest };
   const buffers = new Map(given);
   runTiles(module, program, dims, buffers);
   return new Map([...buffers].filter(([name]) => !given.has(name)));
@@ -173,12 +178,15 @@ function meaning(
 
 function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['programs']): string {
   const extents = extentsOf(plan, call);
-  const type = (tensor: string) => plan.tensors.find((candidate) => candidate.name === tensor)?.dtype ?? 'f32';
+  const type = (tensor: string) => {
+    const dtype = plan.tensors.find((candidate) => candidate.name === tensor)?.dtype ?? 'f32';
+    return dtype === 'i32' ? 'int' : dtype;
+  };
   const argument = (arg: PlanArg): string => {
     switch (arg.kind) {
       case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
       case 'table': return `(const int*)data("${arg.table}")`;
-      case 'dims': return 'dims';
+      case 'dims': return `Dims{${plan.dims[arg.domain].map((name) => extents[name]).join(', ')}}`;
       case 'strides': {
         const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);
         const apart = tensor === undefined ? undefined : distancesOf(tensor, plan, call);
@@ -226,7 +234,6 @@ int main(int, char** argv) {
   set_order(atoi(argv[2]));
   catch_faults();
   for (auto name : {${files.map((name) => `"${name}"`).join(', ')}}) load(name);
-  const Dims dims = {${extents.tokens}, ${extents.heads}, ${extents.groups}, ${extents.sequences}, ${extents.chunks}, ${extents.segments}};
 ${launches.join('\n')}
   for (auto& [name, block] : blocks) {
     FILE* f = fopen((name + ".out").c_str(), "wb");

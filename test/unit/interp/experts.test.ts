@@ -1,15 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ROW } from '../../../src/ir/common/axes.js';
-import { buildKernel } from '../../../src/ir/tile/build.js';
+import { buildKernel, type KernelBuilder } from '../../../src/ir/tile/build.js';
 import type { Domain } from '../../../src/ir/tile/domain.js';
 import { printTiles } from '../../../src/ir/tile/print.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 import { runTiles } from '../../../src/interp/tile.js';
 import { randomSource } from '../../../src/support/random.js';
+import { COUNTS as MIXED, mixture, mixtureByLoops, mixtureDims, mixtureGiven, SLOTS } from '../mixture.js';
 
-/** Seats of tokens at experts, those of an expert one after the other. */
-const SLOTS: Domain = { row: 'slot', chunk: 'tile', segment: 'span', run: 'expert' };
 const [D, F, C] = [5, 3, 4];
 
 const rows = (name: string, axis: string, role: TileBuffer['role']): TileBuffer => (
@@ -143,5 +142,36 @@ program unmix: back, weights
       'experts: t is of tokens, which the module does not have', 'experts.stray: t is per token, but no token is known here',
     ]);
     expect(verifyTiles({ ...wrong, domains: [SLOTS, { ...tokens, chunk: 'tile' }] })).toContain('experts: two domains share a name');
+  });
+});
+
+describe('a mixture over tokens and slots', () => {
+  it('is well formed, and says which rows it gathers', () => {
+    expect(verifyTiles(mixture)).toEqual([]);
+    expect(printTiles(mixture)).toContain('= gather x row by source');
+    expect(MIXED.filter((count) => count === 0).length).toBe(2);
+  });
+
+  it('gives what loops over tokens and their experts give', () => {
+    const given = mixtureGiven();
+    const wanted = mixtureByLoops(given);
+    for (const [program, name] of [['forward', 'y'], ['backward', 'd_w']] as const) {
+      const buffers = new Map(Object.entries(given));
+      runTiles(mixture, program, mixtureDims, buffers);
+      close(buffers.get(name) ?? new Float64Array(), wanted[name]);
+    }
+  });
+
+  const wrong: readonly (readonly [name: string, write: (k: KernelBuilder) => void, message: RegExp])[] = [
+    ['numbers that are no rows', (k) => k.gather(x, y), /gather x: y has no numbers of rows/],
+    ['what has no rows', (k) => k.gather(w, index), /gather w: it has no rows/],
+    ['an axis that both have', (k) => k.gather(x, { ...index, name: 'wide' }), /gather x: wide has an axis of it/],
+    ['what the kernel writes', (k) => k.store(y, k.gather(y, index)), /gathers rows of y by index, and stores to one of them/],
+  ];
+  const index: TileBuffer = { ...x, name: 'index', axes: [], dtype: 'i32' };
+  it.each(wrong)('gathers no rows of %s', (_, write, message) => {
+    const kernel = buildKernel({ name: 'k', doc: '', outer: 'chunk', domain: SLOTS, inner: 'once' }, write);
+    const all = [...module.buffers, index, { ...index, name: 'wide', axes: ['D'] }];
+    expect(verifyTiles({ ...module, buffers: all, kernels: [...module.kernels, kernel] }).join('\n')).toMatch(message);
   });
 });

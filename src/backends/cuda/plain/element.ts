@@ -129,6 +129,22 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     return leaf(key, spot, axes, address, guardOf(source, token === undefined ? undefined : exists));
   };
 
+  /** Rows are counted from the first of all, not from the chunk's; an index of no row, and rows beyond the end of the chunk, give 0. */
+  const gather = (tile: TileId, op: Extract<TileOp, { op: 'gather' }>, spot: Spot): Neighbours => {
+    const [buffer, numbers] = [bufferNamed(module, op.buffer), bufferNamed(module, op.index)];
+    const token = op.rows === 'col' ? COL : ROW;
+    const { place } = spot;
+    const axes = [token, ...numbers.axes, ...buffer.axes];
+    const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
+    const row = (e: string) => {
+      const at = stepped(spot, token, e);
+      const cell = cellPointer(module, { buffer: numbers }, { ...place, first: `(${place.first} + ${at})` });
+      return `(${at} < ${place.length} ? (${cell})[${globalIndex(numbers, spot, e)}] : -1)`;
+    };
+    const address = (e: string) => `${cellPointer(module, { buffer }, { ...place, row: row(e) })} + ${globalIndex(buffer, spot, e)}`;
+    return leaf(key, spot, axes, address, (e) => `${row(e)} >= 0`);
+  };
+
   const array = (tile: TileId, spot: Spot): Neighbours => {
     const { axes } = homeOf(tile);
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
@@ -167,6 +183,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     const elsewhere = (changed: ReadonlyMap<Axis, string>, along = spot.along): Spot => ({ ...spot, at: changed, along });
     switch (op.op) {
       case 'load': return load(tile, op, spot);
+      case 'gather': return gather(tile, op, spot);
       case 'literal': return () => floatLiteral(op.value);
       case 'zeros': return () => '0.f';
       case 'identity': {

@@ -230,7 +230,7 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
   const { op } = home;
   if (!hasRole(op, 'load', 'pointwise', 'move')) return undefined;
   switch (op.op) {
-    case 'load': return axes.length < 2 ? undefined : axes[axes.length - 1];
+    case 'load': case 'gather': return axes.length < 2 ? undefined : axes[axes.length - 1];
     case 'map': return op.args.map((arg) => contiguousAxis(w, arg)).find((axis) => axis !== undefined);
     case 'keep': case 'round': case 'mask': case 'shift': case 'put': return contiguousAxis(w, op.arg);
     case 'swap': {

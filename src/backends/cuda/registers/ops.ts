@@ -18,6 +18,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
   };
   switch (op.op) {
     case 'load': loadText(w, tile, op, place); return;
+    case 'gather': throw new Error(`${w.kernel.name}: gathered rows`);
     case 'literal': assign(() => floatLiteral(op.value)); return;
     case 'zeros': assign(() => '0.f'); return;
     case 'head': assign(() => `(float)${place.head ?? place.group}`); return;

@@ -68,7 +68,7 @@ export function letText(team: Team, stmt: Extract<TileStmt, { kind: 'let' }>, pl
     if (team.options.exported.has(tile)) team.t16(tile);
     return;
   }
-  if (op.op === 'load') throw new Error('loads are written elsewhere');
+  if (op.op === 'load' || op.op === 'gather') throw new Error('loads are written elsewhere');
   if ([...sums.values()].some((s) => s.product === tile)) return;
   team.note(tile);
   opText(team, tile, op, place);

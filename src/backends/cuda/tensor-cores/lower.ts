@@ -27,6 +27,7 @@ export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKe
 /** What a kernel is, or has, that this lowering does not know. */
 function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (!worthwhile(kernel)) return 'no matrix product';
+  if (gathers(kernel)) return 'gathered rows';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
@@ -37,6 +38,14 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
 
 /** Does a program own a chunk and some columns? */
 const isBlocks = ({ outer, split }: TileKernel) => outer === 'chunk' && split !== undefined;
+
+function gathers(kernel: TileKernel): boolean {
+  let found = false;
+  eachStatement(kernel.body, (stmt) => {
+    if (stmt.kind === 'let' && stmt.op.op === 'gather') found = true;
+  });
+  return found;
+}
 
 /** Does a loop over segments load matrices in f32 that are no states? Products would round them. */
 function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean {

@@ -12,7 +12,7 @@ import type { Team } from './team.js';
 import { argument, elementwise, matrix, vector } from './values.js';
 
 /** Writes one `let` (not of a load) for a team. */
-export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load' }>, place: Place): void {
+export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load' | 'gather' }>, place: Place): void {
   const axes = team.axesOf(tile);
   switch (op.op) {
     case 'literal':
