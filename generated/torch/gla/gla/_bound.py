@@ -201,9 +201,9 @@ class Bound:
 
     def _distances(self, name):
         """Elements between two tokens and between two heads, as kernels take them."""
-        _, inner, *own = self._shape(name)
-        cell = math.prod(own)
-        pair = (ctypes.c_int32 * 2)(*self.request.distances.get(name, (inner * cell, cell)))
+        shape = self._shape(name)
+        cell = math.prod(shape[len(shape) - len(self.plan.tensors[name]["axes"]):])
+        pair = (ctypes.c_int32 * 2)(*self.request.distances.get(name, (math.prod(shape[1:]), cell)))
         self._keep.append(pair)
         return ctypes.addressof(pair)
 
