@@ -49,6 +49,12 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
     k.mul(silu(k, k.contract(k.load(x), k.load(gate), 'D')), k.contract(k.load(x), k.load(up), 'D'))
   )),
   grouped: (sizes) => moduleOf('grouped', sizes, [x, perRun('w', 'D', 'F')], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  added: (sizes) => moduleOf(
+    'added', sizes, [x, rows('z', 'D', 'input'), param('w', 'F', 'D'), param('v', 'F', 'D'), param('u', 'D', 'F'), param('bias', 'F')],
+    (k, { x, z, w, v, u, bias }) => k.add(k.add(
+      k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.load(z), k.load(v), 'D')), k.contract(k.load(z), k.load(u), 'D'),
+    ), k.load(bias)),
+  ),
   around: (sizes) => moduleOf(
     'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
     (k, { x, rest, norm, bias, w }) => k.add(
@@ -72,6 +78,14 @@ describe('products in blocks', () => {
       // Blocks of columns beside each other, one after the other for each 64 rows.
       expect(kernel.grid[0][0]).toBeLessThanOrEqual(11008 / 64);
     }
+  });
+
+  it('that add up do so in the same registers', () => {
+    const { files } = emitted(MODULES.added([4096, 11008]), 'cuda.sm90', 'bf16');
+    const text = [...files.values()].join('\n');
+    const sums = [...text.matchAll(/\bmma<[^>]*>\((\w+),/g)].map(([, sum]) => sum);
+    expect(sums.length).toBe(3);
+    expect(new Set(sums).size).toBe(1);
   });
 
   it('are plain in f32, and where one product needs another', () => {
@@ -105,6 +119,7 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('rows that do not begin on 16 bytes', () => run(MODULES.gated([77, 73]), 'cuda.sm80', 'bf16'));
   it('a matrix that lies across', () => run(MODULES.transposed([136, 72]), 'cuda.sm80', 'bf16'));
   it('a matrix for each run of rows', () => run(MODULES.grouped([256, 72]), 'cuda.sm80', 'bf16'));
+  it('three products that add up', () => run(MODULES.added([128, 72]), 'cuda.sm90', 'bf16'));
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', true));

@@ -96,6 +96,7 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     switch (instruction.kind) {
       case 'statement': needed.clear(); return;
       case 'need': read(instruction); return;
+      case 'hold': live(instruction.piece, epoch); return;
       case 'meet': barrier(); return;
       case 'await': awaited(instruction.name); return;
       case 'settle':

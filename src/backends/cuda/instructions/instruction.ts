@@ -80,6 +80,8 @@ export type Instruction =
   | { readonly kind: 'statement' }
   /** From here to the end of the statement, a piece is read: as early as this, so that threads meet before they differ. */
   | ({ readonly kind: 'need' } & Access)
+  /** A piece is in use here: what is addressed within it, accesses do not tell. */
+  | { readonly kind: 'hold'; readonly piece: Piece }
   /** All threads meet, for a reason that accesses do not tell. */
   | { readonly kind: 'meet' }
   /** The product in these registers is read; undefined: all that run. */

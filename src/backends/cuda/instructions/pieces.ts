@@ -49,18 +49,26 @@ export interface Arena {
   readonly stageUsed: number;
 }
 
+/** Bytes of a stage, and from one to the next. */
+export function stageOf(pieces: readonly Piece[]): Pick<Arena, 'stageBytes' | 'stageUsed'> {
+  const stageUsed = pieces.reduce((sum, { staged, bytes }) => (staged ? sum + bytes : sum), 0);
+  return { stageUsed, stageBytes: whole(stageUsed) };
+}
+
+const whole = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
+
 /** Gives pieces their places: the largest first, each at the first offset where no other is while it lives. */
 export function arenaOf(pieces: readonly Piece[], spans: ReadonlyMap<Piece, Span>): Arena {
   const offsets = new Map<Piece, number>();
-  let stageUsed = 0;
+  let staged = 0;
   const bySize = [...pieces].sort((a, b) => b.bytes - a.bytes);
-  for (const piece of bySize.filter(({ staged }) => staged)) {
-    offsets.set(piece, stageUsed);
-    stageUsed += piece.bytes;
+  for (const piece of bySize.filter((one) => one.staged)) {
+    offsets.set(piece, staged);
+    staged += piece.bytes;
   }
   const placed: { readonly piece: Piece; readonly span: Span; readonly offset: number }[] = [];
   let fixedBytes = 0;
-  for (const piece of bySize.filter(({ staged }) => !staged)) {
+  for (const piece of bySize.filter((one) => !one.staged)) {
     const span = spans.get(piece) ?? { first: Infinity, last: -1 };
     let offset = 0;
     const rivals = placed.filter((p) => p.span.first <= span.last && span.first <= p.span.last).sort((a, b) => a.offset - b.offset);
@@ -72,6 +80,5 @@ export function arenaOf(pieces: readonly Piece[], spans: ReadonlyMap<Piece, Span
     offsets.set(piece, offset);
     fixedBytes = Math.max(fixedBytes, offset + piece.bytes);
   }
-  const whole = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
-  return { offsets, fixedBytes: whole(fixedBytes), stageBytes: whole(stageUsed), stageUsed };
+  return { offsets, fixedBytes: whole(fixedBytes), ...stageOf(pieces) };
 }

@@ -4,6 +4,7 @@ import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
+import { usesOf } from '../uses.js';
 import { STEP } from './forms.js';
 import { definitions } from './kernel.js';
 
@@ -16,7 +17,8 @@ export interface BlockParts {
   readonly split: Axis;
   /** What products sum over. */
   readonly axis: Axis;
-  readonly products: ReadonlySet<TileId>;
+  /** Products, each with the tile that sums it up: its own, or that of a sum of products that nobody else reads. */
+  readonly sums: ReadonlyMap<TileId, TileId>;
   /** What steps need; operands and products; all else. */
   readonly before: readonly TileStmt[];
   readonly inside: readonly Let[];
@@ -49,12 +51,34 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   if (worked && axisSize(cx.module, axis) % STEP !== 0) return refused(`operands along ${axis}, which is no multiple of ${STEP}`);
   const wanted = needs(inside.flatMap(({ op }) => operandsOf(op)).filter((tile) => !inStep(tile)), definitions(kernel));
   if ([...products.keys()].some((tile) => wanted.has(tile))) return refused('blocks of products of products');
-  const outside = kernel.body.filter((stmt) => !inside.some((one) => one === stmt));
+  const { sums, through } = sumsOf(kernel, lets, products.keys());
+  const made = new Set<TileId>([...inside.map(({ tile }) => tile), ...through]);
+  const outside = kernel.body.filter((stmt) => stmt.kind !== 'let' || !made.has(stmt.tile));
   const isBefore = (stmt: TileStmt) => stmt.kind === 'let' && wanted.has(stmt.tile);
   return {
-    kernel, split, axis, products: new Set(products.keys()), inside, before: outside.filter(isBefore),
+    kernel, split, axis, sums, inside, before: outside.filter(isBefore),
     after: outside.filter((stmt) => !isBefore(stmt)),
   };
+}
+
+/** Sums of products, and of such sums: what adds up in the same registers. */
+function sumsOf(kernel: TileKernel, lets: readonly Let[], products: Iterable<TileId>): {
+  readonly sums: ReadonlyMap<TileId, TileId>;
+  /** All sums on the way. */
+  readonly through: readonly TileId[];
+} {
+  const { counts } = usesOf(kernel);
+  const sums = new Map([...products].map((tile) => [tile, tile]));
+  const through: TileId[] = [];
+  for (const { tile, op } of lets) {
+    if (op.op !== 'map' || op.fn !== 'add') continue;
+    const [x, y] = op.args;
+    const known = new Set(sums.values());
+    if (x === y || ![x, y].every((arg) => known.has(arg) && counts.get(arg) === 1)) continue;
+    for (const [product, sum] of sums) if (sum === x || sum === y) sums.set(product, tile);
+    through.push(tile);
+  }
+  return { sums, through };
 }
 
 /** Operations that may stand in a step: they are worked out element by element. */

@@ -1,5 +1,6 @@
 import { axisSize } from '../../describe.js';
 import { createCode } from '../code.js';
+import type { Piece } from '../instructions/pieces.js';
 import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
@@ -21,6 +22,8 @@ export interface BlockPlan {
   readonly parted: BlockParts;
   readonly shape: BlockShape;
   readonly plan: TeamPlan<BlockPart>;
+  /** The stages of the ring. */
+  readonly ring: Piece;
   readonly sharedBytes: number;
 }
 
@@ -28,7 +31,7 @@ export interface BlockPlan {
 export type BlockPart = 'before' | 'issue' | 'enter' | 'body' | 'after';
 
 /** The frame of a kernel of blocks: a ring of steps in shared memory, all but one of them on their way. */
-export function blocksText(cx: CudaContext, { parted, shape, plan, sharedBytes }: BlockPlan): LoweredKernel {
+export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedBytes }: BlockPlan): LoweredKernel {
   const { kernel, split, axis } = parted;
   const { width, parts, stages } = shape;
   const threads = 128 * parts;
@@ -38,7 +41,7 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, sharedBytes }
   const code = createCode();
   const print = (part: BlockPart) => printSteps(code, plan.steps(part), { threads, barrier: 1 });
   const stage = (name: string) => {
-    code.line(`const u32 ${name} = base + ${plan.arena.fixedBytes} + n % ${stages} * ${plan.arena.stageBytes}; (void)${name};`);
+    code.line(`const u32 ${name} = base + ${ring.name} + n % ${stages} * ${plan.arena.stageBytes}; (void)${name};`);
   };
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${threads}) ${kernel.name}(${parameters})`);

@@ -5,6 +5,7 @@ import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
+import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
 import { sharedLimit, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { chunkPlace } from '../prologue.js';
@@ -38,16 +39,17 @@ export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel 
 }
 
 /** Shapes, best first: wide blocks read rows less often. */
-function shapesOf(cx: CudaContext, { split, products }: BlockParts): readonly BlockShape[] {
+function shapesOf(cx: CudaContext, { split, sums }: BlockParts): readonly BlockShape[] {
+  const count = new Set(sums.values()).size;
   const most = padded(axisSize(cx.module, split));
   return [256, 128, 64].filter((width) => width <= most).flatMap((width) => {
-    const parts = ([1, 2, 4] as const).find((n) => width / 2 / n * products.size <= MOST_SUMS);
+    const parts = ([1, 2, 4] as const).find((n) => width / 2 / n * count <= MOST_SUMS);
     return parts === undefined ? [] : [4, 3, 2].map((stages) => ({ width, parts, stages }));
   });
 }
 
 function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): BlockPlan | Refused {
-  const { kernel, split, axis, products } = parted;
+  const { kernel, split, axis, sums } = parted;
   // A team knows a step and a block, whatever the whole is.
   const sizes = new Map(cx.module.sizes).set(axis, STEP).set(split, shape.width);
   const draft = createDraft<BlockPart>(['before', 'issue', 'enter', 'body', 'after'], 'B');
@@ -72,7 +74,7 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   };
   draft.keepPieces(true);
   straight(parted.before);
-  for (const tile of products) {
+  for (const tile of new Set(sums.values())) {
     const sum = team.newFrag(tile, ROW, split);
     team.each(sum, `${sum.name}[i] = 0.f;`);
   }
@@ -87,21 +89,29 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
       if (cell.copied === 'tile') draft.to('issue');
       if (cell.copied === 'tile') copyCell(team, tile, cell, 'to');
       else loadNow(team, tile, cell);
-    } else if (op.op === 'contract' && products.has(tile)) addProduct(team, tile, op, lefts);
+    } else if (op.op === 'contract' && sums.has(tile)) addProduct(team, tile, sums.get(tile) ?? tile, op, lefts);
     else letText(team, { kind: 'let', tile, op }, place, new Map());
   }
   draft.to('body');
   draft.await();
   team.add({ kind: 'loop', edge: 'end' });
   draft.keepPieces(false);
+  // What follows the loop takes the place of the ring.
+  const { stageBytes, stageUsed } = stageOf(draft.pieces);
+  const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
+  for (const part of ['before', 'body'] as const) {
+    draft.to(part);
+    team.add({ kind: 'hold', piece: ring });
+  }
   draft.to('after');
+  team.add({ kind: 'meet' });
+  for (const tile of sums.values()) team.note(tile);
   straight(parted.after);
   const refusal = draft.refusal();
   if (refusal !== undefined) return refusal;
   const plan = planTeam(draft);
-  const { fixedBytes, stageBytes, stageUsed } = plan.arena;
-  const sharedBytes = fixedBytes + (shape.stages - 1) * stageBytes + stageUsed + 1024;
-  return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes) : { parted, shape, plan, sharedBytes };
+  const sharedBytes = plan.arena.fixedBytes + 1024;
+  return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes) : { parted, shape, plan, ring, sharedBytes };
 }
 
 /** What step `n` sees of a cell. */

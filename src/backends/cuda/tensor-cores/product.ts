@@ -69,10 +69,10 @@ function sidesOf(team: Team, tile: TileId, op: Contract): Sides | undefined {
 /** Left operands as they are in registers, by tile. */
 export type LeftOperands = Map<TileId, ReturnType<Team['packed']>>;
 
-/** Adds a step of a product to the fragment that sums it up; products of a step share their left operands. */
-export function addProduct(team: Team, tile: TileId, op: Contract, lefts: LeftOperands): void {
+/** Adds a step of a product to the fragment of the tile that sums it up; products of a step share their left operands. */
+export function addProduct(team: Team, tile: TileId, into: TileId, op: Contract, lefts: LeftOperands): void {
   const found = sidesOf(team, tile, op);
-  const [sum] = team.formsOf(tile).frags;
+  const [sum] = team.formsOf(into).frags;
   if (found === undefined || sum === undefined) return;
   team.begin();
   team.note(tile);

@@ -110,6 +110,14 @@ describe('spans', () => {
     expect(ordered([[{ kind: 'meet' }, write(a)]]).spans.get(a)).toEqual({ first: 0, last: Infinity });
   });
 
+  it('are those that are told, where no access does', () => {
+    const a = pieces().piece();
+    const hold: Instruction = { kind: 'hold', piece: a };
+    const { steps, spans } = ordered([[{ kind: 'meet' }, hold, { kind: 'meet' }, hold]]);
+    expect(steps.flat().map(short)).toEqual(['barrier', 'barrier']);
+    expect(spans.get(a)).toEqual({ first: 1, last: 2 });
+  });
+
   it('go on from one part of a draft to the next', () => {
     const a = pieces().piece();
     const { steps, spans } = ordered([[write(a)], [{ kind: 'meet' }, read(a)]]);
