@@ -5,7 +5,7 @@ import { printGraph } from '../../ir/graph/print.js';
 import { clustersOf } from '../../passes/cluster/cluster.js';
 import { printClusters } from '../../passes/cluster/print.js';
 import { adjointOf } from '../../passes/flow/adjoint.js';
-import { flowOf, isRefused } from '../../passes/flow/flow.js';
+import { flowOf, isRefused, type Refused } from '../../passes/flow/flow.js';
 
 /**
  * The meaning in training; the same with its calls inlined and its gradients, or why it has no such form; the kernels that this is to be
@@ -15,7 +15,7 @@ export function levelsText(graph: Graph, levels: readonly string[]): string {
   const texts = [
     ...(levels.includes('graph') ? [printGraph(graph)] : []),
     ...(levels.includes('flow') ? [flowText(graph, printFlow)] : []),
-    ...(levels.includes('clusters') ? [flowText(graph, (flow) => printClusters(flow, clustersOf(flow)))] : []),
+    ...(levels.includes('clusters') ? [flowText(graph, (flow) => clustersText(graph, flow))] : []),
   ];
   return texts.join('\n');
 }
@@ -23,5 +23,14 @@ export function levelsText(graph: Graph, levels: readonly string[]): string {
 function flowText(graph: Graph, print: (flow: Flow) => string): string {
   const flow = flowOf(graph);
   const made = isRefused(flow) ? flow : adjointOf(flow);
-  return isRefused(made) ? made.refusals.map(({ reason }) => `${graph.name} has no flow: ${reason}\n`).join('') : print(made);
+  return isRefused(made) ? whyNot(graph, 'flow', made) : print(made);
+}
+
+function clustersText(graph: Graph, flow: Flow): string {
+  const made = clustersOf(flow);
+  return isRefused(made) ? whyNot(graph, 'kernels', made) : printClusters(flow, made);
+}
+
+function whyNot({ name }: Graph, what: string, { refusals }: Refused): string {
+  return refusals.map(({ reason }) => `${name} has no ${what}: ${reason}\n`).join('');
 }

@@ -8,6 +8,7 @@ import { elementMap, makeValue, offsets, sizeOf, strides } from '../graph/value.
 import { chosen, contracted, first, folded, others, softened } from './groups.js';
 import { rowBefore, rowMap } from './rows.js';
 import { presence, spread, type Run } from './run.js';
+import { scanned } from './scan.js';
 
 type Of<K extends FlowValue['kind']> = Extract<FlowValue, { kind: K }>;
 
@@ -84,6 +85,7 @@ export function computeValue(run: Run, id: ValueId): Float64Array {
     }
     case 'taps': case 'untap': return tapped(run, value);
     case 'rope': return turned(run, value);
+    case 'scan': case 'unscan': return scanned(run, value);
     case 'sinkhorn': {
       const arg = run.type(value.arg);
       const masks = arg.where.map((choice) => ({

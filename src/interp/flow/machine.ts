@@ -17,18 +17,21 @@ export interface FlowOutcome {
   readonly losses: ReadonlyMap<string, number>;
   readonly counts: FlowTensors;
   readonly kept: Kept;
+  /** What the update after the step takes of this call. */
+  readonly takes: FlowTensors;
 }
 
 /** Outputs, losses, counts, and what backward takes. */
 export function forward(flow: Flow, call: FlowCall): FlowOutcome {
   const run = openRun(flow, call, { values: new Map(), rows: new Map() });
   const { backward } = flow;
-  const results = [...flow.outputs, ...flow.losses, ...flow.counts];
+  const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes];
   compute(run, [...results.map(({ value }) => value), ...(backward?.kept ?? [])]);
   return {
     outputs: new Map(flow.outputs.map((one) => [one.name, resultData(run, one)])),
     losses: added(flow.losses, (one) => resultData(run, one), (a, b) => a.map((x, i) => x + b[i]), (data) => data[0]),
     counts: added(flow.counts, (one) => resultData(run, one), (a, b) => a.map((x, i) => x + b[i]), (data) => data),
+    takes: new Map(flow.update.takes.map((one) => [one.name, resultData(run, one)])),
     kept: {
       values: new Map((backward?.kept ?? []).map((id) => [id, run.data(id)])),
       rows: new Map((backward?.tables ?? []).map((id) => [id, run.rowsOf(id)])),
@@ -42,6 +45,17 @@ export function backward(flow: Flow, call: FlowCall, kept: Kept): FlowTensors {
   const gradients = flow.backward?.gradients ?? [];
   compute(run, gradients.map(({ value }) => value));
   return new Map(gradients.map((one) => [one.name, resultData(run, one)]));
+}
+
+/** New values of buffers by path, after the calls of one step. */
+export function update(flow: Flow, calls: readonly FlowOutcome[], params: FlowTensors): FlowTensors {
+  const inputs = new Map(flow.update.takes.map(({ name, over }) => {
+    const all = calls.map(({ takes }) => takes.get(name) ?? new Float64Array(0));
+    return [name, over === 'last' ? all[all.length - 1] : all.reduce((a, b) => a.map((x, i) => x + b[i]))];
+  }));
+  const run = openRun(flow, { params, inputs, lengths: [] }, { values: new Map(), rows: new Map() });
+  compute(run, flow.update.results.map(({ value }) => value));
+  return new Map(flow.update.results.map((one) => [one.name, resultData(run, one)]));
 }
 
 function added<T>(

@@ -3,8 +3,8 @@ import type { Span } from '../common/span.js';
 import type { Axis } from '../graph/types.js';
 import { includes, union } from '../graph/typing.js';
 import {
-  ONCE, type Along, type Domain, type DomainId, type End, type Flow, type FlowBody, type FlowInput, type FlowParam, type FlowType,
-  type FlowValue, type ValueId,
+  ONCE, type Along, type Domain, type DomainId, type End, type Flow, type FlowBody, type FlowInput, type FlowParam, type FlowScan,
+  type FlowType, type FlowValue, type ValueId,
 } from './flow.js';
 import { groupsOf, sorted, typeOf } from './typing.js';
 
@@ -13,18 +13,21 @@ export interface FlowBuilder {
   readonly domains: readonly Domain[];
   readonly inputs: readonly FlowInput[];
   readonly params: readonly FlowParam[];
+  readonly scans: readonly FlowScan[];
   readonly values: readonly FlowValue[];
   typeOf(id: ValueId): FlowType;
   add(body: FlowBody, origin: Span): ValueId;
   domain(domain: Domain): DomainId;
   input(input: FlowInput, origin: Span): ValueId;
   param(param: FlowParam, origin: Span): ValueId;
+  scan(scan: FlowScan): number;
 }
 
 /** `from`: goes on after its values, which keep their numbers. */
-export function flowBuilder(from?: Pick<Flow, 'domains' | 'inputs' | 'params' | 'values'>): FlowBuilder {
+export function flowBuilder(from?: Pick<Flow, 'domains' | 'inputs' | 'params' | 'scans' | 'values'>): FlowBuilder {
   const domains: Domain[] = [...from?.domains ?? [{ kind: 'once' }, { kind: 'sequence' }, { kind: 'token' }] as const];
   const [inputs, params, values] = [[...from?.inputs ?? []], [...from?.params ?? []], [...from?.values ?? []]];
+  const scans = [...from?.scans ?? []];
   const known = new Map(values.map(({ type: _, origin: __, ...body }, id) => [keyOf(body), id]));
   const typeAt = (id: ValueId): FlowType => values[id].type;
   const tables = { domains, inputs, params, type: typeAt };
@@ -36,7 +39,7 @@ export function flowBuilder(from?: Pick<Flow, 'domains' | 'inputs' | 'params' | 
     return values.push({ ...body, type: typeOf(body, tables), origin }) - 1;
   };
   const build: FlowBuilder = {
-    domains, inputs, params, values, typeOf: typeAt,
+    domains, inputs, params, scans, values, typeOf: typeAt,
     add: (body, origin) => simpler(build, body, origin) ?? put(body, origin),
     domain(domain) {
       const same = domains.findIndex((other) => sameDomain(other, domain));
@@ -45,6 +48,10 @@ export function flowBuilder(from?: Pick<Flow, 'domains' | 'inputs' | 'params' | 
     input(input, origin) {
       const same = inputs.findIndex((other) => other.name === input.name);
       return put({ kind: 'input', input: same >= 0 ? same : inputs.push(input) - 1 }, origin);
+    },
+    scan(scan) {
+      const same = scans.findIndex((other) => other.path === scan.path);
+      return same >= 0 ? same : scans.push(scan) - 1;
     },
     param(param, origin) {
       const same = params.findIndex((other) => other.path === param.path);

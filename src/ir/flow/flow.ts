@@ -1,6 +1,6 @@
 import type { MathName } from '../common/dag.js';
 import type { Span } from '../common/span.js';
-import type { Comparison, FoldOp } from '../graph/graph.js';
+import type { Comparison, FoldOp, ScanPart } from '../graph/graph.js';
 import type { Axis } from '../graph/types.js';
 
 /**
@@ -15,6 +15,7 @@ export interface Flow {
   readonly domains: readonly Domain[];
   readonly inputs: readonly FlowInput[];
   readonly params: readonly FlowParam[];
+  readonly scans: readonly FlowScan[];
   /** In topological order. */
   readonly values: readonly FlowValue[];
   /** Axes in the order in which files hold them. */
@@ -23,6 +24,7 @@ export interface Flow {
   readonly losses: readonly FlowResult[];
   /** Rows of each index of a family, by its path; several of one path add up. */
   readonly counts: readonly FlowResult[];
+  readonly update: FlowUpdate;
   readonly backward: Backward | undefined;
 }
 
@@ -67,10 +69,31 @@ export interface FlowParam {
   readonly buffer: boolean;
 }
 
+/** A scan that is called, and the axes of its arguments and outputs besides heads. */
+export interface FlowScan {
+  readonly path: string;
+  readonly part: ScanPart;
+  readonly args: readonly (readonly Axis[])[];
+  readonly outputs: readonly (readonly Axis[])[];
+}
+
 export interface FlowResult {
   readonly name: string;
   readonly axes: readonly Axis[];
   readonly value: ValueId;
+}
+
+/** New values of buffers, once a step of the optimiser, from what its calls give and from values before the step. */
+export interface FlowUpdate {
+  readonly takes: readonly FlowTake[];
+  /** By path. */
+  readonly results: readonly FlowResult[];
+}
+
+/** What a call gives to the update: its input `name`. */
+export interface FlowTake extends FlowResult {
+  /** The sum of all calls, on all ranks, or what the last one gave. */
+  readonly over: 'sum' | 'last';
 }
 
 /** Gradients, made of inputs, params, cotangents (inputs named `d_...`) and what `forward` kept. */
@@ -172,5 +195,19 @@ export type FlowBody =
   | {
     readonly kind: 'rope'; readonly arg: ValueId; readonly axis: Axis; readonly frequency: ValueId; readonly turn: Axis;
     readonly pairs: 'halves' | 'adjacent'; readonly back: boolean;
+  }
+  /**
+   * A scan on the rows of a domain, along sequences (and groups of slots): one of its outputs, from zeros. `args`: inputs, then params;
+   * they may lack heads.
+   */
+  | {
+    readonly kind: 'scan'; readonly scan: number; readonly args: readonly ValueId[]; readonly output: number;
+    readonly heads: readonly Axis[]; readonly axes: readonly Axis[]; readonly domain: DomainId;
+  }
+  /** The cotangent of one of its arguments, from that of an output. */
+  | {
+    readonly kind: 'unscan'; readonly scan: number; readonly args: readonly ValueId[]; readonly output: number;
+    readonly cotangent: ValueId; readonly of: number; readonly heads: readonly Axis[]; readonly axes: readonly Axis[];
+    readonly domain: DomainId; readonly to: DomainId;
   }
   | { readonly kind: 'sinkhorn'; readonly arg: ValueId; readonly axis: Axis; readonly tolerance: number };

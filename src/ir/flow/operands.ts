@@ -4,7 +4,8 @@ import type { Domain, DomainId, FlowBody, FlowValue, ValueId } from './flow.js';
 export function operandsOf(body: FlowBody): readonly ValueId[] {
   switch (body.kind) {
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'draw': return [];
-    case 'map': case 'logic': return body.args;
+    case 'map': case 'logic': case 'scan': return body.args;
+    case 'unscan': return [...body.args, body.cotangent];
     case 'contract': case 'compare': return [body.left, body.right];
     case 'softmax': return body.sink === undefined ? [body.arg] : [body.arg, body.sink];
     case 'top': return [body.arg, body.count];
@@ -31,7 +32,8 @@ export function movedBody(
   if ('along' in moved) return { ...moved, along: { ...moved.along, to: domain(moved.along.to) } };
   switch (moved.kind) {
     case 'gather': return { ...moved, to: domain(moved.to) };
-    case 'draw': case 'index': return { ...moved, domain: domain(moved.domain) };
+    case 'draw': case 'index': case 'scan': return { ...moved, domain: domain(moved.domain) };
+    case 'unscan': return { ...moved, domain: domain(moved.domain), to: domain(moved.to) };
     default: return moved;
   }
 }
@@ -39,7 +41,8 @@ export function movedBody(
 function readsMoved(body: FlowBody, to: (id: ValueId) => ValueId): FlowBody {
   switch (body.kind) {
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'draw': return body;
-    case 'map': case 'logic': return { ...body, args: body.args.map(to) };
+    case 'map': case 'logic': case 'scan': return { ...body, args: body.args.map(to) };
+    case 'unscan': return { ...body, args: body.args.map(to), cotangent: to(body.cotangent) };
     case 'contract': case 'compare': return { ...body, left: to(body.left), right: to(body.right) };
     case 'softmax': return { ...body, arg: to(body.arg), sink: body.sink === undefined ? undefined : to(body.sink) };
     case 'top': return { ...body, arg: to(body.arg), count: to(body.count) };

@@ -14,6 +14,7 @@ export function printFlow(flow: Flow): string {
     put(`input ${name}: ${of === undefined ? shape(axes) : `one of ${of.name} `}${domain === ONCE ? '' : ` ${nameOf(flow, domain)}`}`);
   }
   for (const { path, axes, buffer } of flow.params) put(`${buffer ? 'buffer' : 'param'} ${path}: ${shape(axes)}`);
+  for (const { path, part } of flow.scans) put(`scan ${path} = ${part.name}`);
   flow.values.forEach((value, id) => put(`%${id} = ${valueText(flow, value)} : ${typeText(flow, value.type)}`));
   const results = (what: string, list: readonly FlowResult[]): void => {
     for (const { name, value } of list) put(`${what} ${name} = %${value}`);
@@ -21,6 +22,8 @@ export function printFlow(flow: Flow): string {
   results('output', flow.outputs);
   results('loss', flow.losses);
   results('count', flow.counts);
+  for (const { name, over, value } of flow.update.takes) put(`take ${name} = ${over} %${value}`);
+  results('update', flow.update.results);
   const { backward } = flow;
   if (backward !== undefined) {
     put(`kept ${[...backward.kept.map(ref), ...backward.tables.map((id) => nameOf(flow, id))].join(' ')}`);
@@ -73,6 +76,11 @@ export function valueText(flow: Flow, value: FlowValue): string {
     case 'lift': case 'stop': case 'f32': return `${value.kind} ${ref(value.arg)}`;
     case 'taps': case 'untap': return `${value.kind}[${value.axis.name}] ${ref(value.arg)}`;
     case 'rope': return `rope[${value.axis.name}] ${ref(value.arg)} by ${value.back ? '-' : ''}${ref(value.frequency)} ${value.pairs}`;
+    case 'scan': return `scan ${flow.scans[value.scan].path} ${refs(value.args)} .${value.output}`;
+    case 'unscan': {
+      const { scan, args, output, cotangent, of } = value;
+      return `unscan ${flow.scans[scan].path} ${refs(args)} .${output} by ${ref(cotangent)} of ${of}`;
+    }
     case 'sinkhorn': return `sinkhorn[tokens, ${value.axis.name}] ${ref(value.arg)} tol ${value.tolerance}`;
   }
 }

@@ -26,7 +26,8 @@ export function typeOf(body: FlowBody, tables: Tables): FlowType {
     }
     case 'param': return number(ONCE, tables.params[body.param].axes);
     case 'count': return number(body.of === 'time' ? 1 : ONCE, []);
-    case 'index': return number(body.domain, body.axes);
+    case 'index': case 'scan': return number(body.domain, body.axes);
+    case 'unscan': return number(body.to, body.axes);
     case 'draw': return number(body.domain, without(union(body.lanes, body.axes), groupsOf(tables.domains[body.domain])));
     case 'map': return joined(body.args.map(of), 'number');
     case 'compare': return joined([of(body.left), of(body.right)], 'choice');

@@ -11,13 +11,14 @@ export function verifyFlow(flow: Flow): readonly string[] {
   });
   const number = ({ name, axes, value }: FlowResult, domain: number | undefined): void => {
     const type: FlowType | undefined = flow.values[value]?.type;
-    const fits = type?.kind === 'number' && type.where.length === 0 && axes.every((axis) => includes(axes, axis))
+    const fits = type?.kind === 'number' && type.where.length === 0
       && type.axes.every((axis) => includes(axes, axis)) && (domain === undefined || type.domain === domain);
     if (!fits) problems.push(`${flow.name}: ${name} does not have the value that it should`);
   };
   flow.outputs.forEach((one) => number(one, TOKEN));
   flow.losses.forEach((one) => number(one, ONCE));
   flow.counts.forEach((one) => number(one, ONCE));
+  [...flow.update.takes, ...flow.update.results].forEach((one) => number(one, ONCE));
   flow.backward?.gradients.forEach((one) => number(one, undefined));
   return problems;
 }
@@ -42,6 +43,7 @@ function valueProblems(flow: Flow, value: FlowValue, id: ValueId): readonly stri
   switch (value.kind) {
     case 'gather': check(coarser(domains, value.to, reads[0].domain) || coarser(domains, reads[0].domain, value.to),
       'goes to a domain that is not finer'); break;
+    case 'softmax': check(reads.length < 2 || [ONCE, value.along.to].includes(reads[1].domain), 'has a sink of another domain'); break;
     case 'top': check(reads[1].domain === ONCE || reads[1].domain === value.along.to, 'has counts of another domain'); break;
     default: {
       const fine = reads.map(({ domain }) => domain).filter((domain) => domain !== ONCE);

@@ -1,6 +1,7 @@
 import { ONCE, SEQUENCE, type DomainId, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { needsOf, operandsOf } from '../../ir/flow/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
+import type { Refused } from '../flow/flow.js';
 import { verified } from '../../support/verified.js';
 import { bytesOf, costOf } from './cost.js';
 import type { Clusters, Kernel, KernelForm } from './kernel.js';
@@ -9,8 +10,10 @@ import { rolesOf } from './roles.js';
 import { verifyKernels } from './verify.js';
 
 /** Kernels of a Flow: products that read the same rows are one, arithmetic goes where its last operand is made. */
-export function clustersOf(flow: Flow): Clusters {
-  const results = [...flow.outputs, ...flow.losses, ...flow.counts].map(({ value }) => value);
+export function clustersOf(flow: Flow): Clusters | Refused {
+  const seen = flow.values.find(({ type }) => flow.domains[type.domain].kind === 'pair');
+  if (seen !== undefined) return { refusals: [{ reason: 'what sees the past has no kernels yet', origin: seen.origin }] };
+  const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes].map(({ value }) => value);
   const { backward } = flow;
   const none = new Set<never>();
   return {
@@ -27,7 +30,7 @@ function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<Val
     open: new Map(),
   };
   for (const id of [...needed].sort((a, b) => a - b)) place(making, id, tables);
-  for (const id of roots) if (!given.has(id)) store(making, id);
+  for (const id of roots) if (!given.has(id)) store(making, id, true);
   settle(making);
   for (const draft of making.drafts) for (const id of [...draft.values].sort((a, b) => a - b)) loadsOf(making, draft, id);
   const kernels = [...making.drafts].sort((a, b) => a.level - b.level).map((draft): Kernel => {
@@ -64,7 +67,7 @@ function place(making: Making, id: ValueId, ready: ReadonlySet<DomainId>): void 
   const { domain } = value.type;
   const reads = operandsOf(value);
   const after = Math.max(
-    1, tablesReady(making, domain, ready, value), ...needsOf(value, flow.domains).map((arg) => making.ready.get(arg) ?? 1)
+    1, tablesReady(making, domain, ready, id), ...needsOf(value, flow.domains).map((arg) => making.ready.get(arg) ?? 1)
   );
   const anchor = (form: KernelForm, rows: DomainId, axes: readonly Axis[], key: string): void => {
     const from = Math.max(after, ...rawReads(making, value).map((arg) => store(making, arg)));
@@ -123,15 +126,16 @@ function rawReads({ flow, roles }: Making, value: FlowValue): readonly ValueId[]
 }
 
 /** When the lists of the slots that a value stands on, or goes from, are there. */
-function tablesReady(making: Making, domain: DomainId, ready: ReadonlySet<DomainId>, value: FlowValue): number {
+function tablesReady(making: Making, domain: DomainId, ready: ReadonlySet<DomainId>, id: ValueId): number {
   const { flow } = making;
-  const seat = making.roles.get(flow.values.indexOf(value)) === 'seats';
+  const value = flow.values[id];
+  const seat = making.roles.get(id) === 'seats';
   const all = new Set([domain, ...operandsOf(value).map((arg) => flow.values[arg].type.domain)]);
-  return Math.max(0, ...[...all].map((id) => {
-    const one = flow.domains[id];
-    if (one.kind !== 'slot' || ready.has(id)) return 0;
-    const known = making.tables.get(id) ?? drafted(making, 'tables', store(making, one.choice), id, [], `tables ${id}`);
-    making.tables.set(id, known);
+  return Math.max(0, ...[...all].map((at) => {
+    const one = flow.domains[at];
+    if (one.kind !== 'slot' || ready.has(at)) return 0;
+    const known = making.tables.get(at) ?? drafted(making, 'tables', store(making, one.choice), at, [], `tables ${at}`);
+    making.tables.set(at, known);
     known.loads.add(one.choice);
     return known.level + (seat ? 0 : 1);
   }));
@@ -167,14 +171,14 @@ function light(making: Making, id: ValueId, after: number): void {
 }
 
 /** Has a value written by its kernel, and says when it can be read. */
-function store(making: Making, id: ValueId): number {
+function store(making: Making, id: ValueId, result = false): number {
   const { flow, roles, home, stored, ready } = making;
   const role = roles.get(id);
   if (role === 'leaf' || role === 'view' || role === undefined) return ready.get(id) ?? 1;
   if (role === 'part') return ready.get(id) ?? 1;
   if (!home.has(id)) {
     const from = ready.get(id) ?? 1;
-    if (flow.values[id].type.domain === ONCE && literalOnly(making, id)) return from;
+    if (!result && flow.values[id].type.domain === ONCE && literalOnly(making, id)) return from;
     const free = freeFor(making, id, from);
     if (free === undefined) {
       making.open.set(id, from);

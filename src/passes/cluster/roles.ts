@@ -60,7 +60,7 @@ function roleOf({ values, domains }: Flow, value: FlowValue): Role {
       ) return 'seats';
       return domains[from].kind === 'slot' && to !== ONCE ? 'collect' : 'sums';
     }
-    case 'sinkhorn': case 'untap': case 'taps': return 'sums';
+    case 'scan': case 'unscan': case 'sinkhorn': case 'untap': case 'taps': return 'sums';
     case 'map': case 'restrict': case 'lift': case 'compare': case 'logic': case 'mask': case 'pick': case 'place': case 'stop': case 'f32':
     case 'rope': return 'light';
   }

@@ -39,6 +39,8 @@ export function verifyKernels(flow: Flow, kernels: readonly Kernel[], { roots, g
       stored.add(id);
     }
   });
-  for (const id of roots) if (!stored.has(id) && !leaf(id) && !made(id)) problems.push(`value ${id} is never stored`);
+  /** Zeros of what has no gradient are written by whoever holds the memory. */
+  const constant = (id: ValueId): boolean => made(id) || (values[id].kind === 'gather' && operandsOf(values[id]).every(constant));
+  for (const id of roots) if (!stored.has(id) && !leaf(id) && !constant(id)) problems.push(`value ${id} is never stored`);
   return problems;
 }

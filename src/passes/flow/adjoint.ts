@@ -40,7 +40,7 @@ export function adjointOf(flow: Flow): Flow | Refused {
   }
   if (refusals.length > 0) return { refusals };
   const gradients = gradientsOf(flow, b, found);
-  const made = { ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values };
+  const made = { ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans };
   const kept = keptOf(made, gradients, first);
   const full = pruned({ ...made, backward: { ...kept, gradients } });
   return verified(`the adjoint of ${flow.name}`, full, verifyFlow(full));
@@ -71,7 +71,8 @@ function gradientsOf(flow: Flow, b: FlowBuilder, found: ReadonlyMap<ValueId, rea
   };
   return [
     ...flow.inputs.flatMap(({ name, axes, domain, of: index }, i) => {
-      if (index !== undefined) return [];
+      // What an update takes is no input of a call.
+      if (index !== undefined || domain !== TOKEN) return [];
       return [of(name, axes, domain, flow.values.findIndex((value) => value.kind === 'input' && value.input === i))];
     }),
     ...flow.params.flatMap(({ path, axes, buffer }, i) => {
@@ -113,7 +114,7 @@ function isDear(value: FlowValue, { values, domains }: Flow): boolean {
       const from = Math.max(values[value.left].type.domain, values[value.right].type.domain);
       return value.type.domain !== ONCE || value.along.to !== from;
     }
-    case 'top': case 'first': case 'sinkhorn': return true;
+    case 'top': case 'first': case 'sinkhorn': case 'scan': return true;
     case 'fold': case 'softmax': case 'others': return value.along.to !== values[value.arg].type.domain;
     // A token's number for one of its slots lies with the lists of slots.
     case 'gather': return isSeat(values[value.arg].type, value.type, domains[value.to]);

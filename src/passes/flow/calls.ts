@@ -5,7 +5,8 @@ import type { Graph, GraphNode, Instance } from '../../ir/graph/graph.js';
 import { below, instancePath, lossPath } from '../../ir/graph/paths.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { elements, includes, without } from '../../ir/graph/typing.js';
-import { low, refuse, type Low, type Scope } from './scope.js';
+import { low, plainAxes, refuse, type Low, type Scope } from './scope.js';
+import { scanOf } from './scans.js';
 import { groupsAt } from './slots.js';
 
 type CallNode = Extract<GraphNode, { kind: 'call' }>;
@@ -17,15 +18,24 @@ export function resultOf(scope: Scope, node: Extract<GraphNode, { kind: 'result'
   const call = graph.nodes[node.call];
   if (call.kind !== 'call') return refuse(scope, 'it is a result of no call', node);
   const { part } = graph.instances[call.instance];
-  if (part.kind === 'scan') return refuse(scope, `the scan ${part.name} is no part of a Flow yet`, node);
-  const some = domain !== TOKEN || call.args.some((arg) => graph.nodes[arg].type.restricted.length > 0);
-  if (some && !factsOf(part).tokenwise) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
+  if (part.kind === 'scan') return scanOf(scope, node, call, part, domain);
+  if (atSome(scope, call, domain)) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
   const inner = opened(scope, node.call, call, domain);
   const made = value(inner, part.outputs[node.output].value);
-  const id = node.type.restricted.reduce(
-    (out, choice) => restrict(b, out, at(b, value(scope, choice).id, domain, node.origin), node.origin), made.id,
-  );
+  // A member of a family that has no weights gives the same as the others.
+  const missing = without(plainAxes(scope, node.type.axes), [...b.typeOf(made.id).axes, ...groupsAt(b, domain)]);
+  const whole = missing.length === 0 ? made.id : map(b, 'mul', [made.id, literal(b, 1, node.origin, missing)], node.origin);
+  const id = node.type.restricted.reduce((out, choice) => {
+    return restrict(b, out, at(b, value(scope, choice).id, domain, node.origin), node.origin);
+  }, whole);
   return low(id, made);
+}
+
+/** Is a part that looks at other tokens called on some of them? */
+function atSome({ graph }: Scope, call: CallNode, domain: DomainId): boolean {
+  const { part } = graph.instances[call.instance];
+  if (part.kind === 'scan' || factsOf(part).tokenwise) return false;
+  return domain !== TOKEN || call.args.some((arg) => graph.nodes[arg].type.restricted.length > 0);
 }
 
 /** The scope of a call on a domain; its losses and rows are counted when it is first asked for. */
@@ -38,6 +48,7 @@ function opened(scope: Scope, id: number, call: CallNode, domain: DomainId): Sco
   const inner = openScope(scope, instance, call, domain);
   scope.calls.set(key, inner);
   gatherLosses(inner);
+  if (inner.graph.updates.length > 0) making.updated.push(inner);
   if (instance.family.length > 0) {
     const family = instance.family.map(scope.named);
     // A part that looks at other tokens is evaluated once for each other index that it is mapped over; another one once for all.
@@ -60,7 +71,7 @@ function openScope(scope: Scope, instance: Instance, call: CallNode, domain: Dom
     making, graph: part, path, domain,
     family: [...scope.family, ...family],
     lanes: [...scope.lanes, ...family, ...without(call.mapped.map(named), family)],
-    some: scope.some || domain !== TOKEN,
+    some: scope.some || domain !== TOKEN, before: undefined,
     named: (axis) => (signature.has(axis.name) ? named({ ...axis, name: call.renamed.get(axis.name) ?? axis.name })
       : axis.past ? axis : { ...axis, name: `${path}.${axis.name}` }),
     input: (index) => making.at(scope, call.args[index], domain),
@@ -80,7 +91,9 @@ export function gatherLosses(scope: Scope): void {
   graph.nodes.forEach((node, id) => {
     if (node.kind !== 'call') return;
     const { part } = graph.instances[node.instance];
-    if (part.kind !== 'scan' && factsOf(part).effects) opened(scope, id, node, scope.domain);
+    if (part.kind === 'scan' || !factsOf(part).effects) return;
+    if (atSome(scope, node, scope.domain)) refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
+    else opened(scope, id, node, scope.domain);
   });
   for (const loss of graph.losses) {
     const { id } = making.value(scope, loss.value);

@@ -7,6 +7,7 @@ import { verified } from '../../support/verified.js';
 import { gatherLosses } from './calls.js';
 import { valueAt, valueOf } from './lower.js';
 import { pruned } from './prune.js';
+import { updatesOf } from './update.js';
 import { scaled } from './scale.js';
 import type { Making, Refusal, Scope } from './scope.js';
 
@@ -19,33 +20,35 @@ export interface Refused {
 /** A Graph as a Flow, or why it is none. */
 export function flowOf(graph: Graph): Flow | Refused {
   const b = flowBuilder();
-  const making: Making = { b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [] };
+  const making: Making = { b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [], takes: [], updated: [] };
   const inputs = graph.inputs.map(({ name, type, origin }) => {
     return b.input({ name, domain: TOKEN, axes: type.axes, of: type.of }, origin);
   });
   const scope: Scope = {
-    making, graph, path: '', domain: TOKEN, family: [], lanes: [], some: false, named: (axis) => axis,
+    making, graph, path: '', domain: TOKEN, family: [], lanes: [], some: false, before: undefined, named: (axis) => axis,
     input: (index) => ({ id: inputs[index], picked: [] }), made: new Map(), calls: new Map(),
   };
   calledFirst(scope);
   gatherLosses(scope);
+  if (graph.updates.length > 0) making.updated.push(scope);
   const outputs = graph.outputs.map(({ name, axes, value, origin }): FlowResult => {
     const { id } = valueOf(scope, value);
     return { name, axes, value: gather(b, b.add({ kind: 'lift', arg: id }, origin), TOKEN, origin) };
   });
+  const updates = making.updated.flatMap(updatesOf);
   if (making.refusals.length > 0) return { refusals: distinct(making.refusals) };
   // Those that nothing reads have gradients too: zeros.
   for (const { path, axes, buffer, origin } of paramsOf(graph)) b.param({ path, axes, buffer }, origin);
   const { domains, params, values } = b;
   const flow: Flow = {
-    name: graph.name, training: graph.training, domains, inputs: b.inputs, params, values, outputs, losses: making.losses,
-    counts: making.counts, backward: undefined,
+    name: graph.name, training: graph.training, domains, inputs: b.inputs, params, scans: b.scans, values, outputs, losses: making.losses,
+    counts: making.counts, update: { takes: making.takes, results: updates }, backward: undefined,
   };
   const made = pruned(scaled(pruned(flow)));
   return verified(`the flow of ${graph.name}`, made, verifyFlow(made));
 }
 
-export function isRefused(made: Flow | Refused): made is Refused {
+export function isRefused(made: object): made is Refused {
   return 'refusals' in made;
 }
 

@@ -4,7 +4,7 @@ import { ONCE, SEQUENCE, TOKEN, type Along, type DomainId, type ValueId } from '
 import type { FoldOp, GraphNode } from '../../ir/graph/graph.js';
 import type { Axis, Silent } from '../../ir/graph/types.js';
 import { elements, union, without } from '../../ir/graph/typing.js';
-import { axesOf, low, refuse, type Low, type Scope } from './scope.js';
+import { axesOf, low, pastDomain, plainAxes, refuse, type Low, type Scope } from './scope.js';
 import { groupsAt, meets, slotsOf } from './slots.js';
 
 type Of<K extends GraphNode['kind']> = Extract<GraphNode, { kind: K }>;
@@ -14,15 +14,28 @@ type Of<K extends GraphNode['kind']> = Extract<GraphNode, { kind: K }>;
  * the choice only; numbers of one index each, such as scores, stay dense. `given`: the argument is there already, and keeps its domain.
  */
 export function foldOf(scope: Scope, node: Of<'fold'>, given?: Low): Low {
-  const { making, named } = scope;
+  const { making: { b } } = scope;
+  if (node.silent.includes('calls')) return refuse(scope, 'it is folded over the calls of a step', node);
+  const { x, group, picked } = foldedParts(scope, node, given);
+  const { op, origin } = node;
+  const id = op === 'mean' ? meanOf(b, x, group, origin) : folded(b, op, x, group, origin);
+  const folds = plainAxes(scope, node.axes);
+  return { id, picked: picked.map((choice) => allOf(b, choice, folds, origin)) };
+}
+
+/** What a fold folds, on the domain that it goes from, and how; and picks that it leaves. */
+export function foldedParts(
+  scope: Scope, node: Of<'fold'>, given?: Low,
+): { readonly x: ValueId; readonly group: Along; readonly picked: readonly ValueId[] } {
+  const { making } = scope;
   const { b } = making;
-  const { origin, silent, op } = node;
-  if (silent.includes('calls')) return refuse(scope, 'it is folded over the calls of a step', node);
-  if (node.axes.some((axis) => axis.past)) return refuse(scope, 'attention has no domain yet', node);
-  const folds = node.axes.map(named);
+  const { origin, silent } = node;
+  const folds = plainAxes(scope, node.axes);
+  const past = pastDomain(scope, node.axes);
   const tokens = silentDomains(scope, silent);
-  if (tokens !== undefined && scope.some) return refuse(scope, 'it folds the tokens of a call on some of them', node);
-  const ranks = silent.includes('ranks');
+  const seen = scope.graph.nodes[node.arg].type.axes.some((axis) => axis.past);
+  if (seen && tokens !== undefined) refuse(scope, 'it folds tokens that see the past', node);
+  if (tokens !== undefined && scope.some) refuse(scope, 'it folds the tokens of a call on some of them', node);
   const slots = given === undefined ? slotsFor(scope, [node.arg], tokens !== undefined ? 'all' : folds, origin) : undefined;
   const arg = given ?? (slots === undefined ? making.value(scope, node.arg) : making.at(scope, node.arg, slots));
   const groups = slots === undefined ? [] : groupsAt(b, slots);
@@ -30,10 +43,9 @@ export function foldOf(scope: Scope, node: Of<'fold'>, given?: Low): Low {
   const whole = from === undefined ? arg.id : gather(b, arg.id, from, origin);
   const picks = tokens === undefined ? [] : arg.picked;
   const x = picks.reduce((value, choice) => restrict(b, value, choice, origin), whole);
-  const to = tokens?.to ?? (slots === undefined ? b.typeOf(x).domain : TOKEN);
-  const group = along(without(folds, groups), to, { kept: without(groups, folds), ranks });
-  const id = op === 'mean' ? meanOf(b, x, group, origin) : folded(b, op, x, group, origin);
-  return { id, picked: tokens === undefined && slots === undefined ? arg.picked.map((choice) => allOf(b, choice, folds, origin)) : [] };
+  const to = tokens?.to ?? (slots === undefined && past === undefined ? b.typeOf(x).domain : TOKEN);
+  const group = along(without(folds, groups), to, { kept: without(groups, folds), ranks: silent.includes('ranks') });
+  return { x, group, picked: tokens === undefined && slots === undefined ? arg.picked : [] };
 }
 
 /** What folding silent axes leaves: the domain, and that from which it goes. */
@@ -48,7 +60,7 @@ function silentDomains({ domain }: Scope, silent: readonly Silent[]): { readonly
 function slotsFor(scope: Scope, args: readonly number[], folds: readonly Axis[] | 'all', origin: Span): DomainId | undefined {
   const { making: { b, value }, graph: { nodes }, domain } = scope;
   const restricted = [...new Set(args.flatMap((arg) => nodes[arg].type.restricted))];
-  if (domain !== TOKEN || restricted.length === 0) return undefined;
+  if (domain !== TOKEN || restricted.length === 0 || args.some((arg) => nodes[arg].type.axes.some((axis) => axis.past))) return undefined;
   const choices = restricted.map((choice) => value(scope, choice).id);
   const groups = union(...choices.map((choice) => b.typeOf(choice).axes));
   const wide = without(union(...args.map((arg) => axesOf(scope, arg))), groups).length > 0;
@@ -65,7 +77,8 @@ function folded(b: FlowBuilder, op: Exclude<FoldOp, 'mean'>, x: ValueId, group: 
 
 function neverNothing(b: FlowBuilder, x: ValueId, group: Along): boolean {
   const { domain, where } = b.typeOf(x);
-  if (group.to !== domain) return false;
+  // A token sees itself at least.
+  if (group.to !== domain) return b.domains[domain].kind === 'pair' && where.length === 0;
   const ended = where.filter((choice) => meets(b.typeOf(choice).axes, group.axes));
   const [only] = ended.map((choice) => b.values[choice]);
   if (ended.length === 0) return true;
@@ -108,15 +121,17 @@ function allOf(b: FlowBuilder, choice: ValueId, axes: readonly Axis[], origin: S
 
 /** A product that is summed over an axis of a choice is the sum of a token's slots. */
 export function productOf(scope: Scope, node: Of<'contract'>): Low {
-  const { making, named } = scope;
+  const { making } = scope;
   const { b } = making;
   const { origin } = node;
-  if (node.axes.some((axis) => axis.past)) return refuse(scope, 'attention has no domain yet', node);
-  const axes = node.axes.map(named);
+  const axes = plainAxes(scope, node.axes);
+  const past = pastDomain(scope, node.axes);
   const slots = slotsFor(scope, [node.left, node.right], axes, origin);
   const [left, right] = [node.left, node.right].map((id) => (slots === undefined ? making.value(scope, id) : making.at(scope, id, slots)));
   if (slots === undefined) {
-    const id = contract(b, left.id, right.id, axes, origin);
+    const [l, r] = together(b, [left.id, right.id], origin);
+    const id = past === undefined ? contract(b, l, r, axes, origin)
+      : b.add({ kind: 'contract', left: l, right: r, along: along(axes, TOKEN) }, origin);
     return { id, picked: low(id, left, right).picked.map((choice) => allOf(b, choice, axes, origin)) };
   }
   const groups = groupsAt(b, slots);
@@ -142,14 +157,18 @@ export function liftedOf(scope: Scope, node: Of<'lift'>): Low {
 }
 
 export function topOf(scope: Scope, node: Of<'top'>): Low {
-  const { making: { b, value }, named } = scope;
+  const { making: { b, value } } = scope;
   const { origin, silent } = node;
-  if (node.axes.some((axis) => axis.past)) return refuse(scope, 'attention has no domain yet', node);
+  const past = pastDomain(scope, node.axes);
   const tokens = silentDomains(scope, silent);
   if (tokens !== undefined && scope.some) return refuse(scope, 'it chooses among the tokens of a call on some of them', node);
   const [arg, count] = [value(scope, node.arg), value(scope, node.count)];
-  const [x0, c0] = tokens === undefined ? together(b, [arg.id, count.id], origin) : [gather(b, arg.id, tokens.from, origin), count.id];
+  const [x0, c0] = tokens === undefined && past === undefined
+    ? together(b, [arg.id, count.id], origin)
+    : [tokens === undefined ? arg.id : gather(b, arg.id, tokens.from, origin), count.id];
   const x = (tokens === undefined ? [] : arg.picked).reduce((id, choice) => restrict(b, id, choice, origin), x0);
-  const group = along(node.axes.map(named), tokens?.to ?? b.typeOf(x).domain, { ranks: silent.includes('ranks') });
+  const group = along(
+    plainAxes(scope, node.axes), tokens?.to ?? (past === undefined ? b.typeOf(x).domain : TOKEN), { ranks: silent.includes('ranks') },
+  );
   return { id: b.add({ kind: 'top', arg: x, count: c0, along: group }, origin), picked: [] };
 }

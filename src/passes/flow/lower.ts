@@ -6,8 +6,9 @@ import type { Axis } from '../../ir/graph/types.js';
 import { without } from '../../ir/graph/typing.js';
 import { resultOf } from './calls.js';
 import { foldOf, productOf, topOf, liftedOf } from './folds.js';
-import { axesOf, low, refuse, type Low, type Scope } from './scope.js';
-import { groupsAt, meets } from './slots.js';
+import { takenOf } from './update.js';
+import { axesOf, low, pastDomain, plainAxes, refuse, type Low, type Scope } from './scope.js';
+import { groupsAt, isAlong, meets } from './slots.js';
 
 /** The value of a node on its own domain: once, by sequence, or by token of its part. */
 export function valueOf(scope: Scope, id: number): Low {
@@ -21,6 +22,7 @@ export function valueAt(scope: Scope, id: number, domain: DomainId): Low {
   const node = nodes[id];
   const axes = axesOf(scope, id);
   const groups = groupsAt(b, domain);
+  if (axes.some((axis) => axis.past)) return refuse(scope, 'what sees the past is restricted to a choice', node);
   const wide = meets(axes, groups) && without(axes, groups).length > 0;
   const pushed = wide ? memo(scope, `${id}@${domain}`, () => pushedTo(scope, node, domain) ?? { id: -1, picked: [] }) : undefined;
   return pushed !== undefined && pushed.id >= 0 ? pushed : readAt(scope, valueOf(scope, id), domain, node);
@@ -49,6 +51,7 @@ function pushedTo(scope: Scope, node: GraphNode, domain: DomainId): Low | undefi
         return true;
       case 'contract': case 'softmax': return apart(node.axes);
       case 'fold': return node.silent.length === 0 && apart(node.axes);
+      case 'before': case 'conv': return isAlong(scope, [node.arg], domain, node);
       case 'pick': case 'rope': return apart([node.axis]);
       default: return false;
     }
@@ -57,11 +60,13 @@ function pushedTo(scope: Scope, node: GraphNode, domain: DomainId): Low | undefi
 }
 
 function make(scope: Scope, id: number): Low {
-  return made(scope, scope.graph.nodes[id], scope.domain, (arg) => valueOf(scope, arg), id);
+  const taken = scope.before === undefined ? undefined : takenOf(scope, scope.before, id);
+  return taken ?? made(scope, scope.graph.nodes[id], scope.domain, (arg) => valueOf(scope, arg), id);
 }
 
 /** The value of a node on a domain of tokens, from what it reads there. */
 function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: number) => Low, own?: number): Low {
+  if (node.type.axes.filter((axis) => axis.past).length > 1) return refuse(scope, 'it sees the past along two axes', node);
   const { making, graph, path, named } = scope;
   const { b } = making;
   const { origin } = node;
@@ -91,9 +96,10 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
     case 'fold': return own === undefined ? foldOf(scope, node, value(node.arg)) : foldOf(scope, node);
     case 'softmax': {
       const [arg, sink] = [value(node.arg), node.sink === undefined ? undefined : value(node.sink)];
-      if (node.axes.some((axis) => axis.past)) return refuse(scope, 'attention has no domain yet', node);
-      const [x, s] = together(b, sink === undefined ? [arg.id] : [arg.id, sink.id], origin);
-      return low(b.add({ kind: 'softmax', arg: x, along: along(node.axes.map(named), b.typeOf(x).domain), sink: s }, origin), arg);
+      const past = pastDomain(scope, node.axes) !== undefined;
+      const [x, s] = past ? [arg.id, sink?.id] : together(b, sink === undefined ? [arg.id] : [arg.id, sink.id], origin);
+      const group = along(plainAxes(scope, node.axes), past ? scope.domain : b.typeOf(x).domain);
+      return low(b.add({ kind: 'softmax', arg: x, along: group, sink: s }, origin), arg);
     }
     case 'top': return topOf(scope, node);
     case 'compare': case 'logic': {
@@ -118,9 +124,10 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
     }
     case 'number': return value(node.arg);
     case 'stop': case 'f32': return one(value(node.arg), (arg) => b.add({ kind: node.kind, arg }, origin));
-    case 'before': case 'conv': return shifted(scope, node, value);
+    case 'before': case 'conv': return shifted(scope, node, domain, value);
     case 'rope': {
       const [arg, frequency] = [value(node.arg), value(node.frequency)];
+      if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it turns what is seen of the past', node);
       const [x, f] = together(b, [gather(b, arg.id, domain, origin), frequency.id], origin);
       if (b.typeOf(x).where.some((choice) => meets(b.typeOf(choice).axes, [named(node.axis)]))) {
         return refuse(scope, 'it turns an axis of which some is absent', node);
@@ -131,22 +138,18 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
     case 'sinkhorn': return one(value(node.arg), (arg) => {
       return b.add({ kind: 'sinkhorn', arg: gather(b, arg, TOKEN, origin), axis: named(node.axis), tolerance: node.tolerance }, origin);
     });
-    case 'normal': return low(drawn(scope, domain, 'normal', node.draw, node.type.axes, node));
-    case 'uniform': {
-      const u = drawn(scope, domain, 'uniform', node.draw, node.type.axes, node);
-      const wide = map(b, 'mul', [literal(b, node.hi - node.lo, origin), u], origin);
-      return low(node.lo === 0 ? wide : map(b, 'add', [literal(b, node.lo, origin), wide], origin));
+    case 'normal': case 'uniform': case 'dropout':
+      if (node.type.axes.some((axis) => axis.past) || b.domains[domain].kind === 'pair') {
+        return refuse(scope, 'it draws for tokens of a past', node);
+      }
+      return randomOf(scope, node, domain, value);
+    case 'past': {
+      if (scope.domain !== TOKEN) return refuse(scope, 'it sees the past of some tokens only', node);
+      const [arg, pairs] = [value(node.arg), pastDomain(scope, [node.axis]) ?? TOKEN];
+      return low(gather(b, gather(b, arg.id, TOKEN, origin), pairs, origin, 'source'), arg);
     }
-    case 'dropout': return one(value(node.arg), (arg) => {
-      if (node.rate <= 0) return arg;
-      const u = drawn(scope, domain, 'uniform', node.draw, node.type.axes, node);
-      const kept = b.add({ kind: 'compare', op: '>=', left: u, right: literal(b, node.rate, origin) }, origin);
-      const factor = map(b, 'div', [b.add({ kind: 'mask', choice: kept }, origin), literal(b, 1 - node.rate, origin)], origin);
-      return map(b, 'mul', [arg, factor], origin);
-    });
-    case 'past': return refuse(scope, 'attention has no domain yet', node);
     case 'call': return low(literal(b, 0, origin));
-    case 'result': return resultOf(scope, node, domain);
+    case 'result': return resultOf(scope, node, pastDomain(scope, node.type.axes) ?? domain);
   }
 }
 
@@ -162,12 +165,33 @@ function drawn(
   return b.add({ kind: 'draw', law, path, number, axes: axes.map(named), lanes, domain }, origin);
 }
 
+function randomOf(
+  scope: Scope, node: Extract<GraphNode, { kind: 'normal' | 'uniform' | 'dropout' }>, domain: DomainId, value: (id: number) => Low,
+): Low {
+  const { making: { b } } = scope;
+  const { origin } = node;
+  const draw = (law: 'normal' | 'uniform'): ValueId => drawn(scope, domain, law, node.draw, node.type.axes, node);
+  if (node.kind === 'normal') return low(draw('normal'));
+  if (node.kind === 'uniform') {
+    const wide = map(b, 'mul', [literal(b, node.hi - node.lo, origin), draw('uniform')], origin);
+    return low(node.lo === 0 ? wide : map(b, 'add', [literal(b, node.lo, origin), wide], origin));
+  }
+  const arg = value(node.arg);
+  if (node.rate <= 0) return arg;
+  const kept = b.add({ kind: 'compare', op: '>=', left: draw('uniform'), right: literal(b, node.rate, origin) }, origin);
+  const factor = map(b, 'div', [b.add({ kind: 'mask', choice: kept }, origin), literal(b, 1 - node.rate, origin)], origin);
+  return low(map(b, 'mul', [arg.id, factor], origin), arg);
+}
+
 /** Values of tokens before this one: along sequences, not yet along those tokens only at which something is present. */
-function shifted(scope: Scope, node: Extract<GraphNode, { kind: 'before' | 'conv' }>, value: (id: number) => Low): Low {
+function shifted(
+  scope: Scope, node: Extract<GraphNode, { kind: 'before' | 'conv' }>, domain: DomainId, value: (id: number) => Low,
+): Low {
   const { making: { b }, named } = scope;
   const { origin } = node;
   const arg = value(node.arg);
-  const x = gather(b, arg.id, scope.domain, origin);
+  if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it goes along tokens of a past', node);
+  const x = gather(b, arg.id, domain, origin);
   if (b.typeOf(x).where.length > 0 || scope.domain !== TOKEN) return refuse(scope, 'it goes along some of the tokens only', node);
   if (node.kind === 'conv') {
     const [weight, taps] = [value(node.weight), named(node.taps)];

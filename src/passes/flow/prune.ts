@@ -5,7 +5,8 @@ import { movedBody, needsOf } from '../../ir/flow/operands.js';
 export function pruned(flow: Flow): Flow {
   const { values, domains, backward } = flow;
   const needed = new Set<ValueId>();
-  const open = [...flow.outputs, ...flow.losses, ...flow.counts, ...(backward?.gradients ?? [])].map(({ value }) => value);
+  const open = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes, ...flow.update.results,
+    ...(backward?.gradients ?? [])].map(({ value }) => value);
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (needed.has(id)) continue;
     needed.add(id);
@@ -21,7 +22,7 @@ export function pruned(flow: Flow): Flow {
     const { type, origin } = values[id];
     return { ...movedBody(values[id], to, domain), type: { ...type, domain: domain(type.domain), where: type.where.map(to) }, origin };
   });
-  const results = (list: readonly FlowResult[]): FlowResult[] => list.map((one) => ({ ...one, value: to(one.value) }));
+  const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
   return {
     ...flow, values: moved,
     domains: used.map((id) => {
@@ -29,6 +30,7 @@ export function pruned(flow: Flow): Flow {
       return one.kind === 'slot' ? { ...one, choice: to(one.choice) } : one;
     }),
     outputs: results(flow.outputs), losses: results(flow.losses), counts: results(flow.counts),
+    update: { takes: results(flow.update.takes), results: results(flow.update.results) },
     backward: backward && {
       kept: backward.kept.filter((id) => needed.has(id)).map(to), tables: backward.tables.filter((id) => domainAt.has(id)).map(domain),
       gradients: results(backward.gradients),

@@ -71,7 +71,16 @@ export function pullBack(b: FlowBuilder, id: ValueId, d: ValueId, hand: Hand): s
     case 'literal': case 'input': case 'param': case 'count': case 'index': case 'draw': case 'top': case 'first': case 'compare':
     case 'logic':
     case 'mask': case 'stop': case 'sinkhorn': return undefined;
-    case 'others': case 'place': case 'untap': return 'it is a gradient itself';
+    case 'scan': {
+      const { scan, args, output, heads, domain } = value;
+      args.forEach((arg, of) => {
+        const axes = [...heads, ...b.scans[scan].args[of]];
+        const to = b.typeOf(arg).domain;
+        hand(arg, b.add({ kind: 'unscan', scan, args, output, cotangent: d, of, heads, domain, to, axes }, origin));
+      });
+      return undefined;
+    }
+    case 'others': case 'place': case 'untap': case 'unscan': return 'it is a gradient itself';
   }
 }
 

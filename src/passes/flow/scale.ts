@@ -12,7 +12,7 @@ export function scaled(flow: Flow): Flow {
   const b = flowBuilder();
   const readers = values.map(() => 0);
   for (const value of values) for (const arg of operandsOf(value)) readers[arg]++;
-  for (const { value } of [...flow.outputs, ...flow.losses, ...flow.counts]) readers[value]++;
+  for (const { value } of [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes, ...flow.update.results]) readers[value]++;
   const places: ValueId[] = [];
   const to = (id: ValueId): ValueId => places[id];
   const domainAt = (id: DomainId): DomainId => {
@@ -20,6 +20,7 @@ export function scaled(flow: Flow): Flow {
     return b.domain(domain.kind === 'slot' ? { ...domain, choice: to(domain.choice) } : domain);
   };
   flow.inputs.forEach((input) => b.input(input, values[0].origin));
+  flow.scans.forEach((scan) => b.scan(scan));
   flow.params.forEach((param) => b.param(param, values[0].origin));
   values.forEach((value) => {
     const weight = value.kind === 'map' && value.fn === 'mul' ? weighted(flow, value.args, readers) : undefined;
@@ -28,10 +29,11 @@ export function scaled(flow: Flow): Flow {
       pulled ?? (weight === undefined ? b.add(movedBody(value, to, domainAt), value.origin) : pushed(b, flow, weight, readers, to))
     );
   });
-  const results = (list: readonly FlowResult[]): FlowResult[] => list.map((one) => ({ ...one, value: to(one.value) }));
+  const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
   return {
-    ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, outputs: results(flow.outputs),
+    ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, outputs: results(flow.outputs),
     losses: results(flow.losses), counts: results(flow.counts),
+    update: { takes: results(flow.update.takes), results: results(flow.update.results) },
   };
 }
 

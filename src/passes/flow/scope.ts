@@ -1,6 +1,6 @@
 import type { Span } from '../../ir/common/span.js';
 import type { FlowBuilder } from '../../ir/flow/build.js';
-import type { DomainId, FlowResult, ValueId } from '../../ir/flow/flow.js';
+import type { DomainId, FlowResult, FlowTake, ValueId } from '../../ir/flow/flow.js';
 import type { Graph, GraphNode } from '../../ir/graph/graph.js';
 import type { Axis } from '../../ir/graph/types.js';
 
@@ -20,6 +20,9 @@ export interface Making {
   /** By path; several of one path add up. */
   readonly losses: FlowResult[];
   readonly counts: FlowResult[];
+  readonly takes: FlowTake[];
+  /** Scopes of parts that have updates. */
+  readonly updated: Scope[];
 }
 
 /** One part on one domain. */
@@ -35,6 +38,8 @@ export interface Scope {
   readonly lanes: readonly Axis[];
   /** Is it called at some of the tokens only? */
   readonly some: boolean;
+  /** Of the update after a step: the scope of its calls. */
+  readonly before: Scope | undefined;
   /** The name that an axis of the part has in the Flow. */
   readonly named: (axis: Axis) => Axis;
   input(index: number): Low;
@@ -57,6 +62,16 @@ export function low(id: ValueId, ...from: readonly Low[]): Low {
 export function refuse({ making }: Scope, reason: string, { origin }: GraphNode): Low {
   making.refusals.push({ reason, origin });
   return { id: making.b.add({ kind: 'literal', value: 0, axes: [] }, origin), picked: [] };
+}
+
+/** The domain of what has an axis over the past: tokens with those that they see. Undefined: it has none. */
+export function pastDomain({ making: { b } }: Scope, axes: readonly Axis[]): DomainId | undefined {
+  const window = axes.find((axis) => axis.past);
+  return window === undefined ? undefined : b.domain({ kind: 'pair', window });
+}
+
+export function plainAxes({ named }: Scope, axes: readonly Axis[]): readonly Axis[] {
+  return axes.filter((axis) => !axis.past).map(named);
 }
 
 /** Axes of a node as the Flow names them. Those over which the part is called come with its arguments. */

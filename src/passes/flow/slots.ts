@@ -2,8 +2,10 @@ import type { Span } from '../../ir/common/span.js';
 import { at, type FlowBuilder } from '../../ir/flow/build.js';
 import { TOKEN, type Domain, type DomainId, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
+import type { GraphNode } from '../../ir/graph/graph.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { elements, includes, without } from '../../ir/graph/typing.js';
+import type { Scope } from './scope.js';
 
 /** The rows at which all of some choices hold. */
 export function slotsOf(b: FlowBuilder, choices: readonly ValueId[], origin: Span): DomainId {
@@ -44,4 +46,11 @@ export function groupsAt(b: FlowBuilder, domain: DomainId): readonly Axis[] {
 
 export function meets(a: readonly Axis[], b: readonly Axis[]): boolean {
   return a.some((axis) => includes(b, axis));
+}
+
+/** Are the rows of a domain of slots just those at which some values are present, so that the one before is the slot before? */
+export function isAlong(scope: Scope, args: readonly number[], domain: DomainId, { origin }: GraphNode): boolean {
+  const { making: { b, value }, graph: { nodes } } = scope;
+  const restricted = [...new Set(args.flatMap((arg) => nodes[arg].type.restricted))];
+  return restricted.length > 0 && slotsOf(b, restricted.map((choice) => value(scope, choice).id), origin) === domain;
 }

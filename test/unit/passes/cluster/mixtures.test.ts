@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Flow } from '../../../../src/ir/flow/flow.js';
 import { clustersOf } from '../../../../src/passes/cluster/cluster.js';
-import type { Kernel, KernelForm } from '../../../../src/passes/cluster/kernel.js';
+import type { Clusters, Kernel, KernelForm } from '../../../../src/passes/cluster/kernel.js';
 import { printClusters } from '../../../../src/passes/cluster/print.js';
 import { verifyKernels } from '../../../../src/passes/cluster/verify.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
@@ -18,6 +18,12 @@ function withGradients(flow: Flow): Flow {
   return made;
 }
 
+function kernelsOf(flow: Flow): Clusters {
+  const made = clustersOf(flow);
+  if (isRefused(made)) throw new Error(made.refusals.map(({ reason }) => reason).join());
+  return made;
+}
+
 function at(kernels: readonly Kernel[], form: KernelForm, rows: number): readonly Kernel[] {
   return kernels.filter((kernel) => kernel.form === form && kernel.rows === rows);
 }
@@ -27,7 +33,7 @@ describe('kernels of mixtures', () => {
     const [, name, numbers] = one;
     it(`${name} ${JSON.stringify(numbers)}: two products of slots forward, four backward, each sum of slots once`, () => {
       const flow = withGradients(flowFor(mixture(one, true)));
-      const { forward, backward } = clustersOf(flow);
+      const { forward, backward } = kernelsOf(flow);
       const [up, down] = at(forward, 'product', SLOTS);
       expect(at(forward, 'product', SLOTS)).toHaveLength(2);
       // All products of the rows of tokens are in one kernel, which reads them where they are.
@@ -48,21 +54,21 @@ describe('kernels of mixtures', () => {
 
   it('nothing else than a softmax mixture needs: router, lists, up, down, sum', async () => {
     const flow = withGradients(flowFor(exampleGraph('moe/softmax', 'mixtral', {}, true)));
-    const clusters = clustersOf(flow);
+    const clusters = kernelsOf(flow);
     expect(clusters.forward.map(({ form }) => form)).toEqual(['product', 'tables', 'product', 'product', 'collect']);
     await expect(printClusters(flow, clusters)).toMatchFileSnapshot('./golden/mixtral.txt');
   });
 
   it('dense products are the case of one group', () => {
     const flow = withGradients(flowFor(exampleGraph('layers/feed_forward', 'swiglu')));
-    const { forward, backward } = clustersOf(flow);
+    const { forward, backward } = kernelsOf(flow);
     expect(forward.map(({ form, rows, anchors }) => [form, rows, anchors.length])).toEqual([['product', 2, 2], ['product', 2, 1]]);
     expect(backward.map(({ form }) => form)).toEqual(['product', 'groups', 'groups', 'product']);
   });
 
   it('count as many operations as the products have', () => {
     const flow = flowFor(exampleGraph('moe/softmax', 'mixtral', { D: 64, E: 8, F: 32, k: 2 }, false));
-    const [up] = at(clustersOf(flow).forward, 'product', SLOTS);
+    const [up] = at(kernelsOf(flow).forward, 'product', SLOTS);
     // Two products, silu, two factors.
     expect(up.cost.flops.get(SLOTS)).toBe(2 * 2 * 64 * 32 + 3 * 32);
     // The weight of the slot, what is handed on; weights once.
@@ -71,9 +77,24 @@ describe('kernels of mixtures', () => {
   });
 });
 
+describe('kernels of layers', () => {
+  it('a layer of products, norms and scans has kernels, each with what it reads', () => {
+    for (const [file, name] of [['gla', 'seed_gla'], ['rwkv7', 'time_mix'], ['memories', 'mom'], ['norms', 'norm']] as const) {
+      const { forward, backward } = kernelsOf(withGradients(flowFor(exampleGraph(`layers/${file}`, name, { D: 8 }))));
+      expect(forward.length).toBeGreaterThan(0);
+      expect(backward.length).toBeGreaterThan(0);
+    }
+  });
+
+  it('what sees the past is refused', () => {
+    const made = clustersOf(flowFor(exampleGraph('layers/attention', 'gqa', { D: 8 })));
+    expect(isRefused(made) && made.refusals.map(({ reason }) => reason)).toEqual(['what sees the past has no kernels yet']);
+  });
+});
+
 describe('the verifier of kernels', () => {
   const flow = flowFor(exampleGraph('moe/softmax', 'mixtral', {}, false));
-  const { forward } = clustersOf(flow);
+  const { forward } = kernelsOf(flow);
   const border = { roots: flow.outputs.map(({ value }) => value), given: new Set<never>(), tables: new Set<never>() };
   it('has nothing against kernels that were made', () => expect(verifyKernels(flow, forward, border)).toEqual([]));
   it('sees what is read before it is there', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { someCall } from '../../interp/graph/make-graph.js';
-import { flowFor, judgeForward } from './judge.js';
+import { flowFor, judgeForward, judgeUpdate } from './judge.js';
 import { MIXTURES, mixture } from './mixtures.js';
 
 describe('mixtures as flows', () => {
@@ -16,6 +16,20 @@ describe('mixtures as flows', () => {
       }
     });
   }
+
+  it('buffers have their new values after a step of several calls', () => {
+    let updated = 0;
+    for (const one of MIXTURES) {
+      if (one[1] === 'st_moe') continue;
+      const graph = mixture(one, true);
+      const call = someCall(graph, [7, 4], 3);
+      judgeUpdate(
+        graph, [call, { ...someCall(graph, [2, 5], 4), params: call.params }, { ...someCall(graph, [1], 5), params: call.params }],
+      );
+      updated += graph.updates.length;
+    }
+    expect(updated).toBe(3);
+  });
 
   it('experts are computed at slots', () => {
     for (const one of MIXTURES) {

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
-import { backward, forward, type FlowCall } from '../../../../src/interp/flow/machine.js';
+import { backward, forward, update, type FlowCall } from '../../../../src/interp/flow/machine.js';
 import { evaluate, gradients, type GraphCall } from '../../../../src/interp/graph/machine.js';
+import { update as updateOf } from '../../../../src/interp/graph/update.js';
 import type { Flow } from '../../../../src/ir/flow/flow.js';
 import type { Graph } from '../../../../src/ir/graph/graph.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
@@ -38,6 +39,15 @@ export function judgeForward(graph: Graph, call: GraphCall, tolerance = 1e-12, c
   expect([...found.losses.keys()].sort()).toEqual([...expected.losses.keys()].sort());
   for (const [name, value] of expected.losses) near([found.losses.get(name) ?? NaN], [value], `loss ${name}`, tolerance);
   if (counts) for (const [name, data] of expected.counts) near(found.counts.get(name), data, `count ${name}`, tolerance);
+}
+
+/** Are new values of buffers those of the graph, after a step of several calls? */
+export function judgeUpdate(graph: Graph, calls: readonly GraphCall[], tolerance = 1e-12): void {
+  const flow = flowFor(graph);
+  const found = update(flow, calls.map((call) => forward(flow, callOf(call))), calls[0].params);
+  const expected = updateOf(calls.map((call) => evaluate(graph, call)), calls[0].params);
+  expect([...found.keys()].sort()).toEqual([...expected.keys()].sort());
+  for (const [name, data] of expected) near(found.get(name), data, name, tolerance);
 }
 
 /** And are its gradients those of the graph, from what forward keeps and nothing else? */

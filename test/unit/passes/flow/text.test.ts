@@ -19,9 +19,10 @@ describe('flows as text', () => {
 
 describe('what has no flow', () => {
   it('says why', () => {
-    const graph = graphOf(readText('layer f(x: [D]) -> y: [D] with D = 4 { y = softmax[past](x @ x[past]) @[past] x[past] }'), 'f');
+    const seen = 'let near = past[2]   y = sum[near, past](outer(x[near] @ x, x[past]))';
+    const graph = graphOf(readText(`layer f(x: [D]) -> y: [D] with D = 4 { ${seen} }`), 'f');
     const made = flowOf(graph);
-    expect(isRefused(made) && made.refusals.map(({ reason }) => reason)).toEqual(['attention has no domain yet']);
+    expect(isRefused(made) && made.refusals.map(({ reason }) => reason)).toEqual(['it sees the past along two axes']);
   });
 });
 
