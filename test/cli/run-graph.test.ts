@@ -234,4 +234,10 @@ describe('layers, mixtures and models, files in and files out', () => {
     turned().forEach((v, i) => expect(v).toBeCloseTo(wanted([0, 1, 2])[i], 12));
     expect(() => turned([0, -1, 2])).toThrow(/E507.*`position` is -1 at \[0, 1\]/);
   });
+
+  it('that would not fit into memory are refused before anything is drawn', () => {
+    const { code, err } = run('lm.lmoe', '--size', 'T=10000000000');
+    expect(code).toBe(1);
+    expect(err).toMatch(/E509.*`lm` has many values at 20,000,000,000 tokens: .* would need [\d.]+ GiB/);
+  });
 });

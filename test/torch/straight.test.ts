@@ -18,6 +18,7 @@ describe.skipIf(skip)(`calls without torch's dispatcher (skipped: ${NO_TORCH ?? 
     const source = readdirSync(plan).find((name) => name.startsWith('gla.') && name.endsWith('.cu')) ?? '';
     writeFileSync(join(plan, source.replace('.cu', '.cubin')), 'machine code');
     buildRecorder(folder.path);
-    python([join(import.meta.dirname, 'straight.py'), at], folder.path, { LD_LIBRARY_PATH: join(folder.path, 'lib'), PYTHONDONTWRITEBYTECODE: '1' });
+    const environment = { LD_LIBRARY_PATH: join(folder.path, 'lib'), PYTHONDONTWRITEBYTECODE: '1' };
+    python([join(import.meta.dirname, 'straight.py'), at], folder.path, environment);
   });
 });

@@ -23,8 +23,8 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   /** Starts ranks; they have a port of their own choice. */
   function start(args: readonly string[], ranks = 2) {
     const run = [
-      '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(ranks), join(ROOT, 'examples/torch/train.py'), ...SMALL, '--text',
-      join(ROOT, 'docs'), ...args
+      '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(ranks), join(ROOT, 'examples/torch/train.py'),
+      ...SMALL, '--text', join(ROOT, 'docs'), ...args
     ];
     const child = spawn(
       PYTHON ?? 'python3', run,

@@ -1,6 +1,6 @@
 import type { Host } from '../host.js';
 import type { Declaration } from '../kind.js';
-import type { Failed } from '../problem.js';
+import { problem, type Failed } from '../problem.js';
 import type { PreparedRun, RunReport, RunRequest } from '../run/report.js';
 import { prepareGraph } from './prepare.js';
 import type { GraphReport } from './run.js';
@@ -24,11 +24,21 @@ export function prepareDeclared(
   if ('diagnostics' in prepared) return { failures: [prepared] };
   return {
     warnings: prepared.warnings,
-    run: () => {
-      const report = prepared.run();
-      return Promise.resolve('diagnostics' in report ? report : told(report));
+    async run() {
+      try {
+        const report = prepared.run();
+        return 'diagnostics' in report ? report : told(report);
+      } catch (error) {
+        if (isAllocation(error)) return problem('E509', `\`${part.name}\` has values that no array holds`, 'run fewer tokens: --size T=64');
+        throw error;
+      }
     },
   };
+}
+
+/** What an engine says of arrays that it cannot make. */
+function isAllocation(error: unknown): boolean {
+  return error instanceof RangeError && /array buffer allocation|typed array length|array length/i.test(error.message);
 }
 
 function told(report: GraphReport): RunReport {
