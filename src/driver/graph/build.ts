@@ -1,6 +1,7 @@
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { graphSurface } from '../../emit/bindings/graph-surface.js';
 import { graphJson } from '../../ir/graph/json.js';
+import { signatureOf } from '../../ir/graph/signature.js';
 import type { Host } from '../host.js';
 import { compilerVersion } from '../installed.js';
 import type { BuildRequest, Built, Declaration } from '../kind.js';
@@ -17,7 +18,7 @@ export function buildGraph(host: Host, declaration: Declaration, { given, comman
   return {
     ...declaration,
     files: new Map([['train.json', `${graphJson(training.graph)}\n`], ['eval.json', `${graphJson(other.graph)}\n`]]),
-    binding: graphSurface(other.graph, { compiler: compilerVersion(host), hash: source.hash, command }),
+    binding: graphSurface(signatureOf(other.graph), other.graph.settings, { compiler: compilerVersion(host), hash: source.hash, command }),
     jobs: [],
     identity: [part.name, source.hash, [...other.graph.settings]],
     summary: `${part.kind}, in the interpreter: there are no kernels for it yet`,

@@ -1,6 +1,4 @@
-import type { Graph } from '../../ir/graph/graph.js';
-import { lossPathsOf, paramsOf } from '../../ir/graph/paths.js';
-import type { Axis } from '../../ir/graph/types.js';
+import type { Signature, SignatureTensor } from '../../ir/common/signature.js';
 import { propertyKey, quoted } from '../typescript.js';
 import { tensorType, typeName } from './names.js';
 import type { FileSurface, InterfaceSurface } from './surface.js';
@@ -17,26 +15,31 @@ export interface Provenance {
 
 type Property = InterfaceSurface['properties'][number];
 
-/** The typed binding of a layer, mixture or model, which runs in the interpreter. Pure data in, pure data out. */
-export function graphSurface(graph: Graph, { compiler, hash, command }: Provenance): FileSurface {
-  const name = typeName(graph.name, USED, 'Graph');
-  const all = paramsOf(graph);
-  const params = all.map(({ path, axes, f32, buffer }) => property(
-    path, [], axes, `${buffer ? 'Buffer' : 'Param'} ${sized([], axes)}${f32 ? ', read in f32' : ''}`,
+/**
+ * The typed binding of a layer, mixture or model that was made with these settings, which runs in the interpreter. Pure data in, pure data
+ * out.
+ */
+export function graphSurface(
+  signature: Signature, made: ReadonlyMap<string, number | string>, { compiler, hash, command }: Provenance,
+): FileSurface {
+  const name = typeName(signature.name, USED, 'Graph');
+  const params = signature.params.map((tensor) => property(
+    tensor, [], `${tensor.buffer ? 'Buffer' : 'Param'} ${sized(tensor, [])}${tensor.dtype === 'f32' ? ', read in f32' : ''}`,
   ));
-  const inputs = (lead: readonly string[]) => graph.inputs.map(({ name: own, type: { axes, of } }) => (
-    property(
-      own, lead, axes,
-      of === undefined ? sized(lead, axes) : `${sized(lead, axes)}: numbers below ${of.name} = ${of.size}, negative for none`,
-    )
+  const inputs = (lead: readonly string[]) => signature.inputs.map((tensor) => {
+    const { indices } = tensor;
+    const shape = sized(tensor, lead);
+    return property(
+      tensor, lead, indices === undefined ? shape : `${shape}: numbers below ${indices.name} = ${indices.size}, negative for none`,
+    );
+  });
+  const outputs = (lead: readonly string[]) => signature.outputs.map((tensor) => property(tensor, lead, sized(tensor, lead)));
+  const losses = signature.losses.map(({ of: path }): Property => (
+    { name: propertyKey(path), type: 'number', optional: false, doc: `The loss \`${path}\`.` }
   ));
-  const outputs = (lead: readonly string[]) => graph.outputs.map(({ name: own, axes }) => property(own, lead, axes, sized(lead, axes)));
-  const losses = [...new Set(lossPathsOf(graph))].map(
-    (path) : Property => ({ name: propertyKey(path), type: 'number', optional: false, doc: `The loss \`${path}\`.` })
-  );
   const groups: readonly (readonly [key: string, type: string, doc: string, properties: readonly Property[]])[] = [
     ['params', 'Params', 'Params and buffers by path; axes of families in front.', params],
-    ['buffers', 'Buffers', 'Buffers by path.', params.filter((_, i) => all[i].buffer)],
+    ['buffers', 'Buffers', 'Buffers by path.', params.filter((_, i) => signature.params[i].buffer)],
     ['inputs', 'Inputs', 'What a call takes, one value per token.', inputs(['B', 'T'])],
     ['outputs', 'Outputs', 'What a call gives.', outputs(['B', 'T'])],
     ['losses', 'Losses', 'Losses by path: each is part of what is minimised.', losses],
@@ -50,10 +53,10 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
     name: `${name}Types`, doc: 'All of them together.', methods: [],
     properties: groups.map(([key, type, doc]): Property => ({ name: key, type: `${name}${type}`, optional: false, doc })),
   };
-  const settings = [...graph.settings]
+  const settings = [...made]
     .map(([key, value]) => `${propertyKey(key)}: ${typeof value === 'number' ? value : quoted(value)}`).join(', ');
   return {
-    path: `${graph.name}.ts`,
+    path: `${signature.name}.ts`,
     header: [`Made by lmoec ${compiler}; changes will be lost.`, `source: sha256 ${hash}`, `command: ${command}`],
     imports: [
       { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
@@ -67,7 +70,7 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
     interfaces: [...interfaces, types],
     functions: [{
       name: 'load',
-      doc: `Opens \`${graph.name}\`${graph.doc === '' ? '' : `: ${graph.doc}`}\n\n`
+      doc: `Opens \`${signature.name}\`${signature.doc === '' ? '' : `: ${signature.doc}`}\n\n`
         + 'There are no kernels for it yet: it runs in the float64 interpreter. '
         + '`read` gives the files of this folder; by default they are read from beside this module.',
       parameters: [{ name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
@@ -77,10 +80,10 @@ export function graphSurface(graph: Graph, { compiler, hash, command }: Provenan
   };
 }
 
-function property(name: string, lead: readonly string[], axes: readonly Axis[], doc: string): Property {
-  return { name: propertyKey(name), type: tensorType([...lead, ...axes.map((axis) => axis.name)].join(' ')), optional: false, doc };
+function property({ of: name, axes }: SignatureTensor, lead: readonly string[], doc: string): Property {
+  return { name: propertyKey(name), type: tensorType([...lead, ...axes].join(' ')), optional: false, doc };
 }
 
-function sized(lead: readonly string[], axes: readonly Axis[]): string {
-  return `[${[...lead, ...axes.map(({ name, size }) => `${name} = ${size}`)].join(', ')}]`;
+function sized({ axes, sizes }: SignatureTensor, lead: readonly string[]): string {
+  return `[${[...lead, ...axes.map((axis, i) => `${axis} = ${sizes?.[i]}`)].join(', ')}]`;
 }

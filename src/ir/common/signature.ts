@@ -17,6 +17,10 @@ export interface SignatureTensor {
   readonly axes: readonly Axis[];
   /** Extents along the axes, where the declaration has them; undefined: a call brings them. */
   readonly sizes: readonly number[] | undefined;
+  /**
+   * `io`: the dtype of a build, where it has one. undefined: the same, unless a gate is computed from it, which passes find out; f32 then.
+   */
+  readonly dtype: 'f32' | 'io' | undefined;
   /** The axis whose indices its numbers are; undefined for numbers of other kinds. */
   readonly indices: { readonly name: Axis; readonly size: number } | undefined;
   readonly range: Range;

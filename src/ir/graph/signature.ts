@@ -11,11 +11,15 @@ export function signatureOf(graph: Graph): Signature {
     doc: graph.doc,
     axes: [...graph.settings].flatMap(([name, value]) => (typeof value === 'number' ? [{ name, defaultSize: value }] : [])),
     inputs: graph.inputs.map(({ name, type, range }) => ({ ...tensor('input', name, type.axes, true), indices: type.of, range })),
-    params: paramsOf(graph).map(({ path, axes, buffer, range }) => ({ ...tensor('param', path, axes), buffer, range })),
+    params: paramsOf(graph).map(({ path, axes, buffer, range, f32 }) => (
+      { ...tensor('param', path, axes), buffer, range, dtype: f32 ? 'f32' : 'io' }
+    )),
     initial: [],
     outputs: graph.outputs.map(({ name, axes }) => tensor('output', name, axes, true)),
     finals: [],
-    losses: [...new Set(lossPathsOf(graph))].map((path) => tensor('output', `loss.${path}`, [])),
+    losses: [...new Set(lossPathsOf(graph))].map((path) => (
+      { ...tensor('output', `loss.${path}`, []), of: path }
+    )),
     countsHeads: false,
   });
 }
@@ -23,6 +27,6 @@ export function signatureOf(graph: Graph): Signature {
 function tensor(role: SignatureRole, name: string, axes: readonly Axis[], perToken = false): SignatureTensor {
   return {
     name, of: name, role, leading: perToken ? ['B', 'T'] : [], axes: axes.map((axis) => axis.name), sizes: axes.map(({ size }) => size),
-    indices: undefined, range: ANY, buffer: false, hidden: false,
+    dtype: 'io', indices: undefined, range: ANY, buffer: false, hidden: false,
   };
 }

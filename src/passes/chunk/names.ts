@@ -1,3 +1,4 @@
+import { inputDtype, outputDtype } from '../../ir/spec/signature.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import type { BufferRole, TileBuffer } from '../../ir/tile/tile.js';
 import { ofTokens } from './programs.js';
@@ -32,14 +33,14 @@ export function userBuffers(spec: Spec, exact: ReadonlySet<string>): UserBuffers
     { name, ...ofTokens(outer), inner, axes, dtype, role }
   );
   const inputType = (input: Spec['inputs'][number]) => (
-    !input.rounded && (input.axes.length === 0 || exact.has(input.name)) ? 'f32' : 'io'
+    inputDtype(input) ?? (exact.has(input.name) ? 'f32' : 'io')
   );
   const inputs = spec.inputs.map((x) => make(x.name, 'row', x.scope, x.axes, inputType(x), 'input'));
   const params = spec.params.map((x) => make(x.name, 'once', 'head', x.axes, 'f32', 'param'));
   const states = (
     prefix: (name: string) => string, role: BufferRole,
   ) => spec.states.map((x) => make(prefix(x.name), 'run', 'head', x.axes, 'f32', role));
-  const outputs = spec.outputs.map((x) => make(x.name, 'row', 'head', x.axes, x.axes.length === 0 ? 'f32' : 'io', 'output'));
+  const outputs = spec.outputs.map((x) => make(x.name, 'row', 'head', x.axes, outputDtype(x), 'output'));
   const initials = states(initialName, 'initial');
   const finals = states((name) => `final.${name}`, 'final');
   const outputCotangents = outputs.map((x) => make(`d_${x.name}`, 'row', 'head', x.axes, x.dtype, 'cotangent'));

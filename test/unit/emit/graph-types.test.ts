@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { graphSurface } from '../../../src/emit/bindings/graph-surface.js';
+import { signatureOf } from '../../../src/ir/graph/signature.js';
 import { printSurfaces } from '../../../src/emit/bindings/project.js';
 import { frontend } from '../../../src/passes/frontend.js';
 
@@ -30,7 +31,7 @@ beforeAll(async () => {
       }`);
     const { graph } = parts.elaborate(name, new Map(), false);
     if (graph === undefined) throw new Error(name);
-    const surface = graphSurface(graph, { compiler: '1', hash: '2', command: '3' });
+    const surface = graphSurface(signatureOf(graph), graph.settings, { compiler: '1', hash: '2', command: '3' });
     writeFileSync(join(folder, `${name}.ts`), (await printSurfaces([surface])).get(surface.path) ?? '');
   }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({
