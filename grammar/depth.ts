@@ -69,8 +69,12 @@ export function depthError(file: string, tokens: readonly IToken[]): Diagnostic 
       own.operators += 1;
       operators += 1;
     }
-    if (nested > NESTED) return tooDeep(file, token, `more than ${NESTED} brackets, signs and exponents are open here`, 'one more');
-    if (operators > OPERATORS) return tooDeep(file, token, `more than ${OPERATORS} operators in one formula`, 'one more');
+    if (nested > NESTED) {
+      return type === T.LBrace || type === T.Else
+        ? tooDeep(file, token, `more than ${NESTED} blocks and \`else\`s are open here`, 'put what stands inside into a layer of its own')
+        : tooDeep(file, token, `more than ${NESTED} brackets, signs and exponents are open here`, NAMED);
+    }
+    if (operators > OPERATORS) return tooDeep(file, token, `more than ${OPERATORS} operators in one formula`, NAMED);
   }
   return undefined;
 }
@@ -85,7 +89,9 @@ function endsValue(token: IToken | undefined): boolean {
   return CLOSING.includes(type) || type === T.NumberLiteral || type === T.StringLiteral || (isWord(token) && !OPEN_WORDS.includes(type));
 }
 
-function tooDeep(file: string, token: IToken, title: string, label: string): Diagnostic {
+const NAMED = 'give a part of the formula a name with `let`, and use the name';
+
+function tooDeep(file: string, token: IToken, title: string, help: string): Diagnostic {
   const span = { file, start: token.startOffset, end: token.startOffset + token.image.length };
-  return diagnostic('E106', title, span, label, { help: ['give a part of the formula a name with `let`, and use the name'] });
+  return diagnostic('E106', title, span, 'one more', { help: [help] });
 }

@@ -118,7 +118,9 @@ const FORMS: readonly Form[] = [
   },
   (w, goal, depth) => {
     const x = bind(w, goal, write(w, goal, depth));
-    return bind(w, goal, pick(w, [`dropout(${x}, 0.3)`, `${x} * (1 + 0.2 * uniform())`, `${x} + 0.1 * normal${shape(goal)}()`]));
+    // Elements are drawn by their number, in the order of the axes, which two spellings need not share.
+    const dropped = goal.length < 2 ? [`dropout(${x}, 0.3)`] : [];
+    return bind(w, goal, pick(w, [`${x} * (1 + 0.2 * uniform())`, `${x} + 0.1 * normal${shape(goal)}()`, ...dropped]));
   },
   (w, goal, depth) => called(w, goal, depth),
   (w, goal, depth) => called(w, goal, depth),
@@ -150,6 +152,23 @@ const BACK: readonly Form[] = [
     const held = kind > 0 && w.long ? `${s}[${place} - ${place}[${near}] < ${n}]` : s;
     if (kind < 2) return `(softmax[${near}](${held}) @[${near}] ${v}[${near}])`;
     return `sum[${near}](softmax[${near}](tanh(${held}), sink: 0.2) * ${v}[${near}])`;
+  },
+  // Values of the past by themselves: folded, and chosen among.
+  (w, goal, depth) => {
+    const x = bind(w, goal, write(w, goal, depth));
+    const [k, near, c, n, kind] = [fresh(w, 'k'), fresh(w, 'near'), fresh(w, 'c'), 1 + w.random.below(3), w.random.below(5)];
+    w.lines.push(`let ${near} = ${pick(w, ['past', `past[${n}]`])}`, `let ${k} = ${x}[${near}]`);
+    if (kind === 0) return `max[${near}](sin(${k}) * ${x})`;
+    if (kind === 1) {
+      return `sum[${near}](softmax[${near}](${k}) * ${pick(w, ['sin', 'tanh', 'silu'])}(${k}))`;
+    }
+    const s = untrained(w, goal);
+    const from = fresh(w, 's');
+    const relation = pick(w, [`top[${near}, ${n}](${from}[${near}])`, `${from}[${near}] > 0.1`]);
+    w.lines.push(`let ${from} = ${s} + 0.1 * index[time]`, `let ${c} = ${relation}`);
+    if (kind === 2) return `sum[${near}](${k}[${c}] / (1 + ${x}^2))`;
+    if (kind === 3) return `sum[](sum[${near}](softmax[${near}](${k}[${c}]) * ${k}))`;
+    return w.long ? `sum[${near}](mask(${c}) * ${k})` : `sum[${near}](sum[](${k}[${c}]))`;
   },
   (w, goal, depth) => {
     const one = pick(w, w.scans);

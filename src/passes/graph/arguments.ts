@@ -2,7 +2,7 @@ import { diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Expr } from '../../ir/ast/ast.js';
 import { printExpr } from '../../ir/ast/print.js';
 import type { Axis, Silent } from '../../ir/graph/types.js';
-import { includes } from '../../ir/graph/typing.js';
+import { includes, without } from '../../ir/graph/typing.js';
 import { bracketAxis, isNamed } from './axes.js';
 import { axesLabel, report, type Scope } from './scope.js';
 
@@ -105,7 +105,18 @@ export function along(scope: Scope, call: CallExpr, indices: readonly Expr[], ar
     }
     axes.push(found);
   }
-  return { axes, silent };
+  const text = `\`${name}[${silent.join(', ')}]\``;
+  return silent.length > 0 && !pastFolded(scope, text, arg, without(has, axes)) ? undefined : { axes, silent };
+}
+
+/** E214 for what is folded or chosen among tokens and is left with the past of each. */
+export function pastFolded(scope: Scope, what: string, arg: Expr, left: readonly Axis[]): boolean {
+  const seen = left.find((axis) => axis.past);
+  if (seen === undefined) return true;
+  report(scope, diagnostic('E214', `${what} of what has the past of each token`, arg.origin, axesLabel(left), {
+    help: [`fold \`${seen.name}\` first, for example \`sum[${seen.name}](${printExpr(arg)})\``],
+  }));
+  return false;
 }
 
 function twice(scope: Scope, index: Expr): undefined {

@@ -4,7 +4,7 @@ import { printExpr } from '../../ir/ast/print.js';
 import { includes } from '../../ir/graph/typing.js';
 import { PAST } from './axes.js';
 import { FUNCTIONS } from './fixed.js';
-import { looksBack } from './back.js';
+import { looksBack, shifted } from './back.js';
 import { resolveName } from './name.js';
 import { axesLabel, lookUp, report, type Found, type Scope } from './scope.js';
 import { node, numeric, plain, typeOf, whatIs } from './values.js';
@@ -78,6 +78,7 @@ function otherTime(scope: Scope, expr: IndexExpr, offset: number): undefined {
 function before(scope: Scope, expr: IndexExpr, { value }: { readonly kind: string; readonly value: Exclude<Found, undefined> }): Found {
   const id = numeric(scope, { value, expr: { kind: 'name', name: expr.name, origin: expr.name.origin } });
   if (id === undefined || looksBack(scope, expr.origin, `\`${printExpr(expr)}\``) === undefined) return undefined;
+  if (shifted(scope, typeOf(scope, id).axes, expr.origin, '`[t-1]`') === undefined) return undefined;
   return node(scope.builder.add({ kind: 'before', arg: id }, expr.origin));
 }
 

@@ -4,7 +4,7 @@ import { printExpr } from '../../ir/ast/print.js';
 import type { Axis, Level, ValueType } from '../../ir/graph/types.js';
 import { LEVELS } from '../../ir/graph/types.js';
 import { includes, number } from '../../ir/graph/typing.js';
-import { along, argumentsOf, noBrackets, type Along, type CallExpr } from './arguments.js';
+import { along, argumentsOf, noBrackets, pastFolded, type Along, type CallExpr } from './arguments.js';
 import { bracketAxis, isNamed } from './axes.js';
 import { axesLabel, report, type Found, type Scope } from './scope.js';
 import { wholeTokens } from './folds.js';
@@ -112,6 +112,7 @@ export function sinkhorn(scope: Scope, call: CallExpr): Found {
   const z = args && resolveNumeric(scope, args.given[0]);
   if (args === undefined || z === undefined) return undefined;
   const type = typeOf(scope, z);
+  if (!pastFolded(scope, '`sinkhorn`', args.given[0], type.axes)) return undefined;
   const found = (call.indices ?? []).map((index) => bracketAxis(scope, index, type.axes));
   const [rows, axis] = found;
   const written = args.named.get('tol');

@@ -4,7 +4,7 @@ import type { Axis } from '../../ir/graph/types.js';
 import { includes, without } from '../../ir/graph/typing.js';
 import { along, argumentsOf, type CallExpr } from './arguments.js';
 import { bracketAxis, isNamed } from './axes.js';
-import { looksBack } from './back.js';
+import { looksBack, shifted } from './back.js';
 import { axesLabel, list, report, type Found, type Scope } from './scope.js';
 import { node, resolveNumeric, typeOf } from './values.js';
 
@@ -34,6 +34,7 @@ export function conv(scope: Scope, call: CallExpr): Found {
   const [x, w] = [typeOf(scope, arg).axes, typeOf(scope, weight).axes];
   const taps = oneAxis(scope, call, w);
   if (taps === undefined || looksBack(scope, call.origin, '`conv`') === undefined) return undefined;
+  if (shifted(scope, x, args.given[0].origin, '`conv`') === undefined) return undefined;
   if (!includes(w, taps)) {
     return report(scope, diagnostic('E206', `the weight of \`conv\` has no axis \`${taps.name}\``, args.given[1].origin, axesLabel(w),
       { help: [`declare it with its taps: \`param w: [${[taps, ...x].map((axis) => axis.name).join(', ')}]\``] }));
