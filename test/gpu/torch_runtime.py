@@ -1,6 +1,8 @@
-"""Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py FOLDER..., each made by `lmoec build --target torch`.
+"""Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py [--parts values,graphs] FOLDER..., each made by `lmoec build --target torch`.
 
+`--parts large,sharded`: more than 2^31 elements a tensor, and DTensors; they are not among those of a plain run. `--parts values` is short enough for compute-sanitizer.
 Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, queues, poisoned memory, images."""
+import argparse
 import importlib
 import os
 import shutil
@@ -224,6 +226,63 @@ def tensors(s):
     check(f"{s.label} memory after a call", kept == size, f"{kept} bytes, results have {size}")
 
 
+def large(s):
+    """The last tokens of more than 2^31 elements a tensor: gates have made them forget what was long before, so that a short run ends alike."""
+    if s.reference.signature.params or not any(named.high == 0 for named in s.reference.signature.inputs):
+        print(f"{s.label} large: what it says of its last tokens depends on all before; not looked at", flush=True)
+        return
+    heads, size, short = 64, max(s.plan.sizes.values()), 4096
+    tokens = 2**31 // (heads * size) // 64 * 64 + 1000
+    args = [x for x in s.draw(batch=1, tokens=short, heads=heads, groups=heads, states=False)]
+    end = lambda x, n: x[:, x.shape[1] - n :].contiguous()
+    whole = [None if x is None else torch.cat([x.repeat(1, tokens // short, *(1 for _ in x.shape[2:])), end(x, tokens % short)], 1) for x in args]
+    tails = [None if x is None else end(x, short) for x in whole]
+    check(f"{s.label} large: more elements than 31 bits count", max(x.numel() for x in whole if x is not None) > 2**31)
+
+    def results(given):
+        outputs = s.scan.forward(given, final=False)
+        cotangents = [torch.zeros_like(x) for x in outputs]
+        for i, d in enumerate(cotangents):
+            d[:, -500:] = torch.randn(d[:, -500:].shape, generator=torch.Generator("cuda").manual_seed(i), device="cuda").to(d.dtype)
+        grads = s.scan.backward(given, [*cotangents, *(None for _ in s.reference.signature.states)], wanted=tuple(x is not None for x in given))
+        return [end(x, 500) for x in (*outputs, *(x for x in grads if x is not None))]
+
+    for i, (x, y) in enumerate(zip(results(whole), results(tails))):
+        check(f"{s.label} large, result {i}", error(x, y) <= 1e-3, f"error {error(x, y):.1e}")
+
+
+def sharded(s):
+    """DTensors, whose parts a function takes by local_map; on their own they are refused in words."""
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+    from torch.distributed.tensor.experimental import local_map
+
+    if not dist.is_initialized():
+        os.environ.setdefault("MASTER_ADDR", "localhost")
+        os.environ.setdefault("MASTER_PORT", "29513")
+        dist.init_process_group("nccl", rank=0, world_size=1)
+    mesh, inputs = init_device_mesh("cuda", (1,)), len(s.reference.signature.inputs)
+    function = getattr(s.package, s.package._reference.MODULES[s.name])
+    args = s.draw(groups=4, states=False)[: inputs + len(s.reference.signature.params)]
+    names = [named.name for named in s.reference.signature.params]
+    run = lambda *given: function(*given[:inputs], **dict(zip(names, given[inputs:])))[0]
+    places = [[Shard(2)] if i < inputs else [Shard(0)] for i in range(len(args))]
+    given = [distribute_tensor(x, mesh, place).requires_grad_() for x, place in zip(args, places)]
+    over = local_map(run, out_placements=[Shard(2)], in_placements=tuple(places), device_mesh=mesh)
+    o = over(*given)
+    plain = [x.clone().requires_grad_() for x in args]
+    p = run(*plain)
+    check(f"{s.label} DTensors by local_map", torch.equal(o.to_local(), p))
+    grads = torch.autograd.grad(o.to_local().float().sum(), given), torch.autograd.grad(p.float().sum(), plain)
+    check(f"{s.label} their gradients", all(torch.equal(x.to_local(), y) for x, y in zip(*grads)))
+    try:
+        run(*given)
+        check(f"{s.label} DTensors alone", False, "nobody minds")
+    except NotImplementedError as refusal:
+        check(f"{s.label} DTensors alone", "sharding strategy" in str(refusal), str(refusal))
+
+
 def images(folder, name):
     """Without the cubin for this device: PTX, NVRTC with its cache, and a message where there is nothing."""
     if torch.cuda.get_device_capability() != (9, 0):
@@ -253,7 +312,15 @@ def images(folder, name):
         attempt("built for another device", ["*.sm90.*", "*.sm80.*"], "files are missing")
 
 
-def main(folders):
+PARTS = {"values": values, "graphs": graphs, "streams": streams, "tensors": tensors, "large": large, "sharded": sharded}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parts", default="values,graphs,streams,tensors,images", help=f"of {', '.join(PARTS)}, images")
+    parser.add_argument("folders", nargs="+")
+    options = parser.parse_args()
+    folders, wanted = options.folders, options.parts.split(",")
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}", flush=True)
     for folder in folders:
         path = Path(folder).resolve()
@@ -267,7 +334,7 @@ def main(folders):
             suitable = scan.suitable(torch.cuda.current_device())
             for plan in [plan for plan in suitable if plan.target == suitable[0].target]:
                 subject = Subject(package, scan_name, scan, plan)
-                for part in (values, graphs, streams, tensors):
+                for part in (PARTS[name] for name in wanted if name in PARTS):
                     before = len(failures)
                     try:
                         part(subject)
@@ -275,7 +342,7 @@ def main(folders):
                         torch.cuda.set_sync_debug_mode("default")
                         check(f"{subject.label} {part.__name__}", False, traceback.format_exc())
                     print(f"{subject.label} {part.__name__}: {'ok' if len(failures) == before else 'FAILED'}", flush=True)
-        if folder == folders[0]:
+        if folder == folders[0] and "images" in wanted:
             images(path, name)
             print(package._runtime.doctor(kernels.values()), flush=True)
     print(f"{passes} passed, {len(failures)} failed")
@@ -283,4 +350,4 @@ def main(folders):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
