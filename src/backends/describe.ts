@@ -133,12 +133,14 @@ export function innerExtents(inner: Inner): readonly Extent[] {
 export interface Costs {
   readonly flops: readonly (readonly Extent[])[];
   readonly bytes: readonly (readonly Extent[])[];
+  readonly singles: readonly (readonly Extent[])[];
 }
 
-/** Arithmetic, as the records of operations count it, and bytes of the loads and stores, whatever the lowering. */
+/** Arithmetic and elements, as the records of operations count them, and bytes of the loads and stores, whatever the lowering. */
 export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype): Costs {
   const flops = new Map<string, { extents: readonly Extent[]; count: number }>();
   const bytes = new Map<string, { extents: readonly Extent[]; count: number }>();
+  const singles = new Map<string, { extents: readonly Extent[]; count: number }>();
   const add = (sums: typeof flops, extents: readonly Extent[], count: number) => {
     const key = extents.join('*');
     sums.set(key, { extents, count: (sums.get(key)?.count ?? 0) + count });
@@ -178,11 +180,15 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer, outer);
           if (op.op === 'load') loaded.add(op.buffer);
           if (op.op === 'gather') gathered(op, stmt.tile);
-          const count = factsOf(op).flops?.(op, axesOf(stmt.tile), axesOf, elements);
+          const facts = factsOf(op);
+          const own = axesOf(stmt.tile);
+          const count = facts.flops?.(op, own, axesOf, elements);
           if (count !== undefined) add(flops, [...outer, ...inner], count);
+          add(singles, [...outer, ...inner], facts.singles?.(op, own, axesOf, elements) ?? elements(own));
           break;
         }
         case 'store':
+          add(singles, [...(stmt.only === undefined ? outer : perRun), ...inner], elements(axesOf(stmt.value)));
           access(stmt.buffer, stmt.only === undefined ? outer : perRun);
           break;
         case 'loop':
@@ -197,5 +203,5 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
   };
   scan(kernel.body, outerExtents(kernel), innerExtents(kernel.inner));
   const list = (sums: typeof flops) => [...sums.values()].map(({ extents, count }) => [...extents, count]);
-  return { flops: list(flops), bytes: list(bytes) };
+  return { flops: list(flops), bytes: list(bytes), singles: list(singles) };
 }

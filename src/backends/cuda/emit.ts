@@ -163,7 +163,7 @@ function template(templates: CudaOptions['templates'], name: string): string {
 }
 
 function planKernel(cx: CudaContext, kernel: TileKernel, { code, lowering, plainWhy }: Chosen, file: string): PlanKernel {
-  const { flops, bytes } = costsOf(cx.module, kernel, cx.dtype);
+  const { flops, bytes, singles } = costsOf(cx.module, kernel, cx.dtype);
   return {
     name: kernel.name,
     doc: kernel.doc,
@@ -177,5 +177,6 @@ function planKernel(cx: CudaContext, kernel: TileKernel, { code, lowering, plain
     ...(plainWhy !== undefined && { plainWhy }),
     flops,
     bytes,
+    singles,
   };
 }

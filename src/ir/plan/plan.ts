@@ -96,6 +96,8 @@ export interface PlanKernel {
   /** Per launch, both polynomials in the extents: sum of products. For `explain` and benches. */
   readonly flops: readonly (readonly Extent[])[];
   readonly bytes: readonly (readonly Extent[])[];
+  /** Elements that are loaded, computed or stored one by one; what tensor cores multiply is none. */
+  readonly singles: readonly (readonly Extent[])[];
 }
 
 /**

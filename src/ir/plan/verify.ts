@@ -34,7 +34,7 @@ function shapeFaults(plan: Plan, what: string, factors: readonly Extent[]): read
 }
 
 function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {
-  const { name, grid, block, sharedBytes, args, flops, bytes } = kernel;
+  const { name, grid, block, sharedBytes, args, flops, bytes, singles } = kernel;
   const strangers = args.flatMap(namesIn).filter((tensor) => !tensors.has(tensor));
   const outside = args.flatMap((arg) => (arg.kind === 'arena' ? arg.tensors.filter((tensor) => !plan.arena.includes(tensor)) : []));
   const given = args.flatMap((arg) => (
@@ -46,7 +46,7 @@ function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<strin
     ]),
     ...(Number.isInteger(block) && block > 0 && block <= 1024 ? [] : [`${name} has blocks of ${block} threads`]),
     ...(Number.isInteger(sharedBytes) && sharedBytes >= 0 ? [] : [`${name} has ${sharedBytes} bytes of shared memory`]),
-    ...[...flops, ...bytes].flatMap((term) => shapeFaults(plan, name, term)),
+    ...[...flops, ...bytes, ...singles].flatMap((term) => shapeFaults(plan, name, term)),
     ...args.flatMap((arg) => argFaults(plan, name, arg)),
     ...strangers.map((tensor) => `${name} takes ${tensor}, which there is not`),
     ...outside.map((tensor) => `${name} takes ${tensor}, which is not in the arena`),

@@ -88,6 +88,8 @@ interface OpFacts<O extends TileOp> {
    * sum.
    */
   flops?(op: O, own: readonly Axis[], axesOf: AxesOf, elements: (axes: readonly Axis[]) => number): number;
+  /** Elements that pass through registers one by one: of the result, unless it says otherwise; none where tensor cores multiply. */
+  singles?(op: O, own: readonly Axis[], axesOf: AxesOf, elements: (axes: readonly Axis[]) => number): number;
 }
 
 const SCORES = [ROW, COL];
@@ -120,6 +122,19 @@ function checkGates(op: Dscore, check: Check): void {
 const dscoreFlops = (
   op: Dscore, _own: readonly Axis[], _axesOf: AxesOf, elements: (axes: readonly Axis[]) => number,
 ) => 2 * elements([ROW, COL, op.axis]);
+
+const inOneGo = () => 0;
+
+/** Tokens between which decays are taken pair by pair: larger blocks are halved until they are as small. */
+const FINEST = 16;
+
+/**
+ * Both operands of a decayed product are scaled anew for every size of block: a difference of gates, its exponential, a product. `parts`:
+ * into which they are split, so that adjoints cancel.
+ */
+const scaled = (parts: number) => (
+  op: Dscore, _own: readonly Axis[], _axesOf: AxesOf, elements: (axes: readonly Axis[]) => number,
+) => parts * 2 * 3 * (1 + Math.max(0, Math.ceil(Math.log2(elements([ROW]) / FINEST)))) * elements([ROW, op.axis]);
 
 const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
   load: {
@@ -182,7 +197,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       checkFold('contract', op.axis, check);
     },
     text: (op) => `contract[${op.axis}] %${op.a}, %${op.b}`,
-    flops: (op, own, _axesOf, elements) => 2 * elements([...own, op.axis]),
+    flops: (op, own, _axesOf, elements) => 2 * elements([...own, op.axis]), singles: inOneGo,
   },
   compose: {
     operands: (op) => [op.a, op.b], axes: () => SCORES,
@@ -191,7 +206,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       check.exactly(op.b, SCORES, 'right operand');
     },
     text: (op) => `compose${op.fine ? ' fine' : ''} %${op.a}, %${op.b}`,
-    flops: (_op, _own, _axesOf, elements) => 2 * elements([ROW, ROW, COL]),
+    flops: (_op, _own, _axesOf, elements) => 2 * elements([ROW, ROW, COL]), singles: inOneGo,
   },
   swap: {
     operands: arg, axes: (op, axesOf) => axesOf(op.arg).map(swapAxis(op.axes)),
@@ -241,7 +256,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       check.exactly(op.x, [ROW, op.axis], 'reader');
       check.exactly(op.y, [ROW, op.axis], 'writer');
     },
-    text: (op) => `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`, flops: dscoreFlops,
+    text: (op) => `dscore[${op.axis}]${pairs(op)} %${op.x}, %${op.y} by %${op.g}`, flops: dscoreFlops, singles: scaled(1),
   },
   dscoreRow: {
     operands: (op) => [op.a, op.y, op.g], gates: (op) => [op.g], axes: (op) => [ROW, op.axis],
@@ -250,7 +265,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       check.exactly(op.a, SCORES, 'scores');
       check.exactly(op.y, [ROW, op.axis], 'writer');
     },
-    text: (op) => `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`, flops: dscoreFlops,
+    text: (op) => `dscoreRow[${op.axis}]${pairs(op)} %${op.a}, %${op.y} by %${op.g}`, flops: dscoreFlops, singles: scaled(2),
   },
   dscoreCol: {
     operands: (op) => [op.a, op.x, op.g], gates: (op) => [op.g], axes: (op) => [COL, op.axis],
@@ -259,7 +274,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       check.exactly(op.a, SCORES, 'scores');
       check.exactly(op.x, [ROW, op.axis], 'reader');
     },
-    text: (op) => `dscoreCol[${op.axis}]${pairs(op)} %${op.a}, %${op.x} by %${op.g}`, flops: dscoreFlops,
+    text: (op) => `dscoreCol[${op.axis}]${pairs(op)} %${op.a}, %${op.x} by %${op.g}`, flops: dscoreFlops, singles: scaled(2),
   },
   dgate: {
     operands: (op) => [op.a, op.x, op.y, op.decay], axes: (op, axesOf) => unionAxes(axesOf(op.x), axesOf(op.y), axesOf(op.decay)),

@@ -7,7 +7,7 @@ const extents = { tokens: 100, heads: 2, groups: 2, sequences: 1, chunks: 7, seg
 const tensor = (name: string, ...shape: PlanTensor['shape']): PlanTensor => ({ name, role: 'workspace', dtype: 'f32', shape, axes: [] });
 const kernel = (name: string, tensors: readonly string[]): PlanKernel => ({
   name, doc: '', file: '', entry: 'main', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]],
-  args: [{ kind: 'arena', tensors }], flops: [], bytes: [],
+  args: [{ kind: 'arena', tensors }], flops: [], bytes: [], singles: [],
 });
 const arena = ['rows', 'scratch', 'states', 'unused'];
 const plan: Plan = {

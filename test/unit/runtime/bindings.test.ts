@@ -9,7 +9,7 @@ const plan: Plan = {
   ...sample,
   kernels: [{
     name: 'k', doc: '', file: 'k.wgsl', entry: 'k', block: 64, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args: [],
-    flops: [], bytes: [],
+    flops: [], bytes: [], singles: [],
   }],
   tensors: [
     { name: 'q', role: 'input', dtype: 'f32', shape: ['tokens', 'groups', 2], axes: ['K'] },

@@ -15,7 +15,7 @@ const { module } = lowerScan(
 );
 const kernels = module.kernels.map((kernel): PlanKernel => ({
   name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain',
-  grid: [[1], [1], [1]], flops: [], bytes: [],
+  grid: [[1], [1], [1]], flops: [], bytes: [], singles: [],
   args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
 }));
 const plan: Plan = {

@@ -36,7 +36,7 @@ function sized(of: Extents): SizedProgram {
 function kernelOf(args: readonly PlanArg[]): PlanKernel {
   return {
     name: 'k', doc: '', file: 'k.cu', entry: 'k', block: 128, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], args, flops: [],
-    bytes: [],
+    bytes: [], singles: [],
   };
 }
 

@@ -11,21 +11,32 @@ export interface Machine {
   readonly matrixRate: number;
   /** FLOP/s of f32 outside of tensor cores. */
   readonly plainRate: number;
+  /**
+   * Elements per second that pass through registers between products: one an instruction of a lane, with as few warps as tiles leave room
+   * for.
+   */
+  readonly singleRate: number;
   /** Seconds that a kernel takes however little it does: its launch, its first loads, its tail. */
   readonly launch: number;
   /**
-   * Seconds between two chunks of one sequence, where a kernel carries a state through products; between two tokens, where it does without.
+   * Seconds between two chunks of one sequence beside their products, where a kernel carries a state through products; between two tokens,
+   * where it does without.
    */
   readonly chunkStep: number;
   readonly tokenStep: number;
+  /** What shares the work, and what blocks on one of them share. */
+  readonly multiprocessors: number;
+  readonly shared: { readonly bytes: number; readonly perBlock: number; readonly threads: number };
 }
 
 /**
  * Measured on the device: copy bandwidth, a large bf16 product, a step of decoding beyond its traffic, the fastest walk per chunk
- * and a stream per token among the examples'. From its data sheet: f32.
+ * and a stream per token among the examples'; 0.39 instructions per cycle and scheduler in kernels of chunks (docs/performance.md), of 528
+ * schedulers with 32 lanes at 1.755 GHz. From its data sheet: f32, multiprocessors and what they share.
  */
 export const H200: Machine = {
-  name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12, launch: 1e-5, chunkStep: 9e-7, tokenStep: 1e-8,
+  name: 'H200', bandwidth: 4.28e12, matrixRate: 790e12, plainRate: 67e12, singleRate: 0.39 * 528 * 32 * 1.755e9, launch: 1e-5,
+  chunkStep: 9e-7, tokenStep: 1e-8, multiprocessors: 132, shared: { bytes: 228 * 1024, perBlock: 1024, threads: 2048 },
 };
 
 export interface KernelCost {
@@ -33,9 +44,13 @@ export interface KernelCost {
   readonly doc: string;
   readonly flops: number;
   readonly bytes: number;
-  /** The largest of bytes / bandwidth, flops / rate and what its steps one after the other take, in seconds. */
+  /**
+   * Of a kernel of chunks on tensor cores, whose few warps hide little of one behind another: traffic, products and single elements
+   * together. Of others the largest of traffic, arithmetic and what steps one after the other take.
+   */
   readonly seconds: number;
-  readonly bound: 'memory' | 'arithmetic' | 'latency';
+  /** What of these takes longest. */
+  readonly bound: 'memory' | 'arithmetic' | 'elements' | 'latency';
   readonly lowering: Lowering;
   /** Of plain kernels: why not a better one. */
   readonly plainWhy: string | undefined;
@@ -91,9 +106,6 @@ export function programCost(plan: Plan, program: 'forward' | 'backward' | 'step'
 function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made: Set<string>): KernelCost {
   const flops = polynomial(kernel.flops, extents);
   const bytes = polynomial(kernel.bytes, extents);
-  const [memory, arithmetic] = [
-    bytes / machine.bandwidth, flops / (kernel.lowering === 'tensor cores' ? machine.matrixRate : machine.plainRate),
-  ];
   const factors: readonly Extent[] = kernel.grid.flat();
   const named = (access: 'read' | 'write') => kernel.args.flatMap((arg) => {
     if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
@@ -110,16 +122,16 @@ function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made
     : factors.includes('sequences')
     ? 'sequences'
     : 'once';
-  const latency = machine.launch + stepsOf(kernel, walk, extents, machine);
-  const seconds = Math.max(memory, arithmetic, latency);
+  const blocks = gridOf(kernel, extents).reduce((n, d) => n * d, 1);
+  const { seconds, bound } = timeOf(kernel, { flops, bytes, blocks, walk }, extents, machine);
   return {
     name: kernel.name,
     doc: kernel.doc,
     flops,
     bytes,
     seconds,
-    bound: seconds === memory ? 'memory' : seconds === arithmetic ? 'arithmetic' : 'latency',
-    blocks: gridOf(kernel, extents).reduce((n, d) => n * d, 1),
+    bound,
+    blocks,
     threads: kernel.block,
     sharedBytes: kernel.sharedBytes,
     lowering: kernel.lowering,
@@ -130,15 +142,37 @@ function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made
   };
 }
 
+interface Work extends Pick<KernelCost, 'flops' | 'bytes' | 'blocks' | 'walk'> {}
+
+function timeOf(kernel: PlanKernel, work: Work, extents: Extents, machine: Machine): Pick<KernelCost, 'seconds' | 'bound'> {
+  const tensorCores = kernel.lowering === 'tensor cores';
+  const parts = {
+    memory: work.bytes / machine.bandwidth,
+    arithmetic: work.flops / (tensorCores ? machine.matrixRate : machine.plainRate),
+    elements: tensorCores && work.walk === 'chunks' ? polynomial(kernel.singles, extents) / machine.singleRate : 0,
+    latency: machine.launch + stepsOf(kernel, work, extents, machine),
+  };
+  const bound = ([
+    'latency', 'elements', 'arithmetic', 'memory',
+  ] as const).reduce((worst, part) => (parts[part] > parts[worst] ? part : worst));
+  return { bound, seconds: parts.elements > 0 ? machine.launch + parts.memory + parts.arithmetic + parts.elements : parts[bound] };
+}
+
 /**
  * What the steps of a kernel that come one after the other take at least, in a sequence of the common length. What it moves says what it
- * goes through.
+ * goes through. On tensor cores a block's products are part of its steps, and blocks that find no room wait for those that do.
  */
-function stepsOf(kernel: PlanKernel, walk: KernelCost['walk'], extents: Extents, machine: Machine): number {
+function stepsOf(kernel: PlanKernel, { walk, flops, blocks }: Work, extents: Extents, machine: Machine): number {
   if (walk === 'chunks' || walk === 'once') return 0;
   const through = (['tokens', 'chunks', 'segments'] as const).find((extent) => kernel.bytes.some((term) => term.includes(extent)));
   if (through === undefined) return 0;
   const runs = walk === 'sequences' ? extents.sequences : extents.segments;
-  const products = through === 'segments' ? extents.segments : extents.chunks;
-  return kernel.lowering === 'tensor cores' ? (products / runs) * machine.chunkStep : (extents[through] / runs) * machine.tokenStep;
+  if (kernel.lowering !== 'tensor cores') return (extents[through] / runs) * machine.tokenStep;
+  const { bytes, perBlock, threads } = machine.shared;
+  const room = Math.max(1, Math.min(Math.floor(bytes / (kernel.sharedBytes + perBlock)), Math.floor(threads / kernel.block)));
+  const beside = Math.max(1, Math.min(room, Math.ceil(blocks / machine.multiprocessors)));
+  const rounds = Math.max(1, Math.ceil(blocks / (machine.multiprocessors * beside)));
+  const products = (beside * flops) / Math.max(1, blocks) / (machine.matrixRate / machine.multiprocessors);
+  const steps = (through === 'segments' ? extents.segments : extents.chunks) / runs;
+  return rounds * (steps * machine.chunkStep + products);
 }

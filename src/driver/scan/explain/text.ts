@@ -48,10 +48,11 @@ export function explainText(e: Explanation): string {
 export function machineText({ machine, target }: Explanation): string {
   const rates = `${machine.name}: ${quantity(machine.bandwidth, 'B/s')}, `
     + `${quantity(machine.matrixRate, 'FLOP/s')} in matrix products on tensor cores, ${quantity(machine.plainRate, 'FLOP/s')} else, `
+    + `${quantity(machine.singleRate, 'elements/s')} between products, ${duration(machine.chunkStep)} a chunk of a walk, `
     + `${duration(machine.launch)} a kernel`;
   return target === 'webgpu'
     ? `${rates}; bounds, not predictions: what WebGPU runs on has rates of its own`
-    : `${rates}; times are bounds from below`;
+    : `${rates}; one kernel at a time, without what registers spill`;
 }
 
 function programLines(name: string, cost: ProgramCost): string[] {

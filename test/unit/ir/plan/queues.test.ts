@@ -3,7 +3,8 @@ import { queuesOf } from '../../../../src/ir/plan/queues.js';
 import type { PlanKernel } from '../../../../src/ir/plan/plan.js';
 
 const kernel = (name: string, reads: readonly string[], writes: readonly string[]): PlanKernel => ({
-  name, doc: '', file: '', entry: name, block: 1, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]], flops: [], bytes: [],
+  name, doc: '', file: '', entry: name, block: 1, sharedBytes: 0, lowering: 'plain', grid: [[1], [1], [1]],
+    flops: [], bytes: [], singles: [],
   args: [
     ...reads.map((tensor) => ({ kind: 'tensor', tensor, access: 'read' } as const)),
     ...writes.map((tensor) => ({ kind: 'tensor', tensor, access: 'write' } as const)),

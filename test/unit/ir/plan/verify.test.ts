@@ -9,7 +9,7 @@ const tensor = (
 ): PlanTensor => ({ name, role, dtype: 'f32', shape: ['tokens', 'heads', 4], axes: ['K'] });
 const kernel = (name: string, reads: readonly string[], writes: readonly string[], more: Partial<PlanKernel> = {}): PlanKernel => ({
   name, doc: '', file: 'k.cu', entry: name, block: 128, sharedBytes: 0, lowering: 'plain',
-  grid: [['chunks'], ['heads'], [1]], flops: [], bytes: [],
+  grid: [['chunks'], ['heads'], [1]], flops: [], bytes: [], singles: [],
   args: [
     ...reads.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'read' })),
     ...writes.map((each): PlanArg => ({ kind: 'tensor', tensor: each, access: 'write' })),
