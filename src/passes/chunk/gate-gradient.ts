@@ -15,10 +15,9 @@ import { fold, plus, scaled, sure } from './tiles.js';
  */
 export function gateGradient(gradients: Gradients, reads: TileId | undefined): TileId {
   const { parts } = gradients;
-  const terms = parts.alongValue === undefined
-    ? rowTerms(gradients, reads ?? readTerms(gradients))
-    : valueTerms(gradients, parts.alongValue);
-  const total = summed(gradients, terms);
+  const read = () => reads ?? readTerms(gradients);
+  const total = gradients.crossing ? crossingGradient(gradients, read())
+    : summed(gradients, parts.alongValue === undefined ? rowTerms(gradients, read()) : valueTerms(gradients, parts.alongValue));
   if (!parts.computedGate) return total;
   // What is left of nothing after rounding may meet a slope beyond all numbers in what the gate was computed from.
   return gradients.k.mul(total, gradients.k.map('less', gradients.k.literal(LEAST_LOG_DECAY), gradients.decays.log()));
@@ -64,13 +63,32 @@ function pairTerms({ k, parts, base, number, scoreCotangent }: Gradients, reader
   return k.mul(scoreCotangent({ reader, j }), scaled(k, products, number(row), turned(k, number(col))));
 }
 
+/**
+ * The same without a difference: the decay of a token stands between whoever wrote before it, or the state at the start, and whoever reads
+ * from it on, or the state at the end. Where a gate leaves little, what it leaves is all that is summed.
+ */
+function crossingGradient(gradients: Gradients, reads: TileId | undefined): TileId {
+  const { k, parts, readers, writers } = gradients;
+  const pairs = [false, true].map((before) => {
+    const some = readers.filter((reader) => readerOf(parts, reader).before === before);
+    const sum = plus(k, ...some.flatMap((reader) => writers.map((j) => pairTerms(gradients, reader, j))));
+    return sum && k.reduce('sum', COL, k.mask(k.cumsum(sum, { reverse: true, exclusive: before }), true));
+  });
+  const written = plus(k, ...writers.map((j) => weighed(gradients, parts.sources[j].col, gradients.colInter(j))));
+  const state = scaled(k, stateTerm(gradients), gradients.decays.whole());
+  const tokens = plus(
+    k, reads && k.cumsum(reads, { reverse: true }), ...pairs, written && k.cumsum(written, { exclusive: true }),
+  );
+  return tokens === undefined ? k.keep(state) : k.add(tokens, state);
+}
+
 /** What tokens add to the gradient of G by what they read, for scalar gates and those along the row axis. */
 export function readTerms(gradients: Gradients): TileId | undefined {
   const { k, parts, readers, writers, pairwise } = gradients;
   return plus(k, ...readers.map((reader) => {
     const { row } = readerOf(parts, reader);
     if (!pairwise) return atToken(gradients, reader, weighed(gradients, row, sure(gradients.row(reader))));
-    const pairs = writers.map((j) => k.reduce('sum', COL, pairTerms(gradients, reader, j)));
+    const pairs = gradients.crossing ? [] : writers.map((j) => k.reduce('sum', COL, pairTerms(gradients, reader, j)));
     return atToken(gradients, reader, sure(plus(k, weighed(gradients, row, gradients.rowInter(reader)), ...pairs)));
   }));
 }

@@ -19,6 +19,8 @@ export interface Gradients {
   readonly decays: Decays;
   /** Is the gradient of a scalar gate made from pairs of tokens, which is more exact, instead of from the gradients of vectors? */
   readonly pairwise: boolean;
+  /** And every pair is summed only where it counts, so that nothing cancels? */
+  readonly crossing: boolean;
   /** Readers with a cotangent, and sources that write something. */
   readonly readers: readonly ReaderId[];
   readonly writers: readonly number[];
@@ -109,7 +111,7 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   });
 
   return {
-    k, parts, decays, pairwise, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent,
+    k, parts, decays, pairwise, crossing: pairwise && cx.draft.exactGates, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent,
     rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;

@@ -70,3 +70,41 @@ describe.skipIf(!compiler)('gradients of what makes a gate outside of the scan (
     expect(await biasError(axes)).toBeLessThan(0.004);
   });
 });
+
+/** Relative error of the gradient of one strong log gate among weak ones, in f32. */
+async function strongError(update: string): Promise<number> {
+  const [size, tokens, strong] = [16, 40, 20];
+  const text = `scan f(q, k: [K], v: [V], g: [] in -inf..0) -> o: [V] with K = 16, V = 16 {\n  state S: [K, V]\n${update}\n  o = q @ S\n}`;
+  const source = sourceOf(host, 'f.lmoe', text);
+  const [spec] = source.specs;
+  const sizes = new Map([['K', size], ['V', size]]);
+  const made = await compileScan(host, source, spec, { target: 'cuda.sm90', dtype: 'f32', sizes, command: 'test' });
+  if (!('plan' in made)) throw new Error('f does not compile');
+  const random = randomSource(3, update);
+  const draw = (n: number) => Float64Array.from({ length: n }, () => Math.fround(random.normal() / 4));
+  const given = new Map<string, Float64Array>([
+    ...['q', 'k', 'v', 'd_o'].map((name) => [name, draw(tokens * size)] as const),
+    ['g', Float64Array.from({ length: tokens }, (_, t) => Math.fround(t === strong ? -20 : -0.01))],
+    ['S', draw(size * size)], ['d_final.S', draw(size * size)],
+  ]);
+  let error = NaN;
+  const options = {
+    dtype: 'f32', plain: false, call: { heads: 1, groups: 1, lengths: [tokens] }, longest: 8, programs: ['backward'], orders: ['0'], given,
+  } as const;
+  runKernels(made.module, options, (_, inputs, results) => {
+    const cotangents = new Map([['d_o', given.get('d_o') ?? new Float64Array()], ['d_S', given.get('d_final.S') ?? new Float64Array()]]);
+    const meant = gradSpec(spec, { sizes, heads: 1, groups: 1, lengths: [tokens] }, inputs, cotangents).get('d_g')?.[strong] ?? NaN;
+    error = Math.abs((results.get('d_g')?.[strong] ?? NaN) - meant) / Math.abs(meant);
+  });
+  return error;
+}
+
+describe.skipIf(!compiler)('gradients of strong gates among weak ones (skipped where g++ is missing)', () => {
+  it.each([
+    '  S = exp(g) * S[t-1] + outer(k, v)',
+    '  let P = exp(g) * S[t-1]\n  S = P + outer(k, 0.5 * (v - k @ P))',
+    '  S = exp(g) * S[t-1] + outer(k, 0.5 * (v - k @ S[t-1]))',
+  ])('have their own digits: %s', async (update) => {
+    expect(await strongError(update)).toBeLessThan(1e-4);
+  }, 120_000);
+});
