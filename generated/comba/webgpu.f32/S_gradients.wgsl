@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 3472>;
+var<workgroup> near: array<f32, 3424>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -50,25 +50,24 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near36 = 64u;
   const near46 = 80u;
   const near51 = 0u;
-  const near61 = 32u;
-  const near63 = 48u;
-  const near70 = 16u;
+  const near58 = 32u;
+  const near61 = 48u;
+  const near80 = 16u;
+  const near85 = 80u;
+  const near86 = 32u;
+  const near81 = 80u;
+  const near12 = 96u;
+  const near25 = 352u;
+  const near34 = 608u;
+  const near39 = 864u;
+  const near65 = 352u;
+  const near69 = 864u;
   const near72 = 96u;
-  const near77 = 112u;
-  const near79 = 128u;
-  const near82 = 144u;
-  const near93 = 80u;
-  const near86 = 160u;
-  const near12 = 144u;
-  const near25 = 400u;
-  const near34 = 656u;
-  const near39 = 912u;
-  const near57 = 400u;
-  const near66 = 912u;
-  const near0 = 400u;
-  const near1 = 1424u;
-  const near2 = 2448u;
-  const near50 = 2448u;
+  const near76 = 352u;
+  const near0 = 352u;
+  const near1 = 1376u;
+  const near2 = 2400u;
+  const near50 = 2400u;
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load ws.S.solved0 row
   // %2 [%row, V] = load ws.S.written0 row
@@ -476,232 +475,222 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v35_146 = near[near35 + r];
     if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_145 * v35_146); }
   }
-  // %57 [%row, %col] = contract[K] %24, %14
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum148 = vec2<f32>();
-    var sum149 = vec2<f32>();
-    for (var k147 = 0u; k147 < 64u + zero; k147++) {
-      let v24_150 = select(0.0, arena[at_q_copy + first_r * heads_64 + k147], first_r < length);
-      let v24_151 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k147], (first_r + 1u) < length);
-      let v14_152 = arena[far + first_c * 64u + k147];
-      let v14_153 = arena[far + first_c * 64u + k147 + 64u];
-      let b154 = vec2<f32>(v14_152, v14_153);
-      sum148 += v24_150 * b154;
-      sum149 += v24_151 * b154;
-    }
-    var m57 = array<vec2<f32>, 2>(sum148, sum149);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v57_155 = m57[y][x];
-        near[near57 + r * 16u + c] = v57_155;
-      }
-    }
-  }
-  workgroupBarrier();
-  // %58 [%row, %col] = mask strict %57
-  // %59 [%row, %col] = mul %21, %58
-  // %60 [%row, %col] = mul %12, %59
-  // %61 [%row] = sum[%col] %60
-  // %62 [%row, K] = mul %19, %24
-  // %63 [%row] = sum[K] %62
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum157 = 0.0f;
-    for (var k158 = 0u; k158 < 16u + zero; k158++) {
-      let v12_159 = near[near12 + r * 16u + k158];
-      let v60_160 = (v12_159 * (0.125f * select(0.0, near[near57 + r * 16u + k158], k158 < r)));
-      sum157 += v60_160;
-    }
-    let v61_156 = sum157;
-    near[near61 + r] = v61_156;
-    var sum162 = 0.0f;
-    for (var k163 = 0u; k163 < 64u + zero; k163++) {
-      let v19_164 = (near[near16 + r] * arena[far + r * 64u + k163 + 1024u]);
-      let v24_165 = select(0.0, arena[at_q_copy + r * heads_64 + k163], r < length);
-      sum162 += (v19_164 * v24_165);
-    }
-    let v63_161 = sum162;
-    near[near63 + r] = v63_161;
-  }
-  // %66 [%row, %col] = contract[K] %38, %14
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum167 = vec2<f32>();
-    var sum168 = vec2<f32>();
-    for (var k166 = 0u; k166 < 64u + zero; k166++) {
-      let v38_169 = select(0.0, arena[at_p_copy + first_r * heads_64 + k166], first_r < length);
-      let v38_170 = select(0.0, arena[at_p_copy + (first_r + 1u) * heads_64 + k166], (first_r + 1u) < length);
-      let v14_171 = arena[far + first_c * 64u + k166];
-      let v14_172 = arena[far + first_c * 64u + k166 + 64u];
-      let b173 = vec2<f32>(v14_171, v14_172);
-      sum167 += v38_169 * b173;
-      sum168 += v38_170 * b173;
-    }
-    var m66 = array<vec2<f32>, 2>(sum167, sum168);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v66_174 = m66[y][x];
-        near[near66 + r * 16u + c] = v66_174;
-      }
-    }
-  }
   workgroupBarrier();
   storageBarrier();
-  // %67 [%row, %col] = mask strict %66
-  // %68 [%row, %col] = mul %36, %67
-  // %69 [%row, %col] = mul %34, %68
-  // %70 [%row] = sum[%col] %69
-  // %71 [%row, K] = mul %53, %38
-  // %72 [%row] = sum[K] %71
+  // %57 [%row, K] = mul %19, %24
+  // %58 [%row] = sum[K] %57
+  // %60 [%row, K] = mul %53, %38
+  // %61 [%row] = sum[K] %60
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum176 = 0.0f;
-    for (var k177 = 0u; k177 < 16u + zero; k177++) {
-      let v34_178 = near[near34 + r * 16u + k177];
-      let v36_179 = near[near36 + r];
-      let v69_180 = (v34_178 * (v36_179 * select(0.0, near[near66 + r * 16u + k177], k177 < r)));
-      sum176 += v69_180;
+    var sum148 = 0.0f;
+    for (var k149 = 0u; k149 < 64u + zero; k149++) {
+      let v19_150 = (near[near16 + r] * arena[far + r * 64u + k149 + 1024u]);
+      let v24_151 = select(0.0, arena[at_q_copy + r * heads_64 + k149], r < length);
+      sum148 += (v19_150 * v24_151);
     }
-    let v70_175 = sum176;
-    near[near70 + r] = v70_175;
-    var sum182 = 0.0f;
-    for (var k183 = 0u; k183 < 64u + zero; k183++) {
-      let v53_184 = (near[near51 + r] * arena[far + r * 64u + k183 + 5120u]);
-      let v38_185 = select(0.0, arena[at_p_copy + r * heads_64 + k183], r < length);
-      sum182 += (v53_184 * v38_185);
+    let v58_147 = sum148;
+    near[near58 + r] = v58_147;
+    var sum153 = 0.0f;
+    for (var k154 = 0u; k154 < 64u + zero; k154++) {
+      let v53_155 = (near[near51 + r] * arena[far + r * 64u + k154 + 5120u]);
+      let v38_156 = select(0.0, arena[at_p_copy + r * heads_64 + k154], r < length);
+      sum153 += (v53_155 * v38_156);
     }
-    let v72_181 = sum182;
-    near[near72 + r] = v72_181;
+    let v61_152 = sum153;
+    near[near61 + r] = v61_152;
   }
-  // %77 [%col] = sum[%row] %60
-  // %79 [%col] = sum[%row] %69
+  // %65 [%row, %col] = contract[K] %24, %14
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_c = (i % 8u) * 2u;
+    let first_r = (i / 8u) * 2u;
+    var sum158 = vec2<f32>();
+    var sum159 = vec2<f32>();
+    for (var k157 = 0u; k157 < 64u + zero; k157++) {
+      let v24_160 = select(0.0, arena[at_q_copy + first_r * heads_64 + k157], first_r < length);
+      let v24_161 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k157], (first_r + 1u) < length);
+      let v14_162 = arena[far + first_c * 64u + k157];
+      let v14_163 = arena[far + first_c * 64u + k157 + 64u];
+      let b164 = vec2<f32>(v14_162, v14_163);
+      sum158 += v24_160 * b164;
+      sum159 += v24_161 * b164;
+    }
+    var m65 = array<vec2<f32>, 2>(sum158, sum159);
+    for (var y = 0u; y < 2u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 2u + zero; x++) {
+        let c = first_c + x;
+        let v65_165 = m65[y][x];
+        near[near65 + r * 16u + c] = v65_165;
+      }
+    }
+  }
+  workgroupBarrier();
+  // %66 [%row, %col] = mask strict %65
+  // %67 [%row, %col] = mul %21, %66
+  // %68 [%row, %col] = mul %12, %67
+  // %69 [%row, %col] = cumsum reversed %68
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum187 = 0.0f;
-    for (var k188 = 0u; k188 < 16u + zero; k188++) {
-      let v12_189 = near[near12 + k188 * 16u + c];
-      let v60_190 = (v12_189 * (0.125f * select(0.0, near[near57 + k188 * 16u + c], c < k188)));
-      sum187 += v60_190;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v12_166 = near[near12 + r * 16u + c];
+      sum += (v12_166 * (0.125f * select(0.0, near[near65 + r * 16u + c], c < r)));
+      near[near69 + r * 16u + c] = sum;
     }
-    let v77_186 = sum187;
-    near[near77 + c] = v77_186;
-    var sum192 = 0.0f;
-    for (var k193 = 0u; k193 < 16u + zero; k193++) {
-      let v34_194 = near[near34 + k193 * 16u + c];
-      let v36_195 = near[near36 + k193];
-      let v69_196 = (v34_194 * (v36_195 * select(0.0, near[near66 + k193 * 16u + c], c < k193)));
-      sum192 += v69_196;
-    }
-    let v79_191 = sum192;
-    near[near79 + c] = v79_191;
   }
   workgroupBarrier();
-  // %81 [%row, K] = mul %47, %13
-  // %82 [%row] = sum[K] %81
+  // %72 [%row, %col] = contract[K] %38, %14
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_c = (i % 8u) * 2u;
+    let first_r = (i / 8u) * 2u;
+    var sum168 = vec2<f32>();
+    var sum169 = vec2<f32>();
+    for (var k167 = 0u; k167 < 64u + zero; k167++) {
+      let v38_170 = select(0.0, arena[at_p_copy + first_r * heads_64 + k167], first_r < length);
+      let v38_171 = select(0.0, arena[at_p_copy + (first_r + 1u) * heads_64 + k167], (first_r + 1u) < length);
+      let v14_172 = arena[far + first_c * 64u + k167];
+      let v14_173 = arena[far + first_c * 64u + k167 + 64u];
+      let b174 = vec2<f32>(v14_172, v14_173);
+      sum168 += v38_170 * b174;
+      sum169 += v38_171 * b174;
+    }
+    var m72 = array<vec2<f32>, 2>(sum168, sum169);
+    for (var y = 0u; y < 2u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 2u + zero; x++) {
+        let c = first_c + x;
+        let v72_175 = m72[y][x];
+        near[near72 + r * 16u + c] = v72_175;
+      }
+    }
+  }
+  workgroupBarrier();
+  // %73 [%row, %col] = mask strict %72
+  // %74 [%row, %col] = mul %36, %73
+  // %75 [%row, %col] = mul %34, %74
+  // %76 [%row, %col] = cumsum exclusive reversed %75
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let c = i;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v34_176 = near[near34 + r * 16u + c];
+      let v36_177 = near[near36 + r];
+      let own = (v34_176 * (v36_177 * select(0.0, near[near72 + r * 16u + c], c < r)));
+      near[near76 + r * 16u + c] = sum;
+      sum += own;
+    }
+  }
+  // %79 [%row, K] = mul %47, %13
+  // %80 [%row] = sum[K] %79
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum198 = 0.0f;
-    for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let v47_200 = (near[near46 + r] * arena[far + r * 64u + k199 + 4096u]);
-      let v13_201 = select(0.0, arena[at_k_copy + r * heads_64 + k199], r < length);
-      sum198 += (v47_200 * v13_201);
+    var sum179 = 0.0f;
+    for (var k180 = 0u; k180 < 64u + zero; k180++) {
+      let v47_181 = (near[near46 + r] * arena[far + r * 64u + k180 + 4096u]);
+      let v13_182 = select(0.0, arena[at_k_copy + r * heads_64 + k180], r < length);
+      sum179 += (v47_181 * v13_182);
     }
-    let v82_197 = sum198;
-    near[near82 + r] = v82_197;
-  }
-  // %86 [K] = contract[V] %17, %42
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    var sum203 = 0.0;
-    for (var k202 = 0u; k202 < 64u + zero; k202++) {
-      let v17_204 = arena[at_ws_S_states + i_K * 64u + k202];
-      let b205 = v17_204;
-      let v42_206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
-      let b207 = v42_206;
-      sum203 += b205 * b207;
-    }
-    let m86 = sum203;
-    let v86_208 = m86;
-    near[near86 + i_K] = v86_208;
+    let v80_178 = sum179;
+    near[near80 + r] = v80_178;
   }
   workgroupBarrier();
-  // %87 [] = sum[K] %86
-  var sum209 = 0.0f;
-  for (var k210 = 0u; k210 < 64u + zero; k210++) {
-    sum209 += near[near86 + k210];
+  // %81 [K] = contract[V] %17, %42
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_K = i;
+    var sum184 = 0.0;
+    for (var k183 = 0u; k183 < 64u + zero; k183++) {
+      let v17_185 = arena[at_ws_S_states + i_K * 64u + k183];
+      let b186 = v17_185;
+      let v42_187 = arena[at_ws_S_cotangents + i_K * 64u + k183];
+      let b188 = v42_187;
+      sum184 += b186 * b188;
+    }
+    let m81 = sum184;
+    let v81_189 = m81;
+    near[near81 + i_K] = v81_189;
   }
-  let t87 = sum209;
-  // %88 [] = exp %44
-  let t88 = m_exp(t44);
-  // %89 [] = mul %88, %87
-  let t89 = (t88 * t87);
-  // %90 [] = sum[%row] %82
-  var sum211 = 0.0f;
-  for (var k212 = 0u; k212 < 16u + zero; k212++) {
-    let v82_213 = near[near82 + k212];
-    sum211 += v82_213;
+  workgroupBarrier();
+  // %82 [] = sum[K] %81
+  var sum190 = 0.0f;
+  for (var k191 = 0u; k191 < 64u + zero; k191++) {
+    sum190 += near[near81 + k191];
   }
-  let t90 = sum211;
-  // %91 [] = add %89, %90
-  let t91 = (t89 + t90);
-  // %64 [%row] = mul %21, %63
-  // %65 [%row] = add %64, %61
-  // %73 [%row] = mul %36, %72
-  // %74 [%row] = add %73, %70
-  // %75 [%row] = shift -1 %74
-  // %76 [%row] = add %65, %75
-  // %78 [%row] = swap %77
-  // %83 [%row] = add %82, %78
-  // %80 [%row] = swap %79
-  // %84 [%row] = add %83, %80
-  // %85 [%row] = neg %84
-  // %92 [%row] = add %76, %85
-  // %93 [%row] = cumsum reversed %92
+  let t82 = sum190;
+  // %83 [] = exp %44
+  let t83 = m_exp(t44);
+  // %84 [] = mul %83, %82
+  let t84 = (t83 * t82);
+  workgroupBarrier();
+  // %59 [%row] = mul %21, %58
+  // %62 [%row] = mul %36, %61
+  // %63 [%row] = shift -1 %62
+  // %64 [%row] = add %59, %63
+  // %85 [%row] = cumsum reversed %64
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let s214 = min(r + 1u, 15u);
-      let v36_215 = near[near36 + s214];
-      let v76_216 = (((0.125f * near[near63 + r]) + near[near61 + r]) + select(((v36_215 * near[near72 + s214]) + near[near70 + s214]), 0.0, r == 15u));
-      let v82_217 = near[near82 + r];
-      sum += (v76_216 + (-((v82_217 + near[near77 + r]) + near[near79 + r])));
-      near[near93 + r] = sum;
+      let s192 = min(r + 1u, 15u);
+      let v36_193 = near[near36 + s192];
+      sum += ((0.125f * near[near58 + r]) + select((v36_193 * near[near61 + s192]), 0.0, r == 15u));
+      near[near85 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %94 [%row] = add %93, %91
-  // store d_g.copy, %94
-  // %95 [%row, K] = mul %54, %38
-  // %96 [%row] = sum[K] %95
-  // %97 [%row] = neg %96
-  // %98 [%row, V] = load v row
-  // %99 [%row, V] = mul %1, %98
-  // %100 [%row] = sum[V] %99
-  // %101 [%row] = add %97, %100
-  // store d_beta.copy, %101
+  // %86 [%row] = cumsum exclusive %80
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least(near[near80 + r], -80.0);
+      near[near86 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %70 [%row, %col] = mask strict %69
+  // %71 [%row] = sum[%col] %70
+  // %87 [%row] = add %85, %71
+  // %77 [%row, %col] = mask strict %76
+  // %78 [%row] = sum[%col] %77
+  // %88 [%row] = add %87, %78
+  // %89 [%row] = add %88, %86
+  // %90 [%row] = add %89, %84
+  // store d_g.copy, %90
+  // %91 [%row, K] = mul %54, %38
+  // %92 [%row] = sum[K] %91
+  // %93 [%row] = neg %92
+  // %94 [%row, V] = load v row
+  // %95 [%row, V] = mul %1, %94
+  // %96 [%row] = sum[V] %95
+  // %97 [%row] = add %93, %96
+  // store d_beta.copy, %97
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near93 + r] + t91); }
-    var sum218 = 0.0f;
-    for (var k219 = 0u; k219 < 64u + zero; k219++) {
-      let v53_220 = (near[near51 + r] * arena[far + r * 64u + k219 + 5120u]);
-      let v54_221 = (v53_220 + near[near50 + r * 64u + k219]);
-      let v38_222 = select(0.0, arena[at_p_copy + r * heads_64 + k219], r < length);
-      sum218 += (v54_221 * v38_222);
+    var sum194 = 0.0f;
+    for (var k195 = 0u; k195 < 16u + zero; k195++) {
+      sum194 += select(0.0, near[near69 + r * 16u + k195], k195 < r);
     }
-    var sum223 = 0.0f;
-    for (var k224 = 0u; k224 < 64u + zero; k224++) {
-      let v1_225 = near[near1 + r * 64u + k224];
-      sum223 += (v1_225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
+    var sum196 = 0.0f;
+    for (var k197 = 0u; k197 < 16u + zero; k197++) {
+      sum196 += select(0.0, near[near76 + r * 16u + k197], k197 < r);
     }
-    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum218) + sum223); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = ((((near[near85 + r] + sum194) + sum196) + near[near86 + r]) + t84); }
+    var sum198 = 0.0f;
+    for (var k199 = 0u; k199 < 64u + zero; k199++) {
+      let v53_200 = (near[near51 + r] * arena[far + r * 64u + k199 + 5120u]);
+      let v54_201 = (v53_200 + near[near50 + r * 64u + k199]);
+      let v38_202 = select(0.0, arena[at_p_copy + r * heads_64 + k199], r < length);
+      sum198 += (v54_201 * v38_202);
+    }
+    var sum203 = 0.0f;
+    for (var k204 = 0u; k204 < 64u + zero; k204++) {
+      let v1_205 = near[near1 + r * 64u + k204];
+      sum203 += (v1_205 * select(0.0, p_v[at_d_o + r * heads_64 + k204], r < length));
+    }
+    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum198) + sum203); }
   }
 }

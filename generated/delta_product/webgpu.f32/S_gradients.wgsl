@@ -56,25 +56,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near49 = 64u;
   const near50 = 80u;
   const near58 = 96u;
-  const near105 = 0u;
-  const near110 = 32u;
-  const near112 = 64u;
-  const near120 = 112u;
-  const near125 = 128u;
-  const near127 = 144u;
-  const near135 = 160u;
-  const near140 = 176u;
-  const near142 = 192u;
-  const near148 = 208u;
-  const near150 = 224u;
-  const near152 = 240u;
-  const near155 = 256u;
-  const near160 = 272u;
-  const near162 = 288u;
-  const near164 = 304u;
-  const near167 = 320u;
-  const near182 = 96u;
-  const near172 = 336u;
+  const near102 = 0u;
+  const near105 = 32u;
+  const near108 = 64u;
+  const near145 = 112u;
+  const near147 = 128u;
+  const near153 = 96u;
+  const near154 = 0u;
+  const near149 = 144u;
   const near12 = 112u;
   const near13 = 368u;
   const near21 = 624u;
@@ -88,12 +77,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near78 = 1392u;
   const near82 = 1904u;
   const near84 = 112u;
-  const near101 = 880u;
-  const near106 = 1392u;
-  const near116 = 2416u;
-  const near121 = 2672u;
-  const near131 = 2928u;
-  const near136 = 3184u;
+  const near112 = 112u;
+  const near116 = 880u;
+  const near120 = 1392u;
+  const near124 = 2416u;
+  const near128 = 2672u;
+  const near132 = 2928u;
+  const near141 = 3184u;
   const near0 = 880u;
   const near3 = 2160u;
   // %0 [%row, V] = load d_o row
@@ -893,103 +883,76 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     if (r < length) { p_d_v2[at_d_o + r * heads_64 + i_V] = (v2_343 * v49_344); }
   }
   workgroupBarrier();
-  // %101 [%row, %col] = contract[K] %34, %15
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum346 = vec2<f32>();
-    var sum347 = vec2<f32>();
-    for (var k345 = 0u; k345 < 64u + zero; k345++) {
-      let v34_348 = select(0.0, arena[at_q_copy + first_r * heads_64 + k345], first_r < length);
-      let v34_349 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k345], (first_r + 1u) < length);
-      let v15_350 = arena[far + first_c * 64u + k345];
-      let v15_351 = arena[far + first_c * 64u + k345 + 64u];
-      let b352 = vec2<f32>(v15_350, v15_351);
-      sum346 += v34_348 * b352;
-      sum347 += v34_349 * b352;
-    }
-    var m101 = array<vec2<f32>, 2>(sum346, sum347);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v101_353 = m101[y][x];
-        near[near101 + r * 16u + c] = v101_353;
-      }
-    }
-  }
-  workgroupBarrier();
-  // %102 [%row, %col] = mask strict %101
-  // %103 [%row, %col] = mul %31, %102
-  // %104 [%row, %col] = mul %13, %103
-  // %105 [%row] = sum[%col] %104
+  storageBarrier();
+  // %101 [%row, K] = mul %28, %34
+  // %102 [%row] = sum[K] %101
+  // %104 [%row, K] = mul %69, %14
+  // %105 [%row] = sum[K] %104
+  // %107 [%row, K] = mul %94, %22
+  // %108 [%row] = sum[K] %107
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum355 = 0.0f;
-    for (var k356 = 0u; k356 < 16u + zero; k356++) {
-      let v13_357 = near[near13 + r * 16u + k356];
-      let v104_358 = (v13_357 * (0.125f * select(0.0, near[near101 + r * 16u + k356], k356 < r)));
-      sum355 += v104_358;
+    var sum346 = 0.0f;
+    for (var k347 = 0u; k347 < 64u + zero; k347++) {
+      let v25_348 = near[near25 + r];
+      let v28_349 = (v25_348 * arena[far + r * 64u + k347 + 3072u]);
+      let v34_350 = select(0.0, arena[at_q_copy + r * heads_64 + k347], r < length);
+      sum346 += (v28_349 * v34_350);
     }
-    let v105_354 = sum355;
-    near[near105 + r] = v105_354;
-  }
-  // %106 [%row, %col] = contract[K] %34, %23
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum360 = vec2<f32>();
-    var sum361 = vec2<f32>();
+    let v102_345 = sum346;
+    near[near102 + r] = v102_345;
+    var sum352 = 0.0f;
+    for (var k353 = 0u; k353 < 64u + zero; k353++) {
+      let v25_354 = near[near25 + r];
+      let v69_355 = (v25_354 * arena[far + r * 64u + k353 + 8192u]);
+      let v14_356 = select(0.0, arena[at_k1_copy + r * heads_64 + k353], r < length);
+      sum352 += (v69_355 * v14_356);
+    }
+    let v105_351 = sum352;
+    near[near105 + r] = v105_351;
+    var sum358 = 0.0f;
     for (var k359 = 0u; k359 < 64u + zero; k359++) {
-      let v34_362 = select(0.0, arena[at_q_copy + first_r * heads_64 + k359], first_r < length);
-      let v34_363 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k359], (first_r + 1u) < length);
-      let v23_364 = arena[far + first_c * 64u + k359 + 2048u];
-      let v23_365 = arena[far + first_c * 64u + k359 + 2112u];
-      let b366 = vec2<f32>(v23_364, v23_365);
-      sum360 += v34_362 * b366;
-      sum361 += v34_363 * b366;
+      let v25_360 = near[near25 + r];
+      let v94_361 = (v25_360 * arena[far + r * 64u + k359 + 12288u]);
+      let v22_362 = select(0.0, arena[at_k2_copy + r * heads_64 + k359], r < length);
+      sum358 += (v94_361 * v22_362);
     }
-    var m106 = array<vec2<f32>, 2>(sum360, sum361);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v106_367 = m106[y][x];
-        near[near106 + r * 16u + c] = v106_367;
-      }
-    }
+    let v108_357 = sum358;
+    near[near108 + r] = v108_357;
   }
-  workgroupBarrier();
-  // %107 [%row, %col] = mask strict %106
-  // %108 [%row, %col] = mul %31, %107
-  // %109 [%row, %col] = mul %21, %108
-  // %110 [%row] = sum[%col] %109
-  // %111 [%row, K] = mul %28, %34
-  // %112 [%row] = sum[K] %111
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum369 = 0.0f;
-    for (var k370 = 0u; k370 < 16u + zero; k370++) {
-      let v21_371 = near[near21 + r * 16u + k370];
-      let v109_372 = (v21_371 * (0.125f * select(0.0, near[near106 + r * 16u + k370], k370 < r)));
-      sum369 += v109_372;
-    }
-    let v110_368 = sum369;
-    near[near110 + r] = v110_368;
-    var sum374 = 0.0f;
-    for (var k375 = 0u; k375 < 64u + zero; k375++) {
-      let v25_376 = near[near25 + r];
-      let v28_377 = (v25_376 * arena[far + r * 64u + k375 + 3072u]);
-      let v34_378 = select(0.0, arena[at_q_copy + r * heads_64 + k375], r < length);
-      sum374 += (v28_377 * v34_378);
-    }
-    let v112_373 = sum374;
-    near[near112 + r] = v112_373;
-  }
-  // %116 [%row, %col] = contract[K] %14, %15
+  // %112 [%row, %col] = contract[K] %34, %15
+  // %116 [%row, %col] = contract[K] %34, %23
+  // %120 [%row, %col] = contract[K] %14, %15
+  // %124 [%row, %col] = contract[K] %14, %23
+  // %128 [%row, %col] = contract[K] %22, %15
+  // %132 [%row, %col] = contract[K] %22, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
+    var sum364 = vec2<f32>();
+    var sum365 = vec2<f32>();
+    for (var k363 = 0u; k363 < 64u + zero; k363++) {
+      let v34_366 = select(0.0, arena[at_q_copy + first_r * heads_64 + k363], first_r < length);
+      let v34_367 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k363], (first_r + 1u) < length);
+      let v15_368 = arena[far + first_c * 64u + k363];
+      let v15_369 = arena[far + first_c * 64u + k363 + 64u];
+      let b370 = vec2<f32>(v15_368, v15_369);
+      sum364 += v34_366 * b370;
+      sum365 += v34_367 * b370;
+    }
+    var m112 = array<vec2<f32>, 2>(sum364, sum365);
+    var sum372 = vec2<f32>();
+    var sum373 = vec2<f32>();
+    for (var k371 = 0u; k371 < 64u + zero; k371++) {
+      let v34_374 = select(0.0, arena[at_q_copy + first_r * heads_64 + k371], first_r < length);
+      let v34_375 = select(0.0, arena[at_q_copy + (first_r + 1u) * heads_64 + k371], (first_r + 1u) < length);
+      let v23_376 = arena[far + first_c * 64u + k371 + 2048u];
+      let v23_377 = arena[far + first_c * 64u + k371 + 2112u];
+      let b378 = vec2<f32>(v23_376, v23_377);
+      sum372 += v34_374 * b378;
+      sum373 += v34_375 * b378;
+    }
+    var m116 = array<vec2<f32>, 2>(sum372, sum373);
     var sum380 = vec2<f32>();
     var sum381 = vec2<f32>();
     for (var k379 = 0u; k379 < 64u + zero; k379++) {
@@ -1001,410 +964,245 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       sum380 += v14_382 * b386;
       sum381 += v14_383 * b386;
     }
-    var m116 = array<vec2<f32>, 2>(sum380, sum381);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v116_387 = m116[y][x];
-        near[near116 + r * 16u + c] = v116_387;
-      }
+    var m120 = array<vec2<f32>, 2>(sum380, sum381);
+    var sum388 = vec2<f32>();
+    var sum389 = vec2<f32>();
+    for (var k387 = 0u; k387 < 64u + zero; k387++) {
+      let v14_390 = select(0.0, arena[at_k1_copy + first_r * heads_64 + k387], first_r < length);
+      let v14_391 = select(0.0, arena[at_k1_copy + (first_r + 1u) * heads_64 + k387], (first_r + 1u) < length);
+      let v23_392 = arena[far + first_c * 64u + k387 + 2048u];
+      let v23_393 = arena[far + first_c * 64u + k387 + 2112u];
+      let b394 = vec2<f32>(v23_392, v23_393);
+      sum388 += v14_390 * b394;
+      sum389 += v14_391 * b394;
     }
-  }
-  workgroupBarrier();
-  // %117 [%row, %col] = mask strict %116
-  // %118 [%row, %col] = mul %42, %117
-  // %119 [%row, %col] = mul %40, %118
-  // %120 [%row] = sum[%col] %119
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum389 = 0.0f;
-    for (var k390 = 0u; k390 < 16u + zero; k390++) {
-      let v40_391 = near[near40 + r * 16u + k390];
-      let v42_392 = near[near42 + r];
-      let v119_393 = (v40_391 * (v42_392 * select(0.0, near[near116 + r * 16u + k390], k390 < r)));
-      sum389 += v119_393;
-    }
-    let v120_388 = sum389;
-    near[near120 + r] = v120_388;
-  }
-  // %121 [%row, %col] = contract[K] %14, %23
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum395 = vec2<f32>();
+    var m124 = array<vec2<f32>, 2>(sum388, sum389);
     var sum396 = vec2<f32>();
-    for (var k394 = 0u; k394 < 64u + zero; k394++) {
-      let v14_397 = select(0.0, arena[at_k1_copy + first_r * heads_64 + k394], first_r < length);
-      let v14_398 = select(0.0, arena[at_k1_copy + (first_r + 1u) * heads_64 + k394], (first_r + 1u) < length);
-      let v23_399 = arena[far + first_c * 64u + k394 + 2048u];
-      let v23_400 = arena[far + first_c * 64u + k394 + 2112u];
-      let b401 = vec2<f32>(v23_399, v23_400);
-      sum395 += v14_397 * b401;
-      sum396 += v14_398 * b401;
+    var sum397 = vec2<f32>();
+    for (var k395 = 0u; k395 < 64u + zero; k395++) {
+      let v22_398 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k395], first_r < length);
+      let v22_399 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k395], (first_r + 1u) < length);
+      let v15_400 = arena[far + first_c * 64u + k395];
+      let v15_401 = arena[far + first_c * 64u + k395 + 64u];
+      let b402 = vec2<f32>(v15_400, v15_401);
+      sum396 += v22_398 * b402;
+      sum397 += v22_399 * b402;
     }
-    var m121 = array<vec2<f32>, 2>(sum395, sum396);
+    var m128 = array<vec2<f32>, 2>(sum396, sum397);
+    var sum404 = vec2<f32>();
+    var sum405 = vec2<f32>();
+    for (var k403 = 0u; k403 < 64u + zero; k403++) {
+      let v22_406 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k403], first_r < length);
+      let v22_407 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k403], (first_r + 1u) < length);
+      let v23_408 = arena[far + first_c * 64u + k403 + 2048u];
+      let v23_409 = arena[far + first_c * 64u + k403 + 2112u];
+      let b410 = vec2<f32>(v23_408, v23_409);
+      sum404 += v22_406 * b410;
+      sum405 += v22_407 * b410;
+    }
+    var m132 = array<vec2<f32>, 2>(sum404, sum405);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v121_402 = m121[y][x];
-        near[near121 + r * 16u + c] = v121_402;
+        let v112_411 = m112[y][x];
+        near[near112 + r * 16u + c] = v112_411;
+        let v116_412 = m116[y][x];
+        near[near116 + r * 16u + c] = v116_412;
+        let v120_413 = m120[y][x];
+        near[near120 + r * 16u + c] = v120_413;
+        let v124_414 = m124[y][x];
+        near[near124 + r * 16u + c] = v124_414;
+        let v128_415 = m128[y][x];
+        near[near128 + r * 16u + c] = v128_415;
+        let v132_416 = m132[y][x];
+        near[near132 + r * 16u + c] = v132_416;
       }
     }
   }
   workgroupBarrier();
-  storageBarrier();
-  // %122 [%row, %col] = mask strict %121
-  // %123 [%row, %col] = mul %42, %122
-  // %124 [%row, %col] = mul %66, %123
-  // %125 [%row] = sum[%col] %124
-  // %126 [%row, K] = mul %69, %14
-  // %127 [%row] = sum[K] %126
+  // %113 [%row, %col] = mask strict %112
+  // %114 [%row, %col] = mul %31, %113
+  // %115 [%row, %col] = mul %13, %114
+  // %117 [%row, %col] = mask strict %116
+  // %118 [%row, %col] = mul %31, %117
+  // %119 [%row, %col] = mul %21, %118
+  // %136 [%row, %col] = add %115, %119
+  // %121 [%row, %col] = mask strict %120
+  // %122 [%row, %col] = mul %42, %121
+  // %123 [%row, %col] = mul %40, %122
+  // %137 [%row, %col] = add %136, %123
+  // %125 [%row, %col] = mask strict %124
+  // %126 [%row, %col] = mul %42, %125
+  // %127 [%row, %col] = mul %66, %126
+  // %138 [%row, %col] = add %137, %127
+  // %129 [%row, %col] = mask strict %128
+  // %130 [%row, %col] = mul %50, %129
+  // %131 [%row, %col] = mul %48, %130
+  // %139 [%row, %col] = add %138, %131
+  // %133 [%row, %col] = mask strict %132
+  // %134 [%row, %col] = mul %50, %133
+  // %135 [%row, %col] = mul %82, %134
+  // %140 [%row, %col] = add %139, %135
+  // %141 [%row, %col] = cumsum reversed %140
   for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum404 = 0.0f;
-    for (var k405 = 0u; k405 < 16u + zero; k405++) {
-      let v66_406 = near[near66 + r * 16u + k405];
-      let v42_407 = near[near42 + r];
-      let v124_408 = (v66_406 * (v42_407 * select(0.0, near[near121 + r * 16u + k405], k405 < r)));
-      sum404 += v124_408;
-    }
-    let v125_403 = sum404;
-    near[near125 + r] = v125_403;
-    var sum410 = 0.0f;
-    for (var k411 = 0u; k411 < 64u + zero; k411++) {
-      let v25_412 = near[near25 + r];
-      let v69_413 = (v25_412 * arena[far + r * 64u + k411 + 8192u]);
-      let v14_414 = select(0.0, arena[at_k1_copy + r * heads_64 + k411], r < length);
-      sum410 += (v69_413 * v14_414);
-    }
-    let v127_409 = sum410;
-    near[near127 + r] = v127_409;
-  }
-  // %131 [%row, %col] = contract[K] %22, %15
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum416 = vec2<f32>();
-    var sum417 = vec2<f32>();
-    for (var k415 = 0u; k415 < 64u + zero; k415++) {
-      let v22_418 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k415], first_r < length);
-      let v22_419 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k415], (first_r + 1u) < length);
-      let v15_420 = arena[far + first_c * 64u + k415];
-      let v15_421 = arena[far + first_c * 64u + k415 + 64u];
-      let b422 = vec2<f32>(v15_420, v15_421);
-      sum416 += v22_418 * b422;
-      sum417 += v22_419 * b422;
-    }
-    var m131 = array<vec2<f32>, 2>(sum416, sum417);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v131_423 = m131[y][x];
-        near[near131 + r * 16u + c] = v131_423;
-      }
+    let c = i;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v13_417 = near[near13 + r * 16u + c];
+      let v21_418 = near[near21 + r * 16u + c];
+      let v136_419 = ((v13_417 * (0.125f * select(0.0, near[near112 + r * 16u + c], c < r))) + (v21_418 * (0.125f * select(0.0, near[near116 + r * 16u + c], c < r))));
+      let v40_420 = near[near40 + r * 16u + c];
+      let v42_421 = near[near42 + r];
+      let v66_422 = near[near66 + r * 16u + c];
+      let v138_423 = ((v136_419 + (v40_420 * (v42_421 * select(0.0, near[near120 + r * 16u + c], c < r)))) + (v66_422 * (v42_421 * select(0.0, near[near124 + r * 16u + c], c < r))));
+      let v48_424 = near[near48 + r * 16u + c];
+      let v50_425 = near[near50 + r];
+      let v82_426 = near[near82 + r * 16u + c];
+      let v140_427 = ((v138_423 + (v48_424 * (v50_425 * select(0.0, near[near128 + r * 16u + c], c < r)))) + (v82_426 * (v50_425 * select(0.0, near[near132 + r * 16u + c], c < r))));
+      sum += v140_427;
+      near[near141 + r * 16u + c] = sum;
     }
   }
   workgroupBarrier();
-  // %132 [%row, %col] = mask strict %131
-  // %133 [%row, %col] = mul %50, %132
-  // %134 [%row, %col] = mul %48, %133
-  // %135 [%row] = sum[%col] %134
+  // %144 [%row, K] = mul %59, %14
+  // %145 [%row] = sum[K] %144
+  // %146 [%row, K] = mul %87, %22
+  // %147 [%row] = sum[K] %146
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum425 = 0.0f;
-    for (var k426 = 0u; k426 < 16u + zero; k426++) {
-      let v48_427 = near[near48 + r * 16u + k426];
-      let v50_428 = near[near50 + r];
-      let v134_429 = (v48_427 * (v50_428 * select(0.0, near[near131 + r * 16u + k426], k426 < r)));
-      sum425 += v134_429;
-    }
-    let v135_424 = sum425;
-    near[near135 + r] = v135_424;
-  }
-  // %136 [%row, %col] = contract[K] %22, %23
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum431 = vec2<f32>();
-    var sum432 = vec2<f32>();
+    var sum429 = 0.0f;
     for (var k430 = 0u; k430 < 64u + zero; k430++) {
-      let v22_433 = select(0.0, arena[at_k2_copy + first_r * heads_64 + k430], first_r < length);
-      let v22_434 = select(0.0, arena[at_k2_copy + (first_r + 1u) * heads_64 + k430], (first_r + 1u) < length);
-      let v23_435 = arena[far + first_c * 64u + k430 + 2048u];
-      let v23_436 = arena[far + first_c * 64u + k430 + 2112u];
-      let b437 = vec2<f32>(v23_435, v23_436);
-      sum431 += v22_433 * b437;
-      sum432 += v22_434 * b437;
+      let v58_431 = near[near58 + r];
+      let v59_432 = (v58_431 * arena[far + r * 64u + k430 + 5120u]);
+      let v14_433 = select(0.0, arena[at_k1_copy + r * heads_64 + k430], r < length);
+      sum429 += (v59_432 * v14_433);
     }
-    var m136 = array<vec2<f32>, 2>(sum431, sum432);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v136_438 = m136[y][x];
-        near[near136 + r * 16u + c] = v136_438;
-      }
+    let v145_428 = sum429;
+    near[near145 + r] = v145_428;
+    var sum435 = 0.0f;
+    for (var k436 = 0u; k436 < 64u + zero; k436++) {
+      let v58_437 = near[near58 + r];
+      let v87_438 = (v58_437 * arena[far + r * 64u + k436 + 9216u]);
+      let v22_439 = select(0.0, arena[at_k2_copy + r * heads_64 + k436], r < length);
+      sum435 += (v87_438 * v22_439);
     }
+    let v147_434 = sum435;
+    near[near147 + r] = v147_434;
   }
-  workgroupBarrier();
-  // %137 [%row, %col] = mask strict %136
-  // %138 [%row, %col] = mul %50, %137
-  // %139 [%row, %col] = mul %82, %138
-  // %140 [%row] = sum[%col] %139
-  // %141 [%row, K] = mul %94, %22
-  // %142 [%row] = sum[K] %141
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum440 = 0.0f;
-    for (var k441 = 0u; k441 < 16u + zero; k441++) {
-      let v82_442 = near[near82 + r * 16u + k441];
-      let v50_443 = near[near50 + r];
-      let v139_444 = (v82_442 * (v50_443 * select(0.0, near[near136 + r * 16u + k441], k441 < r)));
-      sum440 += v139_444;
-    }
-    let v140_439 = sum440;
-    near[near140 + r] = v140_439;
-    var sum446 = 0.0f;
-    for (var k447 = 0u; k447 < 64u + zero; k447++) {
-      let v25_448 = near[near25 + r];
-      let v94_449 = (v25_448 * arena[far + r * 64u + k447 + 12288u]);
-      let v22_450 = select(0.0, arena[at_k2_copy + r * heads_64 + k447], r < length);
-      sum446 += (v94_449 * v22_450);
-    }
-    let v142_445 = sum446;
-    near[near142 + r] = v142_445;
-  }
-  // %148 [%col] = sum[%row] %104
-  // %150 [%col] = sum[%row] %119
-  // %152 [%col] = sum[%row] %134
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    var sum452 = 0.0f;
-    for (var k453 = 0u; k453 < 16u + zero; k453++) {
-      let v13_454 = near[near13 + k453 * 16u + c];
-      let v104_455 = (v13_454 * (0.125f * select(0.0, near[near101 + k453 * 16u + c], c < k453)));
-      sum452 += v104_455;
-    }
-    let v148_451 = sum452;
-    near[near148 + c] = v148_451;
-    var sum457 = 0.0f;
-    for (var k458 = 0u; k458 < 16u + zero; k458++) {
-      let v40_459 = near[near40 + k458 * 16u + c];
-      let v42_460 = near[near42 + k458];
-      let v119_461 = (v40_459 * (v42_460 * select(0.0, near[near116 + k458 * 16u + c], c < k458)));
-      sum457 += v119_461;
-    }
-    let v150_456 = sum457;
-    near[near150 + c] = v150_456;
-    var sum463 = 0.0f;
-    for (var k464 = 0u; k464 < 16u + zero; k464++) {
-      let v48_465 = near[near48 + k464 * 16u + c];
-      let v50_466 = near[near50 + k464];
-      let v134_467 = (v48_465 * (v50_466 * select(0.0, near[near131 + k464 * 16u + c], c < k464)));
-      sum463 += v134_467;
-    }
-    let v152_462 = sum463;
-    near[near152 + c] = v152_462;
-  }
-  // %154 [%row, K] = mul %59, %14
-  // %155 [%row] = sum[K] %154
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum469 = 0.0f;
-    for (var k470 = 0u; k470 < 64u + zero; k470++) {
-      let v58_471 = near[near58 + r];
-      let v59_472 = (v58_471 * arena[far + r * 64u + k470 + 5120u]);
-      let v14_473 = select(0.0, arena[at_k1_copy + r * heads_64 + k470], r < length);
-      sum469 += (v59_472 * v14_473);
-    }
-    let v155_468 = sum469;
-    near[near155 + r] = v155_468;
-  }
-  // %160 [%col] = sum[%row] %109
-  // %162 [%col] = sum[%row] %124
-  // %164 [%col] = sum[%row] %139
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    var sum475 = 0.0f;
-    for (var k476 = 0u; k476 < 16u + zero; k476++) {
-      let v21_477 = near[near21 + k476 * 16u + c];
-      let v109_478 = (v21_477 * (0.125f * select(0.0, near[near106 + k476 * 16u + c], c < k476)));
-      sum475 += v109_478;
-    }
-    let v160_474 = sum475;
-    near[near160 + c] = v160_474;
-    var sum480 = 0.0f;
-    for (var k481 = 0u; k481 < 16u + zero; k481++) {
-      let v66_482 = near[near66 + k481 * 16u + c];
-      let v42_483 = near[near42 + k481];
-      let v124_484 = (v66_482 * (v42_483 * select(0.0, near[near121 + k481 * 16u + c], c < k481)));
-      sum480 += v124_484;
-    }
-    let v162_479 = sum480;
-    near[near162 + c] = v162_479;
-    var sum486 = 0.0f;
-    for (var k487 = 0u; k487 < 16u + zero; k487++) {
-      let v82_488 = near[near82 + k487 * 16u + c];
-      let v50_489 = near[near50 + k487];
-      let v139_490 = (v82_488 * (v50_489 * select(0.0, near[near136 + k487 * 16u + c], c < k487)));
-      sum486 += v139_490;
-    }
-    let v164_485 = sum486;
-    near[near164 + c] = v164_485;
-  }
-  // %166 [%row, K] = mul %87, %22
-  // %167 [%row] = sum[K] %166
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum492 = 0.0f;
-    for (var k493 = 0u; k493 < 64u + zero; k493++) {
-      let v58_494 = near[near58 + r];
-      let v87_495 = (v58_494 * arena[far + r * 64u + k493 + 9216u]);
-      let v22_496 = select(0.0, arena[at_k2_copy + r * heads_64 + k493], r < length);
-      sum492 += (v87_495 * v22_496);
-    }
-    let v167_491 = sum492;
-    near[near167 + r] = v167_491;
-  }
-  workgroupBarrier();
-  // %172 [K] = contract[V] %26, %54
+  // %149 [K] = contract[V] %26, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum498 = 0.0;
-    for (var k497 = 0u; k497 < 64u + zero; k497++) {
-      let v26_499 = arena[at_ws_S_states + i_K * 64u + k497];
-      let b500 = v26_499;
-      let v54_501 = arena[at_ws_S_cotangents + i_K * 64u + k497];
-      let b502 = v54_501;
-      sum498 += b500 * b502;
+    var sum441 = 0.0;
+    for (var k440 = 0u; k440 < 64u + zero; k440++) {
+      let v26_442 = arena[at_ws_S_states + i_K * 64u + k440];
+      let b443 = v26_442;
+      let v54_444 = arena[at_ws_S_cotangents + i_K * 64u + k440];
+      let b445 = v54_444;
+      sum441 += b443 * b445;
     }
-    let m172 = sum498;
-    let v172_503 = m172;
-    near[near172 + i_K] = v172_503;
+    let m149 = sum441;
+    let v149_446 = m149;
+    near[near149 + i_K] = v149_446;
   }
   workgroupBarrier();
-  // %173 [] = sum[K] %172
-  var sum504 = 0.0f;
-  for (var k505 = 0u; k505 < 64u + zero; k505++) {
-    sum504 += near[near172 + k505];
+  // %150 [] = sum[K] %149
+  var sum447 = 0.0f;
+  for (var k448 = 0u; k448 < 64u + zero; k448++) {
+    sum447 += near[near149 + k448];
   }
-  let t173 = sum504;
-  // %174 [] = exp %56
-  let t174 = m_exp(t56);
-  // %175 [] = mul %174, %173
-  let t175 = (t174 * t173);
-  // %176 [] = sum[%row] %155
-  var sum506 = 0.0f;
-  for (var k507 = 0u; k507 < 16u + zero; k507++) {
-    let v155_508 = near[near155 + k507];
-    sum506 += v155_508;
-  }
-  let t176 = sum506;
-  // %177 [] = sum[%row] %167
-  var sum509 = 0.0f;
-  for (var k510 = 0u; k510 < 16u + zero; k510++) {
-    let v167_511 = near[near167 + k510];
-    sum509 += v167_511;
-  }
-  let t177 = sum509;
-  // %178 [] = add %175, %176
-  let t178 = (t175 + t176);
-  // %179 [] = add %178, %177
-  let t179 = (t178 + t177);
-  // %113 [%row] = mul %31, %112
-  // %114 [%row] = add %113, %105
-  // %115 [%row] = add %114, %110
-  // %128 [%row] = mul %42, %127
-  // %129 [%row] = add %128, %120
-  // %130 [%row] = add %129, %125
-  // %146 [%row] = add %115, %130
-  // %143 [%row] = mul %50, %142
-  // %144 [%row] = add %143, %135
-  // %145 [%row] = add %144, %140
-  // %147 [%row] = add %146, %145
-  // %149 [%row] = swap %148
-  // %156 [%row] = add %155, %149
-  // %151 [%row] = swap %150
-  // %157 [%row] = add %156, %151
-  // %153 [%row] = swap %152
-  // %158 [%row] = add %157, %153
-  // %159 [%row] = neg %158
-  // %180 [%row] = add %147, %159
-  // %161 [%row] = swap %160
-  // %168 [%row] = add %167, %161
-  // %163 [%row] = swap %162
-  // %169 [%row] = add %168, %163
-  // %165 [%row] = swap %164
-  // %170 [%row] = add %169, %165
-  // %171 [%row] = neg %170
-  // %181 [%row] = add %180, %171
-  // %182 [%row] = cumsum reversed %181
+  let t150 = sum447;
+  // %151 [] = exp %56
+  let t151 = m_exp(t56);
+  // %152 [] = mul %151, %150
+  let t152 = (t151 * t150);
+  // %103 [%row] = mul %31, %102
+  // %106 [%row] = mul %42, %105
+  // %110 [%row] = add %103, %106
+  // %109 [%row] = mul %50, %108
+  // %111 [%row] = add %110, %109
+  // %153 [%row] = cumsum reversed %111
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v42_512 = near[near42 + r];
-      let v146_513 = ((((0.125f * near[near112 + r]) + near[near105 + r]) + near[near110 + r]) + (((v42_512 * near[near127 + r]) + near[near120 + r]) + near[near125 + r]));
-      let v50_514 = near[near50 + r];
-      let v155_515 = near[near155 + r];
-      let v180_516 = ((v146_513 + (((v50_514 * near[near142 + r]) + near[near135 + r]) + near[near140 + r])) + (-(((v155_515 + near[near148 + r]) + near[near150 + r]) + near[near152 + r])));
-      let v167_517 = near[near167 + r];
-      sum += (v180_516 + (-(((v167_517 + near[near160 + r]) + near[near162 + r]) + near[near164 + r])));
-      near[near182 + r] = sum;
+      let v42_449 = near[near42 + r];
+      let v50_450 = near[near50 + r];
+      let v111_451 = (((0.125f * near[near102 + r]) + (v42_449 * near[near105 + r])) + (v50_450 * near[near108 + r]));
+      sum += v111_451;
+      near[near153 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %183 [%row] = add %182, %179
-  // store d_g.copy, %183
-  // %184 [%row, K] = mul %71, %14
-  // %185 [%row] = sum[K] %184
-  // %186 [%row] = neg %185
-  // %187 [%row, V] = load v1.copy row
-  // %188 [%row, V] = mul %1, %187
-  // %189 [%row] = sum[V] %188
-  // %190 [%row] = add %186, %189
-  // store d_beta1.copy, %190
-  // %191 [%row, K] = mul %96, %22
-  // %192 [%row] = sum[K] %191
-  // %193 [%row] = neg %192
-  // %194 [%row, V] = load v2.copy row
-  // %195 [%row, V] = mul %2, %194
-  // %196 [%row] = sum[V] %195
-  // %197 [%row] = add %193, %196
-  // store d_beta2.copy, %197
+  // %148 [%row] = add %145, %147
+  // %154 [%row] = cumsum exclusive %148
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least((near[near145 + r] + near[near147 + r]), -80.0);
+      near[near154 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %142 [%row, %col] = mask strict %141
+  // %143 [%row] = sum[%col] %142
+  // %155 [%row] = add %153, %143
+  // %156 [%row] = add %155, %154
+  // %157 [%row] = add %156, %152
+  // store d_g.copy, %157
+  // %158 [%row, K] = mul %71, %14
+  // %159 [%row] = sum[K] %158
+  // %160 [%row] = neg %159
+  // %161 [%row, V] = load v1.copy row
+  // %162 [%row, V] = mul %1, %161
+  // %163 [%row] = sum[V] %162
+  // %164 [%row] = add %160, %163
+  // store d_beta1.copy, %164
+  // %165 [%row, K] = mul %96, %22
+  // %166 [%row] = sum[K] %165
+  // %167 [%row] = neg %166
+  // %168 [%row, V] = load v2.copy row
+  // %169 [%row, V] = mul %2, %168
+  // %170 [%row] = sum[V] %169
+  // %171 [%row] = add %167, %170
+  // store d_beta2.copy, %171
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near182 + r] + t179); }
-    var sum518 = 0.0f;
-    for (var k519 = 0u; k519 < 64u + zero; k519++) {
-      let v25_520 = near[near25 + r];
-      let v69_521 = (v25_520 * arena[far + r * 64u + k519 + 8192u]);
-      let v71_522 = ((v69_521 + arena[far + r * 64u + k519 + 6144u]) + arena[far + r * 64u + k519 + 7168u]);
-      let v14_523 = select(0.0, arena[at_k1_copy + r * heads_64 + k519], r < length);
-      sum518 += (v71_522 * v14_523);
+    var sum452 = 0.0f;
+    for (var k453 = 0u; k453 < 16u + zero; k453++) {
+      sum452 += select(0.0, near[near141 + r * 16u + k453], k453 < r);
     }
-    var sum524 = 0.0f;
-    for (var k525 = 0u; k525 < 64u + zero; k525++) {
-      let v1_526 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k525], r < length);
-      sum524 += (v1_526 * select(0.0, arena[at_v1_copy + r * heads_64 + k525], r < length));
+    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near153 + r] + sum452) + near[near154 + r]) + t152); }
+    var sum454 = 0.0f;
+    for (var k455 = 0u; k455 < 64u + zero; k455++) {
+      let v25_456 = near[near25 + r];
+      let v69_457 = (v25_456 * arena[far + r * 64u + k455 + 8192u]);
+      let v71_458 = ((v69_457 + arena[far + r * 64u + k455 + 6144u]) + arena[far + r * 64u + k455 + 7168u]);
+      let v14_459 = select(0.0, arena[at_k1_copy + r * heads_64 + k455], r < length);
+      sum454 += (v71_458 * v14_459);
     }
-    if (r < length) { arena[at_d_beta1_copy + r * heads] = ((-sum518) + sum524); }
-    var sum527 = 0.0f;
-    for (var k528 = 0u; k528 < 64u + zero; k528++) {
-      let v25_529 = near[near25 + r];
-      let v94_530 = (v25_529 * arena[far + r * 64u + k528 + 12288u]);
-      let v96_531 = ((v94_530 + arena[far + r * 64u + k528 + 10240u]) + arena[far + r * 64u + k528 + 11264u]);
-      let v22_532 = select(0.0, arena[at_k2_copy + r * heads_64 + k528], r < length);
-      sum527 += (v96_531 * v22_532);
+    var sum460 = 0.0f;
+    for (var k461 = 0u; k461 < 64u + zero; k461++) {
+      let v1_462 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k461], r < length);
+      sum460 += (v1_462 * select(0.0, arena[at_v1_copy + r * heads_64 + k461], r < length));
     }
-    var sum533 = 0.0f;
-    for (var k534 = 0u; k534 < 64u + zero; k534++) {
-      let v2_535 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k534], r < length);
-      sum533 += (v2_535 * select(0.0, arena[at_v2_copy + r * heads_64 + k534], r < length));
+    if (r < length) { arena[at_d_beta1_copy + r * heads] = ((-sum454) + sum460); }
+    var sum463 = 0.0f;
+    for (var k464 = 0u; k464 < 64u + zero; k464++) {
+      let v25_465 = near[near25 + r];
+      let v94_466 = (v25_465 * arena[far + r * 64u + k464 + 12288u]);
+      let v96_467 = ((v94_466 + arena[far + r * 64u + k464 + 10240u]) + arena[far + r * 64u + k464 + 11264u]);
+      let v22_468 = select(0.0, arena[at_k2_copy + r * heads_64 + k464], r < length);
+      sum463 += (v96_467 * v22_468);
     }
-    if (r < length) { arena[at_d_beta2_copy + r * heads] = ((-sum527) + sum533); }
+    var sum469 = 0.0f;
+    for (var k470 = 0u; k470 < 64u + zero; k470++) {
+      let v2_471 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k470], r < length);
+      sum469 += (v2_471 * select(0.0, arena[at_v2_copy + r * heads_64 + k470], r < length));
+    }
+    if (r < length) { arena[at_d_beta2_copy + r * heads] = ((-sum463) + sum469); }
   }
 }

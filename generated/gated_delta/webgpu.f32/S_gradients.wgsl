@@ -51,22 +51,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near31 = 32u;
   const near32 = 48u;
   const near40 = 64u;
-  const near55 = 0u;
-  const near57 = 32u;
-  const near64 = 80u;
-  const near66 = 96u;
-  const near70 = 112u;
-  const near72 = 128u;
-  const near75 = 144u;
-  const near86 = 64u;
-  const near79 = 160u;
+  const near52 = 0u;
+  const near55 = 32u;
+  const near71 = 80u;
+  const near76 = 64u;
+  const near77 = 0u;
+  const near72 = 96u;
   const near11 = 32u;
   const near12 = 288u;
   const near25 = 544u;
   const near30 = 800u;
   const near34 = 1056u;
-  const near51 = 544u;
-  const near60 = 1056u;
+  const near58 = 544u;
+  const near62 = 1056u;
+  const near67 = 1312u;
   const near0 = 544u;
   const near1 = 1568u;
   const near2 = 2592u;
@@ -441,62 +439,49 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_143 * v31_144); }
   }
   workgroupBarrier();
-  // %51 [%row, %col] = contract[K] %24, %14
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum146 = vec2<f32>();
-    var sum147 = vec2<f32>();
-    for (var k145 = 0u; k145 < 64u + zero; k145++) {
-      let v24_148 = select(0.0, p_q[at_k + first_r * groups_64 + k145], first_r < length);
-      let v24_149 = select(0.0, p_q[at_k + (first_r + 1u) * groups_64 + k145], (first_r + 1u) < length);
-      let v14_150 = arena[far + first_c * 64u + k145];
-      let v14_151 = arena[far + first_c * 64u + k145 + 64u];
-      let b152 = vec2<f32>(v14_150, v14_151);
-      sum146 += v24_148 * b152;
-      sum147 += v24_149 * b152;
-    }
-    var m51 = array<vec2<f32>, 2>(sum146, sum147);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v51_153 = m51[y][x];
-        near[near51 + r * 16u + c] = v51_153;
-      }
-    }
-  }
-  workgroupBarrier();
-  // %52 [%row, %col] = mask strict %51
-  // %53 [%row, %col] = mul %21, %52
-  // %54 [%row, %col] = mul %12, %53
-  // %55 [%row] = sum[%col] %54
-  // %56 [%row, K] = mul %19, %24
-  // %57 [%row] = sum[K] %56
+  storageBarrier();
+  // %51 [%row, K] = mul %19, %24
+  // %52 [%row] = sum[K] %51
+  // %54 [%row, K] = mul %46, %13
+  // %55 [%row] = sum[K] %54
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum155 = 0.0f;
-    for (var k156 = 0u; k156 < 16u + zero; k156++) {
-      let v12_157 = near[near12 + r * 16u + k156];
-      let v54_158 = (v12_157 * (0.125f * select(0.0, near[near51 + r * 16u + k156], k156 < r)));
-      sum155 += v54_158;
+    var sum146 = 0.0f;
+    for (var k147 = 0u; k147 < 64u + zero; k147++) {
+      let v16_148 = near[near16 + r];
+      let v19_149 = (v16_148 * arena[far + r * 64u + k147 + 1024u]);
+      let v24_150 = select(0.0, p_q[at_k + r * groups_64 + k147], r < length);
+      sum146 += (v19_149 * v24_150);
     }
-    let v55_154 = sum155;
-    near[near55 + r] = v55_154;
-    var sum160 = 0.0f;
-    for (var k161 = 0u; k161 < 64u + zero; k161++) {
-      let v16_162 = near[near16 + r];
-      let v19_163 = (v16_162 * arena[far + r * 64u + k161 + 1024u]);
-      let v24_164 = select(0.0, p_q[at_k + r * groups_64 + k161], r < length);
-      sum160 += (v19_163 * v24_164);
+    let v52_145 = sum146;
+    near[near52 + r] = v52_145;
+    var sum152 = 0.0f;
+    for (var k153 = 0u; k153 < 64u + zero; k153++) {
+      let v16_154 = near[near16 + r];
+      let v46_155 = (v16_154 * arena[far + r * 64u + k153 + 4096u]);
+      let v13_156 = select(0.0, p_k[at_k + r * groups_64 + k153], r < length);
+      sum152 += (v46_155 * v13_156);
     }
-    let v57_159 = sum160;
-    near[near57 + r] = v57_159;
+    let v55_151 = sum152;
+    near[near55 + r] = v55_151;
   }
-  // %60 [%row, %col] = contract[K] %13, %14
+  // %58 [%row, %col] = contract[K] %24, %14
+  // %62 [%row, %col] = contract[K] %13, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
+    var sum158 = vec2<f32>();
+    var sum159 = vec2<f32>();
+    for (var k157 = 0u; k157 < 64u + zero; k157++) {
+      let v24_160 = select(0.0, p_q[at_k + first_r * groups_64 + k157], first_r < length);
+      let v24_161 = select(0.0, p_q[at_k + (first_r + 1u) * groups_64 + k157], (first_r + 1u) < length);
+      let v14_162 = arena[far + first_c * 64u + k157];
+      let v14_163 = arena[far + first_c * 64u + k157 + 64u];
+      let b164 = vec2<f32>(v14_162, v14_163);
+      sum158 += v24_160 * b164;
+      sum159 += v24_161 * b164;
+    }
+    var m58 = array<vec2<f32>, 2>(sum158, sum159);
     var sum166 = vec2<f32>();
     var sum167 = vec2<f32>();
     for (var k165 = 0u; k165 < 64u + zero; k165++) {
@@ -508,165 +493,138 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       sum166 += v13_168 * b172;
       sum167 += v13_169 * b172;
     }
-    var m60 = array<vec2<f32>, 2>(sum166, sum167);
+    var m62 = array<vec2<f32>, 2>(sum166, sum167);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v60_173 = m60[y][x];
-        near[near60 + r * 16u + c] = v60_173;
+        let v58_173 = m58[y][x];
+        near[near58 + r * 16u + c] = v58_173;
+        let v62_174 = m62[y][x];
+        near[near62 + r * 16u + c] = v62_174;
       }
     }
   }
   workgroupBarrier();
-  storageBarrier();
-  // %61 [%row, %col] = mask strict %60
-  // %62 [%row, %col] = mul %32, %61
-  // %63 [%row, %col] = mul %30, %62
-  // %64 [%row] = sum[%col] %63
-  // %65 [%row, K] = mul %46, %13
-  // %66 [%row] = sum[K] %65
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum175 = 0.0f;
-    for (var k176 = 0u; k176 < 16u + zero; k176++) {
-      let v30_177 = near[near30 + r * 16u + k176];
-      let v32_178 = near[near32 + r];
-      let v63_179 = (v30_177 * (v32_178 * select(0.0, near[near60 + r * 16u + k176], k176 < r)));
-      sum175 += v63_179;
-    }
-    let v64_174 = sum175;
-    near[near64 + r] = v64_174;
-    var sum181 = 0.0f;
-    for (var k182 = 0u; k182 < 64u + zero; k182++) {
-      let v16_183 = near[near16 + r];
-      let v46_184 = (v16_183 * arena[far + r * 64u + k182 + 4096u]);
-      let v13_185 = select(0.0, p_k[at_k + r * groups_64 + k182], r < length);
-      sum181 += (v46_184 * v13_185);
-    }
-    let v66_180 = sum181;
-    near[near66 + r] = v66_180;
-  }
-  // %70 [%col] = sum[%row] %54
-  // %72 [%col] = sum[%row] %63
+  // %59 [%row, %col] = mask strict %58
+  // %60 [%row, %col] = mul %21, %59
+  // %61 [%row, %col] = mul %12, %60
+  // %63 [%row, %col] = mask strict %62
+  // %64 [%row, %col] = mul %32, %63
+  // %65 [%row, %col] = mul %30, %64
+  // %66 [%row, %col] = add %61, %65
+  // %67 [%row, %col] = cumsum reversed %66
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum187 = 0.0f;
-    for (var k188 = 0u; k188 < 16u + zero; k188++) {
-      let v12_189 = near[near12 + k188 * 16u + c];
-      let v54_190 = (v12_189 * (0.125f * select(0.0, near[near51 + k188 * 16u + c], c < k188)));
-      sum187 += v54_190;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v12_175 = near[near12 + r * 16u + c];
+      let v30_176 = near[near30 + r * 16u + c];
+      let v32_177 = near[near32 + r];
+      let v66_178 = ((v12_175 * (0.125f * select(0.0, near[near58 + r * 16u + c], c < r))) + (v30_176 * (v32_177 * select(0.0, near[near62 + r * 16u + c], c < r))));
+      sum += v66_178;
+      near[near67 + r * 16u + c] = sum;
     }
-    let v70_186 = sum187;
-    near[near70 + c] = v70_186;
-    var sum192 = 0.0f;
-    for (var k193 = 0u; k193 < 16u + zero; k193++) {
-      let v30_194 = near[near30 + k193 * 16u + c];
-      let v32_195 = near[near32 + k193];
-      let v63_196 = (v30_194 * (v32_195 * select(0.0, near[near60 + k193 * 16u + c], c < k193)));
-      sum192 += v63_196;
-    }
-    let v72_191 = sum192;
-    near[near72 + c] = v72_191;
   }
-  // %74 [%row, K] = mul %41, %13
-  // %75 [%row] = sum[K] %74
+  // %70 [%row, K] = mul %41, %13
+  // %71 [%row] = sum[K] %70
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum198 = 0.0f;
-    for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let v41_200 = (near[near40 + r] * arena[far + r * 64u + k199 + 3072u]);
-      let v13_201 = select(0.0, p_k[at_k + r * groups_64 + k199], r < length);
-      sum198 += (v41_200 * v13_201);
+    var sum180 = 0.0f;
+    for (var k181 = 0u; k181 < 64u + zero; k181++) {
+      let v41_182 = (near[near40 + r] * arena[far + r * 64u + k181 + 3072u]);
+      let v13_183 = select(0.0, p_k[at_k + r * groups_64 + k181], r < length);
+      sum180 += (v41_182 * v13_183);
     }
-    let v75_197 = sum198;
-    near[near75 + r] = v75_197;
+    let v71_179 = sum180;
+    near[near71 + r] = v71_179;
   }
-  // %79 [K] = contract[V] %17, %36
+  // %72 [K] = contract[V] %17, %36
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum203 = 0.0;
-    for (var k202 = 0u; k202 < 64u + zero; k202++) {
-      let v17_204 = arena[at_ws_S_states + i_K * 64u + k202];
-      let b205 = v17_204;
-      let v36_206 = arena[at_ws_S_cotangents + i_K * 64u + k202];
-      let b207 = v36_206;
-      sum203 += b205 * b207;
+    var sum185 = 0.0;
+    for (var k184 = 0u; k184 < 64u + zero; k184++) {
+      let v17_186 = arena[at_ws_S_states + i_K * 64u + k184];
+      let b187 = v17_186;
+      let v36_188 = arena[at_ws_S_cotangents + i_K * 64u + k184];
+      let b189 = v36_188;
+      sum185 += b187 * b189;
     }
-    let m79 = sum203;
-    let v79_208 = m79;
-    near[near79 + i_K] = v79_208;
+    let m72 = sum185;
+    let v72_190 = m72;
+    near[near72 + i_K] = v72_190;
   }
   workgroupBarrier();
-  // %80 [] = sum[K] %79
-  var sum209 = 0.0f;
-  for (var k210 = 0u; k210 < 64u + zero; k210++) {
-    sum209 += near[near79 + k210];
+  // %73 [] = sum[K] %72
+  var sum191 = 0.0f;
+  for (var k192 = 0u; k192 < 64u + zero; k192++) {
+    sum191 += near[near72 + k192];
   }
-  let t80 = sum209;
-  // %81 [] = exp %38
-  let t81 = m_exp(t38);
-  // %82 [] = mul %81, %80
-  let t82 = (t81 * t80);
-  // %83 [] = sum[%row] %75
-  var sum211 = 0.0f;
-  for (var k212 = 0u; k212 < 16u + zero; k212++) {
-    let v75_213 = near[near75 + k212];
-    sum211 += v75_213;
-  }
-  let t83 = sum211;
-  // %84 [] = add %82, %83
-  let t84 = (t82 + t83);
-  // %58 [%row] = mul %21, %57
-  // %59 [%row] = add %58, %55
-  // %67 [%row] = mul %32, %66
-  // %68 [%row] = add %67, %64
-  // %69 [%row] = add %59, %68
-  // %71 [%row] = swap %70
-  // %76 [%row] = add %75, %71
-  // %73 [%row] = swap %72
-  // %77 [%row] = add %76, %73
-  // %78 [%row] = neg %77
-  // %85 [%row] = add %69, %78
-  // %86 [%row] = cumsum reversed %85
+  let t73 = sum191;
+  // %74 [] = exp %38
+  let t74 = m_exp(t38);
+  // %75 [] = mul %74, %73
+  let t75 = (t74 * t73);
+  // %53 [%row] = mul %21, %52
+  // %56 [%row] = mul %32, %55
+  // %57 [%row] = add %53, %56
+  // %76 [%row] = cumsum reversed %57
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v32_214 = near[near32 + r];
-      let v69_215 = (((0.125f * near[near57 + r]) + near[near55 + r]) + ((v32_214 * near[near66 + r]) + near[near64 + r]));
-      let v75_216 = near[near75 + r];
-      sum += (v69_215 + (-((v75_216 + near[near70 + r]) + near[near72 + r])));
-      near[near86 + r] = sum;
+      let v32_193 = near[near32 + r];
+      sum += ((0.125f * near[near52 + r]) + (v32_193 * near[near55 + r]));
+      near[near76 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %87 [%row] = add %86, %84
-  // store d_g.copy, %87
-  // %88 [%row, K] = mul %47, %13
-  // %89 [%row] = sum[K] %88
-  // %90 [%row] = neg %89
-  // %91 [%row, V] = load v row
-  // %92 [%row, V] = mul %1, %91
-  // %93 [%row] = sum[V] %92
-  // %94 [%row] = add %90, %93
-  // store d_beta, %94
+  // %77 [%row] = cumsum exclusive %71
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least(near[near71 + r], -80.0);
+      near[near77 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %68 [%row, %col] = mask strict %67
+  // %69 [%row] = sum[%col] %68
+  // %78 [%row] = add %76, %69
+  // %79 [%row] = add %78, %77
+  // %80 [%row] = add %79, %75
+  // store d_g.copy, %80
+  // %81 [%row, K] = mul %47, %13
+  // %82 [%row] = sum[K] %81
+  // %83 [%row] = neg %82
+  // %84 [%row, V] = load v row
+  // %85 [%row, V] = mul %1, %84
+  // %86 [%row] = sum[V] %85
+  // %87 [%row] = add %83, %86
+  // store d_beta, %87
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near86 + r] + t84); }
-    var sum217 = 0.0f;
-    for (var k218 = 0u; k218 < 64u + zero; k218++) {
-      let v16_219 = near[near16 + r];
-      let v46_220 = (v16_219 * arena[far + r * 64u + k218 + 4096u]);
-      let v47_221 = (v46_220 + near[near44 + r * 64u + k218]);
-      let v13_222 = select(0.0, p_k[at_k + r * groups_64 + k218], r < length);
-      sum217 += (v47_221 * v13_222);
+    var sum194 = 0.0f;
+    for (var k195 = 0u; k195 < 16u + zero; k195++) {
+      sum194 += select(0.0, near[near67 + r * 16u + k195], k195 < r);
     }
-    var sum223 = 0.0f;
-    for (var k224 = 0u; k224 < 64u + zero; k224++) {
-      let v1_225 = near[near1 + r * 64u + k224];
-      sum223 += (v1_225 * select(0.0, p_v[at_d_o + r * heads_64 + k224], r < length));
+    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near76 + r] + sum194) + near[near77 + r]) + t75); }
+    var sum196 = 0.0f;
+    for (var k197 = 0u; k197 < 64u + zero; k197++) {
+      let v16_198 = near[near16 + r];
+      let v46_199 = (v16_198 * arena[far + r * 64u + k197 + 4096u]);
+      let v47_200 = (v46_199 + near[near44 + r * 64u + k197]);
+      let v13_201 = select(0.0, p_k[at_k + r * groups_64 + k197], r < length);
+      sum196 += (v47_200 * v13_201);
     }
-    if (r < length) { p_d_beta[at_d_beta + r * heads] = ((-sum217) + sum223); }
+    var sum202 = 0.0f;
+    for (var k203 = 0u; k203 < 64u + zero; k203++) {
+      let v1_204 = near[near1 + r * 64u + k203];
+      sum202 += (v1_204 * select(0.0, p_v[at_d_o + r * heads_64 + k203], r < length));
+    }
+    if (r < length) { p_d_beta[at_d_beta + r * heads] = ((-sum196) + sum202); }
   }
 }

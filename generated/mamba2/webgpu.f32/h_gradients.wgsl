@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 3952>;
+var<workgroup> near: array<f32, 3904>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -70,22 +70,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near14 = 0u;
   const near17 = 16u;
   const near30 = 32u;
-  const near37 = 48u;
-  const near45 = 64u;
-  const near46 = 80u;
-  const near51 = 16u;
-  const near53 = 96u;
-  const near58 = 112u;
-  const near68 = 128u;
-  const near91 = 0u;
-  const near61 = 128u;
-  const near6 = 112u;
-  const near21 = 368u;
-  const near23 = 624u;
-  const near43 = 624u;
-  const near0 = 880u;
-  const near3 = 1904u;
-  const near4 = 2928u;
+  const near38 = 48u;
+  const near43 = 16u;
+  const near53 = 64u;
+  const near57 = 80u;
+  const near62 = 96u;
+  const near63 = 16u;
+  const near73 = 80u;
+  const near88 = 0u;
+  const near58 = 96u;
+  const near6 = 64u;
+  const near21 = 320u;
+  const near23 = 576u;
+  const near49 = 576u;
+  const near51 = 320u;
+  const near0 = 832u;
+  const near3 = 1856u;
+  const near4 = 2880u;
   // %0 [%row, P] = load d_o row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
@@ -273,387 +274,377 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v14_57 = near[near14 + r];
     if (r < length) { p_d_x[at_d_o + r * heads_64 + i_P] = ((v0_54 * t1) + (v32_56 * v14_57)); }
   }
-  // %35 [%row, P] = load x row
-  // %36 [%row, P] = mul %32, %35
-  // %37 [%row] = sum[P] %36
+  // %38 [%row] = exp %17
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum59 = 0.0f;
-    for (var k60 = 0u; k60 < 64u + zero; k60++) {
-      let v30_61 = near[near30 + r];
-      let v32_62 = ((v30_61 * arena[far + r * 64u + k60 + 1024u]) + arena[far + r * 64u + k60]);
-      let v35_63 = select(0.0, p_x[at_d_o + r * heads_64 + k60], r < length);
-      sum59 += (v32_62 * v35_63);
-    }
-    let v37_58 = sum59;
-    near[near37 + r] = v37_58;
+    let v17_59 = near[near17 + r];
+    let v38_58 = m_exp(v17_59);
+    near[near38 + r] = v38_58;
   }
-  // %39 [%row, P] = mul %14, %35
+  // %39 [N, P] = load ws.h.states
+  // %40 [%row, N] = contract[P] %0, %39
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_i_N = (i % 16u) * 4u;
+    let first_r = (i / 16u) * 4u;
+    var sum61 = vec4<f32>();
+    var sum62 = vec4<f32>();
+    var sum63 = vec4<f32>();
+    var sum64 = vec4<f32>();
+    for (var k60 = 0u; k60 < 64u + zero; k60++) {
+      let v0_65 = near[near0 + first_r * 64u + k60];
+      let v0_66 = near[near0 + first_r * 64u + k60 + 64u];
+      let v0_67 = near[near0 + first_r * 64u + k60 + 128u];
+      let v0_68 = near[near0 + first_r * 64u + k60 + 192u];
+      let v39_69 = arena[at_ws_h_states + first_i_N * 64u + k60];
+      let v39_70 = arena[at_ws_h_states + first_i_N * 64u + k60 + 64u];
+      let v39_71 = arena[at_ws_h_states + first_i_N * 64u + k60 + 128u];
+      let v39_72 = arena[at_ws_h_states + first_i_N * 64u + k60 + 192u];
+      let b73 = vec4<f32>(v39_69, v39_70, v39_71, v39_72);
+      sum61 += v0_65 * b73;
+      sum62 += v0_66 * b73;
+      sum63 += v0_67 * b73;
+      sum64 += v0_68 * b73;
+    }
+    var m40 = array<vec4<f32>, 4>(sum61, sum62, sum63, sum64);
+    for (var y = 0u; y < 4u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 4u + zero; x++) {
+        let i_N = first_i_N + x;
+        let v40_74 = m40[y][x];
+        arena[far + r * 64u + i_N + 2048u] = v40_74;
+      }
+    }
+  }
+  workgroupBarrier();
+  storageBarrier();
+  // %41 [%row, N] = mul %38, %40
+  // %42 [%row, N] = mul %41, %3
+  // %43 [%row] = sum[N] %42
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum76 = 0.0f;
+    for (var k77 = 0u; k77 < 64u + zero; k77++) {
+      let v41_78 = (near[near38 + r] * arena[far + r * 64u + k77 + 2048u]);
+      let v3_79 = near[near3 + r * 64u + k77];
+      sum76 += (v41_78 * v3_79);
+    }
+    let v43_75 = sum76;
+    near[near43 + r] = v43_75;
+  }
+  // %35 [%row, P] = load x row
+  // %45 [%row, P] = mul %14, %35
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 64u;
     let r = i / 64u;
-    let v14_65 = near[near14 + r];
-    let v35_66 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
-    let v39_64 = (v14_65 * v35_66);
-    arena[far + r * 64u + i_P + 2048u] = v39_64;
+    let v14_81 = near[near14 + r];
+    let v35_82 = select(0.0, p_x[at_d_o + r * heads_64 + i_P], r < length);
+    let v45_80 = (v14_81 * v35_82);
+    arena[far + r * 64u + i_P + 3072u] = v45_80;
   }
   storageBarrier();
-  // %40 [%col, P] = swap %39
-  // %41 [%row, %col] = contract[P] %0, %40
-  // %42 [%row, %col] = mask %41
-  // %43 [%row, %col] = mul %21, %42
+  // %46 [%col, P] = swap %45
+  // %47 [%row, %col] = contract[P] %0, %46
+  // %48 [%row, %col] = mask %47
+  // %49 [%row, %col] = mul %21, %48
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum68 = vec2<f32>();
-    var sum69 = vec2<f32>();
-    for (var k67 = 0u; k67 < 64u + zero; k67++) {
-      let v0_70 = near[near0 + first_r * 64u + k67];
-      let v0_71 = near[near0 + first_r * 64u + k67 + 64u];
-      let v39_72 = arena[far + first_c * 64u + k67 + 2048u];
-      let v39_73 = arena[far + first_c * 64u + k67 + 2112u];
-      let b74 = vec2<f32>(v39_72, v39_73);
-      sum68 += v0_70 * b74;
-      sum69 += v0_71 * b74;
+    var sum84 = vec2<f32>();
+    var sum85 = vec2<f32>();
+    for (var k83 = 0u; k83 < 64u + zero; k83++) {
+      let v0_86 = near[near0 + first_r * 64u + k83];
+      let v0_87 = near[near0 + first_r * 64u + k83 + 64u];
+      let v45_88 = arena[far + first_c * 64u + k83 + 3072u];
+      let v45_89 = arena[far + first_c * 64u + k83 + 3136u];
+      let b90 = vec2<f32>(v45_88, v45_89);
+      sum84 += v0_86 * b90;
+      sum85 += v0_87 * b90;
     }
-    var m41 = array<vec2<f32>, 2>(sum68, sum69);
+    var m47 = array<vec2<f32>, 2>(sum84, sum85);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v21_76 = near[near21 + r * 16u + c];
-        let v43_75 = (v21_76 * select(0.0, m41[y][x], c <= r));
-        near[near43 + r * 16u + c] = v43_75;
+        let v21_92 = near[near21 + r * 16u + c];
+        let v49_91 = (v21_92 * select(0.0, m47[y][x], c <= r));
+        near[near49 + r * 16u + c] = v49_91;
       }
     }
   }
   workgroupBarrier();
-  // %38 [%row, %col] = mask strict %6
-  // %44 [%row, %col] = mul %43, %38
-  // %45 [%row] = sum[%col] %44
-  // %46 [%row] = exp %17
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum78 = 0.0f;
-    for (var k79 = 0u; k79 < 16u + zero; k79++) {
-      let v43_80 = near[near43 + r * 16u + k79];
-      let v6_81 = near[near6 + r * 16u + k79];
-      let v44_82 = (v43_80 * select(0.0, v6_81, k79 < r));
-      sum78 += v44_82;
-    }
-    let v45_77 = sum78;
-    near[near45 + r] = v45_77;
-    let v17_84 = near[near17 + r];
-    let v46_83 = m_exp(v17_84);
-    near[near46 + r] = v46_83;
-  }
-  // %47 [N, P] = load ws.h.states
-  // %48 [%row, N] = contract[P] %0, %47
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_N = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum86 = vec4<f32>();
-    var sum87 = vec4<f32>();
-    var sum88 = vec4<f32>();
-    var sum89 = vec4<f32>();
-    for (var k85 = 0u; k85 < 64u + zero; k85++) {
-      let v0_90 = near[near0 + first_r * 64u + k85];
-      let v0_91 = near[near0 + first_r * 64u + k85 + 64u];
-      let v0_92 = near[near0 + first_r * 64u + k85 + 128u];
-      let v0_93 = near[near0 + first_r * 64u + k85 + 192u];
-      let v47_94 = arena[at_ws_h_states + first_i_N * 64u + k85];
-      let v47_95 = arena[at_ws_h_states + first_i_N * 64u + k85 + 64u];
-      let v47_96 = arena[at_ws_h_states + first_i_N * 64u + k85 + 128u];
-      let v47_97 = arena[at_ws_h_states + first_i_N * 64u + k85 + 192u];
-      let b98 = vec4<f32>(v47_94, v47_95, v47_96, v47_97);
-      sum86 += v0_90 * b98;
-      sum87 += v0_91 * b98;
-      sum88 += v0_92 * b98;
-      sum89 += v0_93 * b98;
-    }
-    var m48 = array<vec4<f32>, 4>(sum86, sum87, sum88, sum89);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_N = first_i_N + x;
-        let v48_99 = m48[y][x];
-        arena[far + r * 64u + i_N + 3072u] = v48_99;
-      }
-    }
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %49 [%row, N] = mul %46, %48
-  // %50 [%row, N] = mul %49, %3
-  // %51 [%row] = sum[N] %50
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum101 = 0.0f;
-    for (var k102 = 0u; k102 < 64u + zero; k102++) {
-      let v49_103 = (near[near46 + r] * arena[far + r * 64u + k102 + 3072u]);
-      let v3_104 = near[near3 + r * 64u + k102];
-      sum101 += (v49_103 * v3_104);
-    }
-    let v51_100 = sum101;
-    near[near51 + r] = v51_100;
-  }
-  // %53 [%col] = sum[%row] %44
+  // %44 [%row, %col] = mask strict %6
+  // %50 [%row, %col] = mul %49, %44
+  // %51 [%row, %col] = cumsum reversed %50
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum106 = 0.0f;
-    for (var k107 = 0u; k107 < 16u + zero; k107++) {
-      let v43_108 = near[near43 + k107 * 16u + c];
-      let v6_109 = near[near6 + k107 * 16u + c];
-      let v44_110 = (v43_108 * select(0.0, v6_109, c < k107));
-      sum106 += v44_110;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v49_93 = near[near49 + r * 16u + c];
+      let v6_94 = near[near6 + r * 16u + c];
+      sum += (v49_93 * select(0.0, v6_94, c < r));
+      near[near51 + r * 16u + c] = sum;
     }
-    let v53_105 = sum106;
-    near[near53 + c] = v53_105;
   }
-  // %55 [%row, N] = contract[P] %39, %26
+  workgroupBarrier();
+  // %52 [%row, %col] = mask strict %51
+  // %53 [%row] = sum[%col] %52
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum96 = 0.0f;
+    for (var k97 = 0u; k97 < 16u + zero; k97++) {
+      sum96 += select(0.0, near[near51 + r * 16u + k97], k97 < r);
+    }
+    let v53_95 = sum96;
+    near[near53 + r] = v53_95;
+  }
+  // %54 [%row, N] = contract[P] %45, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum112 = vec4<f32>();
-    var sum113 = vec4<f32>();
-    var sum114 = vec4<f32>();
-    var sum115 = vec4<f32>();
-    for (var k111 = 0u; k111 < 64u + zero; k111++) {
-      let v39_116 = arena[far + first_r * 64u + k111 + 2048u];
-      let v39_117 = arena[far + first_r * 64u + k111 + 2112u];
-      let v39_118 = arena[far + first_r * 64u + k111 + 2176u];
-      let v39_119 = arena[far + first_r * 64u + k111 + 2240u];
-      let v26_120 = arena[at_ws_h_cotangents + first_i_N * 64u + k111];
-      let v26_121 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 64u];
-      let v26_122 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 128u];
-      let v26_123 = arena[at_ws_h_cotangents + first_i_N * 64u + k111 + 192u];
-      let b124 = vec4<f32>(v26_120, v26_121, v26_122, v26_123);
-      sum112 += v39_116 * b124;
-      sum113 += v39_117 * b124;
-      sum114 += v39_118 * b124;
-      sum115 += v39_119 * b124;
+    var sum99 = vec4<f32>();
+    var sum100 = vec4<f32>();
+    var sum101 = vec4<f32>();
+    var sum102 = vec4<f32>();
+    for (var k98 = 0u; k98 < 64u + zero; k98++) {
+      let v45_103 = arena[far + first_r * 64u + k98 + 3072u];
+      let v45_104 = arena[far + first_r * 64u + k98 + 3136u];
+      let v45_105 = arena[far + first_r * 64u + k98 + 3200u];
+      let v45_106 = arena[far + first_r * 64u + k98 + 3264u];
+      let v26_107 = arena[at_ws_h_cotangents + first_i_N * 64u + k98];
+      let v26_108 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 64u];
+      let v26_109 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 128u];
+      let v26_110 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 192u];
+      let b111 = vec4<f32>(v26_107, v26_108, v26_109, v26_110);
+      sum99 += v45_103 * b111;
+      sum100 += v45_104 * b111;
+      sum101 += v45_105 * b111;
+      sum102 += v45_106 * b111;
     }
-    var m55 = array<vec4<f32>, 4>(sum112, sum113, sum114, sum115);
+    var m54 = array<vec4<f32>, 4>(sum99, sum100, sum101, sum102);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let v55_125 = m55[y][x];
-        arena[far + r * 64u + i_N + 4096u] = v55_125;
+        let v54_112 = m54[y][x];
+        arena[far + r * 64u + i_N + 4096u] = v54_112;
       }
     }
   }
-  workgroupBarrier();
   storageBarrier();
-  // %56 [%row, N] = mul %30, %55
-  // %57 [%row, N] = mul %56, %4
-  // %58 [%row] = sum[N] %57
+  // %55 [%row, N] = mul %30, %54
+  // %56 [%row, N] = mul %55, %4
+  // %57 [%row] = sum[N] %56
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum127 = 0.0f;
-    for (var k128 = 0u; k128 < 64u + zero; k128++) {
-      let v30_129 = near[near30 + r];
-      let v56_130 = (v30_129 * arena[far + r * 64u + k128 + 4096u]);
-      let v4_131 = near[near4 + r * 64u + k128];
-      sum127 += (v56_130 * v4_131);
+    var sum114 = 0.0f;
+    for (var k115 = 0u; k115 < 64u + zero; k115++) {
+      let v30_116 = near[near30 + r];
+      let v55_117 = (v30_116 * arena[far + r * 64u + k115 + 4096u]);
+      let v4_118 = near[near4 + r * 64u + k115];
+      sum114 += (v55_117 * v4_118);
     }
-    let v58_126 = sum127;
-    near[near58 + r] = v58_126;
+    let v57_113 = sum114;
+    near[near57 + r] = v57_113;
   }
-  // %61 [N] = contract[P] %47, %26
+  // %58 [N] = contract[P] %39, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_N = i;
-    var sum133 = 0.0;
-    for (var k132 = 0u; k132 < 64u + zero; k132++) {
-      let v47_134 = arena[at_ws_h_states + i_N * 64u + k132];
-      let b135 = v47_134;
-      let v26_136 = arena[at_ws_h_cotangents + i_N * 64u + k132];
-      let b137 = v26_136;
-      sum133 += b135 * b137;
+    var sum120 = 0.0;
+    for (var k119 = 0u; k119 < 64u + zero; k119++) {
+      let v39_121 = arena[at_ws_h_states + i_N * 64u + k119];
+      let b122 = v39_121;
+      let v26_123 = arena[at_ws_h_cotangents + i_N * 64u + k119];
+      let b124 = v26_123;
+      sum120 += b122 * b124;
     }
-    let m61 = sum133;
-    let v61_138 = m61;
-    near[near61 + i_N] = v61_138;
+    let m58 = sum120;
+    let v58_125 = m58;
+    near[near58 + i_N] = v58_125;
   }
   workgroupBarrier();
-  // %62 [] = sum[N] %61
-  var sum139 = 0.0f;
-  for (var k140 = 0u; k140 < 64u + zero; k140++) {
-    sum139 += near[near61 + k140];
+  // %59 [] = sum[N] %58
+  var sum126 = 0.0f;
+  for (var k127 = 0u; k127 < 64u + zero; k127++) {
+    sum126 += near[near58 + k127];
   }
-  let t62 = sum139;
-  // %63 [] = exp %28
-  let t63 = m_exp(t28);
-  // %64 [] = mul %63, %62
-  let t64 = (t63 * t62);
-  // %65 [] = sum[%row] %58
-  var sum141 = 0.0f;
-  for (var k142 = 0u; k142 < 16u + zero; k142++) {
-    let v58_143 = near[near58 + k142];
-    sum141 += v58_143;
-  }
-  let t65 = sum141;
-  // %66 [] = add %64, %65
-  let t66 = (t64 + t65);
+  let t59 = sum126;
+  // %60 [] = exp %28
+  let t60 = m_exp(t28);
+  // %61 [] = mul %60, %59
+  let t61 = (t60 * t59);
   workgroupBarrier();
-  // %52 [%row] = add %51, %45
-  // %54 [%row] = swap %53
-  // %59 [%row] = add %58, %54
-  // %60 [%row] = neg %59
-  // %67 [%row] = add %52, %60
-  // %68 [%row] = cumsum reversed %67
+  // %62 [%row] = cumsum reversed %43
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v58_144 = near[near58 + r];
-      sum += ((near[near51 + r] + near[near45 + r]) + (-(v58_144 + near[near53 + r])));
-      near[near68 + r] = sum;
+      sum += near[near43 + r];
+      near[near62 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %69 [%row] = add %68, %66
-  // %70 [] = -80
-  // %71 [%row] = less %70, %16
-  // %72 [%row] = mul %69, %71
-  // %73 [%row] = chain %72, %10
-  // %74 [%row] = add %37, %73
-  // %75 [%row] = sigmoid %13
-  // %76 [%row] = chain %74, %75
-  // store d_dt, %76
+  // %63 [%row] = cumsum exclusive %57
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least(near[near57 + r], -80.0);
+      near[near63 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %36 [%row, P] = mul %32, %35
+  // %37 [%row] = sum[P] %36
+  // %64 [%row] = add %62, %53
+  // %65 [%row] = add %64, %63
+  // %66 [%row] = add %65, %61
+  // %67 [] = -80
+  // %68 [%row] = less %67, %16
+  // %69 [%row] = mul %66, %68
+  // %70 [%row] = chain %69, %10
+  // %71 [%row] = add %37, %70
+  // %72 [%row] = sigmoid %13
+  // %73 [%row] = chain %71, %72
+  // store d_dt, %73
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v14_145 = near[near14 + r];
-    let v16_146 = select(0.0, (t10 * v14_145), r < length);
-    let v72_147 = ((near[near68 + r] + t66) * select(0.0, 1.0, (-80.0f) < v16_146));
-    let v13_148 = (select(0.0, arena[at_dt_copy + r * heads], r < length) + t12);
-    let v76_149 = m_chain((near[near37 + r] + m_chain(v72_147, t10)), m_sigmoid(v13_148));
-    if (r < length) { p_d_dt[at_d_dt + r * heads] = v76_149; }
+    var sum129 = 0.0f;
+    for (var k130 = 0u; k130 < 64u + zero; k130++) {
+      let v30_131 = near[near30 + r];
+      let v32_132 = ((v30_131 * arena[far + r * 64u + k130 + 1024u]) + arena[far + r * 64u + k130]);
+      let v35_133 = select(0.0, p_x[at_d_o + r * heads_64 + k130], r < length);
+      sum129 += (v32_132 * v35_133);
+    }
+    let v14_134 = near[near14 + r];
+    let v16_135 = select(0.0, (t10 * v14_134), r < length);
+    let v69_136 = ((((near[near62 + r] + near[near53 + r]) + near[near63 + r]) + t61) * select(0.0, 1.0, (-80.0f) < v16_135));
+    let v13_137 = (select(0.0, arena[at_dt_copy + r * heads], r < length) + t12);
+    let v73_128 = m_chain((sum129 + m_chain(v69_136, t10)), m_sigmoid(v13_137));
+    near[near73 + r] = v73_128;
+    if (r < length) { p_d_dt[at_d_dt + r * heads] = v73_128; }
   }
-  // %77 [%col, %row] = swap %43
-  // %78 [%col, N] = swap %3
-  // %79 [%row, N] = contract[%col] %77, %78
-  // %80 [%row, N] = add %56, %79
-  // store ws.d_B.heads, %80
-  // %81 [%row, N] = contract[%col] %43, %5
-  // %82 [%row, N] = add %49, %81
-  // store ws.d_C.heads, %82
+  // %74 [%col, %row] = swap %49
+  // %75 [%col, N] = swap %3
+  // %76 [%row, N] = contract[%col] %74, %75
+  // %77 [%row, N] = add %55, %76
+  // store ws.d_B.heads, %77
+  // %78 [%row, N] = contract[%col] %49, %5
+  // %79 [%row, N] = add %41, %78
+  // store ws.d_C.heads, %79
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum151 = vec4<f32>();
-    var sum152 = vec4<f32>();
+    var sum139 = vec4<f32>();
+    var sum140 = vec4<f32>();
+    var sum141 = vec4<f32>();
+    var sum142 = vec4<f32>();
+    for (var k138 = 0u; k138 < 16u + zero; k138++) {
+      let v49_143 = near[near49 + k138 * 16u + first_r];
+      let v49_144 = near[near49 + k138 * 16u + first_r + 1u];
+      let v49_145 = near[near49 + k138 * 16u + first_r + 2u];
+      let v49_146 = near[near49 + k138 * 16u + first_r + 3u];
+      let v3_147 = near[near3 + k138 * 64u + first_i_N];
+      let v3_148 = near[near3 + k138 * 64u + first_i_N + 1u];
+      let v3_149 = near[near3 + k138 * 64u + first_i_N + 2u];
+      let v3_150 = near[near3 + k138 * 64u + first_i_N + 3u];
+      let b151 = vec4<f32>(v3_147, v3_148, v3_149, v3_150);
+      sum139 += v49_143 * b151;
+      sum140 += v49_144 * b151;
+      sum141 += v49_145 * b151;
+      sum142 += v49_146 * b151;
+    }
+    var m76 = array<vec4<f32>, 4>(sum139, sum140, sum141, sum142);
     var sum153 = vec4<f32>();
     var sum154 = vec4<f32>();
-    for (var k150 = 0u; k150 < 16u + zero; k150++) {
-      let v43_155 = near[near43 + k150 * 16u + first_r];
-      let v43_156 = near[near43 + k150 * 16u + first_r + 1u];
-      let v43_157 = near[near43 + k150 * 16u + first_r + 2u];
-      let v43_158 = near[near43 + k150 * 16u + first_r + 3u];
-      let v3_159 = near[near3 + k150 * 64u + first_i_N];
-      let v3_160 = near[near3 + k150 * 64u + first_i_N + 1u];
-      let v3_161 = near[near3 + k150 * 64u + first_i_N + 2u];
-      let v3_162 = near[near3 + k150 * 64u + first_i_N + 3u];
-      let b163 = vec4<f32>(v3_159, v3_160, v3_161, v3_162);
-      sum151 += v43_155 * b163;
-      sum152 += v43_156 * b163;
-      sum153 += v43_157 * b163;
-      sum154 += v43_158 * b163;
+    var sum155 = vec4<f32>();
+    var sum156 = vec4<f32>();
+    for (var k152 = 0u; k152 < 16u + zero; k152++) {
+      let v49_157 = near[near49 + first_r * 16u + k152];
+      let v49_158 = near[near49 + first_r * 16u + k152 + 16u];
+      let v49_159 = near[near49 + first_r * 16u + k152 + 32u];
+      let v49_160 = near[near49 + first_r * 16u + k152 + 48u];
+      let v4_161 = near[near4 + k152 * 64u + first_i_N];
+      let v5_162 = v4_161;
+      let v4_163 = near[near4 + k152 * 64u + first_i_N + 1u];
+      let v5_164 = v4_163;
+      let v4_165 = near[near4 + k152 * 64u + first_i_N + 2u];
+      let v5_166 = v4_165;
+      let v4_167 = near[near4 + k152 * 64u + first_i_N + 3u];
+      let v5_168 = v4_167;
+      let b169 = vec4<f32>(v5_162, v5_164, v5_166, v5_168);
+      sum153 += v49_157 * b169;
+      sum154 += v49_158 * b169;
+      sum155 += v49_159 * b169;
+      sum156 += v49_160 * b169;
     }
-    var m79 = array<vec4<f32>, 4>(sum151, sum152, sum153, sum154);
-    var sum165 = vec4<f32>();
-    var sum166 = vec4<f32>();
-    var sum167 = vec4<f32>();
-    var sum168 = vec4<f32>();
-    for (var k164 = 0u; k164 < 16u + zero; k164++) {
-      let v43_169 = near[near43 + first_r * 16u + k164];
-      let v43_170 = near[near43 + first_r * 16u + k164 + 16u];
-      let v43_171 = near[near43 + first_r * 16u + k164 + 32u];
-      let v43_172 = near[near43 + first_r * 16u + k164 + 48u];
-      let v4_173 = near[near4 + k164 * 64u + first_i_N];
-      let v5_174 = v4_173;
-      let v4_175 = near[near4 + k164 * 64u + first_i_N + 1u];
-      let v5_176 = v4_175;
-      let v4_177 = near[near4 + k164 * 64u + first_i_N + 2u];
-      let v5_178 = v4_177;
-      let v4_179 = near[near4 + k164 * 64u + first_i_N + 3u];
-      let v5_180 = v4_179;
-      let b181 = vec4<f32>(v5_174, v5_176, v5_178, v5_180);
-      sum165 += v43_169 * b181;
-      sum166 += v43_170 * b181;
-      sum167 += v43_171 * b181;
-      sum168 += v43_172 * b181;
-    }
-    var m81 = array<vec4<f32>, 4>(sum165, sum166, sum167, sum168);
+    var m78 = array<vec4<f32>, 4>(sum153, sum154, sum155, sum156);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let v30_182 = near[near30 + r];
-        let v56_183 = (v30_182 * arena[far + r * 64u + i_N + 4096u]);
-        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (v56_183 + m79[y][x]); }
-        let v49_184 = (near[near46 + r] * arena[far + r * 64u + i_N + 3072u]);
-        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (v49_184 + m81[y][x]); }
+        let v30_170 = near[near30 + r];
+        let v55_171 = (v30_170 * arena[far + r * 64u + i_N + 4096u]);
+        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (v55_171 + m76[y][x]); }
+        let v41_172 = (near[near38 + r] * arena[far + r * 64u + i_N + 2048u]);
+        if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (v41_172 + m78[y][x]); }
       }
     }
   }
-  // %83 [%row] = mul %72, %14
-  // %84 [%row] = neg %83
-  // %85 [%row] = chain %84, %9
-  // %86 [%row] = keep %85
-  // %87 [] = sum[%row] %86
-  var sum185 = 0.0f;
-  for (var k186 = 0u; k186 < 16u + zero; k186++) {
-    let v14_187 = near[near14 + k186];
-    let v16_188 = select(0.0, (t10 * v14_187), k186 < length);
-    let v72_189 = ((near[near68 + k186] + t66) * select(0.0, 1.0, (-80.0f) < v16_188));
-    sum185 += select(0.0, m_chain((-(v72_189 * v14_187)), t9), k186 < length);
+  // %80 [%row] = mul %69, %14
+  // %81 [%row] = neg %80
+  // %82 [%row] = chain %81, %9
+  // %83 [%row] = keep %82
+  // %84 [] = sum[%row] %83
+  var sum173 = 0.0f;
+  for (var k174 = 0u; k174 < 16u + zero; k174++) {
+    let v14_175 = near[near14 + k174];
+    let v16_176 = select(0.0, (t10 * v14_175), k174 < length);
+    let v69_177 = ((((near[near62 + k174] + near[near53 + k174]) + near[near63 + k174]) + t61) * select(0.0, 1.0, (-80.0f) < v16_176));
+    sum173 += select(0.0, m_chain((-(v69_177 * v14_175)), t9), k174 < length);
   }
-  let t87 = sum185;
-  // store ws.d_A_log.chunks, %87
+  let t84 = sum173;
+  // store ws.d_A_log.chunks, %84
   if (lid == 0u) {
-    arena[at_ws_d_A_log_chunks] = t87;
-  }
-  // %88 [%row] = keep %76
-  // %89 [] = sum[%row] %88
-  var sum190 = 0.0f;
-  for (var k191 = 0u; k191 < 16u + zero; k191++) {
-    let v14_192 = near[near14 + k191];
-    let v16_193 = select(0.0, (t10 * v14_192), k191 < length);
-    let v72_194 = ((near[near68 + k191] + t66) * select(0.0, 1.0, (-80.0f) < v16_193));
-    let v13_195 = (select(0.0, arena[at_dt_copy + k191 * heads], k191 < length) + t12);
-    let v76_196 = m_chain((near[near37 + k191] + m_chain(v72_194, t10)), m_sigmoid(v13_195));
-    sum190 += select(0.0, v76_196, k191 < length);
-  }
-  let t89 = sum190;
-  // store ws.d_dt_bias.chunks, %89
-  if (lid == 0u) {
-    arena[at_ws_d_dt_bias_chunks] = t89;
+    arena[at_ws_d_A_log_chunks] = t84;
   }
   workgroupBarrier();
-  // %90 [%row, P] = mul %0, %35
-  // %91 [%row] = sum[P] %90
+  // %85 [%row] = keep %73
+  // %86 [] = sum[%row] %85
+  var sum178 = 0.0f;
+  for (var k179 = 0u; k179 < 16u + zero; k179++) {
+    let v73_180 = near[near73 + k179];
+    sum178 += select(0.0, v73_180, k179 < length);
+  }
+  let t86 = sum178;
+  // store ws.d_dt_bias.chunks, %86
+  if (lid == 0u) {
+    arena[at_ws_d_dt_bias_chunks] = t86;
+  }
+  // %87 [%row, P] = mul %0, %35
+  // %88 [%row] = sum[P] %87
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum198 = 0.0f;
-    for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let v0_200 = near[near0 + r * 64u + k199];
-      let v35_201 = select(0.0, p_x[at_d_o + r * heads_64 + k199], r < length);
-      sum198 += (v0_200 * v35_201);
+    var sum182 = 0.0f;
+    for (var k183 = 0u; k183 < 64u + zero; k183++) {
+      let v0_184 = near[near0 + r * 64u + k183];
+      let v35_185 = select(0.0, p_x[at_d_o + r * heads_64 + k183], r < length);
+      sum182 += (v0_184 * v35_185);
     }
-    let v91_197 = sum198;
-    near[near91 + r] = v91_197;
+    let v88_181 = sum182;
+    near[near88 + r] = v88_181;
   }
   workgroupBarrier();
-  // %92 [%row] = keep %91
-  // %93 [] = sum[%row] %92
-  var sum202 = 0.0f;
-  for (var k203 = 0u; k203 < 16u + zero; k203++) {
-    sum202 += select(0.0, near[near91 + k203], k203 < length);
+  // %89 [%row] = keep %88
+  // %90 [] = sum[%row] %89
+  var sum186 = 0.0f;
+  for (var k187 = 0u; k187 < 16u + zero; k187++) {
+    sum186 += select(0.0, near[near88 + k187], k187 < length);
   }
-  let t93 = sum202;
-  // store ws.d_D.chunks, %93
+  let t90 = sum186;
+  // store ws.d_D.chunks, %90
   if (lid == 0u) {
-    arena[at_ws_d_D_chunks] = t93;
+    arena[at_ws_d_D_chunks] = t90;
   }
 }

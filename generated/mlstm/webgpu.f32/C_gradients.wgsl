@@ -66,20 +66,20 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near6 = 0u;
   const near14 = 16u;
   const near30 = 32u;
-  const near48 = 48u;
-  const near49 = 64u;
-  const near54 = 16u;
-  const near57 = 80u;
-  const near60 = 96u;
-  const near70 = 112u;
-  const near80 = 16u;
-  const near95 = 48u;
-  const near63 = 112u;
+  const near45 = 48u;
+  const near50 = 16u;
+  const near59 = 64u;
+  const near64 = 80u;
+  const near65 = 16u;
+  const near77 = 64u;
+  const near92 = 16u;
+  const near60 = 80u;
   const near18 = 48u;
   const near19 = 304u;
   const near23 = 560u;
   const near35 = 560u;
   const near39 = 816u;
+  const near55 = 816u;
   const near3 = 1072u;
   const near7 = 2096u;
   const near33 = 2096u;
@@ -369,262 +369,256 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %45 [%row, %col] = mask strict %35
-  // %46 [%row, %col] = mul %20, %45
-  // %47 [%row, %col] = mul %19, %46
-  // %48 [%row] = sum[%col] %47
-  // %49 [%row] = exp %14
+  // %45 [%row] = exp %14
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum94 = 0.0f;
-    for (var k95 = 0u; k95 < 16u + zero; k95++) {
-      let v19_96 = near[near19 + r * 16u + k95];
-      let v35_97 = near[near35 + r * 16u + k95];
-      let v47_98 = (v19_96 * (0.125f * select(0.0, v35_97, k95 < r)));
-      sum94 += v47_98;
-    }
-    let v48_93 = sum94;
-    near[near48 + r] = v48_93;
-    let v14_100 = near[near14 + r];
-    let v49_99 = m_exp(v14_100);
-    near[near49 + r] = v49_99;
+    let v14_94 = near[near14 + r];
+    let v45_93 = m_exp(v14_94);
+    near[near45 + r] = v45_93;
   }
-  // %50 [K, V] = load ws.C.states
-  // %51 [%row, K] = contract[V] %3, %50
+  // %46 [K, V] = load ws.C.states
+  // %47 [%row, K] = contract[V] %3, %46
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum102 = vec4<f32>();
-    var sum103 = vec4<f32>();
-    var sum104 = vec4<f32>();
-    var sum105 = vec4<f32>();
-    for (var k101 = 0u; k101 < 64u + zero; k101++) {
-      let v3_106 = near[near3 + first_r * 64u + k101];
-      let v3_107 = near[near3 + first_r * 64u + k101 + 64u];
-      let v3_108 = near[near3 + first_r * 64u + k101 + 128u];
-      let v3_109 = near[near3 + first_r * 64u + k101 + 192u];
-      let v50_110 = arena[at_ws_C_states + first_i_K * 64u + k101];
-      let v50_111 = arena[at_ws_C_states + first_i_K * 64u + k101 + 64u];
-      let v50_112 = arena[at_ws_C_states + first_i_K * 64u + k101 + 128u];
-      let v50_113 = arena[at_ws_C_states + first_i_K * 64u + k101 + 192u];
-      let b114 = vec4<f32>(v50_110, v50_111, v50_112, v50_113);
-      sum102 += v3_106 * b114;
-      sum103 += v3_107 * b114;
-      sum104 += v3_108 * b114;
-      sum105 += v3_109 * b114;
+    var sum96 = vec4<f32>();
+    var sum97 = vec4<f32>();
+    var sum98 = vec4<f32>();
+    var sum99 = vec4<f32>();
+    for (var k95 = 0u; k95 < 64u + zero; k95++) {
+      let v3_100 = near[near3 + first_r * 64u + k95];
+      let v3_101 = near[near3 + first_r * 64u + k95 + 64u];
+      let v3_102 = near[near3 + first_r * 64u + k95 + 128u];
+      let v3_103 = near[near3 + first_r * 64u + k95 + 192u];
+      let v46_104 = arena[at_ws_C_states + first_i_K * 64u + k95];
+      let v46_105 = arena[at_ws_C_states + first_i_K * 64u + k95 + 64u];
+      let v46_106 = arena[at_ws_C_states + first_i_K * 64u + k95 + 128u];
+      let v46_107 = arena[at_ws_C_states + first_i_K * 64u + k95 + 192u];
+      let b108 = vec4<f32>(v46_104, v46_105, v46_106, v46_107);
+      sum96 += v3_100 * b108;
+      sum97 += v3_101 * b108;
+      sum98 += v3_102 * b108;
+      sum99 += v3_103 * b108;
     }
-    var m51 = array<vec4<f32>, 4>(sum102, sum103, sum104, sum105);
+    var m47 = array<vec4<f32>, 4>(sum96, sum97, sum98, sum99);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v51_115 = m51[y][x];
-        arena[far + r * 64u + i_K + 4096u] = v51_115;
+        let v47_109 = m47[y][x];
+        arena[far + r * 64u + i_K + 4096u] = v47_109;
       }
     }
   }
   workgroupBarrier();
   storageBarrier();
-  // %52 [%row, K] = mul %49, %51
-  // %53 [%row, K] = mul %52, %22
-  // %54 [%row] = sum[K] %53
+  // %48 [%row, K] = mul %45, %47
+  // %49 [%row, K] = mul %48, %22
+  // %50 [%row] = sum[K] %49
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum117 = 0.0f;
-    for (var k118 = 0u; k118 < 64u + zero; k118++) {
-      let v52_119 = (near[near49 + r] * arena[far + r * 64u + k118 + 4096u]);
-      let v22_120 = select(0.0, p_q[at_d_o + r * heads_64 + k118], r < length);
-      sum117 += (v52_119 * v22_120);
+    var sum111 = 0.0f;
+    for (var k112 = 0u; k112 < 64u + zero; k112++) {
+      let v48_113 = (near[near45 + r] * arena[far + r * 64u + k112 + 4096u]);
+      let v22_114 = select(0.0, p_q[at_d_o + r * heads_64 + k112], r < length);
+      sum111 += (v48_113 * v22_114);
     }
-    let v54_116 = sum117;
-    near[near54 + r] = v54_116;
+    let v50_110 = sum111;
+    near[near50 + r] = v50_110;
   }
-  // %57 [%col] = sum[%row] %47
+  // %52 [%row, %col] = mask strict %35
+  // %53 [%row, %col] = mul %20, %52
+  // %54 [%row, %col] = mul %19, %53
+  // %55 [%row, %col] = cumsum reversed %54
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum122 = 0.0f;
-    for (var k123 = 0u; k123 < 16u + zero; k123++) {
-      let v19_124 = near[near19 + k123 * 16u + c];
-      let v35_125 = near[near35 + k123 * 16u + c];
-      let v47_126 = (v19_124 * (0.125f * select(0.0, v35_125, c < k123)));
-      sum122 += v47_126;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v19_115 = near[near19 + r * 16u + c];
+      let v35_116 = near[near35 + r * 16u + c];
+      sum += (v19_115 * (0.125f * select(0.0, v35_116, c < r)));
+      near[near55 + r * 16u + c] = sum;
     }
-    let v57_121 = sum122;
-    near[near57 + c] = v57_121;
   }
-  // %59 [%row, K] = mul %31, %33
-  // %60 [%row] = sum[K] %59
+  // %58 [%row, K] = mul %31, %33
+  // %59 [%row] = sum[K] %58
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum128 = 0.0f;
-    for (var k129 = 0u; k129 < 64u + zero; k129++) {
-      let v30_130 = near[near30 + r];
-      let v31_131 = (v30_130 * arena[far + r * 64u + k129 + 1024u]);
-      let v33_132 = near[near33 + r * 64u + k129];
-      sum128 += (v31_131 * v33_132);
+    var sum118 = 0.0f;
+    for (var k119 = 0u; k119 < 64u + zero; k119++) {
+      let v30_120 = near[near30 + r];
+      let v31_121 = (v30_120 * arena[far + r * 64u + k119 + 1024u]);
+      let v33_122 = near[near33 + r * 64u + k119];
+      sum118 += (v31_121 * v33_122);
     }
-    let v60_127 = sum128;
-    near[near60 + r] = v60_127;
+    let v59_117 = sum118;
+    near[near59 + r] = v59_117;
   }
-  // %63 [K] = contract[V] %50, %26
+  // %60 [K] = contract[V] %46, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum134 = 0.0;
-    for (var k133 = 0u; k133 < 64u + zero; k133++) {
-      let v50_135 = arena[at_ws_C_states + i_K * 64u + k133];
-      let b136 = v50_135;
-      let v26_137 = arena[at_ws_C_cotangents + i_K * 64u + k133];
-      let b138 = v26_137;
-      sum134 += b136 * b138;
+    var sum124 = 0.0;
+    for (var k123 = 0u; k123 < 64u + zero; k123++) {
+      let v46_125 = arena[at_ws_C_states + i_K * 64u + k123];
+      let b126 = v46_125;
+      let v26_127 = arena[at_ws_C_cotangents + i_K * 64u + k123];
+      let b128 = v26_127;
+      sum124 += b126 * b128;
     }
-    let m63 = sum134;
-    let v63_139 = m63;
-    near[near63 + i_K] = v63_139;
+    let m60 = sum124;
+    let v60_129 = m60;
+    near[near60 + i_K] = v60_129;
   }
   workgroupBarrier();
-  // %64 [] = sum[K] %63
-  var sum140 = 0.0f;
-  for (var k141 = 0u; k141 < 64u + zero; k141++) {
-    sum140 += near[near63 + k141];
+  // %61 [] = sum[K] %60
+  var sum130 = 0.0f;
+  for (var k131 = 0u; k131 < 64u + zero; k131++) {
+    sum130 += near[near60 + k131];
   }
-  let t64 = sum140;
-  // %65 [] = exp %28
-  let t65 = m_exp(t28);
-  // %66 [] = mul %65, %64
-  let t66 = (t65 * t64);
-  // %67 [] = sum[%row] %60
-  var sum142 = 0.0f;
-  for (var k143 = 0u; k143 < 16u + zero; k143++) {
-    let v60_144 = near[near60 + k143];
-    sum142 += v60_144;
-  }
-  let t67 = sum142;
-  // %68 [] = add %66, %67
-  let t68 = (t66 + t67);
+  let t61 = sum130;
+  // %62 [] = exp %28
+  let t62 = m_exp(t28);
+  // %63 [] = mul %62, %61
+  let t63 = (t62 * t61);
   workgroupBarrier();
-  // %55 [%row] = mul %20, %54
-  // %56 [%row] = add %55, %48
-  // %58 [%row] = swap %57
-  // %61 [%row] = add %60, %58
-  // %62 [%row] = neg %61
-  // %69 [%row] = add %56, %62
-  // %70 [%row] = cumsum reversed %69
+  // %51 [%row] = mul %20, %50
+  // %64 [%row] = cumsum reversed %51
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v60_145 = near[near60 + r];
-      sum += (((0.125f * near[near54 + r]) + near[near48 + r]) + (-(v60_145 + near[near57 + r])));
-      near[near70 + r] = sum;
+      sum += (0.125f * near[near50 + r]);
+      near[near64 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %71 [%row] = add %70, %68
-  // %72 [] = -80
-  // %73 [%row] = less %72, %13
-  // %74 [%row] = mul %71, %73
-  // store ws.C.adjoint3, %74
-  // %78 [%row, K] = load ws.n.result0 row
-  // %79 [%row, K] = mul %22, %78
-  // %80 [%row] = sum[K] %79
+  // %65 [%row] = cumsum exclusive %59
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least(near[near59 + r], -80.0);
+      near[near65 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %56 [%row, %col] = mask strict %55
+  // %57 [%row] = sum[%col] %56
+  // %66 [%row] = add %64, %57
+  // %67 [%row] = add %66, %65
+  // %68 [%row] = add %67, %63
+  // %69 [] = -80
+  // %70 [%row] = less %69, %13
+  // %71 [%row] = mul %68, %70
+  // store ws.C.adjoint3, %71
+  // %75 [%row, K] = load ws.n.result0 row
+  // %76 [%row, K] = mul %22, %75
+  // %77 [%row] = sum[K] %76
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v13_146 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = ((near[near70 + r] + t68) * select(0.0, 1.0, (-80.0f) < v13_146)); }
-    var sum148 = 0.0f;
-    for (var k149 = 0u; k149 < 64u + zero; k149++) {
-      let v22_150 = select(0.0, p_q[at_d_o + r * heads_64 + k149], r < length);
-      let v78_151 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k149], r < length);
-      sum148 += (v22_150 * v78_151);
+    var sum132 = 0.0f;
+    for (var k133 = 0u; k133 < 16u + zero; k133++) {
+      sum132 += select(0.0, near[near55 + r * 16u + k133], k133 < r);
     }
-    let v80_147 = sum148;
-    near[near80 + r] = v80_147;
+    let v13_134 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
+    let v71_135 = ((((near[near64 + r] + sum132) + near[near65 + r]) + t63) * select(0.0, 1.0, (-80.0f) < v13_134));
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = v71_135; }
+    var sum137 = 0.0f;
+    for (var k138 = 0u; k138 < 64u + zero; k138++) {
+      let v22_139 = select(0.0, p_q[at_d_o + r * heads_64 + k138], r < length);
+      let v75_140 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k138], r < length);
+      sum137 += (v22_139 * v75_140);
+    }
+    let v77_136 = sum137;
+    near[near77 + r] = v77_136;
   }
-  // %83 [] = 1
-  // %82 [] = 8
-  // %84 [] = div %83, %82
-  let t84 = (1.0f / 8.0f);
+  // %80 [] = 1
+  // %79 [] = 8
+  // %81 [] = div %80, %79
+  let t81 = (1.0f / 8.0f);
   workgroupBarrier();
-  // %75 [%row, V] = load ws.C.result0 row
-  // %76 [%row, V] = mul %0, %75
-  // %77 [%row] = sum[V] %76
-  // %81 [%row] = abs %80
-  // %85 [%row] = mul %81, %84
-  // %86 [%row] = max %85, %83
-  // %87 [%row] = div %77, %86
-  // %88 [%row] = div %87, %86
-  // %89 [%row] = neg %88
-  // %90 [%row] = less %85, %83
-  // %91 [%row] = sub %83, %90
-  // %92 [%row] = mul %89, %91
-  // %93 [%row] = mul %92, %20
-  // %94 [%row] = sign %80
-  // %95 [%row] = mul %93, %94
+  // %72 [%row, V] = load ws.C.result0 row
+  // %73 [%row, V] = mul %0, %72
+  // %74 [%row] = sum[V] %73
+  // %78 [%row] = abs %77
+  // %82 [%row] = mul %78, %81
+  // %83 [%row] = max %82, %80
+  // %84 [%row] = div %74, %83
+  // %85 [%row] = div %84, %83
+  // %86 [%row] = neg %85
+  // %87 [%row] = less %82, %80
+  // %88 [%row] = sub %80, %87
+  // %89 [%row] = mul %86, %88
+  // %90 [%row] = mul %89, %20
+  // %91 [%row] = sign %77
+  // %92 [%row] = mul %90, %91
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum153 = 0.0f;
-    for (var k154 = 0u; k154 < 64u + zero; k154++) {
-      let v0_155 = select(0.0, p_d_o[at_d_o + r * heads_64 + k154], r < length);
-      sum153 += (v0_155 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k154], r < length));
+    var sum142 = 0.0f;
+    for (var k143 = 0u; k143 < 64u + zero; k143++) {
+      let v0_144 = select(0.0, p_d_o[at_d_o + r * heads_64 + k143], r < length);
+      sum142 += (v0_144 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k143], r < length));
     }
-    let v80_156 = near[near80 + r];
-    let v85_157 = (abs(v80_156) * t84);
-    let v86_158 = m_max(v85_157, 1.0f);
-    let v95_152 = ((((-((sum153 / v86_158) / v86_158)) * (1.0f - select(0.0, 1.0, v85_157 < 1.0f))) * 0.125f) * m_sign(v80_156));
-    near[near95 + r] = v95_152;
+    let v77_145 = near[near77 + r];
+    let v82_146 = (abs(v77_145) * t81);
+    let v83_147 = m_max(v82_146, 1.0f);
+    let v92_141 = ((((-((sum142 / v83_147) / v83_147)) * (1.0f - select(0.0, 1.0, v82_146 < 1.0f))) * 0.125f) * m_sign(v77_145));
+    near[near92 + r] = v92_141;
   }
   workgroupBarrier();
-  // %96 [%row, K] = mul %95, %78
-  // %97 [%row, K] = contract[%col] %19, %34
-  // %98 [%row, K] = add %52, %97
-  // %99 [%row, K] = mul %98, %20
-  // %100 [%row, K] = add %96, %99
-  // store d_q, %100
+  // %93 [%row, K] = mul %92, %75
+  // %94 [%row, K] = contract[%col] %19, %34
+  // %95 [%row, K] = add %48, %94
+  // %96 [%row, K] = mul %95, %20
+  // %97 [%row, K] = add %93, %96
+  // store d_q, %97
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum160 = vec4<f32>();
-    var sum161 = vec4<f32>();
-    var sum162 = vec4<f32>();
-    var sum163 = vec4<f32>();
-    for (var k159 = 0u; k159 < 16u + zero; k159++) {
-      let v19_164 = near[near19 + first_r * 16u + k159];
-      let v19_165 = near[near19 + first_r * 16u + k159 + 16u];
-      let v19_166 = near[near19 + first_r * 16u + k159 + 32u];
-      let v19_167 = near[near19 + first_r * 16u + k159 + 48u];
-      let v33_168 = near[near33 + k159 * 64u + first_i_K];
-      let v34_169 = v33_168;
-      let v33_170 = near[near33 + k159 * 64u + first_i_K + 1u];
-      let v34_171 = v33_170;
-      let v33_172 = near[near33 + k159 * 64u + first_i_K + 2u];
-      let v34_173 = v33_172;
-      let v33_174 = near[near33 + k159 * 64u + first_i_K + 3u];
-      let v34_175 = v33_174;
-      let b176 = vec4<f32>(v34_169, v34_171, v34_173, v34_175);
-      sum160 += v19_164 * b176;
-      sum161 += v19_165 * b176;
-      sum162 += v19_166 * b176;
-      sum163 += v19_167 * b176;
+    var sum149 = vec4<f32>();
+    var sum150 = vec4<f32>();
+    var sum151 = vec4<f32>();
+    var sum152 = vec4<f32>();
+    for (var k148 = 0u; k148 < 16u + zero; k148++) {
+      let v19_153 = near[near19 + first_r * 16u + k148];
+      let v19_154 = near[near19 + first_r * 16u + k148 + 16u];
+      let v19_155 = near[near19 + first_r * 16u + k148 + 32u];
+      let v19_156 = near[near19 + first_r * 16u + k148 + 48u];
+      let v33_157 = near[near33 + k148 * 64u + first_i_K];
+      let v34_158 = v33_157;
+      let v33_159 = near[near33 + k148 * 64u + first_i_K + 1u];
+      let v34_160 = v33_159;
+      let v33_161 = near[near33 + k148 * 64u + first_i_K + 2u];
+      let v34_162 = v33_161;
+      let v33_163 = near[near33 + k148 * 64u + first_i_K + 3u];
+      let v34_164 = v33_163;
+      let b165 = vec4<f32>(v34_158, v34_160, v34_162, v34_164);
+      sum149 += v19_153 * b165;
+      sum150 += v19_154 * b165;
+      sum151 += v19_155 * b165;
+      sum152 += v19_156 * b165;
     }
-    var m97 = array<vec4<f32>, 4>(sum160, sum161, sum162, sum163);
+    var m94 = array<vec4<f32>, 4>(sum149, sum150, sum151, sum152);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v78_177 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let v52_178 = (near[near49 + r] * arena[far + r * 64u + i_K + 4096u]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near95 + r] * v78_177) + ((v52_178 + m97[y][x]) * 0.125f)); }
+        let v75_166 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
+        let v48_167 = (near[near45 + r] * arena[far + r * 64u + i_K + 4096u]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near92 + r] * v75_166) + ((v48_167 + m94[y][x]) * 0.125f)); }
       }
     }
   }
-  // %101 [%row, V] = mul %44, %6
-  // store d_v, %101
+  // %98 [%row, V] = mul %44, %6
+  // store d_v, %98
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v30_179 = near[near30 + r];
-    let v44_180 = ((v30_179 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
-    let v6_181 = near[near6 + r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_180 * v6_181); }
+    let v30_168 = near[near30 + r];
+    let v44_169 = ((v30_168 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
+    let v6_170 = near[near6 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_169 * v6_170); }
   }
 }

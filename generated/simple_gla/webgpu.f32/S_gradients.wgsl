@@ -40,17 +40,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near6 = 0u;
   const near15 = 16u;
   const near31 = 32u;
-  const near47 = 0u;
-  const near49 = 48u;
-  const near52 = 16u;
-  const near55 = 64u;
-  const near65 = 32u;
-  const near58 = 80u;
+  const near45 = 0u;
+  const near54 = 16u;
+  const near59 = 32u;
+  const near60 = 0u;
+  const near55 = 32u;
   const near10 = 48u;
   const near11 = 304u;
   const near24 = 560u;
   const near34 = 560u;
   const near38 = 816u;
+  const near50 = 816u;
   const near0 = 1072u;
   const near1 = 2096u;
   // %0 [%row, V] = load d_o row
@@ -378,116 +378,111 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       }
     }
   }
-  // %44 [%row, %col] = mask strict %34
-  // %45 [%row, %col] = mul %20, %44
-  // %46 [%row, %col] = mul %11, %45
-  // %47 [%row] = sum[%col] %46
-  // %48 [%row, K] = mul %18, %23
-  // %49 [%row] = sum[K] %48
+  // %44 [%row, K] = mul %18, %23
+  // %45 [%row] = sum[K] %44
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum117 = 0.0f;
-    for (var k118 = 0u; k118 < 16u + zero; k118++) {
-      let v11_119 = near[near11 + r * 16u + k118];
-      let v34_120 = near[near34 + r * 16u + k118];
-      let v46_121 = (v11_119 * (0.125f * select(0.0, v34_120, k118 < r)));
-      sum117 += v46_121;
+    for (var k118 = 0u; k118 < 64u + zero; k118++) {
+      let v18_119 = (near[near15 + r] * arena[far + r * 64u + k118 + 1024u]);
+      let v23_120 = select(0.0, arena[at_q_copy + r * heads_64 + k118], r < length);
+      sum117 += (v18_119 * v23_120);
     }
-    let v47_116 = sum117;
-    near[near47 + r] = v47_116;
-    var sum123 = 0.0f;
-    for (var k124 = 0u; k124 < 64u + zero; k124++) {
-      let v18_125 = (near[near15 + r] * arena[far + r * 64u + k124 + 1024u]);
-      let v23_126 = select(0.0, arena[at_q_copy + r * heads_64 + k124], r < length);
-      sum123 += (v18_125 * v23_126);
-    }
-    let v49_122 = sum123;
-    near[near49 + r] = v49_122;
+    let v45_116 = sum117;
+    near[near45 + r] = v45_116;
   }
   workgroupBarrier();
-  // %52 [%col] = sum[%row] %46
+  // %47 [%row, %col] = mask strict %34
+  // %48 [%row, %col] = mul %20, %47
+  // %49 [%row, %col] = mul %11, %48
+  // %50 [%row, %col] = cumsum reversed %49
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
-    var sum128 = 0.0f;
-    for (var k129 = 0u; k129 < 16u + zero; k129++) {
-      let v11_130 = near[near11 + k129 * 16u + c];
-      let v34_131 = near[near34 + k129 * 16u + c];
-      let v46_132 = (v11_130 * (0.125f * select(0.0, v34_131, c < k129)));
-      sum128 += v46_132;
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = 15u - s;
+      let v11_121 = near[near11 + r * 16u + c];
+      let v34_122 = near[near34 + r * 16u + c];
+      sum += (v11_121 * (0.125f * select(0.0, v34_122, c < r)));
+      near[near50 + r * 16u + c] = sum;
     }
-    let v52_127 = sum128;
-    near[near52 + c] = v52_127;
   }
-  // %54 [%row, K] = mul %32, %12
-  // %55 [%row] = sum[K] %54
+  // %53 [%row, K] = mul %32, %12
+  // %54 [%row] = sum[K] %53
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum134 = 0.0f;
-    for (var k135 = 0u; k135 < 64u + zero; k135++) {
-      let v31_136 = near[near31 + r];
-      let v32_137 = (v31_136 * arena[far + r * 64u + k135 + 3072u]);
-      let v12_138 = select(0.0, p_k[at_d_o + r * heads_64 + k135], r < length);
-      sum134 += (v32_137 * v12_138);
+    var sum124 = 0.0f;
+    for (var k125 = 0u; k125 < 64u + zero; k125++) {
+      let v31_126 = near[near31 + r];
+      let v32_127 = (v31_126 * arena[far + r * 64u + k125 + 3072u]);
+      let v12_128 = select(0.0, p_k[at_d_o + r * heads_64 + k125], r < length);
+      sum124 += (v32_127 * v12_128);
     }
-    let v55_133 = sum134;
-    near[near55 + r] = v55_133;
-  }
-  // %58 [K] = contract[V] %16, %27
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    var sum140 = 0.0;
-    for (var k139 = 0u; k139 < 64u + zero; k139++) {
-      let v16_141 = arena[at_ws_S_states + i_K * 64u + k139];
-      let b142 = v16_141;
-      let v27_143 = arena[at_ws_S_cotangents + i_K * 64u + k139];
-      let b144 = v27_143;
-      sum140 += b142 * b144;
-    }
-    let m58 = sum140;
-    let v58_145 = m58;
-    near[near58 + i_K] = v58_145;
+    let v54_123 = sum124;
+    near[near54 + r] = v54_123;
   }
   workgroupBarrier();
-  // %59 [] = sum[K] %58
-  var sum146 = 0.0f;
-  for (var k147 = 0u; k147 < 64u + zero; k147++) {
-    sum146 += near[near58 + k147];
+  // %55 [K] = contract[V] %16, %27
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_K = i;
+    var sum130 = 0.0;
+    for (var k129 = 0u; k129 < 64u + zero; k129++) {
+      let v16_131 = arena[at_ws_S_states + i_K * 64u + k129];
+      let b132 = v16_131;
+      let v27_133 = arena[at_ws_S_cotangents + i_K * 64u + k129];
+      let b134 = v27_133;
+      sum130 += b132 * b134;
+    }
+    let m55 = sum130;
+    let v55_135 = m55;
+    near[near55 + i_K] = v55_135;
   }
-  let t59 = sum146;
-  // %60 [] = exp %29
-  let t60 = m_exp(t29);
-  // %61 [] = mul %60, %59
-  let t61 = (t60 * t59);
-  // %62 [] = sum[%row] %55
-  var sum148 = 0.0f;
-  for (var k149 = 0u; k149 < 16u + zero; k149++) {
-    let v55_150 = near[near55 + k149];
-    sum148 += v55_150;
+  workgroupBarrier();
+  // %56 [] = sum[K] %55
+  var sum136 = 0.0f;
+  for (var k137 = 0u; k137 < 64u + zero; k137++) {
+    sum136 += near[near55 + k137];
   }
-  let t62 = sum148;
-  // %63 [] = add %61, %62
-  let t63 = (t61 + t62);
-  // %50 [%row] = mul %20, %49
-  // %51 [%row] = add %50, %47
-  // %53 [%row] = swap %52
-  // %56 [%row] = add %55, %53
-  // %57 [%row] = neg %56
-  // %64 [%row] = add %51, %57
-  // %65 [%row] = cumsum reversed %64
+  let t56 = sum136;
+  // %57 [] = exp %29
+  let t57 = m_exp(t29);
+  // %58 [] = mul %57, %56
+  let t58 = (t57 * t56);
+  workgroupBarrier();
+  // %46 [%row] = mul %20, %45
+  // %59 [%row] = cumsum reversed %46
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v55_151 = near[near55 + r];
-      sum += (((0.125f * near[near49 + r]) + near[near47 + r]) + (-(v55_151 + near[near52 + r])));
-      near[near65 + r] = sum;
+      sum += (0.125f * near[near45 + r]);
+      near[near59 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %66 [%row] = add %65, %63
-  // store d_g.copy, %66
+  // %60 [%row] = cumsum exclusive %54
+  for (var i = lid; i < 1u + zero; i += 64u) {
+    var sum = 0.0;
+    for (var s = 0u; s < 16u + zero; s++) {
+      let r = s;
+      let own = m_at_least(near[near54 + r], -80.0);
+      near[near60 + r] = sum;
+      sum += own;
+    }
+  }
+  workgroupBarrier();
+  // %51 [%row, %col] = mask strict %50
+  // %52 [%row] = sum[%col] %51
+  // %61 [%row] = add %59, %52
+  // %62 [%row] = add %61, %60
+  // %63 [%row] = add %62, %58
+  // store d_g.copy, %63
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    if (r < length) { arena[at_d_g_copy + r * heads] = (near[near65 + r] + t63); }
+    var sum138 = 0.0f;
+    for (var k139 = 0u; k139 < 16u + zero; k139++) {
+      sum138 += select(0.0, near[near50 + r * 16u + k139], k139 < r);
+    }
+    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near59 + r] + sum138) + near[near60 + r]) + t58); }
   }
 }
