@@ -2,43 +2,49 @@ import { describe, expect, it } from 'vitest';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
 import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';
-import { buildKernel, type KernelBuilder } from '../../../src/ir/tile/build.js';
+import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
+import type { Domain } from '../../../src/ir/tile/domain.js';
 import type { TileBuffer, TileId, TileModule } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
+import { SLOTS } from '../mixture.js';
 import { compiler, emulate, type EmulateOptions } from './emulate.js';
 import { templates } from './templates.js';
 
 type Rows = Record<string, TileBuffer>;
 
-const rows = (name: string, axis: string, role: TileBuffer['role']): TileBuffer => (
-  { name, outer: 'row', domain: TOKENS, inner: 'once', axes: [axis], dtype: 'io', role }
+const rows = (name: string, axis: string, role: TileBuffer['role'], domain = TOKENS): TileBuffer => (
+  { name, outer: 'row', domain, inner: 'once', axes: [axis], dtype: 'io', role }
 );
 const param = (name: string, ...axes: readonly string[]): TileBuffer => (
   { name, outer: 'once', inner: 'once', axes, dtype: axes.length === 1 ? 'f32' : 'io', role: 'param' }
 );
 /** A matrix for each run of rows, as experts have theirs. */
-const perRun = (name: string, ...axes: readonly string[]): TileBuffer => (
-  { name, outer: 'run', domain: TOKENS, inner: 'once', axes, dtype: 'io', role: 'param' }
+const perRun = (name: string, domain: Domain): TileBuffer => (
+  { name, outer: 'run', domain, inner: 'once', axes: ['D', 'F'], dtype: 'io', role: 'param' }
 );
 
 /** A module of one kernel over blocks: 64 rows and some columns of F. */
 function moduleOf(
-  name: string, [D, F]: readonly [number, number], buffers: readonly TileBuffer[], value: (k: KernelBuilder, b: Rows) => TileId,
+  name: string, [D, F]: readonly [number, number], buffers: readonly TileBuffer[],
+  value: (k: KernelBuilder, b: Rows) => TileId, domain = TOKENS,
 ): TileModule {
-  const y = rows('y', 'F', 'output');
+  const y = rows('y', 'F', 'output', domain);
   const all = [...buffers, y];
   const byName = Object.fromEntries(all.map((buffer) => [buffer.name, buffer]));
-  const kernel = buildKernel({ name, doc: 'Rows times a matrix.', outer: 'chunk', domain: TOKENS, inner: 'once', split: 'F' }, (k) => {
+  const head: KernelHead = { name, doc: 'Rows times a matrix.', outer: 'chunk', domain, inner: 'once', split: 'F' };
+  const kernel = buildKernel(head, (k) => {
     k.store(y, value(k, byName));
   });
   return {
-    name, chunk: 64, sizes: new Map([['D', D], ['F', F]]), domains: [TOKENS], buffers: all, kernels: [kernel],
+    name, chunk: 64, sizes: new Map([['D', D], ['F', F]]), domains: [...new Set([TOKENS, domain])], buffers: all, kernels: [kernel],
     programs: scanPrograms(all, { forward: [name] }),
   };
 }
 
 const x = rows('x', 'D', 'input');
+/** The token of a slot. */
+const SOURCE: TileBuffer = { name: 'source', outer: 'row', domain: SLOTS, inner: 'once', axes: [], dtype: 'i32', role: 'input' };
 const silu = (k: KernelBuilder, z: TileId) => k.map('div', z, k.add(k.literal(1), k.exp(k.neg(z))));
 
 /** What a layer is made of: products with something pointwise before, between and after them. */
@@ -48,7 +54,10 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
   gated: (sizes) => moduleOf('gated', sizes, [x, param('gate', 'D', 'F'), param('up', 'D', 'F')], (k, { x, gate, up }) => (
     k.mul(silu(k, k.contract(k.load(x), k.load(gate), 'D')), k.contract(k.load(x), k.load(up), 'D'))
   )),
-  grouped: (sizes) => moduleOf('grouped', sizes, [x, perRun('w', 'D', 'F')], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  grouped: (sizes) => moduleOf('grouped', sizes, [x, perRun('w', TOKENS)], (k, { x, w }) => k.contract(k.load(x), k.load(w), 'D')),
+  gathered: (sizes) => moduleOf('gathered', sizes, [x, SOURCE, perRun('w', SLOTS)], (k, { x, source, w }) => (
+    k.contract(k.gather(x, source), k.load(w), 'D')
+  ), SLOTS),
   added: (sizes) => moduleOf(
     'added', sizes, [x, rows('z', 'D', 'input'), param('w', 'F', 'D'), param('v', 'F', 'D'), param('u', 'D', 'F'), param('bias', 'F')],
     (k, { x, z, w, v, u, bias }) => k.add(k.add(
@@ -100,9 +109,13 @@ describe('products in blocks', () => {
 const LENGTHS = [70, 0, 9];
 type How = Pick<EmulateOptions, 'races' | 'spoil'>;
 
+/** Experts of several chunks and of none; tokens of several slots, slots of none. */
+const COUNTS = [3, 0, 130, 40];
+const TOKEN_OF = Float64Array.from({ length: 173 }, (_, slot) => (slot % 5 === 2 ? -1 : (slot * 37) % 79));
+
 const emulated = (module: TileModule, target: CudaTarget, dtype: IoDtype, how: How = {}) => emulate(module, {
-  dtype, target, plain: false, call: { heads: 1, groups: 1, lengths: LENGTHS }, longest: 1, programs: ['forward'],
-  orders: how.races === true ? ['0'] : ['0', '1'], ...how,
+  dtype, target, plain: false, call: { heads: 1, groups: 1, lengths: LENGTHS, others: { slot: COUNTS } }, longest: 1,
+  programs: ['forward'], orders: how.races === true ? ['0'] : ['0', '1'], given: new Map([['source', TOKEN_OF]]), ...how,
 });
 const run = (module: TileModule, target: CudaTarget, dtype: IoDtype, races = false) => {
   expect(emitted(module, target, dtype).plan.kernels.map(({ lowering }) => lowering)).toEqual(['tensor cores']);
@@ -119,6 +132,8 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('rows that do not begin on 16 bytes', () => run(MODULES.gated([77, 73]), 'cuda.sm80', 'bf16'));
   it('a matrix that lies across', () => run(MODULES.transposed([136, 72]), 'cuda.sm80', 'bf16'));
   it('a matrix for each run of rows', () => run(MODULES.grouped([256, 72]), 'cuda.sm80', 'bf16'));
+  it('rows that an index names, a matrix for each run of them', () => run(MODULES.gathered([136, 72]), 'cuda.sm80', 'bf16'));
+  it('the same without a race in shared memory', () => run(MODULES.gathered([320, 136]), 'cuda.sm90', 'bf16', true));
   it('three products that add up', () => run(MODULES.added([128, 72]), 'cuda.sm90', 'bf16'));
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));

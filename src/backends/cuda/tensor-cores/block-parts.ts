@@ -43,10 +43,11 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const inside = lets.filter((stmt) => inStep(stmt.tile) || isProduct(stmt));
   const odd = inside.find((stmt) => !isProduct(stmt) && !isPointwise(stmt.op));
   if (odd !== undefined) return refused(`${odd.op.op} in a block`);
+  if (lets.some((stmt) => !inside.includes(stmt) && stmt.op.op === 'gather')) return refused('gathered rows beside products');
   const folded = lets.find((stmt) => !inside.includes(stmt) && operandsOf(stmt.op).some(inStep));
   if (folded !== undefined) return refused(`${folded.op.op} over ${axis}`);
   if (kernel.body.some((stmt) => stmt.kind === 'store' && inStep(stmt.value))) return refused(`a store with ${axis}`);
-  const worked = inside.some((stmt) => !isProduct(stmt) && !['load', 'swap'].includes(stmt.op.op));
+  const worked = inside.some((stmt) => !isProduct(stmt) && !['load', 'gather', 'swap'].includes(stmt.op.op));
   // Of what fills up a step nobody knows what it becomes.
   if (worked && axisSize(cx.module, axis) % STEP !== 0) return refused(`operands along ${axis}, which is no multiple of ${STEP}`);
   const wanted = needs(inside.flatMap(({ op }) => operandsOf(op)).filter((tile) => !inStep(tile)), definitions(kernel));
@@ -82,7 +83,7 @@ function sumsOf(kernel: TileKernel, lets: readonly Let[], products: Iterable<Til
 }
 
 /** Operations that may stand in a step: they are worked out element by element. */
-const isPointwise = (op: TileOp): boolean => ['load', 'map', 'keep', 'round', 'swap'].includes(op.op);
+const isPointwise = (op: TileOp): boolean => ['load', 'gather', 'map', 'keep', 'round', 'swap'].includes(op.op);
 
 /** Tiles that some need, themselves included. */
 function needs(tiles: Iterable<TileId>, defs: ReadonlyMap<TileId, TileOp>): ReadonlySet<TileId> {

@@ -13,6 +13,7 @@ import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { blockParts, type BlockParts } from './block-parts.js';
 import { blocksText, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
+import { gatheredCell, gatherStep } from './gathered.js';
 import { definitions, letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, type Cell, type Load } from './memory.js';
 import { addProduct, type LeftOperands } from './product.js';
@@ -89,6 +90,10 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
       if (cell.copied === 'tile') draft.to('issue');
       if (cell.copied === 'tile') copyCell(team, tile, cell, 'to');
       else loadNow(team, tile, cell);
+    } else if (op.op === 'gather') {
+      const all = gatheredCell(cx, op, place, split);
+      if (isRefused(all)) draft.refuse(all.why);
+      else gatherStep(cx, team, draft, { tile, op, cell: stepOf(cx, all, axis), place, stage: 'to' });
     } else if (op.op === 'contract' && sums.has(tile)) addProduct(team, tile, sums.get(tile) ?? tile, op, lefts);
     else letText(team, { kind: 'let', tile, op }, place, new Map());
   }

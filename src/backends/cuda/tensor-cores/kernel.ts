@@ -16,7 +16,8 @@ const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/
 /** Files of templates/cuda that the text of a kernel of fragments needs. */
 export function runtimeOf(text: string): readonly string[] {
   const code = uncommented(text);
-  return [...RUNTIME, ...['fit', 'ragged'].filter((name) => new RegExp(`\\b${name}_`).test(code)).map((name) => `rt/${name}.cuh`)];
+  const called = ['fit', 'ragged', 'gather'].filter((name) => new RegExp(`\\b${name}_`).test(code));
+  return [...RUNTIME, ...called.map((name) => `rt/${name}.cuh`)];
 }
 
 /** Tokens are the rows of fragments outside of walks. */

@@ -27,7 +27,7 @@ export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKe
 /** What a kernel is, or has, that this lowering does not know. */
 function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (!worthwhile(kernel)) return 'no matrix product';
-  if (gathers(kernel)) return 'gathered rows';
+  if (gathers(kernel) && !isBlocks(kernel)) return 'gathered rows';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;

@@ -1,0 +1,45 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { bufferNamed, outerStride, type Place } from '../address.js';
+import type { Draft } from '../instructions/draft.js';
+import { cellPointer, type CudaContext } from '../lowered.js';
+import { refused, type Refused } from '../refused.js';
+import { cellOf, tileToCome, type Cell } from './memory.js';
+import type { Team } from './team.js';
+
+export type Gather = Extract<TileOp, { op: 'gather' }>;
+
+/** Rows that an index names, as the cell that has all rows: `at` points to the first of all. */
+export function gatheredCell(cx: CudaContext, op: Gather, place: Place, split: Axis | undefined): Cell | Refused {
+  const [buffer, index] = [op.buffer, op.index].map((name) => bufferNamed(cx.module, name));
+  if (index.axes.length > 0 || op.rows !== 'row') return refused(`rows of ${op.buffer}, several for each of the chunk`);
+  const cell = cellOf(cx, { buffer }, ROW, { ...place, row: '0' }, split);
+  return cell.copied === 'tile' && cell.even ? cell : refused(`rows of ${op.buffer}, which no copy of 16 bytes brings`);
+}
+
+/**
+ * Has a step of gathered rows brought to a stage of the ring (`stage`: C text of its address): which rows they are is asked for once,
+ * before the loop, since they are the same in all steps.
+ */
+export function gatherStep(
+  cx: CudaContext, team: Team, draft: Pick<Draft<'before' | 'issue'>, 'to'>, { tile, op, cell, place, stage }: {
+    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly stage: string;
+  },
+): void {
+  const index = bufferNamed(cx.module, op.index);
+  const [rows, cols] = cell.axes;
+  const shape = [team.pad(rows), team.pad(cols) / 64, team.threads];
+  const name = team.fresh(`rows${tile}`);
+  const pieces = team.pad(rows) * team.pad(cols) / 8 / team.threads;
+  draft.to('before');
+  team.add({
+    kind: 'call', fn: 'gather_rows', shape, declares: [`int ${name}[${pieces}];`],
+    args: [name, cellPointer(cx.module, { buffer: index }, place), outerStride(cx.module, index), cell.rows, 't'],
+  });
+  draft.to('issue');
+  const piece = tileToCome(team, tile, cell, true);
+  team.add({
+    kind: 'copy', piece, group: false, fn: 'gather_tile', shape,
+    args: [`(${stage} + ${piece.name})`, cell.at, cell.rowStride, name, cell.cols, 't'],
+  });
+}
