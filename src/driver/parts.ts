@@ -69,10 +69,10 @@ export function sizesFor({ settings, below }: PartInfo, sizes: ReadonlyMap<strin
   return new Map([...sizes].filter(([name]) => OF_CALLS.includes(name) || isFor(settings, below, name)));
 }
 
-/** Size of an axis that neither the file nor the caller gives. */
-const UNSAID = 64;
-
 /** What is given, and sizes for axes of the part that nobody gives one. */
 export function withUnsaid(part: PartInfo, given: Iterable<readonly [string, number | string]>): Settings {
-  return new Map([...part.unsized.map((axis) => [axis, UNSAID] as const), ...given]);
+  const own = new Map(given);
+  const missing = part.unsized.filter((axis) => !own.has(axis));
+  const size = missing.length === 0 ? 0 : part.standIn();
+  return new Map([...missing.map((axis) => [axis, size] as const), ...own]);
 }

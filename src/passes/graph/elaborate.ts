@@ -26,6 +26,8 @@ export interface Elaborator {
   elaborate(part: Part, given: Given, training: boolean): Elaborated;
   /** A part by itself, at the settings of its header. */
   alone(part: Part, training: boolean): Elaborated;
+  /** What stands in for sizes that its header leaves to callers where it is right by itself, or 64. */
+  standIn(part: Part): number;
   /** A scan with numbers and sizes in place of those of its header. */
   scan(part: Part, given: Given): Resolved;
 }
@@ -68,15 +70,11 @@ export function elaborator(): Elaborator {
     return made;
   };
 
-  const alone = (part: Part, training: boolean): Made<Graph> => {
-    const sizes = unsized(part).length === 0 ? STAND_INS.slice(0, 1) : STAND_INS;
-    const first = graphOf(part, standIns(part, sizes[0]), training);
-    if (!hasErrors(first.diagnostics)) return first;
-    for (const size of sizes.slice(1)) {
-      const made = graphOf(part, standIns(part, size), training);
-      if (!hasErrors(made.diagnostics)) return made;
-    }
-    return first;
+  const alone = (part: Part, training: boolean): Made<Graph> => graphOf(part, standIns(part, standIn(part, training)), training);
+
+  const standIn = (part: Part, training: boolean): number => {
+    const right = (size: number) => !hasErrors(graphOf(part, standIns(part, size), training).diagnostics);
+    return (unsized(part).length === 0 ? undefined : STAND_INS.find(right)) ?? STAND_INS[0];
   };
 
   const specOf = (part: Part, given: Given): Made<Spec> => {
@@ -137,6 +135,7 @@ export function elaborator(): Elaborator {
     },
     elaborate: (part, given, training) => elaborated(graphOf(part, given, training)),
     alone: (part, training) => elaborated(alone(part, training)),
+    standIn: (part) => standIn(part, true),
     scan(part, given) {
       const { made, diagnostics } = specOf(part, given);
       return { spec: made, diagnostics };

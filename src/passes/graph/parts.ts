@@ -27,6 +27,8 @@ export interface PartInfo {
   readonly settings: readonly string[];
   /** Axes of the signature that the header gives no size. */
   readonly unsized: readonly string[];
+  /** A size for these, with which it is right by itself if it is with any that is tried. */
+  standIn(): number;
   /** Names of parts below, as far as the text tells: what `ffn.E` may begin with. */
   readonly below: readonly string[];
   readonly origin: Span;
@@ -41,8 +43,11 @@ export const NO_PARTS: Parts = {
 export function partsOf(own: readonly Part[], visible: ReadonlyMap<string, Part>, elaborator: Elaborator): Parts {
   const all = [...own, ...[...visible.values()].filter((part) => !own.includes(part))];
   return {
-    list: all.map((part) => ({ name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part),
-      unsized: unsized(part), below: [...usesOf(part.item.body), ...visible.keys()], origin: part.item.origin })),
+    list: all.map((part) => ({
+      name: nameOf(part), kind: part.item.kind, file: part.file, settings: settingsOf(part), unsized: unsized(part),
+      standIn: () => (part.item.kind === 'scan' ? 64 : elaborator.standIn(part)),
+      below: [...usesOf(part.item.body), ...visible.keys()], origin: part.item.origin,
+    })),
     elaborate(name, settings = new Map(), training = false) {
       const part = visible.get(name);
       if (part === undefined || part.item.kind === 'scan') return { graph: undefined,
