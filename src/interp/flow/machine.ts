@@ -1,5 +1,5 @@
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowResult, type ValueId } from '../../ir/flow/flow.js';
-import { needsOf } from '../../ir/flow/operands.js';
+import { readsOf } from '../../ir/flow/operands.js';
 import { makeTokens } from '../graph/tokens.js';
 import { computeValue } from './compute.js';
 import { pairRows, plainRows, slotRows, type Rows } from './rows.js';
@@ -45,6 +45,17 @@ export function backward(flow: Flow, call: FlowCall, kept: Kept): FlowTensors {
   const gradients = flow.backward?.gradients ?? [];
   compute(run, gradients.map(({ value }) => value));
   return new Map(gradients.map((one) => [one.name, resultData(run, one)]));
+}
+
+/** Some values and the rows of some domains, from those that are there. */
+export function valuesOf(flow: Flow, call: FlowCall, there: Kept, wanted: readonly ValueId[], domains: readonly DomainId[]): Kept {
+  const run = openRun(flow, call, there);
+  const choices = domains.flatMap((id) => {
+    const domain = flow.domains[id];
+    return domain.kind === 'slot' ? [domain.choice] : [];
+  });
+  compute(run, [...wanted, ...choices]);
+  return { values: new Map(wanted.map((id) => [id, run.data(id)])), rows: new Map(domains.map((id) => [id, run.rowsOf(id)])) };
 }
 
 /** New values of buffers by path, after the calls of one step. */
@@ -113,7 +124,8 @@ function compute(run: Run, roots: readonly ValueId[]): void {
     const value = flow.values[id];
     const domain = flow.domains[value.type.domain];
     const known = domain.kind === 'slot' && rows.has(value.type.domain);
-    open.push(...needsOf(value, flow.domains).filter((arg) => !known || domain.kind !== 'slot' || arg !== domain.choice));
+    open.push(...readsOf(value, flow.values), ...(run.call.poison === true ? value.type.where : []));
+    if (domain.kind === 'slot' && !known) open.push(domain.choice);
   }
   for (const id of [...needed].sort((a, b) => a - b)) {
     const data = computeValue(run, id);

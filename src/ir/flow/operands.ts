@@ -18,6 +18,22 @@ export function operandsOf(body: FlowBody): readonly ValueId[] {
   }
 }
 
+/** The same, and choices that it asks where what it reads is present. */
+export function readsOf(value: FlowBody, values: readonly FlowValue[]): readonly ValueId[] {
+  const reads = operandsOf(value);
+  switch (value.kind) {
+    case 'contract': case 'fold': case 'softmax': case 'top': case 'first': case 'others': case 'lift': case 'mask': case 'logic':
+    case 'sinkhorn': return [...new Set([...reads, ...choicesOf(reads, values)])];
+    default: return reads;
+  }
+}
+
+/** Choices under which values stand, and those under which these do. */
+function choicesOf(ids: readonly ValueId[], values: readonly FlowValue[]): readonly ValueId[] {
+  const own = ids.flatMap((id) => values[id].type.where);
+  return own.length === 0 ? own : [...own, ...choicesOf(own, values)];
+}
+
 /** All that must be known before a value can be computed: choices of its domain and of its presence too. */
 export function needsOf(value: FlowValue, domains: readonly Domain[]): readonly ValueId[] {
   const domain = domains[value.type.domain];

@@ -1,11 +1,11 @@
 import { ONCE, SEQUENCE, type DomainId, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { needsOf, operandsOf } from '../../ir/flow/operands.js';
+import { needsOf, operandsOf, readsOf } from '../../ir/flow/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import type { Refused } from '../flow/flow.js';
 import { verified } from '../../support/verified.js';
 import { bytesOf, costOf } from './cost.js';
 import type { Clusters, Kernel, KernelForm } from './kernel.js';
-import { drafted, fits, floating, inlined, put, reached, rowsDraft, type Draft, type Making } from './draft.js';
+import { drafted, firstReader, fits, floating, inlined, put, reached, rowsDraft, type Draft, type Making } from './draft.js';
 import { rolesOf } from './roles.js';
 import { verifyKernels } from './verify.js';
 
@@ -27,7 +27,7 @@ function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<Val
   const needed = coneOf(flow, roots, given, tables);
   const making: Making = {
     flow, roles: rolesOf(flow, needed, given), drafts: [], home: new Map(), ready: new Map(), tables: new Map(), stored: new Set(),
-    open: new Map(),
+    open: new Map(), readers: readersOf(flow, needed),
   };
   for (const id of [...needed].sort((a, b) => a - b)) place(making, id, tables);
   for (const id of roots) if (!given.has(id)) store(making, id, true);
@@ -41,6 +41,16 @@ function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<Val
     return { form, level, rows, axes, anchors, values, stores, loads, cost: costOf(flow, values, loads, stores) };
   });
   return verified(`the kernels of ${flow.name}`, kernels, verifyKernels(flow, kernels, { roots, given, tables }));
+}
+
+function readersOf({ values }: Flow, needed: ReadonlySet<ValueId>): ReadonlyMap<ValueId, readonly ValueId[]> {
+  const readers = new Map<ValueId, ValueId[]>();
+  for (const id of needed) for (const arg of readsOf(values[id], values)) {
+    const known = readers.get(arg);
+    if (known === undefined) readers.set(arg, [id]);
+    else known.push(id);
+  }
+  return readers;
 }
 
 /** What some values need. Choices of domains whose tables are there are not. */
@@ -208,7 +218,7 @@ function settle(making: Making): void {
     const price = (draft: Draft): number => {
       return leaves.filter((leaf) => !reached(making, draft, leaf)).reduce((sum, leaf) => sum + bytesOf(flow, leaf), 0);
     };
-    const before = Math.min(Infinity, ...drafts.filter((draft) => reached(making, draft, id)).map((draft) => draft.level));
+    const before = firstReader(making, id);
     const takes = drafts.filter((draft) => draft.level >= level && draft.level < before && draft.rows === type.domain
       && inlined(making, draft, id));
     const whole = leaves.reduce((sum, leaf) => sum + bytesOf(flow, leaf), 0);
@@ -230,7 +240,7 @@ function literalOnly({ flow }: Making, id: ValueId): boolean {
 /** Adds to a kernel what a value of it reads from memory; what has no kernel is computed here. */
 function loadsOf(making: Making, draft: Draft, id: ValueId): void {
   const { flow, roles, home, drafts } = making;
-  for (const arg of operandsOf(flow.values[id])) {
+  for (const arg of readsOf(flow.values[id], flow.values)) {
     const own = home.get(arg);
     const role = roles.get(arg);
     if (draft.values.has(arg)) continue;

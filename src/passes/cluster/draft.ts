@@ -1,5 +1,5 @@
 import { ONCE, SEQUENCE, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
-import { operandsOf } from '../../ir/flow/operands.js';
+import { operandsOf, readsOf } from '../../ir/flow/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { elements, includes, union } from '../../ir/graph/typing.js';
 import type { KernelForm } from './kernel.js';
@@ -29,6 +29,7 @@ export interface Making {
   /** The lowest level of a kernel that may read a value. */
   readonly ready: Map<ValueId, number>;
   readonly tables: Map<DomainId, Draft>;
+  readonly readers: ReadonlyMap<ValueId, readonly ValueId[]>;
   readonly stored: Set<ValueId>;
   /** Values that are read from memory, but have no kernel yet: by when they can be there. */
   readonly open: Map<ValueId, number>;
@@ -101,6 +102,16 @@ export function floating({ flow, roles, home }: Making, id: ValueId): readonly V
   return [...found];
 }
 
+/** The lowest level of a kernel that reads a value, by itself or through what it computes or reads at other rows. */
+export function firstReader(making: Making, id: ValueId, seen = new Set<ValueId>()): number {
+  const { home, readers } = making;
+  return Math.min(Infinity, ...(readers.get(id) ?? []).map((reader) => {
+    if (seen.has(reader)) return Infinity;
+    seen.add(reader);
+    return home.get(reader)?.level ?? firstReader(making, reader, seen);
+  }));
+}
+
 /** Does a kernel read a value, by itself or through what it computes or reads at other rows? */
 export function reached({ flow, home, roles }: Making, draft: Draft, id: ValueId): boolean {
   const seen = new Set<ValueId>();
@@ -110,7 +121,7 @@ export function reached({ flow, home, roles }: Making, draft: Draft, id: ValueId
     if (seen.has(at)) continue;
     seen.add(at);
     if (roles.get(at) === 'leaf' || (home.has(at) && home.get(at) !== draft)) continue;
-    open.push(...operandsOf(flow.values[at]));
+    open.push(...readsOf(flow.values[at], flow.values));
   }
   return false;
 }

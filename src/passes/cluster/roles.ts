@@ -42,6 +42,8 @@ function roleOf({ values, domains }: Flow, value: FlowValue): Role {
       // Written with the lists of slots, by whoever knows the token's.
       return isSeat(values[value.arg].type, value.type, domains[value.to]) ? 'seats' : 'view';
     }
+    // One element of many is not 0: whoever sums them reads that one.
+    case 'place': return 'view';
     case 'contract': {
       const from = Math.max(values[value.left].type.domain, values[value.right].type.domain);
       if (value.along.to !== from) return value.along.to === ONCE ? 'groups' : 'collect';
@@ -61,7 +63,7 @@ function roleOf({ values, domains }: Flow, value: FlowValue): Role {
       return domains[from].kind === 'slot' && to !== ONCE ? 'collect' : 'sums';
     }
     case 'scan': case 'unscan': case 'sinkhorn': case 'untap': case 'taps': return 'sums';
-    case 'map': case 'restrict': case 'lift': case 'compare': case 'logic': case 'mask': case 'pick': case 'place': case 'stop': case 'f32':
+    case 'map': case 'restrict': case 'lift': case 'compare': case 'logic': case 'mask': case 'pick': case 'stop': case 'f32':
     case 'rope': return 'light';
   }
 }

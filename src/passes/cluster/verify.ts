@@ -1,5 +1,5 @@
 import type { DomainId, Flow, ValueId } from '../../ir/flow/flow.js';
-import { operandsOf } from '../../ir/flow/operands.js';
+import { operandsOf, readsOf } from '../../ir/flow/operands.js';
 import type { Kernel } from './kernel.js';
 
 /** What a program begins with, and what it has to leave. */
@@ -26,10 +26,10 @@ export function verifyKernels(flow: Flow, kernels: readonly Kernel[], { roots, g
     /** Is it at hand: computed or loaded here, or read through another value that is? */
     const there = (id: ValueId): boolean => {
       if (own.has(id) || loads.has(id) || made(id)) return true;
-      return ['gather', 'fold', 'f32', 'stop'].includes(values[id].kind) && operandsOf(values[id]).every(there);
+      return ['gather', 'place', 'fold', 'f32', 'stop'].includes(values[id].kind) && operandsOf(values[id]).every(there);
     };
     for (const id of kernel.values) {
-      for (const arg of operandsOf(values[id])) if (!there(arg)) fault(`computes value ${id} without value ${arg}`);
+      for (const arg of readsOf(values[id], values)) if (!there(arg)) fault(`computes value ${id} without value ${arg}`);
       for (const at of [id, ...operandsOf(values[id])].map((one) => values[one].type.domain)) {
         if (domains[at].kind === 'slot' && !listed.has(at)) fault(`computes value ${id} before its slots are listed`);
       }

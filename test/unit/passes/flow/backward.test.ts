@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 import { someCall } from '../../interp/graph/make-graph.js';
-import { judgeBackward } from './judge.js';
+import { alike, judgeBackward } from './judge.js';
 import { MIXTURES, mixture } from './mixtures.js';
 
 describe('gradients of mixtures as flows', () => {
@@ -11,6 +11,7 @@ describe('gradients of mixtures as flows', () => {
     it(`${name} ${JSON.stringify(numbers)}: are those of the graph`, () => {
       const graph = mixture(one, true);
       for (const lengths of [[7, 4], [1], [3, 0, 1]]) judgeBackward(graph, someCall(graph, lengths, 12));
+      for (const value of [0, 1]) judgeBackward(graph, alike(someCall(graph, [3, 2], 12), value));
     });
   }
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { someCall } from '../../interp/graph/make-graph.js';
-import { flowFor, judgeForward, judgeUpdate } from './judge.js';
+import { alike, flowFor, judgeForward, judgeUpdate } from './judge.js';
 import { MIXTURES, mixture } from './mixtures.js';
 
 describe('mixtures as flows', () => {
@@ -13,6 +13,7 @@ describe('mixtures as flows', () => {
         const graph = mixture(one, training);
         const program = training ? 'train' : 'eval';
         for (const lengths of [[7, 4], [1], [3, 0, 1]]) judgeForward(graph, someCall(graph, lengths, 12, { program }));
+        for (const value of [0, 1]) judgeForward(graph, alike(someCall(graph, [3, 2], 12, { program }), value));
       }
     });
   }

@@ -17,6 +17,11 @@ export function near(found: ArrayLike<number> | undefined, expected: ArrayLike<n
   }
 }
 
+/** The same number for all tokens: 0 makes ties of all scores, 1 sends all tokens to the same experts, and others have none. */
+export function alike(call: GraphCall, value: number): GraphCall {
+  return { ...call, inputs: new Map([...call.inputs].map(([name, data]) => [name, data.map(() => value)])) };
+}
+
 /** The Flow of a graph; an exception with all reasons if it has none. */
 export function flowFor(graph: Graph): Flow {
   const made = flowOf(graph);
