@@ -5,7 +5,9 @@
 //
 // A row per program: `host` is the median of a call's time until it is submitted, results given back after use; `left` the same with
 // results left to the garbage collector; `device` the time per call of a long row of calls, waited for at the end. Microseconds.
-import { readdirSync, readFileSync } from 'node:fs';
+// Ends in `--seconds` with the rows that are done; `--out FOLDER` has them as host.RUNTIME.json and .md.
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openScan, release, tensor, upload } from '../dist/src/runtime/bindings.js';
@@ -14,16 +16,43 @@ const { values: options, positionals: folders } = parseArgs({
   allowPositionals: true,
   options: {
     runtime: { type: 'string', default: 'cuda' }, tokens: { type: 'string', default: '2048' }, heads: { type: 'string', default: '16' },
-    calls: { type: 'string', default: '400' },
+    calls: { type: 'string', default: '400' }, seconds: { type: 'string', default: '120' }, out: { type: 'string' },
   },
 });
+const end = performance.now() + 1000 * Number(options.seconds);
+const rows = [];
 const [batch, tokens, heads, calls] = [2, Number(options.tokens), Number(options.heads), Number(options.calls)];
 
 const runtime = await open();
 console.log(`${runtime.device}; B = ${batch}, T = ${tokens}, H = ${heads}; ${calls} calls each`);
 console.log('scan            program   variant              host us   left us   device us');
 for (const folder of folders) await measure(folder);
+if (options.out !== undefined) write(options.out);
 runtime.release();
+
+function write(folder) {
+  const where = {
+    date: new Date().toISOString().slice(0, 10), commit: commit(), device: runtime.device, node: process.version,
+    call: `B=${batch} T=${tokens} H=${heads}`,
+  };
+  const title = `Host time of the package's runtime (${Object.entries(where).map(([key, value]) => `${key} ${value}`).join(', ')}), microseconds`;
+  const headings = ['scan', 'program', 'variant', 'host', 'left', 'device'];
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  const table = [line(headings), line(headings.map(() => '---')), ...rows.map((row) => line(headings.map((key) => row[key])))];
+  mkdirSync(folder, { recursive: true });
+  const at = join(folder, `host.${options.runtime}`);
+  writeFileSync(`${at}.json`, JSON.stringify({ where, rows }, null, 1));
+  writeFileSync(`${at}.md`, `${[title, '', ...table].join('\n')}\n`);
+}
+
+function commit() {
+  if (process.env.LMOEC_COMMIT !== undefined) return process.env.LMOEC_COMMIT;
+  try {
+    return execFileSync('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty'], { encoding: 'utf8', stdio: 'pipe' }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
 
 async function open() {
   const status = options.runtime === 'webgpu'
@@ -64,6 +93,10 @@ async function measure(folder) {
     ['step', () => scan.step(state, token), ['output', 'final']],
   ];
   for (const [name, call, roles] of programs) {
+    if (performance.now() > end) {
+      console.log(`${plan.scan.padEnd(16)}${name.padEnd(10)}no time was left`);
+      continue;
+    }
     const taken = plan.tensors.filter(({ role }) => roles.includes(role)).map((declared) => [userOf(declared), '']);
     const drop = (results) => taken.forEach(([user]) => release(results.take(user, '')));
     const host = await median(call, drop);
@@ -73,8 +106,9 @@ async function measure(folder) {
     for (let i = 0; i < calls; i++) drop(await call());
     await wait();
     const device = (1000 * (performance.now() - start)) / calls;
-    const times = [host, left, device].map((x) => x.toFixed(1).padStart(11)).join('');
-    console.log(`${plan.scan.padEnd(16)}${name.padEnd(10)}${`${plan.target}.${plan.dtype}`.padEnd(17)}${times}`);
+    const [variant, times] = [`${plan.target}.${plan.dtype}`, [host, left, device].map((x) => x.toFixed(1))];
+    console.log(`${plan.scan.padEnd(16)}${name.padEnd(10)}${variant.padEnd(17)}${times.map((x) => x.padStart(11)).join('')}`);
+    rows.push({ scan: plan.scan, program: name, variant, ...Object.fromEntries(['host', 'left', 'device'].map((key, i) => [key, times[i]])) });
   }
   scan.release();
 }
