@@ -1,4 +1,5 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { buffersRead, storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
@@ -31,6 +32,8 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const axesOf = (tile: TileId) => kernel.tiles[tile].axes;
   const lets = kernel.body.filter((stmt): stmt is Let => stmt.kind === 'let');
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in split chunk kernels');
+  const stored = new Set(storedBuffers(kernel.body));
+  if (lets.some(({ op }) => buffersRead(op).some((name) => stored.has(name)))) return refused('a block that reads what it stores');
   const products = new Map(lets.flatMap(({ tile, op }) => (op.op === 'contract' && axesOf(tile).length === 2 ? [[tile, op.axis]] : [])));
   const [axis, ...others] = new Set(products.values());
   if (axis === undefined || others.length > 0) return refused('blocks of products along several axes');
