@@ -77,6 +77,8 @@ function resultsOf({ parts }: Place, values: Values, gradients: Gradients, reads
 /** Makes early what lets tensors go: cotangents of scores, then the products with the states. */
 function begin(gradients: Gradients, sides: readonly Side[]): void {
   const { parts, readers, writers } = gradients;
+  // Values have none of them.
+  if (!sides.includes('rows') && !sides.includes('columns')) return;
   for (const reader of readers) for (const j of writers) gradients.scoreCotangent({ reader, j });
   if (sides.includes('rows')) readers.forEach(gradients.rowInter);
   else if (sumsVectors(parts)) {

@@ -56,18 +56,18 @@ template <int R, int P, int THREADS> DEV void fit_load_far(u32 tile, const float
   }
 }
 // Inner products of the rows, or of the columns, of two such arrays.
-template <int ROWS, int COLS, int THREADS> DEV void fit_row_dots(float* out, const float* x, i64 sx, const float* y, i64 sy, int t) {
+template <int ROWS, int COLS, int THREADS, typename X, typename Y> DEV void fit_row_dots(float* out, const X* x, i64 sx, const Y* y, i64 sy, int t) {
   for (int r = t >> 5; r < ROWS; r += THREADS / 32) {
     float s = 0.f;
-    for (int c = lane_id(); c < COLS; c += 32) s += x[r * sx + c] * y[r * sy + c];
+    for (int c = lane_id(); c < COLS; c += 32) s += ld(x + r * sx + c) * ld(y + r * sy + c);
     UNROLL for (int n = 16; n > 0; n /= 2) s += __shfl_xor_sync(~0u, s, n);
     if (lane_id() == 0) out[r] = s;
   }
 }
-template <int ROWS, int COLS, int THREADS> DEV void fit_col_dots(float* out, const float* x, i64 sx, const float* y, i64 sy, int t) {
+template <int ROWS, int COLS, int THREADS, typename X, typename Y> DEV void fit_col_dots(float* out, const X* x, i64 sx, const Y* y, i64 sy, int t) {
   for (int c = t; c < COLS; c += THREADS) {
     float s = 0.f;
-    for (int r = 0; r < ROWS; ++r) s += x[r * sx + c] * y[r * sy + c];
+    for (int r = 0; r < ROWS; ++r) s += ld(x + r * sx + c) * ld(y + r * sy + c);
     out[c] = s;
   }
 }

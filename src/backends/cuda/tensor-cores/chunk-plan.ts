@@ -1,9 +1,9 @@
-import { ROW } from '../../../ir/common/axes.js';
+import { COL, ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed } from '../address.js';
+import { bufferNamed, cellElements, type Place } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
 import type { Step } from '../instructions/instruction.js';
 import type { Arena } from '../instructions/pieces.js';
@@ -16,6 +16,7 @@ import type { Parts } from './extents.js';
 import { isDscore, type JoinedDecays } from './joined-decays.js';
 import { definitions, fusedSums, letText, tokenRow } from './kernel.js';
 import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
+import { panelled } from './panels.js';
 import { createTeam } from './team.js';
 
 export interface Shape {
@@ -32,6 +33,8 @@ export interface Shape {
   readonly again: boolean;
   /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
   readonly budget: number;
+  /** Panels in shared memory of each matrix that has no room there as a whole; undefined: all have. */
+  readonly panels?: 1 | 2;
 }
 
 /** A chunk kernel, but for its text. */
@@ -46,20 +49,25 @@ export interface ChunkPlan {
 export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, shape: Shape): ChunkPlan | Refused {
   const defs = definitions(kernel);
   const draft = createDraft(['body'], 'M');
+  const place = chunkPlace(kernel);
+  const inMemory = shape.panels === undefined ? new Set<TileId>() : panelled(kernel, defs, largeLoads(cx, kernel, place));
   const team = createTeam({
     cx, kernel, draft, parts: shape.parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow,
     stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true,
+    ...(shape.panels !== undefined && { panels: { tiles: inMemory, depth: shape.panels } }),
   });
-  const place = chunkPlace(kernel);
   const sums = fusedSums(kernel, kernel.body);
   const copies = kernel.body.flatMap((stmt): Copy[] => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
     const { tile } = stmt;
     const cell = loadCell(cx, stmt.op, place, undefined);
-    return cell.copied === undefined ? [] : [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
+    if (cell.copied === undefined || inMemory.has(tile)) return [];
+    // Where room is short, what is read element by element comes to registers as it is.
+    if (shape.panels !== undefined && cell.copied === 'array' && readByMaps(kernel, tile)) return [];
+    return [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
-  const due = copiesDue(kernel.body, groups, copies, shape.budget);
+  const due = copiesDue(kernel.body, groups, shape.panels === undefined ? new Map() : sums, copies, shape.budget);
   const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
   // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
   const asked = new Map<TileId, string>();
@@ -102,6 +110,25 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   return { kernel, shape, steps: steps('body'), arena, sharedBytes: arena.fixedBytes + 1024 };
 }
 
+function readByMaps({ body }: TileKernel, tile: TileId): boolean {
+  return body.every((stmt) => (
+    stmt.kind === 'let' ? stmt.op.op === 'map' || !operandsOf(stmt.op).includes(tile) : stmt.kind !== 'store' || stmt.value !== tile
+  ));
+}
+
+/** Bytes of a matrix that products had better take in panels, where it has no room beside others. */
+const LARGE = 64 * 1024;
+
+/** Loads of 16-bit matrices over no tokens that are large. */
+function largeLoads(cx: CudaContext, kernel: TileKernel, place: Place): ReadonlySet<TileId> {
+  return new Set(kernel.body.flatMap((stmt) => {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || stmt.op.rows !== 'none') return [];
+    const { buffer, axes, copied, even } = loadCell(cx, stmt.op, place, undefined);
+    const large = cellElements(cx.module, buffer) * 2 >= LARGE && !axes.some((axis) => axis === ROW || axis === COL);
+    return large && copied === 'tile' && even ? [stmt.tile] : [];
+  }));
+}
+
 interface Copy {
   readonly tile: TileId;
   readonly bytes: number;
@@ -110,7 +137,8 @@ interface Copy {
 
 /** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
 function copiesDue(
-  body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, copies: readonly Copy[], budget: number,
+  body: readonly TileStmt[], groups: ReadonlyMap<TileId, readonly TileId[]>, sums: ReturnType<typeof fusedSums>, copies: readonly Copy[],
+  budget: number,
 ): ReadonlyMap<number, readonly Copy[]> {
   const spans = new Map<TileId, { first: number; last: number }>();
   const sources = new Map<TileId, TileId>();
@@ -119,8 +147,11 @@ function copiesDue(
     const known = spans.get(tile);
     spans.set(tile, { first: Math.min(known?.first ?? at, at), last: Math.max(known?.last ?? at, at) });
   };
-  // The first of a group reads for all.
-  const leaders = new Map([...groups].flatMap(([first, members]) => members.map((member) => [member, first])));
+  // The first of a group reads for all, a sum for the product that it takes over.
+  const leaders = new Map([
+    ...[...groups].flatMap(([first, members]) => members.map((member): [TileId, TileId] => [member, first])),
+    ...[...sums].map(([sum, { product }]): [TileId, TileId] => [product, sum]),
+  ]);
   const positions = new Map(body.flatMap((stmt, at) => (stmt.kind === 'let' ? [[stmt.tile, at]] : [])));
   body.forEach((stmt, at) => {
     if (stmt.kind === 'store') use(stmt.value, at);

@@ -55,18 +55,24 @@ function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
   const fits = ({ sharedBytes, shape: { blocks } }: ChunkPlan) => (
     sharedBytes <= (blocks === 1 ? sharedLimit(cx.target) : Math.min(CROWDED, sharedLimit(cx.target, 2)))
   );
+  const firstFitting = (among: readonly Shape[]): ChunkPlan | Refused | undefined => {
+    for (const shape of among) {
+      const found = inShape(shape);
+      if (isRefused(found) || fits(found)) return found;
+    }
+    return undefined;
+  };
+  const inPanels = ([2, 1] as const).flatMap((panels) => BUDGETS.map(
+    (budget): Shape => ({ parts: wide ? 4 : 1, blocks: 1, gather: false, again: false, budget: budget * 1024, panels }),
+  ));
   const [first, last] = [shapes[0], shapes[shapes.length - 1]];
   const best = inShape(first);
   if (isRefused(best) || fits(best)) return best;
   // What takes least is tried next: where it has no room, nothing has, and kernels that are too large are long.
   const smallest = inShape(last);
   if (isRefused(smallest)) return smallest;
-  if (!fits(smallest)) return crowded(smallest.sharedBytes);
-  for (const shape of shapes.slice(1, -1)) {
-    const found = inShape(shape);
-    if (isRefused(found) || fits(found)) return found;
-  }
-  return smallest;
+  if (!fits(smallest)) return firstFitting(inPanels) ?? crowded(smallest.sharedBytes);
+  return firstFitting(shapes.slice(1, -1)) ?? smallest;
 }
 
 /** Kernels over chunks: straight code, in the shape that the machine has most room for. */

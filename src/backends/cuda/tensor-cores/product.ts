@@ -2,6 +2,7 @@ import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { dotFar, sumFrag } from './folds.js';
 import { timesText, type Frag } from './forms.js';
+import { productInPanels } from './panels.js';
 import type { Team } from './team.js';
 
 type Contract = Extract<TileOp, { op: 'contract' }>;
@@ -22,6 +23,10 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   if (found === undefined) return;
   const { row, col, left, right } = found;
   if (team.size(op.axis) < LEAST_SUM) return team.refuse(`${team.size(op.axis)} channels along ${op.axis}`);
+  if (team.options.panels?.tiles.has(team.resolve(right).id) === true) {
+    productInPanels(team, { tile, left, right, axis: op.axis, row, col, init: start?.({ name: '', row, col }) });
+    return;
+  }
   const b = team.t16(right);
   const pieces = [b.piece];
   const init = start?.({ name: '', row, col });

@@ -20,6 +20,8 @@ export interface TeamOptions {
   rowOf(axes: readonly Axis[]): Axis | undefined;
   /** C names of the address and the pointer of the current stage. */
   readonly stage: { readonly address: string; readonly pointer: string };
+  /** Matrices that stay in memory, and how many of their panels are in shared memory at once. */
+  readonly panels?: { readonly tiles: ReadonlySet<TileId>; readonly depth: number };
   /** Vectors stay in registers until other threads read them. Of code that is no loop. */
   readonly ownVectors?: boolean;
   /** Tiles that another team reads: their vectors and tiles go to the stage. */

@@ -2,9 +2,11 @@ import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { axisSize } from '../../describe.js';
 import { bufferNamed, type Place } from '../address.js';
 import type { CudaContext } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
+import { padded } from './forms.js';
 import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
 import { runPlace } from '../prologue.js';
@@ -67,12 +69,25 @@ export function walkOf(cx: CudaContext, kernel: TileKernel): Walk | Refused {
   if (loop.body.some((stmt) => stmt.kind === 'loop')) return refused('nested loops');
   const odd = loop.carry.find(({ tile }) => kernel.tiles[tile].axes.length !== 2 || !kernel.tiles[tile].axes.includes(split));
   if (odd !== undefined) return refused(`a carried tile [${kernel.tiles[odd.tile].axes.join()}]`);
+  const registers = carriedRegisters(cx, kernel, split, loop);
+  if (registers > MOST_CARRIED) return refused(`states of ${registers} registers a thread`);
   const before = kernel.body.slice(0, kernel.body.indexOf(loop));
   const after = kernel.body.slice(kernel.body.indexOf(loop) + 1);
   if (before.some((stmt) => stmt.kind === 'store')) return refused('a store before the walk');
   const whole = after.some((stmt) => stmt.kind === 'store' && !bufferNamed(cx.module, stmt.buffer).axes.includes(split));
   if (whole) return refused(`a last value without ${split}`);
   return { kernel, split, loop, before, after };
+}
+
+/** Registers of carried states that a thread has room for beside what a chunk takes. */
+const MOST_CARRIED = 128;
+
+/** Registers of a thread that hold the states of a walk: 64 channels of the split axis to 128 threads. */
+export function carriedRegisters({ module }: CudaContext, { tiles }: TileKernel, split: Axis, { carry }: TileLoop): number {
+  return carry.reduce((sum, { tile }) => {
+    const other = tiles[tile].axes.find((axis) => axis !== split);
+    return sum + (other === undefined ? 0 : padded(axisSize(module, other)) / 2);
+  }, 0);
 }
 
 export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: DivisionOptions): Division {

@@ -1,9 +1,7 @@
-import { axisSize } from '../../describe.js';
 import type { Arena, Piece } from '../instructions/pieces.js';
 import { sharedLimit, type CudaContext } from '../lowered.js';
 import { crowded, type Refused } from '../refused.js';
-import { padded } from './forms.js';
-import type { Division } from './walk-division.js';
+import { carriedRegisters, type Division } from './walk-division.js';
 
 /** Stages of what chunks take in, and of what they give out, best first. */
 const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
@@ -21,11 +19,8 @@ const CARRIED_REGISTERS = 64;
 /** May two blocks share a multiprocessor, as far as registers go? Operands in two parts take twice as many. */
 function fitsTwice(cx: CudaContext, { kernel, split, loop }: Division): boolean {
   if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.cut === undefined) return false;
-  const carried = loop.carry.reduce((sum, { tile }) => {
-    const other = kernel.tiles[tile].axes.find((axis) => axis !== split);
-    return sum + (other === undefined ? 0 : padded(axisSize(cx.module, other)) / 2);
-  }, 0);
-  return carried <= CARRIED_REGISTERS && !loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
+  const fine = loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
+  return carriedRegisters(cx, kernel, split, loop) <= CARRIED_REGISTERS && !fine;
 }
 
 /** Where everything lies in shared memory, of which a block takes `bytes`; `blocks` of them share a multiprocessor. */
