@@ -18,6 +18,14 @@ export function axisSize(module: TileModule, axis: Axis): number {
   return size;
 }
 
+/** Neighbours along the split axis that a block of a kernel has to have: it sums them up. */
+export function longestRun({ body }: { readonly body: readonly TileStmt[] }): number {
+  return Math.max(1, ...body.map((stmt) => {
+    if (stmt.kind === 'loop') return longestRun(stmt);
+    return stmt.kind === 'let' && stmt.op.op === 'runs' ? stmt.op.length : 1;
+  }));
+}
+
 /**
  * A name of letters, digits and `_` for a buffer, another one for each: what the compiler names has dots, what users name has none. Who
  * calls a tensor as a dotted name would be written gets a prefix.

@@ -1,4 +1,4 @@
-import { COL, ROW, swapAxis, unionAxes, withoutAxes, type Axis, type AxisPair } from '../ir/common/axes.js';
+import { COL, ROW, runsOf, swapAxis, unionAxes, withoutAxes, type Axis, type AxisPair } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
 import { LEAST_LOG_DECAY, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
@@ -35,6 +35,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' }>, axes:
     case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
     case 'round': return scene.rounded(tile(op.arg));
     case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
+    case 'runs': return runsTile(op.axis, op.length, tile(op.arg), sizeOf);
     case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
     case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
     case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
@@ -81,6 +82,17 @@ function reduceTile(reduce: 'sum' | 'max' | 'min', axis: Axis, arg: TileValue, s
       value = reduce === 'sum' ? value + next : reduce === 'max' ? Math.max(value, next) : Math.min(value, next);
     }
     out.data[i] = value;
+  });
+  return out;
+}
+
+function runsTile(axis: Axis, length: number, arg: TileValue, sizeOf: SizeOf): TileValue {
+  const runs = runsOf(axis, length);
+  const out = newValue(arg.axes.map((each) => (each === axis ? runs : each)), sizeOf);
+  const step = strideOf(arg, axis);
+  const strides = out.axes.map((each) => (each === runs ? step * length : strideOf(arg, each)));
+  visit(out.sizes, [strides], ([base], i) => {
+    for (let j = 0; j < length; j++) out.data[i] += arg.data[base + j * step];
   });
   return out;
 }

@@ -46,6 +46,11 @@ export interface LowerOptions {
    * otherwise.
    */
   readonly narrowRange?: boolean;
+  /**
+   * Blocks of elementwise scans sum gradients over so many neighbours of the axis along which they are split, and a later kernel over the
+   * runs, instead of over states and cotangents of every token in memory. A power of two; off unless told otherwise.
+   */
+  readonly runs?: number;
 }
 
 /** The chunk algorithm of a scan. */
@@ -70,6 +75,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     exactGates: options.exactGates ?? false,
     halfOperands: options.halfOperands ?? false,
     narrowRange: options.narrowRange ?? false,
+    runs: options.runs,
     exact,
   });
   if (spec.mode === 'sequential') {

@@ -7,14 +7,17 @@ import { OF_MEMORY } from './refused.js';
 
 /**
  * Tokens per chunk that a module should be lowered with, best first; the next one is for modules that overflow. `undefined`: a scan that
- * runs step by step. Streams want long chunks, which cost them nothing; tensor cores want 64 rows. In f32 a chunk of 64 fits, and pays,
+ * runs step by step. Streams want long chunks, which cost them nothing, but not those of states of several axes, whose rows lie in shared
+ * memory; tensor cores want 64 rows. In f32 a chunk of 64 fits, and pays,
  * where no gate is computed: decays are differences of running sums, which lose the digits that the sums have before the point, and scores
  * that decay per channel cost a chunk's square.
  */
 export function cudaChunks(scan: Pick<ScanProgram, 'stages'> | undefined, dtype: IoDtype): readonly number[] {
   if (scan === undefined) return [64];
   const matrices = scan.stages.filter((stage) => stage.kind === 'matrix');
-  if (matrices.length === 0) return [128];
+  // States of several axes have no room in registers.
+  const several = scan.stages.some((stage) => stage.kind === 'element' && stage.axes.length > 1);
+  if (matrices.length === 0) return several ? [32, 16] : [128];
   if (dtype !== 'f32') return [64];
   const gated = !matrices.every(({ gate }) => isSteady(gate));
   return gated ? [32, 16] : [64, 32, 16];

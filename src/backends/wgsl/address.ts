@@ -1,4 +1,4 @@
-import { COL, ROW, type Axis } from '../../ir/common/axes.js';
+import { COL, isCut, ROW, runsIn, type Axis } from '../../ir/common/axes.js';
 import { nameOf, sizeName, type Level } from '../../ir/tile/domain.js';
 import type { Inner, TileBuffer } from '../../ir/tile/tile.js';
 import type { Structure } from './structure.js';
@@ -63,9 +63,12 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   })();
   const cell = cellElements(s, buffer);
   const { split } = s.kernel;
-  const first = split !== undefined && buffer.axes.includes(split) && s.size(split) !== s.whole(split)
-    ? cellStrides(s, buffer.axes).get(split) ?? 0
-    : 0;
+  // What a block has of the axis, or of runs of it.
+  const part = split === undefined || s.size(split) === s.whole(split)
+    ? undefined
+    : buffer.axes.find((axis) => isCut(axis, split));
+  const first = part === undefined ? 0 : cellStrides(s, buffer.axes).get(part) ?? 0;
+  const from = part === undefined || part === split ? 'block' : `block / ${runsIn(part)?.length}u`;
   const cells = ((): string => {
     switch (buffer.inner) {
       case 'head': case 'group': return outer === '0u' ? inner : `(${outer} * ${buffer.inner}s + ${inner})`;
@@ -75,7 +78,7 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   const terms = [
     ...(binding.offset === undefined ? [] : [binding.offset]),
     cell === 1 ? cells : `${cells} * ${cell}u`,
-    ...(first === 0 ? [] : [first === 1 ? 'block' : `block * ${first}u`]),
+    ...(first === 0 ? [] : [first === 1 ? from : `${from} * ${first}u`]),
   ];
   return once(place, identifier('at_', buffer.name), terms.join(' + '));
 }
@@ -137,5 +140,7 @@ export function innerText(inner: Inner): readonly string[] {
 /** The name of an axis's index in a loop. */
 export function axisVariable(axis: Axis): string {
   if (axis.endsWith("'")) return identifier('j_', axis.slice(0, -1));
+  const runs = runsIn(axis);
+  if (runs !== undefined) return identifier('n_', runs.of);
   return axis === ROW ? 'r' : axis === COL ? 'c' : identifier('i_', axis);
 }

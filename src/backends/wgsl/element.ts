@@ -1,4 +1,4 @@
-import { COL, ROW, swapAxis, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { COL, ROW, runsOf, swapAxis, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { isElementwise } from '../../ir/tile/facts.js';
@@ -282,6 +282,16 @@ function foldText(p: Printing, block: Block, op: Fold, at: At): string {
       code.line(`${sum} += ${factor(a)} * ${factor(b)};`);
       code.close();
       return joined(p, block, 'sum', sum);
+    }
+    case 'runs': {
+      const k = p.fresh('k');
+      code.line(`var ${sum} = 0.0;`);
+      code.open(`for (var ${k} = 0u; ${k} < ${rolled(op.length)}; ${k}++)`);
+      const run = indexText(indexOf(p, at, runsOf(op.axis, op.length)));
+      const here = new Map(at).set(op.axis, variable(`(${run} * ${op.length}u + ${k})`));
+      code.line(`${sum} += ${element(p, innerBlock(block), op.arg, here)};`);
+      code.close();
+      return sum;
     }
     case 'reduce': {
       const k = p.fresh('k');

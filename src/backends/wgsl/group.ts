@@ -1,4 +1,4 @@
-import { COL, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
+import { COL, isCut, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
@@ -188,7 +188,7 @@ function storeText(p: Printing, block: Block, { buffer: name, value, only }: Ext
     ...(row === undefined ? [] : [`${indexText(row)} < ${place.length}`]),
     // A value without the split axis is the same in every block: the first writes it.
     ...(
-      p.s.kernel.split !== undefined && !buffer.axes.includes(p.s.kernel.split)
+      p.s.kernel.split !== undefined && !buffer.axes.some((axis) => isCut(axis, p.s.kernel.split))
       && p.s.size(p.s.kernel.split) !== p.s.whole(p.s.kernel.split) ? ['block == 0u'] : []
     ),
   ];

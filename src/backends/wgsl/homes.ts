@@ -113,7 +113,7 @@ function readsBy(
           return (trips * all) / (all > elements ? 4 : 1);
         }
         case 'compose': return (trips * elements * s.size(ROW)) / 4;
-        case 'reduce': case 'cumsum': case 'recur': return trips * Math.max(out, elements);
+        case 'reduce': case 'runs': case 'cumsum': case 'recur': return trips * Math.max(out, elements);
         case 'dgate': return (trips * out * s.size(ROW)) / 2;
         case 'inverse': return trips * elements * s.size(ROW);
         case 'dscore': return trips * s.elements([ROW, COL, op.axis]) * (op.g === tile ? s.size(ROW) / 6 : 1);

@@ -6,6 +6,7 @@ import { sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { planActions, type Action, type ActionPlan } from './actions.js';
 import type { Binding, Place } from './address.js';
+import { longestRun } from '../describe.js';
 import { notesOf } from '../notes.js';
 import { createBarriers } from './barriers.js';
 import type { WgslCapabilities } from './capabilities.js';
@@ -59,7 +60,8 @@ export interface Chosen {
 export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel: TileKernel): Chosen {
   const limit = Math.floor(cx.capabilities.workgroupBytes / 4);
   const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
-  const divisors = [32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0);
+  const runs = longestRun(kernel);
+  const divisors = [32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0 && n % runs === 0);
   const widths = kernel.split === undefined ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
   let best: Chosen | undefined;
   for (const block of widths) {

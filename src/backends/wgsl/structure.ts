@@ -1,4 +1,4 @@
-import { ROW, sizeIn, type Axis } from '../../ir/common/axes.js';
+import { ROW, runsIn, sizeIn, type Axis } from '../../ir/common/axes.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { operandsOf } from '../../ir/tile/facts.js';
@@ -85,7 +85,11 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
     if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
     return size;
   };
-  const size = (axis: Axis) => (axis === kernel.split ? block : whole(axis));
+  const size = (axis: Axis) => {
+    if (axis === kernel.split) return block;
+    const runs = runsIn(axis);
+    return runs !== undefined && runs.of === kernel.split ? block / runs.length : whole(axis);
+  };
   return {
     module,
     kernel,

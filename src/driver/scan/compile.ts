@@ -50,6 +50,7 @@ export function lowerFor(
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
+      runs: RUNS,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);
@@ -76,6 +77,9 @@ export function checkScan(spec: Spec, given: ReadonlyMap<string, number>): Lower
   const lowered = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes });
   return ('module' in lowered ? headSizeProblem(lowered.scan, sizes) : undefined) ?? lowered;
 }
+
+/** Channels whose gradients a block sums up: as many as it has room for beside their states. */
+const RUNS = 16;
 
 /** Shares of the shared memory that kernels are meant to take, where those for all of it took more. */
 const LESS_ROOM: readonly number[] = [0.85, 0.7];

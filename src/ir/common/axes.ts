@@ -24,9 +24,28 @@ export function twinOf(axis: Axis): Axis {
   return `${axis}'`;
 }
 
-/** Size of an axis of a user, of its twin, or of tokens; undefined: no such axis. */
+/** The axis of runs of so many neighbours along a user's, which they fill. Users' names have no `/`. */
+export function runsOf(axis: Axis, length: number): Axis {
+  return `${axis}/${length}`;
+}
+
+/** The axis whose runs it counts, and how long they are; undefined: it counts none. */
+export function runsIn(axis: Axis): { readonly of: Axis; readonly length: number } | undefined {
+  const [of, length] = axis.split('/');
+  return length === undefined ? undefined : { of, length: Number(length) };
+}
+
+/** Is it the axis along which programs are split, or that of its runs? */
+export function isCut(axis: Axis, split: Axis | undefined): boolean {
+  return split !== undefined && (axis === split || runsIn(axis)?.of === split);
+}
+
+/** Size of an axis of a user, of its twin, of its runs, or of tokens; undefined: no such axis. */
 export function sizeIn(sizes: AxisSizes, chunk: number, axis: Axis): number | undefined {
   if (axis === ROW || axis === COL) return chunk;
+  const runs = runsIn(axis);
+  const size = runs && sizeIn(sizes, chunk, runs.of);
+  if (runs !== undefined) return size === undefined || size % runs.length !== 0 ? undefined : size / runs.length;
   return sizes.get(axis.endsWith("'") ? axis.slice(0, -1) : axis);
 }
 

@@ -31,6 +31,7 @@ export interface KernelBuilder {
   neg(a: TileId): TileId;
   exp(a: TileId): TileId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
+  runs(axis: Axis, length: number, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
   compose(a: TileId, b: TileId, fine?: boolean): TileId;
   swap(arg: TileId, axes?: AxisPair): TileId;
@@ -149,6 +150,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     mul: (a, b) => map('mul', a, b),
     neg: (a) => map('neg', a),
     exp: (a) => map('exp', a),
+    runs: (axis, length, arg) => define({ op: 'runs', axis, length, arg }),
     reduce: (op, axis, arg) => define({ op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),

@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, sameAxes, swapAxis, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, sameAxes, runsOf, swapAxis, unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import { isRows } from './domain.js';
 import type { TileBuffer, TileId, TileOp } from './tile.js';
 
@@ -24,7 +24,7 @@ const ROLES = {
   literal: 'free', zeros: 'free', head: 'free', heads: 'free',
   identity: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
-  contract: 'fold', compose: 'fold', reduce: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
+  contract: 'fold', compose: 'fold', reduce: 'fold', runs: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
   cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan',
 } as const satisfies Readonly<Record<OpName, Role>>;
 
@@ -180,6 +180,12 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     operands: (op) => op.args, axes: (op, axesOf) => unionAxes(...op.args.map(axesOf)),
     text: (op) => `${op.fn} ${op.args.map((x) => `%${x}`).join(', ')}`,
     flops: (_, own, _axesOf, elements) => elements(own),
+  },
+  runs: {
+    operands: arg, axes: ({ axis, length, arg: of }, axesOf) => axesOf(of).map((each) => (each === axis ? runsOf(axis, length) : each)),
+    text: (op) => `runs[${op.axis}, ${op.length}] %${op.arg}`,
+    check: (op, check) => check.needs(op.arg, [op.axis], 'operand'),
+    flops: (op, _own, axesOf, elements) => elements(axesOf(op.arg)),
   },
   reduce: {
     operands: arg, axes: (op, axesOf) => withoutAxes(axesOf(op.arg), [op.axis]), text: (op) => `${op.reduce}[${op.axis}] %${op.arg}`,

@@ -185,6 +185,10 @@ export type TileOp =
   | { readonly op: 'round'; readonly arg: TileId }
   /** Elementwise with broadcast by name. */
   | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }
+  /**
+   * Sums of `length` neighbours along `axis`, which becomes the axis of its runs: all that a block of the split axis can fold by itself.
+   */
+  | { readonly op: 'runs'; readonly axis: Axis; readonly length: number; readonly arg: TileId }
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
   /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }

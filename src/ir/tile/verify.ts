@@ -1,4 +1,4 @@
-import { COL, ROW, includesAll, sameAxes, sizeIn, withoutAxes, type Axis } from '../common/axes.js';
+import { COL, ROW, includesAll, isCut, sameAxes, sizeIn, withoutAxes, type Axis } from '../common/axes.js';
 import { buffersRead, loadedBuffers, storedBuffers } from './buffers.js';
 import { isRows, isRuns, nameOf, sameDomain, type Level } from './domain.js';
 import { factsOf, operandsOf, type Scope } from './facts.js';
@@ -197,7 +197,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
             : value;
           if (!includesAll(cell, named)) fault(`%${stmt.value} [${value}] does not fit ${buffer.name} [${cell}]`);
           if (
-            kernel.split !== undefined && !buffer.axes.includes(kernel.split)
+            kernel.split !== undefined && !buffer.axes.some((axis) => isCut(axis, kernel.split))
           ) fault(`stores to ${buffer.name} from every block of ${kernel.split}`);
           break;
         }

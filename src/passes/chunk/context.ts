@@ -21,10 +21,19 @@ export interface Context {
   readonly stored: Map<NodeId, TileBuffer>;
   /** Those among them that gradients load, too. */
   readonly rounded: Set<NodeId>;
+  /** Sums over the axis along which a scan is split: what it leaves of them, for whoever comes later. */
+  readonly sums: Map<NodeId, RunSums>;
   /** What decays are made of: stored in f32. */
   readonly exact: ReadonlySet<NodeId>;
   /** Where a value lies, as far as declared ranges tell. */
   range(id: NodeId): Range;
+}
+
+/** A sum, by runs of neighbours along the axis that it folds. */
+export interface RunSums {
+  readonly buffer: TileBuffer;
+  readonly axis: Axis;
+  readonly length: number;
 }
 
 export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {
@@ -32,7 +41,7 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
-  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), exact, range };
+  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), exact, range };
 }
 
 /**

@@ -27,6 +27,8 @@ interface Settings {
   readonly exactGates: boolean;
   /** Do products round their operands to 16 bits? */
   readonly halfOperands: boolean;
+  /** Neighbours along the split axis of elementwise scans whose sums one block can make; undefined: it leaves what others sum. */
+  readonly runs: number | undefined;
   /** `io` buffers hold numbers of small range only: what depends on states or cotangents is kept in f32. */
   readonly narrowRange: boolean;
 }

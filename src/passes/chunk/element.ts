@@ -1,8 +1,8 @@
-import { ROW } from '../../ir/common/axes.js';
-import type { ElementAdjoint, ElementStage, NodeId, Root } from '../../ir/scan/scan.js';
+import { includesAll, ROW, runsOf, type Axis } from '../../ir/common/axes.js';
+import { nodeArguments, type ElementAdjoint, type ElementStage, type NodeId, type Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { CHUNK_SITE, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
+import { CHUNK_SITE, frontier, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
 import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
 import { lessOne, steadyDecay, steadyNext } from './steady.js';
@@ -105,24 +105,75 @@ export function elementKernel(cx: Context, stage: ElementStage, index: number, r
   });
 }
 
+/** What a sum adds up. */
+function summedBy(cx: Context, id: NodeId): NodeId {
+  const node = cx.graph.node(id);
+  if (node.kind !== 'reduce') throw new Error('no sum');
+  return node.arg;
+}
+
+function storeRuns(cx: Context, k: KernelBuilder, values: Values, id: NodeId): void {
+  const sum = cx.sums.get(id);
+  if (sum === undefined) throw new Error('a sum that nobody reads');
+  const all = widened(k, values.tile(summedBy(cx, id)), [ROW, sum.axis, ...cx.graph.axesOf(id)]);
+  k.store(sum.buffer, k.runs(sum.axis, sum.length, all));
+}
+
+/**
+ * Sums over the axis along which a scan is split, in terms of which a value needs none of its results by itself; undefined if there is no
+ * such way. `own`: the stages whose results the scan makes.
+ */
+export function runSums(cx: Context, site: Site, value: NodeId, own: readonly number[]): readonly NodeId[] | undefined {
+  if (site.kind !== 'walk' || site.split === undefined || cx.draft.runs === undefined) return undefined;
+  const { split } = site;
+  const found = new Set<NodeId>();
+  const known = new Map<NodeId, boolean>();
+  const visit = (id: NodeId): boolean => {
+    const seen = known.get(id);
+    if (seen !== undefined) return seen;
+    const node = cx.graph.node(id);
+    const made = ((): boolean => {
+      if (!cx.graph.results([id]).keys().some(([stage]) => own.includes(stage))) return true;
+      const sums = node.kind === 'reduce' && node.op === 'sum' && node.axis === split;
+      if (sums && includesAll(site.allowed, cx.graph.axesOf(node.arg)) && frontier(cx, site, node.arg, own) !== undefined) {
+        found.add(id);
+        return true;
+      }
+      return node.kind !== 'result' && nodeArguments(node).every(visit);
+    })();
+    known.set(id, made);
+    return made;
+  };
+  return visit(value) ? [...found] : undefined;
+}
+
+/** Says that the scan will leave the sum; runs are as long as the size of the axis allows. */
+export function leaveSum(cx: Context, id: NodeId, axis: Axis, length: number): void {
+  const buffer = cx.draft.workspace(`sum${id}`, 'row', [runsOf(axis, length), ...cx.graph.axesOf(id)], 'f32');
+  cx.sums.set(id, { buffer, axis, length });
+}
+
 /**
  * Against time: D_t = given_t + decay_{t+1} D_{t+1} + (given to h_{t-1})_{t+1}. What flows from a chunk into the one before it is carried;
  * the states of the chunk are made again from its first one.
  */
-export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index: number, forward: number, roots: readonly Root[]): void {
+export function elementAdjointKernel(
+  cx: Context, adjoint: ElementAdjoint, index: number, forward: number, roots: readonly Root[], sums: readonly NodeId[],
+): void {
   const stage = adjoint.of;
   const name = stageName(cx, index);
   const site = elementSite(cx, stage);
   const [given, givenBefore] = adjoint.given;
   const own = present([stage.decay, lessNode(cx, stage), stage.write, given, givenBefore]);
-  const store = [...needed(cx, site, own, [index]), ...needed(cx, site, valuesOf(roots), [index, forward])];
+  const wanted = [...valuesOf(roots), ...sums.map((id) => summedBy(cx, id))];
+  const store = [...needed(cx, site, own, [index]), ...needed(cx, site, wanted, [index, forward])];
   prepare(cx, name, 'given', [...new Set(store)].filter((id) => !cx.stored.has(id)));
   const split = site.kind === 'walk' ? site.split : undefined;
   cx.draft.kernel(cx.name, {
     name: `${name}_reverse`, doc: `The adjoint of the elementwise recurrence of ${name}.`, outer: 'run', inner: 'head', split,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
-    hoist(cx, outside, site, [...own, ...valuesOf(roots)]);
+    hoist(cx, outside, site, [...own, ...wanted]);
     const [first] = k.loop('chunks', true, [k.load(cx.draft.user.finalCotangents[stage.state])], ([later]) => {
       const values = valuesIn(cx, k, site, outside);
       bindRows(cx, k, values, stage, forward, () => k.load(entryBuffer(cx, stage, forward)));
@@ -135,6 +186,7 @@ export function elementAdjointKernel(cx: Context, adjoint: ElementAdjoint, index
       values.bind(index, 0, () => total);
       storeResults(cx, k, index, values);
       for (const root of roots) storeRoot(cx, k, values, root, true);
+      for (const id of sums) storeRuns(cx, k, values, id);
       const first = (tile: TileId) => k.pick(tile, 'first');
       if (less === undefined) return [first(plus(k, k.mul(decay, total), before) ?? total)];
       return [steadyNext(k, steadyDecay(k, first(decay), first(less)), first(total), before === undefined ? undefined : first(before))];

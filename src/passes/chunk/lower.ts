@@ -1,10 +1,10 @@
-import type { ElementStage, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
+import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
 import { storesScores } from './carry.js';
 import { CHUNK_SITE, contextOf, isWanted, markStored, needed, REST_SITE, stageName, want, type Context, type Site } from './context.js';
 import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
-import { elementAdjointKernel, elementKernel, elementSite } from './element.js';
+import { elementAdjointKernel, elementKernel, elementSite, leaveSum, runSums } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
 import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
 import { prepareKernel, storeStatic, storeValues } from './prepare.js';
@@ -47,7 +47,9 @@ function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<n
     const fused = home >= 0 && !apart && isFused(cx, siteOf(cx, cx.program.stages[home]), root, ownResults(cx, home));
     const key = fused ? home : -1;
     assigned.set(key, [...(assigned.get(key) ?? []), root]);
-    if (root.value !== undefined) want(cx, [root.value], fused ? ownResults(cx, home) : []);
+    if (root.value === undefined) continue;
+    const sums = fused || home < 0 || cx.program.stages[home].kind !== 'element-adjoint' ? [] : leaveSums(cx, home, root.value);
+    want(cx, [root.value], fused || sums.length > 0 ? ownResults(cx, home) : []);
   }
   cx.program.stages.forEach((stage, at) => {
     if (stage.kind !== 'element-adjoint') return want(cx, stageOperands(stage), []);
@@ -56,6 +58,20 @@ function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<n
     return want(cx, needed(cx, siteOf(cx, stage), stageOperands(stage), [at]), []);
   });
   return assigned;
+}
+
+/** Has the scan `at` leave sums over its blocks, so that a value that folds their axis needs nothing else of it. */
+function leaveSums(cx: Context, at: number, value: NodeId): readonly NodeId[] {
+  const site = siteOf(cx, cx.program.stages[at]);
+  if (site.kind !== 'walk' || site.split === undefined || cx.draft.runs === undefined) return [];
+  // States of one axis are no larger than the tensors.
+  if (site.allowed.length < 2) return [];
+  const sums = runSums(cx, site, value, ownResults(cx, at)) ?? [];
+  let length = cx.draft.runs;
+  while (cx.draft.sizeOf(site.split) % length !== 0) length /= 2;
+  if (length === 1) return [];
+  for (const id of sums) leaveSum(cx, id, site.split, length);
+  return sums;
 }
 
 /** Roots at a sequence's ends have kernels of their own. */
@@ -107,8 +123,14 @@ function statesNeeded(cx: Context, stage: ElementStage, index: number, roots: Re
   const at = cx.program.stages.findIndex((other) => other.kind === 'element-adjoint' && other.of === stage);
   const adjoint = cx.program.stages[at];
   const given = adjoint.kind === 'element-adjoint' ? adjoint.given.filter((id) => id !== undefined) : [];
-  const reached = cx.graph.results([...given, ...valuesOf(roots.get(at) ?? [])]);
+  const reached = cx.graph.results([...given, ...valuesOf(roots.get(at) ?? []), ...sumsOf(cx, at)]);
   return [0, 1].some((slot) => reached.has(index, slot));
+}
+
+/** What the scan `at` leaves of sums over the axis along which it is split. */
+function sumsOf(cx: Context, at: number): readonly NodeId[] {
+  const own = ownResults(cx, at);
+  return [...cx.sums.keys()].filter((id) => cx.graph.results([id]).keys().some(([stage]) => own.includes(stage)));
 }
 
 /** Backward: the states again, then stage by stage against time, each followed by the gradients that are complete with it. */
@@ -121,7 +143,10 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     // What other chunks leave is there when all are done.
     if (root.value !== undefined && cx.graph.readsAhead(root.value)) return -1;
     const home = root.value === undefined ? -1 : cx.graph.home(root.value);
-    return home >= firstAdjoint && firstAdjoint >= 0 ? home : lastChunk;
+    if (home >= firstAdjoint && firstAdjoint >= 0) return home;
+    // The adjoint of an elementwise scan makes the states again.
+    const again = program.stages.findIndex((stage) => stage.kind === 'element-adjoint' && stage.of === program.stages[home]);
+    return lastChunk >= 0 ? lastChunk : again;
   });
   program.stages.forEach((stage, index) => {
     const mine = roots.get(index) ?? [];
@@ -158,7 +183,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         return;
       }
       case 'element-adjoint':
-        elementAdjointKernel(cx, stage, index, program.stages.indexOf(stage.of), mine);
+        elementAdjointKernel(cx, stage, index, program.stages.indexOf(stage.of), mine, sumsOf(cx, index));
         return;
     }
   });

@@ -1,4 +1,4 @@
-import { includesAll, ROW, type Axis } from '../../ir/common/axes.js';
+import { includesAll, ROW, runsOf, type Axis } from '../../ir/common/axes.js';
 import type { MathName } from '../../ir/common/dag.js';
 import { nodeArguments, type NodeId, type ScanNode } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
@@ -38,6 +38,8 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const stored = storedAt(cx, site, id);
     if (stored !== undefined) return k.loadBack(stored, back);
+    const sum = cx.sums.get(id);
+    if (sum !== undefined && site.kind !== 'walk') return k.reduce('sum', runsOf(sum.axis, sum.length), k.load(sum.buffer));
     const node = graph.node(id);
     switch (node.kind) {
       case 'literal': case 'size': throw new Error('a number is a literal');

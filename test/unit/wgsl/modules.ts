@@ -84,6 +84,30 @@ function rowwise(): TileModule {
   ]);
 }
 
+/** Sums over runs of neighbours, in blocks of the axis and without. */
+function runs(): TileModule {
+  const w = input('w', ['W']);
+  const [one, each] = [buffer('one', 'row', ['W/8'], 'output'), buffer('each', 'row', ['W/8', 'K'], 'output')];
+  const [all, some] = [buffer('all', 'row', [], 'output'), buffer('some', 'row', ['V/3'], 'output')];
+  return moduleOf('runs', [w, x, v, one, each, all, some], [
+    {
+      head: head('blocks', 'chunk', { split: 'W' }),
+      write(k) {
+        const rows = k.load(w);
+        k.store(one, k.runs('W', 8, rows));
+        k.store(each, k.runs('W', 8, k.mul(rows, k.load(x))));
+      },
+    },
+    {
+      head: head('whole'),
+      write(k) {
+        k.store(all, k.reduce('sum', 'W/8', k.runs('W', 8, k.exp(k.load(w)))));
+        k.store(some, k.runs('V', 3, k.load(v)));
+      },
+    },
+  ]);
+}
+
 /** Matrix products, with every placement of the folded axis, transposes, masks and solves. */
 function products(): TileModule {
   const state = buffer('state', 'run', ['K', 'V'], 'initial');
@@ -308,4 +332,6 @@ export function remainders(): TileModule {
   }]);
 }
 
-export const OPERATION_MODULES: readonly TileModule[] = [rowwise(), products(), decays(), loops(), pressure(), scalars(), remainders()];
+export const OPERATION_MODULES: readonly TileModule[] = [
+  rowwise(), runs(), products(), decays(), loops(), pressure(), scalars(), remainders(),
+];

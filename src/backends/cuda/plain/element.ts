@@ -1,7 +1,7 @@
-import { COL, ROW, swapAxis, type Axis } from '../../../ir/common/axes.js';
+import { COL, isCut, ROW, runsIn, swapAxis, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
-import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import type { TileBuffer, TileId, TileKernel, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed, endRow, placeBack, rowsBack, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
@@ -54,10 +54,25 @@ export function spotAt(at: ReadonlyMap<Axis, string>, place: Place, along?: Axis
   return { at, along: width > 1 ? along : undefined, width, place, sums, known: new Map() };
 }
 
+/** C text of the first element of the block on such an axis. */
+function firstText(axis: Axis): string {
+  const runs = runsIn(axis);
+  return runs === undefined ? 'v0' : `v0 / ${runs.length}`;
+}
+
+/** Sizes of axes as a block of so many elements of the split axis sees them. */
+export function blockSizes(module: TileModule, kernel: TileKernel, block: number): (axis: Axis) => number {
+  return (axis) => {
+    if (axis === kernel.split) return block;
+    const runs = runsIn(axis);
+    return runs !== undefined && runs.of === kernel.split ? block / runs.length : axisSize(module, axis);
+  };
+}
+
 export function createElements({ cx, kernel, code, homes, storage, split }: ElementOptions): Elements {
   const { module } = cx;
   let names = 0;
-  const size = (axis: Axis) => (axis === kernel.split ? split : axisSize(module, axis));
+  const size = blockSizes(module, kernel, split);
   const index = (at: ReadonlyMap<Axis, string>, axis: Axis): string => {
     const text = at.get(axis);
     if (text === undefined) throw new Error(`${kernel.name}: axis ${axis} has no index here`);
@@ -103,7 +118,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   const globalIndex = (buffer: TileBuffer, spot: Spot, e: string) =>
     flat(
       buffer.axes, (axis) => axisSize(module, axis),
-      (axis) => (axis === kernel.split ? `(v0 + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)),
+      (axis) => (isCut(axis, kernel.split) ? `(${firstText(axis)} + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)),
     );
 
   /** Rows beyond the end of a chunk are not there, nor is anything of a buffer that nobody gave. */
@@ -188,7 +203,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       case 'zeros': return () => '0.f';
       case 'identity': {
         const [row, col] = kernel.tiles[tile].axes.map((axis) => (e: string) => (
-          axis === kernel.split ? `v0 + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)
+          isCut(axis, kernel.split) ? `${firstText(axis)} + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)
         ));
         return (e) => `(${row(e)} == ${col(e)} ? 1.f : 0.f)`;
       }

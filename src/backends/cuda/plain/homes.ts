@@ -100,9 +100,10 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
       if (by === 'next') return false;
       if (by === 'init') return op.op === 'load' && list.length === 1;
       if (by === 'store') return true;
-      if (by.op === 'pick') return false;
+      // Matrices of every token take the most room.
+      if (by.op === 'pick' || by.op === 'recur') return length > 2;
       // Folds read every element once; so do products, which copy their operands.
-      if (by.op === 'reduce' || by.op === 'contract' || by.op === 'compose') return length > 1 || by.op === 'reduce';
+      if (by.op === 'reduce' || by.op === 'runs' || by.op === 'contract' || by.op === 'compose') return length > 1 || by.op === 'reduce';
       // A vector over a matrix would be computed once per row.
       return isElementwise(by) && reader !== undefined && (length === axesOf(reader).length || op.op === 'swap' || length === 0);
     });

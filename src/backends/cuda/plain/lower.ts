@@ -1,6 +1,5 @@
-import type { Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
-import { axisSize } from '../../describe.js';
+import { axisSize, longestRun } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
@@ -8,7 +7,7 @@ import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { createBarriers } from './barriers.js';
-import { createElements } from './element.js';
+import { blockSizes, createElements } from './element.js';
 import { homesOf } from './homes.js';
 import { stagingOf } from './staging.js';
 import { letText, storeText } from './statements.js';
@@ -28,13 +27,16 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
   // One segment waits for another: the more blocks share that work, the less it takes.
   const widest = kernel.body.some((stmt) => stmt.kind === 'loop' && stmt.over === 'segments') ? 16 : 64;
-  const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter((n) => n <= widest && splitSize % n === 0);
-  const withBlock = (block: number) => (axis: Axis) => (axis === kernel.split ? block : axisSize(module, axis));
+  const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter(
+    (n) => n <= widest && splitSize % n === 0 && n % longestRun(kernel) === 0,
+  );
+  const withBlock = (block: number) => blockSizes(module, kernel, block);
   const plan = (block: number) => {
     const stage = Math.ceil(stagingOf(kernel, withBlock(block)) / 4) * 4;
     return { block, stage, ...planStorage(kernel, homes, withBlock(block), Math.floor(sharedLimit(cx.target) / 4) - stage) };
   };
-  const storage = wanted.map(plan).find((option) => option.globalFloats === 0) ?? plan(Math.min(wanted[0], 32));
+  const storage = wanted.map(plan).find((option) => option.globalFloats === 0)
+    ?? plan(Math.min(wanted[0], Math.max(32, longestRun(kernel))));
   const { block, stage } = storage;
   const blocks = splitSize / block;
   const scratchName = `${kernel.name}.scratch`;

@@ -1,4 +1,4 @@
-import { COL, ROW, sameAxes, type Axis } from '../../../ir/common/axes.js';
+import { COL, isCut, ROW, runsOf, sameAxes, type Axis } from '../../../ir/common/axes.js';
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
@@ -102,6 +102,20 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
     return;
   }
   switch (op.op) {
+    case 'runs': {
+      const runs = runsOf(op.axis, op.length);
+      barriers.before([op.arg], [array(tile)]);
+      overElements(arrayAxes(axesOf(tile)), 1, (at) => {
+        code.line('float acc = 0.f;');
+        code.open(`for (int j = 0; j < ${op.length}; ++j)`);
+        const spot = spotAt(new Map(at).set(op.axis, `(${at.get(runs)} * ${op.length} + j)`), place);
+        code.line(`acc += ${elements.value(op.arg, spot)('0')};`);
+        code.close();
+        elements.put(tile, spotAt(at, place), () => 'acc');
+      });
+      barriers.access([op.arg], [array(tile)]);
+      return;
+    }
     case 'reduce':
       foldAxis(w, tile, op.axis, axesOf(op.arg), [op.arg], place, op.reduce, (spot) => elements.value(op.arg, spot)('0'));
       return;
@@ -157,7 +171,7 @@ export function storeText(w: PlainWriter, name: string, value: TileId, place: Pl
   barriers.before([value], []);
   barriers.buffer(name);
   // A value without the split axis is the same in every block: the first writes it.
-  const once = kernel.split !== undefined && !buffer.axes.includes(kernel.split) && blocks > 1;
+  const once = kernel.split !== undefined && !buffer.axes.some((axis) => isCut(axis, kernel.split)) && blocks > 1;
   const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot));
   if (running.length > 0 && sameAxes(all, axesOf(running[0].tile))) {
     w.products(running, all, place, (spot) => {

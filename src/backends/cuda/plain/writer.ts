@@ -1,4 +1,4 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, runsIn, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
 import type { Notes } from '../../notes.js';
@@ -42,7 +42,11 @@ export interface PlainWriter extends PlainParts {
 }
 
 /** A user's axis may be called `row`. */
-export const indexName = (axis: Axis) => (axis.endsWith("'") ? `j_${axis.slice(0, -1)}` : `i_${axis.replace('%', '_')}`);
+export function indexName(axis: Axis): string {
+  const runs = runsIn(axis);
+  if (runs !== undefined) return `n_${runs.of}`;
+  return axis.endsWith("'") ? `j_${axis.slice(0, -1)}` : `i_${axis.replace('%', '_')}`;
+}
 
 export function createPlainWriter(parts: PlainParts): PlainWriter {
   const { kernel, code, homes, elements, barriers } = parts;
