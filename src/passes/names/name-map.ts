@@ -212,6 +212,11 @@ class Mapping {
       (param) => (param === undefined ? [] : [`\`${this.params[param].path}\``]),
     ).join(' and ');
     const same = first.entry === second.entry;
+    // A prefix that lacks the turn lacks it for all params behind it.
+    const prefix = `E823 ${second.texts.slice(0, -1).join('')}`;
+    const turned = same && first !== second && second.texts.length > 1;
+    if (turned && this.said.has(prefix)) return;
+    if (turned) this.said.add(prefix);
     const title = `two params in one tensor: \`${name}\` has ${path(second)} and ${path(first)}`;
     const missing = 'what differs between them belongs into the name: the turn as `{i}`, the index of a family as `{E}`';
     const joined = 'give one of them another name, or join them in one entry: `a, b = "tensor" [(H | H), D]`';

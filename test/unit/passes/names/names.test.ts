@@ -160,7 +160,7 @@ describe('mistakes', () => {
   it('are told once, not in every turn', () => {
     const turns = (names: string): string => `${FFN} layer f(x: [D]) -> y: [D] with D = 2 { `
       + `y = x  repeat i in 0..9 { use own = ffn  y += own(x) }  names hf { ${names} } }`;
-    expect(codes(turns('own "own."'))).toEqual(['E823', 'E823', 'E823']);
+    expect(codes(turns('own "own."'))).toEqual(['E823']);
     expect(codes(turns('own "own.{i}." { up = "up" [F] }'))).toEqual(['E822']);
     expect(codes(turns('own "own.{i}." like w'))).toEqual(['E201', 'E821']);
     expect(codes(turns(''))).toEqual(['E821']);
