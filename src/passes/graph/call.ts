@@ -27,6 +27,8 @@ export function partCall(scope: Scope, call: CallExpr): { readonly outputs: read
   const name = call.name.text;
   const binding = lookUp(scope, name);
   if (binding === undefined) {
+    // Why it is none was reported.
+    if (scope.said.has(name)) return { outputs: undefined };
     const part = scope.part.visible.get(name);
     return part && { outputs: callOwn(scope, call, part) };
   }

@@ -53,8 +53,13 @@ function unknownFunction(scope: Scope, { text, origin }: Ident): Diagnostic {
   });
 }
 
+const NO_PIECES = 'nothing is split or glued together: declare a param for each piece, and add products, `a @ Wa + b @ Wb`';
+const NO_SHAPES = 'axes have names: there is nothing to reshape or transpose, `x @ W` has the axes of `W: [D, H, K]` and sums over D';
+
 /** Names from other languages. */
 const HABITS: ReadonlyMap<string, string> = new Map([
+  ...['split', 'chunk', 'concat', 'cat', 'concatenate', 'stack'].map((name) => [name, NO_PIECES] as const),
+  ...['reshape', 'view', 'transpose', 'permute', 'rearrange', 'flatten'].map((name) => [name, NO_SHAPES] as const),
   ['topk', 'write `top[E, k](scores)`'], ['argmax', 'write `top[E, 1](scores)`'],
     ['linear', 'declare a `param w: [D, F]` and write `x @ w`'],
   ['embedding', 'declare a `param embed: [W, D]` and write `embed[ids]`'],

@@ -75,7 +75,8 @@ function runLet(scope: Scope, statement: Statement & { readonly kind: 'let' }): 
     return;
   }
   const called = expr.kind === 'call' ? partCall(scope, expr) : undefined;
-  if (called === undefined) {
+  // What is wrong by itself is told alone.
+  if (called === undefined && scope.resolve(expr) !== undefined) {
     report(scope, diagnostic('E816', `${names.length} names for one value`, names[1].origin, 'a second name', {
       secondary: [{ span: expr.origin, text: 'no call of a part' }],
       help: ['only calls of parts have several outputs: write a `let` for each'],
