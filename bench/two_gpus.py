@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from table import ROOT, Clock, Table, attempt, chosen, common_arguments, facts
+from table import ROOT, Clock, OutOfTime, Table, attempt, chosen, common_arguments, facts
 
 SCANS = ("gla", "gated_delta", "kda", "rwkv7", "mamba2")
 COLUMNS = {
@@ -79,9 +79,17 @@ class Pair:
     def timed(self, table, scan):
         """The first dtype's row; others have rows of their own."""
         with tempfile.TemporaryDirectory() as folder:
-            result = Path(folder) / "timed.json"
-            self.ranks("--no-values", "--fla", "--tokens", self.options.tokens, "--json", result, self.folder(scan))
+            result, late = Path(folder) / "timed.json", None
+            try:
+                self.ranks("--no-values", "--fla", "--tokens", self.options.tokens, "--json", result, self.folder(scan))
+            except (OutOfTime, RuntimeError) as error:
+                # What was measured before stands.
+                if not result.exists():
+                    raise
+                late = str(error)
             rows = json.loads(result.read_text())
+        if late is not None:
+            rows[-1].setdefault("fla_missing", late)
         for row in rows:
             row["over"] = row["shared"] / row["alone"]
             if "fla" in row:

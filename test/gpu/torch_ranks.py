@@ -252,16 +252,18 @@ def main():
                             print(f"{label}, rank {rank}: {'FAILED ' + str(bad) if bad else 'ok'}; closest to its limit: {worst[0]} {worst[1]:.1e} of {worst[2]:.0e}", flush=True)
                 if options.tokens > 0:
                     row = {"scan": scan, "dtype": plan.dtype, "ranks": world, "tokens": options.tokens, **cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)}
+                    timed.append(row)
+                    # FLA tunes for minutes, and may be cut: what is ours is written before.
+                    tell = lambda: Path(options.json).write_text(json.dumps(timed)) if rank == 0 and options.json is not None else None
+                    tell()
                     if options.fla and scan in FLA and plan.dtype != "f32":
                         try:
                             row |= fla_cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)
                         except Exception as error:
                             row["fla_missing"] = f"{type(error).__name__}: {error}"[:200]
-                    timed.append(row)
+                    tell()
                     if rank == 0:
                         print(json.dumps(row), flush=True)
-                        if options.json is not None:
-                            Path(options.json).write_text(json.dumps(timed))
     counts = torch.tensor([passed, failed], device=DEVICE)
     dist.all_reduce(counts)
     if rank == 0:

@@ -232,7 +232,8 @@ def large(s):
         print(f"{s.label} large: what it says of its last tokens depends on all before; not looked at", flush=True)
         return
     heads, size, short = 64, max(s.plan.sizes.values()), 4096
-    tokens = 2**31 // (heads * size) // 64 * 64 + 1000
+    # Chunks begin at the same tokens in both runs.
+    tokens = 2**31 // (heads * size) // 64 * 64 + 1024
     args = [x for x in s.draw(batch=1, tokens=short, heads=heads, groups=heads, states=False)]
     end = lambda x, n: x[:, x.shape[1] - n :].contiguous()
     whole = [None if x is None else torch.cat([x.repeat(1, tokens // short, *(1 for _ in x.shape[2:])), end(x, tokens % short)], 1) for x in args]
@@ -247,8 +248,10 @@ def large(s):
         grads = s.scan.backward(given, [*cotangents, *(None for _ in s.reference.signature.states)], wanted=tuple(x is not None for x in given))
         return [end(x, 500) for x in (*outputs, *(x for x in grads if x is not None))]
 
+    outputs = len(s.reference.signature.outputs)
     for i, (x, y) in enumerate(zip(results(whole), results(tails))):
-        check(f"{s.label} large, result {i}", error(x, y) <= 1e-3, f"error {error(x, y):.1e}")
+        allowed = ALLOWED[s.dtype][0 if i < outputs else 2 if x.dtype == torch.float32 else 1]
+        check(f"{s.label} large, result {i}", error(x, y) <= allowed, f"error {error(x, y):.1e}, allowed {allowed}")
 
 
 def sharded(s):
