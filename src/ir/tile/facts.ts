@@ -114,7 +114,7 @@ function checkRun(name: OpName, { scope, fault }: Check): void {
 type Dscore = Named<'dscore' | 'dscoreRow' | 'dscoreCol'>;
 
 function checkGates(op: Dscore, check: Check): void {
-  if (op.before && !op.strict) check.fault(`${op.op}: a read before the decay pairs tokens with earlier ones only`);
+  if (op.before && !op.strict) check.fault(`${op.op}: a read before the decay pairs rows with earlier ones only`);
   if (op.op === 'dscore') checkFold('dscore', op.axis, check);
   check.exactly(op.g, [ROW, op.axis], 'gate');
 }
@@ -288,7 +288,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       check.exactly(op.a, SCORES, 'scores');
       for (const [tile, what] of [[op.x, 'reader'], [op.y, 'writer'], [op.decay, 'decay']] as const) {
         check.needs(tile, [ROW], what);
-        if (check.axesOf(tile).includes(COL)) check.fault(`dgate: ${what} %${tile} has a second token axis`);
+        if (check.axesOf(tile).includes(COL)) check.fault(`dgate: ${what} %${tile} has a second row axis`);
       }
     },
     text: (op) => `dgate${op.before ? ' before' : ''} %${op.a}, %${op.x}, %${op.y} by %${op.decay}`,
@@ -305,7 +305,7 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     check(op, { axesOf, fault }) {
       const axes = unionAxes(axesOf(op.decay), axesOf(op.write));
       if (op.less !== undefined && !sameAxes(axesOf(op.less), axesOf(op.decay))) fault(`recur: %${op.less} has not the axes of the decay`);
-      if (!axes.includes(ROW)) fault('recur: neither decay nor write has a token axis');
+      if (!axes.includes(ROW)) fault('recur: neither decay nor write has a row axis');
       if (!includesAll(withoutAxes(axes, [ROW]), axesOf(op.init))) fault(`recur: the start %${op.init} has axes that decay and write lack`);
     },
     text: (op) => `recur${op.reverse ? ' reversed' : ''} %${op.decay}${op.less === undefined ? '' : ` (1 + %${op.less})`}, `

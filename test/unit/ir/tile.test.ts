@@ -86,7 +86,7 @@ describe('the tile verifier', () => {
     ), /gate %\d+ is \[%row,V\], not \[%row,K\]/],
     ['a read before the decay that sees its own token', CHUNK, (k) => k.dscore(
       k.load(q), k.load(q), k.load(q), 'K', { before: true, strict: false },
-    ), /pairs tokens with earlier ones only/],
+    ), /pairs rows with earlier ones only/],
     ['a product of what is no score', CHUNK, (k) => k.compose(k.load(q), k.load(p)), /left operand %\d+ is \[%row,K\], not \[%row,%col\]/],
     ['a state that changes its axes', WALK, (k) => k.loop(
       'chunks', false, [k.zeros(['K', 'V'])], () => [k.zeros(['V'])],
