@@ -140,6 +140,11 @@ export function at(b: FlowBuilder, id: ValueId, domain: DomainId, origin: Span, 
 
 /** The same, but of that domain even where it exists once. Choices under which it stands come along. */
 export function gather(b: FlowBuilder, id: ValueId, to: DomainId, origin: Span, by: End = 'row'): ValueId {
+  const [value, domain] = [b.values[id], b.domains[to]];
+  // Slots are where their choice holds.
+  if (value.kind === 'restrict' && domain.kind === 'slot' && implies(b, domain.choice, value.choice)) {
+    return at(b, value.arg, to, origin, by);
+  }
   const made = b.add({ kind: 'gather', arg: id, to, by }, origin);
   const lost = b.typeOf(id).where.filter((choice) => !b.typeOf(made).where.includes(choice));
   return lost.reduce((value, choice) => restrict(b, value, gather(b, choice, to, origin, by), origin), made);

@@ -19,6 +19,8 @@ export interface Draft {
   /** Sums over its columns, which are not whole before the next kernel. */
   readonly partial: Set<ValueId>;
   readonly loads: Set<ValueId>;
+  /** What it reads, as far as that is known: of its first `of` values. */
+  readonly reach: { of: number; readonly ids: Set<ValueId> };
 }
 
 export interface Making {
@@ -74,7 +76,9 @@ export function drafted({ drafts }: Making, form: KernelForm, level: number, row
     same.axes = union(same.axes, axes);
     return same;
   }
-  const made: Draft = { form, level, rows, axes, key, anchors: [], values: new Set(), partial: new Set(), loads: new Set() };
+  const made: Draft = { form, level, rows, axes, key, anchors: [], values: new Set(), partial: new Set(), loads: new Set(),
+    reach: { of: 0, ids: new Set() },
+  };
   drafts.push(made);
   return made;
 }
@@ -114,14 +118,15 @@ export function firstReader(making: Making, id: ValueId, seen = new Set<ValueId>
 
 /** Does a kernel read a value, by itself or through what it computes or reads at other rows? */
 export function reached({ flow, home, roles }: Making, draft: Draft, id: ValueId): boolean {
-  const seen = new Set<ValueId>();
+  const known = draft.reach;
+  if (known.of === draft.values.size) return known.ids.has(id);
   const open = [...draft.values];
+  known.of = draft.values.size;
   for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    if (at === id) return true;
-    if (seen.has(at)) continue;
-    seen.add(at);
+    if (known.ids.has(at)) continue;
+    known.ids.add(at);
     if (roles.get(at) === 'leaf' || (home.has(at) && home.get(at) !== draft)) continue;
     open.push(...readsOf(flow.values[at], flow.values));
   }
-  return false;
+  return known.ids.has(id);
 }
