@@ -7,11 +7,12 @@ import { bufferNamed } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
 import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
-import { sharedLimit, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { sharedLimit, type CudaContext, type CudaTarget, type LoweredKernel } from '../lowered.js';
 import { chunkPlace } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { blockParts, type BlockParts } from './block-parts.js';
 import { blocksText, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
+import type { Parts } from './extents.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, gatherStep } from './gathered.js';
 import { definitions, letText, tokenRow } from './kernel.js';
@@ -19,8 +20,11 @@ import { cellOf, copyCell, loadCell, loadNow, storeCell, type Cell, type Load } 
 import { addProduct, type LeftOperands } from './product.js';
 import { createTeam } from './team.js';
 
-/** Values of sums that a thread holds: as many again are needed around them. */
-const MOST_SUMS = 64;
+/**
+ * Values of sums that a thread holds: as many again are needed around them. Threads of four warpgroups have 128 registers, and mma.sync
+ * wants its right operand in some of them, too.
+ */
+const mostSums = (target: CudaTarget, parts: Parts) => (parts === 4 && target !== 'cuda.sm90' ? 48 : 64);
 
 /**
  * Products of rows with matrices that shared memory does not hold, split along the columns of the result: a block has 64 rows and some
@@ -44,7 +48,7 @@ function shapesOf(cx: CudaContext, { split, sums }: BlockParts): readonly BlockS
   const count = new Set(sums.values()).size;
   const most = padded(axisSize(cx.module, split));
   return [256, 128, 64].filter((width) => width <= most).flatMap((width) => {
-    const parts = ([1, 2, 4] as const).find((n) => width / 2 / n * count <= MOST_SUMS);
+    const parts = ([1, 2, 4] as const).find((n) => width / 2 / n * count <= mostSums(cx.target, n));
     return parts === undefined ? [] : [4, 3, 2].map((stages) => ({ width, parts, stages }));
   });
 }

@@ -344,7 +344,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    ...extents, options, draft, add, fresh, refuse, parts, threads, formsOf, need, take, address, pointerTo, note, begin, fits, backOf,
+    ...extents, options, draft, add, fresh, refuse, parts, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
     newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec, letGo,
     scalar, putScalar, exportScalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
