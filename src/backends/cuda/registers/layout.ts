@@ -1,4 +1,5 @@
 import { COL, ROW, unionAxes, type Axis } from '../../../ir/common/axes.js';
+import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
@@ -122,7 +123,8 @@ function isProduct(a: readonly Axis[], b: readonly Axis[], axis: Axis): boolean 
 export function layoutOf(module: TileModule, kernel: TileKernel): Layout | undefined {
   const s = survey(module, kernel);
   if (s === undefined) return undefined;
-  return sharedLayout(module, kernel, s) ?? flatLayout(module, kernel, s) ?? rowsLayout(module, kernel, s) ?? matrixLayout(module, s);
+  return sharedLayout(module, kernel, s) ?? flatLayout(module, kernel, s) ?? rowsLayout(module, kernel, s)
+    ?? matrixLayout(module, kernel, s);
 }
 
 /** Neighbours per access such that pieces of `threads` of them leave the fewest threads idle. */
@@ -282,21 +284,35 @@ function rowsLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout |
   return { groups, threads: warps * WARP, lanes: WARP, blocks: blocksOf(groups), shared: undefined };
 }
 
+/** Does a kernel store a state that all blocks of a group load as a whole? */
+function rewritesWhole(module: TileModule, { body }: TileKernel, group: Group): boolean {
+  return storedBuffers(body).some((name) => {
+    const { role, axes } = bufferNamed(module, name);
+    return role === 'final' && !group.axes.some((axis) => axes.includes(axis));
+  });
+}
+
 /** Matrices that meet vectors: one axis over the warps, the others over the lanes. */
-function matrixLayout(module: TileModule, s: Survey): Layout | undefined {
+function matrixLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
   if (s.axes.includes(ROW)) return undefined;
   const warps = 8;
   const layouts = [...s.axes, undefined].flatMap((axis): { layout: Layout; cost: number }[] => {
-    const lanes = laneGroups(module, s, s.axes.filter((other) => other !== axis), true);
-    if (lanes === undefined) return [];
+    const others = s.axes.filter((other) => other !== axis);
     const size = axis === undefined ? 1 : axisSize(module, axis);
     const regs = Math.ceil(size / warps);
+    const mostOf = (groups: readonly Group[]) => Math.max(1, ...groups.map((group) => group.regs)) * regs;
+    const cut = laneGroups(module, s, others, true);
+    // A state is written where it was read: no other block should still have to read it.
+    const whole = cut?.some((group) => group.cut && rewritesWhole(module, kernel, group)) === true
+      ? laneGroups(module, s, others, false)
+      : undefined;
+    const lanes = whole !== undefined && mostOf(whole) <= MOST_REGISTERS ? whole : cut;
+    if (lanes === undefined || mostOf(lanes) > MOST_REGISTERS) return [];
     const own: Group[] = axis === undefined ? [] : [{
       name: nameOf([axis]), axes: [axis], role: 'warp', threads: warps, vec: regs, regs, total: size, cut: false,
     }];
     const groups = [...own, ...lanes];
-    const most = Math.max(1, ...lanes.map((group) => group.regs)) * regs;
-    if (most > MOST_REGISTERS) return [];
+    const most = mostOf(lanes);
     // Rows of a matrix should be read along lanes.
     const across = s.together.filter((set) => set.length > 1 && set[set.length - 1] === axis).length;
     return [{

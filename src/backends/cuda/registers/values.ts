@@ -223,6 +223,16 @@ export function loadText(w: Writer, tile: TileId, op: Load, place: Place): void 
     w.code.line(`UNROLL for (int c = 0; c < ${a.rows / wide}; ++c) ${kept}`);
     return;
   }
+  const down = downColumns(w, buffer, a, place);
+  if (down > 1) {
+    overColumns(w, a, down, (i) => {
+      const there = sourcePresence(source);
+      const load = `ldn<${down}>(v, ${a.address(i, 'c')});`;
+      const kept = there === undefined ? load : `if (${there}) ${load} else zeron<${down}>(v);`;
+      return `float v[${down}]; ${kept} UNROLL for (int e = 0; e < ${down}; ++e) ${w.at(tile, `(${i} + e)`, 'c')} = v[e];`;
+    });
+    return;
+  }
   overPieces(w, a, (i, j) => {
     const to = `&${w.at(tile, i, j)}`;
     const guard = a.guard(i, j);
@@ -241,6 +251,23 @@ function alongWarps(w: Writer, buffer: TileBuffer, a: Access, place: Place): num
   ) return 1;
   // 16 bytes at most.
   return [8, 4, 2].find((n) => a.rows % n === 0 && (n < 8 || (buffer.dtype === 'io' && w.cx.dtype !== 'f32'))) ?? 1;
+}
+
+/**
+ * The same of matrices whose rows lie along it: a thread's neighbours are in one sector, which single elements would touch one by one.
+ */
+function downColumns(w: Writer, buffer: TileBuffer, a: Access, place: Place): number {
+  const last = buffer.axes[buffer.axes.length - 1];
+  const group = w.layout.groups.find((candidate) => candidate.role === 'warp' && candidate.axes[0] === last);
+  if (group === undefined || group.vec !== group.regs || a.columns === 1 || a.vec > 1 || w.live(a.axes, '0', '0') !== '') return 1;
+  if (isRows(buffer) && place.row === undefined) return 1;
+  return [4, 2].find((n) => a.rows % n === 0) ?? 1;
+}
+
+/** Loops over a thread's columns and pieces of so many rows; `body` gets the first row, the column is `c`. */
+function overColumns(w: Writer, a: Access, piece: number, body: (i: string) => string): void {
+  const loops = `UNROLL for (int c = 0; c < ${a.columns}; ++c) UNROLL for (int p = 0; p < ${a.rows / piece}; ++p)`;
+  w.code.line(`${loops} { ${body(`p * ${piece}`)} }`);
 }
 
 /** A load that is asked for ahead of its iteration: `raw5[ahead][pieces]`. */
@@ -284,6 +311,15 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
   });
   if (!lanes.some(covered) && layout.lanes > 1) firsts.push('lane == 0');
   if (!layout.groups.some((group) => group.role === 'warp' && covered(group)) && layout.threads > layout.lanes) firsts.push('warp == 0');
+  const down = downColumns(w, bufferNamed(w.cx.module, name), a, place);
+  if (down > 1) {
+    const values = Array.from({ length: down }, (_, e) => w.at(value, `(p * ${down} + ${e})`, 'c')).join(', ');
+    const guard = [...new Set(firsts), a.guard(`p * ${down}`, 'c')].filter((text) => text !== '').join(' && ');
+    overColumns(w, a, down, (i) => (
+      `const float v[] = {${values}}; ${guard === '' ? '' : `if (${guard}) `}stn<${down}>(${a.address(i, 'c')}, v);`
+    ));
+    return;
+  }
   overPieces(w, a, (i, j) => {
     const guard = [...new Set(firsts), a.guard(i, j)].filter((text) => text !== '').join(' && ');
     const single = a.vec === 1;
