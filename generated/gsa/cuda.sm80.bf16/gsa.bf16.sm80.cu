@@ -2554,26 +2554,26 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_M = warp * 8;
   const int x_K = lane * 2;
-  const int x_V = block * 32 + lane;
+  const int x_V = lane * 2;
   // %0 [K, M] = load Kt
   float t0[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) { if (p_Kt != nullptr) ldn<1>(&t0[(i) * 2 + c], p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i))); else zeron<1>(&t0[(i) * 2 + c]); }
+  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { float v[4]; if (p_Kt != nullptr) ldn<4>(v, p_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4))); else zeron<4>(v); UNROLL for (int e = 0; e < 4; ++e) t0[((p * 4 + e)) * 2 + c] = v[e]; }
   // %1 [M, V] = load Vt
-  float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<1>(&t1[i], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
+  float t1[16];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_Vt != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
   float t2[16];
   UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t0[(i) * 2 + j];
-  float t3[8];
-  UNROLL for (int i = 0; i < 8; ++i) t3[i] = t1[i];
+  float t3[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
   // loop tokens with %2 [K, M] = %0, %3 [M, V] = %1
    {
     #pragma unroll 1
@@ -2637,26 +2637,26 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t22[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t22[(i) * 2 + j] = (t16[(i) * 2 + j] + t21[(i) * 2 + j]);
       // %23 [M, V] = mul %14, %3
-      float t23[8];
-      UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t14[i] * t3[i]);
+      float t23[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t23[(i) * 2 + j] = (t14[i] * t3[(i) * 2 + j]);
       // %24 [M, V] = mul %10, %3
-      float t24[8];
-      UNROLL for (int i = 0; i < 8; ++i) t24[i] = (t10[i] * t3[i]);
+      float t24[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
       // %25 [M, V] = add %24, %23
-      float t25[8];
-      UNROLL for (int i = 0; i < 8; ++i) t25[i] = (t24[i] + t23[i]);
+      float t25[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t25[(i) * 2 + j] = (t24[(i) * 2 + j] + t23[(i) * 2 + j]);
       // %26 [V] = load v one
-      float t26[1];
-      ldn<1>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
+      float t26[2];
+      ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %27 [M, V] = mul %19, %26
-      float t27[8];
-      UNROLL for (int i = 0; i < 8; ++i) t27[i] = (t19[i] * t26[0]);
+      float t27[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t27[(i) * 2 + j] = (t19[i] * t26[j]);
       // %28 [M, V] = add %23, %27
-      float t28[8];
-      UNROLL for (int i = 0; i < 8; ++i) t28[i] = (t23[i] + t27[i]);
+      float t28[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t28[(i) * 2 + j] = (t23[(i) * 2 + j] + t27[(i) * 2 + j]);
       // %29 [M, V] = add %24, %28
-      float t29[8];
-      UNROLL for (int i = 0; i < 8; ++i) t29[i] = (t24[i] + t28[i]);
+      float t29[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t29[(i) * 2 + j] = (t24[(i) * 2 + j] + t28[(i) * 2 + j]);
       // %30 [K] = load q one
       float t30[2];
       ldn<2>(&t30[0], p_q + (i64)token * s_q.token + (i64)head * s_q.head + x_K);
@@ -2698,20 +2698,20 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t39[8];
       UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t36[i] * t38[0]);
       // %40 [V] = contract[M] %39, %29
-      float t40[1];
-      t40[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t40[0] = t40[0] + t39[i] * t29[i];
-      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t40[0];
+      float t40[2];
+      UNROLL for (int j = 0; j < 2; ++j) t40[j] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[j] = t40[j] + t39[i] * t29[(i) * 2 + j];
+      UNROLL for (int j = 0; j < 2; ++j) (sm + 1024 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t40[j];
       __syncthreads();
-      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t40[0] = x; }
+      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 1024 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t40[j] = x; }
       // store o, %40
-      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t40[0]);
+      if (warp == 0) { const float v[] = {t40[0], t40[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = t22[(i) * 2 + j];
-      UNROLL for (int i = 0; i < 8; ++i) t3[i] = t29[i];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t29[(i) * 2 + j];
     }
   }
   // store final.Kt, %2
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int c = 0; c < 2; ++c) if (block == 0 && p_final_Kt != nullptr) st(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + i)), t2[(i) * 2 + c]);
+  UNROLL for (int c = 0; c < 2; ++c) UNROLL for (int p = 0; p < 2; ++p) { const float v[] = {t2[((p * 4 + 0)) * 2 + c], t2[((p * 4 + 1)) * 2 + c], t2[((p * 4 + 2)) * 2 + c], t2[((p * 4 + 3)) * 2 + c]}; if (p_final_Kt != nullptr) stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + ((x_K + c) * 64 + (x_M + p * 4)), v); }
   // store final.Vt, %3
-  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), t3[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_Vt != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + ((x_M + i) * 64 + x_V), v); }
 }

@@ -2070,25 +2070,25 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_K = warp * 8;
-  const int x_V = block * 32 + lane;
+  const int x_V = lane * 2;
   // %0 [K] = load n
   float t0[8];
   UNROLL for (int c = 0; c < 2; ++c) { if (p_n != nullptr) ldn<4>(&t0[c * 4], p_n + ((i64)sequence * d.heads + head) * 64 + (x_K + c * 4)); else zeron<4>(&t0[c * 4]); }
   // %1 [K, V] = load C
-  float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) { if (p_C != nullptr) ldn<1>(&t1[i], p_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<1>(&t1[i]); }
+  float t1[16];
+  UNROLL for (int i = 0; i < 8; ++i) { if (p_C != nullptr) ldn<2>(&t1[(i) * 2 + 0], p_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V)); else zeron<2>(&t1[(i) * 2 + 0]); }
   float t2[8];
   UNROLL for (int i = 0; i < 8; ++i) t2[i] = t0[i];
-  float t3[8];
-  UNROLL for (int i = 0; i < 8; ++i) t3[i] = t1[i];
+  float t3[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t1[(i) * 2 + j];
   // loop tokens with %2 [K] = %0, %3 [K, V] = %1
    {
     #pragma unroll 1
@@ -2185,29 +2185,29 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t33[1];
       t33[0] = (t30[0] + t32[0]);
       // %34 [K, V] = mul %33, %3
-      float t34[8];
-      UNROLL for (int i = 0; i < 8; ++i) t34[i] = (t33[0] * t3[i]);
+      float t34[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t34[(i) * 2 + j] = (t33[0] * t3[(i) * 2 + j]);
       // %35 [K, V] = mul %29, %3
-      float t35[8];
-      UNROLL for (int i = 0; i < 8; ++i) t35[i] = (t29[0] * t3[i]);
+      float t35[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t35[(i) * 2 + j] = (t29[0] * t3[(i) * 2 + j]);
       // %36 [K, V] = add %35, %34
-      float t36[8];
-      UNROLL for (int i = 0; i < 8; ++i) t36[i] = (t35[i] + t34[i]);
+      float t36[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t36[(i) * 2 + j] = (t35[(i) * 2 + j] + t34[(i) * 2 + j]);
       // %37 [V] = load v one
-      float t37[1];
-      ldn<1>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
+      float t37[2];
+      ldn<2>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
       // %38 [V] = mul %37, %5
-      float t38[1];
-      t38[0] = (t37[0] * t5[0]);
+      float t38[2];
+      UNROLL for (int j = 0; j < 2; ++j) t38[j] = (t37[j] * t5[0]);
       // %39 [K, V] = mul %6, %38
-      float t39[8];
-      UNROLL for (int i = 0; i < 8; ++i) t39[i] = (t6[i] * t38[0]);
+      float t39[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t39[(i) * 2 + j] = (t6[i] * t38[j]);
       // %40 [K, V] = add %34, %39
-      float t40[8];
-      UNROLL for (int i = 0; i < 8; ++i) t40[i] = (t34[i] + t39[i]);
+      float t40[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t40[(i) * 2 + j] = (t34[(i) * 2 + j] + t39[(i) * 2 + j]);
       // %41 [K, V] = add %35, %40
-      float t41[8];
-      UNROLL for (int i = 0; i < 8; ++i) t41[i] = (t35[i] + t40[i]);
+      float t41[16];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t41[(i) * 2 + j] = (t35[(i) * 2 + j] + t40[(i) * 2 + j]);
       // %42 [K] = load q one
       float t42[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t42[c * 8], p_q + (i64)token * s_q.token + (i64)head * s_q.head + (x_K + c * 8));
@@ -2218,19 +2218,19 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t44[8];
       UNROLL for (int i = 0; i < 8; ++i) t44[i] = (t42[i] * t43[0]);
       // %45 [V] = contract[K] %44, %41
-      float t45[1];
-      t45[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t45[0] = t45[0] + t44[i] * t41[i];
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t45[0];
+      float t45[2];
+      UNROLL for (int j = 0; j < 2; ++j) t45[j] = 0.f;
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t45[j] = t45[j] + t44[i] * t41[(i) * 2 + j];
+      UNROLL for (int j = 0; j < 2; ++j) (sm + 0 + (n & 1) * 512)[(warp * 2 + j) * 32 + lane] = t45[j];
       __syncthreads();
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t45[0] = x; }
+      UNROLL for (int j = 0; j < 2; ++j) { float x = (sm + 0 + (n & 1) * 512)[(0 * 2 + j) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 512)[(s * 2 + j) * 32 + lane]; t45[j] = x; }
       // %46 [] = contract[K] %42, %24
       float t46[1];
       t46[0] = 0.f;
       UNROLL for (int i = 0; i < 8; ++i) t46[0] = t46[0] + t42[i] * t24[i];
-      (sm + 512 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t46[0];
+      (sm + 1024 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t46[0];
       __syncthreads();
-      { float x = (sm + 512 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 512 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t46[0] = x; }
+      { float x = (sm + 1024 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 1024 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t46[0] = x; }
       // %47 [] = abs %46
       float t47[1];
       t47[0] = fabsf(t46[0]);
@@ -2247,16 +2247,16 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       float t51[1];
       t51[0] = m_div(t14[0], t50[0]);
       // %52 [V] = mul %45, %51
-      float t52[1];
-      t52[0] = (t45[0] * t51[0]);
+      float t52[2];
+      UNROLL for (int j = 0; j < 2; ++j) t52[j] = (t45[j] * t51[0]);
       // store o, %52
-      if (warp == 0) st(p_o + ((i64)token * d.heads + head) * 64 + x_V, t52[0]);
+      if (warp == 0) { const float v[] = {t52[0], t52[1]}; stn<2>(p_o + ((i64)token * d.heads + head) * 64 + x_V, v); }
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = t24[i];
-      UNROLL for (int i = 0; i < 8; ++i) t3[i] = t41[i];
+      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = t41[(i) * 2 + j];
     }
   }
   // store final.n, %2
-  UNROLL for (int i = 0; i < 8; ++i) if (block == 0 && lane == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + (x_K + i), t2[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && p_final_n != nullptr) st(p_final_n + ((i64)sequence * d.heads + head) * 64 + (x_K + i), t2[i]);
   // store final.C, %3
-  UNROLL for (int i = 0; i < 8; ++i) if (p_final_C != nullptr) st(p_final_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t3[i]);
+  UNROLL for (int i = 0; i < 8; ++i) if (p_final_C != nullptr) { const float v[] = {t3[(i) * 2 + 0], t3[(i) * 2 + 1]}; stn<2>(p_final_C + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), v); }
 }
