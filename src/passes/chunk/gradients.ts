@@ -111,7 +111,8 @@ export function gradientsIn(cx: Context, k: KernelBuilder, values: Values, parts
   });
 
   return {
-    k, parts, decays, pairwise, crossing: pairwise && cx.draft.exactGates, readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent,
+    k, parts, decays, pairwise, crossing: pairwise && cx.draft.exactGates,
+    readers, writers, state, end, base, number, score, readCotangent, written, scoreCotangent,
     rowInter, colInter, valueInter,
     row: lazy((reader) => {
       if (readCotangent(reader) === undefined) return undefined;
