@@ -1,0 +1,70 @@
+import type { Span } from '../../ir/common/span.js';
+import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
+import type { KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId } from '../../ir/tile/tile.js';
+import { bufferOf, tableBuffer, type Memory } from './memory.js';
+
+export interface Refusal {
+  readonly reason: string;
+  readonly origin: Span;
+}
+
+/**
+ * From where a value is seen. `own`: the rows that a body stands on. `token`: from slots, the value of their token. `slots`, `place`: from
+ * tokens, values of their slots, one behind the other or each at its group.
+ */
+export interface View {
+  readonly kind: 'own' | 'token' | 'slots' | 'place';
+  /** The domain that is seen. */
+  readonly domain: DomainId;
+}
+
+/** A body of a kernel that is written: what its rows are, and what is computed in it already. */
+export interface Frame {
+  readonly k: KernelBuilder;
+  readonly memory: Memory;
+  readonly flow: Flow;
+  readonly domain: DomainId;
+  /** Of a slot, or of all in one group: values of groups are those of this one. */
+  readonly grouped: DomainId | undefined;
+  readonly loads: ReadonlySet<ValueId>;
+  readonly known: Map<string, TileId>;
+  readonly refusals: Refusal[];
+}
+
+export const ownView = ({ domain }: Frame): View => ({ kind: 'own', domain });
+
+export const keyOf = ({ kind, domain }: View, id: ValueId): string => `${kind} ${domain} ${id}`;
+
+export const typeIn = ({ flow }: Frame, id: ValueId): FlowType => flow.values[id].type;
+
+/** Notes why a value has no kernel; what is written in its place is never launched. */
+export function refuse({ k, refusals, flow }: Frame, id: ValueId, reason: string): TileId {
+  refusals.push({ reason, origin: flow.values[id].origin });
+  return k.literal(0);
+}
+
+/** A value from memory. */
+export function loaded(frame: Frame, id: ValueId, view: View): TileId {
+  const { k, memory, grouped } = frame;
+  const { domain } = typeIn(frame, id);
+  const owner = memory.byGroup.get(id);
+  if (owner !== undefined && owner !== grouped) return refuse(frame, id, 'what lies group by group is read as a whole');
+  const buffer = bufferOf(memory, id);
+  if (domain === ONCE) return k.load(buffer);
+  if (domain === SEQUENCE) {
+    return view.kind === 'own' && (frame.domain === TOKEN || frame.domain === SEQUENCE)
+      ? k.load(buffer) : refuse(frame, id, 'slots do not know their sequences yet');
+  }
+  if (domain !== view.domain) return refuse(frame, id, 'rows of a domain that has no way to it');
+  switch (view.kind) {
+    case 'own': return k.load(buffer);
+    case 'token': return k.gather(buffer, tableBuffer(memory, 'token', frame.domain));
+    case 'slots': case 'place': return k.gather(buffer, tableBuffer(memory, view.kind, view.domain));
+  }
+}
+
+/** x where `holds` is 1, and 0 where it is 0, whatever x is there. */
+export function selected({ k }: Frame, x: TileId, holds: TileId | undefined): TileId {
+  return holds === undefined ? x : k.map('chain', x, holds);
+}

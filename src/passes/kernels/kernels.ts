@@ -1,0 +1,84 @@
+import type { Axis as Name } from '../../ir/common/axes.js';
+import { SEQUENCE, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { operandsOf } from '../../ir/flow/operands.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
+import type { TileKernel, TileModule, TileProgram } from '../../ir/tile/tile.js';
+import { verifyTiles } from '../../ir/tile/verify.js';
+import { verified } from '../../support/verified.js';
+import type { Clusters, Kernel } from '../cluster/kernel.js';
+import type { Refusal } from './frame.js';
+import { launchesOf } from './launch.js';
+import { memoryOf, seatAxis, tileDomain, type Binding, type Memory } from './memory.js';
+
+export type { Binding, Held } from './memory.js';
+
+/** Kernels of a flow over its tokens and slots, and what their buffers hold. Lists of slots are among what programs take. */
+export interface Lowered {
+  readonly module: TileModule;
+  readonly bindings: readonly Binding[];
+}
+
+export interface Unmade extends Refusal {
+  readonly program: 'forward' | 'backward';
+  /** Number of the kernel in its program. */
+  readonly kernel: number;
+}
+
+/** Kernels of tiles for those of a flow, or why some have none. */
+export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: number): Lowered | { readonly refusals: readonly Unmade[] } {
+  const memory = memoryOf(flow, [...forward, ...backward]);
+  const refusals: Unmade[] = [];
+  const program = (name: Unmade['program'], kernels: readonly Kernel[]): readonly TileKernel[] => kernels.flatMap((kernel, n) => {
+    const made = launchesOf(flow, memory, kernel, `${name}${n}`);
+    refusals.push(...made.refusals.map((one) => ({ ...one, program: name, kernel: n })));
+    return made.kernels;
+  });
+  const [there, back] = [program('forward', forward), program('backward', backward)];
+  if (refusals.length > 0) return { refusals };
+  const bindings = [...memory.bindings.values()];
+  const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(id)] : []));
+  const module: TileModule = {
+    name: flow.name, chunk, sizes: sizesOf(flow, memory), domains, buffers: bindings.map(({ buffer }) => buffer), kernels: [...there, ...back],
+    programs: {
+      forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
+      backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
+    },
+  };
+  return { module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
+}
+
+function resultsOf(flow: Flow): readonly ValueId[] {
+  return [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes].map(({ value }) => value);
+}
+
+/** It takes what its kernels read and none of them has written. */
+function programOf(kernels: readonly TileKernel[], { bindings }: Memory, results: readonly ValueId[]): TileProgram {
+  const [takes, written] = [new Set<string>(), new Set<string>()];
+  for (const { body } of kernels) {
+    for (const name of loadedBuffers(body)) if (!written.has(name)) takes.add(name);
+    for (const name of storedBuffers(body)) written.add(name);
+  }
+  const wanted = new Set(results);
+  const gives = [...written].filter((name) => {
+    const held = bindings.get(name)?.held;
+    return held?.kind === 'value' && wanted.has(held.value);
+  });
+  return { takes: [...takes], gives, launches: kernels.map(({ name }) => name) };
+}
+
+function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
+  const sizes = new Map<Name, number>();
+  for (const value of flow.values) {
+    const folded = 'along' in value ? value.along.axes : [];
+    for (const { name, size } of [...value.type.axes, ...folded, ...operandsOf(value).flatMap((id) => flow.values[id].type.axes)]) {
+      sizes.set(name, size);
+    }
+  }
+  flow.domains.forEach((domain, id) => {
+    if (domain.kind !== 'slot') return;
+    sizes.set(seatAxis(id), domain.perToken);
+    for (const { name, size } of domain.groups) sizes.set(name, size);
+  });
+  for (const { held } of bindings.values()) if (held.kind === 'index') for (const { name, size } of held.axes) sizes.set(name, size);
+  return sizes;
+}

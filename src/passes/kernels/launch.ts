@@ -1,0 +1,130 @@
+import { ROW } from '../../ir/common/axes.js';
+import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { operandsOf } from '../../ir/flow/operands.js';
+import { groupsOf } from '../../ir/flow/typing.js';
+import { includes, sameAxes } from '../../ir/graph/typing.js';
+import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
+import type { TileId, TileKernel } from '../../ir/tile/tile.js';
+import type { Kernel } from '../cluster/kernel.js';
+import { at, jointly, present } from './compute.js';
+import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
+import { bufferOf, names, tableBuffer, tileDomain, type Memory } from './memory.js';
+import { multiplied, reduced } from './folds.js';
+
+/** What some of the results of a kernel have in common: one launch. */
+interface Share {
+  readonly stores: ValueId[];
+  /** Sums over rows of `from` in it; none: every row, or the one that there is, by itself. */
+  readonly sums: readonly ValueId[];
+  readonly from: DomainId;
+  readonly to: DomainId;
+  readonly byGroup: boolean;
+}
+
+/** A kernel of the flow as kernels of tiles: one for results of rows, one for sums, one for what there is once. */
+export function launchesOf(
+  flow: Flow, memory: Memory, kernel: Kernel, name: string,
+): { readonly kernels: readonly TileKernel[]; readonly refusals: readonly Refusal[] } {
+  const refusals: Refusal[] = [];
+  const shares = sharesOf(flow, memory, kernel);
+  const kernels = shares.map((share, i) => written({ flow, memory, kernel, refusals, share }, shares.length > 1 ? `${name}_${i}` : name));
+  return { kernels, refusals };
+}
+
+interface Writing {
+  readonly flow: Flow;
+  readonly memory: Memory;
+  readonly kernel: Kernel;
+  readonly refusals: Refusal[];
+  readonly share: Share;
+}
+
+function sharesOf(flow: Flow, memory: Memory, kernel: Kernel): readonly Share[] {
+  const shares = new Map<string, Share>();
+  for (const id of kernel.stores) {
+    const { domain } = flow.values[id].type;
+    const sums = sumsBelow(flow, kernel, id);
+    const from = Math.max(ONCE, ...sums.map((sum) => fromOf(flow, sum)));
+    const byGroup = memory.byGroup.has(id);
+    const key = [domain, from, byGroup].join();
+    const known = shares.get(key);
+    shares.set(key, {
+      stores: [...known?.stores ?? [], id], sums: [...new Set([...known?.sums ?? [], ...sums])], from, to: domain, byGroup,
+    });
+  }
+  return [...shares.values()];
+}
+
+/** The finer domain from which a value is summed to its own. */
+function fromOf({ values }: Flow, id: ValueId): DomainId {
+  return Math.max(ONCE, ...operandsOf(values[id]).map((arg) => values[arg].type.domain));
+}
+
+/** Sums over rows that have no row of a token to stand on, of which a value is made here. */
+function sumsBelow(flow: Flow, kernel: Kernel, id: ValueId): readonly ValueId[] {
+  if (kernel.loads.includes(id)) return [];
+  const value = flow.values[id];
+  if ('along' in value && value.along.to < TOKEN && fromOf(flow, id) >= TOKEN) return [id];
+  return operandsOf(value).flatMap((arg) => sumsBelow(flow, kernel, arg));
+}
+
+function written(writing: Writing, name: string): TileKernel {
+  const { flow, memory, kernel, refusals, share } = writing;
+  const { from, to, sums, byGroup, stores } = share;
+  const looped = sums.length > 0;
+  const domain = looped ? from : to;
+  const slots = flow.domains[domain].kind === 'slot';
+  const outer = looped ? (byGroup || to === SEQUENCE ? 'run' : 'once') : to === ONCE ? 'once' : to === SEQUENCE ? 'run' : 'chunk';
+  const doc = looped ? `Sums over ${tileDomain(domain).row}s.` : `Each ${to === ONCE ? 'number' : tileDomain(to).row} by itself.`;
+  return buildKernel({ name, doc, outer, domain: tileDomain(domain), inner: 'once' }, (k) => {
+    const frame = (own: DomainId, grouped: boolean): Frame => ({
+      k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
+    });
+    const last = frame(to, outer !== 'once');
+    if (looped) {
+      const totals = summed(writing, k, () => frame(from, true));
+      sums.forEach((sum, i) => last.known.set(keyOf(to === ONCE ? { kind: 'own', domain: ONCE } : ownView(last), sum), totals[i]));
+    }
+    for (const id of stores) k.store(bufferOf(memory, id), selected(last, at(last, id), present(last, id, ownView(last))));
+  });
+}
+
+/** The loop over chunks, and what its sums are after it. */
+function summed({ flow, share }: Writing, k: KernelBuilder, open: () => Frame): readonly TileId[] {
+  const zeros = share.sums.map((id) => k.zeros(names(flow.values[id].type.axes.filter((axis) => (
+    !share.byGroup || !includes(groupsOf(flow.domains[share.from]), axis)
+  )))));
+  return k.loop('chunks', false, zeros, (carried) => {
+    const frame = open();
+    return carried.map((total, i) => k.add(total, chunkSum(frame, share, share.sums[i])));
+  });
+}
+
+/** What one chunk adds to a sum. */
+function chunkSum(frame: Frame, { byGroup, to }: Share, id: ValueId): TileId {
+  const { k, flow, memory, domain } = frame;
+  const value = flow.values[id];
+  if (!('along' in value)) return refuse(frame, id, 'what is no sum');
+  const { axes, kept, ranks } = value.along;
+  const groups = groupsOf(flow.domains[domain]);
+  const view = ownView(frame);
+  if (value.along.to !== to || fromOf(flow, id) !== domain) return refuse(frame, id, value.type.domain === domain ? 'a choice among rows' : 'sums of several domains in one kernel');
+  if (ranks) return refuse(frame, id, 'sums over ranks');
+  if (byGroup && !sameAxes(kept, groups)) return refuse(frame, id, 'sums over groups beside sums of groups');
+  const part = ((): TileId => {
+    switch (value.kind) {
+      case 'contract': {
+        const there = jointly(frame, [value.left, value.right], view);
+        const [x, y] = [value.left, value.right].map((arg) => k.keep(selected(frame, at(frame, arg), there)));
+        return multiplied(frame, x, y, [ROW, ...names(axes)]);
+      }
+      case 'fold':
+        if (value.op !== 'sum') return refuse(frame, id, `a ${value.op} of rows`);
+        return reduced(frame, 'sum', k.keep(selected(frame, at(frame, value.arg), present(frame, value.arg, view))), [ROW, ...names(axes)]);
+      default: return refuse(frame, id, 'a choice among rows');
+    }
+  })();
+  if (byGroup || kept.length === 0) return part;
+  const others = names(groups.filter((axis) => !includes(kept, axis)));
+  return k.mul(part, reduced(frame, 'max', k.load(tableBuffer(memory, 'self', domain)), others));
+}

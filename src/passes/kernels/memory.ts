@@ -1,0 +1,142 @@
+import type { Axis as Name } from '../../ir/common/axes.js';
+import type { BufferDtype } from '../../ir/common/dtype.js';
+import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { groupsOf } from '../../ir/flow/typing.js';
+import type { Axis } from '../../ir/graph/types.js';
+import { includes, without } from '../../ir/graph/typing.js';
+import type { Cells, Domain } from '../../ir/tile/domain.js';
+import type { BufferRole, TileBuffer } from '../../ir/tile/tile.js';
+import type { Kernel } from '../cluster/kernel.js';
+import { TOKENS } from '../chunk/programs.js';
+
+/** What a buffer holds. Hosts make tables and numbers; two buffers of one value are one piece of memory. */
+export type Held =
+  | { readonly kind: 'value'; readonly value: ValueId }
+  | { readonly kind: 'table'; readonly table: Table; readonly domain: DomainId }
+  /** Counts the elements of these axes row by row, from 0. */
+  | { readonly kind: 'index'; readonly axes: readonly Axis[] };
+
+export type Table =
+  /** Of every slot: its token. */
+  | 'token'
+  /** Of every token: its slots, in their order; -1 for none. */
+  | 'slots'
+  /** Of every token and group: its slot there; -1 for none. */
+  | 'place'
+  /** Of every group: 1 at itself, 0 at the others. */
+  | 'self';
+
+export interface Binding {
+  readonly buffer: TileBuffer;
+  readonly held: Held;
+}
+
+/** All buffers of a module, made when somebody asks for them. */
+export interface Memory {
+  readonly flow: Flow;
+  readonly bindings: Map<string, Binding>;
+  readonly roles: ReadonlyMap<ValueId, { readonly name: string; readonly role: BufferRole; readonly axes: readonly Axis[] }>;
+  /** Values of groups that lie group by group. */
+  readonly byGroup: ReadonlyMap<ValueId, DomainId>;
+}
+
+export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ name }) => name);
+
+/** Slots of a token, as an axis. Users' names have no `%`. */
+export const seatAxis = (domain: DomainId): Name => `%seat${domain - 2}`;
+
+/** The domain of a kernel over rows of a domain of the flow. */
+export function tileDomain(domain: DomainId): Domain {
+  const n = domain - 2;
+  return domain <= TOKEN ? TOKENS : { row: `slot${n}`, chunk: `tile${n}`, segment: `span${n}`, run: `group${n}` };
+}
+
+function cellsOf(domain: DomainId): Cells {
+  if (domain === ONCE) return { outer: 'once' };
+  return { outer: domain === SEQUENCE ? 'run' : 'row', domain: tileDomain(domain) };
+}
+
+/** The buffer of a value, [rows, ...axes]. */
+export function bufferOf(memory: Memory, id: ValueId): TileBuffer {
+  const { axes, domain } = memory.flow.values[id].type;
+  const group = memory.byGroup.get(id);
+  return group === undefined ? made(memory, id, '', cellsOf(domain), axes) : groupBuffer(memory, id, group);
+}
+
+/** The same memory, group by group, if it lies so. */
+export function groupBuffer(memory: Memory, id: ValueId, domain: DomainId): TileBuffer {
+  const { axes } = memory.flow.values[id].type;
+  const whole = memory.byGroup.has(id) ? '' : ` by ${tileDomain(domain).run}`;
+  return made(memory, id, whole, { outer: 'run', domain: tileDomain(domain) }, without(axes, groupsOf(memory.flow.domains[domain])));
+}
+
+function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: readonly Axis[]): TileBuffer {
+  const known = memory.roles.get(id);
+  // Results lie as files hold them.
+  const kept = known?.axes.filter((axis) => includes(axes, axis)) ?? [];
+  const order = kept.length === axes.length ? kept : axes;
+  const { kind } = memory.flow.values[id];
+  const role = known?.role ?? (kind === 'input' || kind === 'count' ? 'input' : kind === 'param' ? 'param' : 'workspace');
+  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, names(order), role, 'f32', { kind: 'value', value: id });
+}
+
+function ownName(flow: Flow, id: ValueId): string {
+  const value = flow.values[id];
+  if (value.kind === 'input') return flow.inputs[value.input].name;
+  if (value.kind === 'param') return flow.params[value.param].path;
+  return value.kind === 'count' ? `%${value.of}` : `%${id}`;
+}
+
+export function tableBuffer(memory: Memory, table: Table, domain: DomainId): TileBuffer {
+  const groups = names(groupsOf(memory.flow.domains[domain]));
+  const name = `%${table}${domain - 2}`;
+  const held: Held = { kind: 'table', table, domain };
+  switch (table) {
+    case 'token': return bound(memory, name, cellsOf(domain), [], 'input', 'i32', held);
+    case 'slots': return bound(memory, name, cellsOf(TOKEN), [seatAxis(domain)], 'input', 'i32', held);
+    case 'place': return bound(memory, name, cellsOf(TOKEN), groups, 'input', 'i32', held);
+    case 'self': return bound(memory, name, { outer: 'run', domain: tileDomain(domain) }, groups, 'input', 'f32', held);
+  }
+}
+
+export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
+  return bound(memory, `%index ${names(axes).join()}`, { outer: 'once' }, names(axes), 'input', 'f32', { kind: 'index', axes });
+}
+
+function bound(
+  { bindings }: Memory, name: string, cells: Cells, axes: readonly Name[], role: BufferRole, dtype: BufferDtype, held: Held,
+): TileBuffer {
+  const known = bindings.get(name);
+  if (known !== undefined) return known.buffer;
+  const buffer: TileBuffer = { name, ...cells, inner: 'once', axes, dtype, role };
+  bindings.set(name, { buffer, held });
+  return buffer;
+}
+
+/** Names and roles of what comes from outside or stays; and which values of groups nobody reads but the host. */
+export function memoryOf(flow: Flow, kernels: readonly Kernel[]): Memory {
+  const roles = new Map<ValueId, { name: string; role: BufferRole; axes: readonly Axis[] }>();
+  const stored = new Set(kernels.flatMap(({ stores }) => stores));
+  const name = (value: ValueId, text: string, role: BufferRole, axes: readonly Axis[]): void => {
+    if (stored.has(value) && !roles.has(value)) roles.set(value, { name: text, role, axes });
+  };
+  for (const one of flow.outputs) name(one.value, one.name, 'output', one.axes);
+  for (const one of flow.losses) name(one.value, `loss.${one.name}%${one.value}`, 'output', one.axes);
+  for (const one of flow.counts) name(one.value, `count.${one.name}%${one.value}`, 'output', one.axes);
+  for (const one of flow.update.takes) name(one.value, `take.${one.name}%${one.value}`, 'output', one.axes);
+  for (const id of flow.backward?.kept ?? []) name(id, `%${id}`, 'output', flow.values[id].type.axes);
+  for (const one of flow.backward?.gradients ?? []) name(one.value, one.name, 'gradient', one.axes);
+  const loaded = new Set(kernels.flatMap(({ loads }) => loads));
+  const byGroup = new Map<ValueId, DomainId>();
+  for (const { stores, rows } of kernels) {
+    const groups = groupsOf(flow.domains[rows]);
+    for (const id of stores) {
+      const { axes, domain } = flow.values[id].type;
+      const own = without(axes, groups);
+      if (domain === ONCE && groups.length > 0 && own.length > 0 && own.length + groups.length === axes.length && !loaded.has(id)) {
+        byGroup.set(id, rows);
+      }
+    }
+  }
+  return { flow, bindings: new Map(), roles, byGroup };
+}

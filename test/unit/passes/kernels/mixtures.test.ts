@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { someCall } from '../../interp/graph/make-graph.js';
+import { exampleGraph } from '../../interp/graph/texts.js';
+import { alike } from '../flow/judge.js';
+import { MIXTURES, mixture } from '../flow/mixtures.js';
+import { judgeKernels, madeOf, type Made } from './judge.js';
+
+/** `13/13`: how many of its kernels are made, and why the others are not. */
+function lineOf({ flow, clusters, refusals }: Made): string {
+  const total = clusters.forward.length + clusters.backward.length;
+  const missing = new Set(refusals.map(({ program, kernel }) => `${program} ${kernel}`)).size;
+  const reasons = [...new Set(refusals.map(({ program, kernel, reason }) => `\n  ${program} ${kernel}: ${reason}`))];
+  return `${flow.name} ${total - missing}/${total}${reasons.join('')}\n`;
+}
+
+const mixtures = MIXTURES.filter(([, name]) => name !== 'st_moe').map((one) => {
+  const graph = mixture(one, true);
+  return { one, graph, made: madeOf(graph) };
+});
+
+describe('kernels of tiles for mixtures', () => {
+  for (const { one: [, name, numbers], graph, made } of mixtures) {
+    if (made.lowered === undefined) continue;
+    it(`${name} ${JSON.stringify(numbers)}: give what the flow gives, forward and backward`, () => {
+      for (const lengths of [[7, 4], [1], [3, 0, 1]]) judgeKernels(made, someCall(graph, lengths, 12, { program: 'train' }));
+      for (const value of [0, 1]) judgeKernels(made, alike(someCall(graph, [3, 2], 12, { program: 'train' }), value));
+    });
+  }
+
+  it('what is not made yet says why', async () => {
+    await expect(mixtures.map(({ made }) => lineOf(made)).join('')).toMatchFileSnapshot('./golden/made.txt');
+  });
+
+  it('dense products of a layer are made by the same means', () => {
+    const graph = exampleGraph('layers/feed_forward', 'swiglu', { D: 6, F: 5 });
+    const made = madeOf(graph);
+    expect(made.refusals).toEqual([]);
+    for (const lengths of [[7, 4], [1], [3, 0, 1]]) judgeKernels(made, someCall(graph, lengths, 12));
+  });
+});
