@@ -124,6 +124,7 @@ export function iterationLines(
         const entry = `${chunks}[4 * ${chunk}${s}`;
         code.line(`const int ${chunk}${s} = ${at}, first${s} = ${entry} + 1], length${s} = ${entry} + 2];`);
         code.line(`(void)first${s}, (void)length${s};`);
+        return { ...place, chunk: `${chunk}${s}`, run: `${entry}]`, first: `first${s}`, length: `length${s}` };
       } else chunkLines(code, kernel, { n, suffix: s }, loop.reverse || loop.only === 'last', rows);
       return { ...place, chunk: `${chunk}${s}`, first: `first${s}`, length: `length${s}` };
     case 'segments':

@@ -8,7 +8,7 @@ import { verified } from '../../support/verified.js';
 import type { Clusters, Kernel } from '../cluster/kernel.js';
 import type { Refusal } from './frame.js';
 import { launchesOf } from './launch.js';
-import { memoryOf, seatAxis, tileDomain, type Binding, type Memory } from './memory.js';
+import { memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
 
 export type { Binding, Held } from './memory.js';
 
@@ -26,15 +26,16 @@ export interface Unmade extends Refusal {
 
 /** Kernels of tiles for those of a flow, or why some have none. */
 export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: number): Lowered | { readonly refusals: readonly Unmade[] } {
-  const memory = memoryOf(flow, [...forward, ...backward]);
+  const memories = memoriesOf(flow, forward, backward);
   const refusals: Unmade[] = [];
   const program = (name: Unmade['program'], kernels: readonly Kernel[]): readonly TileKernel[] => kernels.flatMap((kernel, n) => {
-    const made = launchesOf(flow, memory, kernel, `${name}${n}`);
+    const made = launchesOf(flow, memories[name], kernel, `${name}${n}`);
     refusals.push(...made.refusals.map((one) => ({ ...one, program: name, kernel: n })));
     return made.kernels;
   });
   const [there, back] = [program('forward', forward), program('backward', backward)];
   if (refusals.length > 0) return { refusals };
+  const memory = memories.forward;
   const bindings = [...memory.bindings.values()];
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(id)] : []));
   const module: TileModule = {
@@ -59,10 +60,9 @@ function programOf(kernels: readonly TileKernel[], { bindings }: Memory, results
     for (const name of storedBuffers(body)) written.add(name);
   }
   const wanted = new Set(results);
-  const gives = [...written].filter((name) => {
-    const held = bindings.get(name)?.held;
-    return held?.kind === 'value' && wanted.has(held.value);
-  });
+  const gives = [...bindings.values()].flatMap(({ buffer: { name }, held }) => (
+    held.kind === 'value' && wanted.has(held.value) && written.has(name) ? [name] : []
+  ));
   return { takes: [...takes], gives, launches: kernels.map(({ name }) => name) };
 }
 
@@ -71,14 +71,14 @@ function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
   for (const value of flow.values) {
     const folded = 'along' in value ? value.along.axes : [];
     for (const { name, size } of [...value.type.axes, ...folded, ...operandsOf(value).flatMap((id) => flow.values[id].type.axes)]) {
-      sizes.set(name, size);
+      sizes.set(wordAxis(name), size);
     }
   }
   flow.domains.forEach((domain, id) => {
     if (domain.kind !== 'slot') return;
     sizes.set(seatAxis(id), domain.perToken);
-    for (const { name, size } of domain.groups) sizes.set(name, size);
+    for (const { name, size } of domain.groups) sizes.set(wordAxis(name), size);
   });
-  for (const { held } of bindings.values()) if (held.kind === 'index') for (const { name, size } of held.axes) sizes.set(name, size);
+  for (const { held } of bindings.values()) if (held.kind === 'index') for (const { name, size } of held.axes) sizes.set(wordAxis(name), size);
   return sizes;
 }

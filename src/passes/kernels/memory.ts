@@ -31,19 +31,24 @@ export interface Binding {
   readonly held: Held;
 }
 
-/** All buffers of a module, made when somebody asks for them. */
+/** The buffers of a program, made when somebody asks for them. */
 export interface Memory {
   readonly flow: Flow;
+  /** By what they are of. */
   readonly bindings: Map<string, Binding>;
+  /** Of values that come into its program or are left by it. */
   readonly roles: ReadonlyMap<ValueId, { readonly name: string; readonly role: BufferRole; readonly axes: readonly Axis[] }>;
   /** Values of groups that lie group by group. */
   readonly byGroup: ReadonlyMap<ValueId, DomainId>;
 }
 
-export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ name }) => name);
+/** Axes of a flow by names that back ends can write: those of calls have dots. */
+export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ name }) => wordAxis(name));
 
-/** Slots of a token, as an axis. Users' names have no `%`. */
-export const seatAxis = (domain: DomainId): Name => `%seat${domain - 2}`;
+export const wordAxis = (name: string): Name => name.replaceAll('.', '__');
+
+/** Slots of a token, as an axis. */
+export const seatAxis = (domain: DomainId): Name => `seat__${domain - 2}`;
 
 /** The domain of a kernel over rows of a domain of the flow. */
 export function tileDomain(domain: DomainId): Domain {
@@ -84,12 +89,12 @@ function ownName(flow: Flow, id: ValueId): string {
   const value = flow.values[id];
   if (value.kind === 'input') return flow.inputs[value.input].name;
   if (value.kind === 'param') return flow.params[value.param].path;
-  return value.kind === 'count' ? `%${value.of}` : `%${id}`;
+  return value.kind === 'count' ? `count of ${value.of}` : `%${id}`;
 }
 
 export function tableBuffer(memory: Memory, table: Table, domain: DomainId): TileBuffer {
   const groups = names(groupsOf(memory.flow.domains[domain]));
-  const name = `%${table}${domain - 2}`;
+  const name = `${table} of ${tileDomain(domain).row}`;
   const held: Held = { kind: 'table', table, domain };
   switch (table) {
     case 'token': return bound(memory, name, cellsOf(domain), [], 'input', 'i32', held);
@@ -100,7 +105,7 @@ export function tableBuffer(memory: Memory, table: Table, domain: DomainId): Til
 }
 
 export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
-  return bound(memory, `%index ${names(axes).join()}`, { outer: 'once' }, names(axes), 'input', 'f32', { kind: 'index', axes });
+  return bound(memory, `index of ${names(axes).join()}`, { outer: 'once' }, names(axes), 'input', 'f32', { kind: 'index', axes });
 }
 
 function bound(
@@ -108,24 +113,46 @@ function bound(
 ): TileBuffer {
   const known = bindings.get(name);
   if (known !== undefined) return known.buffer;
-  const buffer: TileBuffer = { name, ...cells, inner: 'once', axes, dtype, role };
+  const buffer: TileBuffer = { name: wordOf(bindings, name), ...cells, inner: 'once', axes, dtype, role };
   bindings.set(name, { buffer, held });
   return buffer;
 }
 
-/** Names and roles of what comes from outside or stays; and which values of groups nobody reads but the host. */
-export function memoryOf(flow: Flow, kernels: readonly Kernel[]): Memory {
-  const roles = new Map<ValueId, { name: string; role: BufferRole; axes: readonly Axis[] }>();
-  const stored = new Set(kernels.flatMap(({ stores }) => stores));
-  const name = (value: ValueId, text: string, role: BufferRole, axes: readonly Axis[]): void => {
-    if (stored.has(value) && !roles.has(value)) roles.set(value, { name: text, role, axes });
+/** A name that every back end can write, and no other buffer has. */
+function wordOf(bindings: Memory['bindings'], name: string): string {
+  const word = name.replace(/^%(?=\d)/, 'value').replace(/%/g, '_').replace(/\W/g, '_');
+  const taken = new Set([...bindings.values()].map(({ buffer }) => buffer.name));
+  let free = word;
+  while (taken.has(free)) free += '_';
+  return free;
+}
+
+type Roles = Map<ValueId, { name: string; role: BufferRole; axes: readonly Axis[] }>;
+
+/** What forward leaves, and what backward takes and leaves: names and roles of what crosses the border of a program. */
+export function memoriesOf(
+  flow: Flow, forward: readonly Kernel[], backward: readonly Kernel[],
+): { readonly forward: Memory; readonly backward: Memory } {
+  const [results, gradients]: [Roles, Roles] = [new Map(), new Map()];
+  const name = (roles: Roles, value: ValueId, text: string, role: BufferRole, axes: readonly Axis[]): void => {
+    if (!roles.has(value) && !['input', 'param'].includes(flow.values[value].kind)) roles.set(value, { name: text, role, axes });
   };
-  for (const one of flow.outputs) name(one.value, one.name, 'output', one.axes);
-  for (const one of flow.losses) name(one.value, `loss.${one.name}%${one.value}`, 'output', one.axes);
-  for (const one of flow.counts) name(one.value, `count.${one.name}%${one.value}`, 'output', one.axes);
-  for (const one of flow.update.takes) name(one.value, `take.${one.name}%${one.value}`, 'output', one.axes);
-  for (const id of flow.backward?.kept ?? []) name(id, `%${id}`, 'output', flow.values[id].type.axes);
-  for (const one of flow.backward?.gradients ?? []) name(one.value, one.name, 'gradient', one.axes);
+  const kept = flow.backward?.kept ?? [];
+  for (const one of flow.outputs) name(results, one.value, one.name, 'output', one.axes);
+  for (const one of flow.losses) name(results, one.value, `loss ${one.name} %${one.value}`, 'output', one.axes);
+  for (const one of flow.counts) name(results, one.value, `count ${one.name} %${one.value}`, 'output', one.axes);
+  for (const one of flow.update.takes) name(results, one.value, `take ${one.name} %${one.value}`, 'output', one.axes);
+  for (const id of kept) name(results, id, `%${id}`, 'output', flow.values[id].type.axes);
+  // What forward left is given: another buffer, of the same memory.
+  for (const id of kept) name(gradients, id, `kept %${id}`, 'input', flow.values[id].type.axes);
+  for (const one of flow.backward?.gradients ?? []) name(gradients, one.value, one.name, 'gradient', one.axes);
+  const bindings = new Map<string, Binding>();
+  const byGroup = byGroupIn(flow, [...forward, ...backward]);
+  return { forward: { flow, bindings, byGroup, roles: results }, backward: { flow, bindings, byGroup, roles: gradients } };
+}
+
+/** Values of groups that nobody reads but the host lie group by group: each is made by the kernel of its group. */
+function byGroupIn(flow: Flow, kernels: readonly Kernel[]): ReadonlyMap<ValueId, DomainId> {
   const loaded = new Set(kernels.flatMap(({ loads }) => loads));
   const byGroup = new Map<ValueId, DomainId>();
   for (const { stores, rows } of kernels) {
@@ -133,10 +160,9 @@ export function memoryOf(flow: Flow, kernels: readonly Kernel[]): Memory {
     for (const id of stores) {
       const { axes, domain } = flow.values[id].type;
       const own = without(axes, groups);
-      if (domain === ONCE && groups.length > 0 && own.length > 0 && own.length + groups.length === axes.length && !loaded.has(id)) {
-        byGroup.set(id, rows);
-      }
+      const whole = own.length > 0 && own.length + groups.length === axes.length;
+      if (domain === ONCE && groups.length > 0 && whole && !loaded.has(id)) byGroup.set(id, rows);
     }
   }
-  return { flow, bindings: new Map(), roles, byGroup };
+  return byGroup;
 }

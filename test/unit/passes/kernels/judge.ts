@@ -3,6 +3,7 @@ import type { Rows } from '../../../../src/interp/flow/rows.js';
 import { runTiles, type TileDims } from '../../../../src/interp/tile.js';
 import type { Axis } from '../../../../src/ir/graph/types.js';
 import type { Flow, FlowResult } from '../../../../src/ir/flow/flow.js';
+import type { TileBuffer } from '../../../../src/ir/tile/tile.js';
 import type { Graph } from '../../../../src/ir/graph/graph.js';
 import { clustersOf } from '../../../../src/passes/cluster/cluster.js';
 import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
@@ -87,10 +88,11 @@ function read(flow: Flow, { buffer }: Binding, data: Float64Array, result: FlowR
   ));
   if (groups.some(({ name }, i) => result.axes[i].name !== name)) throw new Error('groups are not in front');
   const axes = result.axes.slice(groups.length);
-  const size = new Map(axes.map((axis) => [axis.name, axis.size]));
+  const word = (name: string): string => name.replaceAll('.', '__');
+  const size = new Map(axes.map((axis) => [word(axis.name), axis.size]));
   const cell = buffer.axes.reduce((n, axis) => n * (size.get(axis) ?? NaN), 1);
   const step = (name: string): number => {
-    const i = buffer.axes.indexOf(name);
+    const i = buffer.axes.indexOf(word(name));
     return i < 0 ? 0 : buffer.axes.slice(i + 1).reduce((n, axis) => n * (size.get(axis) ?? NaN), 1);
   };
   const width = product(axes);
@@ -105,40 +107,70 @@ function read(flow: Flow, { buffer }: Binding, data: Float64Array, result: FlowR
   });
 }
 
-/** Do the kernels, forward and then backward from what forward left, give what the flow gives? */
-export function judgeKernels({ flow, lowered }: Made, made: GraphCall, tolerance = 1e-10): void {
+export interface TileCall {
+  readonly lowered: Lowered;
+  readonly call: FlowCall;
+  readonly back: FlowCall;
+  readonly dims: TileDims;
+  /** Of runs of slots, by the name of a slot. */
+  readonly counts: Readonly<Record<string, readonly number[]>>;
+  /** What programs take of a host, by buffer. */
+  readonly buffers: Map<string, Float64Array>;
+}
+
+/** A call of a flow for its kernels of tiles. */
+export function tileCall({ flow, lowered }: Made, { params, inputs, lengths, seed, step }: GraphCall): TileCall {
   if (lowered === undefined) throw new Error('no kernels');
-  const { params, inputs, lengths, seed, step } = made;
   const call: FlowCall = { params, inputs, lengths, seed, step };
-  const expected = forward(flow, call);
+  const { outputs } = forward(flow, call);
   const rows = rowsOf(flow, call);
-  const spans = (counts: readonly number[]) => counts.map((n, i) => [counts.slice(0, i).reduce((a, b) => a + b, 0), n] as const);
-  const runs = new Map([['token', spans(lengths)]]);
-  for (const [id, own] of rows) {
+  const counts = new Map([...rows].flatMap(([id, own]) => {
     const domain = flow.domains[id];
-    if (domain.kind !== 'slot') continue;
-    const counts = Array.from({ length: product(domain.groups) }, (_, g) => own.group.filter((x) => x === g).length);
-    runs.set(`slot${id - 2}`, spans(counts));
-  }
-  const dims: TileDims = { heads: 1, groups: 1, runs: Object.fromEntries(runs) };
-  const cotangents = new Map([
-    ...flow.outputs.map(({ name }) => [`d_${name}`, (expected.outputs.get(name) ?? new Float64Array()).map((x) => Math.sin(3 * x + 1))] as const),
+    if (domain.kind !== 'slot') return [];
+    return [[`slot${id - 2}`, Array.from({ length: product(domain.groups) }, (_, g) => own.group.filter((x) => x === g).length)] as const];
+  }));
+  const spans = (all: readonly number[]) => all.map((n, i) => [all.slice(0, i).reduce((a, b) => a + b, 0), n] as const);
+  const runs = Object.fromEntries([['token', lengths] as const, ...counts].map(([name, all]) => [name, spans(all)]));
+  const cotangents = [
+    ...flow.outputs.map(({ name }) => [`d_${name}`, (outputs.get(name) ?? new Float64Array()).map((x) => Math.sin(3 * x + 1))] as const),
     ...flow.losses.map(({ name }) => [`d_loss.${name}`, Float64Array.of(0.7)] as const),
-  ]);
+  ];
   const back: FlowCall = { ...call, inputs: new Map([...inputs, ...cotangents]) };
   const buffers = new Map<string, Float64Array>();
   for (const binding of lowered.bindings) {
     const data = given(flow, back, rows, binding);
     if (data !== undefined) buffers.set(binding.buffer.name, data);
   }
-  const result = (one: FlowResult): Float64Array | undefined => {
-    const found = lowered.bindings.find(({ held, buffer }) => (
-      held.kind === 'value' && held.value === one.value && buffer.role !== 'workspace'
-    ));
+  return { lowered, call, back, dims: { heads: 1, groups: 1, runs }, counts: Object.fromEntries(counts), buffers };
+}
+
+/** Runs forward; what it keeps for backward is the same memory under another name. */
+export function runForward({ lowered, dims }: TileCall, buffers: Map<string, Float64Array>): void {
+  runTiles(lowered.module, 'forward', dims, buffers);
+  const valued = lowered.bindings.flatMap(({ buffer, held }) => (held.kind === 'value' ? [{ buffer, value: held.value }] : []));
+  for (const { buffer, value } of valued) {
+    if (buffer.role !== 'input' || buffers.has(buffer.name)) continue;
+    const from = valued.find((one) => one.value === value && one.buffer.role === 'output');
+    const data = from && buffers.get(from.buffer.name);
+    if (data !== undefined) buffers.set(buffer.name, data);
+  }
+}
+
+/** Do the kernels, forward and then backward from what forward left, give what the flow gives? */
+export function judgeKernels(made: Made, graphCall: GraphCall, tolerance = 1e-10): void {
+  const { flow } = made;
+  const tiles = tileCall(made, graphCall);
+  const { lowered, call, back, dims, buffers } = tiles;
+  const expected = forward(flow, call);
+  const bound = (one: FlowResult, role: TileBuffer['role']): Binding | undefined => lowered.bindings.find(({ held, buffer }) => (
+    held.kind === 'value' && held.value === one.value && buffer.role === role
+  ));
+  const result = (one: FlowResult, role: TileBuffer['role'] = 'output'): Float64Array | undefined => {
+    const found = bound(one, role);
     const data = found && buffers.get(found.buffer.name);
     return data && found && read(flow, found, data, one);
   };
-  runTiles(lowered.module, 'forward', dims, buffers);
+  runForward(tiles, buffers);
   for (const one of flow.outputs) near(result(one), expected.outputs.get(one.name) ?? [], one.name, tolerance);
   for (const [name, value] of expected.losses) {
     const parts = flow.losses.filter((one) => one.name === name).map((one) => result(one)?.[0] ?? NaN);
@@ -153,7 +185,6 @@ export function judgeKernels({ flow, lowered }: Made, made: GraphCall, tolerance
   for (const one of flow.backward?.gradients ?? []) {
     const wanted = gradients.get(one.name) ?? new Float64Array();
     // Zeros are written by whoever holds the memory.
-    const made = lowered.bindings.some(({ held, buffer }) => held.kind === 'value' && held.value === one.value && buffer.role === 'gradient');
-    near(made ? result(one) : new Float64Array(wanted.length), wanted, one.name, tolerance);
+    near(bound(one, 'gradient') === undefined ? new Float64Array(wanted.length) : result(one, 'gradient'), wanted, one.name, tolerance);
   }
 }

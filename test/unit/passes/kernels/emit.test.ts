@@ -1,0 +1,64 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { emitWgsl } from '../../../../src/backends/wgsl/emit.js';
+import { runTiles } from '../../../../src/interp/tile.js';
+import type { WebGpuRuntime } from '../../../../src/runtime/webgpu/index.js';
+import { openSoftwareGpu } from '../../../webgpu/adapters.js';
+import { compiler, emulate } from '../../cuda/emulate.js';
+import { someCall } from '../../interp/graph/make-graph.js';
+import { plain } from '../../wgsl/templates.js';
+import { mixture } from '../flow/mixtures.js';
+import { madeOf, runForward, tileCall } from './judge.js';
+
+const some = (['mixtral', 'gpt_oss_moe'] as const).map((name) => {
+  const graph = mixture(['softmax', name, { D: 6, E: 4, F: 5, k: 2, ...(name === 'mixtral' ? {} : { aux: 0.9 }) }], true);
+  const call = tileCall(madeOf(graph), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
+  const given = new Map(call.buffers);
+  // What backward takes of forward.
+  runForward(call, given);
+  const sizes = { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts };
+  return { name, ...call, given, sizes };
+});
+
+describe('mixtures that no back end knows', () => {
+  for (const { name, lowered: { module }, given, sizes } of some) {
+    it.skipIf(!compiler)(`${name} as CUDA (skipped without g++)`, () => {
+      const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, dtype: 'f32', plain: false, orders: ['0'] } as const;
+      const errors = emulate(module, options);
+      expect(errors.size).toBeGreaterThan(module.programs.forward.gives.length);
+      for (const [what, error] of errors) expect([what, error < 1e-5]).toEqual([what, true]);
+    });
+  }
+});
+
+const opened = await openSoftwareGpu('lavapipe', 'swiftshader');
+if ('why' in opened) it.skip(`mixtures on a device: ${opened.why}`, () => undefined);
+else describe('mixtures on a device', () => onDevice(opened));
+
+function onDevice(runtime: WebGpuRuntime): void {
+  afterAll(() => runtime.release());
+  for (const { name, lowered: { module }, given, sizes, dims } of some) {
+    it(`${name} as WGSL gives what the interpreter of tiles gives`, async () => {
+      const { plan, files } = emitWgsl(module, { ...plain, dtype: 'f32' });
+      const loaded = await runtime.load(plan, files);
+      for (const program of ['forward', 'backward']) {
+        const wanted = new Map(given);
+        runTiles(module, program, dims, wanted);
+        const { takes, gives } = module.programs[program];
+        const arrays = Object.fromEntries(takes.map((take) => {
+          const values = given.get(take) ?? new Float64Array();
+          const whole = module.buffers.find((buffer) => buffer.name === take)?.dtype === 'i32';
+          return [take, whole ? Int32Array.from(values) : Float32Array.from(values)];
+        }));
+        const made = await loaded.run(program, arrays, sizes);
+        for (const result of gives) {
+          const found = await runtime.download(made[result]);
+          const all = wanted.get(result) ?? new Float64Array();
+          expect([result, found.length]).toEqual([result, all.length]);
+          for (const [i, value] of all.entries()) {
+            expect(Math.abs(found[i] - value), `${program} ${result}[${i}]`).toBeLessThan(1e-5 * (1 + Math.abs(value)));
+          }
+        }
+      }
+    });
+  }
+}
