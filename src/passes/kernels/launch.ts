@@ -1,14 +1,14 @@
-import { ROW } from '../../ir/common/axes.js';
+import { ROW, type Axis as Name } from '../../ir/common/axes.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import { includes, sameAxes } from '../../ir/graph/typing.js';
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId, TileKernel } from '../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import { at, jointly, present } from './compute.js';
 import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
-import { bufferOf, names, tableBuffer, tileDomain, type Memory } from './memory.js';
+import { bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
 import { multiplied, reduced } from './folds.js';
 
 /** What some of the results of a kernel have in common: one launch. */
@@ -76,7 +76,7 @@ function written(writing: Writing, name: string): TileKernel {
   const slots = flow.domains[domain].kind === 'slot';
   const outer = looped ? (byGroup || to === SEQUENCE ? 'run' : 'once') : to === ONCE ? 'once' : to === SEQUENCE ? 'run' : 'chunk';
   const doc = looped ? `Sums over ${tileDomain(domain).row}s.` : `Each ${to === ONCE ? 'number' : tileDomain(to).row} by itself.`;
-  return buildKernel({ name, doc, outer, domain: tileDomain(domain), inner: 'once' }, (k) => {
+  const made = buildKernel({ name, doc, outer, domain: tileDomain(domain), inner: 'once' }, (k) => {
     const frame = (own: DomainId, grouped: boolean): Frame => ({
       k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
     });
@@ -87,6 +87,25 @@ function written(writing: Writing, name: string): TileKernel {
     }
     for (const id of stores) k.store(bufferOf(memory, id), selected(last, at(last, id), present(last, id, ownView(last))));
   });
+  return { ...made, split: splitOf(flow, made, stores.map((id) => names(flow.values[id].type.axes))) };
+}
+
+/** The longest axis that all results of products have, and that nothing folds or looks along: its blocks are independent. */
+function splitOf(flow: Flow, { body, tiles }: TileKernel, stored: readonly (readonly Name[])[]): Name | undefined {
+  const ops = opsOf(body);
+  if (!ops.some(({ op }) => op === 'contract')) return undefined;
+  const bound = new Set(ops.flatMap((op) => (
+    op.op === 'reduce' || op.op === 'contract' ? [op.axis] : op.op === 'swap' ? op.axes ?? [] : []
+  )));
+  const free = stored.reduce((all, axes) => all.filter((axis) => axes.includes(axis))).filter((axis) => !bound.has(axis));
+  const sizes = new Map(flow.values.flatMap(({ type }) => type.axes.map(({ name, size }) => [wordAxis(name), size] as const)));
+  const [first] = free.filter((axis) => tiles.some(({ axes }) => axes.includes(axis)))
+    .sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0));
+  return first;
+}
+
+function opsOf(body: readonly TileStmt[]): readonly TileOp[] {
+  return body.flatMap((stmt) => (stmt.kind === 'let' ? [stmt.op] : stmt.kind === 'loop' ? opsOf(stmt.body) : []));
 }
 
 /** The loop over chunks, and what its sums are after it. */

@@ -82,7 +82,18 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   const order = kept.length === axes.length ? kept : axes;
   const { kind } = memory.flow.values[id];
   const role = known?.role ?? (kind === 'input' || kind === 'count' ? 'input' : kind === 'param' ? 'param' : 'workspace');
-  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, names(order), role, 'f32', { kind: 'value', value: id });
+  const held: Held = { kind: 'value', value: id };
+  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, names(order), role, dtypeOf(memory, id, axes), held);
+}
+
+/** Rows and matrices have few bits, where devices do; numbers, scores of groups and what is one of a call have all. */
+function dtypeOf({ flow }: Memory, id: ValueId, axes: readonly Axis[]): BufferDtype {
+  const value = flow.values[id];
+  const { domain, kind } = value.type;
+  const groups = flow.domains.flatMap(groupsOf);
+  if (kind !== 'number' || axes.length === 0) return 'f32';
+  if (domain === ONCE) return value.kind === 'param' && axes.length > 1 ? 'io' : 'f32';
+  return domain === SEQUENCE || axes.some((axis) => includes(groups, axis)) ? 'f32' : 'io';
 }
 
 function ownName(flow: Flow, id: ValueId): string {
