@@ -1,8 +1,9 @@
+import { runsOf } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { bufferOf, tableBuffer, type Memory } from './memory.js';
+import { BLOCK, bufferOf, tableBuffer, wordAxis, type Memory } from './memory.js';
 
 export interface Refusal {
   readonly reason: string;
@@ -44,8 +45,15 @@ export function refuse({ k, refusals, flow }: Frame, id: ValueId, reason: string
   return k.literal(0);
 }
 
-/** A value from memory. */
+/** A value from memory; sums that lie there block by block are added up. */
 export function loaded(frame: Frame, id: ValueId, view: View): TileId {
+  const { k, memory } = frame;
+  const tile = cell(frame, id, view);
+  const summed = memory.partial.get(id);
+  return summed === undefined ? tile : k.reduce('sum', runsOf(wordAxis(summed.name), BLOCK), tile);
+}
+
+function cell(frame: Frame, id: ValueId, view: View): TileId {
   const { k, memory, grouped } = frame;
   const { domain } = typeIn(frame, id);
   const owner = memory.byGroup.get(id);

@@ -1,4 +1,4 @@
-import { ROW, type Axis as Name } from '../../ir/common/axes.js';
+import { ROW, runsIn, type Axis as Name } from '../../ir/common/axes.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf } from '../../ir/flow/typing.js';
@@ -8,7 +8,7 @@ import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js
 import type { Kernel } from '../cluster/kernel.js';
 import { at, jointly, present } from './compute.js';
 import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
-import { bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
+import { BLOCK, bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
 import { multiplied, reduced } from './folds.js';
 
 /** What some of the results of a kernel have in common: one launch. */
@@ -85,9 +85,19 @@ function written(writing: Writing, name: string): TileKernel {
       const totals = summed(writing, k, () => frame(from, true));
       sums.forEach((sum, i) => last.known.set(keyOf(to === ONCE ? { kind: 'own', domain: ONCE } : ownView(last), sum), totals[i]));
     }
-    for (const id of stores) k.store(bufferOf(memory, id), selected(last, at(last, id), present(last, id, ownView(last))));
+    for (const id of stores) k.store(bufferOf(memory, id), memory.partial.has(id) ? blockSums(last, id) : shown(last, id));
   });
-  return { ...made, split: splitOf(flow, made, stores.map((id) => names(flow.values[id].type.axes))) };
+  return { ...made, split: splitOf(flow, made, stores.map((id) => bufferOf(memory, id).axes.map((axis) => runsIn(axis)?.of ?? axis))) };
+}
+
+/** A value with 0 where it is absent. */
+const shown = (frame: Frame, id: ValueId): TileId => selected(frame, at(frame, id), present(frame, id, ownView(frame)));
+
+/** A sum over columns as one for each block of them. */
+function blockSums(frame: Frame, id: ValueId): TileId {
+  const value = frame.flow.values[id];
+  if (value.kind !== 'fold') return refuse(frame, id, 'what is no sum of columns');
+  return frame.k.runs(wordAxis(value.along.axes[0].name), BLOCK, shown(frame, value.arg));
 }
 
 /** The longest axis that all results of products have, and that nothing folds or looks along: its blocks are independent. */

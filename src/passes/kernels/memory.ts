@@ -1,6 +1,7 @@
-import type { Axis as Name } from '../../ir/common/axes.js';
+import { runsOf, type Axis as Name } from '../../ir/common/axes.js';
 import type { BufferDtype } from '../../ir/common/dtype.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes, without } from '../../ir/graph/typing.js';
@@ -40,10 +41,15 @@ export interface Memory {
   readonly roles: ReadonlyMap<ValueId, { readonly name: string; readonly role: BufferRole; readonly axes: readonly Axis[] }>;
   /** Values of groups that lie group by group. */
   readonly byGroup: ReadonlyMap<ValueId, DomainId>;
+  /** Sums over columns that are stored as one for each block of so many; whoever reads them adds these up. */
+  readonly partial: ReadonlyMap<ValueId, Axis>;
 }
 
 /** Axes of a flow by names that back ends can write: those of calls have dots. */
 export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ name }) => wordAxis(name));
+
+/** Columns of a block whose sums stand for themselves. */
+export const BLOCK = 64;
 
 export const wordAxis = (name: string): Name => name.replaceAll('.', '__');
 
@@ -83,7 +89,10 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   const { kind } = memory.flow.values[id];
   const role = known?.role ?? (kind === 'input' || kind === 'count' ? 'input' : kind === 'param' ? 'param' : 'workspace');
   const held: Held = { kind: 'value', value: id };
-  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, names(order), role, dtypeOf(memory, id, axes), held);
+  const summed = memory.partial.get(id);
+  const runs = summed === undefined ? [] : [runsOf(wordAxis(summed.name), BLOCK)];
+  const dtype = dtypeOf(memory, id, axes);
+  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, [...names(order), ...runs], role, dtype, held);
 }
 
 /** Rows and matrices have few bits, where devices do; numbers, scores of groups and what is one of a call have all. */
@@ -159,7 +168,28 @@ export function memoriesOf(
   for (const one of flow.backward?.gradients ?? []) name(gradients, one.value, one.name, 'gradient', one.axes);
   const bindings = new Map<string, Binding>();
   const byGroup = byGroupIn(flow, [...forward, ...backward]);
-  return { forward: { flow, bindings, byGroup, roles: results }, backward: { flow, bindings, byGroup, roles: gradients } };
+  return {
+    forward: { flow, bindings, byGroup, roles: results, partial: partialIn(flow, forward, results) },
+    backward: { flow, bindings, byGroup, roles: gradients, partial: partialIn(flow, backward, gradients) },
+  };
+}
+
+/** Sums over the columns of products that nobody reads in their kernel: they do not keep it from being divided along these. */
+function partialIn({ values }: Flow, kernels: readonly Kernel[], roles: Roles): ReadonlyMap<ValueId, Axis> {
+  const partial = new Map<ValueId, Axis>();
+  for (const { form, values: own, stores } of kernels) {
+    if (form !== 'product') continue;
+    const sums = stores.flatMap((id): readonly (readonly [ValueId, Axis])[] => {
+      const value = values[id];
+      if (value.kind !== 'fold' || value.op !== 'sum' || value.along.to !== value.type.domain || value.along.axes.length !== 1) return [];
+      const read = roles.has(id) || value.type.where.length > 0 || own.some((one) => operandsOf(values[one]).includes(id));
+      const [axis] = value.along.axes;
+      return read || axis.size % BLOCK !== 0 || !includes(values[value.arg].type.axes, axis) ? [] : [[id, axis]];
+    });
+    const rest = stores.filter((id) => sums.every(([sum]) => sum !== id));
+    for (const [id, axis] of sums) if (rest.length > 0 && rest.every((one) => includes(values[one].type.axes, axis))) partial.set(id, axis);
+  }
+  return partial;
 }
 
 /** Values of groups that nobody reads but the host lie group by group: each is made by the kernel of its group. */

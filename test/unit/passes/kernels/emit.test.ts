@@ -3,11 +3,24 @@ import { emitWgsl } from '../../../../src/backends/wgsl/emit.js';
 import { runTiles } from '../../../../src/interp/tile.js';
 import type { WebGpuRuntime } from '../../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../../webgpu/adapters.js';
+import type { CallSizes } from '../../../../src/runtime/extents.js';
+import { templates } from '../../cuda/templates.js';
+import { emitCuda } from '../../../../src/backends/cuda/emit.js';
+import type { TileModule } from '../../../../src/ir/tile/tile.js';
 import { compiler, emulate } from '../../cuda/emulate.js';
 import { someCall } from '../../interp/graph/make-graph.js';
 import { plain } from '../../wgsl/templates.js';
 import { mixture } from '../flow/mixtures.js';
 import { madeOf, runForward, tileCall } from './judge.js';
+
+/** Wide enough for blocks of 64 rows and 64 columns. */
+function wide(): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
+  const graph = mixture(['softmax', 'mixtral', { D: 64, E: 3, F: 128, k: 2 }], true);
+  const call = tileCall(madeOf(graph, 64), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
+  const given = new Map(call.buffers);
+  runForward(call, given);
+  return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts } };
+}
 
 const some = (['mixtral', 'gpt_oss_moe'] as const).map((name) => {
   const graph = mixture(['softmax', name, { D: 6, E: 4, F: 5, k: 2, ...(name === 'mixtral' ? {} : { aux: 0.9 }) }], true);
@@ -28,6 +41,21 @@ describe('mixtures that no back end knows', () => {
       for (const [what, error] of errors) expect([what, error < 1e-5]).toEqual([what, true]);
     });
   }
+
+  it('have tensor cores for the products of rows', () => {
+    const { module } = wide();
+    const source = { hash: '', compiler: '', command: '' };
+    const { plan } = emitCuda(module, { target: 'cuda.sm90', dtype: 'bf16', source, doc: '', templates });
+    const made = plan.kernels.filter(({ plainWhy }) => plainWhy === undefined).map(({ name }) => name);
+    // The other two have what blocks cannot do yet: sums of runs of columns, scores without columns.
+    for (const name of ['forward2', 'forward3', 'backward3', 'backward6']) expect(made).toContain(name);
+  });
+
+  it.skipIf(!compiler)('in blocks and bf16 give what the interpreter of tiles gives (skipped without g++)', () => {
+    const { module, given, sizes } = wide();
+    const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, dtype: 'bf16', plain: false, orders: ['0'] } as const;
+    for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
+  });
 });
 
 const opened = await openSoftwareGpu('lavapipe', 'swiftshader');

@@ -13,7 +13,7 @@ import { kernelsOf, type Binding, type Lowered, type Unmade } from '../../../../
 import type { GraphCall } from '../../../../src/interp/graph/machine.js';
 import { flowFor, near } from '../flow/judge.js';
 
-export const CHUNK = 4;
+const CHUNK = 4;
 
 export interface Made {
   readonly flow: Flow;
@@ -22,12 +22,12 @@ export interface Made {
   readonly refusals: readonly Unmade[];
 }
 
-export function madeOf(graph: Graph): Made {
+export function madeOf(graph: Graph, chunk = CHUNK): Made {
   const flow = adjointOf(flowFor(graph));
   if (isRefused(flow)) throw new Error('no gradients');
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) throw new Error('no kernels');
-  const lowered = kernelsOf(flow, clusters, CHUNK);
+  const lowered = kernelsOf(flow, clusters, chunk);
   return { flow, clusters, lowered: isRefused(lowered) ? undefined : lowered, refusals: isRefused(lowered) ? lowered.refusals : [] };
 }
 

@@ -31,6 +31,13 @@ describe('kernels of tiles for mixtures', () => {
     await expect(mixtures.map(({ made }) => lineOf(made)).join('')).toMatchFileSnapshot('./golden/made.txt');
   });
 
+  it('sums over columns that are stored block by block are whole where they are read', () => {
+    const graph = mixture(['softmax', 'mixtral', { D: 6, E: 3, F: 128, k: 2 }], true);
+    const made = madeOf(graph);
+    expect(made.lowered?.module.buffers.filter(({ axes }) => axes.some((axis) => axis.endsWith('/64')))).toHaveLength(1);
+    judgeKernels(made, someCall(graph, [7, 0, 4], 12, { program: 'train' }));
+  });
+
   it('dense products of a layer are made by the same means', () => {
     const graph = exampleGraph('layers/feed_forward', 'swiglu', { D: 6, F: 5 });
     const made = madeOf(graph);
