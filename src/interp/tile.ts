@@ -307,6 +307,7 @@ function runProgram(
       }
       case 'segments':
         return launch.segments.filter((segment) => segment.run === place.run).map((segment) => ({ ...place, segment }));
+      case 'runs': return launch.runs.map((_, run) => ({ ...place, run }));
       case 'rows': {
         const [first, length] = launch.runs[place.run ?? fail('a loop over rows needs a run')];
         return Array.from({ length }, (_, i) => ({ ...place, row: first + i }));

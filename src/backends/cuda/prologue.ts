@@ -105,6 +105,7 @@ export function loopCount(kernel: TileKernel, loop: TileLoop): string {
   switch (loop.over) {
     case 'chunks': return kernel.outer === 'once' ? 'real_chunks' : loop.only !== undefined ? '(walk_chunks > 0)' : 'walk_chunks';
     case 'segments': return `${tablesOf(kernel).runs}[6 * ${kernel.domain.run} + 5]`;
+    case 'runs': return sizeField('run');
     case 'rows': return '(walk_end - walk_first)';
     case 'members': return 'per_group';
   }
@@ -130,6 +131,9 @@ export function iterationLines(
     case 'segments':
       code.line(`const int ${segment}${s} = ${runs}[6 * ${run} + 4] + ${at};`);
       return { ...place, segment: `${segment}${s}` };
+    case 'runs':
+      code.line(`const int ${run}${s} = ${at};`);
+      return { ...place, run: `${run}${s}` };
     case 'rows':
       code.line(`const int ${row}${s} = walk_first + ${at};`);
       return { ...place, row: `${row}${s}` };

@@ -142,6 +142,10 @@ export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: 
       code.line(`let ${segment} = ${runs}[6u * ${run} + 4u] + ${loop.reverse ? `${count} - 1u - m` : 'm'};`);
       return inside({ segment });
     }
+    case 'runs':
+      code.open(`for (var m = 0u; m < ${sizeText('run')}; m++)`);
+      code.line(`let ${run} = ${loop.reverse ? `${sizeText('run')} - 1u - m` : 'm'};`);
+      return inside({ run });
     case 'rows':
       code.open(`for (var at_${row} = first_${row}; at_${row} < end_${row}; at_${row}++)`);
       code.line(`let ${row} = ${loop.reverse ? `end_${row} - 1u - (at_${row} - first_${row})` : `at_${row}`};`);

@@ -63,6 +63,7 @@ export function loopName({ domain }: TileKernel, { over }: TileLoop): string {
   switch (over) {
     case 'chunks': return sizeName(domain, 'chunk');
     case 'segments': return sizeName(domain, 'segment');
+    case 'runs': return sizeName(domain, 'run');
     case 'rows': return sizeName(domain, 'row');
     case 'members': return over;
   }

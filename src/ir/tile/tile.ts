@@ -139,6 +139,7 @@ export type TileStmt =
  * `chunks`: the chunks of the run (kernel outer `run`), of the segment (outer `segment`) or all chunks (outer `once`), in order or
  * reversed;
  * `segments`: the run's segments (outer `run`): inside, buffers of segments are those of the segment;
+ * `runs`: all runs, empty ones too (outer `once`);
  * `rows`: the run's rows one at a time (outer `run`): inside, buffers of rows have no ROW axis;
  * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
  * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the
@@ -146,7 +147,7 @@ export type TileStmt =
  */
 export interface TileLoop {
   readonly kind: 'loop';
-  readonly over: 'chunks' | 'segments' | 'rows' | 'members';
+  readonly over: 'chunks' | 'segments' | 'runs' | 'rows' | 'members';
   readonly reverse: boolean;
   /** The first or last chunk alone of a run, if it has any (over `chunks`, kernel outer `run`). */
   readonly only?: RunEnd;

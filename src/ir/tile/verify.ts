@@ -217,13 +217,15 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           if (
             stmt.over === 'segments' && (kernel.outer !== 'run' || scope.segment || scope.chunk || scope.row)
           ) fault(`${loop} outside a ${run}`);
+          if (stmt.over === 'runs' && (kernel.outer !== 'once' || scope.run)) fault(`${loop} inside a ${run}`);
+          if (stmt.over === 'chunks' && kernel.outer === 'once' && scope.run) fault(`${loop} inside a loop over ${run}s`);
           if (stmt.over === 'rows' && (kernel.outer !== 'run' || scope.chunk || scope.row)) fault(`${loop} outside a ${run}`);
           if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault(`${loop} outside a group`);
           const inside = walk(stmt.body, defined, {
             row: scope.row || stmt.over === 'rows',
             chunk: scope.chunk || stmt.over === 'chunks',
             segment: scope.segment || stmt.over === 'segments',
-            run: scope.run || stmt.over === 'chunks',
+            run: scope.run || stmt.over === 'chunks' || stmt.over === 'runs',
             head: scope.head || stmt.over === 'members',
           });
           for (const carry of stmt.carry) if (!inside.has(carry.next)) fault(`loop carries %${carry.next}, which its body does not define`);

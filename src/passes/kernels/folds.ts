@@ -76,7 +76,7 @@ export function softened(
 
 /**
  * 1 at the `count` largest, the first of equals: those that fewer others come before. Every pair is compared, so that no operation of its
- * own is needed; a back end that knows a better way may see it by the comparison.
+ * own is needed. Whoever checks scores does it before: one that is no number counts as equal to all.
  */
 export function largest(
   frame: Frame,

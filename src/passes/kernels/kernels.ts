@@ -39,7 +39,8 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
   const bindings = [...memory.bindings.values()];
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(id)] : []));
   const module: TileModule = {
-    name: flow.name, chunk, sizes: sizesOf(flow, memory), domains, buffers: bindings.map(({ buffer }) => buffer), kernels: [...there, ...back],
+    name: flow.name, chunk, sizes: sizesOf(flow, memory), domains, buffers: bindings.map(({ buffer }) => buffer),
+    kernels: [...there, ...back],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
@@ -79,6 +80,7 @@ function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
     sizes.set(seatAxis(id), domain.perToken);
     for (const { name, size } of domain.groups) sizes.set(wordAxis(name), size);
   });
-  for (const { held } of bindings.values()) if (held.kind === 'index') for (const { name, size } of held.axes) sizes.set(wordAxis(name), size);
+  const counted = [...bindings.values()].flatMap(({ held }) => (held.kind === 'index' ? held.axes : []));
+  for (const { name, size } of counted) sizes.set(wordAxis(name), size);
   return sizes;
 }

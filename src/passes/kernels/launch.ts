@@ -64,7 +64,7 @@ function fromOf({ values }: Flow, id: ValueId): DomainId {
 function sumsBelow(flow: Flow, kernel: Kernel, id: ValueId): readonly ValueId[] {
   if (kernel.loads.includes(id)) return [];
   const value = flow.values[id];
-  if ('along' in value && value.along.to < TOKEN && fromOf(flow, id) >= TOKEN) return [id];
+  if ('along' in value && value.along.to < TOKEN && fromOf(flow, id) > value.along.to) return [id];
   return operandsOf(value).flatMap((arg) => sumsBelow(flow, kernel, arg));
 }
 
@@ -75,10 +75,13 @@ function written(writing: Writing, name: string): TileKernel {
   const domain = looped ? from : to;
   const slots = flow.domains[domain].kind === 'slot';
   const outer = looped ? (byGroup || to === SEQUENCE ? 'run' : 'once') : to === ONCE ? 'once' : to === SEQUENCE ? 'run' : 'chunk';
-  const doc = looped ? `Sums over ${tileDomain(domain).row}s.` : `Each ${to === ONCE ? 'number' : tileDomain(to).row} by itself.`;
+  const doc = looped
+    ? `Sums over ${tileDomain(domain)[domain === SEQUENCE ? 'run' : 'row']}s.`
+    : `Each ${to === ONCE ? 'number' : tileDomain(to)[to === SEQUENCE ? 'run' : 'row']} by itself.`;
   const made = buildKernel({ name, doc, outer, domain: tileDomain(domain), inner: 'once' }, (k) => {
     const frame = (own: DomainId, grouped: boolean): Frame => ({
-      k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
+      k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(),
+      refusals,
     });
     const last = frame(to, outer !== 'once');
     if (looped) {
@@ -123,13 +126,13 @@ function summed({ flow, share }: Writing, k: KernelBuilder, open: () => Frame): 
   const zeros = share.sums.map((id) => k.zeros(names(flow.values[id].type.axes.filter((axis) => (
     !share.byGroup || !includes(groupsOf(flow.domains[share.from]), axis)
   )))));
-  return k.loop('chunks', false, zeros, (carried) => {
+  return k.loop(share.from === SEQUENCE ? 'runs' : 'chunks', false, zeros, (carried) => {
     const frame = open();
     return carried.map((total, i) => k.add(total, chunkSum(frame, share, share.sums[i])));
   });
 }
 
-/** What one chunk adds to a sum. */
+/** What one chunk adds to a sum, or one run. */
 function chunkSum(frame: Frame, { byGroup, to }: Share, id: ValueId): TileId {
   const { k, flow, memory, domain } = frame;
   const value = flow.values[id];
@@ -137,21 +140,18 @@ function chunkSum(frame: Frame, { byGroup, to }: Share, id: ValueId): TileId {
   const { axes, kept, ranks } = value.along;
   const groups = groupsOf(flow.domains[domain]);
   const view = ownView(frame);
-  if (value.along.to !== to || fromOf(flow, id) !== domain) return refuse(frame, id, value.type.domain === domain ? 'a choice among rows' : 'sums of several domains in one kernel');
+  const rows = domain === SEQUENCE ? [] : [ROW];
+  const real = (x: TileId): TileId => (domain === SEQUENCE ? x : k.keep(x));
+  if (value.kind !== 'contract' && value.kind !== 'fold') return refuse(frame, id, 'a choice among rows');
+  if (value.along.to !== to || fromOf(flow, id) !== domain) return refuse(frame, id, 'sums of several domains in one kernel');
   if (ranks) return refuse(frame, id, 'sums over ranks');
   if (byGroup && !sameAxes(kept, groups)) return refuse(frame, id, 'sums over groups beside sums of groups');
+  if (value.kind === 'fold' && value.op !== 'sum') return refuse(frame, id, `a ${value.op} of rows`);
   const part = ((): TileId => {
-    switch (value.kind) {
-      case 'contract': {
-        const there = jointly(frame, [value.left, value.right], view);
-        const [x, y] = [value.left, value.right].map((arg) => k.keep(selected(frame, at(frame, arg), there)));
-        return multiplied(frame, x, y, [ROW, ...names(axes)]);
-      }
-      case 'fold':
-        if (value.op !== 'sum') return refuse(frame, id, `a ${value.op} of rows`);
-        return reduced(frame, 'sum', k.keep(selected(frame, at(frame, value.arg), present(frame, value.arg, view))), [ROW, ...names(axes)]);
-      default: return refuse(frame, id, 'a choice among rows');
-    }
+    if (value.kind === 'fold') return reduced(frame, 'sum', real(shown(frame, value.arg)), [...rows, ...names(axes)]);
+    const there = jointly(frame, [value.left, value.right], view);
+    const [x, y] = [value.left, value.right].map((arg) => real(selected(frame, at(frame, arg), there)));
+    return multiplied(frame, x, y, [...rows, ...names(axes)]);
   })();
   if (byGroup || kept.length === 0) return part;
   const others = names(groups.filter((axis) => !includes(kept, axis)));

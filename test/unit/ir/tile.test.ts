@@ -80,6 +80,10 @@ describe('the tile verifier', () => {
       'segments', false, [], () => (k.loadEntry(s, S), []),
     ), /S cannot stand in for s/],
     ['an identity between axes of two sizes', WALK, (k) => k.identity(['K', 'V']), /identity %0 is not square/],
+    ['all runs inside one', WALK, (k) => k.loop('runs', false, [], () => []), /a loop over sequences inside a sequence/],
+    ['chunks inside a loop over all runs', { ...WALK, outer: 'once' }, (k) => k.loop(
+      'runs', false, [], () => (k.loop('chunks', false, [], () => []), []),
+    ), /a loop over chunks inside a loop over sequences/],
     ['members of a head', CHUNK, (k) => k.loop('members', false, [], () => []), /a loop over members outside a group/],
     ['a gate with other axes than its vectors', CHUNK, (k) => k.dscore(
       k.load(q), k.load(q), k.load(v), 'K', { before: false, strict: false },

@@ -10,8 +10,10 @@ import type { TileModule } from '../../../../src/ir/tile/tile.js';
 import { compiler, emulate } from '../../cuda/emulate.js';
 import { someCall } from '../../interp/graph/make-graph.js';
 import { plain } from '../../wgsl/templates.js';
-import { mixture } from '../flow/mixtures.js';
+import { MIXTURES, mixture } from '../flow/mixtures.js';
 import { madeOf, runForward, tileCall } from './judge.js';
+
+const once = { plain: false, orders: ['0'] } as const;
 
 /** Wide enough for blocks of 64 rows and 64 columns. */
 function wide(): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
@@ -22,20 +24,20 @@ function wide(): { readonly module: TileModule; readonly given: Map<string, Floa
   return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts } };
 }
 
-const some = (['mixtral', 'gpt_oss_moe'] as const).map((name) => {
-  const graph = mixture(['softmax', name, { D: 6, E: 4, F: 5, k: 2, ...(name === 'mixtral' ? {} : { aux: 0.9 }) }], true);
+const some = MIXTURES.filter(([, name]) => ['mixtral', 'gpt_oss_moe', 'deepseek_v2'].includes(name)).map((one) => {
+  const graph = mixture(one, true);
   const call = tileCall(madeOf(graph), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
   const given = new Map(call.buffers);
   // What backward takes of forward.
   runForward(call, given);
   const sizes = { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts };
-  return { name, ...call, given, sizes };
+  return { name: one[1], ...call, given, sizes };
 });
 
 describe('mixtures that no back end knows', () => {
   for (const { name, lowered: { module }, given, sizes } of some) {
     it.skipIf(!compiler)(`${name} as CUDA (skipped without g++)`, () => {
-      const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, dtype: 'f32', plain: false, orders: ['0'] } as const;
+      const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype: 'f32' } as const;
       const errors = emulate(module, options);
       expect(errors.size).toBeGreaterThan(module.programs.forward.gives.length);
       for (const [what, error] of errors) expect([what, error < 1e-5]).toEqual([what, true]);
@@ -53,7 +55,7 @@ describe('mixtures that no back end knows', () => {
 
   it.skipIf(!compiler)('in blocks and bf16 give what the interpreter of tiles gives (skipped without g++)', () => {
     const { module, given, sizes } = wide();
-    const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, dtype: 'bf16', plain: false, orders: ['0'] } as const;
+    const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype: 'bf16' } as const;
     for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
   });
 });
