@@ -72,13 +72,13 @@ function crossingGradient(gradients: Gradients, reads: TileId | undefined): Tile
   const pairs = [false, true].map((before) => {
     const some = readers.filter((reader) => readerOf(parts, reader).before === before);
     const sum = plus(k, ...some.flatMap((reader) => writers.map((j) => pairTerms(gradients, reader, j))));
-    return sum && k.reduce('sum', COL, k.mask(k.cumsum(sum, { reverse: true, exclusive: before }), true));
+    return sum && k.cumsum(sum, { reverse: true, exclusive: before });
   });
   const written = plus(k, ...writers.map((j) => weighed(gradients, parts.sources[j].col, gradients.colInter(j))));
+  // What was written before a token is summed as pairs are: running sums forwards are for log decays.
+  const before = written && plus(k, ...(pairs.some((pair) => pair) ? pairs : [k.zeros([ROW, COL])]), k.swap(written));
   const state = scaled(k, stateTerm(gradients), gradients.decays.whole());
-  const tokens = plus(
-    k, reads && k.cumsum(reads, { reverse: true }), ...pairs, written && k.cumsum(written, { exclusive: true }),
-  );
+  const tokens = plus(k, reads && k.cumsum(reads, { reverse: true }), before && k.reduce('sum', COL, k.mask(before, true)));
   return tokens === undefined ? k.keep(state) : k.add(tokens, state);
 }
 
