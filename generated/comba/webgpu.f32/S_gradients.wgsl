@@ -52,18 +52,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near51 = 0u;
   const near58 = 32u;
   const near61 = 48u;
-  const near80 = 16u;
-  const near85 = 80u;
-  const near86 = 32u;
-  const near81 = 80u;
+  const near76 = 16u;
+  const near84 = 80u;
+  const near80 = 80u;
   const near12 = 96u;
   const near25 = 352u;
   const near34 = 608u;
   const near39 = 864u;
   const near65 = 352u;
   const near69 = 864u;
-  const near72 = 96u;
-  const near76 = 352u;
+  const near70 = 96u;
+  const near74 = 352u;
   const near0 = 352u;
   const near1 = 1376u;
   const near2 = 2400u;
@@ -541,7 +540,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %72 [%row, %col] = contract[K] %38, %14
+  // %70 [%row, %col] = contract[K] %38, %14
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
@@ -556,21 +555,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       sum168 += v38_170 * b174;
       sum169 += v38_171 * b174;
     }
-    var m72 = array<vec2<f32>, 2>(sum168, sum169);
+    var m70 = array<vec2<f32>, 2>(sum168, sum169);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v72_175 = m72[y][x];
-        near[near72 + r * 16u + c] = v72_175;
+        let v70_175 = m70[y][x];
+        near[near70 + r * 16u + c] = v70_175;
       }
     }
   }
   workgroupBarrier();
-  // %73 [%row, %col] = mask strict %72
-  // %74 [%row, %col] = mul %36, %73
-  // %75 [%row, %col] = mul %34, %74
-  // %76 [%row, %col] = cumsum exclusive reversed %75
+  // %71 [%row, %col] = mask strict %70
+  // %72 [%row, %col] = mul %36, %71
+  // %73 [%row, %col] = mul %34, %72
+  // %74 [%row, %col] = cumsum exclusive reversed %73
   for (var i = lid; i < 16u + zero; i += 64u) {
     let c = i;
     var sum = 0.0;
@@ -578,13 +577,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let r = 15u - s;
       let v34_176 = near[near34 + r * 16u + c];
       let v36_177 = near[near36 + r];
-      let own = (v34_176 * (v36_177 * select(0.0, near[near72 + r * 16u + c], c < r)));
-      near[near76 + r * 16u + c] = sum;
+      let own = (v34_176 * (v36_177 * select(0.0, near[near70 + r * 16u + c], c < r)));
+      near[near74 + r * 16u + c] = sum;
       sum += own;
     }
   }
-  // %79 [%row, K] = mul %47, %13
-  // %80 [%row] = sum[K] %79
+  // %75 [%row, K] = mul %47, %13
+  // %76 [%row] = sum[K] %75
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum179 = 0.0f;
@@ -593,11 +592,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v13_182 = select(0.0, arena[at_k_copy + r * heads_64 + k180], r < length);
       sum179 += (v47_181 * v13_182);
     }
-    let v80_178 = sum179;
-    near[near80 + r] = v80_178;
+    let v76_178 = sum179;
+    near[near76 + r] = v76_178;
   }
   workgroupBarrier();
-  // %81 [K] = contract[V] %17, %42
+  // %80 [K] = contract[V] %17, %42
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum184 = 0.0;
@@ -608,27 +607,27 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let b188 = v42_187;
       sum184 += b186 * b188;
     }
-    let m81 = sum184;
-    let v81_189 = m81;
-    near[near81 + i_K] = v81_189;
+    let m80 = sum184;
+    let v80_189 = m80;
+    near[near80 + i_K] = v80_189;
   }
   workgroupBarrier();
-  // %82 [] = sum[K] %81
+  // %81 [] = sum[K] %80
   var sum190 = 0.0f;
   for (var k191 = 0u; k191 < 64u + zero; k191++) {
-    sum190 += near[near81 + k191];
+    sum190 += near[near80 + k191];
   }
-  let t82 = sum190;
-  // %83 [] = exp %44
-  let t83 = m_exp(t44);
-  // %84 [] = mul %83, %82
-  let t84 = (t83 * t82);
+  let t81 = sum190;
+  // %82 [] = exp %44
+  let t82 = m_exp(t44);
+  // %83 [] = mul %82, %81
+  let t83 = (t82 * t81);
   workgroupBarrier();
   // %59 [%row] = mul %21, %58
   // %62 [%row] = mul %36, %61
   // %63 [%row] = shift -1 %62
   // %64 [%row] = add %59, %63
-  // %85 [%row] = cumsum reversed %64
+  // %84 [%row] = cumsum reversed %64
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
@@ -636,61 +635,46 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let s192 = min(r + 1u, 15u);
       let v36_193 = near[near36 + s192];
       sum += ((0.125f * near[near58 + r]) + select((v36_193 * near[near61 + s192]), 0.0, r == 15u));
-      near[near85 + r] = sum;
+      near[near84 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %86 [%row] = cumsum exclusive %80
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least(near[near80 + r], -80.0);
-      near[near86 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
-  // %70 [%row, %col] = mask strict %69
-  // %71 [%row] = sum[%col] %70
-  // %87 [%row] = add %85, %71
-  // %77 [%row, %col] = mask strict %76
-  // %78 [%row] = sum[%col] %77
-  // %88 [%row] = add %87, %78
-  // %89 [%row] = add %88, %86
-  // %90 [%row] = add %89, %84
-  // store d_g.copy, %90
-  // %91 [%row, K] = mul %54, %38
-  // %92 [%row] = sum[K] %91
-  // %93 [%row] = neg %92
-  // %94 [%row, V] = load v row
-  // %95 [%row, V] = mul %1, %94
-  // %96 [%row] = sum[V] %95
-  // %97 [%row] = add %93, %96
-  // store d_beta.copy, %97
+  // %78 [%row, %col] = add %69, %74
+  // %77 [%col] = swap %76
+  // %79 [%row, %col] = add %78, %77
+  // %85 [%row, %col] = mask strict %79
+  // %86 [%row] = sum[%col] %85
+  // %87 [%row] = add %84, %86
+  // %88 [%row] = add %87, %83
+  // store d_g.copy, %88
+  // %89 [%row, K] = mul %54, %38
+  // %90 [%row] = sum[K] %89
+  // %91 [%row] = neg %90
+  // %92 [%row, V] = load v row
+  // %93 [%row, V] = mul %1, %92
+  // %94 [%row] = sum[V] %93
+  // %95 [%row] = add %91, %94
+  // store d_beta.copy, %95
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum194 = 0.0f;
     for (var k195 = 0u; k195 < 16u + zero; k195++) {
-      sum194 += select(0.0, near[near69 + r * 16u + k195], k195 < r);
+      let v85_196 = select(0.0, ((near[near69 + r * 16u + k195] + near[near74 + r * 16u + k195]) + near[near76 + k195]), k195 < r);
+      sum194 += v85_196;
     }
-    var sum196 = 0.0f;
-    for (var k197 = 0u; k197 < 16u + zero; k197++) {
-      sum196 += select(0.0, near[near76 + r * 16u + k197], k197 < r);
+    if (r < length) { arena[at_d_g_copy + r * heads] = ((near[near84 + r] + sum194) + t83); }
+    var sum197 = 0.0f;
+    for (var k198 = 0u; k198 < 64u + zero; k198++) {
+      let v53_199 = (near[near51 + r] * arena[far + r * 64u + k198 + 5120u]);
+      let v54_200 = (v53_199 + near[near50 + r * 64u + k198]);
+      let v38_201 = select(0.0, arena[at_p_copy + r * heads_64 + k198], r < length);
+      sum197 += (v54_200 * v38_201);
     }
-    if (r < length) { arena[at_d_g_copy + r * heads] = ((((near[near85 + r] + sum194) + sum196) + near[near86 + r]) + t84); }
-    var sum198 = 0.0f;
-    for (var k199 = 0u; k199 < 64u + zero; k199++) {
-      let v53_200 = (near[near51 + r] * arena[far + r * 64u + k199 + 5120u]);
-      let v54_201 = (v53_200 + near[near50 + r * 64u + k199]);
-      let v38_202 = select(0.0, arena[at_p_copy + r * heads_64 + k199], r < length);
-      sum198 += (v54_201 * v38_202);
+    var sum202 = 0.0f;
+    for (var k203 = 0u; k203 < 64u + zero; k203++) {
+      let v1_204 = near[near1 + r * 64u + k203];
+      sum202 += (v1_204 * select(0.0, p_v[at_d_o + r * heads_64 + k203], r < length));
     }
-    var sum203 = 0.0f;
-    for (var k204 = 0u; k204 < 64u + zero; k204++) {
-      let v1_205 = near[near1 + r * 64u + k204];
-      sum203 += (v1_205 * select(0.0, p_v[at_d_o + r * heads_64 + k204], r < length));
-    }
-    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum198) + sum203); }
+    if (r < length) { arena[at_d_beta_copy + r * heads] = ((-sum197) + sum202); }
   }
 }

@@ -59,11 +59,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near102 = 0u;
   const near105 = 32u;
   const near108 = 64u;
-  const near145 = 112u;
-  const near147 = 128u;
-  const near153 = 96u;
-  const near154 = 0u;
-  const near149 = 144u;
+  const near143 = 112u;
+  const near145 = 128u;
+  const near147 = 96u;
+  const near153 = 112u;
+  const near149 = 112u;
   const near12 = 112u;
   const near13 = 368u;
   const near21 = 624u;
@@ -1066,10 +1066,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %144 [%row, K] = mul %59, %14
+  // %142 [%row, K] = mul %59, %14
+  // %143 [%row] = sum[K] %142
+  // %144 [%row, K] = mul %87, %22
   // %145 [%row] = sum[K] %144
-  // %146 [%row, K] = mul %87, %22
-  // %147 [%row] = sum[K] %146
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum429 = 0.0f;
@@ -1079,8 +1079,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v14_433 = select(0.0, arena[at_k1_copy + r * heads_64 + k430], r < length);
       sum429 += (v59_432 * v14_433);
     }
-    let v145_428 = sum429;
-    near[near145 + r] = v145_428;
+    let v143_428 = sum429;
+    near[near143 + r] = v143_428;
     var sum435 = 0.0f;
     for (var k436 = 0u; k436 < 64u + zero; k436++) {
       let v58_437 = near[near58 + r];
@@ -1088,35 +1088,45 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v22_439 = select(0.0, arena[at_k2_copy + r * heads_64 + k436], r < length);
       sum435 += (v87_438 * v22_439);
     }
-    let v147_434 = sum435;
-    near[near147 + r] = v147_434;
+    let v145_434 = sum435;
+    near[near145 + r] = v145_434;
   }
+  workgroupBarrier();
+  // %146 [%row] = add %143, %145
+  // %147 [%col] = swap %146
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let c = i;
+    let v147_440 = (near[near143 + c] + near[near145 + c]);
+    near[near147 + c] = v147_440;
+  }
+  workgroupBarrier();
   // %149 [K] = contract[V] %26, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum441 = 0.0;
-    for (var k440 = 0u; k440 < 64u + zero; k440++) {
-      let v26_442 = arena[at_ws_S_states + i_K * 64u + k440];
-      let b443 = v26_442;
-      let v54_444 = arena[at_ws_S_cotangents + i_K * 64u + k440];
-      let b445 = v54_444;
-      sum441 += b443 * b445;
+    var sum442 = 0.0;
+    for (var k441 = 0u; k441 < 64u + zero; k441++) {
+      let v26_443 = arena[at_ws_S_states + i_K * 64u + k441];
+      let b444 = v26_443;
+      let v54_445 = arena[at_ws_S_cotangents + i_K * 64u + k441];
+      let b446 = v54_445;
+      sum442 += b444 * b446;
     }
-    let m149 = sum441;
-    let v149_446 = m149;
-    near[near149 + i_K] = v149_446;
+    let m149 = sum442;
+    let v149_447 = m149;
+    near[near149 + i_K] = v149_447;
   }
   workgroupBarrier();
   // %150 [] = sum[K] %149
-  var sum447 = 0.0f;
-  for (var k448 = 0u; k448 < 64u + zero; k448++) {
-    sum447 += near[near149 + k448];
+  var sum448 = 0.0f;
+  for (var k449 = 0u; k449 < 64u + zero; k449++) {
+    sum448 += near[near149 + k449];
   }
-  let t150 = sum447;
+  let t150 = sum448;
   // %151 [] = exp %56
   let t151 = m_exp(t56);
   // %152 [] = mul %151, %150
   let t152 = (t151 * t150);
+  workgroupBarrier();
   // %103 [%row] = mul %31, %102
   // %106 [%row] = mul %42, %105
   // %110 [%row] = add %103, %106
@@ -1127,30 +1137,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let v42_449 = near[near42 + r];
-      let v50_450 = near[near50 + r];
-      let v111_451 = (((0.125f * near[near102 + r]) + (v42_449 * near[near105 + r])) + (v50_450 * near[near108 + r]));
-      sum += v111_451;
+      let v42_450 = near[near42 + r];
+      let v50_451 = near[near50 + r];
+      let v111_452 = (((0.125f * near[near102 + r]) + (v42_450 * near[near105 + r])) + (v50_451 * near[near108 + r]));
+      sum += v111_452;
       near[near153 + r] = sum;
     }
   }
   workgroupBarrier();
-  // %148 [%row] = add %145, %147
-  // %154 [%row] = cumsum exclusive %148
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least((near[near145 + r] + near[near147 + r]), -80.0);
-      near[near154 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
-  // %142 [%row, %col] = mask strict %141
-  // %143 [%row] = sum[%col] %142
-  // %155 [%row] = add %153, %143
-  // %156 [%row] = add %155, %154
+  // %148 [%row, %col] = add %141, %147
+  // %154 [%row, %col] = mask strict %148
+  // %155 [%row] = sum[%col] %154
+  // %156 [%row] = add %153, %155
   // %157 [%row] = add %156, %152
   // store d_g.copy, %157
   // %158 [%row, K] = mul %71, %14
@@ -1171,38 +1169,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_beta2.copy, %171
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum452 = 0.0f;
-    for (var k453 = 0u; k453 < 16u + zero; k453++) {
-      sum452 += select(0.0, near[near141 + r * 16u + k453], k453 < r);
+    var sum453 = 0.0f;
+    for (var k454 = 0u; k454 < 16u + zero; k454++) {
+      sum453 += select(0.0, (near[near141 + r * 16u + k454] + near[near147 + k454]), k454 < r);
     }
-    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near153 + r] + sum452) + near[near154 + r]) + t152); }
-    var sum454 = 0.0f;
-    for (var k455 = 0u; k455 < 64u + zero; k455++) {
-      let v25_456 = near[near25 + r];
-      let v69_457 = (v25_456 * arena[far + r * 64u + k455 + 8192u]);
-      let v71_458 = ((v69_457 + arena[far + r * 64u + k455 + 6144u]) + arena[far + r * 64u + k455 + 7168u]);
-      let v14_459 = select(0.0, arena[at_k1_copy + r * heads_64 + k455], r < length);
-      sum454 += (v71_458 * v14_459);
+    if (r < length) { arena[at_d_g_copy + r * heads] = ((near[near153 + r] + sum453) + t152); }
+    var sum455 = 0.0f;
+    for (var k456 = 0u; k456 < 64u + zero; k456++) {
+      let v25_457 = near[near25 + r];
+      let v69_458 = (v25_457 * arena[far + r * 64u + k456 + 8192u]);
+      let v71_459 = ((v69_458 + arena[far + r * 64u + k456 + 6144u]) + arena[far + r * 64u + k456 + 7168u]);
+      let v14_460 = select(0.0, arena[at_k1_copy + r * heads_64 + k456], r < length);
+      sum455 += (v71_459 * v14_460);
     }
-    var sum460 = 0.0f;
-    for (var k461 = 0u; k461 < 64u + zero; k461++) {
-      let v1_462 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k461], r < length);
-      sum460 += (v1_462 * select(0.0, arena[at_v1_copy + r * heads_64 + k461], r < length));
+    var sum461 = 0.0f;
+    for (var k462 = 0u; k462 < 64u + zero; k462++) {
+      let v1_463 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + k462], r < length);
+      sum461 += (v1_463 * select(0.0, arena[at_v1_copy + r * heads_64 + k462], r < length));
     }
-    if (r < length) { arena[at_d_beta1_copy + r * heads] = ((-sum454) + sum460); }
-    var sum463 = 0.0f;
-    for (var k464 = 0u; k464 < 64u + zero; k464++) {
-      let v25_465 = near[near25 + r];
-      let v94_466 = (v25_465 * arena[far + r * 64u + k464 + 12288u]);
-      let v96_467 = ((v94_466 + arena[far + r * 64u + k464 + 10240u]) + arena[far + r * 64u + k464 + 11264u]);
-      let v22_468 = select(0.0, arena[at_k2_copy + r * heads_64 + k464], r < length);
-      sum463 += (v96_467 * v22_468);
+    if (r < length) { arena[at_d_beta1_copy + r * heads] = ((-sum455) + sum461); }
+    var sum464 = 0.0f;
+    for (var k465 = 0u; k465 < 64u + zero; k465++) {
+      let v25_466 = near[near25 + r];
+      let v94_467 = (v25_466 * arena[far + r * 64u + k465 + 12288u]);
+      let v96_468 = ((v94_467 + arena[far + r * 64u + k465 + 10240u]) + arena[far + r * 64u + k465 + 11264u]);
+      let v22_469 = select(0.0, arena[at_k2_copy + r * heads_64 + k465], r < length);
+      sum464 += (v96_468 * v22_469);
     }
-    var sum469 = 0.0f;
-    for (var k470 = 0u; k470 < 64u + zero; k470++) {
-      let v2_471 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k470], r < length);
-      sum469 += (v2_471 * select(0.0, arena[at_v2_copy + r * heads_64 + k470], r < length));
+    var sum470 = 0.0f;
+    for (var k471 = 0u; k471 < 64u + zero; k471++) {
+      let v2_472 = select(0.0, arena[at_ws_S_solved1 + r * heads_64 + k471], r < length);
+      sum470 += (v2_472 * select(0.0, arena[at_v2_copy + r * heads_64 + k471], r < length));
     }
-    if (r < length) { arena[at_d_beta2_copy + r * heads] = ((-sum463) + sum469); }
+    if (r < length) { arena[at_d_beta2_copy + r * heads] = ((-sum464) + sum470); }
   }
 }

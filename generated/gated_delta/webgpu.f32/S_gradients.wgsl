@@ -53,9 +53,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near40 = 64u;
   const near52 = 0u;
   const near55 = 32u;
-  const near71 = 80u;
+  const near69 = 80u;
   const near76 = 64u;
-  const near77 = 0u;
   const near72 = 96u;
   const near11 = 32u;
   const near12 = 288u;
@@ -527,8 +526,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near67 + r * 16u + c] = sum;
     }
   }
-  // %70 [%row, K] = mul %41, %13
-  // %71 [%row] = sum[K] %70
+  // %68 [%row, K] = mul %41, %13
+  // %69 [%row] = sum[K] %68
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum180 = 0.0f;
@@ -537,8 +536,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v13_183 = select(0.0, p_k[at_k + r * groups_64 + k181], r < length);
       sum180 += (v41_182 * v13_183);
     }
-    let v71_179 = sum180;
-    near[near71 + r] = v71_179;
+    let v69_179 = sum180;
+    near[near69 + r] = v69_179;
   }
   // %72 [K] = contract[V] %17, %36
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -580,21 +579,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %77 [%row] = cumsum exclusive %71
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least(near[near71 + r], -80.0);
-      near[near77 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
-  // %68 [%row, %col] = mask strict %67
-  // %69 [%row] = sum[%col] %68
-  // %78 [%row] = add %76, %69
-  // %79 [%row] = add %78, %77
+  // %70 [%col] = swap %69
+  // %71 [%row, %col] = add %67, %70
+  // %77 [%row, %col] = mask strict %71
+  // %78 [%row] = sum[%col] %77
+  // %79 [%row] = add %76, %78
   // %80 [%row] = add %79, %75
   // store d_g.copy, %80
   // %81 [%row, K] = mul %47, %13
@@ -609,9 +598,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i;
     var sum194 = 0.0f;
     for (var k195 = 0u; k195 < 16u + zero; k195++) {
-      sum194 += select(0.0, near[near67 + r * 16u + k195], k195 < r);
+      sum194 += select(0.0, (near[near67 + r * 16u + k195] + near[near69 + k195]), k195 < r);
     }
-    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near76 + r] + sum194) + near[near77 + r]) + t75); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = ((near[near76 + r] + sum194) + t75); }
     var sum196 = 0.0f;
     for (var k197 = 0u; k197 < 64u + zero; k197++) {
       let v16_198 = near[near16 + r];

@@ -72,13 +72,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near30 = 32u;
   const near38 = 48u;
   const near43 = 16u;
-  const near53 = 64u;
-  const near57 = 80u;
-  const near62 = 96u;
-  const near63 = 16u;
-  const near73 = 80u;
+  const near55 = 64u;
+  const near62 = 80u;
+  const near64 = 16u;
+  const near73 = 96u;
   const near88 = 0u;
-  const near58 = 96u;
+  const near58 = 80u;
   const near6 = 64u;
   const near21 = 320u;
   const near23 = 576u;
@@ -386,89 +385,78 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near51 + r * 16u + c] = sum;
     }
   }
-  workgroupBarrier();
-  // %52 [%row, %col] = mask strict %51
-  // %53 [%row] = sum[%col] %52
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum96 = 0.0f;
-    for (var k97 = 0u; k97 < 16u + zero; k97++) {
-      sum96 += select(0.0, near[near51 + r * 16u + k97], k97 < r);
-    }
-    let v53_95 = sum96;
-    near[near53 + r] = v53_95;
-  }
-  // %54 [%row, N] = contract[P] %45, %26
+  // %52 [%row, N] = contract[P] %45, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_N = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum96 = vec4<f32>();
+    var sum97 = vec4<f32>();
+    var sum98 = vec4<f32>();
     var sum99 = vec4<f32>();
-    var sum100 = vec4<f32>();
-    var sum101 = vec4<f32>();
-    var sum102 = vec4<f32>();
-    for (var k98 = 0u; k98 < 64u + zero; k98++) {
-      let v45_103 = arena[far + first_r * 64u + k98 + 3072u];
-      let v45_104 = arena[far + first_r * 64u + k98 + 3136u];
-      let v45_105 = arena[far + first_r * 64u + k98 + 3200u];
-      let v45_106 = arena[far + first_r * 64u + k98 + 3264u];
-      let v26_107 = arena[at_ws_h_cotangents + first_i_N * 64u + k98];
-      let v26_108 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 64u];
-      let v26_109 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 128u];
-      let v26_110 = arena[at_ws_h_cotangents + first_i_N * 64u + k98 + 192u];
-      let b111 = vec4<f32>(v26_107, v26_108, v26_109, v26_110);
-      sum99 += v45_103 * b111;
-      sum100 += v45_104 * b111;
-      sum101 += v45_105 * b111;
-      sum102 += v45_106 * b111;
+    for (var k95 = 0u; k95 < 64u + zero; k95++) {
+      let v45_100 = arena[far + first_r * 64u + k95 + 3072u];
+      let v45_101 = arena[far + first_r * 64u + k95 + 3136u];
+      let v45_102 = arena[far + first_r * 64u + k95 + 3200u];
+      let v45_103 = arena[far + first_r * 64u + k95 + 3264u];
+      let v26_104 = arena[at_ws_h_cotangents + first_i_N * 64u + k95];
+      let v26_105 = arena[at_ws_h_cotangents + first_i_N * 64u + k95 + 64u];
+      let v26_106 = arena[at_ws_h_cotangents + first_i_N * 64u + k95 + 128u];
+      let v26_107 = arena[at_ws_h_cotangents + first_i_N * 64u + k95 + 192u];
+      let b108 = vec4<f32>(v26_104, v26_105, v26_106, v26_107);
+      sum96 += v45_100 * b108;
+      sum97 += v45_101 * b108;
+      sum98 += v45_102 * b108;
+      sum99 += v45_103 * b108;
     }
-    var m54 = array<vec4<f32>, 4>(sum99, sum100, sum101, sum102);
+    var m52 = array<vec4<f32>, 4>(sum96, sum97, sum98, sum99);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
-        let v54_112 = m54[y][x];
-        arena[far + r * 64u + i_N + 4096u] = v54_112;
+        let v52_109 = m52[y][x];
+        arena[far + r * 64u + i_N + 4096u] = v52_109;
       }
     }
   }
+  workgroupBarrier();
   storageBarrier();
-  // %55 [%row, N] = mul %30, %54
-  // %56 [%row, N] = mul %55, %4
-  // %57 [%row] = sum[N] %56
+  // %53 [%row, N] = mul %30, %52
+  // %54 [%row, N] = mul %53, %4
+  // %55 [%row] = sum[N] %54
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum114 = 0.0f;
-    for (var k115 = 0u; k115 < 64u + zero; k115++) {
-      let v30_116 = near[near30 + r];
-      let v55_117 = (v30_116 * arena[far + r * 64u + k115 + 4096u]);
-      let v4_118 = near[near4 + r * 64u + k115];
-      sum114 += (v55_117 * v4_118);
+    var sum111 = 0.0f;
+    for (var k112 = 0u; k112 < 64u + zero; k112++) {
+      let v30_113 = near[near30 + r];
+      let v53_114 = (v30_113 * arena[far + r * 64u + k112 + 4096u]);
+      let v4_115 = near[near4 + r * 64u + k112];
+      sum111 += (v53_114 * v4_115);
     }
-    let v57_113 = sum114;
-    near[near57 + r] = v57_113;
+    let v55_110 = sum111;
+    near[near55 + r] = v55_110;
   }
   // %58 [N] = contract[P] %39, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_N = i;
-    var sum120 = 0.0;
-    for (var k119 = 0u; k119 < 64u + zero; k119++) {
-      let v39_121 = arena[at_ws_h_states + i_N * 64u + k119];
-      let b122 = v39_121;
-      let v26_123 = arena[at_ws_h_cotangents + i_N * 64u + k119];
-      let b124 = v26_123;
-      sum120 += b122 * b124;
+    var sum117 = 0.0;
+    for (var k116 = 0u; k116 < 64u + zero; k116++) {
+      let v39_118 = arena[at_ws_h_states + i_N * 64u + k116];
+      let b119 = v39_118;
+      let v26_120 = arena[at_ws_h_cotangents + i_N * 64u + k116];
+      let b121 = v26_120;
+      sum117 += b119 * b121;
     }
-    let m58 = sum120;
-    let v58_125 = m58;
-    near[near58 + i_N] = v58_125;
+    let m58 = sum117;
+    let v58_122 = m58;
+    near[near58 + i_N] = v58_122;
   }
   workgroupBarrier();
   // %59 [] = sum[N] %58
-  var sum126 = 0.0f;
-  for (var k127 = 0u; k127 < 64u + zero; k127++) {
-    sum126 += near[near58 + k127];
+  var sum123 = 0.0f;
+  for (var k124 = 0u; k124 < 64u + zero; k124++) {
+    sum123 += near[near58 + k124];
   }
-  let t59 = sum126;
+  let t59 = sum123;
   // %60 [] = exp %28
   let t60 = m_exp(t28);
   // %61 [] = mul %60, %59
@@ -484,21 +472,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %63 [%row] = cumsum exclusive %57
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least(near[near57 + r], -80.0);
-      near[near63 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
+  // %56 [%col] = swap %55
+  // %57 [%row, %col] = add %51, %56
+  // %63 [%row, %col] = mask strict %57
+  // %64 [%row] = sum[%col] %63
   // %36 [%row, P] = mul %32, %35
   // %37 [%row] = sum[P] %36
-  // %64 [%row] = add %62, %53
-  // %65 [%row] = add %64, %63
+  // %65 [%row] = add %62, %64
   // %66 [%row] = add %65, %61
   // %67 [] = -80
   // %68 [%row] = less %67, %16
@@ -510,6 +490,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store d_dt, %73
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
+    var sum126 = 0.0f;
+    for (var k127 = 0u; k127 < 16u + zero; k127++) {
+      sum126 += select(0.0, (near[near51 + r * 16u + k127] + near[near55 + k127]), k127 < r);
+    }
+    let v64_125 = sum126;
+    near[near64 + r] = v64_125;
     var sum129 = 0.0f;
     for (var k130 = 0u; k130 < 64u + zero; k130++) {
       let v30_131 = near[near30 + r];
@@ -519,7 +505,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let v14_134 = near[near14 + r];
     let v16_135 = select(0.0, (t10 * v14_134), r < length);
-    let v69_136 = ((((near[near62 + r] + near[near53 + r]) + near[near63 + r]) + t61) * select(0.0, 1.0, (-80.0f) < v16_135));
+    let v69_136 = (((near[near62 + r] + v64_125) + t61) * select(0.0, 1.0, (-80.0f) < v16_135));
     let v13_137 = (select(0.0, arena[at_dt_copy + r * heads], r < length) + t12);
     let v73_128 = m_chain((sum129 + m_chain(v69_136, t10)), m_sigmoid(v13_137));
     near[near73 + r] = v73_128;
@@ -528,7 +514,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %74 [%col, %row] = swap %49
   // %75 [%col, N] = swap %3
   // %76 [%row, N] = contract[%col] %74, %75
-  // %77 [%row, N] = add %55, %76
+  // %77 [%row, N] = add %53, %76
   // store ws.d_B.heads, %77
   // %78 [%row, N] = contract[%col] %49, %5
   // %79 [%row, N] = add %41, %78
@@ -585,13 +571,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       for (var x = 0u; x < 4u + zero; x++) {
         let i_N = first_i_N + x;
         let v30_170 = near[near30 + r];
-        let v55_171 = (v30_170 * arena[far + r * 64u + i_N + 4096u]);
-        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (v55_171 + m76[y][x]); }
+        let v53_171 = (v30_170 * arena[far + r * 64u + i_N + 4096u]);
+        if (r < length) { arena[at_ws_d_B_heads + r * heads_64 + i_N] = (v53_171 + m76[y][x]); }
         let v41_172 = (near[near38 + r] * arena[far + r * 64u + i_N + 2048u]);
         if (r < length) { arena[at_ws_d_C_heads + r * heads_64 + i_N] = (v41_172 + m78[y][x]); }
       }
     }
   }
+  workgroupBarrier();
   // %80 [%row] = mul %69, %14
   // %81 [%row] = neg %80
   // %82 [%row] = chain %81, %9
@@ -601,7 +588,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var k174 = 0u; k174 < 16u + zero; k174++) {
     let v14_175 = near[near14 + k174];
     let v16_176 = select(0.0, (t10 * v14_175), k174 < length);
-    let v69_177 = ((((near[near62 + k174] + near[near53 + k174]) + near[near63 + k174]) + t61) * select(0.0, 1.0, (-80.0f) < v16_176));
+    let v69_177 = (((near[near62 + k174] + near[near64 + k174]) + t61) * select(0.0, 1.0, (-80.0f) < v16_176));
     sum173 += select(0.0, m_chain((-(v69_177 * v14_175)), t9), k174 < length);
   }
   let t84 = sum173;
@@ -609,7 +596,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   if (lid == 0u) {
     arena[at_ws_d_A_log_chunks] = t84;
   }
-  workgroupBarrier();
   // %85 [%row] = keep %73
   // %86 [] = sum[%row] %85
   var sum178 = 0.0f;
@@ -622,6 +608,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   if (lid == 0u) {
     arena[at_ws_d_dt_bias_chunks] = t86;
   }
+  workgroupBarrier();
   // %87 [%row, P] = mul %0, %35
   // %88 [%row] = sum[P] %87
   for (var i = lid; i < 16u + zero; i += 64u) {

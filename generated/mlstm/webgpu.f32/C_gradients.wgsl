@@ -68,11 +68,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near30 = 32u;
   const near45 = 48u;
   const near50 = 16u;
-  const near59 = 64u;
+  const near57 = 64u;
   const near64 = 80u;
-  const near65 = 16u;
-  const near77 = 64u;
-  const near92 = 16u;
+  const near77 = 16u;
+  const near92 = 64u;
   const near60 = 80u;
   const near18 = 48u;
   const near19 = 304u;
@@ -441,8 +440,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near55 + r * 16u + c] = sum;
     }
   }
-  // %58 [%row, K] = mul %31, %33
-  // %59 [%row] = sum[K] %58
+  // %56 [%row, K] = mul %31, %33
+  // %57 [%row] = sum[K] %56
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum118 = 0.0f;
@@ -452,8 +451,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v33_122 = near[near33 + r * 64u + k119];
       sum118 += (v31_121 * v33_122);
     }
-    let v59_117 = sum118;
-    near[near59 + r] = v59_117;
+    let v57_117 = sum118;
+    near[near57 + r] = v57_117;
   }
   // %60 [K] = contract[V] %46, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
@@ -493,21 +492,11 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %65 [%row] = cumsum exclusive %59
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least(near[near59 + r], -80.0);
-      near[near65 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
-  // %56 [%row, %col] = mask strict %55
-  // %57 [%row] = sum[%col] %56
-  // %66 [%row] = add %64, %57
-  // %67 [%row] = add %66, %65
+  // %58 [%col] = swap %57
+  // %59 [%row, %col] = add %55, %58
+  // %65 [%row, %col] = mask strict %59
+  // %66 [%row] = sum[%col] %65
+  // %67 [%row] = add %64, %66
   // %68 [%row] = add %67, %63
   // %69 [] = -80
   // %70 [%row] = less %69, %13
@@ -520,19 +509,18 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let r = i;
     var sum132 = 0.0f;
     for (var k133 = 0u; k133 < 16u + zero; k133++) {
-      sum132 += select(0.0, near[near55 + r * 16u + k133], k133 < r);
+      sum132 += select(0.0, (near[near55 + r * 16u + k133] + near[near57 + k133]), k133 < r);
     }
     let v13_134 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
-    let v71_135 = ((((near[near64 + r] + sum132) + near[near65 + r]) + t63) * select(0.0, 1.0, (-80.0f) < v13_134));
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = v71_135; }
-    var sum137 = 0.0f;
-    for (var k138 = 0u; k138 < 64u + zero; k138++) {
-      let v22_139 = select(0.0, p_q[at_d_o + r * heads_64 + k138], r < length);
-      let v75_140 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k138], r < length);
-      sum137 += (v22_139 * v75_140);
+    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = (((near[near64 + r] + sum132) + t63) * select(0.0, 1.0, (-80.0f) < v13_134)); }
+    var sum136 = 0.0f;
+    for (var k137 = 0u; k137 < 64u + zero; k137++) {
+      let v22_138 = select(0.0, p_q[at_d_o + r * heads_64 + k137], r < length);
+      let v75_139 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k137], r < length);
+      sum136 += (v22_138 * v75_139);
     }
-    let v77_136 = sum137;
-    near[near77 + r] = v77_136;
+    let v77_135 = sum136;
+    near[near77 + r] = v77_135;
   }
   // %80 [] = 1
   // %79 [] = 8
@@ -556,16 +544,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %92 [%row] = mul %90, %91
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum142 = 0.0f;
-    for (var k143 = 0u; k143 < 64u + zero; k143++) {
-      let v0_144 = select(0.0, p_d_o[at_d_o + r * heads_64 + k143], r < length);
-      sum142 += (v0_144 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k143], r < length));
+    var sum141 = 0.0f;
+    for (var k142 = 0u; k142 < 64u + zero; k142++) {
+      let v0_143 = select(0.0, p_d_o[at_d_o + r * heads_64 + k142], r < length);
+      sum141 += (v0_143 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k142], r < length));
     }
-    let v77_145 = near[near77 + r];
-    let v82_146 = (abs(v77_145) * t81);
-    let v83_147 = m_max(v82_146, 1.0f);
-    let v92_141 = ((((-((sum142 / v83_147) / v83_147)) * (1.0f - select(0.0, 1.0, v82_146 < 1.0f))) * 0.125f) * m_sign(v77_145));
-    near[near92 + r] = v92_141;
+    let v77_144 = near[near77 + r];
+    let v82_145 = (abs(v77_144) * t81);
+    let v83_146 = m_max(v82_145, 1.0f);
+    let v92_140 = ((((-((sum141 / v83_146) / v83_146)) * (1.0f - select(0.0, 1.0, v82_145 < 1.0f))) * 0.125f) * m_sign(v77_144));
+    near[near92 + r] = v92_140;
   }
   workgroupBarrier();
   // %93 [%row, K] = mul %92, %75
@@ -577,37 +565,37 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum148 = vec4<f32>();
     var sum149 = vec4<f32>();
     var sum150 = vec4<f32>();
     var sum151 = vec4<f32>();
-    var sum152 = vec4<f32>();
-    for (var k148 = 0u; k148 < 16u + zero; k148++) {
-      let v19_153 = near[near19 + first_r * 16u + k148];
-      let v19_154 = near[near19 + first_r * 16u + k148 + 16u];
-      let v19_155 = near[near19 + first_r * 16u + k148 + 32u];
-      let v19_156 = near[near19 + first_r * 16u + k148 + 48u];
-      let v33_157 = near[near33 + k148 * 64u + first_i_K];
-      let v34_158 = v33_157;
-      let v33_159 = near[near33 + k148 * 64u + first_i_K + 1u];
-      let v34_160 = v33_159;
-      let v33_161 = near[near33 + k148 * 64u + first_i_K + 2u];
-      let v34_162 = v33_161;
-      let v33_163 = near[near33 + k148 * 64u + first_i_K + 3u];
-      let v34_164 = v33_163;
-      let b165 = vec4<f32>(v34_158, v34_160, v34_162, v34_164);
-      sum149 += v19_153 * b165;
-      sum150 += v19_154 * b165;
-      sum151 += v19_155 * b165;
-      sum152 += v19_156 * b165;
+    for (var k147 = 0u; k147 < 16u + zero; k147++) {
+      let v19_152 = near[near19 + first_r * 16u + k147];
+      let v19_153 = near[near19 + first_r * 16u + k147 + 16u];
+      let v19_154 = near[near19 + first_r * 16u + k147 + 32u];
+      let v19_155 = near[near19 + first_r * 16u + k147 + 48u];
+      let v33_156 = near[near33 + k147 * 64u + first_i_K];
+      let v34_157 = v33_156;
+      let v33_158 = near[near33 + k147 * 64u + first_i_K + 1u];
+      let v34_159 = v33_158;
+      let v33_160 = near[near33 + k147 * 64u + first_i_K + 2u];
+      let v34_161 = v33_160;
+      let v33_162 = near[near33 + k147 * 64u + first_i_K + 3u];
+      let v34_163 = v33_162;
+      let b164 = vec4<f32>(v34_157, v34_159, v34_161, v34_163);
+      sum148 += v19_152 * b164;
+      sum149 += v19_153 * b164;
+      sum150 += v19_154 * b164;
+      sum151 += v19_155 * b164;
     }
-    var m94 = array<vec4<f32>, 4>(sum149, sum150, sum151, sum152);
+    var m94 = array<vec4<f32>, 4>(sum148, sum149, sum150, sum151);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v75_166 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let v48_167 = (near[near45 + r] * arena[far + r * 64u + i_K + 4096u]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near92 + r] * v75_166) + ((v48_167 + m94[y][x]) * 0.125f)); }
+        let v75_165 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
+        let v48_166 = (near[near45 + r] * arena[far + r * 64u + i_K + 4096u]);
+        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near92 + r] * v75_165) + ((v48_166 + m94[y][x]) * 0.125f)); }
       }
     }
   }
@@ -616,9 +604,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v30_168 = near[near30 + r];
-    let v44_169 = ((v30_168 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
-    let v6_170 = near[near6 + r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_169 * v6_170); }
+    let v30_167 = near[near30 + r];
+    let v44_168 = ((v30_167 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
+    let v6_169 = near[near6 + r];
+    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_168 * v6_169); }
   }
 }

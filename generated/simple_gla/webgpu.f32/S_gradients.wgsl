@@ -41,9 +41,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near15 = 16u;
   const near31 = 32u;
   const near45 = 0u;
-  const near54 = 16u;
+  const near52 = 16u;
   const near59 = 32u;
-  const near60 = 0u;
   const near55 = 32u;
   const near10 = 48u;
   const near11 = 304u;
@@ -407,8 +406,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       near[near50 + r * 16u + c] = sum;
     }
   }
-  // %53 [%row, K] = mul %32, %12
-  // %54 [%row] = sum[K] %53
+  // %51 [%row, K] = mul %32, %12
+  // %52 [%row] = sum[K] %51
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum124 = 0.0f;
@@ -418,8 +417,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v12_128 = select(0.0, p_k[at_d_o + r * heads_64 + k125], r < length);
       sum124 += (v32_127 * v12_128);
     }
-    let v54_123 = sum124;
-    near[near54 + r] = v54_123;
+    let v52_123 = sum124;
+    near[near52 + r] = v52_123;
   }
   workgroupBarrier();
   // %55 [K] = contract[V] %16, %27
@@ -460,29 +459,19 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
   }
   workgroupBarrier();
-  // %60 [%row] = cumsum exclusive %54
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = s;
-      let own = m_at_least(near[near54 + r], -80.0);
-      near[near60 + r] = sum;
-      sum += own;
-    }
-  }
-  workgroupBarrier();
-  // %51 [%row, %col] = mask strict %50
-  // %52 [%row] = sum[%col] %51
-  // %61 [%row] = add %59, %52
-  // %62 [%row] = add %61, %60
+  // %53 [%col] = swap %52
+  // %54 [%row, %col] = add %50, %53
+  // %60 [%row, %col] = mask strict %54
+  // %61 [%row] = sum[%col] %60
+  // %62 [%row] = add %59, %61
   // %63 [%row] = add %62, %58
   // store d_g.copy, %63
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum138 = 0.0f;
     for (var k139 = 0u; k139 < 16u + zero; k139++) {
-      sum138 += select(0.0, near[near50 + r * 16u + k139], k139 < r);
+      sum138 += select(0.0, (near[near50 + r * 16u + k139] + near[near52 + k139]), k139 < r);
     }
-    if (r < length) { arena[at_d_g_copy + r * heads] = (((near[near59 + r] + sum138) + near[near60 + r]) + t58); }
+    if (r < length) { arena[at_d_g_copy + r * heads] = ((near[near59 + r] + sum138) + t58); }
   }
 }
