@@ -34,6 +34,8 @@ export interface RunSums {
   readonly buffer: TileBuffer;
   readonly axis: Axis;
   readonly length: number;
+  /** The stage that leaves it: others may have a part in what is summed. */
+  readonly by: number;
 }
 
 export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram): Context {

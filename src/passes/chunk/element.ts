@@ -147,10 +147,11 @@ export function runSums(cx: Context, site: Site, value: NodeId, own: readonly nu
   return visit(value) ? [...found] : undefined;
 }
 
-/** Says that the scan will leave the sum; runs are as long as the size of the axis allows. */
-export function leaveSum(cx: Context, id: NodeId, axis: Axis, length: number): void {
+/** Says that the scan `by` will leave the sum, if none before it does; runs are as long as the size of the axis allows. */
+export function leaveSum(cx: Context, id: NodeId, by: number, axis: Axis, length: number): void {
+  if (cx.sums.has(id)) return;
   const buffer = cx.draft.workspace(`sum${id}`, 'row', [runsOf(axis, length), ...cx.graph.axesOf(id)], 'f32');
-  cx.sums.set(id, { buffer, axis, length });
+  cx.sums.set(id, { buffer, axis, length, by });
 }
 
 /**

@@ -70,7 +70,7 @@ function leaveSums(cx: Context, at: number, value: NodeId): readonly NodeId[] {
   let length = cx.draft.runs;
   while (cx.draft.sizeOf(site.split) % length !== 0) length /= 2;
   if (length === 1) return [];
-  for (const id of sums) leaveSum(cx, id, site.split, length);
+  for (const id of sums) leaveSum(cx, id, at, site.split, length);
   return sums;
 }
 
@@ -129,8 +129,7 @@ function statesNeeded(cx: Context, stage: ElementStage, index: number, roots: Re
 
 /** What the scan `at` leaves of sums over the axis along which it is split. */
 function sumsOf(cx: Context, at: number): readonly NodeId[] {
-  const own = ownResults(cx, at);
-  return [...cx.sums.keys()].filter((id) => cx.graph.results([id]).keys().some(([stage]) => own.includes(stage)));
+  return [...cx.sums].flatMap(([id, { by }]) => (by === at ? [id] : []));
 }
 
 /** Backward: the states again, then stage by stage against time, each followed by the gradients that are complete with it. */
