@@ -21,8 +21,10 @@ export interface Context {
   readonly stored: Map<NodeId, TileBuffer>;
   /** Those among them that gradients load, too. */
   readonly rounded: Set<NodeId>;
-  /** Sums over the axis along which a scan is split: what it leaves of them, for whoever comes later. */
+  /** Sums over the axis along which a scan is split: what it will leave of them. */
   readonly sums: Map<NodeId, RunSums>;
+  /** Those of them that are there, for whoever comes later. */
+  readonly left: Set<NodeId>;
   /** What decays are made of: stored in f32. */
   readonly exact: ReadonlySet<NodeId>;
   /** Where a value lies, as far as declared ranges tell. */
@@ -43,7 +45,7 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
-  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), exact, range };
+  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), left: new Set(), exact, range };
 }
 
 /**

@@ -194,4 +194,5 @@ export function elementAdjointKernel(
     });
     k.store(cx.draft.user.initialGradients[stage.state], first);
   });
+  for (const id of sums) cx.left.add(id);
 }

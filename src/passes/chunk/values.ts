@@ -38,7 +38,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
     const stored = storedAt(cx, site, id);
     if (stored !== undefined) return k.loadBack(stored, back);
-    const sum = cx.sums.get(id);
+    const sum = cx.left.has(id) ? cx.sums.get(id) : undefined;
     if (sum !== undefined && site.kind !== 'walk') return k.reduce('sum', runsOf(sum.axis, sum.length), k.load(sum.buffer));
     const node = graph.node(id);
     switch (node.kind) {

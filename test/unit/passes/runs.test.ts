@@ -30,6 +30,19 @@ describe('gradients that sum over the axis along which a scan is split', () => {
     expect(left.map(({ axes }) => axes)).toEqual(length > 1 ? [[`D/${length}`, 'N'], [`D/${length}`, 'N']] : []);
   });
 
+  it('are summed from states by those who need them before the scan leaves them', () => {
+    const spec = specOf(`scan s(x: [D], y: [E], z: [D, E]) -> o: [D] {
+      state h: [D, E]
+      h = 0.5 * h[t-1] + z
+      o = (x @ h + y) @ h
+    }`);
+    for (const [D, E] of [[4, 2], [2, 4], [4, 4]]) {
+      const { call, given, cotangents } = draw(spec, new Map([['D', D], ['E', E]]), [17, 0, 1, 9], 4);
+      const { errors } = compareTiles(spec, call, given, cotangents, { chunk: 16, runs: 16 });
+      expect([...errors].filter(([, error]) => !(error < 1e-10))).toEqual([]);
+    }
+  });
+
   it('are left by one scan where the results of two are in what is summed', () => {
     const spec = specOf(`scan s(x: [R], w: [E]) -> T: [R] {
       state S: [R, E], T: [R]
