@@ -45,7 +45,9 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
-  return { draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), left: new Set(), exact, range };
+  return {
+    draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), left: new Set(), exact, range,
+  };
 }
 
 /**
