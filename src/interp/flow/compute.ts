@@ -1,7 +1,6 @@
 import { TOKEN, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import type { Axis } from '../../ir/graph/types.js';
-import type { Comparison } from '../../ir/graph/graph.js';
-import { sinkhornValue } from '../graph/choice.js';
+import { comparison, sinkhornValue } from '../graph/choice.js';
 import { scalarFunction } from '../graph/map.js';
 import { fourDraws, keyOf } from '../graph/noise.js';
 import { elementMap, makeValue, offsets, sizeOf, strides } from '../graph/value.js';
@@ -104,17 +103,6 @@ function found(tensors: ReadonlyMap<string, Float64Array>, name: string, size: n
   if (data === undefined) throw new Error(`${name} is missing`);
   if (data.length !== size) throw new Error(`${name} has ${data.length} elements, not ${size}`);
   return data;
-}
-
-function comparison(op: Comparison): (x: number, y: number) => boolean {
-  switch (op) {
-    case '<': return (x, y) => x < y;
-    case '<=': return (x, y) => x <= y;
-    case '>': return (x, y) => x > y;
-    case '>=': return (x, y) => x >= y;
-    case '==': return (x, y) => x === y;
-    case '!=': return (x, y) => x !== y;
-  }
 }
 
 function gathered(run: Run, { arg, to, by, type }: Of<'gather'>): Float64Array {

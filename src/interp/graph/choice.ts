@@ -63,7 +63,7 @@ export function compareValues({ tokens }: Context, op: Comparison, left: Value, 
   return makeValue(frame, axes, a.map((x, i) => (holds(x, b[i]) ? 1 : 0)), { masks: joinMasks(left.masks, right.masks) });
 }
 
-function comparison(op: Comparison): (x: number, y: number) => boolean {
+export function comparison(op: Comparison): (x: number, y: number) => boolean {
   switch (op) {
     case '<': return (x, y) => x < y;
     case '<=': return (x, y) => x <= y;
