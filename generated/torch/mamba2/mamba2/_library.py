@@ -18,22 +18,6 @@ Operator = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Operators:
-    """Overloads, so that a call does not look them up."""
-
-    forward: Operator
-    forward_final: Operator
-    backward: Operator
-    backward_initial: Operator
-    step: Operator
-    step_functional: Operator
-    #: The same by name, straight to the kernels where nobody stands between.
-    calls: Calls
-    #: Holds the registrations: they last as long as it does.
-    library: torch.library.Library
-
-
-@dataclass
 class Calls:
     """What functions call: the operators, or what they come to."""
 
@@ -43,6 +27,16 @@ class Calls:
     backward_initial: Operator
     step: Operator
     step_functional: Operator
+
+
+@dataclass(frozen=True)
+class Operators(Calls):
+    """Overloads, so that a call does not look them up."""
+
+    #: The same by name, straight to the kernels where nobody stands between.
+    calls: Calls
+    #: Holds the registrations: they last as long as it does.
+    library: torch.library.Library
 
 
 def _absent() -> bool:
