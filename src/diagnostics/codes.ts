@@ -93,6 +93,7 @@ export const CODES = {
   E811: error('weights that would be there several times'),
   E813: error('a part that cannot run token by token'),
   E814: error('a part that contains itself'),
+  E815: error('a part that has no kernels yet'),
   E816: error('another kind of value is needed'),
   E821: error('a param without a name in checkpoints'),
   E822: error('a layout that does not hold each axis once'),

@@ -18,6 +18,8 @@ import type { TorchPackage } from './torch.js';
 
 export interface BuildOptions {
   readonly targets: readonly Target[];
+  /** Does the user name them? */
+  readonly asked: boolean;
   /** undefined: the default of each target. */
   readonly dtypes: readonly IoDtype[] | undefined;
   readonly sizes: ReadonlyMap<Axis, number>;
@@ -68,7 +70,10 @@ export async function buildAll(
       await host.breathe();
       const own = settingsFor(part, given);
       const signature = kind.signature(declaration, own);
-      const request: BuildRequest = { ...options, given: new Map([...options.sizes, ...own]), command: commandOf(host, source, options) };
+      const targets = kind.kernels === 'always' || (kind.kernels === 'asked' && options.asked) ? options.targets : [];
+      const request: BuildRequest = {
+        ...options, targets, given: new Map([...options.sizes, ...own]), command: commandOf(host, source, options),
+      };
       const made = 'required' in signature ? await kind.build(host, declaration, request) : signature;
       if (!('binding' in made)) failures.push({ source, failed: made });
       else built.push(made);

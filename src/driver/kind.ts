@@ -23,8 +23,10 @@ export interface Declaration {
 export interface Kind {
   /** One, and several. */
   readonly words: readonly [string, string];
-  /** What there are kernels for; none: it runs in the interpreter only. */
-  readonly targets: readonly Target[];
+  /**
+   * When there are kernels for it: where a command asks for some by `--target` or `--backend`, or never. It runs in the interpreter else.
+   */
+  readonly kernels: 'always' | 'asked' | 'never';
   /** What `--emit` can print of it. */
   readonly levels: { readonly check: readonly string[]; readonly build: readonly string[] };
   /** Has it params by path, as checkpoints hold them? */

@@ -6,9 +6,9 @@ import { scanKind } from './scan/kind.js';
 /** The kinds of declarations. A target or a command that a kind does not have yet is a place in its record. */
 export const KINDS: Readonly<Record<PartKind, Kind>> = {
   scan: scanKind,
-  moe: graphKind('mixture', 'mixtures'),
-  layer: graphKind('layer', 'layers'),
-  model: graphKind('model', 'models'),
+  moe: graphKind('mixture', 'mixtures', 'asked'),
+  layer: graphKind('layer', 'layers', 'asked'),
+  model: graphKind('model', 'models', 'never'),
 };
 
 export function kindOf({ part }: Pick<Declaration, 'part'>): Kind {

@@ -61,7 +61,7 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   const limit = Math.floor(cx.capabilities.workgroupBytes / 4);
   const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
   const runs = longestRun(kernel);
-  const divisors = [32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0 && n % runs === 0);
+  const divisors = [...(runs > 32 ? [runs] : []), 32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0 && n % runs === 0);
   const widths = kernel.split === undefined ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
   let best: Chosen | undefined;
   for (const block of widths) {

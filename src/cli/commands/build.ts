@@ -61,6 +61,7 @@ export const build: Command = (args) => guarded(async () => {
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
     options: {
       targets: named.length === 0 ? DEFAULT_TARGETS : targets,
+      asked: named.length > 0,
       dtypes: dtypesGiven,
       sizes: sizesOf(values.size ?? []),
       name: values.name ?? values.scan,

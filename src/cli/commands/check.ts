@@ -101,7 +101,7 @@ async function checkSource(ui: Ui, source: Source, wanted: Wanted): Promise<Chec
     }
     if (checked.text !== '' && !wanted.json) ui.out(checked.text);
     const signature = kind.signature(declaration, settingsFor(part, wanted.given));
-    if ('required' in signature) signed.push({ ...declaration, signature, folder: kind.targets.length > 0 });
+    if ('required' in signature) signed.push({ ...declaration, signature, folder: kind.kernels === 'always' });
   }
   return { errors, signed, found };
 }

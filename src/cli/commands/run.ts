@@ -86,7 +86,7 @@ export const run: Command = (args) => guarded(async () => {
     return EXIT.failed;
   }
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
-  const device = kind.targets.length === 0 ? { runtime: undefined } : await openDevice(host, request.backend);
+  const device = await openDevice(host, kind.kernels === 'always' ? request.backend : request.backend ?? 'oracle');
   if (isProblem(device)) return fail(device);
   try {
     ui.progress(`running ${part.name}`);

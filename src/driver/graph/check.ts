@@ -3,7 +3,8 @@ import type { Checked, CheckRequest, Declaration } from '../kind.js';
 import { settingsFor, withUnsaid } from '../parts.js';
 
 /** Levels that can be printed. */
-export const LEVELS = ['graph', 'flow', 'clusters'];
+export const LEVELS = ['graph', 'flow', 'clusters', 'tile'];
+export const BUILD_LEVELS = ['tile', 'plan', 'kernel'];
 
 /** A layer, mixture or model at the settings that it has of these, in training and outside. */
 export async function checkGraph({ source, part }: Declaration, { given: all, levels }: CheckRequest): Promise<Checked> {

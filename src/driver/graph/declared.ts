@@ -3,6 +3,7 @@ import type { Declaration } from '../kind.js';
 import { problem, type Failed } from '../problem.js';
 import type { PreparedRun, RunReport, RunRequest } from '../run/report.js';
 import { prepareGraph } from './prepare.js';
+import { runKernels } from './on-device.js';
 import type { GraphReport } from './run.js';
 
 /** Batch and tokens of a random call. */
@@ -10,24 +11,29 @@ const CALL = { B: 2, T: 64 };
 
 /** A run of a layer, mixture or model as `lmoec run` asks for it. */
 export function prepareDeclared(
-  host: Host, { source, part }: Declaration, request: RunRequest,
+  host: Host, declaration: Declaration, request: RunRequest,
 ): PreparedRun | { readonly failures: readonly Failed[] } {
+  const { source, part } = declaration;
   const { from, sizes, settings, training, seed } = request;
   const own = [...sizes].filter(([name]) => !(name in CALL));
   const prepared = prepareGraph(host, source, part, {
     settings: new Map<string, number | string>([...own, ...settings]),
     training,
     seed,
-    from: 'file' in from ? from : { batch: sizes.get('B') ?? CALL.B, tokens: sizes.get('T') ?? CALL.T, lengths: from.lengths },
+    from: 'file' in from ? from : {
+      batch: sizes.get('B') ?? CALL.B, tokens: sizes.get('T') ?? CALL.T, lengths: from.lengths,
+      // Gradients of mixtures without losses are those of outputs.
+      cotangents: (request.backend ?? 'oracle') !== 'oracle',
+    },
   });
   if ('problems' in prepared) return { failures: prepared.problems };
   if ('diagnostics' in prepared) return { failures: [prepared] };
   return {
     warnings: prepared.warnings,
-    async run() {
+    async run(runtime) {
       try {
-        const report = prepared.run();
-        return 'diagnostics' in report ? report : told(report);
+        const report = runtime === undefined ? prepared.run() : await runKernels(host, declaration, prepared, runtime, request);
+        return 'results' in report ? told(report) : report;
       } catch (error) {
         if (isAllocation(error)) return problem('E509', `\`${part.name}\` has values that no array holds`, 'run fewer tokens: --size T=64');
         throw error;
@@ -42,9 +48,11 @@ function isAllocation(error: unknown): boolean {
 }
 
 function told(report: GraphReport): RunReport {
-  const { name, kind, call, training, losses, counts, comparisons } = report;
+  const { name, kind, call, training, losses, counts, comparisons, backend, device, dtype } = report;
+  const interpreted = backend === 'interpreter';
+  const place = interpreted ? 'in the interpreter, float64' : `on ${backend} (${device}), ${dtype}`;
   return {
-    title: `${kind} ${name} in the interpreter, float64${training ? ', training' : ''}: ${call}`,
+    title: `${kind} ${name} ${place}${training ? ', training' : ''}: ${call}`,
     tables: [
       ...(losses.size === 0 ? [] : [[['loss', ''], ...[...losses].map(([path, value]) => [path, value.toPrecision(8)])]]),
       ...(counts.size === 0 ? [] : [[
@@ -54,10 +62,10 @@ function told(report: GraphReport): RunReport {
     comparisons,
     comparable: 'results are held against tensors named `expect.NAME` in the inputs',
     meaningless: undefined,
-    dtype: 'f64',
-    note: 'kernels do not exist yet for layers, mixtures and models; --out FILE keeps the results',
+    dtype,
+    note: interpreted ? '--backend runs kernels where there are some; --out FILE keeps the results' : undefined,
     json: {
-      name, kind, backend: 'interpreter', dtype: 'f64', call, training, losses: Object.fromEntries(losses),
+      name, kind, backend, device, dtype, call, training, losses: Object.fromEntries(losses),
       counts: Object.fromEntries([...counts].map(([path, { data }]) => [path, Array.from(data)])),
     },
     file: () => report.file(),

@@ -13,17 +13,21 @@ export interface DrawnCall {
   /** Tokens of packed sequences; undefined: a batch. */
   readonly lengths: readonly number[] | undefined;
   readonly seed: number;
+  /** Those of outputs too. */
+  readonly cotangents: boolean;
 }
 
 /** Random inputs, and params at the start that their laws give them: each depends on the seed and its name only. */
-export function drawnTensors(graph: Graph, { batch, tokens, lengths, seed }: DrawnCall): ReadonlyMap<string, AnyTensor> {
-  const { inputs, params } = signatureOf(graph);
+export function drawnTensors(graph: Graph, { batch, tokens, lengths, seed, cotangents: back }: DrawnCall): ReadonlyMap<string, AnyTensor> {
+  const { inputs, params, cotangents } = signatureOf(graph);
   const start = initial(graph, seed);
   const lead = lengths === undefined ? { batch, tokens } : { batch: 1, tokens: lengths.reduce((sum, length) => sum + length, 0) };
   const offsets = [0];
   for (const length of lengths ?? []) offsets.push(offsets[offsets.length - 1] + length);
   return new Map<string, AnyTensor>([
-    ...inputs.map((tensor) => [tensor.name, drawn(tensor, shapeIn(tensor, lead), seed)] as const),
+    ...[
+      ...inputs, ...(back ? cotangents.filter(({ leading }) => leading.length > 0) : []),
+    ].map((tensor) => [tensor.name, drawn(tensor, shapeIn(tensor, lead), seed)] as const),
     ...params.map((tensor) => [tensor.name, { dtype: 'f64', shape: shapeIn(tensor, lead), data: start.get(tensor.name) ?? [] }] as const),
     ...(lengths === undefined ? [] : [[CU_SEQLENS, { dtype: 'i32', shape: [offsets.length], data: offsets }] as const]),
   ]);

@@ -10,7 +10,7 @@ import { readInputs } from '../run/inputs.js';
 import type { AnyTensor } from '../run/validate.js';
 import { isProblem, type Source } from '../session.js';
 import { drawnTensors } from './draw.js';
-import { givenCall, rangeWarnings } from './given.js';
+import { givenCall, rangeWarnings, type GivenCall } from './given.js';
 import { memoryProblem, NO_ROOM, roomOf } from './memory.js';
 import { runGraph, type GraphReport } from './run.js';
 import { settingsTold } from './settings.js';
@@ -23,13 +23,20 @@ export interface GraphRequest {
   readonly seed: number;
   readonly from:
     | { readonly file: string }
-    | { readonly batch: number; readonly tokens: number; readonly lengths: readonly number[] | undefined };
+    | {
+      readonly batch: number; readonly tokens: number; readonly lengths: readonly number[] | undefined;
+      /** Draws those of outputs too. */
+      readonly cotangents: boolean;
+    };
 }
 
 export type GraphFailure = { readonly problems: readonly Problem[] } | { readonly diagnostics: readonly Diagnostic[] };
 
 export interface PreparedGraph {
   readonly warnings: readonly string[];
+  readonly graph: Graph;
+  readonly call: GivenCall;
+  /** In the interpreter. */
   run(): GraphReport | { readonly diagnostics: readonly Diagnostic[] };
 }
 
@@ -51,7 +58,7 @@ export function prepareGraph(host: Host, source: Source, part: PartInfo, request
   if ('problems' in call) return call;
   const full = memoryProblem(host, graph, roomOf(1, 0, call.lengths));
   if (full !== undefined) return { problems: [full] };
-  return { warnings: rangeWarnings(signature, call), run: () => runGraph(graph, call, tensors, seed) };
+  return { warnings: rangeWarnings(signature, call), graph, call, run: () => runGraph(graph, call, tensors, seed) };
 }
 
 /** At the settings that were given, and those that the shapes of a file tell. */

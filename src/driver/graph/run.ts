@@ -1,20 +1,29 @@
 import { GraphFault } from '../../interp/graph/fault.js';
 import { evaluate, gradients, type Evaluation, type GraphTensors } from '../../interp/graph/machine.js';
 import { update } from '../../interp/graph/update.js';
+import type { IoDtype } from '../../ir/common/dtype.js';
 import type { SignatureTensor } from '../../ir/common/signature.js';
 import type { Graph } from '../../ir/graph/graph.js';
 import { signatureOf } from '../../ir/graph/signature.js';
 import { diagnostic, type Diagnostic } from '../../diagnostics/diagnostic.js';
 import type { Code } from '../../diagnostics/codes.js';
 import type { FaultKind } from '../../interp/graph/fault.js';
+import type { Runtime } from '../../runtime/runtime.js';
 import { compare, type Comparison } from '../run/compare.js';
 import { writeSafetensors, type WritableTensor } from '../run/safetensors.js';
 import { EXPECTED_PREFIX, type AnyTensor } from '../run/validate.js';
 import type { GivenCall } from './given.js';
 import { shapeIn } from './shape.js';
 
-/** What a layer, mixture or model gave, in float64. */
-export interface GraphReport {
+/** Where a run was made. */
+export interface Where {
+  readonly backend: 'interpreter' | Runtime['kind'];
+  readonly device: string | undefined;
+  readonly dtype: IoDtype | 'f64';
+}
+
+/** What a layer, mixture or model gave. */
+export interface GraphReport extends Where {
   readonly name: string;
   readonly kind: Graph['kind'];
   /** `B=2 T=64 D=64` */
@@ -25,44 +34,64 @@ export interface GraphReport {
   /** Tokens of each index of a family, and how often each index of a choice with a name was chosen, by path. */
   readonly counts: ReadonlyMap<string, WritableTensor>;
   /** Outputs, `loss.PATH`, `update.PATH`, `count.PATH`, gradients `d_PATH`. */
-  readonly results: ReadonlyMap<string, WritableTensor>;
+  readonly results: Results;
   readonly comparisons: readonly Comparison[];
   /** The results as a safetensors file. */
   file(): Uint8Array;
 }
 
-/**
- * Runs a graph by the interpreter. Gradients are given where there is something to differentiate: a loss, or the cotangent of an output.
- */
+export type Results = ReadonlyMap<string, WritableTensor>;
+
+/** Runs a graph by the interpreter, and holds the results against what the tensors expect. */
 export function runGraph(
   graph: Graph, call: GivenCall, tensors: ReadonlyMap<string, AnyTensor>, seed: number,
 ): GraphReport | { readonly diagnostics: readonly Diagnostic[] } {
+  const results = meaningOf(graph, call, seed);
+  if ('diagnostics' in results) return results;
+  const comparisons = [...results].flatMap(([name, { data }]) => {
+    const expected = tensors.get(`${EXPECTED_PREFIX}${name}`);
+    const role = roleOf(name);
+    return expected === undefined ? [] : [compare(name, role, role, 'f64', data, expected.data)];
+  });
+  return reportOf(graph, call, results, comparisons, { backend: 'interpreter', device: undefined, dtype: 'f64' });
+}
+
+/** What a result is, by its name. */
+export function roleOf(name: string): 'gradient' | 'output' {
+  return name.startsWith('d_') ? 'gradient' : 'output';
+}
+
+/**
+ * All results in float64. Gradients are given where there is something to differentiate: a loss, or the cotangent of an output.
+ */
+export function meaningOf(graph: Graph, call: GivenCall, seed: number): Results | { readonly diagnostics: readonly Diagnostic[] } {
   try {
     const { weights: params, inputs, lengths, positions } = call;
-    const made = evaluate(graph, { program: 'train', params, inputs, lengths, positions, seed });
-    const results = resultsOf(graph, call, made);
-    return {
-      name: graph.name,
-      kind: graph.kind,
-      call: [`B=${call.batch}`, `T=${call.tokens}`, ...[...graph.settings].map(([name, value]) => `${name}=${value}`)].join(' '),
-      training: graph.training,
-      losses: made.losses,
-      counts: prefixed(results, 'count.'),
-      results,
-      comparisons: [...results].flatMap(([name, { data }]) => {
-        const expected = tensors.get(`${EXPECTED_PREFIX}${name}`);
-        const role = name.startsWith('d_') ? 'gradient' : 'output';
-        return expected === undefined ? [] : [compare(name, role, role, 'f64', data, expected.data)];
-      }),
-      file: () => writeSafetensors(results),
-    };
+    return resultsOf(graph, call, evaluate(graph, { program: 'train', params, inputs, lengths, positions, seed }));
   } catch (error) {
     if (error instanceof GraphFault) return { diagnostics: [faultDiagnostic(error)] };
     throw error;
   }
 }
 
-function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap<string, WritableTensor> {
+export function reportOf(
+  graph: Graph, call: GivenCall, results: Results, comparisons: readonly Comparison[], where: Where,
+): GraphReport {
+  return {
+    ...where,
+    name: graph.name,
+    kind: graph.kind,
+    call: [`B=${call.batch}`, `T=${call.tokens}`, ...[...graph.settings].map(([name, value]) => `${name}=${value}`)].join(' '),
+    training: graph.training,
+    losses: new Map([...prefixed(results, 'loss.')].map(([path, { data }]) => [path, data[0]])),
+    counts: prefixed(results, 'count.'),
+    results,
+    comparisons,
+    file: () => writeSafetensors(results),
+  };
+}
+
+function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): Results {
   const { outputs: given, required, params } = signatureOf(graph);
   const shaped = (
     list: readonly SignatureTensor[], values: GraphTensors, nameOf: (name: string) => string,
@@ -86,7 +115,7 @@ function resultsOf(graph: Graph, call: GivenCall, made: Evaluation): ReadonlyMap
   ]);
 }
 
-function prefixed(results: ReadonlyMap<string, WritableTensor>, prefix: string): ReadonlyMap<string, WritableTensor> {
+function prefixed(results: Results, prefix: string): Results {
   return new Map([...results].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]));
 }
 

@@ -1,4 +1,3 @@
-import { TARGETS } from '../targets.js';
 import type { Kind } from '../kind.js';
 import { checkScan } from './compile.js';
 import { emitLevels, isLevel, LEVELS } from './levels.js';
@@ -7,7 +6,7 @@ import { signatureAt, sizesOf, specAt } from './spec.js';
 /** Recurrences: kernels for every target, a Python package, and the oracle. */
 export const scanKind: Kind = {
   words: ['scan', 'scans'],
-  targets: TARGETS,
+  kernels: 'always',
   levels: { check: LEVELS, build: LEVELS },
   weights: false,
   signature: signatureAt,

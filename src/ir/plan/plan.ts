@@ -1,4 +1,5 @@
 import type { IoDtype } from '../common/dtype.js';
+import type { PlanNames } from './names.js';
 import type { PlanExtent, PlanTable, TableKernel } from './rows.js';
 
 /**
@@ -36,6 +37,8 @@ export interface Plan {
   readonly prelude?: string;
   /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */
   readonly arena: readonly string[];
+  /** Of layers and mixtures: whose their tensors are. Those of scans are called as users call them. */
+  readonly names?: PlanNames;
 }
 
 /**

@@ -18,6 +18,7 @@ export function verifyPlan(plan: Plan): readonly string[] {
     ...plan.kernels.flatMap((kernel) => kernelFaults(plan, kernel, tensors)),
     ...Object.entries(plan.dims).flatMap(([domain, extents]) => shapeFaults(plan, `what is known of ${domain}s`, extents)),
     ...Object.keys(plan.tables).flatMap((name) => (plan.extents[name] === undefined ? [`no extent counts the rows of ${name}`] : [])),
+    ...nameFaults(plan),
     ...Object.entries(plan.programs).flatMap(([name, program]) => [
       ...orderFaults(name, program, kernels), ...flowFaults(name, program, kernels, tensors),
     ]),
@@ -31,6 +32,17 @@ function shapeFaults(plan: Plan, what: string, factors: readonly Extent[]): read
     }
     return Number.isInteger(factor) && factor > 0 ? [] : [`${what} has an extent of ${factor}`];
   });
+}
+
+/** All that programs take is somebody's, and users get what programs give. */
+function nameFaults({ names, programs }: Plan): readonly string[] {
+  if (names === undefined) return [];
+  return Object.entries(programs).flatMap(([program, { takes, gives }]) => [
+    ...takes.flatMap((name) => (names.given[name] === undefined ? [`${program} takes ${name}, which is nobody's`] : [])),
+    ...Object.entries(names.results[program] ?? {}).flatMap(([result, { tensors }]) => (
+      tensors.flatMap((name) => (gives.includes(name) ? [] : [`${program} does not give ${name}, which is of ${result}`]))
+    )),
+  ]);
 }
 
 function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {

@@ -5,7 +5,7 @@ import { groupsOf } from '../../ir/flow/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { folded, largest, multiplied, reduced, softened } from './folds.js';
 import { keyOf, loaded, ownView, refuse, selected, typeIn, type Frame, type View } from './frame.js';
-import { groupBuffer, indexBuffer, names, seatAxis, tableBuffer } from './memory.js';
+import { groupBuffer, inFront, indexBuffer, names, seatAxis, tableBuffer } from './memory.js';
 
 export type Of<K extends FlowValue['kind']> = Extract<FlowValue, { kind: K }>;
 
@@ -137,7 +137,8 @@ function gathered(frame: Frame, id: ValueId, { arg, to }: Of<'gather'>, view: Vi
   if (from.domain === ONCE && frame.grouped === to && view.kind === 'own') {
     const source = sourceOf(frame, arg);
     const whole = groupsOf(flow.domains[to]).length === groups.length && from.axes.length > groups.length;
-    const lies = memory.byGroup.has(source) || flow.values[source].kind === 'param';
+    const lies = memory.byGroup.has(source)
+      || (flow.values[source].kind === 'param' && inFront(groupsOf(flow.domains[to]), flow.values[source].type.axes));
     if (whole && lies && loads.has(source)) return k.load(groupBuffer(memory, source, to));
   }
   if (to === TOKEN && (from.domain === SEQUENCE || from.domain === ONCE)) return at(frame, arg, view);

@@ -192,9 +192,16 @@ function partialIn({ values }: Flow, kernels: readonly Kernel[], roles: Roles): 
   return partial;
 }
 
+/** Do groups come first, in their order? Then what they have lies group by group. */
+export function inFront(groups: readonly Axis[], axes: readonly Axis[]): boolean {
+  return groups.every(({ name }, i) => axes[i]?.name === name);
+}
+
 /** Values of groups that nobody reads but the host lie group by group: each is made by the kernel of its group. */
 function byGroupIn(flow: Flow, kernels: readonly Kernel[]): ReadonlyMap<ValueId, DomainId> {
   const loaded = new Set(kernels.flatMap(({ loads }) => loads));
+  // As files hold it, a result may have them behind other axes.
+  const results = new Map((flow.backward?.gradients ?? []).map(({ value, axes }) => [value, axes]));
   const byGroup = new Map<ValueId, DomainId>();
   for (const { stores, rows } of kernels) {
     const groups = groupsOf(flow.domains[rows]);
@@ -202,7 +209,8 @@ function byGroupIn(flow: Flow, kernels: readonly Kernel[]): ReadonlyMap<ValueId,
       const { axes, domain } = flow.values[id].type;
       const own = without(axes, groups);
       const whole = own.length > 0 && own.length + groups.length === axes.length;
-      if (domain === ONCE && groups.length > 0 && whole && !loaded.has(id)) byGroup.set(id, rows);
+      const lies = whole && inFront(groups, results.get(id) ?? groups);
+      if (domain === ONCE && groups.length > 0 && lies && !loaded.has(id)) byGroup.set(id, rows);
     }
   }
   return byGroup;

@@ -34,7 +34,7 @@ async function everything(doc: string, file: string) {
   const source = sourceOf(host, file, DECAYING);
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
   const options = {
-    targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, sizes: new Map(), name: undefined, settings: new Map(),
+    targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, asked: false, sizes: new Map(), name: undefined, settings: new Map(),
     machineCode: false, levels: ['spec', 'scan', 'tile'],
   } as const;
   const built = await buildAll(host, [told], options, () => undefined);

@@ -6,7 +6,7 @@ import type { CallTensors, HostArray, LoadedPlan, Runtime } from '../../../runti
 import type { Compiled } from '../compile.js';
 import { runtimeProblem } from '../../devices.js';
 import type { Host } from '../../host.js';
-import { machineCode } from '../machine-code.js';
+import { loadKernels } from '../../machine-code.js';
 import type { Problem } from '../../problem.js';
 import { decode, encode } from '../../run/elements.js';
 import type { Values } from './oracle.js';
@@ -25,7 +25,7 @@ export interface DeviceResults {
 export async function runOnDevice(
   host: Host, runtime: Runtime, compiled: Compiled, call: CallShape, values: Values, options: { readonly step: boolean },
 ): Promise<DeviceResults | Problem> {
-  const loaded = await load(host, runtime, compiled);
+  const loaded = await loadKernels(host, runtime, compiled);
   if ('code' in loaded) return loaded;
   try {
     const signature = signatureOf(compiled.spec);
@@ -41,18 +41,6 @@ export async function runOnDevice(
     return runtimeProblem('E604', error);
   } finally {
     loaded.release();
-  }
-}
-
-async function load(host: Host, runtime: Runtime, compiled: Compiled): Promise<LoadedPlan | Problem> {
-  const code = runtime.kind === 'cuda' ? await machineCode(host, compiled) : undefined;
-  if (code !== undefined && 'code' in code) return code;
-  try {
-    const loaded = await runtime.load(compiled.plan, new Map<string, string | Uint8Array>([...compiled.files, ...(code?.files ?? [])]));
-    if ('compiled' in loaded && loaded.compiled instanceof Map) code?.keep(loaded.compiled);
-    return loaded;
-  } catch (error) {
-    return runtimeProblem('E602', error);
   }
 }
 

@@ -1,0 +1,103 @@
+import { overflows } from '../../backends/cuda/chunk.js';
+import { chunkFor, type WgslCapabilities } from '../../backends/wgsl/capabilities.js';
+import { diagnostic, distinct } from '../../diagnostics/diagnostic.js';
+import type { IoDtype } from '../../ir/common/dtype.js';
+import type { Flow } from '../../ir/flow/flow.js';
+import type { Graph } from '../../ir/graph/graph.js';
+import type { PlanNames } from '../../ir/plan/names.js';
+import type { Plan, Target } from '../../ir/plan/plan.js';
+import { verifyPlan } from '../../ir/plan/verify.js';
+import { clustersOf } from '../../passes/cluster/cluster.js';
+import type { Clusters } from '../../passes/cluster/kernel.js';
+import { adjointOf } from '../../passes/flow/adjoint.js';
+import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
+import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
+import { namesOf } from '../../passes/kernels/names.js';
+import { verified } from '../../support/verified.js';
+import type { Host } from '../host.js';
+import { compilerVersion, templatesOf } from '../installed.js';
+import type { Failed } from '../problem.js';
+import type { Source } from '../session.js';
+
+/** A layer or mixture on its way to kernels. */
+export interface LoweredGraph {
+  readonly flow: Flow;
+  readonly clusters: Clusters;
+  readonly lowered: Lowered;
+  readonly names: PlanNames;
+}
+
+/** Graph -> Flow -> kernels -> Tile, or why there are none yet. `backward`: gradients too. */
+export function lowerGraph(graph: Graph, backward: boolean, chunk: number): LoweredGraph | Failed {
+  const there = flowOf(graph);
+  const flow = isRefused(there) || !backward ? there : adjointOf(there);
+  if (isRefused(flow)) return unmade(graph, flow.refusals);
+  const clusters = clustersOf(flow);
+  if (isRefused(clusters)) return unmade(graph, clusters.refusals);
+  const lowered = kernelsOf(flow, clusters, chunk);
+  if (isRefused(lowered)) return unmade(graph, lowered.refusals);
+  const names = namesOf(flow, lowered);
+  return isRefused(names) ? unmade(graph, names.refusals) : { flow, clusters, lowered, names };
+}
+
+/** E815, once for each place. */
+function unmade({ name }: Graph, refusals: readonly Refusal[]): Failed {
+  return {
+    diagnostics: distinct(refusals.map(({ reason, origin }) => diagnostic('E815', `\`${name}\` has no kernels yet`, origin, reason, {
+      help: [
+        'leave --target and --backend out: it runs in the interpreter, with gradients',
+        '`lmoec check FILE --emit clusters` shows which kernels it is to have',
+      ],
+    }))),
+  };
+}
+
+/** What to make of a layer or mixture. */
+export interface KernelRequest {
+  readonly target: Target;
+  readonly dtype: IoDtype;
+  readonly backward: boolean;
+  /** The command as generated files name it. */
+  readonly command: string;
+  /** What an adapter offers; WebGPU's defaults if not given. */
+  readonly capabilities?: WgslCapabilities;
+}
+
+export interface CompiledGraph extends LoweredGraph {
+  readonly plan: Plan;
+  /** Kernel sources by the names in the plan. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** Rows of a block: tensor cores want 64; fewer where tiles would not fit in shared memory. */
+const CUDA_CHUNKS = [64, 32, 16] as const;
+
+/** Graph -> kernels and plan for one target and dtype. Same input, same output. */
+export async function compileGraph(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
+  const { target, dtype, command, backward, capabilities } = request;
+  const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
+  const options = { dtype, source: provenance, doc: graph.doc };
+  if (target === 'webgpu') {
+    const { emitWgsl } = await import('../../backends/wgsl/emit.js');
+    const made = lowerGraph(graph, backward, chunkFor(new Map(), capabilities));
+    if (!('lowered' in made)) return made;
+    return named(made, emitWgsl(made.lowered.module, { ...options, capabilities, templates: templatesOf(host, 'wgsl') }));
+  }
+  const { emitCuda } = await import('../../backends/cuda/emit.js');
+  const compile = (chunk: number): CompiledGraph | Failed => {
+    const made = lowerGraph(graph, backward, chunk);
+    return 'lowered' in made
+      ? named(made, emitCuda(made.lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') })) : made;
+  };
+  const [first, ...others] = CUDA_CHUNKS;
+  let made = compile(first);
+  for (const chunk of others) if ('plan' in made && overflows(made.plan, made.lowered.module)) made = compile(chunk);
+  return made;
+}
+
+function named(
+  made: LoweredGraph, { plan: unnamed, files }: { readonly plan: Plan; readonly files: ReadonlyMap<string, string> },
+): CompiledGraph {
+  const plan: Plan = { ...unnamed, names: made.names };
+  return { ...made, plan: verified(`the plan of ${plan.scan}`, plan, verifyPlan(plan)), files };
+}

@@ -1,0 +1,69 @@
+import type { Runtime } from '../../runtime/runtime.js';
+import { hasErrors } from '../../diagnostics/diagnostic.js';
+import { stepProblem } from '../../passes/graph/step.js';
+import { capabilitiesOf, targetOf } from '../devices.js';
+import type { Host } from '../host.js';
+import type { Declaration } from '../kind.js';
+import type { Failed } from '../problem.js';
+import { compare, type Comparison } from '../run/compare.js';
+import type { RunRequest } from '../run/report.js';
+import { roundedCall, runOnDevice } from './device.js';
+import type { GivenCall } from './given.js';
+import { compileGraph, type KernelRequest } from './kernels.js';
+import type { PreparedGraph } from './prepare.js';
+import { meaningOf, reportOf, roleOf, type GraphReport, type Results } from './run.js';
+
+type Asked = Pick<RunRequest, 'target' | 'dtype' | 'check' | 'seed'>;
+
+/**
+ * Runs the kernels of a layer or mixture. With `check`, every result is held against what the formula means for the same rounded values.
+ */
+export async function runKernels(
+  host: Host, declaration: Declaration, { graph, call: given }: PreparedGraph, runtime: Runtime, asked: Asked,
+): Promise<GraphReport | Failed> {
+  const { dtype, check, seed } = asked;
+  const request: KernelRequest = {
+    target: asked.target ?? targetOf(runtime), dtype, backward: true, command: 'lmoec run', capabilities: capabilitiesOf(runtime),
+  };
+  const compiled = await compileGraph(host, declaration.source, graph, request);
+  if (!('plan' in compiled)) return compiled;
+  const call = roundedCall(compiled, given);
+  const results = await runOnDevice(host, runtime, compiled, call, seed);
+  if ('code' in results) return results;
+  const where = { backend: runtime.kind, device: runtime.device, dtype };
+  if (!check) return reportOf(graph, call, results, [], where);
+  const expected = meaningOf(graph, call, seed);
+  if ('diagnostics' in expected) return expected;
+  const steps = await checkStep(host, declaration, graph.settings, call, runtime, { ...request, backward: false });
+  if (!Array.isArray(steps)) return steps;
+  return reportOf(graph, call, results, [...compared(results, expected, dtype), ...steps], where);
+}
+
+/** Choices that no part is called for are counted by the interpreter only. */
+function compared(found: Results, expected: Results, dtype: Asked['dtype']): readonly Comparison[] {
+  return [...expected].filter(([name]) => found.has(name) || !name.startsWith('count.')).map(([name, { data }]) => {
+    const role = roleOf(name);
+    return compare(name, role, role, dtype, found.get(name)?.data, data);
+  });
+}
+
+/** Token by token, outside of training: every token as a sequence of its own. Nothing where outputs depend on other tokens. */
+async function checkStep(
+  host: Host, { source, part }: Declaration, settings: ReadonlyMap<string, number | string>, call: GivenCall, runtime: Runtime,
+  request: KernelRequest,
+): Promise<Comparison[] | Failed> {
+  const { graph, diagnostics } = source.parts.elaborate(part.name, settings, false);
+  if (graph === undefined || hasErrors(diagnostics)) return { diagnostics };
+  if (stepProblem(graph) !== undefined) return [];
+  const compiled = await compileGraph(host, source, graph, request);
+  if (!('plan' in compiled)) return compiled;
+  const tokens = call.batch * call.tokens;
+  const steps: GivenCall = { ...call, lengths: Array.from({ length: tokens }, () => 1), cotangents: new Map() };
+  const found = await runOnDevice(host, runtime, compiled, steps, 0);
+  if ('code' in found) return found;
+  const expected = meaningOf(graph, steps, 0);
+  if ('diagnostics' in expected) return expected;
+  return graph.outputs.map(({ name }) => (
+    compare(name, 'step', 'output', request.dtype, found.get(name)?.data, expected.get(name)?.data ?? [])
+  ));
+}

@@ -1,0 +1,34 @@
+import type { Extent } from './plan.js';
+
+/**
+ * Of layers and mixtures, whose params have paths and whose tensors may lie in several ways: what a host puts into the tensors that
+ * programs take, and what it makes of those that they give, by the names of the file contract.
+ */
+export interface PlanNames {
+  /** Of all that programs take. */
+  readonly given: Readonly<Record<string, PlanSource>>;
+  /** By program: outputs, `loss.PATH`, `count.PATH`, `take.NAME` (what updates take of a call); gradients `d_NAME`. */
+  readonly results: Readonly<Record<string, Readonly<Record<string, PlanResult>>>>;
+}
+
+export type PlanSource =
+  /** What the user calls so, in the order in which it lies in memory: an input, a param by its path, a cotangent `d_NAME`. */
+  | { readonly kind: 'user'; readonly name: string }
+  /** What the program before left in this tensor. */
+  | { readonly kind: 'kept'; readonly tensor: string }
+  /** Each element is its own number, counted from 0. */
+  | { readonly kind: 'index' }
+  /** A square of numbers: 1 where row and column agree, else 0. */
+  | { readonly kind: 'self' }
+  /** Where the slots of a domain are, which the host knows: of each its token, of each token its slots, or its slot at each group. */
+  | { readonly kind: 'list'; readonly of: 'token' | 'slots' | 'place'; readonly domain: string }
+  /** One number of the call. */
+  | { readonly kind: 'count'; readonly of: 'tokens' | 'batch' | 'ranks' }
+  /** The tokens of every sequence. */
+  | { readonly kind: 'count'; readonly of: 'time' };
+
+/** The sum of some tensors of this shape; zeros where there is none. */
+export interface PlanResult {
+  readonly tensors: readonly string[];
+  readonly shape: readonly Extent[];
+}

@@ -1,0 +1,84 @@
+import { TOKEN, type Flow, type FlowResult, type ValueId } from '../../ir/flow/flow.js';
+import { groupsOf } from '../../ir/flow/typing.js';
+import type { Axis } from '../../ir/graph/types.js';
+import type { PlanNames, PlanResult, PlanSource } from '../../ir/plan/names.js';
+import { sizeName } from '../../ir/tile/domain.js';
+import type { BufferRole } from '../../ir/tile/tile.js';
+import type { Refusal } from './frame.js';
+import type { Binding, Lowered } from './kernels.js';
+import { TOKENS } from '../chunk/programs.js';
+import { tileDomain, wordAxis } from './memory.js';
+
+/** Whose the tensors of a module are; or why they are not what users give and get. */
+export function namesOf(flow: Flow, { module, bindings }: Lowered): PlanNames | { readonly refusals: readonly Refusal[] } {
+  const refusals: Refusal[] = [];
+  const buffers = new Map(bindings.map((binding) => [binding.buffer.name, binding]));
+  const taken = new Set(Object.values(module.programs).flatMap(({ takes }) => takes));
+  const given = [...taken].flatMap((name): (readonly [string, PlanSource])[] => {
+    const binding = buffers.get(name);
+    const source = binding === undefined ? 'a list that nobody makes' : sourceOf(flow, bindings, binding);
+    if (typeof source !== 'string') return [[name, source]];
+    refusals.push({ reason: source, origin: originOf(flow, binding) });
+    return [];
+  });
+  const result = (role: BufferRole, prefix: string) => (one: FlowResult): readonly [string, PlanResult] => {
+    const binding = bindings.find(({ buffer, held }) => held.kind === 'value' && held.value === one.value && buffer.role === role);
+    const { type, origin } = flow.values[one.value];
+    if (binding === undefined && !isZero(flow, one.value)) refusals.push({ reason: 'what is given as it comes', origin });
+    if (binding !== undefined && !whole(flow, binding, one.axes)) refusals.push({ reason: 'a result that lacks an axis', origin });
+    const shape = [...(type.domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...one.axes.map(({ size }) => size)];
+    return [`${prefix}${one.name}`, { tensors: binding === undefined ? [] : [binding.buffer.name], shape }];
+  };
+  const forward = [
+    ...flow.outputs.map(result('output', '')), ...flow.losses.map(result('output', 'loss.')),
+    ...flow.counts.map(result('output', 'count.')), ...flow.update.takes.map(result('output', 'take.')),
+  ];
+  const backward = (flow.backward?.gradients ?? []).map(result('gradient', ''));
+  return refusals.length > 0 ? { refusals } : {
+    given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) },
+  };
+}
+
+/** Nobody computes it: whoever wants it fills it with zeros. */
+function isZero(flow: Flow, id: ValueId): boolean {
+  const value = flow.values[id];
+  if (value.kind === 'literal') return value.value === 0;
+  return (value.kind === 'lift' || value.kind === 'gather' || value.kind === 'f32') && isZero(flow, value.arg);
+}
+
+/** Several of one name add up. */
+function added(results: readonly (readonly [string, PlanResult])[]): Readonly<Record<string, PlanResult>> {
+  const all = new Map<string, PlanResult>();
+  for (const [name, one] of results) all.set(name, { ...one, tensors: [...all.get(name)?.tensors ?? [], ...one.tensors] });
+  return Object.fromEntries(all);
+}
+
+function originOf(flow: Flow, binding: Binding | undefined): Refusal['origin'] {
+  const held = binding?.held;
+  const value: ValueId | undefined = held?.kind === 'value' ? held.value : undefined;
+  const domain = held?.kind === 'table' ? flow.domains[held.domain] : undefined;
+  return domain?.kind === 'slot' ? domain.origin : flow.values[value ?? 0].origin;
+}
+
+function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Binding): PlanSource | string {
+  switch (held.kind) {
+    case 'index': return { kind: 'index' };
+    case 'table': return held.table === 'self' ? { kind: 'self' } : { kind: 'list', of: held.table, domain: tileDomain(held.domain).row };
+    case 'value': {
+      const value = flow.values[held.value];
+      if (value.kind === 'input') return { kind: 'user', name: flow.inputs[value.input].name };
+      if (value.kind === 'param') return { kind: 'user', name: flow.params[value.param].path };
+      if (value.kind === 'count') return { kind: 'count', of: value.of };
+      const left = bindings.find((one) => one.held.kind === 'value' && one.held.value === held.value && one.buffer.role === 'output');
+      return left === undefined ? `a ${buffer.role} that nobody leaves` : { kind: 'kept', tensor: left.buffer.name };
+    }
+  }
+}
+
+/** Does a buffer lie as a result does: rows, then its axes in their order? Groups may be rows. */
+function whole(flow: Flow, { buffer }: Binding, axes: readonly Axis[]): boolean {
+  const groups = buffer.outer !== 'run' ? [] : flow.domains.filter((_, id) => buffer.domain?.row === tileDomain(id).row);
+  const names = [...groups.flatMap(groupsOf).map(({ name }) => wordAxis(name)), ...buffer.axes];
+  return names.length === axes.length && axes.every(({ name }, i) => wordAxis(name) === names[i]);
+}
+

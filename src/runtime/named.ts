@@ -1,0 +1,58 @@
+import type { Plan, PlanTensor } from '../ir/plan/plan.js';
+import type { PlanNames, PlanResult } from '../ir/plan/names.js';
+import { elementCount, newHostArray } from './arrays.js';
+import { extentsOf, shapeOf, type CallSizes } from './extents.js';
+import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan } from './runtime.js';
+
+/** What a host that runs a layer or mixture has. */
+export interface NamedCall {
+  readonly sizes: CallSizes;
+  /** A tensor by the name that users have for it, in the elements that are asked for. Cotangents that are not there are zeros. */
+  user(name: string, dtype: ElementType): HostArray | DeviceTensor | undefined;
+  /** What the program before left, by its name in the plan. */
+  readonly kept: Readonly<Record<string, DeviceTensor>>;
+  /** Where slots are (PlanSource). */
+  list(of: 'token' | 'slots' | 'place', domain: string): Int32Array;
+}
+
+export function namesIn(plan: Plan): PlanNames {
+  if (plan.names === undefined) throw new RuntimeError(`the plan of ${plan.scan} has no names`, 'build it again');
+  return plan.names;
+}
+
+/** Runs a program of a plan that says whose its tensors are; what it gives comes by its names in the plan. */
+export function runNamed(loaded: LoadedPlan, program: string, call: NamedCall): Promise<Record<string, DeviceTensor>> {
+  const { plan } = loaded;
+  const extents = extentsOf(plan, call.sizes);
+  const tensors: CallTensors = Object.fromEntries(plan.programs[program].takes.map((name) => {
+    const declared = plan.tensors.find((tensor) => tensor.name === name);
+    if (declared === undefined) throw new RuntimeError(`the plan of ${plan.scan} takes ${name}, which it does not know`, 'build it again');
+    return [name, given(plan, declared, shapeOf(declared, extents), call)];
+  }));
+  return loaded.run(program, tensors, call.sizes);
+}
+
+function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[], call: NamedCall): HostArray | DeviceTensor | undefined {
+  const source = namesIn(plan).given[name];
+  switch (source?.kind) {
+    case 'user': return call.user(source.name, dtype) ?? (
+      source.name.startsWith('d_') ? newHostArray(dtype, elementCount(shape)) : undefined
+    );
+    case 'kept': return call.kept[source.tensor];
+    case 'index': return Float32Array.from({ length: elementCount(shape) }, (_, i) => i);
+    case 'self': return Float32Array.from({ length: elementCount(shape) }, (_, i) => (i % (shape[0] + 1) === 0 ? 1 : 0));
+    case 'list': return call.list(source.of, source.domain);
+    case 'count': {
+      const { lengths } = call.sizes;
+      if (source.of === 'time') return Float32Array.from(lengths);
+      if (source.of === 'ranks') return Float32Array.of(1);
+      return Float32Array.of(source.of === 'batch' ? lengths.length : lengths.reduce((sum, n) => sum + n, 0));
+    }
+    case undefined: return undefined;
+  }
+}
+
+/** What a program gives to users, by the names that they have for it. */
+export function resultsIn(plan: Plan, program: string): Readonly<Record<string, PlanResult>> {
+  return namesIn(plan).results[program] ?? {};
+}

@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { environmentOf, softwareGpus, type SoftwareGpu } from '../../scripts/software-gpu.mjs';
+import { ensureBuilt, folderWith, lmoec, ROOT } from './lmoec.js';
+
+const folder = folderWith({
+  // A param whose axes of groups are not in front, and one of a group.
+  'mixture.lmoe': `
+layer two(x: [D]) -> y: [D] with D = 8, F = 4 { param up: [D, F], down: [F, D]   y = relu(x @ up) @ down }
+moe mixture(x: [D]) -> y: [D] with D = 8, E = 4, F = 5, k = 2 {
+  param gate: [D, E], scale: [D, E] = normal(1), w: [E, D] = normal(1)
+  use expert[E] = two with F
+  let p = softmax[E](x @ gate)
+  let chosen = top[E, k](p)
+  y = sum[E](p[chosen] * (expert(x * w) * scale))
+}
+moe lottery(x: [D]) -> y: [D] with D = 8, E = 4, F = 5, k = 2 {
+  param gate: [D, E]
+  use expert[E] = two with F
+  let z = x @ gate + uniform[E]()
+  y = sum[E](sigmoid(z[top[E, k](z)]) * expert(x))
+}
+`,
+});
+beforeAll(ensureBuilt, 120_000);
+afterAll(folder.remove);
+
+const gpus = softwareGpus();
+const gpu = (name: SoftwareGpu['name']): SoftwareGpu | undefined => gpus.find((one) => one.name === name);
+
+interface Report {
+  readonly passed: boolean;
+  readonly backend: string;
+  readonly tensors: readonly { readonly name: string; readonly role: string; readonly error: number }[];
+}
+
+/** `lmoec run --check` on a device, whose results must all be held against what the formula means. */
+function checked(on: SoftwareGpu, file: string, name: string, size: string, ...more: string[]): Report {
+  const env = Object.fromEntries(Object.entries(environmentOf(on)).map(([key, value]) => [key, value ?? '']));
+  const options = ['--name', name, '--size', size, '--backend', 'webgpu', '--check', '--json', ...more];
+  const { code, out, err } = lmoec(['run', file, ...options], { env, cwd: folder.path });
+  if (code !== 0) throw new Error(`${name}: ${out}${err}`);
+  const report: Report = JSON.parse(out);
+  expect([report.passed, report.backend]).toEqual([true, 'webgpu']);
+  return report;
+}
+
+const moe = (file: string): string => `${ROOT}/examples/moe/${file}.lmoe`;
+const named = ({ tensors }: Report): readonly string[] => tensors.map(({ name, role }) => `${role} ${name}`);
+const MIXTRAL = [
+  'output y', 'output used', 'output share', 'output count.expert', 'gradient d_x', 'gradient d_gate', 'gradient d_expert.gate',
+  'gradient d_expert.up', 'gradient d_expert.down', 'step y', 'step used', 'step share',
+];
+
+describe('mixtures on a device give what their formulas mean', () => {
+  const [swiftshader, lavapipe] = [gpu('swiftshader'), gpu('lavapipe')];
+  const cases: readonly (readonly [file: string, name: string, size: string])[] = [
+    ['softmax', 'mixtral', 'D=24,E=4,F=16,k=2,B=1,T=1'], ['groups', 'deepseek_v3', 'D=12,G=3,M=2,F=8,S=4,keep=2,k=3,T=9'],
+    ['gates', 'remoe', 'D=12,E=4,F=8,T=9'], ['gates', 'llama4', 'D=12,E=7,F=8,k=1,B=3,T=1'], [
+      'softmax', 'gpt_oss_moe', 'D=12,E=4,F=8,k=2,T=5',
+    ],
+  ];
+  for (const [file, name, size] of cases) {
+    it.skipIf(swiftshader === undefined)(`${name} at ${size} on swiftshader`, () => {
+      if (swiftshader !== undefined) expect(named(checked(
+        swiftshader, moe(file), name, size, '--training',
+      )).some((one) => one.startsWith('step'))).toBe(true);
+    }, 60_000);
+  }
+
+  it.skipIf(lavapipe === undefined)('mixtral on lavapipe: outputs, counts, gradients and single tokens', () => {
+    if (lavapipe === undefined) return;
+    // Sums over 64 columns are stored block by block.
+    const report = checked(lavapipe, moe('softmax'), 'mixtral', 'D=8,E=3,F=64,k=2,B=2,T=9', '--training');
+    expect(named(report)).toEqual(MIXTRAL);
+    // No measurement is perfect: all zeros would be the interpreter against itself.
+    expect(report.tensors.some(({ error }) => error > 1e-9)).toBe(true);
+  }, 60_000);
+
+  it.skipIf(swiftshader === undefined)('packed sequences, params with groups behind other axes, a dense layer', () => {
+    if (swiftshader === undefined) return;
+    const tensors = named(checked(swiftshader, 'mixture.lmoe', 'mixture', 'D=8', '--lengths', '3,1,6'));
+    expect(tensors).toEqual(expect.arrayContaining(['gradient d_scale', 'gradient d_w', 'step y']));
+    checked(swiftshader, `${ROOT}/examples/layers/feed_forward.lmoe`, 'swiglu', 'D=12,F=8,T=5');
+  }, 60_000);
+});
+
+describe('kernels that are not there yet', () => {
+  const run = (...args: string[]) => lmoec(['run', 'mixture.lmoe', ...args], { cwd: folder.path });
+
+  it('are refused with the place and the reason', (context) => {
+    if (gpus.length === 0) context.skip('no software GPU');
+    const env = Object.fromEntries(Object.entries(environmentOf(gpus[0])).map(([key, value]) => [key, value ?? '']));
+    const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'lottery', '--backend', 'webgpu'], { cwd: folder.path, env });
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toContain('error[E815]: `lottery` has no kernels yet');
+    expect(err).toMatch(/uniform\[E\]\(\)\n.*\^+ draws/);
+  });
+
+  it('leave the interpreter, which is what runs unasked', () => {
+    expect(run('--name', 'lottery').out).toContain('moe lottery in the interpreter, float64');
+    expect(run('--name', 'lottery', '--dtype', 'bf16')).toMatchObject({
+      code: 2, err: expect.stringContaining('add --backend webgpu or cuda'),
+    });
+  });
+});
