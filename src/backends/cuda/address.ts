@@ -1,3 +1,4 @@
+import type { Axis } from '../../ir/common/axes.js';
 import { isRows, nameOf } from '../../ir/tile/domain.js';
 import type { Inner, RunEnd, TileBuffer, TileModule } from '../../ir/tile/tile.js';
 import { axisSize, plainName } from '../describe.js';
@@ -19,6 +20,14 @@ export interface Place {
   readonly row?: string;
   readonly head?: string;
   readonly group: string;
+  /** Axes of which a program has a part, besides the split axis of its kernel. */
+  readonly parts?: ReadonlyMap<Axis, Part>;
+}
+
+/** The first element of a part, and how many it has. */
+export interface Part {
+  readonly from: string;
+  readonly here: string;
 }
 
 export function bufferNamed(module: TileModule, name: string): TileBuffer {

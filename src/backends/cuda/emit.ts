@@ -36,7 +36,9 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 /** What kernels include, beside them. */
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
-const PIECES: readonly string[] = ['base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'plain'];
+const PIECES: readonly string[] = [
+  'base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain',
+];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;
 

@@ -75,6 +75,17 @@ export function outerLines(code: Code, kernel: TileKernel): Place {
   }
 }
 
+/** Says where the rows of a run, or of all runs, begin and end (`walk_*`), in a kernel that goes along them. */
+export function spanLines(code: Code, kernel: TileKernel): Place {
+  const place = kernel.outer === 'once' ? innerPlace(kernel) : outerLines(code, kernel);
+  if (kernel.outer === 'once') {
+    // The table may have empty rows beyond these.
+    const count = sizeField('run');
+    code.line(`const int walk_first = 0, walk_end = ${count} > 0 ? ${tablesOf(kernel).runs}[6 * ${count} - 5] : 0;`);
+  }
+  return { ...place, first: 'first', length: 'length' };
+}
+
 /** C condition in kernels per segment: is it its run's first, or last? */
 export function outermost(end: RunEnd): string {
   return `is_${end}`;

@@ -137,7 +137,9 @@ function piecesOf(size: number, threads: number, most = 4): { vec: number; regs:
 
 const sizeOf = (module: TileModule, axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
 const lastSize = (module: TileModule, axes: readonly Axis[]) => (axes.length === 0 ? 1 : axisSize(module, axes[axes.length - 1]));
-const nameOf = (axes: readonly Axis[]) => axes.map((axis) => axis.replace('%', '_')).join('_');
+/** An axis as a part of C names. */
+export const axisName = (axis: Axis) => axis.replace("'", '_twin').replace('/', '_by_').replace(/\W/g, '_');
+const nameOf = (axes: readonly Axis[]) => axes.map(axisName).join('_');
 
 /** Several axes as one run over `threads`: one piece per thread, as many blocks as that takes. */
 function flatGroup(module: TileModule, axes: readonly Axis[], threads: number, most = 4): Group {

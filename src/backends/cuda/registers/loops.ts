@@ -82,7 +82,7 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const count = loopCount(kernel, loop);
   if (ring !== undefined) {
     code.line(`constexpr int RING = ${RING_MARK};`);
-    ring.open(lines);
+    ring.open(count, lines);
     hooks.ring = ring.bytes;
   }
   if (ahead > 0) {

@@ -19,8 +19,8 @@ const EXCHANGES = 10 * 1024;
 export interface Ring {
   readonly tiles: ReadonlySet<TileId>;
   readonly bytes: number;
-  /** Asks for the first chunks. `fill` is the C name of the lambda that asks for one chunk. */
-  open(lines: (n: string, suffix: string) => Place): void;
+  /** Asks for the first of `count` chunks. `fill` is the C name of the lambda that asks for one chunk. */
+  open(count: string, lines: (n: string, suffix: string) => Place): void;
   /** Said around the first barrier of an iteration: the next chunk has arrived, the stage of this one is free. */
   around(n: string): { readonly before: string; readonly after: string };
   take(tile: TileId): void;
@@ -57,11 +57,11 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
   return {
     tiles: new Set(found.map(({ tile }) => tile)),
     bytes: stages * stage,
-    open(lines) {
+    open(count, lines) {
       code.line('const u32 ring = saddr(smem) + RING;');
       code.line('int full = 0, empty = 0;');
       code.open('auto fill = [&](int m)');
-      code.open('if (m < walk_chunks)');
+      code.open(`if (m < ${count})`);
       const place = lines('m', '_');
       for (const { op, width, at, start } of found) {
         const buffer = bufferNamed(cx.module, op.buffer);

@@ -7,7 +7,7 @@ import { bufferNamed, outerStride, placeBack, rowsBack, type Place } from '../ad
 import type { Code } from '../code.js';
 import { cellPointer, elementType, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { usesOf, type Uses } from '../uses.js';
-import type { Group, Layout } from './layout.js';
+import { axisName, type Group, type Layout } from './layout.js';
 
 /**
  * Writes a kernel whose tiles lie in registers: tile 5 is `float t5[rows * columns]`, a thread's elements along its warp axis and its lane
@@ -81,7 +81,7 @@ export function createWriter(cx: CudaContext, kernel: TileKernel, layout: Layout
       const group = groupOf(axis);
       if (group === undefined) throw new Error(`${kernel.name}: axis ${axis} is nowhere`);
       if (group.axes.length > 1) return axis === group.axes[group.axes.length - 1]
-        && group.regs > 1 ? `(i_${nameOf(axis)} + ${j})` : `i_${nameOf(axis)}`;
+        && group.regs > 1 ? `(i_${axisName(axis)} + ${j})` : `i_${axisName(axis)}`;
       const n = number(group.role === 'warp' ? i : j, group.regs);
       if (n === '0') return `x_${group.name}`;
       if (group.regs === group.vec) return `(x_${group.name} + ${n})`;
@@ -121,8 +121,6 @@ function slotsOf({ threads, regs, total, cut }: Group): number {
   return threads * regs * (cut ? Math.ceil(total / (threads * regs)) : 1);
 }
 
-export const nameOf = (axis: Axis) => axis.replace('%', '_');
-
 /** Where the elements of a thread start along every group. */
 export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
   const warp = layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`;
@@ -136,7 +134,7 @@ export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
     axes.forEach((axis, n) => {
       const below = axes.slice(n + 1).reduce((size, later) => size * axisSize(cx.module, later), 1);
       const text = below === 1 ? `x_${name}` : `x_${name} / ${below}`;
-      code.line(`const int i_${nameOf(axis)} = ${n === 0 ? text : `${text} % ${axisSize(cx.module, axis)}`};`);
+      code.line(`const int i_${axisName(axis)} = ${n === 0 ? text : `${text} % ${axisSize(cx.module, axis)}`};`);
     });
   }
 }
@@ -305,7 +303,7 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
   const lanes = layout.groups.filter((group) => group.role === 'lane');
   const firsts = layout.groups.flatMap((group): string[] => {
     if (group.axes.length > 1 && covered(group)) {
-      return group.axes.filter((axis) => !a.axes.includes(axis)).map((axis) => `i_${nameOf(axis)} == 0`);
+      return group.axes.filter((axis) => !a.axes.includes(axis)).map((axis) => `i_${axisName(axis)} == 0`);
     }
     return group.cut && !covered(group) ? ['block == 0'] : [];
   });

@@ -4,7 +4,7 @@ import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
-import { refused, type Refused } from '../refused.js';
+import { isRefused, refused, type Refused } from '../refused.js';
 import { usesOf } from '../uses.js';
 import { STEP } from './forms.js';
 import { definitions } from './kernel.js';
@@ -14,9 +14,11 @@ type Let = Extract<TileStmt, { kind: 'let' }>;
 /** A kernel of products along one axis, its statements divided by where they stand around the loop of steps along it. */
 export interface BlockParts {
   readonly kernel: TileKernel;
+  /** Rows of the results: a block has 64 of them. Others than those of a chunk are shared out as the columns are. */
+  readonly rows: Axis;
   /** Columns of the results, which blocks share out. */
   readonly split: Axis;
-  /** What products sum over. */
+  /** What products sum over: ROW are all rows of a run, or all that there are. */
   readonly axis: Axis;
   /** Products, each with the tile that sums it up: its own, or that of a sum of products that nobody else reads. */
   readonly sums: ReadonlyMap<TileId, TileId>;
@@ -37,11 +39,16 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const products = new Map(lets.flatMap(({ tile, op }) => (op.op === 'contract' && axesOf(tile).length === 2 ? [[tile, op.axis]] : [])));
   const [axis, ...others] = new Set(products.values());
   if (axis === undefined || others.length > 0) return refused('blocks of products along several axes');
-  if (axis === split || axis === ROW || axis === COL) return refused(`blocks of products along ${axis}`);
+  const isAlong = kernel.outer !== 'chunk';
+  if (axis === COL || isAlong !== (axis === ROW)) return refused(`blocks of products along ${axis}`);
   const inStep = (tile: TileId) => axesOf(tile).includes(axis);
   const isProduct = ({ tile }: Let) => products.has(tile);
+  const shares = isAlong ? sidesOf(kernel, products.keys()) : { rows: ROW, split };
+  if (isRefused(shares)) return shares;
   for (const tile of products.keys()) {
-    if (axesOf(tile).some((one) => one !== ROW && one !== split)) return refused(`blocks of products [${axesOf(tile).join()}]`);
+    if (!axesOf(tile).every((one) => one === shares.rows || one === shares.split)) {
+      return refused(`blocks of products [${axesOf(tile).join()}]`);
+    }
   }
   const inside = lets.filter((stmt) => inStep(stmt.tile) || isProduct(stmt));
   const odd = inside.find((stmt) => !isProduct(stmt) && !isPointwise(stmt.op));
@@ -60,9 +67,47 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const outside = kernel.body.filter((stmt) => stmt.kind !== 'let' || !made.has(stmt.tile));
   const isBefore = (stmt: TileStmt) => stmt.kind === 'let' && wanted.has(stmt.tile);
   return {
-    kernel, split, axis, sums, inside, before: outside.filter(isBefore),
-    after: outside.filter((stmt) => !isBefore(stmt)),
+    kernel, ...shares, axis, sums, inside, before: outside.filter(isBefore),
+    // What is read then is asked for at once.
+    after: loadsFirst(outside.filter((stmt) => !isBefore(stmt))),
   };
+}
+
+const isLoad = (stmt: TileStmt): boolean => stmt.kind === 'let' && stmt.op.op === 'load';
+const loadsFirst = (body: readonly TileStmt[]): readonly TileStmt[] => [...body.filter(isLoad), ...body.filter((stmt) => !isLoad(stmt))];
+
+/** Matrices that registers hold at once after the loop: all but those that are read from shared memory whenever they are needed. */
+export function heldAfter({ kernel, sums, after }: BlockParts): number {
+  const isMatrix = (tile: TileId) => kernel.tiles[tile].axes.length === 2;
+  const last = new Map<TileId, number>();
+  after.forEach((stmt, at) => {
+    for (const tile of stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : []) last.set(tile, at);
+  });
+  const loaded = new Set(after.flatMap((stmt) => (stmt.kind === 'let' && isLoad(stmt) ? [stmt.tile] : [])));
+  const live = new Set(sums.values());
+  let most = live.size;
+  after.forEach((stmt, at) => {
+    if (stmt.kind === 'let' && isMatrix(stmt.tile) && !loaded.has(stmt.tile)) live.add(stmt.tile);
+    const read = stmt.kind === 'let' ? operandsOf(stmt.op).filter((tile) => loaded.has(tile) && isMatrix(tile)).length : 0;
+    most = Math.max(most, live.size + read);
+    for (const tile of live) if ((last.get(tile) ?? at) <= at) live.delete(tile);
+  });
+  return most;
+}
+
+/**
+ * Rows and columns of products along rows: blocks have many columns and few rows, so that rows are the axis of which operands are read more
+ * often.
+ */
+function sidesOf(kernel: TileKernel, products: Iterable<TileId>): { readonly rows: Axis; readonly split: Axis } | Refused {
+  const [first, ...more] = products;
+  const [x, y] = kernel.tiles[first].axes;
+  if (kernel.split === undefined || ![x, y].includes(kernel.split)) return refused('products along rows without the split axis');
+  const defs = definitions(kernel);
+  const read = new Set([first, ...more].flatMap((tile) => operandsOf(defs.get(tile) ?? { op: 'zeros' })));
+  const readers = (axis: Axis) => [...read].filter((tile) => kernel.tiles[tile].axes.includes(axis)).length;
+  const other = x === kernel.split ? y : x;
+  return readers(other) < readers(kernel.split) ? { rows: kernel.split, split: other } : { rows: other, split: kernel.split };
 }
 
 /** Sums of products, and of such sums: what adds up in the same registers. */

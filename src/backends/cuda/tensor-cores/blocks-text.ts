@@ -1,14 +1,15 @@
+import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { axisSize } from '../../describe.js';
-import { createCode } from '../code.js';
+import { createCode, type Code } from '../code.js';
 import type { Piece } from '../instructions/pieces.js';
 import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { outerLines } from '../prologue.js';
+import { outerLines, spanLines } from '../prologue.js';
 import type { BlockParts } from './block-parts.js';
 import type { Parts } from './extents.js';
 import { STEP } from './forms.js';
-import { head, offsetLines, runtimeOf } from './kernel.js';
+import { offsetLines, runtimeOf } from './kernel.js';
 
 /** Of a block of 64 rows: its columns, the warpgroups that share them, steps in shared memory at a time. */
 export interface BlockShape {
@@ -30,29 +31,61 @@ export interface BlockPlan {
 /** Before the loop; what asks for a step, what begins one, what it adds up; after the loop. */
 export type BlockPart = 'before' | 'issue' | 'enter' | 'body' | 'after';
 
+/** Blocks that run at once are neighbours in both directions, so that they find what they read in the cache: so many above each other. */
+const TALL = 16;
+
+/** Says which part of the results a block has. */
+function blockLines(code: Code, cx: CudaContext, { kernel, rows, split, axis }: BlockParts, width: number): void {
+  const blocks = blocksOf(cx, split, width);
+  const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
+  const ofRows = axis === ROW ? blocksOf(cx, rows, STEP) : undefined;
+  const many = ofRows ?? `(int)gridDim.x / ${blocks}`;
+  code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`}, top = at / ${TALL * blocks} * ${TALL}, `
+    + `tall = ${many} - top < ${TALL} ? ${many} - top : ${TALL}, row = top + at % ${TALL * blocks} % tall;`);
+  code.line(`const int v0 = at % ${TALL * blocks} / tall * ${width}, v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
+  if (ofRows === undefined) code.line('const int outer = row;');
+  else {
+    code.line(`const int outer = (int)blockIdx.x / ${blocks * ofRows}, u0 = row * ${STEP}, `
+      + `u_here = ${size(axisSize(cx.module, rows), STEP, 'u0')};`);
+    code.line('(void)outer, (void)u_here;');
+  }
+  code.line('(void)v_here;');
+  if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / (d.heads / d.groups);');
+}
+
+const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisSize(cx.module, axis) / width);
+
 /** The frame of a kernel of blocks: a ring of steps in shared memory, all but one of them on their way. */
 export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedBytes }: BlockPlan): LoweredKernel {
-  const { kernel, split, axis } = parted;
+  const { kernel, rows, split, axis } = parted;
   const { width, parts, stages } = shape;
+  const isAlong = axis === ROW;
   const threads = 128 * parts;
-  const blocks = Math.ceil(axisSize(cx.module, split) / width);
-  const count = Math.ceil(axisSize(cx.module, axis) / STEP);
+  const blocks = blocksOf(cx, split, width) * (isAlong ? blocksOf(cx, rows, STEP) : 1);
+  const count = isAlong ? 'steps' : Math.ceil(axisSize(cx.module, axis) / STEP);
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   const print = (part: BlockPart) => printSteps(code, plan.steps(part), { threads, barrier: 1 });
   const stage = (name: string) => {
+    if (isAlong) {
+      code.line(`const int first = walk_first + n * ${STEP}, length = walk_end - first < ${STEP} ? walk_end - first : ${STEP};`);
+      code.line('(void)first, (void)length;');
+    }
     code.line(`const u32 ${name} = base + ${ring.name} + n % ${stages} * ${plan.arena.stageBytes}; (void)${name};`);
   };
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${threads}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(plan.arena.offsets)) code.line(line);
-  for (const line of head(cx, kernel, blocks, width)) code.line(line);
+  blockLines(code, cx, parted, width);
   code.line('const int t = threadIdx.x;');
   if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
-  outerLines(code, kernel);
+  if (isAlong) {
+    spanLines(code, kernel);
+    code.line(`const int steps = (walk_end - walk_first + ${STEP - 1}) / ${STEP};`);
+  } else outerLines(code, kernel);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
-  code.line('(void)v_here, (void)basep;');
+  code.line('(void)basep;');
   print('before');
   code.open('auto issue = [&](int n)');
   stage('to');

@@ -1,16 +1,17 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
-import type { TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
+import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed } from '../address.js';
+import { bufferNamed, type Place } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
 import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
 import { sharedLimit, type CudaContext, type CudaTarget, type LoweredKernel } from '../lowered.js';
 import { chunkPlace } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
-import { blockParts, type BlockParts } from './block-parts.js';
+import { blockParts, heldAfter, type BlockParts } from './block-parts.js';
 import { blocksText, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
 import type { Parts } from './extents.js';
 import { padded, STEP } from './forms.js';
@@ -21,14 +22,16 @@ import { addProduct, type LeftOperands } from './product.js';
 import { createTeam } from './team.js';
 
 /**
- * Values of sums that a thread holds: as many again are needed around them. Threads of four warpgroups have 128 registers, and mma.sync
- * wants its right operand in some of them, too.
+ * Values that a thread may hold: of sums, as many as are needed around them; after the loop, of all matrices at once. Threads of four
+ * warpgroups have 128 registers, and several left operands want some of them, as does the right one of mma.sync.
  */
-const mostSums = (target: CudaTarget, parts: Parts) => (parts === 4 && target !== 'cuda.sm90' ? 48 : 64);
+const room = (target: CudaTarget, parts: Parts, lefts: number) => (
+  parts < 4 ? { sums: 64, after: 192 } : { sums: target !== 'cuda.sm90' || lefts > 1 ? 48 : 64, after: 96 }
+);
 
 /**
- * Products of rows with matrices that shared memory does not hold, split along the columns of the result: a block has 64 rows and some
- * columns, and sums up in registers what steps along the summed axis bring, copies of later steps under way. What is pointwise in the
+ * Products of rows with matrices that shared memory does not hold, or along more rows than it holds: a block has 64 rows of the result and
+ * some columns, and sums up in registers what steps along the summed axis bring, copies of later steps under way. What is pointwise in the
  * operands is worked out step by step, what is pointwise in the results at the end.
  */
 export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
@@ -44,28 +47,39 @@ export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel 
 }
 
 /** Shapes, best first: wide blocks read rows less often. */
-function shapesOf(cx: CudaContext, { split, sums }: BlockParts): readonly BlockShape[] {
+function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
+  const { kernel, rows, split, sums, inside } = parted;
+  const held = heldAfter(parted);
   const count = new Set(sums.values()).size;
+  const operands = new Set(inside.flatMap(({ op }) => (op.op === 'contract' ? operandsOf(op) : [])));
+  const lefts = [...operands].filter((tile) => kernel.tiles[tile].axes.includes(rows)).length;
   const most = padded(axisSize(cx.module, split));
   return [256, 128, 64].filter((width) => width <= most).flatMap((width) => {
-    const parts = ([1, 2, 4] as const).find((n) => width / 2 / n * count <= mostSums(cx.target, n));
+    const parts = ([1, 2, 4] as const).find((n) => {
+      const { sums: most, after } = room(cx.target, n, lefts);
+      return width / 2 / n * count <= most && width / 2 / n * held <= after;
+    });
     return parts === undefined ? [] : [4, 3, 2].map((stages) => ({ width, parts, stages }));
   });
 }
 
 function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): BlockPlan | Refused {
-  const { kernel, split, axis, sums } = parted;
+  const { kernel, rows, split, axis, sums } = parted;
   // A team knows a step and a block, whatever the whole is.
-  const sizes = new Map(cx.module.sizes).set(axis, STEP).set(split, shape.width);
+  const sizes = new Map([...cx.module.sizes, [axis, STEP], [rows, STEP], [split, shape.width]]);
   const draft = createDraft<BlockPart>(['before', 'issue', 'enter', 'body', 'after'], 'B');
   const team = createTeam({
     cx: { ...cx, module: { ...cx.module, sizes } }, kernel: { ...kernel, split: undefined }, draft, parts: shape.parts,
-    defs: definitions(kernel), notes: notesOf(kernel), rowOf: tokenRow, stage: { address: 'sa', pointer: 'sp' }, exported: new Set(),
+    defs: definitions(kernel), notes: notesOf(kernel), rowOf: (axes) => (axes.includes(rows) ? rows : tokenRow(axes)),
+    stage: { address: 'sa', pointer: 'sp' }, exported: new Set(),
   });
-  const place = chunkPlace(kernel);
+  const place = blockPlace(parted);
   const cellAt = (op: Load) => loadCell(cx, op, place, split);
+  let read: readonly TileId[] = [];
   const straight = (body: readonly TileStmt[]) => {
     for (const stmt of draft.untilRefused(body)) {
+      for (const tile of read) team.letGo(tile);
+      read = stmt.kind === 'let' ? operandsOf(stmt.op) : [];
       if (stmt.kind === 'let' && stmt.op.op === 'load') {
         const cell = cellAt(stmt.op);
         if (cell.copied === 'tile') copyCell(team, stmt.tile, cell);
@@ -80,7 +94,7 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   draft.keepPieces(true);
   straight(parted.before);
   for (const tile of new Set(sums.values())) {
-    const sum = team.newFrag(tile, ROW, split);
+    const sum = team.newFrag(tile, rows, split);
     team.each(sum, `${sum.name}[i] = 0.f;`);
   }
   const lefts: LeftOperands = new Map();
@@ -97,7 +111,7 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
     } else if (op.op === 'gather') {
       const all = gatheredCell(cx, op, place, split);
       if (isRefused(all)) draft.refuse(all.why);
-      else gatherStep(cx, team, draft, { tile, op, cell: stepOf(cx, all, axis), place, stage: 'to' });
+      else gatherStep(cx, team, draft, { tile, op, cell: stepOf(cx, all, axis), place, stage: 'to', isAlong: axis === ROW });
     } else if (op.op === 'contract' && sums.has(tile)) addProduct(team, tile, sums.get(tile) ?? tile, op, lefts);
     else letText(team, { kind: 'let', tile, op }, place, new Map());
   }
@@ -123,8 +137,15 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes) : { parted, shape, plan, ring, sharedBytes };
 }
 
-/** What step `n` sees of a cell. */
+/** Where a block works: in a step of rows, or in the rows of a chunk. */
+function blockPlace({ kernel, rows, axis }: BlockParts): Place {
+  const place = chunkPlace(kernel);
+  return axis === ROW ? { ...place, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) } : place;
+}
+
+/** What step `n` sees of a cell. Where steps are of rows, its place says so. */
 function stepOf(cx: CudaContext, cell: Cell, axis: Axis): Cell {
+  if (axis === ROW) return cell;
   const left = `${axisSize(cx.module, axis)} - n * ${STEP}`;
   const [first, second] = cell.axes;
   if (cell.axes.length === 1) return { ...cell, at: `${cell.at} + n * ${STEP}`, rows: left };

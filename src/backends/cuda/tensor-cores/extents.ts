@@ -38,8 +38,8 @@ export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap
     axesOf: (id: TileId) => kernel.tiles[id].axes,
     /** Values of a fragment that one thread holds. */
     values: (col: Axis) => pad(col) / 2 / parts,
-    /** First step of 16 columns of what this part holds, and their number. */
-    stepText: (col: Axis) => (parts === 1 ? '0' : `part * ${pad(col) / 16 / parts}`),
+    /** First step of so many columns of what this part holds, and the number of steps of 16. */
+    stepText: (col: Axis, columns = 16) => (parts === 1 ? '0' : `part * ${pad(col) / columns / parts}`),
     steps: (col: Axis) => pad(col) / 16 / parts,
     /** Floats from row to row of an f32 array: eight rows of float pairs fall into different banks. */
     strideT32: (cols: Axis) => pad(cols) + 8,

@@ -1,4 +1,4 @@
-import type { Axis } from '../../../ir/common/axes.js';
+import { runsOf, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Call } from '../instructions/instruction.js';
 import { scalarText } from '../scalar.js';
@@ -74,6 +74,37 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
   team.need(part, 'any');
   const n = team.pad(kept);
   team.putVec(tile, kept, `${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i]`);
+}
+
+/** Sums of neighbouring columns of a fragment, as an array: parts leave what they have of a run beside each other. */
+export function sumRuns(team: Team, tile: TileId, { axis, length, arg }: Extract<TileOp, { op: 'runs' }>): void {
+  const row = team.options.rowOf(team.axesOf(arg));
+  const runs = runsOf(axis, length);
+  if (row === undefined) return team.refuse(`runs of tile ${arg}`);
+  const frag = team.frag(arg, row);
+  const own = team.pad(axis) / team.parts;
+  const piece = Math.min(own, length);
+  if (frag.col !== axis || team.size(axis) % length !== 0 || own % piece !== 0 || length % piece !== 0 || piece % 8 !== 0) {
+    return team.refuse(`runs of ${length} along ${axis}`);
+  }
+  const count = team.size(axis) / piece;
+  const sums = team.draft.take(64 * count * 4, false);
+  const from = team.pointerTo(sums);
+  team.add({
+    kind: 'call', fn: 'runs_to', shape: [own / piece, piece / 2], args: [from, frag.name, count, team.stepText(axis, piece)],
+    writes: [{ piece: sums, by: 'any' }],
+  });
+  const stride = team.size(runs);
+  if (stride === count) {
+    team.formsOf(tile).t32 = { piece: sums, pointer: from, rows: row, cols: runs, stride };
+    return;
+  }
+  const made = team.draft.take(64 * stride * 4, false);
+  const pointer = team.pointerTo(made);
+  const terms = Array.from({ length: length / piece }, (_, j) => `${from}[i * ${length / piece} + ${j}]`);
+  team.need(sums, 'any');
+  team.add({ kind: 'spread', count: 64 * stride, text: `${pointer}[i] = ${terms.join(' + ')};`, writes: [{ piece: made, by: 'any' }] });
+  team.formsOf(tile).t32 = { piece: made, pointer, rows: row, cols: runs, stride };
 }
 
 /** A sum over a product of tiles without token axis (states): thread by thread from shared memory. */

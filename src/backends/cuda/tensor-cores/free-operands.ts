@@ -153,7 +153,7 @@ export function freeOperands(kernel: TileKernel, rowOf: (axes: readonly Axis[]) 
 }
 
 /** Leaves out statements whose tile nobody reads. */
-function prune(kernel: TileKernel): TileKernel {
+export function prune(kernel: TileKernel): TileKernel {
   const live = new Set<TileId>();
   const mark = (body: readonly TileStmt[]): void => {
     for (const stmt of [...body].reverse()) {

@@ -4,6 +4,7 @@ import { bufferNamed, outerStride, type Place } from '../address.js';
 import type { Draft } from '../instructions/draft.js';
 import { cellPointer, type CudaContext } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
+import { STEP } from './forms.js';
 import { cellOf, tileToCome, type Cell } from './memory.js';
 import type { Team } from './team.js';
 
@@ -18,12 +19,14 @@ export function gatheredCell(cx: CudaContext, op: Gather, place: Place, split: A
 }
 
 /**
- * Has a step of gathered rows brought to a stage of the ring (`stage`: C text of its address): which rows they are is asked for once,
- * before the loop, since they are the same in all steps.
+ * Has a step of gathered rows brought to a stage of the ring (`stage`: C text of its address). Which rows they are is asked for ahead:
+ * once, before the loop, since they are the same in all steps, or, where steps are of rows (`isAlong`), for each step when the one before
+ * is copied.
  */
 export function gatherStep(
-  cx: CudaContext, team: Team, draft: Pick<Draft<'before' | 'issue'>, 'to'>, { tile, op, cell, place, stage }: {
+  cx: CudaContext, team: Team, draft: Pick<Draft<'before' | 'issue'>, 'to'>, { tile, op, cell, place, stage, isAlong }: {
     readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly stage: string;
+    readonly isAlong: boolean;
   },
 ): void {
   const index = bufferNamed(cx.module, op.index);
@@ -31,15 +34,18 @@ export function gatherStep(
   const shape = [team.pad(rows), team.pad(cols) / 64, team.threads];
   const name = team.fresh(`rows${tile}`);
   const pieces = team.pad(rows) * team.pad(cols) / 8 / team.threads;
+  const ask = (first: string | undefined, rows: string) => ({
+    kind: 'call', fn: 'gather_rows', shape,
+    args: [name, cellPointer(cx.module, { buffer: index }, { ...place, first }), outerStride(cx.module, index), rows, 't'],
+  }) as const;
   draft.to('before');
-  team.add({
-    kind: 'call', fn: 'gather_rows', shape, declares: [`int ${name}[${pieces}];`],
-    args: [name, cellPointer(cx.module, { buffer: index }, place), outerStride(cx.module, index), cell.rows, 't'],
-  });
+  const declares = [`int ${name}[${pieces}];`];
+  team.add({ ...(isAlong ? ask('walk_first', 'walk_end - walk_first') : ask(place.first, cell.rows)), declares });
   draft.to('issue');
   const piece = tileToCome(team, tile, cell, true);
   team.add({
     kind: 'copy', piece, group: false, fn: 'gather_tile', shape,
     args: [`(${stage} + ${piece.name})`, cell.at, cell.rowStride, name, cell.cols, 't'],
   });
+  if (isAlong) team.add(ask(`(first + ${STEP})`, `walk_end - first - ${STEP}`));
 }

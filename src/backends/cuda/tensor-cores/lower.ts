@@ -10,12 +10,15 @@ import { isDscore } from './joined-decays.js';
 import { tokenRow } from './kernel.js';
 import { unfitCells } from './memory.js';
 import { freeOperands } from './free-operands.js';
+import { alongAllRows } from './row-sums.js';
 import { lowerWalk } from './walk.js';
 
 /** Kernels around matrix products; others are refused. */
 export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const why = unfit(cx, kernel);
   if (why !== undefined) return refused(why);
+  const along = alongAllRows(cx, kernel);
+  if (along !== undefined) return unfitCells(cx, along) ?? lowerBlocks(cx, along);
   const { split } = kernel;
   const inChunk = kernel.outer === 'chunk';
   const free = freeOperands(
@@ -27,13 +30,14 @@ export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKe
 /** What a kernel is, or has, that this lowering does not know. */
 function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (!worthwhile(kernel)) return 'no matrix product';
-  if (gathers(kernel) && !isBlocks(kernel)) return 'gathered rows';
+  const inBlocks = isBlocks(kernel) || alongAllRows(cx, kernel) !== undefined;
+  if (gathers(kernel) && !inBlocks) return 'gathered rows';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
   if (kernel.inner === 'group') return 'kernels over groups';
-  if (kernel.inner === 'once' && !isBlocks(kernel)) return 'kernels without heads';
-  return kernel.outer === 'once' ? 'kernels over everything' : undefined;
+  if (kernel.inner === 'once' && !inBlocks) return 'kernels without heads';
+  return kernel.outer === 'once' && !inBlocks ? 'kernels over everything' : undefined;
 }
 
 /** Does a program own a chunk and some columns? */

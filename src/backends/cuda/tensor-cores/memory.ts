@@ -1,8 +1,8 @@
-import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
+import { COL, ROW, runsIn, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, cellElements, cellIndex, outerStride, placeBack, rowsBack, type Place } from '../address.js';
+import { bufferNamed, cellElements, cellIndex, outerStride, placeBack, rowsBack, type Part, type Place } from '../address.js';
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
 import { eachStatement } from '../uses.js';
@@ -52,6 +52,15 @@ export function unfitCells(cx: CudaContext, kernel: TileKernel): Refused | undef
   return why === undefined ? undefined : refused(why);
 }
 
+/** What a block sees of an axis; undefined: all of it. */
+function partIn(axis: Axis, { parts }: Pick<Place, 'parts'>, split: Axis | undefined): Part | undefined {
+  if (axis === split) return { from: 'v0', here: 'v_here' };
+  const runs = runsIn(axis);
+  if (runs === undefined) return parts?.get(axis);
+  const whole = partIn(runs.of, {}, split);
+  return whole && { from: `(${whole.from} / ${runs.length})`, here: `(${whole.here} / ${runs.length})` };
+}
+
 /** `split` text is the first element of this block on the split axis; `only`: a condition besides. */
 export function cellOf(
   cx: CudaContext, source: Source, tokenAxis: Axis | undefined, here: Place, split: Axis | undefined, back?: number, only?: string,
@@ -65,15 +74,19 @@ export function cellOf(
     const at = buffer.axes.indexOf(axis);
     return buffer.axes.slice(at + 1).reduce((n, later) => n * axisSize(module, later), 1);
   };
-  const shift = split !== undefined && buffer.axes.includes(split) ? ` + (i64)v0 * ${strideOf(split)}` : '';
+  const partOf = (axis: Axis) => partIn(axis, here, split);
+  const shift = buffer.axes.map((axis) => {
+    const part = partOf(axis);
+    return part === undefined ? '' : ` + (i64)${part.from} * ${strideOf(axis)}`;
+  }).join('');
   const extent = (axis: Axis | undefined) => {
     if (axis === undefined) return '1';
     if (axis === tokenAxis) return rows;
-    return axis === split ? 'v_here' : String(axisSize(module, axis));
+    return partOf(axis)?.here ?? String(axisSize(module, axis));
   };
   const half = isHalf(cx, buffer);
   const array = !half && tokenAxis !== undefined && axes.length === 2 && axisSize(module, axes[1]) % 8 === 0;
-  const from = (axis: Axis | undefined) => (axis !== undefined && axis === split ? 'v0' : '0');
+  const from = (axis: Axis | undefined) => (axis === undefined ? '0' : partOf(axis)?.from ?? '0');
   const { outer, count, inner } = cellIndex(buffer, place);
   const there = [sourcePresence(source), only].filter((text) => text !== undefined).join(' && ') || undefined;
   return {
@@ -221,6 +234,17 @@ export function storeCell(
       team.add(finish(known.address));
       return undefined;
     }
+  }
+  const { t32 } = team.formsOf(id);
+  const asArray = t32 !== undefined && known === undefined && team.formsOf(id).frags.length === 0 && outerName(t32.rows) === rename(rows);
+  if (asArray && !cell.half) {
+    const n = team.size(t32.cols);
+    team.add({
+      kind: 'spread', count: 64 * n, reads: [t32.piece],
+      text: `{ int r = i / ${n}, c = i % ${n}; if (r < ${cell.rows} && c < ${cell.cols}) `
+        + `st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${t32.pointer}[r * ${t32.stride} + c]); }`,
+    });
+    return undefined;
   }
   const frag = team.frag(value, row);
   const name = frag.name;

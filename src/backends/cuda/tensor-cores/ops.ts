@@ -3,7 +3,7 @@ import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import { endRow, type Place } from '../address.js';
-import { reduceSum, rowExtremum } from './folds.js';
+import { reduceSum, rowExtremum, sumRuns } from './folds.js';
 import { productText } from './product.js';
 import { decays } from './decays.js';
 import { compose, cumsum, inverse } from './tokens.js';
@@ -74,6 +74,9 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'reduce':
       if (op.reduce === 'sum') reduceSum(team, tile, op.axis, op.arg);
       else rowExtremum(team, tile, op);
+      return;
+    case 'runs':
+      sumRuns(team, tile, op);
       return;
     case 'cumsum':
       cumsum(team, tile, op);

@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { emitCuda } from '../../../src/backends/cuda/emit.js';
+import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
+import { ROW } from '../../../src/ir/common/axes.js';
+import type { IoDtype } from '../../../src/ir/common/dtype.js';
+import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
+import type { TileBuffer, TileId, TileModule } from '../../../src/ir/tile/tile.js';
+import { verifyTiles } from '../../../src/ir/tile/verify.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
+import { SLOTS } from '../mixture.js';
+import { compiler, emulate } from './emulate.js';
+import { templates } from './templates.js';
+
+const rows = (name: string, axes: readonly string[], dtype: TileBuffer['dtype'] = 'io', domain = TOKENS): TileBuffer => (
+  { name, outer: 'row', domain, inner: 'once', axes, dtype, role: 'input' }
+);
+const sum = (name: string, outer: 'once' | 'run', axes: readonly string[]): TileBuffer => (
+  { name, outer, ...(outer === 'run' && { domain: SLOTS }), inner: 'once', axes, dtype: 'f32', role: 'output' }
+);
+const [x, z, p] = [rows('x', ['D']), rows('z', ['F']), rows('p', ['E'], 'f32')];
+const [w, s, r] = [rows('w', [], 'f32', SLOTS), rows('s', ['F'], 'io', SLOTS), rows('r', ['F'], 'io', SLOTS)];
+const source: TileBuffer = { name: 'source', outer: 'row', domain: SLOTS, inner: 'once', axes: [], dtype: 'i32', role: 'input' };
+
+interface Summed {
+  readonly outer: KernelHead['outer'];
+  /** What is stored, and what each chunk adds to it. */
+  readonly sums: readonly (readonly [TileBuffer, (k: KernelBuilder) => TileId])[];
+}
+
+function moduleOf(name: string, sizes: readonly [number, number], { outer, sums }: Summed): TileModule {
+  const results = sums.map(([buffer]) => buffer);
+  const head: KernelHead = {
+    name, doc: 'Sums over rows.', outer, domain: outer === 'run' ? SLOTS : TOKENS, inner: 'once',
+    split: results[0].axes.includes('F') ? 'F' : 'D',
+  };
+  const kernel = buildKernel(head, (k) => {
+    const made = k.loop('chunks', false, results.map(({ axes }) => k.zeros(axes)), (totals) => (
+      totals.map((total, i) => k.add(total, sums[i][1](k)))
+    ));
+    results.forEach((buffer, i) => k.store(buffer, made[i]));
+  });
+  const all = [x, z, p, w, s, r, source, ...results];
+  return {
+    name, chunk: 64, sizes: new Map([['D', sizes[0]], ['F', sizes[1]], ['E', 5]]), domains: [TOKENS, SLOTS], buffers: all,
+    kernels: [kernel], programs: scanPrograms(all, { forward: [name] }),
+  };
+}
+
+const product = (k: KernelBuilder, a: TileId, b: TileId): TileId => k.contract(k.keep(a), k.keep(b), ROW);
+const one = sum('y', 'once', ['D', 'F']);
+/** Gradients of weights: sums of products of rows, over all rows or over those of an expert. */
+const SUMS: Readonly<Record<string, Summed>> = {
+  dense: { outer: 'once', sums: [[one, (k) => product(k, k.load(x), k.load(z))]] },
+  scores: { outer: 'once', sums: [[sum('y', 'once', ['D', 'E']), (k) => product(k, k.load(p), k.load(x))]] },
+  experts: { outer: 'run', sums: [[sum('y', 'run', ['F', 'D']), (k) => product(k, k.gather(x, source), k.load(s))]] },
+  both: {
+    outer: 'run', sums: [
+      [sum('y', 'run', ['D', 'F']), (k) => product(k, k.load(s), k.gather(x, source))],
+      [sum('yy', 'run', ['D', 'F']), (k) => product(k, k.load(r), k.gather(x, source))],
+    ],
+  },
+  worked: {
+    outer: 'run', sums: [[sum('y', 'run', ['D', 'F']), (k) => product(k, k.gather(x, source), k.mul(k.load(w), k.exp(k.load(s))))]],
+  },
+};
+
+const LENGTHS = [70, 0, 99];
+/** Experts of several chunks and of none; tokens of several slots, slots of none. */
+const COUNTS = [3, 0, 300, 40];
+const TOKEN_OF = Float64Array.from({ length: 343 }, (_, slot) => (slot % 5 === 2 ? -1 : (slot * 37) % 169));
+const call = { heads: 1, groups: 1, lengths: LENGTHS, others: { slot: COUNTS } };
+
+const lowered = (module: TileModule, target: CudaTarget, dtype: IoDtype) => emitCuda(
+  module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates },
+).plan.kernels.map(({ lowering, plainWhy }) => plainWhy ?? lowering);
+
+describe('sums of products over rows', () => {
+  it.each(Object.keys(SUMS))('have tensor cores on every architecture: %s', (name) => {
+    const module = moduleOf(name, [4096, 11008], SUMS[name]);
+    expect(verifyTiles(module)).toEqual([]);
+    for (const target of ['cuda.sm80', 'cuda.sm86', 'cuda.sm90'] as const) {
+      expect(lowered(module, target, 'bf16')).toEqual(['tensor cores']);
+    }
+  });
+
+  it('are plain where a sum is no product, or is read before it is whole', () => {
+    const columns: Summed = {
+      outer: 'once', sums: [
+        [one, (k) => product(k, k.load(x), k.load(z))], [sum('yy', 'once', ['F']), (k) => k.reduce('sum', ROW, k.keep(k.load(z)))],
+      ],
+    };
+    expect(lowered(moduleOf('columns', [256, 256], columns), 'cuda.sm90', 'bf16')).toEqual(['reduce over %row']);
+    expect(lowered(moduleOf('dense', [256, 256], SUMS.dense), 'cuda.sm90', 'f32')).toEqual(['f32 operands']);
+  });
+});
+
+describe.skipIf(!compiler)('sums of products over rows against the tile interpreter (skipped where g++ is missing)', () => {
+  const run = (name: string, sizes: readonly [number, number], target: CudaTarget, dtype: IoDtype, races = false) => {
+    const module = moduleOf(name, sizes, SUMS[name]);
+    expect(lowered(module, target, dtype)).toEqual(['tensor cores']);
+    const errors = emulate(module, {
+      dtype, target, plain: false, call, longest: 1, programs: ['forward'], orders: races ? ['0'] : ['0', '1'],
+      given: new Map([['source', TOKEN_OF]]), races,
+    });
+    expect([...errors.keys()]).toEqual(SUMS[name].sums.map(([{ name: of }]) => `forward ${of}`));
+    expect([...errors].filter(([, error]) => !(error < 5e-3))).toEqual([]);
+  };
+  it('all rows, of several sequences', () => run('dense', [136, 200], 'cuda.sm80', 'bf16'));
+  it('few rows of the result, an operand in f32', () => run('scores', [136, 64], 'cuda.sm90', 'bf16'));
+  it('the rows of each expert, gathered', () => run('experts', [136, 72], 'cuda.sm80', 'bf16'));
+  it('the same by wgmma', () => run('experts', [200, 264], 'cuda.sm90', 'f16'));
+  it('two sums that share an operand', () => run('both', [264, 136], 'cuda.sm90', 'bf16'));
+  it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
+  it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
+});
