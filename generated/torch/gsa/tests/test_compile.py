@@ -1,4 +1,4 @@
-"""Under torch.compile: whole graphs, and one for all lengths."""
+"""Under torch.compile: whole graphs, and one for all lengths. A graph may lay tensors out otherwise, and products in float32 round by layout."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_whole_graph(scan, options):
     compiled = torch.compile(lambda *given: call(scan, given, **options), fullgraph=True, backend="aot_eager")
     found, expected = compiled(*args), call(scan, args, **options)
     for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
-        assert torch.equal(x, y)
+        assert error(x, y) < 1e-5
 
 
 @pytest.mark.parametrize("scan", SCANS)
@@ -32,7 +32,7 @@ def test_one_graph_for_all_lengths(scan):
         args = leaves(draw(scan, tokens=tokens, dtype=torch.float32, states=False))
         found, expected = compiled(*args), call(scan, args)
         for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
-            assert torch.equal(x, y)
+            assert error(x, y) < 1e-5
     assert counter.frame_count <= 2
 
 
@@ -49,7 +49,7 @@ def test_slices_in_one_graph_for_all_lengths(scan):
         args = leaves(draw(scan, tokens=tokens, dtype=torch.float32, states=False))
         found, expected = compiled(*args), both(*args)
         for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
-            assert torch.equal(x, y)
+            assert error(x, y) < 1e-5
     assert counter.frame_count <= 2
 
 
@@ -61,7 +61,7 @@ def test_packed_sequences_of_any_number(scan):
         offsets = torch.tensor([0, *lengths]).cumsum(0)
         args = draw(scan, batch=1, tokens=sum(lengths), states=False, dtype=torch.float32)
         for x, y in zip(compiled(offsets, *args), call(scan, args, cu_seqlens=offsets)):
-            assert torch.equal(x, y)
+            assert error(x, y) < 1e-5
     assert counter.frame_count <= 2
 
 
@@ -78,7 +78,7 @@ def test_decoding(scan):
         for _ in range(2):
             ours, theirs = compiled(whole(found), *inputs), step(*inputs, whole(expected), **keywords)
             for x, y in zip([*(ours if isinstance(ours, tuple) else (ours,)), *found], [*(theirs if isinstance(theirs, tuple) else (theirs,)), *expected]):
-                assert torch.equal(x, y)
+                assert error(x, y) < 1e-5
 
 
 @pytest.mark.parametrize("scan", SCANS[:1])
