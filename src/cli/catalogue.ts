@@ -22,7 +22,7 @@ export const COMMANDS: readonly {
     summary: 'kernels, plans and TypeScript bindings; folders stand for the .lmoe files in them',
     options: [
       '  -o, --out DIR        where to write (default: lmoec-out); DIR/SCAN is replaced as a whole if lmoec made it',
-      '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: these but sm86); torch: a Python package',
+      '  --target T,...       cuda.sm80, cuda.sm86, cuda.sm90, webgpu (default: these but sm86, for scans); torch: a Python package',
       '  --dtype D,...        f32, f16, bf16 (default: bf16 for CUDA, f32 for WebGPU)',
       '  --size K=64,V=64     sizes of axes (default: those of the file); given several times, a package has kernels for each',
       '  --package NAME       of the Python package (default: that of the file)',
@@ -56,7 +56,7 @@ export const COMMANDS: readonly {
       '  --name NAME          which declaration (default: the one named like the file, else the last; of several scans none)',
       '  --inputs IN.safetensors   inputs, params, initial states; cu_seqlens if packed; d_NAME for cotangents',
       '  --out OUT.safetensors     outputs, final states and, if a cotangent was given, gradients',
-      '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers)',
+      '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers; layers: oracle)',
       '  --target T           cuda.sm80, cuda.sm86 or cuda.sm90 (default: what fits the device best)',
       '  --dtype D            f32, f16, bf16: inputs are rounded to it (gates, params and states stay f32; default: f32)',
       '  --check              compare with the oracle; exit status 1 beyond the tolerance of the dtype',

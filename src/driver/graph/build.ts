@@ -1,27 +1,79 @@
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { graphSurface } from '../../emit/bindings/graph-surface.js';
+import type { Graph } from '../../ir/graph/graph.js';
 import { graphJson } from '../../ir/graph/json.js';
 import { signatureOf } from '../../ir/graph/signature.js';
+import { printTiles } from '../../ir/tile/print.js';
+import { jsonText } from '../../support/text.js';
 import type { Host } from '../host.js';
 import { compilerVersion } from '../installed.js';
 import type { BuildRequest, Built, Declaration } from '../kind.js';
+import { cudaJobs, type CudaJob } from '../nvcc.js';
 import { settingsFor, withUnsaid } from '../parts.js';
 import type { Failed } from '../problem.js';
+import { defaultDtype, variantFolder } from '../targets.js';
+import { compileGraph, type CompiledGraph } from './kernels.js';
 
-/** The graphs of a layer, mixture or model, in training and outside, which the interpreter runs. */
-export function buildGraph(host: Host, declaration: Declaration, { given, command }: BuildRequest): Built | Failed {
+/** Kernels of one program for one target and dtype. */
+interface Variant {
+  /** `webgpu.f32/train` */
+  readonly folder: string;
+  readonly made: CompiledGraph;
+}
+
+/** The graphs of a layer, mixture or model, in training and outside, which the interpreter runs; and kernels for the targets. */
+export async function buildGraph(host: Host, declaration: Declaration, request: BuildRequest): Promise<Built | Failed> {
   const { source, part } = declaration;
+  const { given, command } = request;
   const own = withUnsaid(part, settingsFor(part, given));
   const [training, other] = [true, false].map((mode) => source.parts.elaborate(part.name, own, mode));
   const diagnostics = [...training.diagnostics, ...other.diagnostics];
   if (training.graph === undefined || other.graph === undefined || hasErrors(diagnostics)) return { diagnostics };
+  const variants = await variantsOf(host, declaration, request, { train: training.graph, eval: other.graph });
+  if (!Array.isArray(variants)) return variants;
+  const folders = [...new Set(variants.map(({ made }) => variantFolder(made.plan)))];
+  const levels = new Set(request.levels);
   return {
     ...declaration,
-    files: new Map([['train.json', `${graphJson(training.graph)}\n`], ['eval.json', `${graphJson(other.graph)}\n`]]),
-    binding: graphSurface(signatureOf(other.graph), other.graph.settings, { compiler: compilerVersion(host), hash: source.hash, command }),
-    jobs: [],
-    identity: [part.name, source.hash, [...other.graph.settings]],
-    summary: `${part.kind}, in the interpreter: there are no kernels for it yet`,
-    text: '',
+    files: new Map([
+      ['train.json', `${graphJson(training.graph)}\n`], ['eval.json', `${graphJson(other.graph)}\n`],
+      ...variants.flatMap((variant) => filesOf(variant, part.name, levels)),
+    ]),
+    binding: graphSurface(
+      signatureOf(other.graph), other.graph.settings, { compiler: compilerVersion(host), hash: source.hash, command }, folders,
+    ),
+    jobs: variants.flatMap(({ folder, made }): readonly CudaJob[] => cudaJobs(`${part.name}/${folder}/`, made.plan, made.files)),
+    identity: [part.name, source.hash, [...other.graph.settings], folders],
+    summary: folders.length === 0 ? `${part.kind}, in the interpreter; --target makes kernels where there are some`
+      : variants.filter(({ folder }) => folder.endsWith('/train')).map(({ made: { plan } }) => `${plan.target} ${plan.dtype}`).join(', '),
+    text: variants.map((variant) => textOf(variant, levels)).filter((text) => text !== '').join('\n'),
   };
+}
+
+async function variantsOf(
+  host: Host, { source }: Declaration, { targets, dtypes, command }: BuildRequest, graphs: Readonly<Record<'train' | 'eval', Graph>>,
+): Promise<Variant[] | Failed> {
+  const variants: Variant[] = [];
+  for (const target of targets) for (const dtype of dtypes ?? [defaultDtype(target)]) for (const program of ['train', 'eval'] as const) {
+    const made = await compileGraph(host, source, graphs[program], { target, dtype, command, backward: program === 'train' });
+    if (!('plan' in made)) return made;
+    variants.push({ folder: `${variantFolder(made.plan)}/${program}`, made });
+  }
+  return variants;
+}
+
+function filesOf({ folder, made: { plan, files, lowered } }: Variant, name: string, levels: ReadonlySet<string>): [string, string][] {
+  return [
+    [`${folder}/plan.json`, `${jsonText(plan, 1)}\n`],
+    ...[...files].map(([file, text]): [string, string] => [`${folder}/${file}`, text]),
+    ...(levels.has('tile') ? [[`${folder}/${name}.tile.txt`, printTiles(lowered.module)] satisfies [string, string]] : []),
+  ];
+}
+
+function textOf({ made: { plan, files, lowered } }: Variant, levels: ReadonlySet<string>): string {
+  return [
+    ...(levels.has('tile') ? [printTiles(lowered.module)] : []),
+    ...(levels.has('plan') ? [`${jsonText(plan, 1)}\n`] : []),
+    ...(levels.has('kernel') ? [...files].map(([name, text]) => `// ${name}\n${text}`) : []),
+  ].join('\n');
 }

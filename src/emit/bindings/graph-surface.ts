@@ -4,7 +4,7 @@ import { tensorType, typeName } from './names.js';
 import type { FileSurface, InterfaceSurface } from './surface.js';
 
 /** Types that the file uses besides its own. */
-const USED = new Set(['OpenGraph', 'Promise', 'ReadFile', 'Tensor']);
+const USED = new Set(['OpenGraph', 'OpenKernels', 'Promise', 'ReadFile', 'Runtime', 'Tensor']);
 
 /** Of a generated file. */
 export interface Provenance {
@@ -16,13 +16,15 @@ export interface Provenance {
 type Property = InterfaceSurface['properties'][number];
 
 /**
- * The typed binding of a layer, mixture or model that was made with these settings, which runs in the interpreter. Pure data in, pure data
- * out.
+ * The typed binding of a layer, mixture or model that was made with these settings, which runs in the interpreter, and on devices where
+ * there are `folders` of kernels. Pure data in, pure data out.
  */
 export function graphSurface(
   signature: Signature, made: ReadonlyMap<string, number | string>, { compiler, hash, command }: Provenance,
+  folders: readonly string[] = [],
 ): FileSurface {
   const name = typeName(signature.name, USED, 'Graph');
+  const kernels = folders.length > 0;
   const params = signature.params.map((tensor) => property(
     tensor, [], `${tensor.buffer ? 'Buffer' : 'Param'} ${sized(tensor, [])}${tensor.dtype === 'f32' ? ', read in f32' : ''}`,
   ));
@@ -59,24 +61,35 @@ export function graphSurface(
     path: `${signature.name}.ts`,
     header: [`Made by lmoec ${compiler}; changes will be lost.`, `source: sha256 ${hash}`, `command: ${command}`],
     imports: [
-      { from: 'lmoec/bindings', names: ['ReadFile', 'Tensor'], typeOnly: true },
+      ...(kernels ? [{ from: 'lmoec/runtime', names: ['Runtime'], typeOnly: true }] : []),
+      { from: 'lmoec/bindings', names: kernels ? ['OpenKernels', 'ReadFile', 'Tensor'] : ['ReadFile', 'Tensor'], typeOnly: true },
+      ...(kernels ? [{ from: 'lmoec/bindings', names: ['openKernels'], typeOnly: false }] : []),
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
       { from: 'lmoec/interpreter', names: ['OpenGraph'], typeOnly: true },
       { from: 'lmoec/interpreter', names: ['openGraph'], typeOnly: false },
     ],
     constants: [{
       name: 'settings', doc: 'The sizes, other numbers, texts and parts that it was built with.', value: `{ ${settings} } as const`,
-    }],
+    }, ...(kernels ? [{
+      name: 'plans', doc: 'Folders of the kernels that were built: target and dtype.',
+      value: `[${folders.map(quoted).join(', ')}] as const`,
+    }] : [])],
     interfaces: [...interfaces, types],
     functions: [{
       name: 'load',
       doc: `Opens \`${signature.name}\`${signature.doc === '' ? '' : `: ${signature.doc}`}\n\n`
-        + 'There are no kernels for it yet: it runs in the float64 interpreter. '
+        + `${kernels ? 'In the float64 interpreter, without kernels.' : 'It runs in the float64 interpreter.'} `
         + '`read` gives the files of this folder; by default they are read from beside this module.',
       parameters: [{ name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
       returns: `Promise<OpenGraph<${name}Types>>`,
       body: ['return openGraph(read);'],
-    }],
+    }, ...(kernels ? [{
+      name: 'loadKernels',
+      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device: forward, backward, and single tokens.`,
+      parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
+      returns: `Promise<OpenKernels<${name}Types>>`,
+      body: ['return openKernels(runtime, read, plans);'],
+    }] : [])],
   };
 }
 

@@ -12,8 +12,10 @@ export interface PlanNames {
 }
 
 export type PlanSource =
-  /** What the user calls so, in the order in which it lies in memory: an input, a param by its path, a cotangent `d_NAME`. */
-  | { readonly kind: 'user'; readonly name: string }
+  /**
+   * What the user calls so: an input, a param by its path, a cotangent `d_NAME`. Whatever the tensor has as rows, the memory is the same.
+   */
+  | { readonly kind: 'user'; readonly name: string } & PlanShape
   /** What the program before left in this tensor. */
   | { readonly kind: 'kept'; readonly tensor: string }
   /** Each element is its own number, counted from 0. */
@@ -27,8 +29,13 @@ export type PlanSource =
   /** The tokens of every sequence. */
   | { readonly kind: 'count'; readonly of: 'time' };
 
-/** The sum of some tensors of this shape; zeros where there is none. */
-export interface PlanResult {
-  readonly tensors: readonly string[];
+/** As users see it: `tokens` are [B, T], or [B] where each sequence is a token. The names of the axes after those. */
+export interface PlanShape {
   readonly shape: readonly Extent[];
+  readonly axes: readonly string[];
+}
+
+/** The sum of some tensors; zeros where there is none. */
+export interface PlanResult extends PlanShape {
+  readonly tensors: readonly string[];
 }

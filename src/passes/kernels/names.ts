@@ -1,7 +1,7 @@
-import { TOKEN, type Flow, type FlowResult, type ValueId } from '../../ir/flow/flow.js';
+import { ONCE, TOKEN, type DomainId, type Flow, type FlowResult, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
-import type { PlanNames, PlanResult, PlanSource } from '../../ir/plan/names.js';
+import type { PlanNames, PlanResult, PlanShape, PlanSource } from '../../ir/plan/names.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { BufferRole } from '../../ir/tile/tile.js';
 import type { Refusal } from './frame.js';
@@ -26,8 +26,7 @@ export function namesOf(flow: Flow, { module, bindings }: Lowered): PlanNames | 
     const { type, origin } = flow.values[one.value];
     if (binding === undefined && !isZero(flow, one.value)) refusals.push({ reason: 'what is given as it comes', origin });
     if (binding !== undefined && !whole(flow, binding, one.axes)) refusals.push({ reason: 'a result that lacks an axis', origin });
-    const shape = [...(type.domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...one.axes.map(({ size }) => size)];
-    return [`${prefix}${one.name}`, { tensors: binding === undefined ? [] : [binding.buffer.name], shape }];
+    return [`${prefix}${one.name}`, { tensors: binding === undefined ? [] : [binding.buffer.name], ...shapeOf(type.domain, one.axes) }];
   };
   const forward = [
     ...flow.outputs.map(result('output', '')), ...flow.losses.map(result('output', 'loss.')),
@@ -36,6 +35,12 @@ export function namesOf(flow: Flow, { module, bindings }: Lowered): PlanNames | 
   const backward = (flow.backward?.gradients ?? []).map(result('gradient', ''));
   return refusals.length > 0 ? { refusals } : {
     given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) },
+  };
+}
+
+function shapeOf(domain: DomainId, axes: readonly Axis[]): PlanShape {
+  return {
+    shape: [...(domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...axes.map(({ size }) => size)], axes: axes.map(({ name }) => name),
   };
 }
 
@@ -66,8 +71,12 @@ function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Bi
     case 'table': return held.table === 'self' ? { kind: 'self' } : { kind: 'list', of: held.table, domain: tileDomain(held.domain).row };
     case 'value': {
       const value = flow.values[held.value];
-      if (value.kind === 'input') return { kind: 'user', name: flow.inputs[value.input].name };
-      if (value.kind === 'param') return { kind: 'user', name: flow.params[value.param].path };
+      if (value.kind === 'input') return {
+        kind: 'user', name: flow.inputs[value.input].name, ...shapeOf(flow.inputs[value.input].domain, flow.inputs[value.input].axes),
+      };
+      if (value.kind === 'param') return {
+        kind: 'user', name: flow.params[value.param].path, ...shapeOf(ONCE, flow.params[value.param].axes),
+      };
       if (value.kind === 'count') return { kind: 'count', of: value.of };
       const left = bindings.find((one) => one.held.kind === 'value' && one.held.value === held.value && one.buffer.role === 'output');
       return left === undefined ? `a ${buffer.role} that nobody leaves` : { kind: 'kept', tensor: left.buffer.name };

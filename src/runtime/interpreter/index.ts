@@ -6,6 +6,7 @@ import type { Graph } from '../../ir/graph/graph.js';
 import { readGraph } from '../../ir/graph/json.js';
 import { paramsOf } from '../../ir/graph/paths.js';
 import type { ReadFile } from '../bindings.js';
+import type { GraphTypes } from '../graph-types.js';
 import { lengthsOf } from '../lead.js';
 import { RuntimeError } from '../runtime.js';
 import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tensors.js';
@@ -13,6 +14,7 @@ import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tens
 /** Tensors by name or path. */
 type Named = Readonly<Record<string, Tensor<string>>>;
 
+export type { GraphTypes } from '../graph-types.js';
 export type { GraphState } from '../../interp/graph/state.js';
 
 export interface GraphOptions {
@@ -24,18 +26,6 @@ export interface GraphOptions {
   readonly seed?: number;
   /** Of the optimiser: draws differ from step to step. */
   readonly step?: number;
-}
-
-/** What a binding says of its declaration: tensors by name or path. */
-export interface GraphTypes {
-  readonly params: object;
-  readonly buffers: object;
-  readonly inputs: object;
-  readonly outputs: object;
-  readonly losses: object;
-  /** One token of every sequence. */
-  readonly stepInputs: object;
-  readonly stepOutputs: object;
 }
 
 /** What a call gave. */
@@ -63,7 +53,6 @@ export interface GraphTraining<T extends GraphTypes> extends GraphResult<T['outp
  * that anything else is refused in words.
  */
 export interface OpenGraph<T extends GraphTypes> {
-  /** There are no kernels for it yet. */
   readonly backend: 'interpreter';
   /** Params and buffers at the start that their laws give them. */
   init(seed?: number): T['params'];

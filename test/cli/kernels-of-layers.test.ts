@@ -1,0 +1,119 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { environmentOf, softwareGpus } from '../../scripts/software-gpu.mjs';
+import { ensureBuilt, environment, folderWith, lmoec, ROOT } from './lmoec.js';
+
+/** What a program with a binding does: the kernels beside the interpreter of the same module. */
+const program = (name: string, cotangents: string): string => `
+import { readFloats, tensor, upload, type Tensor } from 'lmoec/bindings';
+import { webGpuStatus } from 'lmoec/webgpu';
+import { load, loadKernels, settings } from './out/${name}/${name}.js';
+
+const status = await webGpuStatus();
+if (!status.available) throw new Error(status.why);
+const runtime = await status.open();
+const [meaning, kernels] = [await load(), await loadKernels(runtime)];
+const params = meaning.init(1);
+const { D } = settings;
+const waves = (n: number, by: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(by * i + 1));
+const x = tensor('B T D', [2, 5, D], waves(10 * D, 1.3));
+const found: Record<string, number> = {};
+const compare = async (name: string, one: Tensor<string>, other: Tensor<string>) => {
+  const [a, b] = [await readFloats(runtime, one), await readFloats(runtime, other)];
+  if (one.axes !== other.axes || String(one.shape) !== String(other.shape)) throw new Error(name + ': ' + one.axes + ' ' + one.shape);
+  const root = (of: (i: number) => number) => Math.sqrt(a.reduce((sum, _, i) => sum + of(i) ** 2, 0));
+  found[name] = root((i) => a[i] - b[i]) / root((i) => b[i]);
+};
+
+const made = await kernels.forward(params, { x });
+const exact = await meaning.train(params, { x });
+await compare('y', made.outputs.y, exact.outputs.y);
+const cotangents = { ${cotangents} };
+const gradients = await kernels.backward(made, params, { x }, cotangents);
+const wanted = exact.gradients(cotangents);
+for (const [name, one] of Object.entries(gradients.params)) await compare('d_' + name, one, Reflect.get(wanted.params, name));
+if (gradients.inputs.x !== undefined && wanted.inputs.x !== undefined) await compare('d_x', gradients.inputs.x, wanted.inputs.x);
+for (const [name, loss] of Object.entries(await made.losses())) {
+  found['loss ' + name] = Math.abs(Number(loss) / Reflect.get(exact.losses, name) - 1);
+}
+for (const [name, counts] of Object.entries(await made.counts())) {
+  found['count ' + name] = counts.reduce((sum, n, i) => sum + Math.abs(n - exact.counts[name][i]), 0);
+}
+
+// A second call with packed sequences, and one with what is on the device already.
+const cuSeqlens = [0, 4, 4, 10];
+const packed = tensor('B T D', [1, 10, D], waves(10 * D, 1.3));
+await compare('packed y', (await kernels.eval(params, { x: upload(runtime, packed, kernels.dtypes.x) }, { cuSeqlens })).outputs.y,
+  (await meaning.eval(params, { x: packed }, { cuSeqlens })).outputs.y);
+const token = tensor('B D', [3, D], waves(3 * D, 0.7));
+const next = await meaning.step(params, meaning.begin(3), { x: token });
+await compare('step y', (await kernels.step(params, { x: token })).outputs.y, next.outputs.y);
+const wrong: string[] = [];
+const wide = tensor('B T D', [1, 2, D + 1], new Float32Array(2 * D + 2));
+await kernels.forward(params, { x: wide }).catch((error: Error) => wrong.push(error.message));
+made.release();
+kernels.release();
+runtime.release();
+console.log(JSON.stringify({ found, wrong }));
+`;
+
+const project = folderWith({ 'package.json': '{"type":"module"}', 'tsconfig.json': JSON.stringify({
+  compilerOptions: {
+    target: 'ES2022', module: 'NodeNext', moduleResolution: 'NodeNext', strict: true, skipLibCheck: true, lib: ['ES2023'], types: ['node'],
+  }, include: ['*.ts', 'out/**/*.ts'],
+}) });
+const at = (...names: string[]): string => join(project.path, ...names);
+
+beforeAll(() => {
+  ensureBuilt();
+  mkdirSync(at('node_modules'));
+  symlinkSync(ROOT, at('node_modules/lmoec'));
+  symlinkSync(join(ROOT, 'node_modules/@types'), at('node_modules/@types'));
+}, 120_000);
+afterAll(project.remove);
+
+const swiftshader = softwareGpus().find(({ name }) => name === 'swiftshader');
+const example = (file: string): string => join(ROOT, 'examples', `${file}.lmoe`);
+
+/** Builds a declaration, compiles a program with its binding, and runs it. */
+function executed(file: string, name: string, size: string, cotangents: string): { found: Record<string, number>; wrong: string[] } {
+  expect(lmoec(['build', example(file), '--name', name, '--size', size, '-o', at('out'), '--target', 'webgpu,cuda.sm90', '--sources']))
+    .toMatchObject({ code: 0, err: '', out: expect.stringContaining('webgpu f32, cuda.sm90 bf16') });
+  writeFileSync(at(`${name}.ts`), program(name, cotangents));
+  const compiled = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', project.path], { encoding: 'utf8' });
+  expect(compiled.stdout).toBe('');
+  if (swiftshader === undefined) throw new Error('no device');
+  const env = Object.fromEntries(Object.entries(environmentOf(swiftshader)).map(([key, value]) => [key, value ?? '']));
+  const done = spawnSync(process.execPath, [at(`${name}.js`)], { encoding: 'utf8', env: environment(env) });
+  expect(done.stderr.replace(/^Warning: maxDynamic.*\n/gm, '')).toBe('');
+  return JSON.parse(done.stdout);
+}
+
+describe.skipIf(swiftshader === undefined)('a binding with kernels (skipped without SwiftShader)', () => {
+  it('of a dense layer: forward, backward, packed sequences, single tokens', () => {
+    const { found, wrong } = executed('layers/feed_forward', 'swiglu', 'D=12,F=8', "y: tensor('B T D', [2, 5, D], waves(10 * D, 0.9))");
+    expect(Object.keys(found)).toEqual(['y', 'd_gate', 'd_up', 'd_down', 'd_x', 'packed y', 'step y']);
+    for (const [name, error] of Object.entries(found)) expect([name, error < 1e-5]).toEqual([name, true]);
+    expect(wrong).toEqual(['swiglu: x must be [1, 2, 12], found [1, 2, 13]']);
+  }, 60_000);
+});
+
+describe('kernels of layers', () => {
+  it('are built where they are asked for; what has none yet is refused, and nothing is written', () => {
+    expect(lmoec(['build', example('layers/feed_forward'), '--name', 'gelu_ffn', '-o', at('plain')]).out).toContain('in the interpreter');
+    expect(readdirSync(at('plain/gelu_ffn')).sort()).toEqual(['eval.json', 'gelu_ffn.ts', 'lmoec.json', 'train.json']);
+    const { code, err } = lmoec(['build', example('moe/softmax'), '-o', at('refused'), '--target', 'webgpu']);
+    expect(code).toBe(1);
+    expect(err).toMatch(/error\[E815\]: `qwen3_moe` has no kernels yet\n.*softmax.lmoe:62:36/);
+    expect(existsSync(at('refused'))).toBe(false);
+  });
+
+  it('are printed as tiles', () => {
+    const { out } = lmoec(['check', example('layers/feed_forward'), '--emit', 'tile', '--size', 'D=64,F=128']);
+    expect(out).toContain('module swiglu  chunk=64');
+    expect(out).toContain('%3 [D, F] = load up');
+    expect(lmoec(['check', example('moe/softmax'), '--emit', 'tile']).out).toContain('qwen3_moe has no kernels: sums over ranks');
+  });
+});
