@@ -7,6 +7,7 @@ import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/ti
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, tablesOf } from '../describe.js';
+import { productsApart } from './tensor-cores/apart.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { isRefused, type Refused } from './refused.js';
 import { lowerPlain } from './plain/lower.js';
@@ -56,11 +57,12 @@ function tableKernel(domain: Domain, file: string): TableKernel {
 
 /** Writes the CUDA C++ of a module, one file and what it includes, and the plan a host needs to launch it. */
 export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
-  const module = withFreeNames(given, options.templates);
+  const plain = options.plain ?? false;
+  const module = withFreeNames(plain || options.dtype === 'f32' ? given : productsApart(given), options.templates);
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
   const architecture = options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '');
   const file = `${module.name}.${options.dtype}.${architecture}.cu`;
-  const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, options.plain ?? false) }));
+  const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, plain) }));
   const kernels = lowered.map((one) => planKernel(cx, one.kernel, one, file));
   const tensors = [...module.buffers.map(
     (buffer) : PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })

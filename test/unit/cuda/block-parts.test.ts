@@ -14,9 +14,9 @@ const param = (name: string, ...axes: readonly string[]): TileBuffer => (
   { name, outer: 'once', inner: 'once', axes, dtype: 'io', role: 'param' }
 );
 const [x, weight, source] = [rows('x', ['D'], 'input'), rows('weight', [], 'input', 'f32'), rows('source', [], 'input', 'i32')];
-const [rest, y] = [rows('rest', ['F'], 'input'), rows('y', ['F'], 'output')];
+const [rest, y, scores] = [rows('rest', ['F'], 'input'), rows('y', ['F'], 'output'), rows('scores', ['E'], 'input')];
 const [w, v] = [param('w', 'D', 'F'), param('v', 'E', 'F')];
-const BUFFERS = [x, weight, source, rest, y, w, v];
+const BUFFERS = [x, weight, source, rest, y, scores, w, v];
 
 function parted(write: (k: KernelBuilder) => void, D = 128) {
   const kernel = buildKernel({ name: 'k', doc: 'A kernel.', outer: 'chunk', domain: TOKENS, inner: 'once', split: 'F' }, write);
@@ -30,7 +30,10 @@ function parted(write: (k: KernelBuilder) => void, D = 128) {
   const text = (stmt: TileStmt) => (
     stmt.kind === 'let' ? printLet(kernel, stmt.tile, stmt.op) : stmt.kind === 'store' ? printStore(stmt.buffer, stmt.value) : ''
   ).replace(/^%\d+ \[.*?\] = /, '');
-  return { before: found.before.map(text), inside: found.inside.map(text), after: found.after.map(text), sums: [...found.sums.values()] };
+  return {
+    before: found.before.map(text), inside: found.loops.map(({ inside }) => inside.map(text)).flat(), after: found.after.map(text),
+    sums: [...found.sums.values()],
+  };
 }
 
 describe('a kernel of blocks', () => {
@@ -57,10 +60,15 @@ describe('a kernel of blocks', () => {
     expect(apart).toMatchObject({ sums: [2, 4] });
   });
 
+  it('has a loop for each axis that products sum over', () => {
+    const found = parted((k) => k.store(y, k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.load(scores), k.load(v), 'E'))));
+    expect(found).toEqual({
+      before: [], inside: ['load x row', 'load w', 'contract[D] %0, %1', 'load scores row', 'load v', 'contract[E] %3, %4'],
+      after: ['store y, %6'], sums: [6, 6],
+    });
+  });
+
   it.each<[string, (k: KernelBuilder) => void, number?]>([
-    ['blocks of products along several axes', (k) => {
-      k.store(y, k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.reduce('sum', 'D', k.load(x)), k.load(v), 'E')));
-    }],
     ['reduce over D', (k) => k.store(y, k.mul(k.contract(k.load(x), k.load(w), 'D'), k.reduce('sum', 'D', k.load(x))))],
     ['cumsum in a block', (k) => k.store(y, k.contract(k.cumsum(k.load(x)), k.load(w), 'D'))],
     ['operands along D, which is no multiple of 64', (k) => k.store(y, k.contract(k.exp(k.load(x)), k.load(w), 'D')), 72],

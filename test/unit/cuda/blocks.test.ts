@@ -37,7 +37,9 @@ function moduleOf(
     k.store(y, value(k, byName));
   });
   return {
-    name, chunk: 64, sizes: new Map([['D', D], ['F', F]]), domains: [...new Set([TOKENS, domain])], buffers: all, kernels: [kernel],
+    name, chunk: 64, sizes: new Map([
+      ['D', D], ['F', F], ['E', 200],
+    ]), domains: [...new Set([TOKENS, domain])], buffers: all, kernels: [kernel],
     programs: scanPrograms(all, { forward: [name] }),
   };
 }
@@ -63,6 +65,10 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
     (k, { x, z, w, v, u, bias }) => k.add(k.add(
       k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.load(z), k.load(v), 'D')), k.contract(k.load(z), k.load(u), 'D'),
     ), k.load(bias)),
+  ),
+  twofold: (sizes) => moduleOf(
+    'twofold', sizes, [x, rows('e', 'E', 'input'), param('w', 'D', 'F'), param('v', 'F', 'E')],
+    (k, { x, e, w, v }) => k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.load(e), k.load(v), 'E')),
   ),
   around: (sizes) => moduleOf(
     'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
@@ -135,6 +141,8 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('rows that an index names, a matrix for each run of them', () => run(MODULES.gathered([136, 72]), 'cuda.sm80', 'bf16'));
   it('the same without a race in shared memory', () => run(MODULES.gathered([320, 136]), 'cuda.sm90', 'bf16', true));
   it('three products that add up', () => run(MODULES.added([128, 72]), 'cuda.sm90', 'bf16'));
+  it('products along two axes', () => run(MODULES.twofold([320, 136]), 'cuda.sm90', 'bf16'));
+  it('the same without a race in shared memory', () => run(MODULES.twofold([136, 72]), 'cuda.sm80', 'bf16', true));
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', true));

@@ -14,6 +14,7 @@ export function createDraft<Part extends string>(parts: readonly [Part, ...Part[
   let here = lists[0].instructions;
   let names = 0;
   let lasting = false;
+  let turn = 0;
   let refusal: Refused | undefined;
   // Products begun, without those that something has waited for.
   let running: readonly string[] = [];
@@ -49,10 +50,14 @@ export function createDraft<Part extends string>(parts: readonly [Part, ...Part[
       here = listOf(part);
     },
     fresh: (hint: string) => `${hint.replace('-', 'x')}_${names++}`,
-    take: (bytes: number, staged: boolean, tile?: TileId): Piece => pieces.take(bytes, { staged, lasting: lasting && !staged }, tile),
+    take: (bytes: number, staged: boolean, tile?: TileId): Piece => pieces.take(bytes, { staged, lasting: lasting && !staged, turn }, tile),
     /** From here on pieces keep their address to the end of the kernel, or no longer do. */
     keepPieces(on: boolean): void {
       lasting = on;
+    },
+    /** What is staged from here on is so by the next loop. */
+    nextLoop(): void {
+      turn++;
     },
     /** Waits until the product in registers `name` is there; undefined: all products. */
     await(name?: string): void {

@@ -8,6 +8,8 @@ export interface Piece {
   readonly staged: boolean;
   /** Keeps its address to the end of the kernel (what a loop reads again). */
   readonly lasting: boolean;
+  /** Of staged ones: which of the loops has it (the first, unless it says so). Those of different loops share their stages. */
+  readonly turn?: number;
 }
 
 /** From which barrier of its team to which a piece has values that are read. Pieces of disjoint spans may share an address. */
@@ -18,7 +20,7 @@ export interface Span {
 
 export interface Pieces {
   /** `tile`: whose values it holds, for its name. */
-  take(bytes: number, how: Pick<Piece, 'staged' | 'lasting'>, tile?: TileId): Piece;
+  take(bytes: number, how: Pick<Piece, 'staged' | 'lasting' | 'turn'>, tile?: TileId): Piece;
   readonly all: readonly Piece[];
 }
 
@@ -51,7 +53,9 @@ export interface Arena {
 
 /** Bytes of a stage, and from one to the next. */
 export function stageOf(pieces: readonly Piece[]): Pick<Arena, 'stageBytes' | 'stageUsed'> {
-  const stageUsed = pieces.reduce((sum, { staged, bytes }) => (staged ? sum + bytes : sum), 0);
+  const used = new Map<number, number>();
+  for (const { staged, turn = 0, bytes } of pieces) if (staged) used.set(turn, (used.get(turn) ?? 0) + bytes);
+  const stageUsed = Math.max(0, ...used.values());
   return { stageUsed, stageBytes: whole(stageUsed) };
 }
 
@@ -60,11 +64,12 @@ const whole = (bytes: number) => Math.ceil(bytes / ALIGN) * ALIGN;
 /** Gives pieces their places: the largest first, each at the first offset where no other is while it lives. */
 export function arenaOf(pieces: readonly Piece[], spans: ReadonlyMap<Piece, Span>): Arena {
   const offsets = new Map<Piece, number>();
-  let staged = 0;
+  const staged = new Map<number, number>();
   const bySize = [...pieces].sort((a, b) => b.bytes - a.bytes);
   for (const piece of bySize.filter((one) => one.staged)) {
-    offsets.set(piece, staged);
-    staged += piece.bytes;
+    const offset = staged.get(piece.turn ?? 0) ?? 0;
+    offsets.set(piece, offset);
+    staged.set(piece.turn ?? 0, offset + piece.bytes);
   }
   const placed: { readonly piece: Piece; readonly span: Span; readonly offset: number }[] = [];
   let fixedBytes = 0;

@@ -11,20 +11,25 @@ import { definitions } from './kernel.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
-/** A kernel of products along one axis, its statements divided by where they stand around the loop of steps along it. */
+/** Steps along an axis that products sum over: ROW are all rows of a run, or all that there are. */
+export interface BlockLoop {
+  readonly axis: Axis;
+  /** Operands and products. */
+  readonly inside: readonly Let[];
+}
+
+/** A kernel of products, its statements divided by where they stand around the loops of steps, one for each axis that is summed over. */
 export interface BlockParts {
   readonly kernel: TileKernel;
   /** Rows of the results: a block has 64 of them. Others than those of a chunk are shared out as the columns are. */
   readonly rows: Axis;
   /** Columns of the results, which blocks share out. */
   readonly split: Axis;
-  /** What products sum over: ROW are all rows of a run, or all that there are. */
-  readonly axis: Axis;
+  readonly loops: readonly BlockLoop[];
   /** Products, each with the tile that sums it up: its own, or that of a sum of products that nobody else reads. */
   readonly sums: ReadonlyMap<TileId, TileId>;
-  /** What steps need; operands and products; all else. */
+  /** What steps need, and what there is beside them. */
   readonly before: readonly TileStmt[];
-  readonly inside: readonly Let[];
   readonly after: readonly TileStmt[];
 }
 
@@ -37,11 +42,12 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const stored = new Set(storedBuffers(kernel.body));
   if (lets.some(({ op }) => buffersRead(op).some((name) => stored.has(name)))) return refused('a block that reads what it stores');
   const products = new Map(lets.flatMap(({ tile, op }) => (op.op === 'contract' && axesOf(tile).length === 2 ? [[tile, op.axis]] : [])));
-  const [axis, ...others] = new Set(products.values());
-  if (axis === undefined || others.length > 0) return refused('blocks of products along several axes');
-  const isAlong = kernel.outer !== 'chunk';
-  if (axis === COL || isAlong !== (axis === ROW)) return refused(`blocks of products along ${axis}`);
-  const inStep = (tile: TileId) => axesOf(tile).includes(axis);
+  const axes = [...new Set(products.values())];
+  const isAlong = isAlongRows(kernel);
+  const wrong = axes.find((axis) => axis === COL || isAlong !== (axis === ROW));
+  if (wrong !== undefined || axes.length === 0) return refused(`blocks of products along ${wrong ?? 'nothing'}`);
+  const stepsOf = (tile: TileId) => axes.filter((axis) => axesOf(tile).includes(axis));
+  const inStep = (tile: TileId) => stepsOf(tile).length > 0;
   const isProduct = ({ tile }: Let) => products.has(tile);
   const shares = isAlong ? sidesOf(kernel, products.keys()) : { rows: ROW, split };
   if (isRefused(shares)) return shares;
@@ -51,15 +57,19 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
     }
   }
   const inside = lets.filter((stmt) => inStep(stmt.tile) || isProduct(stmt));
+  const crossed = inside.find(({ tile }) => stepsOf(tile).length > (products.has(tile) ? 0 : 1));
+  if (crossed !== undefined) return refused(`a tile along ${axesOf(crossed.tile).join()}`);
   const odd = inside.find((stmt) => !isProduct(stmt) && !isPointwise(stmt.op));
   if (odd !== undefined) return refused(`${odd.op.op} in a block`);
   if (lets.some((stmt) => !inside.includes(stmt) && stmt.op.op === 'gather')) return refused('gathered rows beside products');
   const folded = lets.find((stmt) => !inside.includes(stmt) && operandsOf(stmt.op).some(inStep));
-  if (folded !== undefined) return refused(`${folded.op.op} over ${axis}`);
-  if (kernel.body.some((stmt) => stmt.kind === 'store' && inStep(stmt.value))) return refused(`a store with ${axis}`);
-  const worked = inside.some((stmt) => !isProduct(stmt) && !['load', 'gather', 'swap'].includes(stmt.op.op));
+  if (folded !== undefined) return refused(`${folded.op.op} over ${operandsOf(folded.op).flatMap(stepsOf)[0]}`);
+  const kept = kernel.body.find((stmt) => stmt.kind === 'store' && inStep(stmt.value));
+  if (kept?.kind === 'store') return refused(`a store with ${stepsOf(kept.value).join()}`);
+  const worked = inside.filter((stmt) => !isProduct(stmt) && !['load', 'gather', 'swap'].includes(stmt.op.op));
   // Of what fills up a step nobody knows what it becomes.
-  if (worked && axisSize(cx.module, axis) % STEP !== 0) return refused(`operands along ${axis}, which is no multiple of ${STEP}`);
+  const partly = worked.flatMap(({ tile }) => stepsOf(tile)).find((axis) => axisSize(cx.module, axis) % STEP !== 0);
+  if (partly !== undefined) return refused(`operands along ${partly}, which is no multiple of ${STEP}`);
   const wanted = needs(inside.flatMap(({ op }) => operandsOf(op)).filter((tile) => !inStep(tile)), definitions(kernel));
   if ([...products.keys()].some((tile) => wanted.has(tile))) return refused('blocks of products of products');
   const { sums, through } = sumsOf(kernel, lets, products.keys());
@@ -67,7 +77,8 @@ export function blockParts(cx: CudaContext, kernel: TileKernel): BlockParts | Re
   const outside = kernel.body.filter((stmt) => stmt.kind !== 'let' || !made.has(stmt.tile));
   const isBefore = (stmt: TileStmt) => stmt.kind === 'let' && wanted.has(stmt.tile);
   return {
-    kernel, ...shares, axis, sums, inside, before: outside.filter(isBefore),
+    kernel, ...shares, sums, before: outside.filter(isBefore),
+    loops: axes.map((axis) => ({ axis, inside: inside.filter(({ tile }) => (products.get(tile) ?? stepsOf(tile)[0]) === axis) })),
     // What is read then is asked for at once.
     after: loadsFirst(outside.filter((stmt) => !isBefore(stmt))),
   };
@@ -130,8 +141,11 @@ function sumsOf(kernel: TileKernel, lets: readonly Let[], products: Iterable<Til
   return { sums, through };
 }
 
+/** Does a kernel go along all rows of a run, or of all, without a loop over their chunks? */
+export const isAlongRows = ({ outer }: TileKernel): boolean => outer !== 'chunk';
+
 /** Operations that may stand in a step: they are worked out element by element. */
-const isPointwise = (op: TileOp): boolean => ['load', 'gather', 'map', 'keep', 'round', 'swap'].includes(op.op);
+export const isPointwise = (op: TileOp): boolean => ['load', 'gather', 'map', 'keep', 'round', 'swap'].includes(op.op);
 
 /** Tiles that some need, themselves included. */
 function needs(tiles: Iterable<TileId>, defs: ReadonlyMap<TileId, TileOp>): ReadonlySet<TileId> {

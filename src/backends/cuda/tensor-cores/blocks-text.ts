@@ -1,12 +1,12 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
+import type { Axis } from '../../../ir/common/axes.js';
 import { axisSize } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
 import type { Piece } from '../instructions/pieces.js';
 import type { TeamPlan } from '../instructions/plan.js';
-import { printSteps } from '../instructions/print.js';
+import { printSteps, type Threads } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines, spanLines } from '../prologue.js';
-import type { BlockParts } from './block-parts.js';
+import { isAlongRows, type BlockParts } from './block-parts.js';
 import type { Parts } from './extents.js';
 import { STEP } from './forms.js';
 import { offsetLines, runtimeOf } from './kernel.js';
@@ -28,17 +28,18 @@ export interface BlockPlan {
   readonly sharedBytes: number;
 }
 
-/** Before the loop; what asks for a step, what begins one, what it adds up; after the loop. */
-export type BlockPart = 'before' | 'issue' | 'enter' | 'body' | 'after';
+/** Before the loops; of each, what asks for a step, what begins one, what it adds up; after the loops. */
+export type BlockPart = 'before' | `${'issue' | 'enter' | 'body'}${number}` | 'after';
+export const partsOfLoop = (n: number) => [`issue${n}`, `enter${n}`, `body${n}`] as const;
 
 /** Blocks that run at once are neighbours in both directions, so that they find what they read in the cache: so many above each other. */
 const TALL = 16;
 
 /** Says which part of the results a block has. */
-function blockLines(code: Code, cx: CudaContext, { kernel, rows, split, axis }: BlockParts, width: number): void {
+function blockLines(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, width: number): void {
   const blocks = blocksOf(cx, split, width);
   const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
-  const ofRows = axis === ROW ? blocksOf(cx, rows, STEP) : undefined;
+  const ofRows = isAlongRows(kernel) ? blocksOf(cx, rows, STEP) : undefined;
   const many = ofRows ?? `(int)gridDim.x / ${blocks}`;
   code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`}, top = at / ${TALL * blocks} * ${TALL}, `
     + `tall = ${many} - top < ${TALL} ? ${many} - top : ${TALL}, row = top + at % ${TALL * blocks} % tall;`);
@@ -57,15 +58,15 @@ const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisS
 
 /** The frame of a kernel of blocks: a ring of steps in shared memory, all but one of them on their way. */
 export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedBytes }: BlockPlan): LoweredKernel {
-  const { kernel, rows, split, axis } = parted;
+  const { kernel, rows, split, loops } = parted;
   const { width, parts, stages } = shape;
-  const isAlong = axis === ROW;
+  const isAlong = isAlongRows(kernel);
   const threads = 128 * parts;
+  const team: Threads = { threads, barrier: 1 };
   const blocks = blocksOf(cx, split, width) * (isAlong ? blocksOf(cx, rows, STEP) : 1);
-  const count = isAlong ? 'steps' : Math.ceil(axisSize(cx.module, axis) / STEP);
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
-  const print = (part: BlockPart) => printSteps(code, plan.steps(part), { threads, barrier: 1 });
+  const print = (part: BlockPart) => printSteps(code, plan.steps(part), team);
   const stage = (name: string) => {
     if (isAlong) {
       code.line(`const int first = walk_first + n * ${STEP}, length = walk_end - first < ${STEP} ? walk_end - first : ${STEP};`);
@@ -87,23 +88,29 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line('(void)basep;');
   print('before');
-  code.open('auto issue = [&](int n)');
-  stage('to');
-  print('issue');
-  code.close(';');
-  // Groups of copies are told apart by their number: there is one for every step, and for those that would follow.
-  code.line(`for (int n = 0; n < ${stages - 1}; ++n) { if (n < ${count}) issue(n); cp_commit(); }`);
-  code.line('#pragma unroll 1');
-  code.open(`for (int n = 0; n < ${count}; ++n)`);
-  stage('sa');
-  code.line('u8* const sp = basep + (sa - base); (void)sp;');
-  code.line(`cp_wait<${stages - 2}>();`);
-  print('enter');
-  // All have met: nobody reads the step before this one any more.
-  code.line(`if (n + ${stages - 1} < ${count}) issue(n + ${stages - 1});`);
-  code.line('cp_commit();');
-  print('body');
-  code.close();
+  loops.forEach(({ axis }, i) => {
+    const [issue, enter, body] = partsOfLoop(i);
+    // The loops share the ring.
+    if (i > 0) printSteps(code, [{ kind: 'barrier' }], team);
+    const count = isAlong ? 'steps' : Math.ceil(axisSize(cx.module, axis) / STEP);
+    code.open(`auto ${issue} = [&](int n)`);
+    stage('to');
+    print(issue);
+    code.close(';');
+    // Groups of copies are told apart by their number: there is one for every step, and for those that would follow.
+    code.line(`for (int n = 0; n < ${stages - 1}; ++n) { if (n < ${count}) ${issue}(n); cp_commit(); }`);
+    code.line('#pragma unroll 1');
+    code.open(`for (int n = 0; n < ${count}; ++n)`);
+    stage('sa');
+    code.line('u8* const sp = basep + (sa - base); (void)sp;');
+    code.line(`cp_wait<${stages - 2}>();`);
+    print(enter);
+    // All have met: nobody reads the step before this one any more.
+    code.line(`if (n + ${stages - 1} < ${count}) ${issue}(n + ${stages - 1});`);
+    code.line('cp_commit();');
+    print(body);
+    code.close();
+  });
   code.line('cp_wait<0>();');
   print('after');
   code.close();

@@ -11,8 +11,8 @@ import { planTeam } from '../instructions/plan.js';
 import { sharedLimit, type CudaContext, type CudaTarget, type LoweredKernel } from '../lowered.js';
 import { chunkPlace } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
-import { blockParts, heldAfter, type BlockParts } from './block-parts.js';
-import { blocksText, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
+import { blockParts, heldAfter, isAlongRows, type BlockParts } from './block-parts.js';
+import { blocksText, partsOfLoop, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
 import type { Parts } from './extents.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, gatherStep } from './gathered.js';
@@ -48,10 +48,10 @@ export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel 
 
 /** Shapes, best first: wide blocks read rows less often. */
 function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
-  const { kernel, rows, split, sums, inside } = parted;
+  const { kernel, rows, split, sums, loops } = parted;
   const held = heldAfter(parted);
   const count = new Set(sums.values()).size;
-  const operands = new Set(inside.flatMap(({ op }) => (op.op === 'contract' ? operandsOf(op) : [])));
+  const operands = new Set(loops.flatMap(({ inside }) => inside.flatMap(({ op }) => (op.op === 'contract' ? operandsOf(op) : []))));
   const lefts = [...operands].filter((tile) => kernel.tiles[tile].axes.includes(rows)).length;
   const most = padded(axisSize(cx.module, split));
   return [256, 128, 64].filter((width) => width <= most).flatMap((width) => {
@@ -64,10 +64,11 @@ function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
 }
 
 function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): BlockPlan | Refused {
-  const { kernel, rows, split, axis, sums } = parted;
+  const { kernel, rows, split, loops, sums } = parted;
   // A team knows a step and a block, whatever the whole is.
-  const sizes = new Map([...cx.module.sizes, [axis, STEP], [rows, STEP], [split, shape.width]]);
-  const draft = createDraft<BlockPart>(['before', 'issue', 'enter', 'body', 'after'], 'B');
+  const steps = loops.map(({ axis }) => [axis, STEP] as const);
+  const sizes = new Map([...cx.module.sizes, ...steps, [rows, STEP], [split, shape.width]]);
+  const draft = createDraft<BlockPart>(['before', ...loops.flatMap((_, n): readonly BlockPart[] => partsOfLoop(n)), 'after'], 'B');
   const team = createTeam({
     cx: { ...cx, module: { ...cx.module, sizes } }, kernel: { ...kernel, split: undefined }, draft, parts: shape.parts,
     defs: definitions(kernel), notes: notesOf(kernel), rowOf: (axes) => (axes.includes(rows) ? rows : tokenRow(axes)),
@@ -97,32 +98,36 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
     const sum = team.newFrag(tile, rows, split);
     team.each(sum, `${sum.name}[i] = 0.f;`);
   }
-  const lefts: LeftOperands = new Map();
-  draft.to('enter');
-  team.add({ kind: 'loop', edge: 'begin' });
-  team.add({ kind: 'meet' });
-  for (const { tile, op } of draft.untilRefused(parted.inside)) {
-    draft.to('body');
-    if (op.op === 'load') {
-      const cell = stepOf(cx, cellAt(op), axis);
-      if (cell.copied === 'tile') draft.to('issue');
-      if (cell.copied === 'tile') copyCell(team, tile, cell, 'to');
-      else loadNow(team, tile, cell);
-    } else if (op.op === 'gather') {
-      const all = gatheredCell(cx, op, place, split);
-      if (isRefused(all)) draft.refuse(all.why);
-      else gatherStep(cx, team, draft, { tile, op, cell: stepOf(cx, all, axis), place, stage: 'to', isAlong: axis === ROW });
-    } else if (op.op === 'contract' && sums.has(tile)) addProduct(team, tile, sums.get(tile) ?? tile, op, lefts);
-    else letText(team, { kind: 'let', tile, op }, place, new Map());
-  }
-  draft.to('body');
-  draft.await();
-  team.add({ kind: 'loop', edge: 'end' });
+  loops.forEach(({ axis, inside }, n) => {
+    const lefts: LeftOperands = new Map();
+    const [issue, enter, body] = partsOfLoop(n);
+    draft.to(enter);
+    team.add({ kind: 'loop', edge: 'begin' });
+    team.add({ kind: 'meet' });
+    for (const { tile, op } of draft.untilRefused(inside)) {
+      draft.to(body);
+      if (op.op === 'load') {
+        const cell = stepOf(cx, cellAt(op), axis);
+        if (cell.copied === 'tile') draft.to(issue);
+        if (cell.copied === 'tile') copyCell(team, tile, cell, 'to');
+        else loadNow(team, tile, cell);
+      } else if (op.op === 'gather') {
+        const all = gatheredCell(cx, op, place, split);
+        if (isRefused(all)) draft.refuse(all.why);
+        else gatherStep(cx, team, draft, { tile, op, cell: stepOf(cx, all, axis), place, issue, isAlong: axis === ROW });
+      } else if (op.op === 'contract' && sums.has(tile)) addProduct(team, tile, sums.get(tile) ?? tile, op, lefts);
+      else letText(team, { kind: 'let', tile, op }, place, new Map());
+    }
+    draft.to(body);
+    draft.await();
+    team.add({ kind: 'loop', edge: 'end' });
+    draft.nextLoop();
+  });
   draft.keepPieces(false);
   // What follows the loop takes the place of the ring.
   const { stageBytes, stageUsed } = stageOf(draft.pieces);
   const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
-  for (const part of ['before', 'body'] as const) {
+  for (const part of ['before', ...loops.map((_, n) => partsOfLoop(n)[2])] as const) {
     draft.to(part);
     team.add({ kind: 'hold', piece: ring });
   }
@@ -138,9 +143,9 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
 }
 
 /** Where a block works: in a step of rows, or in the rows of a chunk. */
-function blockPlace({ kernel, rows, axis }: BlockParts): Place {
+function blockPlace({ kernel, rows }: BlockParts): Place {
   const place = chunkPlace(kernel);
-  return axis === ROW ? { ...place, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) } : place;
+  return isAlongRows(kernel) ? { ...place, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) } : place;
 }
 
 /** What step `n` sees of a cell. Where steps are of rows, its place says so. */

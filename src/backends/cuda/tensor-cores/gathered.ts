@@ -1,6 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, outerStride, type Place } from '../address.js';
+import type { BlockPart } from './blocks-text.js';
 import type { Draft } from '../instructions/draft.js';
 import { cellPointer, type CudaContext } from '../lowered.js';
 import { refused, type Refused } from '../refused.js';
@@ -19,13 +20,13 @@ export function gatheredCell(cx: CudaContext, op: Gather, place: Place, split: A
 }
 
 /**
- * Has a step of gathered rows brought to a stage of the ring (`stage`: C text of its address). Which rows they are is asked for ahead:
+ * Has a step of gathered rows brought to the stage `to` of the ring, by what asks for a step. Which rows they are is asked for ahead:
  * once, before the loop, since they are the same in all steps, or, where steps are of rows (`isAlong`), for each step when the one before
  * is copied.
  */
 export function gatherStep(
-  cx: CudaContext, team: Team, draft: Pick<Draft<'before' | 'issue'>, 'to'>, { tile, op, cell, place, stage, isAlong }: {
-    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly stage: string;
+  cx: CudaContext, team: Team, draft: Pick<Draft<BlockPart>, 'to'>, { tile, op, cell, place, issue, isAlong }: {
+    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly issue: BlockPart;
     readonly isAlong: boolean;
   },
 ): void {
@@ -41,11 +42,11 @@ export function gatherStep(
   draft.to('before');
   const declares = [`int ${name}[${pieces}];`];
   team.add({ ...(isAlong ? ask('walk_first', 'walk_end - walk_first') : ask(place.first, cell.rows)), declares });
-  draft.to('issue');
+  draft.to(issue);
   const piece = tileToCome(team, tile, cell, true);
   team.add({
     kind: 'copy', piece, group: false, fn: 'gather_tile', shape,
-    args: [`(${stage} + ${piece.name})`, cell.at, cell.rowStride, name, cell.cols, 't'],
+    args: [`(to + ${piece.name})`, cell.at, cell.rowStride, name, cell.cols, 't'],
   });
   if (isAlong) team.add(ask(`(first + ${STEP})`, `walk_end - first - ${STEP}`));
 }

@@ -10,11 +10,13 @@ import { isDscore } from './joined-decays.js';
 import { tokenRow } from './kernel.js';
 import { unfitCells } from './memory.js';
 import { freeOperands } from './free-operands.js';
+import { withJoinedAxes } from './joined-axes.js';
 import { alongAllRows } from './row-sums.js';
 import { lowerWalk } from './walk.js';
 
 /** Kernels around matrix products; others are refused. */
-export function lowerTensorCores(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
+export function lowerTensorCores(given: CudaContext, whole: TileKernel): LoweredKernel | Refused {
+  const { cx, kernel } = withJoinedAxes(given, whole);
   const why = unfit(cx, kernel);
   if (why !== undefined) return refused(why);
   const along = alongAllRows(cx, kernel);
