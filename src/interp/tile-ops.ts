@@ -2,6 +2,7 @@ import { COL, ROW, runsOf, swapAxis, unionAxes, withoutAxes, type Axis, type Axi
 import type { MathName } from '../ir/common/dag.js';
 import { LEAST_LOG_DECAY, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
+import { fourDraws } from './graph/noise.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
 type SizeOf = (axis: Axis) => number;
@@ -23,7 +24,7 @@ export interface Scene {
 }
 
 /** The meaning of every operation but those that read memory. `axes`: those of the result. */
-export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' }>, axes: readonly Axis[], scene: Scene): TileValue {
+export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }>, axes: readonly Axis[], scene: Scene): TileValue {
   const { tile, operand, sizeOf } = scene;
   const scalar = (value: number): TileValue => ({ axes: [], sizes: [], data: Float64Array.of(value) });
   switch (op.op) {
@@ -34,6 +35,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' }>, axes:
     case 'heads': return scalar(scene.heads);
     case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
     case 'round': return scene.rounded(tile(op.arg));
+    case 'draw': return drawTile(tile(op.key).data, [op.element, op.position, op.sequence, op.lane].map(tile), axes, sizeOf);
     case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
     case 'runs': return runsTile(op.axis, op.length, tile(op.arg), sizeOf);
     case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
@@ -59,6 +61,16 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' }>, axes:
     );
   }
   op satisfies never;
+}
+
+function drawTile(key: Float64Array, from: readonly TileValue[], axes: readonly Axis[], sizeOf: SizeOf): TileValue {
+  const out = newValue(axes, sizeOf);
+  const [low, high] = [0, 2].map((at) => key[at] + 2 ** 16 * key[at + 1]);
+  visit(out.sizes, from.map((one) => stridesAlong(one, axes)), (offsets, i) => {
+    const [element, ...place] = from.map(({ data }, n) => data[offsets[n]]);
+    out.data[i] = fourDraws('uniform', [low, high], [place[0], place[1], place[2]], Math.floor(element / 4))[element % 4];
+  });
+  return out;
 }
 
 function mapTiles(fn: MathName, args: readonly TileValue[], sizeOf: SizeOf): TileValue {

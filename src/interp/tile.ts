@@ -251,6 +251,26 @@ function runProgram(
     return out;
   };
 
+  const nth = (op: TileOp & { readonly op: 'nth' }, axes: readonly Axis[], place: Place): TileValue => {
+    const out = newValue(axes, sizeOf);
+    const { data, at } = cellOf(op.buffer, { ...place, row: 0 });
+    const runs = place.run === undefined ? launch.runs : [launch.runs[place.run]];
+    const rows = runs.flatMap(([first, length]) => Array.from({ length }, (_, i) => first + i));
+    const [count, of] = [tile(op.count), op.of === undefined ? undefined : tile(op.of)];
+    visit(out.sizes, [count, of ?? count].map((one) => stridesAlong(one, axes)), ([n, m], i) => {
+      const value = (row: number): number => data[at(row) + i];
+      const wanted = Math.max(0, Math.floor(count.data[n]));
+      const there = rows.filter((row) => value(row) > -Infinity).sort((a, b) => value(b) - value(a) || a - b);
+      if (of === undefined) out.data[i] = wanted === 0 ? Infinity : wanted > there.length ? -Infinity : value(there[wanted - 1]);
+      else {
+        const larger = there.filter((row) => value(row) > of.data[m]).length;
+        const equal = there.filter((row) => value(row) === of.data[m]);
+        out.data[i] = wanted <= larger ? -1 : equal[wanted - larger - 1] ?? Infinity;
+      }
+    });
+    return out;
+  };
+
   const store = (name: string, given: TileValue, place: Place): void => {
     const { buffer, data, at, byRow } = cellOf(name, place);
     const value = given.axes.includes(COL) && !given.axes.includes(ROW) && !buffer.axes.includes(COL) ? swapTile(given) : given;
@@ -289,6 +309,7 @@ function runProgram(
   const evaluate = (op: TileOp, axes: readonly Axis[], place: Place): TileValue => {
     if (op.op === 'load') return load(op, place);
     if (op.op === 'gather') return gather(op, axes, place);
+    if (op.op === 'nth') return nth(op, axes, place);
     return evaluateOp(op, axes, {
       tile, operand, rounded, sizeOf, heads: dims.heads,
       head: () => place.head ?? fail('head is not known here'),

@@ -11,6 +11,8 @@ export interface NamedCall {
   user(name: string, dtype: ElementType): HostArray | DeviceTensor | undefined;
   /** What the program before left, by its name in the plan. */
   readonly kept: Readonly<Record<string, DeviceTensor>>;
+  /** The key of some draws, in halves (PlanSource). */
+  key(path: string, number: number): Float32Array;
   /** Where slots are (PlanSource). */
   list(of: 'token' | 'slots' | 'place', domain: string): Int32Array;
 }
@@ -41,6 +43,8 @@ function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[]
     case 'kept': return call.kept[source.tensor];
     case 'index': return Float32Array.from({ length: elementCount(shape) }, (_, i) => i);
     case 'self': return Float32Array.from({ length: elementCount(shape) }, (_, i) => (i % (shape[0] + 1) === 0 ? 1 : 0));
+    case 'number': return tokenNumbers(source.of, call.sizes.lengths);
+    case 'key': return call.key(source.path, source.number);
     case 'list': return call.list(source.of, source.domain);
     case 'count': {
       const { lengths } = call.sizes;
@@ -50,6 +54,11 @@ function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[]
     }
     case undefined: return undefined;
   }
+}
+
+function tokenNumbers(of: 'tokens' | 'time' | 'position' | 'sequence', lengths: readonly number[]): Float32Array {
+  const numbers = lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => (of === 'sequence' ? sequence : time)));
+  return Float32Array.from(numbers, (x, row) => (of === 'tokens' ? row : x));
 }
 
 /** What a program gives to users, by the names that they have for it. */

@@ -19,6 +19,12 @@ moe lottery(x: [D]) -> y: [D] with D = 8, E = 4, F = 5, k = 2 {
   let z = x @ gate + uniform[E]()
   y = sum[E](sigmoid(z[top[E, k](z)]) * expert(x))
 }
+moe planned(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
+  param gate: [D, E]
+  use expert[E] = two with F
+  let z = x @ gate
+  y = sum[E](sigmoid(z[top[E, 1](sinkhorn[tokens, E](z, tol: 1e-3))]) * expert(x))
+}
 `,
 });
 beforeAll(ensureBuilt, 120_000);
@@ -84,21 +90,34 @@ describe('mixtures on a device give what their formulas mean', () => {
   }, 60_000);
 });
 
+describe('draws and choices among rows', () => {
+  const [swiftshader, lavapipe] = [gpu('swiftshader'), gpu('lavapipe')];
+  it.skipIf(swiftshader === undefined)('are those of the interpreter on swiftshader', () => {
+    if (swiftshader === undefined) return;
+    checked(swiftshader, 'mixture.lmoe', 'lottery', 'D=8', '--lengths', '3,1,6', '--training');
+    checked(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,cf=0.7,B=2,T=9', '--training');
+  }, 60_000);
+
+  it.skipIf(lavapipe === undefined)('are those of the interpreter on lavapipe, by sequence too', () => {
+    if (lavapipe !== undefined) checked(lavapipe, moe('capacity'), 'gshard', 'D=12,E=4,F=8,cf=0.6,B=2,T=9', '--training');
+  }, 60_000);
+});
+
 describe('kernels that are not there yet', () => {
   const run = (...args: string[]) => lmoec(['run', 'mixture.lmoe', ...args], { cwd: folder.path });
 
   it('are refused with the place and the reason', (context) => {
     if (gpus.length === 0) context.skip('no software GPU');
     const env = Object.fromEntries(Object.entries(environmentOf(gpus[0])).map(([key, value]) => [key, value ?? '']));
-    const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'lottery', '--backend', 'webgpu'], { cwd: folder.path, env });
+    const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'planned', '--backend', 'webgpu'], { cwd: folder.path, env });
     expect([code, out]).toEqual([1, '']);
-    expect(err).toContain('error[E815]: `lottery` has no kernels yet');
-    expect(err).toMatch(/uniform\[E\]\(\)\n.*\^+ draws/);
+    expect(err).toContain('error[E815]: `planned` has no kernels yet');
+    expect(err).toMatch(/sinkhorn\[tokens, E\].*\n.*\^+ doubly stochastic plans/);
   });
 
   it('leave the interpreter, which is what runs unasked', () => {
-    expect(run('--name', 'lottery').out).toContain('moe lottery in the interpreter, float64');
-    expect(run('--name', 'lottery', '--dtype', 'bf16')).toMatchObject({
+    expect(run('--name', 'planned').out).toContain('moe planned in the interpreter, float64');
+    expect(run('--name', 'planned', '--dtype', 'bf16')).toMatchObject({
       code: 2, err: expect.stringContaining('add --backend webgpu or cuda'),
     });
   });

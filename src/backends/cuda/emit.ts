@@ -38,7 +38,7 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = [
-  'base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain',
+  'base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain', 'draw', 'order',
 ];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;

@@ -159,3 +159,10 @@ export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, n: stri
   code.open(`for (int ${n} = 0; ${n} < ${loopCount(kernel, loop)}; ++${n})`);
   return iterationLines(code, kernel, loop, n, '', rows, place);
 }
+
+/** The rows of a run, or of all, as C texts. */
+export function rowsText(kernel: TileKernel, place: Place): { readonly first: string; readonly end: string } {
+  if (place.runFirst !== undefined && place.runEnd !== undefined) return { first: place.runFirst, end: place.runEnd };
+  const count = sizeField('run');
+  return { first: '0', end: `(${count} > 0 ? ${tablesOf(kernel).runs}[6 * ${count} - 5] : 0)` };
+}

@@ -9,6 +9,14 @@ export function eachStatement(body: readonly TileStmt[], visit: (stmt: TileStmt,
   }
 }
 
+export function hasOp({ body }: TileKernel, name: TileOp['op']): boolean {
+  let found = false;
+  eachStatement(body, (stmt) => {
+    if (stmt.kind === 'let' && stmt.op.op === name) found = true;
+  });
+  return found;
+}
+
 export interface Definition {
   readonly op: TileOp | undefined;
   /** The list of statements that holds the definition (for carried tiles: of the loop). */

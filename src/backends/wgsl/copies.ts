@@ -110,7 +110,7 @@ function renamed(kernel: TileKernel, copied: ReadonlySet<string>): TileKernel {
   const elsewhere = (op: TileOp): TileOp => {
     switch (op.op) {
       case 'load': return { ...op, buffer: rename(op.buffer), ...(op.whole !== undefined && { whole: rename(op.whole) }) };
-      case 'gather': return { ...op, buffer: rename(op.buffer) };
+      case 'gather': case 'nth': return { ...op, buffer: rename(op.buffer) };
       default: return op;
     }
   };

@@ -131,6 +131,11 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
       const arg = element(p, block, op.arg, at);
       return p.dtype === 'f32' ? arg : `rt_round_${p.dtype}(${arg})`;
     }
+    case 'draw': {
+      const halves = [0, 1, 2, 3].map((n) => element(p, block, op.key, new Map(at).set(op.axis, constant(n))));
+      const [number, ...place] = [op.element, op.position, op.sequence, op.lane].map((arg) => element(p, block, arg, at));
+      return `rt_draw(vec4<f32>(${halves.join(', ')}), ${number}, vec3<f32>(${place.join(', ')}))`;
+    }
     case 'map': return math[op.fn].wgsl(...op.args.map((arg) => element(p, block, arg, at)));
     case 'swap': return element(p, block, op.arg, new Map([...at].map(([axis, index]) => [swapAxis(op.axes)(axis), index])));
     case 'pick': return element(p, block, op.arg, new Map(at).set(ROW, constant(op.row === 'first' ? 0 : p.s.size(ROW) - 1)));
@@ -237,7 +242,7 @@ export function bufferAddress(p: Printing, name: string, place: Place, row: Inde
   return linear(variable(base + rows), terms).replace(/ \+ 0u$/, '');
 }
 
-function readText(p: Printing, block: Block, { pointer, element: kind }: Binding, address: string): string {
+export function readText(p: Printing, block: Block, { pointer, element: kind }: Binding, address: string): string {
   switch (kind) {
     case 'f32': return `${pointer}[${address}]`;
     case 'i32': case 'f16': return `f32(${pointer}[${address}])`;

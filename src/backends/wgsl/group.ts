@@ -3,6 +3,8 @@ import { isRows } from '../../ir/tile/domain.js';
 import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
+import { decode } from './decode.js';
+import { nthText } from './order.js';
 import { outermost } from './places.js';
 import {
   bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block,
@@ -70,21 +72,6 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
   if (rows > 1) code.close();
   if (cols > 1) code.close();
   code.close();
-}
-
-/** Turns `i` into the first index of every axis. */
-function decode(code: Code, counts: readonly (readonly [Axis, number])[], step: (axis: Axis) => number): Map<Axis, Index> {
-  const starts = new Map<Axis, Index>();
-  let below = 1;
-  for (const [n, [axis, count]] of [...counts.entries()].reverse()) {
-    const quotient = below === 1 ? 'i' : `i / ${below}u`;
-    const part = n === 0 ? quotient : below === 1 ? `i % ${count}u` : `(${quotient}) % ${count}u`;
-    const name = `${step(axis) > 1 ? 'first_' : ''}${axisVariable(axis)}`;
-    code.line(`let ${name} = ${step(axis) === 1 ? part : `(${part}) * ${step(axis)}u`};`);
-    starts.set(axis, variable(name));
-    below *= count;
-  }
-  return starts;
 }
 
 function microTile(p: Printing, space: readonly Axis[], { op }: TiledProduct): MicroTile {
@@ -202,6 +189,10 @@ const summand = (reverse: boolean, text: string) => (reverse ? text : `m_at_leas
 /** Writes the operations that go along the token axis, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {
   const { op, tile } = action;
+  if (op.op === 'nth') {
+    nthText(p, code, tile, op);
+    return;
+  }
   const rows = p.s.size(ROW);
   const columns = withoutAxes(p.s.axes(tile), [ROW]);
   const total = p.s.elements(columns);

@@ -22,6 +22,8 @@ export interface Forced {
 const TRIPS = 8;
 /** What a barrier costs, in reads of workgroup memory by one invocation. */
 const BARRIER = 200;
+/** Ten rounds of the generator. */
+const DRAW = 60;
 
 /** Chooses by the cheapest sum of evaluations, reads and writes; twice, since what an operand costs depends on where it is. */
 export function homesOf(s: Structure, forced: Forced): ReadonlyMap<TileId, Home> {
@@ -41,8 +43,9 @@ function choose(s: Structure, forced: Forced, before: ReadonlyMap<TileId, Home>)
       if (op === undefined) return s.axes(tile).length === 0 ? 'scalar' : 'array';
       const role = roleOf(op);
       if (role === 'free') return 'inline';
+      if (role === 'scan') return 'array';
       if (s.axes(tile).length === 0) return 'scalar';
-      if (role === 'scan' || forced.arrays.has(tile)) return 'array';
+      if (forced.arrays.has(tile)) return 'array';
       // A load from what the kernel also writes means the time at which it stands.
       if (op.op === 'load' && s.stored.has(op.buffer)) return 'array';
       if (role === 'fold') return readOnce(s, tile, homes) ? 'fused' : 'array';
@@ -85,7 +88,7 @@ function ownCost(s: Structure, op: TileOp): number {
   switch (roleOf(op)) {
     case 'free': return 0;
     case 'load': return op.op === 'gather' ? 3 : op.op === 'load' && isRows(s.buffer(op.buffer)) ? 2 : 1.5;
-    case 'pointwise': return op.op === 'map' ? scalarCost(op.fn) : 0.25;
+    case 'pointwise': return op.op === 'map' ? scalarCost(op.fn) : op.op === 'draw' ? DRAW : 0.25;
     case 'move': return 0;
     case 'fold': case 'scan': return 1;
   }
@@ -113,6 +116,7 @@ function readsBy(
           return (trips * all) / (all > elements ? 4 : 1);
         }
         case 'compose': return (trips * elements * s.size(ROW)) / 4;
+        case 'nth': return trips * out;
         case 'reduce': case 'runs': case 'cumsum': case 'recur': return trips * Math.max(out, elements);
         case 'dgate': return (trips * out * s.size(ROW)) / 2;
         case 'inverse': return trips * elements * s.size(ROW);

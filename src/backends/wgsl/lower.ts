@@ -13,6 +13,7 @@ import type { WgslCapabilities } from './capabilities.js';
 import { element, nearName, newBlock, operation, type Printing } from './element.js';
 import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
+import { TALLY } from './order.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
 import { createCode, identifier, type Code } from './text.js';
@@ -40,6 +41,8 @@ export interface LoweredKernel {
   readonly resources: readonly Resource[];
   /** Floats of workgroup memory. */
   readonly near: number;
+  /** Counters in it. */
+  readonly tally: number;
 }
 
 /**
@@ -56,13 +59,19 @@ export interface Chosen {
   readonly blocks: number;
 }
 
+function tallyOf({ body }: TileKernel): number {
+  return body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'nth') ? TALLY : 0;
+}
+
 /** Decides where tiles live and how wide a block of the split axis is: the widest without scratch, else the one with least. */
 export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel: TileKernel): Chosen {
-  const limit = Math.floor(cx.capabilities.workgroupBytes / 4);
+  const tally = tallyOf(kernel);
+  const limit = Math.floor(cx.capabilities.workgroupBytes / 4) - tally;
   const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
   const runs = longestRun(kernel);
   const divisors = [...(runs > 32 ? [runs] : []), 32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0 && n % runs === 0);
-  const widths = kernel.split === undefined ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
+  // Columns are searched one by one: the more workgroups, the better.
+  const widths = kernel.split === undefined || tally > 0 ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
   let best: Chosen | undefined;
   for (const block of widths) {
     const chosen = planned(cx.module, kernel, block, limit);
@@ -163,7 +172,7 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     fresh: (stem) => `${stem}${++names}`,
   };
   printActions(printing, plan, code, kernel, top);
-  return { body: code.text(), resources, near: memory.near };
+  return { body: code.text(), resources, near: memory.near, tally: tallyOf(kernel) };
 }
 
 function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string {

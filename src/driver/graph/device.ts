@@ -1,4 +1,5 @@
 import { update } from '../../interp/flow/machine.js';
+import { halvesOf, keyOf } from '../../interp/graph/noise.js';
 import { namesIn, resultsIn, runNamed, type NamedCall } from '../../runtime/named.js';
 import type { DeviceTensor, LoadedPlan, Runtime } from '../../runtime/runtime.js';
 import { runtimeProblem } from '../devices.js';
@@ -46,6 +47,7 @@ async function programs(
   const lists = slotLists(flow, call, seed);
   const named = (kept: NamedCall['kept']): NamedCall => ({
     sizes: { heads: 1, groups: 1, lengths: call.lengths, others: lists.counts }, kept, list: lists.list,
+    key: (path, number) => Float32Array.from(halvesOf(keyOf(seed, path, 0, number))),
     user(name, dtype) {
       const data = call.inputs.get(name) ?? call.weights.get(name) ?? call.cotangents.get(name);
       if (data !== undefined) return encode(dtype, data);

@@ -54,6 +54,11 @@ export function keyOf(seed: number, path: string, ...words: readonly number[]): 
   return keyWith([seed, Math.floor(seed / 2 ** 32)], path.length, ...Array.from(path, (letter) => letter.codePointAt(0) ?? 0), ...words);
 }
 
+/** A key as kernels take it, whose numbers hold no whole word: halves of its words, the lower ones first. */
+export function halvesOf(key: NoiseKey): readonly number[] {
+  return key.flatMap((word) => [word & 0xffff, word >>> 16]);
+}
+
 /** Strictly between 0 and 1, in the middle of one of 2^32 steps. */
 export function unit(word: number): number {
   return (word + 0.5) / 2 ** 32;

@@ -5,6 +5,8 @@ import type { Extent } from './plan.js';
  * programs take, and what it makes of those that they give, by the names of the file contract.
  */
 export interface PlanNames {
+  /** On several ranks sums and choices over ranks would be of one of them: whoever runs it there exchanges nothing. */
+  readonly alone: boolean;
   /** Of all that programs take. */
   readonly given: Readonly<Record<string, PlanSource>>;
   /** By program: outputs, `loss.PATH`, `count.PATH`, `take.NAME` (what updates take of a call); gradients `d_NAME`. */
@@ -27,7 +29,11 @@ export type PlanSource =
   /** One number of the call. */
   | { readonly kind: 'count'; readonly of: 'tokens' | 'batch' | 'ranks' }
   /** The tokens of every sequence. */
-  | { readonly kind: 'count'; readonly of: 'time' };
+  | { readonly kind: 'count'; readonly of: 'time' }
+  /** Of each token its number in the call or in its sequence; what draws know it by: its position and the number of its sequence. */
+  | { readonly kind: 'number'; readonly of: 'tokens' | 'time' | 'position' | 'sequence' }
+  /** The key of draws, which depends on the seed and on the step: halves of two words, the lower ones first. */
+  | { readonly kind: 'key'; readonly path: string; readonly number: number };
 
 /** As users see it: `tokens` are [B, T], or [B] where each sequence is a token. The names of the axes after those. */
 export interface PlanShape {

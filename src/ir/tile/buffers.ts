@@ -19,6 +19,7 @@ export function buffersRead(op: TileOp): readonly string[] {
   switch (op.op) {
     case 'load': return op.whole === undefined ? [op.buffer] : [op.buffer, op.whole];
     case 'gather': return [op.buffer, op.index];
+    case 'nth': return [op.buffer];
     default: return [];
   }
 }

@@ -17,6 +17,8 @@ export interface KernelBuilder {
   gather(buffer: TileBuffer, index: TileBuffer, rows?: 'row' | 'col'): TileId;
   /** `only`: from the first or last segment of a run alone. */
   store(buffer: TileBuffer, value: TileId, only?: RunEnd): void;
+  /** Columns of a buffer of rows; `of`: the row instead. */
+  nth(buffer: TileBuffer, count: TileId, of?: TileId): TileId;
   literal(value: number): TileId;
   zeros(axes: readonly Axis[]): TileId;
   identity(axes: AxisPair): TileId;
@@ -24,6 +26,7 @@ export interface KernelBuilder {
   heads(): TileId;
   keep(arg: TileId): TileId;
   round(arg: TileId): TileId;
+  draw(key: TileId, axis: Axis, from: Readonly<Record<'element' | 'position' | 'sequence' | 'lane', TileId>>): TileId;
   map(fn: MathName, ...args: TileId[]): TileId;
   add(a: TileId, b: TileId): TileId;
   sub(a: TileId, b: TileId): TileId;
@@ -137,6 +140,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       stored.add(buffer.name);
       body.push({ kind: 'store', buffer: buffer.name, value, ...(only && { only }) });
     },
+    nth: (buffer, count, of) => define({ op: 'nth', buffer: buffer.name, count, of }, buffer.axes),
     literal: (value) => define({ op: 'literal', value }),
     zeros: (axes) => define({ op: 'zeros' }, axes),
     identity: (axes) => define({ op: 'identity' }, axes),
@@ -144,6 +148,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     heads: () => define({ op: 'heads' }),
     keep: (arg) => define({ op: 'keep', arg }),
     round: (arg) => define({ op: 'round', arg }),
+    draw: (key, axis, from) => define({ op: 'draw', key, axis, ...from }),
     map,
     add: (a, b) => map('add', a, b),
     sub: (a, b) => map('sub', a, b),

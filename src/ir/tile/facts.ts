@@ -16,16 +16,16 @@ export type Role =
   | 'move'
   /** From many elements of its operands; its own elements do not depend on each other. */
   | 'fold'
-  /** From its own earlier elements. */
+  /** From its own earlier elements, or from rows of memory in turns. */
   | 'scan';
 
 const ROLES = {
   load: 'load', gather: 'load',
   literal: 'free', zeros: 'free', head: 'free', heads: 'free',
-  identity: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
+  identity: 'pointwise', draw: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
   contract: 'fold', compose: 'fold', reduce: 'fold', runs: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
-  cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan',
+  cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan', nth: 'scan',
 } as const satisfies Readonly<Record<OpName, Role>>;
 
 /** The operations of a role. */
@@ -93,6 +93,7 @@ interface OpFacts<O extends TileOp> {
 }
 
 const SCORES = [ROW, COL];
+const drawnFrom = (op: Named<'draw'>) => [op.element, op.position, op.sequence, op.lane];
 const none = () => [];
 const arg = (op: { readonly arg: TileId }) => [op.arg];
 const same = (op: { readonly arg: TileId }, axesOf: AxesOf) => axesOf(op.arg);
@@ -163,6 +164,15 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     },
     text: (op) => `gather ${op.buffer} ${op.rows} by ${op.index}`,
   },
+  nth: {
+    operands: (op) => (op.of === undefined ? [op.count] : [op.count, op.of]), axes: () => undefined,
+    check(op, { scope, fault, anywhere }) {
+      const buffer = anywhere(op.buffer);
+      if (scope.chunk || scope.row || scope.segment) fault(`nth ${op.buffer}: rows of a part`);
+      if (buffer !== undefined && (!isRows(buffer) || buffer.dtype !== 'f32')) fault(`nth ${op.buffer}: it has no rows of numbers`);
+    },
+    text: (op) => `nth %${op.count} ${op.buffer}${op.of === undefined ? '' : `, row of %${op.of}`}`,
+  },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },
   identity: { operands: none, axes: () => undefined, text: () => 'identity' },
@@ -176,6 +186,13 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     check: (_, { scope, fault }) => (scope.chunk ? undefined : fault('keep: no chunk is known here')),
   },
   round: { operands: arg, axes: same, text: (op) => `round %${op.arg}` },
+  draw: {
+    operands: (op) => [op.key, ...drawnFrom(op)], axes: (op, axesOf) => unionAxes(...drawnFrom(op).map(axesOf)),
+    check: (op, check) => check.exactly(op.key, [op.axis], 'key'),
+    text: (op) => `draw ${drawnFrom(op).map((x) => `%${x}`).join(', ')} by %${op.key}`,
+    // Two products of two words a round, most of all.
+    flops: (_, own, _axesOf, elements) => 80 * elements(own),
+  },
   map: {
     operands: (op) => op.args, axes: (op, axesOf) => unionAxes(...op.args.map(axesOf)),
     text: (op) => `${op.fn} ${op.args.map((x) => `%${x}`).join(', ')}`,

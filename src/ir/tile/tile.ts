@@ -174,6 +174,13 @@ export type TileOp =
    * of rows (i32) for every row of the chunk. 0 where it is negative, and for rows >= len. The kernel stores to neither.
    */
   | { readonly op: 'gather'; readonly buffer: string; readonly index: string; readonly rows: 'row' | 'col' }
+  /**
+   * Of a buffer of rows (f32), over all rows of the run (kernels per run), or of all runs (kernel outer `once`): the `count`-th largest of
+   * each column, infinity for a count below 1, -infinity where there are fewer. Elements of -infinity are none. `of`, which has that number:
+   * instead the number of the row, among those of all runs, up to which equals belong to the `count` largest: -1 if none does, infinity if
+   * all do. Columns are [...axes of the buffer].
+   */
+  | { readonly op: 'nth'; readonly buffer: string; readonly count: TileId; readonly of: TileId | undefined }
   | { readonly op: 'literal'; readonly value: number }
   | { readonly op: 'zeros' }
   /** 1 where the indices along both axes agree, 0 elsewhere. */
@@ -184,6 +191,15 @@ export type TileOp =
   | { readonly op: 'keep'; readonly arg: TileId }
   /** The same values as `io` buffers keep them, and as operands of products have them where those have 16 bits. */
   | { readonly op: 'round'; readonly arg: TileId }
+  /**
+   * Numbers between 0 and 1, each a function of a key and of whole numbers below 2^24: the word `element % 4` of Philox 4x32 with ten
+   * rounds at (element / 4, position, sequence, lane), in the middle of one of 2^32 steps. `key`: [axis] of 4, halves of the key's two
+   * words, the lower ones first.
+   */
+  | {
+    readonly op: 'draw'; readonly key: TileId; readonly axis: Axis; readonly element: TileId; readonly position: TileId;
+    readonly sequence: TileId; readonly lane: TileId;
+  }
   /** Elementwise with broadcast by name. */
   | { readonly op: 'map'; readonly fn: MathName; readonly args: readonly TileId[] }
   /**

@@ -143,6 +143,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
       if (buffersRead(op).some((name) => stored.has(name))) fault(`gathers rows of ${op.buffer} by ${op.index}, and stores to one of them`);
       return buffer && index && [op.rows === 'row' ? ROW : COL, ...index.axes, ...buffer.axes];
     }
+    if (op.op === 'nth') return buffers.get(op.buffer)?.axes;
     if (op.op !== 'load') return facts.axes(op, axesOf);
     const buffer = buffers.get(op.buffer);
     if (buffer !== undefined && op.whole !== undefined) checkWhole(buffer, bufferOf(op.whole, scope));

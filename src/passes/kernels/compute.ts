@@ -3,9 +3,10 @@ import { includes, sameAxes } from '../../ir/graph/typing.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { folded, largest, multiplied, reduced, softened } from './folds.js';
+import { folded, largest, multiplied, ofOwnGroup, reduced, softened } from './folds.js';
+import { counted, drawn } from './numbers.js';
 import { keyOf, loaded, ownView, refuse, selected, typeIn, type Frame, type View } from './frame.js';
-import { groupBuffer, inFront, indexBuffer, names, seatAxis, tableBuffer } from './memory.js';
+import { groupBuffer, inFront, indexBuffer, names, seatAxis } from './memory.js';
 
 export type Of<K extends FlowValue['kind']> = Extract<FlowValue, { kind: K }>;
 
@@ -28,7 +29,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
     case 'input': case 'param': return loaded(frame, id, view);
     case 'literal': return k.literal(value.value);
     case 'count': return value.of === 'ranks' ? k.literal(1) : loaded(frame, id, view);
-    case 'index': return value.over === undefined ? k.load(indexBuffer(frame.memory, value.axes)) : refuse(frame, id, 'numbers of tokens');
+    case 'index': return counted(frame, id, value, view);
     case 'map': return value.fn === '%' ? refuse(frame, id, 'remainders') : k.map(value.fn, ...value.args.map(of));
     case 'contract': return contracted(frame, id, value, view);
     case 'fold': return foldedIn(frame, id, value, view);
@@ -54,7 +55,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
       if (value.op === 'not') return k.sub(k.literal(1), of(value.args[0]));
       return value.args.map((arg) => holding(frame, arg, view)).reduce((a, b) => k.map(value.op === 'and' ? 'min' : 'max', a, b));
     }
-    case 'draw': return refuse(frame, id, 'draws');
+    case 'draw': return drawn(frame, id, value, view);
     case 'others': return refuse(frame, id, 'products of all others');
     case 'pick': case 'place': return refuse(frame, id, 'elements by their numbers');
     case 'taps': case 'untap': return refuse(frame, id, 'rows before');
@@ -82,7 +83,7 @@ export function jointly(frame: Frame, ids: readonly ValueId[], view: View): Tile
   return all.length === 0 ? undefined : all.reduce((a, b) => frame.k.mul(a, b));
 }
 
-function compared({ k }: Frame, op: Comparison, x: TileId, y: TileId): TileId {
+export function compared({ k }: Frame, op: Comparison, x: TileId, y: TileId): TileId {
   const not = (a: TileId): TileId => k.sub(k.literal(1), a);
   const [less, more] = [(): TileId => k.map('less', x, y), (): TileId => k.map('less', y, x)];
   switch (op) {
@@ -102,7 +103,7 @@ function contracted(frame: Frame, id: ValueId, { left, right, along }: Of<'contr
   const { flow } = frame;
   const from = Math.max(flow.values[left].type.domain, flow.values[right].type.domain);
   const seen = stays(along.to, from) ? view : ofSlots(frame, along.to, from, view, along.kept.length > 0);
-  if (seen === undefined || along.ranks) return refuse(frame, id, 'sums of rows in a body of others');
+  if (seen === undefined) return refuse(frame, id, 'sums of rows in a body of others');
   const there = jointly(frame, [left, right], seen);
   const [x, y] = [left, right].map((arg) => selected(frame, at(frame, arg, seen), there));
   return multiplied(frame, x, y, [...names(along.axes), ...(seen.kind === 'slots' ? [seatAxis(from)] : [])]);
@@ -147,9 +148,7 @@ function gathered(frame: Frame, id: ValueId, { arg, to }: Of<'gather'>, view: Vi
   if (frame.grouped !== to || view.kind !== 'own' || from.domain === SEQUENCE) return refuse(frame, id, 'rows seen from rows of others');
   const x = at(frame, arg, from.domain === ONCE ? view : { kind: 'token', domain: TOKEN });
   if (groups.length === 0) return x;
-  const self = k.load(tableBuffer(memory, 'self', to));
-  const others = names(groupsOf(flow.domains[to]).filter((axis) => !includes(groups, axis)));
-  return multiplied(frame, x, reduced(frame, 'max', self, others), names(groups));
+  return ofOwnGroup(frame, x, to, groups);
 }
 
 /** The value whose memory is read as another one. */

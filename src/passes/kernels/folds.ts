@@ -1,7 +1,12 @@
 import { twinOf, type Axis } from '../../ir/common/axes.js';
+import type { DomainId } from '../../ir/flow/flow.js';
+import { groupsOf } from '../../ir/flow/typing.js';
 import type { FoldOp } from '../../ir/graph/graph.js';
+import type { Axis as FlowAxis } from '../../ir/graph/types.js';
+import { includes } from '../../ir/graph/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { selected, type Frame } from './frame.js';
+import { names, tableBuffer } from './memory.js';
 
 /** Folds of a tile along axes that it may lack: what is the same for all elements is repeated. `there`: 1 where they are present. */
 export function folded(
@@ -39,8 +44,15 @@ export function multiplied(frame: Frame, x: TileId, y: TileId, axes: readonly Ax
   return reduced(frame, 'sum', k.contract(x, y, both), axes.filter((axis) => axis !== both));
 }
 
+/** Of a tile with all indices of groups those of the slots that a body stands on. */
+export function ofOwnGroup(frame: Frame, x: TileId, domain: DomainId, groups: readonly FlowAxis[]): TileId {
+  const self = frame.k.load(tableBuffer(frame.memory, 'self', domain));
+  const others = names(groupsOf(frame.flow.domains[domain]).filter((axis) => !includes(groups, axis)));
+  return multiplied(frame, x, reduced(frame, 'max', self, others), names(groups));
+}
+
 /** -inf where it is absent. */
-function lowered(frame: Frame, x: TileId, there: TileId | undefined): TileId {
+export function lowered(frame: Frame, x: TileId, there: TileId | undefined): TileId {
   const { k } = frame;
   if (there === undefined) return x;
   return k.add(k.map('chain', x, there), k.map('chain', k.literal(-Infinity), k.sub(k.literal(1), there)));

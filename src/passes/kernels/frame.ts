@@ -2,7 +2,7 @@ import { runsOf } from '../../ir/common/axes.js';
 import type { Span } from '../../ir/common/span.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
-import type { TileId } from '../../ir/tile/tile.js';
+import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import { BLOCK, bufferOf, tableBuffer, wordAxis, type Memory } from './memory.js';
 
 export interface Refusal {
@@ -53,6 +53,15 @@ export function loaded(frame: Frame, id: ValueId, view: View): TileId {
   return summed === undefined ? tile : k.reduce('sum', runsOf(wordAxis(summed.name), BLOCK), tile);
 }
 
+/** What a view sees of a buffer of rows of its domain. */
+export function rowsOf({ k, memory, domain }: Frame, buffer: TileBuffer, view: View): TileId {
+  switch (view.kind) {
+    case 'own': return k.load(buffer);
+    case 'token': return k.gather(buffer, tableBuffer(memory, 'token', domain));
+    case 'slots': case 'place': return k.gather(buffer, tableBuffer(memory, view.kind, view.domain));
+  }
+}
+
 function cell(frame: Frame, id: ValueId, view: View): TileId {
   const { k, memory, grouped } = frame;
   const { domain } = typeIn(frame, id);
@@ -65,11 +74,7 @@ function cell(frame: Frame, id: ValueId, view: View): TileId {
       ? k.load(buffer) : refuse(frame, id, 'slots do not know their sequences yet');
   }
   if (domain !== view.domain) return refuse(frame, id, 'rows of a domain that has no way to it');
-  switch (view.kind) {
-    case 'own': return k.load(buffer);
-    case 'token': return k.gather(buffer, tableBuffer(memory, 'token', frame.domain));
-    case 'slots': case 'place': return k.gather(buffer, tableBuffer(memory, view.kind, view.domain));
-  }
+  return rowsOf(frame, buffer, view);
 }
 
 /** x where `holds` is 1, and 0 where it is 0, whatever x is there. */

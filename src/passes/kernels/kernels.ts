@@ -1,5 +1,5 @@
 import type { Axis as Name } from '../../ir/common/axes.js';
-import { SEQUENCE, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { SEQUENCE, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel, TileModule, TileProgram } from '../../ir/tile/tile.js';
@@ -8,13 +8,15 @@ import { verified } from '../../support/verified.js';
 import type { Clusters, Kernel } from '../cluster/kernel.js';
 import type { Refusal } from './frame.js';
 import { launchesOf } from './launch.js';
-import { memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
+import { HALVES, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
 
 export type { Binding, Held } from './memory.js';
 
 /** Kernels of a flow over its tokens and slots, and what their buffers hold. Lists of slots are among what programs take. */
 export interface Lowered {
   readonly module: TileModule;
+  /** Does it say what the flow says on one rank only? Sums and choices over ranks have those of this one. */
+  readonly alone: boolean;
   readonly bindings: readonly Binding[];
 }
 
@@ -46,7 +48,11 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
     },
   };
-  return { module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
+  return { alone: flow.values.some(overRanks), module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
+}
+
+function overRanks(value: FlowValue): boolean {
+  return 'along' in value ? value.along.ranks : value.kind === 'count' && value.of === 'ranks';
 }
 
 function resultsOf(flow: Flow): readonly ValueId[] {
@@ -80,6 +86,7 @@ function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
     sizes.set(seatAxis(id), domain.perToken);
     for (const { name, size } of domain.groups) sizes.set(wordAxis(name), size);
   });
+  sizes.set(HALVES, 4);
   const counted = [...bindings.values()].flatMap(({ held }) => (held.kind === 'index' ? held.axes : []));
   for (const { name, size } of counted) sizes.set(wordAxis(name), size);
   return sizes;

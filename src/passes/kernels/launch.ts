@@ -6,10 +6,11 @@ import { includes, sameAxes } from '../../ir/graph/typing.js';
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
+import { choiceKernels, isRowChoice } from './choices.js';
 import { at, jointly, present } from './compute.js';
 import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
 import { BLOCK, bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
-import { multiplied, reduced } from './folds.js';
+import { lowered, multiplied, reduced } from './folds.js';
 
 /** What some of the results of a kernel have in common: one launch. */
 interface Share {
@@ -26,8 +27,17 @@ export function launchesOf(
   flow: Flow, memory: Memory, kernel: Kernel, name: string,
 ): { readonly kernels: readonly TileKernel[]; readonly refusals: readonly Refusal[] } {
   const refusals: Refusal[] = [];
-  const shares = sharesOf(flow, memory, kernel);
-  const kernels = shares.map((share, i) => written({ flow, memory, kernel, refusals, share }, shares.length > 1 ? `${name}_${i}` : name));
+  const choices = kernel.stores.filter((id) => isRowChoice(flow, id));
+  const shares = sharesOf(flow, memory, { ...kernel, stores: kernel.stores.filter((id) => !choices.includes(id)) });
+  const many = shares.length + choices.length > 1;
+  const named = (i: number): string => (many ? `${name}_${i}` : name);
+  const frameOf = (k: KernelBuilder, domain: DomainId): Frame => ({
+    k, memory, flow, domain, grouped: undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
+  });
+  const kernels = [
+    ...choices.flatMap((id, i) => choiceKernels(memory, id, named(i), frameOf)),
+    ...shares.map((share, i) => written({ flow, memory, kernel, refusals, share }, named(choices.length + i))),
+  ];
   return { kernels, refusals };
 }
 
@@ -121,39 +131,80 @@ function opsOf(body: readonly TileStmt[]): readonly TileOp[] {
   return body.flatMap((stmt) => (stmt.kind === 'let' ? [stmt.op] : stmt.kind === 'loop' ? opsOf(stmt.body) : []));
 }
 
-/** The loop over chunks, and what its sums are after it. */
+/** The loop over chunks, and what its folds are after it. */
 function summed({ flow, share }: Writing, k: KernelBuilder, open: () => Frame): readonly TileId[] {
-  const zeros = share.sums.map((id) => k.zeros(names(flow.values[id].type.axes.filter((axis) => (
-    !share.byGroup || !includes(groupsOf(flow.domains[share.from]), axis)
-  )))));
-  return k.loop(share.from === SEQUENCE ? 'runs' : 'chunks', false, zeros, (carried) => {
+  const starts = share.sums.map((id) => {
+    const zeros = k.zeros(names(flow.values[id].type.axes.filter((axis) => (
+      !share.byGroup || !includes(groupsOf(flow.domains[share.from]), axis)
+    ))));
+    return extremeOf(flow, id) === undefined ? [zeros] : [k.add(zeros, k.literal(-Infinity)), zeros];
+  });
+  const ends = k.loop(share.from === SEQUENCE ? 'runs' : 'chunks', false, starts.flat(), (carried) => {
     const frame = open();
-    return carried.map((total, i) => k.add(total, chunkSum(frame, share, share.sums[i])));
+    const rest = [...carried];
+    return share.sums.flatMap((id, i) => {
+      const own = rest.splice(0, starts[i].length);
+      return own.length > 1 ? chunkExtreme(frame, share, id, own) : [k.add(own[0], chunkSum(frame, share, id))];
+    });
+  });
+  const rest = [...ends];
+  return share.sums.map((id, i) => {
+    const [total, any] = rest.splice(0, starts[i].length);
+    // Of nothing it is 0.
+    const most = any === undefined ? total : k.map('chain', total, any);
+    return extremeOf(flow, id) === 'min' ? k.neg(most) : most;
   });
 }
 
+function extremeOf({ values }: Flow, id: ValueId): 'max' | 'min' | undefined {
+  const value = values[id];
+  return value.kind === 'fold' && (value.op === 'max' || value.op === 'min') ? value.op : undefined;
+}
+
+/** Why the rows of a chunk cannot be folded to a value. */
+function unfit({ flow, domain }: Frame, { byGroup, to }: Share, id: ValueId): string | undefined {
+  const value = flow.values[id];
+  if (value.kind !== 'contract' && value.kind !== 'fold') return 'along' in value ? 'a choice among rows' : 'what is no sum';
+  if (value.along.to !== to || fromOf(flow, id) !== domain) return 'sums of several domains in one kernel';
+  if (byGroup && !sameAxes(value.along.kept, groupsOf(flow.domains[domain]))) return 'sums over groups beside sums of groups';
+  if (value.kind === 'contract' || value.op === 'sum') return undefined;
+  if (value.op !== 'max' && value.op !== 'min') return `a ${value.op} of rows`;
+  return byGroup || value.along.kept.length > 0 ? `a ${value.op} of groups` : undefined;
+}
+
+/** The largest so far with those of one chunk, or of one run, and whether there was one; of the least, their negatives. */
+function chunkExtreme(frame: Frame, share: Share, id: ValueId, [most, any]: readonly TileId[]): readonly TileId[] {
+  const { k, flow, domain } = frame;
+  const value = flow.values[id];
+  const why = unfit(frame, share, id);
+  if (why !== undefined || value.kind !== 'fold') return [refuse(frame, id, why ?? 'what is no sum'), any];
+  const there = present(frame, value.arg, ownView(frame)) ?? k.literal(1);
+  const real = domain === SEQUENCE ? there : k.keep(there);
+  const axes = [...(domain === SEQUENCE ? [] : [ROW]), ...names(value.along.axes)];
+  const x = value.op === 'min' ? k.neg(at(frame, value.arg)) : at(frame, value.arg);
+  return [
+    k.map('max', most, reduced(frame, 'max', lowered(frame, x, real), axes)), k.map('max', any, reduced(frame, 'max', real, axes)),
+  ];
+}
+
 /** What one chunk adds to a sum, or one run. */
-function chunkSum(frame: Frame, { byGroup, to }: Share, id: ValueId): TileId {
+function chunkSum(frame: Frame, share: Share, id: ValueId): TileId {
   const { k, flow, memory, domain } = frame;
   const value = flow.values[id];
-  if (!('along' in value)) return refuse(frame, id, 'what is no sum');
-  const { axes, kept, ranks } = value.along;
+  const why = unfit(frame, share, id);
+  if (why !== undefined || (value.kind !== 'contract' && value.kind !== 'fold')) return refuse(frame, id, why ?? 'what is no sum');
+  const { axes, kept } = value.along;
   const groups = groupsOf(flow.domains[domain]);
   const view = ownView(frame);
   const rows = domain === SEQUENCE ? [] : [ROW];
   const real = (x: TileId): TileId => (domain === SEQUENCE ? x : k.keep(x));
-  if (value.kind !== 'contract' && value.kind !== 'fold') return refuse(frame, id, 'a choice among rows');
-  if (value.along.to !== to || fromOf(flow, id) !== domain) return refuse(frame, id, 'sums of several domains in one kernel');
-  if (ranks) return refuse(frame, id, 'sums over ranks');
-  if (byGroup && !sameAxes(kept, groups)) return refuse(frame, id, 'sums over groups beside sums of groups');
-  if (value.kind === 'fold' && value.op !== 'sum') return refuse(frame, id, `a ${value.op} of rows`);
   const part = ((): TileId => {
     if (value.kind === 'fold') return reduced(frame, 'sum', real(shown(frame, value.arg)), [...rows, ...names(axes)]);
     const there = jointly(frame, [value.left, value.right], view);
     const [x, y] = [value.left, value.right].map((arg) => real(selected(frame, at(frame, arg), there)));
     return multiplied(frame, x, y, [...rows, ...names(axes)]);
   })();
-  if (byGroup || kept.length === 0) return part;
+  if (share.byGroup || kept.length === 0) return part;
   const others = names(groups.filter((axis) => !includes(kept, axis)));
   return k.mul(part, reduced(frame, 'max', k.load(tableBuffer(memory, 'self', domain)), others));
 }

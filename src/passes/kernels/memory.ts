@@ -15,7 +15,18 @@ export type Held =
   | { readonly kind: 'value'; readonly value: ValueId }
   | { readonly kind: 'table'; readonly table: Table; readonly domain: DomainId }
   /** Counts the elements of these axes row by row, from 0. */
-  | { readonly kind: 'index'; readonly axes: readonly Axis[] };
+  | { readonly kind: 'index'; readonly axes: readonly Axis[] }
+  /** On the way to a value. */
+  | { readonly kind: 'step'; readonly value: ValueId; readonly step: Step }
+  | { readonly kind: 'number'; readonly number: RowNumber }
+  /** Key of the draws of a place, which depends on the seed and on the step: its two words in halves, the lower ones first. */
+  | { readonly kind: 'key'; readonly path: string; readonly number: number };
+
+/** Of a choice among rows: scores as they are put in order, the least that is chosen of each column, and the last row of its equals. */
+export type Step = 'order' | 'least' | 'last';
+
+/** Numbers of tokens: among those of the call or of their sequence, and what draws know them by. */
+export type RowNumber = 'tokens' | 'time' | 'position' | 'sequence';
 
 export type Table =
   /** Of every slot: its token. */
@@ -52,6 +63,9 @@ export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ nam
 export const BLOCK = 64;
 
 export const wordAxis = (name: string): Name => name.replaceAll('.', '__');
+
+/** Halves of the two words of a key, as an axis. */
+export const HALVES: Name = 'half__';
 
 /** Slots of a token, as an axis. */
 export const seatAxis = (domain: DomainId): Name => `seat__${domain - 2}`;
@@ -126,6 +140,18 @@ export function tableBuffer(memory: Memory, table: Table, domain: DomainId): Til
 
 export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
   return bound(memory, `index of ${names(axes).join()}`, { outer: 'once' }, names(axes), 'input', 'f32', { kind: 'index', axes });
+}
+
+export function numberBuffer(memory: Memory, number: RowNumber): TileBuffer {
+  return bound(memory, `${number} of tokens`, cellsOf(TOKEN), [], 'input', 'f32', { kind: 'number', number });
+}
+
+export function stepBuffer(memory: Memory, value: ValueId, step: Step, domain: DomainId, axes: readonly Axis[]): TileBuffer {
+  return bound(memory, `${step} of %${value}`, cellsOf(domain), names(axes), 'workspace', 'f32', { kind: 'step', value, step });
+}
+
+export function keyBuffer(memory: Memory, path: string, number: number): TileBuffer {
+  return bound(memory, `key ${path} ${number}`, { outer: 'once' }, [HALVES], 'input', 'f32', { kind: 'key', path, number });
 }
 
 function bound(

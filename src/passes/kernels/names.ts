@@ -10,7 +10,7 @@ import { TOKENS } from '../chunk/programs.js';
 import { tileDomain, wordAxis } from './memory.js';
 
 /** Whose the tensors of a module are; or why they are not what users give and get. */
-export function namesOf(flow: Flow, { module, bindings }: Lowered): PlanNames | { readonly refusals: readonly Refusal[] } {
+export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanNames | { readonly refusals: readonly Refusal[] } {
   const refusals: Refusal[] = [];
   const buffers = new Map(bindings.map((binding) => [binding.buffer.name, binding]));
   const taken = new Set(Object.values(module.programs).flatMap(({ takes }) => takes));
@@ -34,7 +34,7 @@ export function namesOf(flow: Flow, { module, bindings }: Lowered): PlanNames | 
   ];
   const backward = (flow.backward?.gradients ?? []).map(result('gradient', ''));
   return refusals.length > 0 ? { refusals } : {
-    given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) },
+    alone, given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) },
   };
 }
 
@@ -68,6 +68,9 @@ function originOf(flow: Flow, binding: Binding | undefined): Refusal['origin'] {
 function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Binding): PlanSource | string {
   switch (held.kind) {
     case 'index': return { kind: 'index' };
+    case 'number': return { kind: 'number', of: held.number };
+    case 'key': return held;
+    case 'step': return 'what no kernel has made';
     case 'table': return held.table === 'self' ? { kind: 'self' } : { kind: 'list', of: held.table, domain: tileDomain(held.domain).row };
     case 'value': {
       const value = flow.values[held.value];

@@ -3,7 +3,7 @@ import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
-import { bufferNamed, endRow, placeBack, rowsBack, type Place } from '../address.js';
+import { bufferNamed, endRow, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { roundedText, scalarText } from '../scalar.js';
@@ -37,6 +37,10 @@ export interface Elements {
   arrayAt(tile: TileId, at: ReadonlyMap<Axis, string>): string;
   /** Size of an axis as this block sees it. */
   size(axis: Axis): number;
+  /** Indices of the element of a number, row by row. */
+  decoded(axes: readonly Axis[], number: string): Map<Axis, string>;
+  /** C texts: where a column of a buffer of rows begins, and how far its rows are apart. */
+  column(name: string, spot: Spot): { readonly pointer: string; readonly stride: string };
 }
 
 export interface ElementOptions {
@@ -217,6 +221,11 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
         const arg = value(op.arg, spot);
         return (e) => roundedText(cx.dtype, arg(e));
       }
+      case 'draw': {
+        const halves = ['0', '1', '2', '3'].map((n) => value(op.key, elsewhere(new Map(at).set(op.axis, n)))('0'));
+        const from = [op.element, op.position, op.sequence, op.lane].map((arg) => value(arg, spot));
+        return (e) => `draw(${[...halves, ...from.map((arg) => arg(e))].join(', ')})`;
+      }
       case 'map': {
         const args = op.args.map((arg) => value(arg, spot));
         return (e) => scalarText(op.fn, args.map((arg) => arg(e)));
@@ -281,8 +290,23 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     code.line(`${whole === undefined ? '' : `if (${whole}) `}stn<${spot.width}>(${address('0')}, ${name});`);
   };
 
+  const decoded = (axes: readonly Axis[], number: string): Map<Axis, string> => {
+    const at = new Map<Axis, string>();
+    let rest = 1;
+    for (const axis of [...axes].reverse()) {
+      at.set(axis, `(${rest === 1 ? number : `${number} / ${rest}`}${axis === axes[0] ? '' : ` % ${size(axis)}`})`);
+      rest *= size(axis);
+    }
+    return at;
+  };
+
   return {
-    value, operation, size,
+    value, operation, size, decoded,
+    column(name, spot) {
+      const buffer = bufferNamed(module, name);
+      const cell = cellPointer(module, { buffer }, { ...spot.place, row: '0' });
+      return { pointer: `${cell} + ${globalIndex(buffer, spot, '0')}`, stride: outerStride(module, buffer) };
+    },
     arrayAt: (tile, at) => `t${tile}[${arrayIndex(tile, (axis) => index(at, axis))}]`,
     put(tile, spot, val) {
       const home = homes.get(tile);

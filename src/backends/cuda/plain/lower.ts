@@ -6,6 +6,7 @@ import { copiesInOrder } from '../carry.js';
 import { createCode } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
+import { hasOp } from '../uses.js';
 import { createBarriers } from './barriers.js';
 import { blockSizes, createElements } from './element.js';
 import { homesOf } from './homes.js';
@@ -25,8 +26,9 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const { module } = cx;
   const homes = homesOf(kernel, (name) => bufferNamed(cx.module, name).axes);
   const splitSize = kernel.split === undefined ? 1 : axisSize(module, kernel.split);
-  // One segment waits for another: the more blocks share that work, the less it takes.
-  const widest = kernel.body.some((stmt) => stmt.kind === 'loop' && stmt.over === 'segments') ? 16 : 64;
+  // One segment waits for another, and columns are put in order one by one: the more blocks share that work, the less it takes.
+  const ordered = hasOp(kernel, 'nth');
+  const widest = ordered ? 1 : kernel.body.some((stmt) => stmt.kind === 'loop' && stmt.over === 'segments') ? 16 : 64;
   const wanted = kernel.split === undefined ? [1] : [64, 32, 16, 8, 4, 2, 1].filter(
     (n) => n <= widest && splitSize % n === 0 && n % longestRun(kernel) === 0,
   );
@@ -45,6 +47,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const code = createCode();
   const elements = createElements({ cx, kernel, code, homes, storage, split: block });
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
+  const own = [...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered ? ['rt/order.cuh'] : [])];
   const notes = notesOf(kernel);
   const writer = createPlainWriter({ cx, kernel, code, homes, elements, barriers, notes, blocks });
 
@@ -112,7 +115,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   return {
     text: code.text(),
-    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh'],
+    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh', ...own],
     block: THREADS,
     sharedBytes: (stage + storage.sharedFloats) * 4,
     grid: scratch.length > 0 ? [[SCRATCH_BLOCKS], [1], [1]] : gridOf(kernel, blocks),

@@ -237,6 +237,6 @@ function contiguousAxis(w: ProductWriter, tile: TileId): Axis | undefined {
       const inner = contiguousAxis(w, op.arg);
       return inner === undefined ? undefined : swapAxis(op.axes)(inner);
     }
-    case 'identity': case 'pick': case 'take': return undefined;
+    case 'identity': case 'draw': case 'pick': case 'take': return undefined;
   }
 }

@@ -12,6 +12,8 @@ export function stagingOf(kernel: TileKernel, size: (axis: Axis) => number): num
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
     if (op.op === 'contract' || op.op === 'compose') floats = Math.max(floats, productStaging(kernel, op, size));
+    // Counters.
+    if (op.op === 'nth') floats = Math.max(floats, 256);
     if (op.op === 'inverse') floats = Math.max(floats, (size(ROW) * size(ROW)) / 4);
     if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') floats = Math.max(
       floats, size(ROW) * pitchOf([ROW, op.axis], size),

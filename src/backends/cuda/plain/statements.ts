@@ -6,6 +6,7 @@ import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { spotAt, type Spot } from './element.js';
+import { rowsText } from '../prologue.js';
 import { decayCall, decayOperands, foldText, type DecayOp } from './folds.js';
 import { productAxes } from './homes.js';
 import { arrayAxes, pitchOf } from './storage.js';
@@ -43,12 +44,7 @@ function foldAxis(
     code.close();
   } else if (across) {
     code.open(`for (int i = threadIdx.x / 32; i < ${total}; i += ${THREADS / 32})`);
-    const at = new Map<Axis, string>();
-    let rest = 1;
-    for (const each of [...axes].reverse()) {
-      at.set(each, `(${rest === 1 ? 'i' : `i / ${rest}`}${each === axes[0] ? '' : ` % ${size(each)}`})`);
-      rest *= size(each);
-    }
+    const at = elements.decoded(axes, 'i');
     terms(at, lane, 32);
     code.line(`acc = ${folded};`);
     code.open('if ((threadIdx.x & 31) == 0)');
@@ -87,6 +83,33 @@ function decayText(w: PlainWriter, tile: TileId, op: DecayOp, place: Place): voi
     op, cx.module.chunk, channels, pitch, scores, { out: `t${array(tile)}`, a: `t${array(a)}`, b: `t${array(b)}`, decay: 'stage' },
   ));
   barriers.access([a, b], [array(tile)]);
+  barriers.stageRead();
+}
+
+/** One column after the other, by the whole block. */
+function nthText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'nth' }>, place: Place): void {
+  const { kernel, code, elements, barriers, array, axesOf } = w;
+  const axes = axesOf(tile);
+  const sources = operandsOf(op);
+  const writes = axes.length === 0 ? [] : [array(tile)];
+  barriers.before(sources, writes);
+  barriers.stage();
+  code.open(`for (int i = 0; i < ${axes.reduce((n, axis) => n * elements.size(axis), 1)}; ++i)`);
+  const spot = spotAt(elements.decoded(axes, 'i'), place);
+  const [count, of] = sources.map((source) => elements.value(source, spot)('0'));
+  const { first, end } = rowsText(kernel, place);
+  const { pointer, stride } = elements.column(op.buffer, spot);
+  const rows = `${pointer}, ${stride}, ${first}, ${end}, ${count}`;
+  const call = op.of === undefined ? `nth(${rows}, (u32*)stage)` : `nth_row(${rows}, ${of}, (u32*)stage)`;
+  if (axes.length === 0) code.line(`t${tile} = ${call};`);
+  else {
+    code.line(`const float found = ${call};`);
+    code.open('if (threadIdx.x == 0)');
+    elements.put(tile, spot, () => 'found');
+    code.close();
+  }
+  code.close();
+  barriers.access(sources, writes);
   barriers.stageRead();
 }
 
@@ -156,6 +179,7 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
       return;
     }
     case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
+    case 'nth': nthText(w, tile, op, place); return;
   }
   op satisfies never;
 }

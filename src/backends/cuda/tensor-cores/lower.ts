@@ -3,7 +3,7 @@ import type { TileKernel } from '../../../ir/tile/tile.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { bufferNamed } from '../address.js';
 import { refused, type Refused } from '../refused.js';
-import { eachStatement } from '../uses.js';
+import { eachStatement, hasOp } from '../uses.js';
 import { lowerBlocks } from './blocks.js';
 import { lowerChunk } from './chunk.js';
 import { isDscore } from './joined-decays.js';
@@ -33,7 +33,8 @@ export function lowerTensorCores(given: CudaContext, whole: TileKernel): Lowered
 function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (!worthwhile(kernel)) return 'no matrix product';
   const inBlocks = isBlocks(kernel) || alongAllRows(cx, kernel) !== undefined;
-  if (gathers(kernel) && !inBlocks) return 'gathered rows';
+  if (hasOp(kernel, 'gather') && !inBlocks) return 'gathered rows';
+  if (hasOp(kernel, 'draw')) return 'draws';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
@@ -44,14 +45,6 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
 
 /** Does a program own a chunk and some columns? */
 const isBlocks = ({ outer, split }: TileKernel) => outer === 'chunk' && split !== undefined;
-
-function gathers(kernel: TileKernel): boolean {
-  let found = false;
-  eachStatement(kernel.body, (stmt) => {
-    if (stmt.kind === 'let' && stmt.op.op === 'gather') found = true;
-  });
-  return found;
-}
 
 /** Does a loop over segments load matrices in f32 that are no states? Products would round them. */
 function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean {

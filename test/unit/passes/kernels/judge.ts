@@ -1,5 +1,6 @@
 import { backward, forward, valuesOf, type FlowCall } from '../../../../src/interp/flow/machine.js';
 import type { Rows } from '../../../../src/interp/flow/rows.js';
+import { halvesOf, keyOf } from '../../../../src/interp/graph/noise.js';
 import { runTiles, type TileDims } from '../../../../src/interp/tile.js';
 import type { Axis } from '../../../../src/ir/graph/types.js';
 import type { Flow, FlowResult } from '../../../../src/ir/flow/flow.js';
@@ -43,7 +44,12 @@ function rowsOf(flow: Flow, call: FlowCall): ReadonlyMap<number, Rows> {
 function given(flow: Flow, call: FlowCall, rows: ReadonlyMap<number, Rows>, { held }: Binding): Float64Array | undefined {
   const tokens = call.lengths.reduce((sum, n) => sum + n, 0);
   switch (held.kind) {
+    case 'step': return undefined;
     case 'index': return Float64Array.from({ length: product(held.axes) }, (_, i) => i);
+    case 'number': return Float64Array.from(call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => {
+      return held.number === 'sequence' ? call.ids?.[sequence] ?? sequence : time;
+    })), (x, row) => (held.number === 'tokens' ? row : x));
+    case 'key': return Float64Array.from(halvesOf(keyOf(call.seed ?? 0, held.path, call.step ?? 0, held.number)));
     case 'table': {
       const [domain, own] = [flow.domains[held.domain], rows.get(held.domain)];
       if (domain.kind !== 'slot' || own === undefined) throw new Error('no slots');
@@ -180,6 +186,7 @@ export function judgeKernels(made: Made, graphCall: GraphCall, tolerance = 1e-10
     const parts = flow.counts.filter((one) => one.name === name).map((one) => result(one) ?? new Float64Array());
     near(parts.reduce((a, b) => a.map((x, i) => x + b[i])), value, `count ${name}`, tolerance);
   }
+  for (const one of flow.update.takes) near(result(one), expected.takes.get(one.name) ?? [], `take ${one.name}`, tolerance);
   runTiles(lowered.module, 'backward', dims, buffers);
   const gradients = backward(flow, back, expected.kept);
   for (const one of flow.backward?.gradients ?? []) {
