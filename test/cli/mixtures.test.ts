@@ -95,11 +95,11 @@ describe('draws and choices among rows', () => {
   it.skipIf(swiftshader === undefined)('are those of the interpreter on swiftshader', () => {
     if (swiftshader === undefined) return;
     checked(swiftshader, 'mixture.lmoe', 'lottery', 'D=8', '--lengths', '3,1,6', '--training');
-    checked(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,cf=0.7,B=2,T=9', '--training');
+    checked(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.7', '--training');
   }, 60_000);
 
   it.skipIf(lavapipe === undefined)('are those of the interpreter on lavapipe, by sequence too', () => {
-    if (lavapipe !== undefined) checked(lavapipe, moe('capacity'), 'gshard', 'D=12,E=4,F=8,cf=0.6,B=2,T=9', '--training');
+    if (lavapipe !== undefined) checked(lavapipe, moe('capacity'), 'gshard', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.6', '--training');
   }, 60_000);
 });
 

@@ -176,9 +176,9 @@ export type TileOp =
   | { readonly op: 'gather'; readonly buffer: string; readonly index: string; readonly rows: 'row' | 'col' }
   /**
    * Of a buffer of rows (f32), over all rows of the run (kernels per run), or of all runs (kernel outer `once`): the `count`-th largest of
-   * each column, infinity for a count below 1, -infinity where there are fewer. Elements of -infinity are none. `of`, which has that number:
-   * instead the number of the row, among those of all runs, up to which equals belong to the `count` largest: -1 if none does, infinity if
-   * all do. Columns are [...axes of the buffer].
+   * each column, infinity for a count below 1, -infinity where there are fewer. Elements of -infinity are none. `of`, which has that
+   * number: instead the number of the row, among those of all runs, up to which equals belong to the `count` largest: -1 if none does,
+   * infinity if all do. Columns are [...axes of the buffer].
    */
   | { readonly op: 'nth'; readonly buffer: string; readonly count: TileId; readonly of: TileId | undefined }
   | { readonly op: 'literal'; readonly value: number }

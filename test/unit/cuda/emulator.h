@@ -146,7 +146,11 @@ DEV void bar_sync(int id, int count) {
   release(BARRIER, id, 0, threads);
 }
 // Threads take turns, so that none comes between.
-__attribute__((no_sanitize("thread"), noinline)) static u32 atomicAdd(u32* at, u32 x) { const u32 before = *at; *at = before + x; return before; }
+__attribute__((no_sanitize("thread"), noinline)) static u32 atomicAdd(u32* at, u32 x) {
+  const u32 before = *at;
+  *at = before + x;
+  return before;
+}
 inline void __syncthreads() { bar_sync(0, threads); }
 
 // What the lanes of a warp do together, the last to come does for all. `mine`: where each lane keeps its operands and finds its results.

@@ -24,7 +24,8 @@ function wide(): { readonly module: TileModule; readonly given: Map<string, Floa
   return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts } };
 }
 
-const some = MIXTURES.filter(([, name]) => ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice'].includes(name)).map((one) => {
+const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice'];
+const some = MIXTURES.filter(([, name]) => SOME.includes(name)).map((one) => {
   const graph = mixture(one, true);
   const call = tileCall(madeOf(graph), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
   const given = new Map(call.buffers);
