@@ -2,7 +2,7 @@ import { COL, ROW, runsOf, swapAxis, unionAxes, withoutAxes, type Axis, type Axi
 import type { MathName } from '../ir/common/dag.js';
 import { LEAST_LOG_DECAY, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
-import { fourDraws } from './graph/noise.js';
+import { fourDraws } from '../support/noise.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
 type SizeOf = (axis: Axis) => number;

@@ -1,4 +1,5 @@
 import type { PlanResult, PlanShape, PlanSource } from '../ir/plan/names.js';
+import { halvesOf, keyOf } from '../support/noise.js';
 import { elementCount, newHostArray } from './arrays.js';
 import type { GraphTypes } from './graph-types.js';
 import { lengthsOf } from './lead.js';
@@ -45,6 +46,10 @@ export interface OpenKernels<T extends GraphTypes> {
 export interface KernelOptions {
   /** Packed sequences: N + 1 offsets of tokens; the batch is 1 then. */
   readonly cuSeqlens?: ArrayLike<number>;
+  /** Of draws, 0 if not given; gradients are of the same ones. */
+  readonly seed?: number;
+  /** Draws differ by step, 0 if not given. */
+  readonly step?: number;
 }
 
 /** Batch and tokens as users see them. */
@@ -57,6 +62,7 @@ interface Lead {
 /** What `backward` needs of a call. */
 interface Made {
   readonly lead: Lead;
+  readonly options: KernelOptions;
   readonly tensors: Readonly<Record<string, DeviceTensor>>;
 }
 
@@ -80,7 +86,7 @@ export async function openKernels<T extends GraphTypes>(
   const forward = async (loaded: LoadedPlan, params: object, inputs: object, options: KernelOptions, step: boolean) => {
     const call = callOf(loaded, [inputs, params], step, options);
     const tensors = await runNamed(loaded, 'forward', call.named({}));
-    const made = { lead: call.lead, tensors };
+    const made = { lead: call.lead, options, tensors };
     const result = resultOf(runtime, loaded, made);
     calls.set(result, made);
     return result;
@@ -98,9 +104,9 @@ export async function openKernels<T extends GraphTypes>(
         ...Object.fromEntries(Object.entries(cotangents).map(([name, value]) => [`d_${name}`, value])),
         ...Object.fromEntries(ones.map((name) => [`d_${name}`, member(weights, name.slice('loss.'.length)) ?? 1])),
       };
-      const call = callOf(loaded, [inputs, params, given], made.lead.extents.length === 1, { lead: made.lead });
+      const call = callOf(loaded, [inputs, params, given], made.lead.extents.length === 1, made.options, made.lead);
       const tensors = await runNamed(loaded, 'backward', call.named(made.tensors));
-      const found = { lead: made.lead, tensors };
+      const found = { ...made, tensors };
       const all = Object.entries(resultsIn(loaded.plan, 'backward')).map(([name, one]) => (
         [name.slice('d_'.length), one, tensorOf(runtime, loaded, found, one)] as const
       ));
@@ -134,12 +140,12 @@ interface Untyped extends GraphTypes {
 }
 
 function callOf(
-  { plan }: LoadedPlan, given: readonly object[], step: boolean, options: KernelOptions & { readonly lead?: Lead },
+  { plan }: LoadedPlan, given: readonly object[], step: boolean, options: KernelOptions, known?: Lead,
 ): { readonly lead: Lead; named(kept: NamedCall['kept']): NamedCall } {
   const users = new Map(Object.values(namesIn(plan).given).flatMap((source) => (source.kind === 'user' ? [[source.name, source]] : [])));
   for (const list of given) expectRecord(list, `${plan.scan}: what it takes`, [...users.keys()]);
   const find = (name: string): unknown => given.map((list) => member(list, name)).find((value) => value !== undefined);
-  const lead = options.lead ?? leadOf(plan.scan, [...users.values()], find, step, options);
+  const lead = known ?? leadOf(plan.scan, [...users.values()], find, step, options);
   return {
     lead,
     named: (kept) => ({
@@ -154,6 +160,7 @@ function callOf(
         if (source !== undefined) expectShape(whose, value, userShape(source, lead));
         return ArrayBuffer.isView(value.values) ? inElements(value.values, dtype) : value.values;
       },
+      key: (path, number) => Float32Array.from(halvesOf(keyOf(options.seed ?? 0, path, options.step ?? 0, number))),
       list: () => {
         throw new RuntimeError(`${plan.scan}: nobody knows where its slots are`, 'build it again with this version of lmoec');
       },

@@ -1,5 +1,5 @@
 import { update } from '../../interp/flow/machine.js';
-import { halvesOf, keyOf } from '../../interp/graph/noise.js';
+import { halvesOf, keyOf } from '../../support/noise.js';
 import { namesIn, resultsIn, runNamed, type NamedCall } from '../../runtime/named.js';
 import type { DeviceTensor, LoadedPlan, Runtime } from '../../runtime/runtime.js';
 import { runtimeProblem } from '../devices.js';

@@ -2,7 +2,7 @@ import { TOKEN, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { comparison, sinkhornValue } from '../graph/choice.js';
 import { scalarFunction } from '../graph/map.js';
-import { fourDraws, keyOf } from '../graph/noise.js';
+import { fourDraws, keyOf } from '../../support/noise.js';
 import { elementMap, makeValue, offsets, sizeOf, strides } from '../graph/value.js';
 import { chosen, contracted, first, folded, others, softened } from './groups.js';
 import { rowBefore, rowMap } from './rows.js';

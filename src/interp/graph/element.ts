@@ -2,7 +2,7 @@ import type { Span } from '../../ir/common/span.js';
 import type { Axis } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { GraphFault } from './fault.js';
-import { fillDraws, keyWith, type Draw, type NoiseKey } from './noise.js';
+import { fillDraws, keyWith, type Draw, type NoiseKey } from '../../support/noise.js';
 import { joinFrames, type Frame, type Tokens } from './tokens.js';
 import {
   gatherInto, hasAxis, joinMasks, makeValue, offsets, rowsIn, sizeOf, spread, strides, union, without, type Mask, type Value,

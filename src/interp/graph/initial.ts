@@ -2,7 +2,7 @@ import type { Graph, Law, LawNode } from '../../ir/graph/graph.js';
 import { paramsOf, type PathParam } from '../../ir/graph/paths.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { scalarFunction } from './map.js';
-import { fillDraws, keyOf, type NoiseKey } from './noise.js';
+import { fillDraws, keyOf, type NoiseKey } from '../../support/noise.js';
 import { elementMap, hasAxis, sizeOf } from './value.js';
 
 /** What a param without any law starts from. */

@@ -8,7 +8,7 @@ import { dropoutValue, drawValue, indexValue, pickValue, ropeValue, uniformValue
 import { GraphFault } from './fault.js';
 import { countsOf, foldValue, groupsOf, softmaxValue } from './fold.js';
 import { mapValues } from './map.js';
-import { keyOf, type NoiseKey } from './noise.js';
+import { keyOf, type NoiseKey } from '../../support/noise.js';
 import { contractValues } from './product.js';
 import type { Scope } from './scope.js';
 import { beforeValue, convValue, pastValue, type Shifted } from './shift.js';

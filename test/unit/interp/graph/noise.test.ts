@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fillDraws, keyOf, philox, type Draw } from '../../../../src/interp/graph/noise.js';
+import { fillDraws, keyOf, philox, type Draw } from '../../../../src/support/noise.js';
 
 const hex = (words: readonly number[]): string => words.map((word) => word.toString(16).padStart(8, '0')).join(' ');
 

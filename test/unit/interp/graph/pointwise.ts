@@ -1,7 +1,7 @@
 import type { Graph, GraphNode } from '../../../../src/ir/graph/graph.js';
 import { below, instancePath, lossPath } from '../../../../src/ir/graph/paths.js';
 import type { Axis, Silent } from '../../../../src/ir/graph/types.js';
-import { fillDraws, keyOf, type Draw } from '../../../../src/interp/graph/noise.js';
+import { fillDraws, keyOf, type Draw } from '../../../../src/support/noise.js';
 import type { GraphCall } from '../../../../src/interp/graph/machine.js';
 import { runSpec } from '../../../../src/interp/spec.js';
 import { math } from '../../../../src/math/index.js';

@@ -1,4 +1,4 @@
-import { fillDraws, keyOf, type Draw } from '../../../../src/interp/graph/noise.js';
+import { fillDraws, keyOf, type Draw } from '../../../../src/support/noise.js';
 import {
   average, best, feedForward, kth, logsumexp, normalCdf, range, sigmoid, softmax, softplus, tensor, times, total, type FfnKind,
     type Params, type Row,

@@ -1,6 +1,6 @@
 import { backward, forward, valuesOf, type FlowCall } from '../../../../src/interp/flow/machine.js';
 import type { Rows } from '../../../../src/interp/flow/rows.js';
-import { halvesOf, keyOf } from '../../../../src/interp/graph/noise.js';
+import { halvesOf, keyOf } from '../../../../src/support/noise.js';
 import { runTiles, type TileDims } from '../../../../src/interp/tile.js';
 import type { Axis } from '../../../../src/ir/graph/types.js';
 import type { Flow, FlowResult } from '../../../../src/ir/flow/flow.js';
