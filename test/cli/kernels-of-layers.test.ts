@@ -110,6 +110,15 @@ describe('kernels of layers', () => {
     expect(existsSync(at('refused'))).toBe(false);
   });
 
+  it('are explained: what they compute, what they move, how full experts are', () => {
+    const { out } = lmoec(['explain', example('moe/softmax'), '--name', 'mixtral', '--size', 'T=8192']);
+    expect(out).toMatch(/kernels +for cuda\.sm90 in bf16, at B=1 T=8,192/);
+    // Two products of every slot, [D] with [D, F].
+    expect(out).toMatch(/forward2 +product of slot1 \[expert\.F\] +3\.85 TFLOP, .*, tensor cores/);
+    expect(out).toMatch(/slot1: 2 of 8 \[E\] a token, 2,048 rows each; the fullest has 1\.03 times that, tiles of 64 rows are 98 % full/);
+    expect(lmoec(['explain', example('moe/softmax'), '--name', 'qwen3_moe']).out).toContain('none yet: sums over ranks, in line 62');
+  });
+
   it('are printed as tiles', () => {
     const { out } = lmoec(['check', example('layers/feed_forward'), '--emit', 'tile', '--size', 'D=64,F=128']);
     expect(out).toContain('module swiglu  chunk=64');

@@ -69,8 +69,8 @@ export interface CompiledGraph extends LoweredGraph {
   readonly files: ReadonlyMap<string, string>;
 }
 
-/** Rows of a block: tensor cores want 64; fewer where tiles would not fit in shared memory. */
-const CUDA_CHUNKS = [64, 32, 16] as const;
+/** Rows of a block: tensor cores want 64. Other kernels may have fewer, where their tiles would not fit in shared memory. */
+const CUDA_CHUNKS = { f32: [64, 32, 16], bf16: [64], f16: [64] } as const;
 
 /** Graph -> kernels and plan for one target and dtype. Same input, same output. */
 export async function compileGraph(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
@@ -89,7 +89,7 @@ export async function compileGraph(host: Host, source: Source, graph: Graph, req
     return 'lowered' in made
       ? named(made, emitCuda(made.lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') })) : made;
   };
-  const [first, ...others] = CUDA_CHUNKS;
+  const [first, ...others] = CUDA_CHUNKS[dtype];
   let made = compile(first);
   for (const chunk of others) if ('plan' in made && overflows(made.plan, made.lowered.module)) made = compile(chunk);
   return made;

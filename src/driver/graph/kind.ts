@@ -13,7 +13,7 @@ export function graphKind(one: string, several: string, kernels: 'asked' | 'neve
     check: checkGraph,
     async explain(host, declaration, request) {
       const { explainDeclared } = await import('./explain/explain.js');
-      return explainDeclared(host, declaration, request);
+      return explainDeclared(host, declaration, request, kernels === 'asked');
     },
     useless({ backend = 'oracle', target, dtype }) {
       if (

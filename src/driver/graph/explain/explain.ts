@@ -1,24 +1,45 @@
 import { hasErrors } from '../../../diagnostics/diagnostic.js';
+import type { Graph } from '../../../ir/graph/graph.js';
 import type { Host } from '../../host.js';
 import type { Declaration, Explained, ExplainRequest } from '../../kind.js';
 import { withUnsaid } from '../../parts.js';
 import type { Failed } from '../../problem.js';
+import type { Source } from '../../session.js';
+import { defaultDtype } from '../../targets.js';
+import { compileGraph } from '../kernels.js';
 import { graphHtml } from './html.js';
+import { kernelsText } from './kernels.js';
 import { explainGraph, type GraphExplanation } from './model.js';
 import { graphText } from './text.js';
 
 /** The call that numbers are given for, where the user names no other. */
 const CALL = { batch: 1, tokens: 4096 };
 
-/** What was understood of a layer, mixture or model at the settings that are given. */
-export function explainDeclared(host: Host, declaration: Declaration, { sizes, settings }: ExplainRequest): Explained | Failed {
+/** What was understood of a layer, mixture or model at the settings that are given. `some`: it may have kernels. */
+export async function explainDeclared(
+  host: Host, declaration: Declaration, request: ExplainRequest, some: boolean,
+): Promise<Explained | Failed> {
   const { source, part } = declaration;
+  const { sizes, settings } = request;
   const own = [...sizes].filter(([name]) => name !== 'B' && name !== 'T');
   const { graph, diagnostics } = source.parts.elaborate(part.name, withUnsaid(part, [...own, ...settings]), true);
   if (graph === undefined || hasErrors(diagnostics)) return { diagnostics };
   const call = { batch: sizes.get('B') ?? CALL.batch, tokens: sizes.get('T') ?? CALL.tokens };
-  const explanation = explainGraph(graph, call, source.placeOf(part));
+  const kernels = some ? await kernelsFor(host, source, graph, request, call) : undefined;
+  const explanation = { ...explainGraph(graph, call, source.placeOf(part)), ...(kernels !== undefined && { kernels }) };
   return { json: explanation, text: graphText(explanation), html: () => reportOf(host, declaration, explanation) };
+}
+
+async function kernelsFor(
+  host: Host, source: Source, graph: Graph, {
+    target = 'cuda.sm90', dtype = defaultDtype(target),
+  }: ExplainRequest, call: GraphExplanation['call'],
+): Promise<GraphExplanation['kernels']> {
+  const made = await compileGraph(host, source, graph, { target, dtype, backward: true, command: 'lmoec explain' });
+  if ('plan' in made) return kernelsText(made, call);
+  return {
+    why : 'diagnostics' in made ? source.located(made.diagnostics).map(({ label, line }) => `${label}, in line ${line}`) : [made.title]
+  };
 }
 
 /** The HTML report of one declaration. */

@@ -5,6 +5,7 @@ import { costsOf, type Costs } from '../../../passes/graph/costs.js';
 import { countsOf, instanceCounts, type Counts } from '../../../passes/graph/counts.js';
 import { choicesOf, type ChoiceText } from './choices.js';
 import { axesText } from './axes.js';
+import type { KernelsText } from './kernels.js';
 import { partsOf, type PartText } from './parts.js';
 import { stackOf, type StackRow } from './stack.js';
 
@@ -36,6 +37,8 @@ export interface GraphExplanation {
   readonly shares: readonly Share[];
   readonly call: { readonly batch: number; readonly tokens: number };
   readonly bytes: Bytes;
+  /** For one target, or why there are none yet; undefined: nobody asked. */
+  readonly kernels?: KernelsText | { readonly why: readonly string[] };
 }
 
 export interface Share {

@@ -1,5 +1,6 @@
 import type { GraphExplanation, Share } from './model.js';
 import type { PartText } from './parts.js';
+import type { Lowering } from '../../../ir/plan/plan.js';
 import { quantity } from '../../explain/quantity.js';
 
 /** What is said, by label. */
@@ -18,6 +19,8 @@ export function factsOf(e: GraphExplanation): readonly (readonly [string, readon
     ['a token', costTexts(e)],
     ['cache', cacheTexts(e)],
     ['memory', memoryTexts(e)],
+    ['kernels', kernelTexts(e)],
+    ['by lot', slotTexts(e)],
   ];
   return facts.filter(([, texts]) => texts.length > 0);
 }
@@ -87,4 +90,26 @@ function memoryTexts({ bytes, call }: GraphExplanation): readonly string[] {
     `${quantity(bytes.weights, 'B')} of params in 16 bits; to train ${quantity(bytes.optimiser, 'B')} with gradients and AdamW in f32,`,
     `and ${quantity(bytes.activations, 'B')} of values at B=${call.batch} T=${count(call.tokens)}, if what is pointwise is computed again`,
   ];
+}
+
+function kernelTexts({ kernels, call }: GraphExplanation): readonly string[] {
+  if (kernels === undefined) return [];
+  if ('why' in kernels) return kernels.why.map((why) => `none yet: ${why}`);
+  const tensorCores = (lowerings: readonly Lowering[]): string => (lowerings.includes('tensor cores') ? ', tensor cores' : '');
+  const wide = Math.max(...kernels.kernels.map(({ text, launches }) => launches.join(', ').length + text.length));
+  return [
+    `for ${kernels.target} in ${kernels.dtype}, at B=${call.batch} T=${count(call.tokens)}; bytes at least, each value once`,
+    ...kernels.kernels.map(({ launches, text, flops, bytes, lowerings }) => {
+      const name = launches.join(', ');
+      return `${name}  ${text.padEnd(wide - name.length)}  ${quantity(flops, 'FLOP')}, ${quantity(bytes, 'B')}${tensorCores(lowerings)}`;
+    }),
+  ];
+}
+
+function slotTexts({ kernels }: GraphExplanation): readonly string[] {
+  if (kernels === undefined || 'why' in kernels) return [];
+  return kernels.slots.map(({ name, groups, count: of, perToken, mean, fullest, filled, chunk }) => (
+    `${name}: ${perToken} of ${count(of)} [${groups}] a token, ${count(mean)} rows each; `
+    + `the fullest has ${(fullest / mean).toFixed(2)} times that, tiles of ${chunk} rows are ${Math.round(100 * filled)} % full`
+  ));
 }
