@@ -38,6 +38,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }
     case 'draw': return drawTile(tile(op.key).data, [op.element, op.position, op.sequence, op.lane].map(tile), axes, sizeOf);
     case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
     case 'runs': return runsTile(op.axis, op.length, tile(op.arg), sizeOf);
+    case 'top': return topTile(op.axes, tile(op.arg), tile(op.count));
     case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
     case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
     case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
@@ -69,6 +70,19 @@ function drawTile(key: Float64Array, from: readonly TileValue[], axes: readonly 
   visit(out.sizes, from.map((one) => stridesAlong(one, axes)), (offsets, i) => {
     const [element, ...place] = from.map(({ data }, n) => data[offsets[n]]);
     out.data[i] = fourDraws('uniform', [low, high], [place[0], place[1], place[2]], Math.floor(element / 4))[element % 4];
+  });
+  return out;
+}
+
+function topTile(along: readonly Axis[], x: TileValue, count: TileValue): TileValue {
+  const out = { ...x, data: new Float64Array(x.data.length) };
+  const columns = x.axes.filter((axis) => !along.includes(axis));
+  const sizes = (axes: readonly Axis[]): readonly number[] => axes.map((axis) => x.sizes[x.axes.indexOf(axis)]);
+  visit(sizes(columns), [x, count].map((one) => stridesAlong(one, columns)), ([column, n]) => {
+    const there: number[] = [];
+    visit(sizes(along), [stridesAlong(x, along)], ([element]) => void there.push(column + element));
+    const some = there.filter((i) => x.data[i] > -Infinity).sort((a, b) => x.data[b] - x.data[a] || there.indexOf(a) - there.indexOf(b));
+    for (const i of some.slice(0, Math.max(0, Math.floor(count.data[n])))) out.data[i] = 1;
   });
   return out;
 }

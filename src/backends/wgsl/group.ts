@@ -4,7 +4,7 @@ import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
 import { axisVariable, type Place } from './address.js';
 import { decode } from './decode.js';
-import { nthText } from './order.js';
+import { nthText, topText } from './order.js';
 import { outermost } from './places.js';
 import {
   bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block,
@@ -189,8 +189,9 @@ const summand = (reverse: boolean, text: string) => (reverse ? text : `m_at_leas
 /** Writes the operations that go along the token axis, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {
   const { op, tile } = action;
-  if (op.op === 'nth') {
-    nthText(p, code, tile, op);
+  if (op.op === 'nth' || op.op === 'top') {
+    if (op.op === 'nth') nthText(p, code, tile, op);
+    else topText(p, code, tile, op);
     return;
   }
   const rows = p.s.size(ROW);

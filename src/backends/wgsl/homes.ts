@@ -117,6 +117,8 @@ function readsBy(
         }
         case 'compose': return (trips * elements * s.size(ROW)) / 4;
         case 'nth': return trips * out;
+        // Once for each bit of a key, and where seats are given.
+        case 'top': return trips * (tile === op.arg ? 34 : 1) * out;
         case 'reduce': case 'runs': case 'cumsum': case 'recur': return trips * Math.max(out, elements);
         case 'dgate': return (trips * out * s.size(ROW)) / 2;
         case 'inverse': return trips * elements * s.size(ROW);

@@ -1,7 +1,8 @@
+import { withoutAxes } from '../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../ir/tile/tile.js';
 import { sizeText } from './address.js';
 import { decode } from './decode.js';
-import { bufferAddress, cellText, element, newBlock, placeOf, readText, type Printing } from './element.js';
+import { bufferAddress, cellText, element, newBlock, placeOf, readText, type At, type Printing } from './element.js';
 import { floatLiteral, rolled, variable, type Code } from './text.js';
 
 /** Counters of workgroup memory by which a workgroup finds elements in an order: one for each value of a byte. */
@@ -65,5 +66,39 @@ export function nthText(p: Printing, code: Code, tile: TileId, op: TileOp & { re
     ? `select(${none}, select(${all}, rt_number(~found), there), some)`
     : `select(-1.0, select(${none}, f32(found), there), some)`;
   code.line(`if (lid == 0u) { ${cellText(p, tile, at)} = ${result}; }`);
+  code.close();
+}
+
+/**
+ * Marks the largest of each column, one invocation a column: first, bit by bit, the largest key that so many reach; then what is above
+ * it, and the first of its equals.
+ */
+export function topText(p: Printing, code: Code, tile: TileId, op: TileOp & { readonly op: 'top' }): void {
+  const columns = withoutAxes(p.s.axes(tile), op.axes);
+  code.open(`for (var i = lid; i < ${rolled(p.s.elements(columns))}; i += ${p.workgroup}u)`);
+  const starts = decode(code, columns.map((axis) => [axis, p.s.size(axis)]), () => 1);
+  const each = (text: (at: At) => string): void => {
+    const at = new Map(starts);
+    op.axes.forEach((axis, n) => {
+      code.open(`for (var k${n} = 0u; k${n} < ${rolled(p.s.size(axis))}; k${n}++)`);
+      at.set(axis, variable(`k${n}`));
+    });
+    code.line(`let key = rt_key(${element(p, newBlock(code), op.arg, at)});`);
+    code.line(text(at));
+    op.axes.forEach(() => code.close());
+  };
+  code.line(`let wanted = u32(clamp(${element(p, newBlock(code), op.count, starts)}, 0.0, 4e9));`);
+  code.line('var bound = 0u;');
+  code.open('for (var bit = 0x80000000u; bit > 0u; bit >>= 1u)');
+  code.line('var many = 0u;');
+  each(() => 'if (key >= (bound | bit)) { many++; }');
+  code.line('if (many >= wanted) { bound |= bit; }');
+  code.close();
+  code.line('var seats = wanted;');
+  each(() => 'if (key > bound) { seats--; }');
+  each((at) => {
+    const holds = `key > rt_key(${floatLiteral(-Infinity)}) && (key > bound || (key == bound && seats > 0u))`;
+    return `let holds = ${holds}; if (holds && key == bound) { seats--; } ${cellText(p, tile, at)} = select(0.0, 1.0, holds);`;
+  });
   code.close();
 }

@@ -33,6 +33,7 @@ export interface KernelBuilder {
   mul(a: TileId, b: TileId): TileId;
   neg(a: TileId): TileId;
   exp(a: TileId): TileId;
+  top(axes: readonly Axis[], arg: TileId, count: TileId): TileId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
   runs(axis: Axis, length: number, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
@@ -84,7 +85,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const define = (op: TileOp, made?: readonly Axis[]): TileId => {
     const axes = made ?? factsOf(op).axes(op, axesOf);
     if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
-    const key = JSON.stringify([op, axes]);
+    // JSON has neither infinities nor -0.
+    const key = op.op === 'literal' ? `literal ${Object.is(op.value, -0) ? '-0' : op.value}` : JSON.stringify([op, axes]);
     const fresh = op.op === 'load' && [op.buffer, op.whole].some((name) => name !== undefined && stored.has(name));
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
     if (found !== undefined) return found;
@@ -156,6 +158,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     neg: (a) => map('neg', a),
     exp: (a) => map('exp', a),
     runs: (axis, length, arg) => define({ op: 'runs', axis, length, arg }),
+    top: (axes, arg, count) => define({ op: 'top', axes, arg, count }),
     reduce: (op, axis, arg) => define({ op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),

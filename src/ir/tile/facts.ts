@@ -16,7 +16,7 @@ export type Role =
   | 'move'
   /** From many elements of its operands; its own elements do not depend on each other. */
   | 'fold'
-  /** From its own earlier elements, or from rows of memory in turns. */
+  /** From its own earlier elements, or from many that are looked at in turns. */
   | 'scan';
 
 const ROLES = {
@@ -25,7 +25,7 @@ const ROLES = {
   identity: 'pointwise', draw: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
   contract: 'fold', compose: 'fold', reduce: 'fold', runs: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
-  cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan', nth: 'scan',
+  cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan', nth: 'scan', top: 'scan',
 } as const satisfies Readonly<Record<OpName, Role>>;
 
 /** The operations of a role. */
@@ -172,6 +172,16 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
       if (buffer !== undefined && (!isRows(buffer) || buffer.dtype !== 'f32')) fault(`nth ${op.buffer}: it has no rows of numbers`);
     },
     text: (op) => `nth %${op.count} ${op.buffer}${op.of === undefined ? '' : `, row of %${op.of}`}`,
+  },
+  top: {
+    operands: (op) => [op.arg, op.count], axes: same, text: (op) => `top[${op.axes.join(', ')}] %${op.count} of %${op.arg}`,
+    check(op, check) {
+      check.needs(op.arg, op.axes, 'operand');
+      for (const axis of op.axes) checkFold('top', axis, check);
+      if (check.axesOf(op.count).some((axis) => op.axes.includes(axis))) check.fault('top: as many as differ by what is chosen from');
+    },
+    // Every element is looked at once for each bit of a key.
+    flops: (_, own, _axesOf, elements) => 32 * elements(own),
   },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },

@@ -206,6 +206,11 @@ export type TileOp =
    * Sums of `length` neighbours along `axis`, which becomes the axis of its runs: all that a block of the split axis can fold by itself.
    */
   | { readonly op: 'runs'; readonly axis: Axis; readonly length: number; readonly arg: TileId }
+  /**
+   * 1 at the `count` largest along some axes, the first of equals (as these axes count them, row by row), else 0. Elements of -infinity are
+   * none.
+   */
+  | { readonly op: 'top'; readonly axes: readonly Axis[]; readonly arg: TileId; readonly count: TileId }
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
   /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }

@@ -2,6 +2,7 @@ import { ONCE, TOKEN, type FlowValue, type ValueId } from '../../ir/flow/flow.js
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import { at, compared, present } from './compute.js';
+import { ordered } from './folds.js';
 import { ownView, refuse, selected, type Frame } from './frame.js';
 import { bufferOf, numberBuffer, stepBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
 
@@ -9,21 +10,6 @@ import { bufferOf, numberBuffer, stepBuffer, tileDomain, wordAxis, type Memory }
 export function isRowChoice({ values, domains }: Memory['flow'], id: ValueId): boolean {
   const value = values[id];
   return value.kind === 'top' && value.along.to < TOKEN && domains[value.type.domain].kind === 'token';
-}
-
-/** Finite numbers that every back end can tell from those that stand for infinities. */
-const MOST = Math.fround(2 ** 128 - 2 ** 105);
-
-/**
- * Scores as numbers that can be put in order: what is absent is -infinity, and present ones lie above it. What is no number is the
- * largest, so that it is chosen and shows.
- */
-function ordered({ k }: Frame, x: TileId, there: TileId | undefined): TileId {
-  const not = (tile: TileId): TileId => k.sub(k.literal(1), tile);
-  const none = k.mul(not(k.map('less', x, k.literal(Infinity))), not(k.map('less', k.literal(-Infinity), x)));
-  const number = k.add(k.map('chain', x, not(none)), k.mul(k.literal(MOST), none));
-  const finite = k.map('min', k.map('max', number, k.literal(-MOST)), k.literal(MOST));
-  return there === undefined ? finite : k.add(k.map('chain', finite, there), k.map('chain', k.literal(-Infinity), not(there)));
 }
 
 /**
@@ -48,7 +34,7 @@ export function choiceKernels(
   const outer = to === ONCE ? 'once' : 'run';
   const [split] = [...axes].sort((a, b) => b.size - a.size).map((axis) => wordAxis(axis.name));
   const found = buildKernel({ ...rows, outer, split, name: `${name}_nth`, doc: 'The last that is chosen of each column.' }, (k) => {
-    const count = k.map('floor', at(frameOf(k, to), value.count));
+    const count = at(frameOf(k, to), value.count);
     const nth = k.nth(scores, count);
     k.store(least, nth);
     k.store(last, k.nth(scores, count, nth));

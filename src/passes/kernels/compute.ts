@@ -3,10 +3,10 @@ import { includes, sameAxes } from '../../ir/graph/typing.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { folded, largest, multiplied, ofOwnGroup, reduced, softened } from './folds.js';
+import { folded, multiplied, ofOwnGroup, ordered, reduced, softened } from './folds.js';
 import { counted, drawn } from './numbers.js';
 import { keyOf, loaded, ownView, refuse, selected, typeIn, type Frame, type View } from './frame.js';
-import { groupBuffer, inFront, indexBuffer, names, seatAxis } from './memory.js';
+import { groupBuffer, inFront, names, seatAxis } from './memory.js';
 
 export type Of<K extends FlowValue['kind']> = Extract<FlowValue, { kind: K }>;
 
@@ -42,9 +42,8 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
       const axes = value.type.axes.filter((axis) => includes(value.along.axes, axis));
       if (value.along.to !== value.type.domain) return refuse(frame, id, 'a choice among rows');
       const x = value.kind === 'first' && value.op === 'min' ? k.neg(of(value.arg)) : of(value.arg);
-      const index = k.load(indexBuffer(frame.memory, axes));
-      const count = value.kind === 'top' ? k.map('floor', of(value.count)) : k.literal(1);
-      return largest(frame, { x, there: present(frame, value.arg, view), axes: names(axes), index, count });
+      const scores = k.add(ordered(frame, x, present(frame, value.arg, view)), k.zeros(names(axes)));
+      return k.top(names(axes), scores, value.kind === 'top' ? of(value.count) : k.literal(1));
     }
     case 'gather': return gathered(frame, id, value, view);
     case 'restrict': case 'stop': case 'f32': return of(value.arg);

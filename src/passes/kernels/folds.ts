@@ -1,4 +1,4 @@
-import { twinOf, type Axis } from '../../ir/common/axes.js';
+import type { Axis } from '../../ir/common/axes.js';
 import type { DomainId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { FoldOp } from '../../ir/graph/graph.js';
@@ -86,22 +86,17 @@ export function softened(
   return k.map('div', parts, none === undefined ? total : k.add(total, none));
 }
 
+/** Finite numbers that every back end can tell from those that stand for infinities. */
+const MOST = Math.fround(2 ** 128 - 2 ** 105);
+
 /**
- * 1 at the `count` largest, the first of equals: those that fewer others come before. Every pair is compared, so that no operation of its
- * own is needed. Whoever checks scores does it before: one that is no number counts as equal to all.
+ * Scores as numbers that can be put in order: what is absent is -infinity, and present ones lie above it. What is no number is the
+ * largest, so that it is chosen and shows.
  */
-export function largest(
-  frame: Frame,
-  { x, there, axes, index, count }: {
-    readonly x: TileId; readonly there: TileId | undefined; readonly axes: readonly Axis[]; readonly index: TileId; readonly count: TileId;
-  },
-): TileId {
-  const { k } = frame;
-  const other = (tile: TileId): TileId => axes.reduce((one, axis) => k.swap(one, [axis, twinOf(axis)]), tile);
+export function ordered({ k }: Frame, x: TileId, there: TileId | undefined): TileId {
   const not = (tile: TileId): TileId => k.sub(k.literal(1), tile);
-  const larger = k.map('less', x, other(x));
-  const equal = k.mul(not(larger), not(k.map('less', other(x), x)));
-  const before = k.add(larger, k.mul(equal, k.map('less', other(index), index)));
-  const rank = reduced(frame, 'sum', there === undefined ? before : k.mul(before, other(there)), axes.map(twinOf));
-  return selected(frame, k.map('less', rank, count), there);
+  const none = k.mul(not(k.map('less', x, k.literal(Infinity))), not(k.map('less', k.literal(-Infinity), x)));
+  const number = k.add(k.map('chain', x, not(none)), k.mul(k.literal(MOST), none));
+  const finite = k.map('min', k.map('max', number, k.literal(-MOST)), k.literal(MOST));
+  return there === undefined ? finite : k.add(k.map('chain', finite, there), k.map('chain', k.literal(-Infinity), not(there)));
 }

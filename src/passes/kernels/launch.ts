@@ -118,7 +118,7 @@ function splitOf(flow: Flow, { body, tiles }: TileKernel, stored: readonly (read
   const ops = opsOf(body);
   if (!ops.some(({ op }) => op === 'contract')) return undefined;
   const bound = new Set(ops.flatMap((op) => (
-    op.op === 'reduce' || op.op === 'contract' ? [op.axis] : op.op === 'swap' ? op.axes ?? [] : []
+    op.op === 'reduce' || op.op === 'contract' ? [op.axis] : op.op === 'top' ? op.axes : op.op === 'swap' ? op.axes ?? [] : []
   )));
   const free = stored.reduce((all, axes) => all.filter((axis) => axes.includes(axis))).filter((axis) => !bound.has(axis));
   const sizes = new Map(flow.values.flatMap(({ type }) => type.axes.map(({ name, size }) => [wordAxis(name), size] as const)));

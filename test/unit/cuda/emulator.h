@@ -177,6 +177,17 @@ template <typename T, typename F> inline T shuffle(const char* what, T x, F from
   together(what, &mine, [&](auto** of) { for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = of[from(l)]->in; });
   return mine.out;
 }
+inline int __popc(u32 x) { return __builtin_popcount(x); }
+inline u32 __ballot_sync(u32, bool x) {
+  static const char WHAT[] = "ballot";
+  struct { bool in; u32 out; } mine = {x, 0};
+  together(WHAT, &mine, [&](auto** of) {
+    u32 all = 0;
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) all |= (u32)of[l]->in << l;
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = all;
+  });
+  return mine.out;
+}
 template <typename T> inline T __shfl_xor_sync(u32, T x, int n) {
   static const char WHAT[] = "shfl.bfly";
   return shuffle(WHAT, x, [=](int l) { return l ^ n; });

@@ -49,6 +49,17 @@ const attention = buildKernel({
   k.store(s, last);
 });
 
+describe('the builder of kernels', () => {
+  it('makes one tile of equal operations, and two of numbers that JSON writes alike', () => {
+    buildKernel(CHUNK, (k) => {
+      expect(k.literal(2)).toBe(k.literal(2));
+      const apart = [Infinity, -Infinity, 0, -0].map((value) => k.literal(value));
+      expect(new Set(apart).size).toBe(4);
+      k.store(n, k.load(n));
+    });
+  });
+});
+
 describe('the tile verifier', () => {
   it('has nothing against a kernel that is well formed', () => {
     expect(verifyTiles(moduleOf(attention))).toEqual([]);

@@ -47,7 +47,9 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const code = createCode();
   const elements = createElements({ cx, kernel, code, homes, storage, split: block });
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
-  const own = [...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered ? ['rt/order.cuh'] : [])];
+  const own = [
+    ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered || hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
+  ];
   const notes = notesOf(kernel);
   const writer = createPlainWriter({ cx, kernel, code, homes, elements, barriers, notes, blocks });
 

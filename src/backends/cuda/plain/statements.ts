@@ -1,4 +1,4 @@
-import { COL, isCut, ROW, runsOf, sameAxes, type Axis } from '../../../ir/common/axes.js';
+import { COL, isCut, ROW, runsOf, sameAxes, withoutAxes, type Axis } from '../../../ir/common/axes.js';
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
@@ -113,6 +113,28 @@ function nthText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'nth' }
   barriers.stageRead();
 }
 
+/** One column a warp. */
+function topText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'top' }>, place: Place): void {
+  const { code, elements, barriers, array, axesOf } = w;
+  const columns = withoutAxes(arrayAxes(axesOf(tile)), op.axes);
+  const product = (axes: readonly Axis[]): number => axes.reduce((n, axis) => n * elements.size(axis), 1);
+  barriers.before([op.arg, op.count], [array(tile)]);
+  code.open(`for (int i = threadIdx.x / 32; i < ${product(columns)}; i += ${THREADS / 32})`);
+  const at = elements.decoded(columns, 'i');
+  const of = (number: string): Map<Axis, string> => new Map([...at, ...elements.decoded(op.axes, number)]);
+  const count = elements.value(op.count, spotAt(at, place))('0');
+  code.open('const auto get = [&](int j)');
+  const found = elements.value(op.arg, spotAt(of('j'), place))('0');
+  code.line(`return ${found};`);
+  code.close(';');
+  code.open('const auto put = [&](int j, float holds)');
+  elements.put(tile, spotAt(of('j'), place), () => 'holds');
+  code.close(';');
+  code.line(`top<${product(op.axes)}>(${count}, get, put);`);
+  code.close();
+  barriers.access([op.arg, op.count], [array(tile)]);
+}
+
 /** Writes one statement. */
 export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place): void {
   const { cx, kernel, code, elements, barriers, array, axesOf, overElements } = w;
@@ -180,6 +202,7 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
     }
     case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
     case 'nth': nthText(w, tile, op, place); return;
+    case 'top': topText(w, tile, op, place); return;
   }
   op satisfies never;
 }

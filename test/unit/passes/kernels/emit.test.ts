@@ -11,7 +11,7 @@ import { compiler, emulate } from '../../cuda/emulate.js';
 import { someCall } from '../../interp/graph/make-graph.js';
 import { plain } from '../../wgsl/templates.js';
 import { MIXTURES, mixture } from '../flow/mixtures.js';
-import { madeOf, runForward, tileCall } from './judge.js';
+import { choicesShown, madeOf, runForward, tileCall } from './judge.js';
 
 const once = { plain: false, orders: ['0'] } as const;
 
@@ -27,12 +27,13 @@ function wide(): { readonly module: TileModule; readonly given: Map<string, Floa
 const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice'];
 const some = MIXTURES.filter(([, name]) => SOME.includes(name)).map((one) => {
   const graph = mixture(one, true);
-  const call = tileCall(madeOf(graph), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
+  const made = madeOf(graph);
+  const call = tileCall(made, someCall(graph, [7, 0, 4], 12, { program: 'train' }));
   const given = new Map(call.buffers);
   // What backward takes of forward.
   runForward(call, given);
   const sizes = { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts };
-  return { name: one[1], ...call, given, sizes };
+  return { name: one[1], ...call, lowered: { module: choicesShown(made).module }, given, sizes };
 });
 
 describe('mixtures that no back end knows', () => {

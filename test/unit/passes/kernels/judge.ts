@@ -4,7 +4,8 @@ import { halvesOf, keyOf } from '../../../../src/support/noise.js';
 import { runTiles, type TileDims } from '../../../../src/interp/tile.js';
 import type { Axis } from '../../../../src/ir/graph/types.js';
 import type { Flow, FlowResult } from '../../../../src/ir/flow/flow.js';
-import type { TileBuffer } from '../../../../src/ir/tile/tile.js';
+import { storedBuffers } from '../../../../src/ir/tile/buffers.js';
+import type { TileBuffer, TileModule } from '../../../../src/ir/tile/tile.js';
 import type { Graph } from '../../../../src/ir/graph/graph.js';
 import { clustersOf } from '../../../../src/passes/cluster/cluster.js';
 import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
@@ -162,6 +163,35 @@ export function runForward({ lowered, dims }: TileCall, buffers: Map<string, Flo
   }
 }
 
+/** The module with what forward chooses among its results: lists of slots are the host's here, so that nothing else may show it. */
+export function choicesShown({ flow, lowered }: Made): { readonly module: TileModule; readonly choices: readonly Binding[] } {
+  if (lowered === undefined) throw new Error('no kernels');
+  const { module, bindings } = lowered;
+  const { forward: program, ...others } = module.programs;
+  const written = new Set(module.kernels.filter(({ name }) => program.launches.includes(name)).flatMap(({ body }) => storedBuffers(body)));
+  const choices = bindings.filter(({ buffer: { name, role }, held }) => (
+    held.kind === 'value' && role === 'workspace' && flow.values[held.value].kind === 'top' && written.has(name)
+  ));
+  const shown = new Set(choices.map(({ buffer }) => buffer.name));
+  const buffers = module.buffers.map((one) => (shown.has(one.name) ? { ...one, role: 'output' as const } : one));
+  const forward = { ...program, gives: [...program.gives, ...shown] };
+  return { module: { ...module, buffers, programs: { forward, ...others } }, choices };
+}
+
+function judgeChoices(made: Made, { call, dims }: TileCall, given: ReadonlyMap<string, Float64Array>): void {
+  const { module, choices } = choicesShown(made);
+  const memory = new Map(given);
+  runTiles(module, 'forward', dims, memory);
+  for (const one of choices) {
+    if (one.held.kind !== 'value') continue;
+    const { value } = one.held;
+    const { values } = valuesOf(made.flow, call, { values: new Map(), rows: new Map() }, [value], []);
+    const { axes } = made.flow.values[value].type;
+    const { name } = one.buffer;
+    near(read(made.flow, one, memory.get(name) ?? new Float64Array(), { name, axes, value }), values.get(value) ?? [], `choice ${name}`);
+  }
+}
+
 /** Do the kernels, forward and then backward from what forward left, give what the flow gives? */
 export function judgeKernels(made: Made, graphCall: GraphCall, tolerance = 1e-10): void {
   const { flow } = made;
@@ -176,6 +206,7 @@ export function judgeKernels(made: Made, graphCall: GraphCall, tolerance = 1e-10
     const data = found && buffers.get(found.buffer.name);
     return data && found && read(flow, found, data, one);
   };
+  judgeChoices(made, tiles, buffers);
   runForward(tiles, buffers);
   for (const one of flow.outputs) near(result(one), expected.outputs.get(one.name) ?? [], one.name, tolerance);
   for (const [name, value] of expected.losses) {
