@@ -110,6 +110,10 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   it('the rows of each expert, gathered', () => run('experts', [136, 72], 'cuda.sm80', 'bf16'));
   it('the same by wgmma', () => run('experts', [200, 264], 'cuda.sm90', 'f16'));
   it('two sums that share an operand', () => run('both', [264, 136], 'cuda.sm90', 'bf16'));
+  it('operands that f16 has no room for as they are', () => {
+    run('scores', [136, 64], 'cuda.sm80', 'f16');
+    run('worked', [72, 72], 'cuda.sm90', 'f16');
+  });
   it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
 });

@@ -50,7 +50,7 @@ export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel 
 function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
   const { kernel, rows, split, sums, loops } = parted;
   const held = heldAfter(parted);
-  const count = new Set(sums.values()).size;
+  const count = new Set(sums.values()).size + scaledProducts(cx, parted);
   const operands = new Set(loops.flatMap(({ inside }) => inside.flatMap(({ op }) => (op.op === 'contract' ? operandsOf(op) : []))));
   const lefts = [...operands].filter((tile) => kernel.tiles[tile].axes.includes(rows)).length;
   const most = padded(axisSize(cx.module, split));
@@ -61,6 +61,18 @@ function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
     });
     return parts === undefined ? [] : [4, 3, 2].map((stages) => ({ width, parts, stages }));
   });
+}
+
+/** Products of operands that f16 has no room for as they are: each is in registers of its own before it is added. */
+function scaledProducts(cx: CudaContext, { kernel, loops }: BlockParts): number {
+  const defs = definitions(kernel);
+  const isScaled = (tile: TileId): boolean => {
+    const op = defs.get(tile);
+    if (op?.op === 'swap') return isScaled(op.arg);
+    return (op?.op !== 'load' && op?.op !== 'gather') || bufferNamed(cx.module, op.buffer).dtype === 'f32';
+  };
+  if (cx.dtype !== 'f16') return 0;
+  return loops.flatMap(({ inside }) => inside.filter(({ op }) => op.op === 'contract' && operandsOf(op).some(isScaled))).length;
 }
 
 function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): BlockPlan | Refused {

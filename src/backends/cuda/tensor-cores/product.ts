@@ -85,12 +85,16 @@ export function addProduct(team: Team, tile: TileId, into: TileId, op: Contract,
   const a = lefts.get(found.left) ?? team.packed(found.left, found.row);
   lefts.set(found.left, a);
   team.need(b.piece, 'any');
-  if (a.back !== undefined || b.most !== undefined) return team.refuse(`product ${tile} of scaled steps`);
   const width = team.pad(found.col) / team.parts;
+  // What is scaled step by step is brought back before it meets the other steps.
+  const back = timesText(a.back, team.backOf(b));
+  const raw = back === '' ? sum.name : team.fresh(`raw${tile}`);
+  if (back !== '') team.add({ kind: 'registers', name: raw, count: team.values(found.col) });
   team.add({
-    kind: 'product', name: sum.name, sum: sum.name, pieces: [b.piece, ...a.pieces], then: [],
-    shape: [width, a.steps, team.pad(b.rows), b.rows === op.axis, false],
-    args: [sum.name, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
+    kind: 'product', name: sum.name, sum: raw, pieces: [b.piece, ...a.pieces],
+    then: back === '' ? [] : [team.eachOf(sum, `${sum.name}[i] += ${raw}[i]${back};`)],
+    shape: [width, a.steps, team.pad(b.rows), b.rows === op.axis, back !== ''],
+    args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
   });
 }
 
