@@ -327,7 +327,7 @@ function runProgram(
         return some.map((chunk) => ({ ...place, chunk, run: chunk.run }));
       }
       case 'segments':
-        return launch.segments.filter((segment) => segment.run === place.run).map((segment) => ({ ...place, segment }));
+        return launch.segments.filter(({ run }) => kernel.outer === 'once' || run === place.run).map((segment) => ({ ...place, segment }));
       case 'runs': return launch.runs.map((_, run) => ({ ...place, run }));
       case 'rows': {
         const [first, length] = launch.runs[place.run ?? fail('a loop over rows needs a run')];

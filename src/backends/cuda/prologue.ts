@@ -33,6 +33,13 @@ export function chunkPlace(kernel: TileKernel): Place {
   return { ...runPlace(kernel), chunk: kernel.domain.chunk, first: 'first', length: 'length' };
 }
 
+/** The end of what runs have of something, by the column of the table that says where it begins; the next one says how many there are. */
+function lastOf(kernel: TileKernel, column: number): string {
+  const { runs } = tablesOf(kernel);
+  const count = sizeField('run');
+  return `${count} > 0 ? ${runs}[6 * ${count} - ${6 - column}] + ${runs}[6 * ${count} - ${5 - column}] : 0`;
+}
+
 /**
  * Says where a block works, from its index `outer` along the kernel's outer dimension. In kernels that walk, `walk_*` describe the run of
  * chunks: its first chunk among all, how many there are, its first row and the end of its rows.
@@ -67,23 +74,24 @@ export function outerLines(code: Code, kernel: TileKernel): Place {
       return { ...runPlace(kernel), segment };
     case 'once': {
       // The table may have empty rows beyond these (TableKernel in ir/plan), of which walks write nothing.
-      const count = sizeField('run');
-      code.line(`const int real_chunks = ${count} > 0 ? ${runs}[6 * ${count} - 4] + ${runs}[6 * ${count} - 3] : 0;`);
+      code.line(`const int real_chunks = ${lastOf(kernel, 2)};`);
       code.line('(void)real_chunks;');
       return innerPlace(kernel);
     }
   }
 }
 
-/** Says where the rows of a run, or of all runs, begin and end (`walk_*`), in a kernel that goes along them. */
+/** Says where the rows that a kernel goes along begin and end: those of a run, of a segment, or of all runs. */
 export function spanLines(code: Code, kernel: TileKernel): Place {
-  const place = kernel.outer === 'once' ? innerPlace(kernel) : outerLines(code, kernel);
-  if (kernel.outer === 'once') {
-    // The table may have empty rows beyond these.
-    const count = sizeField('run');
-    code.line(`const int walk_first = 0, walk_end = ${count} > 0 ? ${tablesOf(kernel).runs}[6 * ${count} - 5] : 0;`);
-  }
-  return { ...place, first: 'first', length: 'length' };
+  const place = { ...outerLines(code, kernel), first: 'first', length: 'length' };
+  const count = sizeField('run');
+  // The table may have empty rows beyond these.
+  const last = 'walk_first + walk_chunks * kChunk';
+  const [first, end] = kernel.outer === 'once'
+    ? ['0', `${count} > 0 ? ${tablesOf(kernel).runs}[6 * ${count} - 5] : 0`]
+    : ['walk_first', kernel.outer === 'run' ? 'walk_end' : `walk_end < ${last} ? walk_end : ${last}`];
+  code.line(`const int rows_first = ${first}, rows_end = ${end};`);
+  return place;
 }
 
 /** C condition in kernels per segment: is it its run's first, or last? */
@@ -115,7 +123,7 @@ function chunkLines(
 export function loopCount(kernel: TileKernel, loop: TileLoop): string {
   switch (loop.over) {
     case 'chunks': return kernel.outer === 'once' ? 'real_chunks' : loop.only !== undefined ? '(walk_chunks > 0)' : 'walk_chunks';
-    case 'segments': return `${tablesOf(kernel).runs}[6 * ${kernel.domain.run} + 5]`;
+    case 'segments': return kernel.outer === 'once' ? `(${lastOf(kernel, 4)})` : `${tablesOf(kernel).runs}[6 * ${kernel.domain.run} + 5]`;
     case 'runs': return sizeField('run');
     case 'rows': return '(walk_end - walk_first)';
     case 'members': return 'per_group';
@@ -140,7 +148,7 @@ export function iterationLines(
       } else chunkLines(code, kernel, { n, suffix: s }, loop.reverse || loop.only === 'last', rows);
       return { ...place, chunk: `${chunk}${s}`, first: `first${s}`, length: `length${s}` };
     case 'segments':
-      code.line(`const int ${segment}${s} = ${runs}[6 * ${run} + 4] + ${at};`);
+      code.line(`const int ${segment}${s} = ${kernel.outer === 'once' ? '' : `${runs}[6 * ${run} + 4] + `}${at};`);
       return { ...place, segment: `${segment}${s}` };
     case 'runs':
       code.line(`const int ${run}${s} = ${at};`);

@@ -137,9 +137,10 @@ export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: 
       return inside({ chunk, run, row, length: 'length' });
     }
     case 'segments': {
-      const count = `${runs}[6u * ${run} + 5u]`;
+      const all = kernel.outer === 'once';
+      const count = all ? sizeText('segment') : `${runs}[6u * ${run} + 5u]`;
       code.open(`for (var m = 0u; m < ${count}; m++)`);
-      code.line(`let ${segment} = ${runs}[6u * ${run} + 4u] + ${loop.reverse ? `${count} - 1u - m` : 'm'};`);
+      code.line(`let ${segment} = ${all ? '' : `${runs}[6u * ${run} + 4u] + `}${loop.reverse ? `${count} - 1u - m` : 'm'};`);
       return inside({ segment });
     }
     case 'runs':

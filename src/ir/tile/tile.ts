@@ -138,7 +138,7 @@ export type TileStmt =
 /**
  * `chunks`: the chunks of the run (kernel outer `run`), of the segment (outer `segment`) or all chunks (outer `once`), in order or
  * reversed;
- * `segments`: the run's segments (outer `run`): inside, buffers of segments are those of the segment;
+ * `segments`: the run's segments (outer `run`), or all (outer `once`): inside, buffers of segments are those of the segment;
  * `runs`: all runs, empty ones too (outer `once`);
  * `rows`: the run's rows one at a time (outer `run`): inside, buffers of rows have no ROW axis;
  * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.

@@ -216,7 +216,7 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           if (stmt.over === 'chunks' && kernel.outer === 'run' && scope.segment) fault(`${loop} inside a loop over ${segment}s`);
           if (stmt.only !== undefined && (stmt.over !== 'chunks' || kernel.outer !== 'run')) fault(`one ${chunk} of what is no ${run}`);
           if (
-            stmt.over === 'segments' && (kernel.outer !== 'run' || scope.segment || scope.chunk || scope.row)
+            stmt.over === 'segments' && (scope.run !== (kernel.outer === 'run') || scope.segment || scope.chunk || scope.row)
           ) fault(`${loop} outside a ${run}`);
           if (stmt.over === 'runs' && (kernel.outer !== 'once' || scope.run)) fault(`${loop} inside a ${run}`);
           if (stmt.over === 'chunks' && kernel.outer === 'once' && scope.run) fault(`${loop} inside a loop over ${run}s`);

@@ -8,6 +8,7 @@ import { verified } from '../../support/verified.js';
 import type { Clusters, Kernel } from '../cluster/kernel.js';
 import type { Refusal } from './frame.js';
 import { launchesOf } from './launch.js';
+import { inStages } from './stages.js';
 import { HALVES, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
 
 export type { Binding, Held } from './memory.js';
@@ -40,14 +41,14 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
   const memory = memories.forward;
   const bindings = [...memory.bindings.values()];
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(id)] : []));
-  const module: TileModule = {
+  const module = inStages({
     name: flow.name, chunk, sizes: sizesOf(flow, memory), domains, buffers: bindings.map(({ buffer }) => buffer),
     kernels: [...there, ...back],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
     },
-  };
+  });
   return { alone: flow.values.some(overRanks), module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
 }
 

@@ -37,16 +37,16 @@ function moduleOf(
     k.store(y, value(k, byName));
   });
   return {
-    name, chunk: 64, sizes: new Map([
-      ['D', D], ['F', F], ['E', 200],
-    ]), domains: [...new Set([TOKENS, domain])], buffers: all, kernels: [kernel],
-    programs: scanPrograms(all, { forward: [name] }),
+    name, chunk: 64, sizes: new Map([['D', D], ['F', F], ['E', 200], ['half', 4]]), domains: [...new Set([TOKENS, domain])],
+    buffers: all, kernels: [kernel], programs: scanPrograms(all, { forward: [name] }),
   };
 }
 
 const x = rows('x', 'D', 'input');
 /** The token of a slot. */
 const SOURCE: TileBuffer = { name: 'source', outer: 'row', domain: SLOTS, inner: 'once', axes: [], dtype: 'i32', role: 'input' };
+/** Whole numbers of rows. */
+const NUMBER: TileBuffer = { name: 'number', outer: 'row', domain: TOKENS, inner: 'once', axes: [], dtype: 'f32', role: 'input' };
 const silu = (k: KernelBuilder, z: TileId) => k.map('div', z, k.add(k.literal(1), k.exp(k.neg(z))));
 
 /** What a layer is made of: products with something pointwise before, between and after them. */
@@ -69,6 +69,14 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
   twofold: (sizes) => moduleOf(
     'twofold', sizes, [x, rows('e', 'E', 'input'), param('w', 'D', 'F'), param('v', 'F', 'E')],
     (k, { x, e, w, v }) => k.add(k.contract(k.load(x), k.load(w), 'D'), k.contract(k.load(e), k.load(v), 'E')),
+  ),
+  drawn: (sizes) => moduleOf(
+    'drawn', sizes, [x, param('w', 'D', 'F'), param('key', 'half'), param('index', 'F'), NUMBER], (k, { x, w, key, index, number }) => {
+      const drawn = k.draw(
+        k.load(key), 'half', { element: k.load(index), position: k.load(number), sequence: k.literal(3), lane: k.literal(0) },
+      );
+      return k.mul(k.contract(k.load(x), k.load(w), 'D'), drawn);
+    },
   ),
   around: (sizes) => moduleOf(
     'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
@@ -119,9 +127,12 @@ type How = Pick<EmulateOptions, 'races' | 'spoil'>;
 const COUNTS = [3, 0, 130, 40];
 const TOKEN_OF = Float64Array.from({ length: 173 }, (_, slot) => (slot % 5 === 2 ? -1 : (slot * 37) % 79));
 
+const upTo = (n: number) => Float64Array.from({ length: n }, (_, i) => i);
+const GIVEN = new Map([['source', TOKEN_OF], ['number', upTo(79)], ['index', upTo(136)], ['key', Float64Array.of(7, 4000, 65535, 1)]]);
+
 const emulated = (module: TileModule, target: CudaTarget, dtype: IoDtype, how: How = {}) => emulate(module, {
   dtype, target, plain: false, call: { heads: 1, groups: 1, lengths: LENGTHS, others: { slot: COUNTS } }, longest: 1,
-  programs: ['forward'], orders: how.races === true ? ['0'] : ['0', '1'], given: new Map([['source', TOKEN_OF]]), ...how,
+  programs: ['forward'], orders: how.races === true ? ['0'] : ['0', '1'], given: GIVEN, ...how,
 });
 const run = (module: TileModule, target: CudaTarget, dtype: IoDtype, races = false) => {
   expect(emitted(module, target, dtype).plan.kernels.map(({ lowering }) => lowering)).toEqual(['tensor cores']);
@@ -143,6 +154,7 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('three products that add up', () => run(MODULES.added([128, 72]), 'cuda.sm90', 'bf16'));
   it('products along two axes', () => run(MODULES.twofold([320, 136]), 'cuda.sm90', 'bf16'));
   it('the same without a race in shared memory', () => run(MODULES.twofold([136, 72]), 'cuda.sm80', 'bf16', true));
+  it('a product with draws', () => run(MODULES.drawn([128, 136]), 'cuda.sm90', 'bf16'));
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', true));

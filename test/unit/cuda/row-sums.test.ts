@@ -4,7 +4,7 @@ import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { ROW } from '../../../src/ir/common/axes.js';
 import type { IoDtype } from '../../../src/ir/common/dtype.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
-import type { TileBuffer, TileId, TileModule } from '../../../src/ir/tile/tile.js';
+import type { TileBuffer, TileId, TileKernel, TileModule } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 import { SLOTS } from '../mixture.js';
@@ -14,8 +14,8 @@ import { templates } from './templates.js';
 const rows = (name: string, axes: readonly string[], dtype: TileBuffer['dtype'] = 'io', domain = TOKENS): TileBuffer => (
   { name, outer: 'row', domain, inner: 'once', axes, dtype, role: 'input' }
 );
-const sum = (name: string, outer: 'once' | 'run', axes: readonly string[]): TileBuffer => (
-  { name, outer, ...(outer === 'run' && { domain: SLOTS }), inner: 'once', axes, dtype: 'f32', role: 'output' }
+const sum = (name: string, outer: 'once' | 'run' | 'segment', axes: readonly string[]): TileBuffer => (
+  { name, outer, ...(outer !== 'once' && { domain: SLOTS }), inner: 'once', axes, dtype: 'f32', role: 'output' }
 );
 const [x, z, p] = [rows('x', ['D']), rows('z', ['F']), rows('p', ['E'], 'f32')];
 const [w, s, r] = [rows('w', [], 'f32', SLOTS), rows('s', ['F'], 'io', SLOTS), rows('r', ['F'], 'io', SLOTS)];
@@ -30,7 +30,7 @@ interface Summed {
 function moduleOf(name: string, sizes: readonly [number, number], { outer, sums }: Summed): TileModule {
   const results = sums.map(([buffer]) => buffer);
   const head: KernelHead = {
-    name, doc: 'Sums over rows.', outer, domain: outer === 'run' ? SLOTS : TOKENS, inner: 'once',
+    name, doc: 'Sums over rows.', outer, domain: outer === 'once' ? TOKENS : SLOTS, inner: 'once',
     split: results[0].axes.includes('F') ? 'F' : 'D',
   };
   const kernel = buildKernel(head, (k) => {
@@ -53,6 +53,7 @@ const SUMS: Readonly<Record<string, Summed>> = {
   dense: { outer: 'once', sums: [[one, (k) => product(k, k.load(x), k.load(z))]] },
   scores: { outer: 'once', sums: [[sum('y', 'once', ['D', 'E']), (k) => product(k, k.load(p), k.load(x))]] },
   experts: { outer: 'run', sums: [[sum('y', 'run', ['F', 'D']), (k) => product(k, k.gather(x, source), k.load(s))]] },
+  segments: { outer: 'segment', sums: [[sum('y', 'segment', ['D', 'F']), (k) => product(k, k.gather(x, source), k.load(s))]] },
   both: {
     outer: 'run', sums: [
       [sum('y', 'run', ['D', 'F']), (k) => product(k, k.load(s), k.gather(x, source))],
@@ -99,7 +100,7 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
     const module = moduleOf(name, sizes, SUMS[name]);
     expect(lowered(module, target, dtype)).toEqual(['tensor cores']);
     const errors = emulate(module, {
-      dtype, target, plain: false, call, longest: 1, programs: ['forward'], orders: races ? ['0'] : ['0', '1'],
+      dtype, target, plain: false, call, longest: 2, programs: ['forward'], orders: races ? ['0'] : ['0', '1'],
       given: new Map([['source', TOKEN_OF]]), races,
     });
     expect([...errors.keys()]).toEqual(SUMS[name].sums.map(([{ name: of }]) => `forward ${of}`));
@@ -109,6 +110,7 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   it('few rows of the result, an operand in f32', () => run('scores', [136, 64], 'cuda.sm90', 'bf16'));
   it('the rows of each expert, gathered', () => run('experts', [136, 72], 'cuda.sm80', 'bf16'));
   it('the same by wgmma', () => run('experts', [200, 264], 'cuda.sm90', 'f16'));
+  it('the rows of each segment', () => run('segments', [136, 72], 'cuda.sm80', 'bf16'));
   it('two sums that share an operand', () => run('both', [264, 136], 'cuda.sm90', 'bf16'));
   it('operands that f16 has no room for as they are', () => {
     run('scores', [136, 64], 'cuda.sm80', 'f16');
@@ -116,4 +118,29 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   });
   it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
+});
+
+describe.skipIf(!compiler)('what is in registers beside such sums (skipped where g++ is missing)', () => {
+  const run = (kernel: TileKernel, buffers: readonly TileBuffer[]) => {
+    const module: TileModule = {
+      name: 'm', chunk: 64, sizes: new Map([['D', 64], ['F', 256]]), domains: [TOKENS], buffers, kernels: [kernel],
+      programs: scanPrograms(buffers, { forward: [kernel.name] }),
+    };
+    expect(lowered(module, 'cuda.sm90', 'bf16')).toEqual(['registers']);
+    const errors = emulate(module, { dtype: 'bf16', plain: false, call, longest: 1, programs: ['forward'], orders: ['0'] });
+    for (const [what, error] of errors) expect([what, error < 1e-5]).toEqual([what, true]);
+  };
+  it('sums over all rows, which come through a ring', () => {
+    const [q, y] = [rows('q', ['D'], 'f32'), sum('y', 'once', ['D'])];
+    run(buildKernel({ name: 'whole', doc: 'Sums.', outer: 'once', domain: TOKENS, inner: 'once', split: undefined }, (k) => {
+      const [total] = k.loop('chunks', false, [k.zeros(['D'])], ([of]) => [k.add(of, k.reduce('sum', ROW, k.keep(k.load(q))))]);
+      k.store(y, total);
+    }), [q, y]);
+  });
+  it('sums that lie block by block', () => {
+    const [q, y] = [rows('q', ['F/64'], 'f32'), { ...rows('y', [], 'f32'), role: 'output' } as const];
+    run(buildKernel({ name: 'piecewise', doc: 'Sums.', outer: 'chunk', domain: TOKENS, inner: 'once', split: undefined }, (k) => {
+      k.store(y, k.reduce('sum', 'F/64', k.exp(k.load(q))));
+    }), [q, y]);
+  });
 });

@@ -1,12 +1,12 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
+import { prune } from '../../../ir/tile/prune.js';
 import {
   withLaunches, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileOp, type TileStmt,
 } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { isPointwise } from './block-parts.js';
-import { prune } from './free-operands.js';
 import { definitions } from './kernel.js';
 import { STEP } from './forms.js';
 

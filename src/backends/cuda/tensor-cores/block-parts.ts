@@ -145,7 +145,7 @@ function sumsOf(kernel: TileKernel, lets: readonly Let[], products: Iterable<Til
 export const isAlongRows = ({ outer }: TileKernel): boolean => outer !== 'chunk';
 
 /** Operations that may stand in a step: they are worked out element by element. */
-export const isPointwise = (op: TileOp): boolean => ['load', 'gather', 'map', 'keep', 'round', 'swap'].includes(op.op);
+export const isPointwise = (op: TileOp): boolean => ['load', 'gather', 'map', 'keep', 'round', 'swap', 'draw'].includes(op.op);
 
 /** Tiles that some need, themselves included. */
 function needs(tiles: Iterable<TileId>, defs: ReadonlyMap<TileId, TileOp>): ReadonlySet<TileId> {

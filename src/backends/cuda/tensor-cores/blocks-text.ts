@@ -69,7 +69,7 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
   const print = (part: BlockPart) => printSteps(code, plan.steps(part), team);
   const stage = (name: string) => {
     if (isAlong) {
-      code.line(`const int first = walk_first + n * ${STEP}, length = walk_end - first < ${STEP} ? walk_end - first : ${STEP};`);
+      code.line(`const int first = rows_first + n * ${STEP}, length = rows_end - first < ${STEP} ? rows_end - first : ${STEP};`);
       code.line('(void)first, (void)length;');
     }
     code.line(`const u32 ${name} = base + ${ring.name} + n % ${stages} * ${plan.arena.stageBytes}; (void)${name};`);
@@ -82,7 +82,7 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
   if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
   if (isAlong) {
     spanLines(code, kernel);
-    code.line(`const int steps = (walk_end - walk_first + ${STEP - 1}) / ${STEP};`);
+    code.line(`const int steps = (rows_end - rows_first + ${STEP - 1}) / ${STEP};`);
   } else outerLines(code, kernel);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');

@@ -157,7 +157,8 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
 /** Where a block works: in a step of rows, or in the rows of a chunk. */
 function blockPlace({ kernel, rows }: BlockParts): Place {
   const place = chunkPlace(kernel);
-  return isAlongRows(kernel) ? { ...place, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) } : place;
+  if (!isAlongRows(kernel)) return place;
+  return { ...place, segment: kernel.domain.segment, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) };
 }
 
 /** What step `n` sees of a cell. Where steps are of rows, its place says so. */

@@ -41,12 +41,12 @@ export function gatherStep(
   }) as const;
   draft.to('before');
   const declares = [`int ${name}[${pieces}];`];
-  team.add({ ...(isAlong ? ask('walk_first', 'walk_end - walk_first') : ask(place.first, cell.rows)), declares });
+  team.add({ ...(isAlong ? ask('rows_first', 'rows_end - rows_first') : ask(place.first, cell.rows)), declares });
   draft.to(issue);
   const piece = tileToCome(team, tile, cell, true);
   team.add({
     kind: 'copy', piece, group: false, fn: 'gather_tile', shape,
     args: [`(to + ${piece.name})`, cell.at, cell.rowStride, name, cell.cols, 't'],
   });
-  if (isAlong) team.add(ask(`(first + ${STEP})`, `walk_end - first - ${STEP}`));
+  if (isAlong) team.add(ask(`(first + ${STEP})`, `rows_end - first - ${STEP}`));
 }

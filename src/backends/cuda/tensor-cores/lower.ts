@@ -34,7 +34,7 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (!worthwhile(kernel)) return 'no matrix product';
   const inBlocks = isBlocks(kernel) || alongAllRows(cx, kernel) !== undefined;
   if (hasOp(kernel, 'gather') && !inBlocks) return 'gathered rows';
-  if (hasOp(kernel, 'draw')) return 'draws';
+  if (hasOp(kernel, 'draw') && !inBlocks) return 'draws';
   if (hasOp(kernel, 'top')) return 'choices';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';

@@ -44,6 +44,13 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'round':
       elementwise(team, tile, ([x]) => (team.fits ? roundedText('f16', x) : `low(pack2(${x}, 0.f))`), [op.arg]);
       return;
+    case 'draw': {
+      const key = team.vec(op.key, 'any');
+      const halves = [0, 1, 2, 3].map((n) => `${key}[${n}]`);
+      const from = [op.element, op.position, op.sequence, op.lane];
+      elementwise(team, tile, (args) => `draw(${[...halves, ...args].join(', ')})`, from);
+      return;
+    }
     case 'keep': {
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
       if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));

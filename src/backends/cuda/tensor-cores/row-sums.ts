@@ -1,23 +1,23 @@
 import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
+import { prune } from '../../../ir/tile/prune.js';
 import { bufferNamed } from '../address.js';
 import type { CudaContext } from '../lowered.js';
 import { usesOf } from '../uses.js';
-import { prune } from './free-operands.js';
 import { definitions } from './kernel.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /**
- * A kernel that adds up, in a loop over the chunks of a run or over all of them, what their rows give, without that loop: rows of all
+ * A kernel that adds up, in a loop over the chunks of a run, of a segment or over all, what their rows give, without that loop: rows of all
  * chunks follow each other in memory, so products along the rows of a chunk become products along all rows. undefined: it is no such
  * kernel.
  */
 export function alongAllRows(cx: CudaContext, kernel: TileKernel): TileKernel | undefined {
   const { outer, split, body } = kernel;
   const [loop, ...others] = body.filter((stmt) => stmt.kind === 'loop');
-  if (loop === undefined || others.length > 0 || split === undefined || (outer !== 'run' && outer !== 'once')) return undefined;
+  if (loop === undefined || others.length > 0 || split === undefined || outer === 'chunk') return undefined;
   const sums = sumsIn(kernel, loop);
   const lets = loop.body.filter((stmt) => stmt.kind === 'let');
   if (sums === undefined || loop.over !== 'chunks' || loop.only !== undefined || lets.length < loop.body.length) return undefined;
@@ -55,5 +55,5 @@ function keptOf(op: TileOp, defs: ReadonlyMap<TileId, TileOp>): TileOp {
 function ofAnyRows(cx: CudaContext, { outer }: TileKernel, { buffer: name, rows, back }: Extract<TileOp, { op: 'load' }>): boolean {
   const buffer = bufferNamed(cx.module, name);
   if (isRows(buffer)) return rows === 'row' && back === undefined;
-  return buffer.outer === 'once' || (buffer.outer === 'run' && outer === 'run');
+  return buffer.outer === 'once' || (buffer.outer === 'run' && outer !== 'once');
 }

@@ -148,7 +148,7 @@ export function tileCall({ flow, lowered }: Made, { params, inputs, lengths, see
     const data = given(flow, back, rows, binding);
     if (data !== undefined) buffers.set(binding.buffer.name, data);
   }
-  return { lowered, call, back, dims: { heads: 1, groups: 1, runs }, counts: Object.fromEntries(counts), buffers };
+  return { lowered, call, back, dims: { heads: 1, groups: 1, runs, longest: 1 }, counts: Object.fromEntries(counts), buffers };
 }
 
 /** Runs forward; what it keeps for backward is the same memory under another name. */
