@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { environmentOf, softwareGpus } from '../../scripts/software-gpu.mjs';
+import { environmentFor, gpu } from './checked.js';
 import { ensureBuilt, environment, folderWith, lmoec, ROOT } from './lmoec.js';
 
 /** What a program with a binding does: the kernels beside the interpreter of the same module. */
@@ -74,7 +74,7 @@ beforeAll(() => {
 }, 120_000);
 afterAll(project.remove);
 
-const swiftshader = softwareGpus().find(({ name }) => name === 'swiftshader');
+const swiftshader = gpu('swiftshader');
 const example = (file: string): string => join(ROOT, 'examples', `${file}.lmoe`);
 
 /** Builds a declaration, compiles a program with its binding, and runs it. */
@@ -85,8 +85,7 @@ function executed(file: string, name: string, size: string, cotangents: string):
   const compiled = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', project.path], { encoding: 'utf8' });
   expect(compiled.stdout).toBe('');
   if (swiftshader === undefined) throw new Error('no device');
-  const env = Object.fromEntries(Object.entries(environmentOf(swiftshader)).map(([key, value]) => [key, value ?? '']));
-  const done = spawnSync(process.execPath, [at(`${name}.js`)], { encoding: 'utf8', env: environment(env) });
+  const done = spawnSync(process.execPath, [at(`${name}.js`)], { encoding: 'utf8', env: environment(environmentFor(swiftshader)) });
   expect(done.stderr.replace(/^Warning: maxDynamic.*\n/gm, '')).toBe('');
   return JSON.parse(done.stdout);
 }

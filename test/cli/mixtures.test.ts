@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { environmentOf, softwareGpus, type SoftwareGpu } from '../../scripts/software-gpu.mjs';
+import { checked, environmentFor, gpu, gpus, type Report } from './checked.js';
 import { ensureBuilt, folderWith, lmoec, ROOT } from './lmoec.js';
 
 const folder = folderWith({
@@ -30,25 +30,8 @@ moe planned(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
 beforeAll(ensureBuilt, 120_000);
 afterAll(folder.remove);
 
-const gpus = softwareGpus();
-const gpu = (name: SoftwareGpu['name']): SoftwareGpu | undefined => gpus.find((one) => one.name === name);
-
-interface Report {
-  readonly passed: boolean;
-  readonly backend: string;
-  readonly tensors: readonly { readonly name: string; readonly role: string; readonly error: number }[];
-}
-
-/** `lmoec run --check` on a device, whose results must all be held against what the formula means. */
-function checked(on: SoftwareGpu, file: string, name: string, size: string, ...more: string[]): Report {
-  const env = Object.fromEntries(Object.entries(environmentOf(on)).map(([key, value]) => [key, value ?? '']));
-  const options = ['--name', name, '--size', size, '--backend', 'webgpu', '--check', '--json', ...more];
-  const { code, out, err } = lmoec(['run', file, ...options], { env, cwd: folder.path });
-  if (code !== 0) throw new Error(`${name}: ${out}${err}`);
-  const report: Report = JSON.parse(out);
-  expect([report.passed, report.backend]).toEqual([true, 'webgpu']);
-  return report;
-}
+const check = (...args: Args): Report => checked(folder.path, ...args);
+type Args = Parameters<typeof checked> extends [string, ...infer Rest] ? Rest : never;
 
 const moe = (file: string): string => `${ROOT}/examples/moe/${file}.lmoe`;
 const named = ({ tensors }: Report): readonly string[] => tensors.map(({ name, role }) => `${role} ${name}`);
@@ -67,7 +50,7 @@ describe('mixtures on a device give what their formulas mean', () => {
   ];
   for (const [file, name, size] of cases) {
     it.skipIf(swiftshader === undefined)(`${name} at ${size} on swiftshader`, () => {
-      if (swiftshader !== undefined) expect(named(checked(
+      if (swiftshader !== undefined) expect(named(check(
         swiftshader, moe(file), name, size, '--training',
       )).some((one) => one.startsWith('step'))).toBe(true);
     }, 60_000);
@@ -76,7 +59,7 @@ describe('mixtures on a device give what their formulas mean', () => {
   it.skipIf(lavapipe === undefined)('mixtral on lavapipe: outputs, counts, gradients and single tokens', () => {
     if (lavapipe === undefined) return;
     // Sums over 64 columns are stored block by block.
-    const report = checked(lavapipe, moe('softmax'), 'mixtral', 'D=8,E=3,F=64,k=2,B=2,T=9', '--training');
+    const report = check(lavapipe, moe('softmax'), 'mixtral', 'D=8,E=3,F=64,k=2,B=2,T=9', '--training');
     expect(named(report)).toEqual(MIXTRAL);
     // No measurement is perfect: all zeros would be the interpreter against itself.
     expect(report.tensors.some(({ error }) => error > 1e-9)).toBe(true);
@@ -84,9 +67,9 @@ describe('mixtures on a device give what their formulas mean', () => {
 
   it.skipIf(swiftshader === undefined)('packed sequences, params with groups behind other axes, a dense layer', () => {
     if (swiftshader === undefined) return;
-    const tensors = named(checked(swiftshader, 'mixture.lmoe', 'mixture', 'D=8', '--lengths', '3,1,6'));
+    const tensors = named(check(swiftshader, 'mixture.lmoe', 'mixture', 'D=8', '--lengths', '3,1,6'));
     expect(tensors).toEqual(expect.arrayContaining(['gradient d_scale', 'gradient d_w', 'step y']));
-    checked(swiftshader, `${ROOT}/examples/layers/feed_forward.lmoe`, 'swiglu', 'D=12,F=8,T=5');
+    check(swiftshader, `${ROOT}/examples/layers/feed_forward.lmoe`, 'swiglu', 'D=12,F=8,T=5');
   }, 60_000);
 });
 
@@ -94,12 +77,12 @@ describe('draws and choices among rows', () => {
   const [swiftshader, lavapipe] = [gpu('swiftshader'), gpu('lavapipe')];
   it.skipIf(swiftshader === undefined)('are those of the interpreter on swiftshader', () => {
     if (swiftshader === undefined) return;
-    checked(swiftshader, 'mixture.lmoe', 'lottery', 'D=8', '--lengths', '3,1,6', '--training');
-    checked(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.7', '--training');
+    check(swiftshader, 'mixture.lmoe', 'lottery', 'D=8', '--lengths', '3,1,6', '--training');
+    check(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.7', '--training');
   }, 60_000);
 
   it.skipIf(lavapipe === undefined)('are those of the interpreter on lavapipe, by sequence too', () => {
-    if (lavapipe !== undefined) checked(lavapipe, moe('capacity'), 'gshard', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.6', '--training');
+    if (lavapipe !== undefined) check(lavapipe, moe('capacity'), 'gshard', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.6', '--training');
   }, 60_000);
 });
 
@@ -108,7 +91,7 @@ describe('kernels that are not there yet', () => {
 
   it('are refused with the place and the reason', (context) => {
     if (gpus.length === 0) context.skip('no software GPU');
-    const env = Object.fromEntries(Object.entries(environmentOf(gpus[0])).map(([key, value]) => [key, value ?? '']));
+    const env = environmentFor(gpus[0]);
     const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'planned', '--backend', 'webgpu'], { cwd: folder.path, env });
     expect([code, out]).toEqual([1, '']);
     expect(err).toContain('error[E815]: `planned` has no kernels yet');

@@ -13,6 +13,7 @@ import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
 import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
+import { ownResults } from '../../passes/kernels/results.js';
 import { verified } from '../../support/verified.js';
 import type { Host } from '../host.js';
 import { compilerVersion, templatesOf } from '../installed.js';
@@ -30,8 +31,9 @@ export interface LoweredGraph {
 /** Graph -> Flow -> kernels -> Tile, or why there are none yet. `backward`: gradients too. */
 export function lowerGraph(graph: Graph, backward: boolean, chunk: number): LoweredGraph | Failed {
   const there = flowOf(graph);
-  const flow = isRefused(there) || !backward ? there : adjointOf(there);
-  if (isRefused(flow)) return unmade(graph, flow.refusals);
+  const whole = isRefused(there) || !backward ? there : adjointOf(there);
+  if (isRefused(whole)) return unmade(graph, whole.refusals);
+  const flow = ownResults(whole);
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) return unmade(graph, clusters.refusals);
   const lowered = kernelsOf(flow, clusters, chunk);

@@ -8,6 +8,7 @@ import { printClusters } from '../../passes/cluster/print.js';
 import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refused } from '../../passes/flow/flow.js';
 import { kernelsOf } from '../../passes/kernels/kernels.js';
+import { ownResults } from '../../passes/kernels/results.js';
 
 /**
  * The meaning in training; the same with its calls inlined and its gradients, or why it has no such form; the kernels that this is to be
@@ -29,7 +30,8 @@ function flowText(graph: Graph, print: (flow: Flow) => string): string {
   return isRefused(made) ? whyNot(graph, 'flow', made) : print(made);
 }
 
-function clustersText(graph: Graph, flow: Flow): string {
+function clustersText(graph: Graph, whole: Flow): string {
+  const flow = ownResults(whole);
   const made = clustersOf(flow);
   return isRefused(made) ? whyNot(graph, 'kernels', made) : printClusters(flow, made);
 }
@@ -37,7 +39,8 @@ function clustersText(graph: Graph, flow: Flow): string {
 /** Rows of a block of the kernels that are printed. */
 const CHUNK = 64;
 
-function tilesText(graph: Graph, flow: Flow): string {
+function tilesText(graph: Graph, whole: Flow): string {
+  const flow = ownResults(whole);
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) return whyNot(graph, 'kernels', clusters);
   const made = kernelsOf(flow, clusters, CHUNK);

@@ -98,13 +98,21 @@ function written(writing: Writing, name: string): TileKernel {
       const totals = summed(writing, k, () => frame(from, true));
       sums.forEach((sum, i) => last.known.set(keyOf(to === ONCE ? { kind: 'own', domain: ONCE } : ownView(last), sum), totals[i]));
     }
-    for (const id of stores) k.store(bufferOf(memory, id), memory.partial.has(id) ? blockSums(last, id) : shown(last, id));
+    for (const id of stores) k.store(bufferOf(memory, id), memory.partial.has(id) ? blockSums(last, id) : spread(last, id));
   });
   return { ...made, split: splitOf(flow, made, stores.map((id) => bufferOf(memory, id).axes.map((axis) => runsIn(axis)?.of ?? axis))) };
 }
 
 /** A value with 0 where it is absent. */
 const shown = (frame: Frame, id: ValueId): TileId => selected(frame, at(frame, id), present(frame, id, ownView(frame)));
+
+/** The same at every element along axes of its buffer that its tile lacks. */
+function spread(frame: Frame, id: ValueId): TileId {
+  const { k, memory } = frame;
+  const tile = shown(frame, id);
+  const missing = bufferOf(memory, id).axes.filter((axis) => !k.axesOf(tile).includes(axis));
+  return missing.length === 0 ? tile : k.add(tile, k.zeros(missing));
+}
 
 /** A sum over columns as one for each block of them. */
 function blockSums(frame: Frame, id: ValueId): TileId {

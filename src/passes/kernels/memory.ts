@@ -106,7 +106,9 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   const summed = memory.partial.get(id);
   const runs = summed === undefined ? [] : [runsOf(wordAxis(summed.name), BLOCK)];
   const dtype = dtypeOf(memory, id, axes);
-  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}`, cells, [...names(order), ...runs], role, dtype, held);
+  // Forward and backward may both make it, one of them in blocks.
+  const blocks = summed === undefined ? '' : ' in blocks';
+  return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}${blocks}`, cells, [...names(order), ...runs], role, dtype, held);
 }
 
 /** Rows and matrices have few bits, where devices do; numbers, scores of groups and what is one of a call have all. */

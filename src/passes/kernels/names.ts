@@ -8,6 +8,7 @@ import type { Refusal } from './frame.js';
 import type { Binding, Lowered } from './kernels.js';
 import { TOKENS } from '../chunk/programs.js';
 import { tileDomain, wordAxis } from './memory.js';
+import { isZero } from './results.js';
 
 /** Whose the tensors of a module are; or why they are not what users give and get. */
 export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanNames | { readonly refusals: readonly Refusal[] } {
@@ -42,13 +43,6 @@ function shapeOf(domain: DomainId, axes: readonly Axis[]): PlanShape {
   return {
     shape: [...(domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...axes.map(({ size }) => size)], axes: axes.map(({ name }) => name),
   };
-}
-
-/** Nobody computes it: whoever wants it fills it with zeros. */
-function isZero(flow: Flow, id: ValueId): boolean {
-  const value = flow.values[id];
-  if (value.kind === 'literal') return value.value === 0;
-  return (value.kind === 'lift' || value.kind === 'gather' || value.kind === 'f32') && isZero(flow, value.arg);
 }
 
 /** Several of one name add up. */
