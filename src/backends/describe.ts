@@ -188,6 +188,8 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           if (op.op === 'load' && !loaded.has(op.buffer)) access(op.buffer, outer);
           if (op.op === 'load') loaded.add(op.buffer);
           if (op.op === 'gather') gathered(op, stmt.tile);
+          // For each byte of a key.
+          if (op.op === 'nth') for (let byte = op.of === undefined ? 0 : -1; byte < 4; byte++) access(op.buffer, outer);
           const facts = factsOf(op);
           const own = axesOf(stmt.tile);
           const count = facts.flops?.(op, own, axesOf, elements);
@@ -201,6 +203,8 @@ export function costsOf(module: TileModule, kernel: TileKernel, dtype: IoDtype):
           break;
         case 'loop':
           if (stmt.over === 'members') scan(stmt.body, outer, innerExtents('head'));
+          // Nobody knows how many there will be: one.
+          else if (stmt.over === 'rounds') scan(stmt.body, outer, inner);
           else if (stmt.only !== undefined) scan(stmt.body, outer, inner, [...outer, module.chunk]);
           else scan(stmt.body, [loopName(kernel, stmt)], inner);
           break;

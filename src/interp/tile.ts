@@ -328,6 +328,7 @@ function runProgram(
       }
       case 'segments':
         return launch.segments.filter(({ run }) => kernel.outer === 'once' || run === place.run).map((segment) => ({ ...place, segment }));
+      case 'rounds': return Array.from({ length: loop.while?.most ?? 0 }, () => place);
       case 'runs': return launch.runs.map((_, run) => ({ ...place, run }));
       case 'rows': {
         const [first, length] = launch.runs[place.run ?? fail('a loop over rows needs a run')];
@@ -361,6 +362,7 @@ function runProgram(
             run(stmt.body, inner);
             const next = stmt.carry.map((carry) => tile(carry.next));
             stmt.carry.forEach((carry, i) => tiles.set(carry.tile, next[i]));
+            if (stmt.while !== undefined && !(tile(stmt.while.tile).data[0] >= stmt.while.least)) break;
           }
           break;
         }

@@ -103,9 +103,9 @@ describe('kernels of layers', () => {
   it('are built where they are asked for; what has none yet is refused, and nothing is written', () => {
     expect(lmoec(['build', example('layers/feed_forward'), '--name', 'gelu_ffn', '-o', at('plain')]).out).toContain('in the interpreter');
     expect(readdirSync(at('plain/gelu_ffn')).sort()).toEqual(['eval.json', 'gelu_ffn.ts', 'lmoec.json', 'train.json']);
-    const { code, err } = lmoec(['build', example('moe/balanced'), '-o', at('refused'), '--target', 'webgpu']);
+    const { code, err } = lmoec(['build', example('layers/gla'), '-o', at('refused'), '--target', 'webgpu']);
     expect(code).toBe(1);
-    expect(err).toMatch(/error\[E815\]: `sinkhorn_base` has no kernels yet\n.*balanced.lmoe:23:12/);
+    expect(err).toMatch(/error\[E815\]: `gla_mixer` has no kernels yet\n.*gla.lmoe:9:11/);
     expect(existsSync(at('refused'))).toBe(false);
   });
 
@@ -115,15 +115,13 @@ describe('kernels of layers', () => {
     // Two products of every slot, [D] with [D, F].
     expect(out).toMatch(/forward2 +product of slot1 \[expert\.F\] +3\.85 TFLOP, .*, tensor cores/);
     expect(out).toMatch(/slot1: 2 of 8 \[E\] a token, 2,048 rows each; the fullest has 1\.03 times that, tiles of 64 rows are 98 % full/);
-    expect(lmoec(['explain', example('moe/balanced'), '--name', 'sinkhorn_base']).out)
-      .toContain('none yet: doubly stochastic plans, in line 23');
+    expect(lmoec(['explain', example('layers/gla'), '--name', 'gla_mixer']).out).toContain('none yet: scans, in line 9');
   });
 
   it('are printed as tiles', () => {
     const { out } = lmoec(['check', example('layers/feed_forward'), '--emit', 'tile', '--size', 'D=64,F=128']);
     expect(out).toContain('module swiglu  chunk=64');
     expect(out).toContain('%3 [D, F] = load up');
-    expect(lmoec(['check', example('moe/balanced'), '--emit', 'tile']).out)
-      .toContain('sinkhorn_base has no kernels: doubly stochastic plans');
+    expect(lmoec(['check', example('layers/gla'), '--emit', 'tile']).out).toContain('gla_mixer has no kernels: scans');
   });
 });

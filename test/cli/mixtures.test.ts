@@ -25,6 +25,7 @@ moe planned(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
   let z = x @ gate
   y = sum[E](sigmoid(z[top[E, 1](sinkhorn[tokens, E](z, tol: 1e-3))]) * expert(x))
 }
+layer whole(x: [D]) -> y: [D] with D = 8 { y = x * prod[D](x) }
 `,
 });
 beforeAll(ensureBuilt, 120_000);
@@ -78,6 +79,7 @@ describe('draws and choices among rows', () => {
   it.skipIf(swiftshader === undefined)('are those of the interpreter on swiftshader', () => {
     if (swiftshader === undefined) return;
     check(swiftshader, 'mixture.lmoe', 'lottery', 'D=8', '--lengths', '3,1,6', '--training');
+    check(swiftshader, 'mixture.lmoe', 'planned', 'D=8,T=9');
     check(swiftshader, moe('capacity'), 'switch', 'D=12,E=4,F=8,B=2,T=9', '--with', 'cf=0.7', '--training');
   }, 60_000);
 
@@ -92,15 +94,15 @@ describe('kernels that are not there yet', () => {
   it('are refused with the place and the reason', (context) => {
     if (gpus.length === 0) context.skip('no software GPU');
     const env = environmentFor(gpus[0]);
-    const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'planned', '--backend', 'webgpu'], { cwd: folder.path, env });
+    const { code, out, err } = lmoec(['run', 'mixture.lmoe', '--name', 'whole', '--backend', 'webgpu'], { cwd: folder.path, env });
     expect([code, out]).toEqual([1, '']);
-    expect(err).toContain('error[E815]: `planned` has no kernels yet');
-    expect(err).toMatch(/sinkhorn\[tokens, E\].*\n.*\^+ doubly stochastic plans/);
+    expect(err).toContain('error[E815]: `whole` has no kernels yet');
+    expect(err).toMatch(/prod\[D\]\(x\).*\n.*\^+ products of elements/);
   });
 
   it('leave the interpreter, which is what runs unasked', () => {
-    expect(run('--name', 'planned').out).toContain('moe planned in the interpreter, float64');
-    expect(run('--name', 'planned', '--dtype', 'bf16')).toMatchObject({
+    expect(run('--name', 'whole').out).toContain('layer whole in the interpreter, float64');
+    expect(run('--name', 'whole', '--dtype', 'bf16')).toMatchObject({
       code: 2, err: expect.stringContaining('add --backend webgpu or cuda'),
     });
   });

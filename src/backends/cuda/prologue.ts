@@ -127,6 +127,7 @@ export function loopCount(kernel: TileKernel, loop: TileLoop): string {
     case 'runs': return sizeField('run');
     case 'rows': return '(walk_end - walk_first)';
     case 'members': return 'per_group';
+    case 'rounds': return `${loop.while?.most}`;
   }
 }
 
@@ -156,6 +157,7 @@ export function iterationLines(
     case 'rows':
       code.line(`const int ${row}${s} = walk_first + ${at};`);
       return { ...place, row: `${row}${s}` };
+    case 'rounds': return place;
     case 'members':
       code.line(`const int head${s} = group * per_group + ${at};`);
       return { ...place, head: `head${s}` };

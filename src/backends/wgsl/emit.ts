@@ -133,6 +133,7 @@ function fileText(
     ],
     resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
     near: lowered.near > 0 ? [lowered.near] : [],
+    rounds: code.includes('workgroupUniformLoad(&going)') ? ['going'] : [],
     tally: lowered.tally > 0 ? [lowered.tally] : [],
     helpers: helpersOf([
       template(options.templates, 'rt/math.wgsl'), template(options.templates, 'rt/half.wgsl'),

@@ -16,7 +16,7 @@ import { placeTiles, type Memory } from './memory.js';
 import { TALLY } from './order.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
-import { createCode, identifier, type Code } from './text.js';
+import { createCode, floatLiteral, identifier, type Code } from './text.js';
 
 export interface WgslContext {
   readonly module: TileModule;
@@ -181,6 +181,12 @@ function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string 
   return used.includes(wanted) ? `${wanted}_${taken.size}` : wanted;
 }
 
+/** Ends the rounds of a workgroup, all of whose invocations have the same number: the language wants to see that they do. */
+function roundText(code: Code, { tile, least }: NonNullable<TileLoop['while']>): void {
+  code.line(`if (lid == 0u) { going = select(0u, 1u, t${tile} >= ${floatLiteral(least)}); }`);
+  code.line('if (workgroupUniformLoad(&going) == 0u) { break; }');
+}
+
 function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKernel, top: Place): void {
   const barriers = createBarriers(p.s, plan, p.memory, code);
   const notes = notesOf(kernel);
@@ -228,6 +234,7 @@ function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKer
           settle(action.loop.body, inside);
           print(action.body, inside);
           barriers.all();
+          if (action.loop.while !== undefined) roundText(code, action.loop.while);
           code.close();
           break;
         }

@@ -151,6 +151,9 @@ export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, place: 
       code.open(`for (var at_${row} = first_${row}; at_${row} < end_${row}; at_${row}++)`);
       code.line(`let ${row} = ${loop.reverse ? `end_${row} - 1u - (at_${row} - first_${row})` : `at_${row}`};`);
       return inside({ row, length: undefined });
+    case 'rounds':
+      code.open(`for (var round = 0u; round < ${loop.while?.most}u; round++)`);
+      return inside({});
     case 'members':
       code.open('for (var member = 0u; member < heads / groups; member++)');
       code.line(`let head = group * (heads / groups) + ${loop.reverse ? 'heads / groups - 1u - member' : 'member'};`);

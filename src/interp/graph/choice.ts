@@ -1,5 +1,5 @@
 import type { Span } from '../../ir/common/span.js';
-import type { Comparison } from '../../ir/graph/graph.js';
+import { MOST_ROUNDS, type Comparison } from '../../ir/graph/graph.js';
 import type { Axis, Silent } from '../../ir/graph/types.js';
 import type { Context } from './context.js';
 import { GraphFault } from './fault.js';
@@ -127,9 +127,6 @@ function keepWhere(
   if (tape !== undefined && varies) tape.push(out, (cotangent, into) => gatherInto(tokens, arg, frame, axes, keep(cotangent), into));
   return out;
 }
-
-/** Rounds after which a plan that has not settled never will. */
-const MOST_ROUNDS = 100_000;
 
 /**
  * exp(z) with its rows (tokens) and columns (an axis) scaled in turn until the rows sum to 1 / tokens and the columns nearly to 1 / size:

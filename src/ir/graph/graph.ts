@@ -138,6 +138,9 @@ export interface GraphUpdate {
   readonly origin: Span;
 }
 
+/** Rounds after which a plan that has not settled never will. */
+export const MOST_ROUNDS = 100_000;
+
 export type Comparison = '<' | '<=' | '>' | '>=' | '==' | '!=';
 
 /** `args` and friends are indices of earlier nodes. Every node has the type of its value. */

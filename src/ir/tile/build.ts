@@ -55,6 +55,10 @@ export interface KernelBuilder {
   loop(
     over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
   ): readonly TileId[];
+  /** Rounds, as long as the first that is carried, a number, is `least` or more, at most so many. */
+  rounds(
+    least: number, most: number, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
+  ): readonly TileId[];
   /** The same for one chunk of a run, if it has any. */
   once(only: RunEnd, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[]): readonly TileId[];
 }
@@ -98,7 +102,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const map = (fn: MathName, ...args: TileId[]) => define({ op: 'map', fn, args });
 
   const loop = (
-    how: Pick<TileLoop, 'over' | 'reverse' | 'only'>, inits: readonly TileId[],
+    how: Pick<TileLoop, 'over' | 'reverse' | 'only'> & { readonly while?: Omit<NonNullable<TileLoop['while']>, 'tile'> },
+    inits: readonly TileId[],
     writeBody: (carried: readonly TileId[]) => readonly TileId[],
   ): readonly TileId[] => {
     const outerBody = body;
@@ -115,7 +120,10 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     body = outerBody;
     here = outside;
     known = around;
-    body.push({ kind: 'loop', ...how, carry: carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] })), body: inner });
+    const { while: ends, ...over } = how;
+    const measured = ends && { while: { ...ends, tile: carried[0] } };
+    const carry = carried.map((tile, i) => ({ tile, init: inits[i], next: nexts[i] }));
+    body.push({ kind: 'loop', ...over, ...measured, carry, body: inner });
     return carried;
   };
 
@@ -176,6 +184,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     inverse: (arg, fine = false) => define({ op: 'inverse', arg, fine }),
     recur: (decay, writeTile, init, reverse, less) => define({ op: 'recur', decay, less, write: writeTile, init, reverse }),
     loop: (over, reverse, inits, writeBody) => loop({ over, reverse }, inits, writeBody),
+    rounds: (least, most, inits, writeBody) => loop({ over: 'rounds', reverse: false, while: { least, most } }, inits, writeBody),
     once: (only, inits, writeBody) => loop({ over: 'chunks', reverse: false, only }, inits, writeBody),
   };
   write(k);

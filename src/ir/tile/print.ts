@@ -55,7 +55,12 @@ export function printStore(buffer: string, value: TileId): string {
 export function printLoopHead(kernel: TileKernel, loop: TileLoop): string {
   const carried = loop.carry.map((carry) => `%${carry.tile} [${kernel.tiles[carry.tile].axes.join(', ')}] = %${carry.init}`).join(', ');
   const only = loop.only === undefined ? '' : `${loop.only} of `;
-  return `loop ${only}${loopName(kernel, loop)}${loop.reverse ? ' reversed' : ''}${carried === '' ? '' : ` with ${carried}`}`;
+  const how = `${loop.reverse ? ' reversed' : ''}${whileText(loop)}`;
+  return `loop ${only}${loopName(kernel, loop)}${how}${carried === '' ? '' : ` with ${carried}`}`;
+}
+
+function whileText({ while: how }: TileLoop): string {
+  return how === undefined ? '' : ` while %${how.tile} >= ${how.least}, at most ${how.most}`;
 }
 
 /** What a loop goes over, in the words of the kernel's domain. */
@@ -65,7 +70,7 @@ export function loopName({ domain }: TileKernel, { over }: TileLoop): string {
     case 'segments': return sizeName(domain, 'segment');
     case 'runs': return sizeName(domain, 'run');
     case 'rows': return sizeName(domain, 'row');
-    case 'members': return over;
+    case 'members': case 'rounds': return over;
   }
 }
 

@@ -141,14 +141,17 @@ export type TileStmt =
  * `segments`: the run's segments (outer `run`), or all (outer `once`): inside, buffers of segments are those of the segment;
  * `runs`: all runs, empty ones too (outer `once`);
  * `rows`: the run's rows one at a time (outer `run`): inside, buffers of rows have no ROW axis;
- * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member.
+ * `members`: the heads of the group (kernel inner `group`): inside, `head` buffers are those of the member;
+ * `rounds`: the same again (outer `once`, outside other loops), as long as `while` says.
  * Before the first iteration carry[i].tile = carry[i].init; after each iteration it becomes carry[i].next. After the loop `tile` holds the
  * last value.
  */
 export interface TileLoop {
   readonly kind: 'loop';
-  readonly over: 'chunks' | 'segments' | 'runs' | 'rows' | 'members';
+  readonly over: 'chunks' | 'segments' | 'runs' | 'rows' | 'members' | 'rounds';
   readonly reverse: boolean;
+  /** Of rounds: a carried number. They end when it is not `least` or more after one, at the latest after `most`. */
+  readonly while?: { readonly tile: TileId; readonly least: number; readonly most: number };
   /** The first or last chunk alone of a run, if it has any (over `chunks`, kernel outer `run`). */
   readonly only?: RunEnd;
   readonly carry: readonly { readonly tile: TileId; readonly init: TileId; readonly next: TileId }[];

@@ -222,6 +222,9 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
           if (stmt.over === 'chunks' && kernel.outer === 'once' && scope.run) fault(`${loop} inside a loop over ${run}s`);
           if (stmt.over === 'rows' && (kernel.outer !== 'run' || scope.chunk || scope.row)) fault(`${loop} outside a ${run}`);
           if (stmt.over === 'members' && (kernel.inner !== 'group' || scope.head)) fault(`${loop} outside a group`);
+          const number = stmt.carry.some(({ tile }) => tile === stmt.while?.tile && axesOf(tile).length === 0);
+          if (stmt.over === 'rounds' ? !number : stmt.while !== undefined) fault(`${loop} as long as nothing that it carries`);
+          if (stmt.over === 'rounds' && (kernel.outer !== 'once' || scope.run)) fault(`${loop} inside a ${run}`);
           const inside = walk(stmt.body, defined, {
             row: scope.row || stmt.over === 'rows',
             chunk: scope.chunk || stmt.over === 'chunks',

@@ -60,7 +60,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
     case 'taps': case 'untap': return refuse(frame, id, 'rows before');
     case 'rope': return refuse(frame, id, 'rotations');
     case 'scan': case 'unscan': return refuse(frame, id, 'scans');
-    case 'sinkhorn': return refuse(frame, id, 'doubly stochastic plans');
+    case 'sinkhorn': return refuse(frame, id, 'a plan within other kernels');
   }
 }
 

@@ -64,7 +64,7 @@ function finite(frame: Frame, x: TileId, there: TileId | undefined, axes: readon
 }
 
 /** What exponents are taken less: the largest, if it is a number. */
-function shift(frame: Frame, most: TileId): TileId {
+export function shift(frame: Frame, most: TileId): TileId {
   const { k } = frame;
   return k.map('chain', most, k.map('less', k.map('abs', most), k.literal(Infinity)));
 }

@@ -11,6 +11,7 @@ import { at, jointly, present } from './compute.js';
 import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
 import { BLOCK, bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
 import { lowered, multiplied, reduced } from './folds.js';
+import { planKernels } from './plans.js';
 
 /** What some of the results of a kernel have in common: one launch. */
 interface Share {
@@ -28,15 +29,18 @@ export function launchesOf(
 ): { readonly kernels: readonly TileKernel[]; readonly refusals: readonly Refusal[] } {
   const refusals: Refusal[] = [];
   const choices = kernel.stores.filter((id) => isRowChoice(flow, id));
-  const shares = sharesOf(flow, memory, { ...kernel, stores: kernel.stores.filter((id) => !choices.includes(id)) });
-  const many = shares.length + choices.length > 1;
+  const plans = kernel.stores.filter((id) => flow.values[id].kind === 'sinkhorn');
+  const apart = [...choices, ...plans];
+  const shares = sharesOf(flow, memory, { ...kernel, stores: kernel.stores.filter((id) => !apart.includes(id)) });
+  const many = shares.length + apart.length > 1;
   const named = (i: number): string => (many ? `${name}_${i}` : name);
   const frameOf = (k: KernelBuilder, domain: DomainId): Frame => ({
     k, memory, flow, domain, grouped: undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
   });
   const kernels = [
     ...choices.flatMap((id, i) => choiceKernels(memory, id, named(i), frameOf)),
-    ...shares.map((share, i) => written({ flow, memory, kernel, refusals, share }, named(choices.length + i))),
+    ...plans.flatMap((id, i) => planKernels(memory, id, named(choices.length + i), frameOf)),
+    ...shares.map((share, i) => written({ flow, memory, kernel, refusals, share }, named(apart.length + i))),
   ];
   return { kernels, refusals };
 }

@@ -22,8 +22,11 @@ export type Held =
   /** Key of the draws of a place, which depends on the seed and on the step: its two words in halves, the lower ones first. */
   | { readonly kind: 'key'; readonly path: string; readonly number: number };
 
-/** Of a choice among rows: scores as they are put in order, the least that is chosen of each column, and the last row of its equals. */
-export type Step = 'order' | 'least' | 'last';
+/**
+ * Of a choice among rows: scores as they are put in order, the least that is chosen of each column, and the last row of its equals. Of a
+ * plan: exponentials, the factors of columns before the last round and after it, and how many rows there are.
+ */
+export type Step = 'order' | 'least' | 'last' | 'cost' | 'before' | 'after' | 'rows';
 
 /** Numbers of tokens: among those of the call or of their sequence, and what draws know them by. */
 export type RowNumber = 'tokens' | 'time' | 'position' | 'sequence';

@@ -3,7 +3,7 @@ import { axisSize, longestRun } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
-import { createCode } from '../code.js';
+import { createCode, floatLiteral } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { hasOp } from '../uses.js';
@@ -65,6 +65,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     bodyText(loop.body, inside, depth + 1);
     for (const { tile, next } of copiesInOrder(loop)) copy(tile, next, inside);
     barriers.flush();
+    if (loop.while !== undefined) code.line(`if (!(t${loop.while.tile} >= ${floatLiteral(loop.while.least)})) break;`);
     code.close();
   };
 

@@ -24,7 +24,7 @@ function wide(): { readonly module: TileModule; readonly given: Map<string, Floa
   return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths: [7, 0, 4], others: call.counts } };
 }
 
-const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice'];
+const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice', 'sinkhorn_base'];
 const some = MIXTURES.filter(([, name]) => SOME.includes(name)).map((one) => {
   const graph = mixture(one, true);
   const made = madeOf(graph);

@@ -163,14 +163,14 @@ export function runForward({ lowered, dims }: TileCall, buffers: Map<string, Flo
   }
 }
 
-/** The module with what forward chooses among its results: lists of slots are the host's here, so that nothing else may show it. */
+/** The module with what forward plans and chooses among its results: lists of slots are the host's, so that nothing else may show it. */
 export function choicesShown({ flow, lowered }: Made): { readonly module: TileModule; readonly choices: readonly Binding[] } {
   if (lowered === undefined) throw new Error('no kernels');
   const { module, bindings } = lowered;
   const { forward: program, ...others } = module.programs;
   const written = new Set(module.kernels.filter(({ name }) => program.launches.includes(name)).flatMap(({ body }) => storedBuffers(body)));
   const choices = bindings.filter(({ buffer: { name, role }, held }) => (
-    held.kind === 'value' && role === 'workspace' && flow.values[held.value].kind === 'top' && written.has(name)
+    held.kind === 'value' && role === 'workspace' && ['top', 'sinkhorn'].includes(flow.values[held.value].kind) && written.has(name)
   ));
   const shown = new Set(choices.map(({ buffer }) => buffer.name));
   const buffers = module.buffers.map((one) => (shown.has(one.name) ? { ...one, role: 'output' as const } : one));
@@ -188,7 +188,8 @@ function judgeChoices(made: Made, { call, dims }: TileCall, given: ReadonlyMap<s
     const { values } = valuesOf(made.flow, call, { values: new Map(), rows: new Map() }, [value], []);
     const { axes } = made.flow.values[value].type;
     const { name } = one.buffer;
-    near(read(made.flow, one, memory.get(name) ?? new Float64Array(), { name, axes, value }), values.get(value) ?? [], `choice ${name}`);
+    const found = read(made.flow, one, memory.get(name) ?? new Float64Array(), { name, axes, value });
+    near(found, values.get(value) ?? [], `choice ${name}`, 1e-10);
   }
 }
 
