@@ -3,7 +3,7 @@ import { bytesOf, type IoDtype } from '../ir/common/dtype.js';
 import { queuesOf } from '../ir/plan/queues.js';
 import type { Extent, Launch, Plan, PlanKernel, PlanTensor, Segmentation } from '../ir/plan/plan.js';
 import type { PlanExtent, PlanTable, TableColumn, TableLevel } from '../ir/plan/rows.js';
-import { loadedBuffers } from '../ir/tile/buffers.js';
+import { loadedBuffers, storedBuffers } from '../ir/tile/buffers.js';
 import { isRows, sizeName, type Cells, type Domain } from '../ir/tile/domain.js';
 import { factsOf } from '../ir/tile/facts.js';
 import { loopName } from '../ir/tile/print.js';
@@ -82,10 +82,29 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
     ...launch, ...(grouped.has(launch.kernel) && { grouped: ['heads', 'groups'] }),
     ...(cut.has(launch.kernel) && { cut: cut.get(launch.kernel) }),
   });
+  const stores = new Map(module.kernels.map(({ name, body }) => [name, storedBuffers(body)]));
+  /** A kernel, and those that make tables of what it has counted. */
+  const withTables = (name: string): readonly string[] => [
+    name, ...module.domains.flatMap((domain) => (
+      domain.made !== undefined && stores.get(name)?.includes(domain.made.offsets) === true ? [rowsKernelName(domain)] : []
+    )),
+  ];
   return mapPrograms(module.programs, ({ takes, gives, launches }) => (
-    { takes, gives, launches: queuesOf(launches.map(named)).map(mine) }
+    { takes, gives, launches: queuesOf(launches.flatMap(withTables).map(named)).map(mine) }
   ));
 }
+
+/** The kernel that makes the tables of a domain whose runs a kernel of the module counts. */
+export const rowsKernelName = (domain: Domain): string => `tables_of_${sizeName(domain, 'run')}`;
+
+/** What a plan says of it, besides its text. It costs next to nothing. */
+export function rowsKernel(domain: Domain, own: Pick<PlanKernel, 'file' | 'entry' | 'block' | 'sharedBytes' | 'args'>): PlanKernel {
+  return {
+    ...own, name: rowsKernelName(domain), doc: `Where the ${domain.run}s lie, and their ${domain.chunk}s.`, grid: [[1], [1], [1]],
+    lowering: 'plain', flops: [], bytes: [], singles: [],
+  };
+}
+
 
 /** Extents that kernels over a domain take, in the order of their dims. */
 function dimsOf(domain: Domain): readonly string[] {
@@ -111,8 +130,11 @@ const LEVELS = ['row', 'run', 'chunk', 'segment'] as const;
 /** The numbers of a call and the tables of a module's domains. `kernel`: who makes them where the host does not. */
 export function planRows(
   { domains }: Pick<TileModule, 'domains'>, kernel?: (domain: Domain) => string,
-): Pick<Plan, 'extents' | 'dims' | 'tables'> {
-  const extent = (domain: Domain, of: keyof Domain): [string, PlanExtent] => [sizeName(domain, of), { of, domain: domain.row }];
+): Pick<Plan, 'extents' | 'dims' | 'tables' | 'made'> {
+  const made = domains.flatMap(({ row, made: own }) => (
+    own === undefined ? [] : [[row, { runs: own.runs, of: own.of, perRow: own.perRow }] as const]
+  ));
+  const extent = (domain: Domain, of: (typeof LEVELS)[number]): [string, PlanExtent] => [sizeName(domain, of), { of, domain: domain.row }];
   return {
     extents: {
       heads: { of: 'head' }, groups: { of: 'group' },
@@ -120,8 +142,12 @@ export function planRows(
     },
     dims: Object.fromEntries(domains.map((domain) => [domain.row, dimsOf(domain)])),
     tables: Object.fromEntries(domains.flatMap((domain) => (['run', 'segment', 'chunk'] as const).map((of): [string, PlanTable] => (
-      [sizeName(domain, of), { of, domain: domain.row, columns: COLUMNS[of], ...(kernel !== undefined && { kernel: kernel(domain) }) }]
+      [sizeName(domain, of), {
+        of, domain: domain.row, columns: COLUMNS[of],
+        ...(kernel !== undefined && domain.made === undefined && { kernel: kernel(domain) }),
+      }]
     )))),
+    ...(made.length > 0 && { made: Object.fromEntries(made) }),
   };
 }
 

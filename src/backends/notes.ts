@@ -1,6 +1,6 @@
 import { operandsOf } from '../ir/tile/facts.js';
 import { printLet, printLoopHead, printStore } from '../ir/tile/print.js';
-import type { TileId, TileKernel, TileLoop, TileOp, TileStmt } from '../ir/tile/tile.js';
+import type { TileId, TileKernel, TileLoop, TileOp, TileStmt, TileStore } from '../ir/tile/tile.js';
 import { lineComment } from '../support/text.js';
 
 /**
@@ -9,7 +9,7 @@ import { lineComment } from '../support/text.js';
  */
 export interface Notes {
   tile(id: TileId): readonly string[];
-  store(buffer: string, value: TileId): readonly string[];
+  store(stmt: Pick<TileStore, 'buffer' | 'value' | 'by'>): readonly string[];
   loop(loop: TileLoop): readonly string[];
 }
 
@@ -35,7 +35,7 @@ export function notesOf(kernel: TileKernel): Notes {
   };
   return {
     tile,
-    store: (buffer, value) => [...tile(value), comment(printStore(buffer, value))],
+    store: (stmt) => [...tile(stmt.value), comment(printStore(stmt))],
     loop: (loop) => [...loop.carry.flatMap(({ init }) => tile(init)), comment(printLoopHead(kernel, loop))],
   };
 }

@@ -11,6 +11,9 @@ type SizeOf = (axis: Axis) => number;
 export interface Scene {
   readonly sizeOf: SizeOf;
   readonly heads: number;
+  /** Number of the run, or of the chunk's first row. */
+  number(of: 'row' | 'run'): number;
+  size(of: 'rows' | 'runs' | 'run'): number;
   tile(id: TileId): TileValue;
   /** A tile as products see it. */
   operand(id: TileId): TileValue;
@@ -33,6 +36,9 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }
     case 'identity': return identityTile(axes, sizeOf);
     case 'head': return scalar(scene.head());
     case 'heads': return scalar(scene.heads);
+    case 'index': return countTile(op.axis, 0, sizeOf);
+    case 'number': return op.of === 'row' ? countTile(ROW, scene.number('row'), sizeOf) : scalar(scene.number('run'));
+    case 'size': return scalar(scene.size(op.of));
     case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
     case 'round': return scene.rounded(tile(op.arg));
     case 'draw': return drawTile(tile(op.key).data, [op.element, op.position, op.sequence, op.lane].map(tile), axes, sizeOf);
@@ -43,7 +49,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }
     case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
     case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);
     case 'swap': return swapTile(tile(op.arg), op.axes);
-    case 'cumsum': return cumsumTile(tile(op.arg), op.exclusive, op.reverse, sizeOf);
+    case 'cumsum': return cumsumTile(tile(op.arg), op, sizeOf);
     case 'shift': return shiftTile(tile(op.arg), op.by, op.edge === undefined ? undefined : tile(op.edge), sizeOf);
     case 'pick': return pickTile(tile(op.arg), op.row, sizeOf);
     case 'put': {
@@ -161,17 +167,27 @@ function identityTile(axes: readonly Axis[], sizeOf: SizeOf): TileValue {
   return out;
 }
 
-/** Visits the cells of all axes but ROW; `rows(i)` turns a row into an offset from the base. */
-function columns(out: TileValue, args: readonly TileValue[], cell: (bases: readonly number[], outBase: number) => void): void {
-  const axes = withoutAxes(out.axes, [ROW]);
+/** Visits the cells of all axes but one. */
+function columns(
+  out: TileValue, args: readonly TileValue[], cell: (bases: readonly number[], outBase: number) => void, along: Axis = ROW,
+): void {
+  const axes = withoutAxes(out.axes, [along]);
   const sizes = axes.map((axis) => out.sizes[out.axes.indexOf(axis)]);
   visit(sizes, [stridesAlong(out, axes), ...args.map((arg) => stridesAlong(arg, axes))], (at) => cell(at.slice(1), at[0]));
 }
 
-function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean, sizeOf: SizeOf): TileValue {
+/** `first` and the numbers after it. */
+function countTile(axis: Axis, first: number, sizeOf: SizeOf): TileValue {
+  const out = newValue([axis], sizeOf);
+  return { ...out, data: out.data.map((_, i) => first + i) };
+}
+
+function cumsumTile(
+  arg: TileValue, { axis = ROW, exclusive, reverse }: Extract<TileOp, { op: 'cumsum' }>, sizeOf: SizeOf,
+): TileValue {
   const out = newValue(arg.axes, sizeOf);
-  const n = sizeOf(ROW);
-  const step = strideOf(arg, ROW);
+  const n = sizeOf(axis);
+  const step = strideOf(arg, axis);
   columns(out, [], (_, base) => {
     let sum = 0;
     for (let j = 0; j < n; j++) {
@@ -181,7 +197,7 @@ function cumsumTile(arg: TileValue, exclusive: boolean, reverse: boolean, sizeOf
       out.data[base + i * step] = exclusive ? sum : sum + x;
       sum += x;
     }
-  });
+  }, axis);
   return out;
 }
 

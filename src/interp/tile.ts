@@ -1,21 +1,14 @@
 import { COL, ROW, sizeIn, type Axis } from '../ir/common/axes.js';
-import { isRows, nameOf, type Domain } from '../ir/tile/domain.js';
+import { isRows, nameOf } from '../ir/tile/domain.js';
 import {
   programOf, type Inner, type RunEnd, type TileBuffer, type TileKernel, type TileLoop, type TileModule, type TileOp, type TileStmt,
+  type TileStore,
 } from '../ir/tile/tile.js';
 import { evaluateOp, swapTile } from './tile-ops.js';
+import { cellCount, cutOf, isOutermost, rowsIn, type Chunk, type Cut, type Segment, type TileDims } from './tile-rows.js';
 import { newValue, stridesAlong, visit, type TileValue } from './tile-value.js';
 
-/** What a call brings: head counts, and of every domain, by the name of its rows, the runs as [first row, number of rows] in order. */
-export interface TileDims {
-  readonly heads: number;
-  readonly groups: number;
-  readonly runs: Readonly<Record<string, readonly Span[]>>;
-  /** Chunks that a segment has at most; without it every run is one segment. */
-  readonly longest?: number;
-}
-
-type Span = readonly [start: number, length: number];
+export type { TileDims } from './tile-rows.js';
 
 /** Emulates a device: what memory keeps of a value, and what a matrix product sees of an operand. */
 export interface Rounding {
@@ -23,19 +16,6 @@ export interface Rounding {
   io(value: number): number;
   /** Applied to the operands of products of tiles with two axes or more, decay scores among them. */
   operand(value: number): number;
-}
-
-interface Chunk {
-  readonly index: number;
-  readonly run: number;
-  readonly first: number;
-  readonly length: number;
-}
-
-interface Segment {
-  readonly index: number;
-  readonly run: number;
-  readonly chunks: readonly Chunk[];
 }
 
 /** Where a statement runs; `undefined`: not known there. */
@@ -48,61 +28,10 @@ interface Place {
   readonly group: number | undefined;
 }
 
-/** The runs of a domain, and how they are cut. */
-interface Cut {
-  readonly runs: readonly Span[];
-  readonly chunks: readonly Chunk[];
-  readonly segments: readonly Segment[];
-}
-
-function cutOf({ name, chunk }: TileModule, { row }: Domain, dims: TileDims): Cut {
-  const runs = dims.runs[row];
-  if (runs === undefined) throw new Error(`${name}: the call has no ${row}s`);
-  const chunks: Chunk[] = [];
-  runs.forEach(([start, length], run) => {
-    for (let at = 0; at < length; at += chunk) {
-      chunks.push({ index: chunks.length, run, first: start + at, length: Math.min(chunk, length - at) });
-    }
-  });
-  return { runs, chunks, segments: segmentsOf(runs, chunks, dims.longest ?? Infinity) };
-}
-
-/** At least one for every run; their lengths differ by one at most, the longer ones first (Segmentation in ir/plan). */
-function segmentsOf(runs: readonly Span[], chunks: readonly Chunk[], longest: number): readonly Segment[] {
-  const segments: Segment[] = [];
-  runs.forEach((_, run) => {
-    const own = chunks.filter((chunk) => chunk.run === run);
-    const count = Math.max(1, Math.ceil(own.length / longest));
-    let first = 0;
-    for (let i = 0; i < count; i++) {
-      const length = Math.floor(own.length / count) + (i < own.length % count ? 1 : 0);
-      segments.push({ index: segments.length, run, chunks: own.slice(first, first + length) });
-      first += length;
-    }
-  });
-  return segments;
-}
-
-/** Is the segment its run's first, or last? */
-function isOutermost(segments: readonly Segment[], { index, run }: Segment, end: RunEnd): boolean {
-  return segments[index + (end === 'first' ? -1 : 1)]?.run !== run;
-}
-
 /** Number of elements of a buffer, row-major [outer, inner, ...axes]. */
 export function bufferElements(module: TileModule, buffer: TileBuffer, dims: TileDims): number {
   const cell = buffer.axes.reduce((n, axis) => n * tileSize(module, axis), 1);
   return cellCount(module, buffer, dims) * copiesOf(buffer.inner, dims) * cell;
-}
-
-function cellCount(module: TileModule, { outer, domain }: TileBuffer, dims: TileDims): number {
-  if (outer === 'once' || domain === undefined) return 1;
-  const { runs, chunks, segments } = cutOf(module, domain, dims);
-  switch (outer) {
-    case 'run': return runs.length;
-    case 'chunk': return chunks.length;
-    case 'segment': return segments.length;
-    case 'row': return runs.reduce((end, [start, length]) => Math.max(end, start + length), 0);
-  }
 }
 
 function copiesOf(inner: Inner, { heads, groups }: TileDims): number {
@@ -142,9 +71,9 @@ export function runTiles(
   for (const name of launches) {
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
-    const cut = cutOf(module, kernel.domain, dims);
-    if (kernel.cut === true && cut.segments.length === cut.runs.length) continue;
-    runKernel(module, kernel, dims, memory, { ...cut, rounding });
+    const own = cutOf(module, kernel.domain, dims, memory);
+    if (kernel.cut === true && own.segments.length === own.runs.length) continue;
+    runKernel(module, kernel, dims, memory, { ...own, rounding });
   }
   for (const name of launches.length === 0 ? [] : gives) {
     const data = memory.get(name);
@@ -288,6 +217,24 @@ function runProgram(
     }
   };
 
+  const scatter = ({ buffer: name, value: id }: TileStore, by: string, place: Place): void => {
+    const { length } = place.chunk ?? fail(`${name} needs a chunk`);
+    const index = cellOf(by, place);
+    const rows = cellOf(name, { ...place, row: 0 });
+    const value = tile(id);
+    const cell = newValue([...index.buffer.axes, ...rows.buffer.axes], sizeOf);
+    const [step] = stridesAlong(value, [ROW]);
+    const width = rows.buffer.axes.reduce((n, axis) => n * sizeOf(axis), 1);
+    for (let row = 0; row < length; row++) {
+      visit(cell.sizes, [stridesAlong(value, cell.axes)], ([from], i) => {
+        const to = index.data[index.at(row) + Math.floor(i / width)];
+        if (to < 0) return;
+        const x = value.data[from + row * step];
+        rows.data[rows.at(to) + i % width] = rows.buffer.dtype === 'io' && launch.rounding !== undefined ? launch.rounding.io(x) : x;
+      });
+    }
+  };
+
   const operand = (id: number): TileValue => {
     const value = tile(id);
     const { rounding } = launch;
@@ -313,6 +260,14 @@ function runProgram(
     return evaluateOp(op, axes, {
       tile, operand, rounded, sizeOf, heads: dims.heads,
       head: () => place.head ?? fail('head is not known here'),
+      number: (of) => (of === 'run' ? place.run : place.chunk?.first) ?? fail(`no ${of} is known here`),
+      size: (of) => {
+        switch (of) {
+          case 'rows': return rowsIn(launch.runs);
+          case 'runs': return launch.runs.length;
+          case 'run': return launch.runs[place.run ?? fail('no run is known here')][1];
+        }
+      },
       length: () => (place.chunk ?? fail('no chunk is known here')).length,
       rowOf: (end) => rowOf(end, place),
     });
@@ -350,7 +305,10 @@ function runProgram(
           tiles.set(stmt.tile, evaluate(stmt.op, kernel.tiles[stmt.tile].axes, place));
           break;
         case 'store':
-          if (stmt.only === undefined || (place.segment !== undefined && isOutermost(launch.segments, place.segment, stmt.only))) store(
+          if (stmt.by !== undefined) scatter(stmt, stmt.by, place);
+          else if (
+            stmt.only === undefined || (place.segment !== undefined && isOutermost(launch.segments, place.segment, stmt.only))
+          ) store(
             stmt.buffer, tile(stmt.value), place,
           );
           break;

@@ -1,5 +1,5 @@
 import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
-import type { PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
+import type { MadeRows, PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
 import { kindName } from '../support/brief.js';
 import { RuntimeError } from './runtime.js';
 
@@ -15,16 +15,20 @@ export interface CallSizes {
 }
 
 /** What of a plan says how many there are of what. */
-export type Rows = Pick<Plan, 'chunk' | 'segmentation' | 'extents' | 'dims' | 'tables'>;
+export type Rows = Pick<Plan, 'chunk' | 'segmentation' | 'extents' | 'dims' | 'tables' | 'made'>;
 
 /** Numbers for the names in a plan's extents. */
 export type Extents = Readonly<Record<string, number>>;
 
 export function extentsOf(plan: Rows, call: CallSizes): Extents {
   checkSizes(call);
-  const cuts = new Map(Object.keys(plan.dims).map((domain) => [domain, cutOf(plan, call, domain)]));
+  const cuts = new Map(Object.keys(plan.dims).filter((domain) => plan.made?.[domain] === undefined).map(
+    (domain) => [domain, cutOf(plan, call, domain)]
+  ));
   const numberOf = (extent: PlanExtent): number => {
     if (!('domain' in extent)) return extent.of === 'head' ? call.heads : call.groups;
+    const made = plan.made?.[extent.domain];
+    if (made !== undefined) return mostOf(plan, made, call, extent.of);
     const { lengths, chunks, segments } = cuts.get(extent.domain) ?? cutOf(plan, call, extent.domain);
     switch (extent.of) {
       case 'row': return sum(lengths);
@@ -34,6 +38,22 @@ export function extentsOf(plan: Rows, call: CallSizes): Extents {
     }
   };
   return Object.fromEntries(Object.entries(plan.extents).map(([name, extent]) => [name, numberOf(extent)]));
+}
+
+/** Numbers of rows are f32 in kernels. */
+const EXACT = 2 ** 24;
+
+/** As many as there may be of a domain that is `made`. */
+function mostOf(plan: Rows, { runs, of, perRow }: MadeRows, call: CallSizes, what: Extract<PlanExtent, { domain: string }>['of']): number {
+  const rows = perRow * sum(lengthsOf(plan, call, of));
+  if (rows > EXACT) throw new RuntimeError(
+    `a call of ${rows / perRow} ${of}s has ${rows} places for them, more than 2^24`, 'split the call: fewer tokens at once',
+  );
+  switch (what) {
+    case 'row': return rows;
+    case 'run': case 'segment': return runs;
+    case 'chunk': return Math.floor((rows + runs * (plan.chunk - 1)) / plan.chunk);
+  }
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
@@ -102,17 +122,19 @@ export function shapeOf(tensor: PlanTensor, extents: Extents): readonly number[]
   return tensor.shape.map((extent) => (typeof extent === 'number' ? extent : extents[extent]));
 }
 
-/** The numbers of a table, row by row. */
+/** The numbers of a table, row by row; zeros, where a launch fills it. */
 export function tableOf(plan: Rows, name: string, call: CallSizes): Int32Array {
   const { of, domain, columns } = plan.tables[name];
+  const made = plan.made?.[domain];
+  if (made !== undefined) return new Int32Array(mostOf(plan, made, call, of) * columns.length);
   const entries = columnsOf(plan.chunk, of, cutOf(plan, call, domain));
   const found = columns.map((column) => entries[column] ?? unknownColumn(name, column));
   const rows = found[0]?.length ?? 0;
-  const made = new Int32Array(rows * columns.length);
+  const table = new Int32Array(rows * columns.length);
   found.forEach((values, at) => values.forEach((value, row) => {
-    made[row * columns.length + at] = value;
+    table[row * columns.length + at] = value;
   }));
-  return made;
+  return table;
 }
 
 function unknownColumn(table: string, column: string): never {

@@ -1,12 +1,12 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
-import type { Plan, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
+import type { Plan, PlanArg, PlanKernel, PlanTensor, Segmentation } from '../../ir/plan/plan.js';
 import type { TableArg, TableKernel } from '../../ir/plan/rows.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
 import { sizeName, type Domain } from '../../ir/tile/domain.js';
 import { withLaunches, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, tablesOf } from '../describe.js';
+import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
 import { productsApart } from './tensor-cores/apart.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { isRefused, type Refused } from './refused.js';
@@ -38,7 +38,7 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = [
-  'base', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain', 'draw', 'order',
+  'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain', 'draw', 'order',
 ];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;
@@ -67,6 +67,13 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
   const tensors = [...module.buffers.map(
     (buffer) : PlanTensor => ({ ...planTensor(module, buffer, options.dtype), ...(isOptional(buffer) && { optional: true }) })
   ), ...lowered.flatMap(({ code }) => code.scratch)];
+  const made = module.domains.flatMap((domain) => (domain.made === undefined ? [] : [{ domain, offsets: domain.made.offsets }]));
+  const all = [...kernels, ...made.map(({ domain, offsets }) => rowsKernel(domain, {
+    file, ...TABLES, entry: 'lmoec_rows', args: [
+      { kind: 'tensor', tensor: offsets, access: 'read' },
+      ...tablesOf(domain).map((table): PlanArg => ({ kind: 'table', table, access: 'write' })), { kind: 'dims', domain: domain.row },
+    ],
+  }))];
   const segmentation = mappedSegmentation(module, kernels) ?? SEGMENTATION;
   const plan: Plan = {
     format: 'lmoec-plan-4',
@@ -79,10 +86,12 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     chunk: module.chunk,
     segmentation,
     ...planRows(module, tableKernelOf),
-    tableKernels: Object.fromEntries(module.domains.map((domain) => [tableKernelOf(domain), tableKernel(domain, file)])),
+    tableKernels: Object.fromEntries(module.domains.filter(({ made: own }) => own === undefined).map((domain) => [
+      tableKernelOf(domain), tableKernel(domain, file),
+    ])),
     tensors,
-    kernels,
-    programs: planPrograms(module, kernels),
+    kernels: all,
+    programs: planPrograms(module, all),
     prelude: PRELUDE,
     arena: [],
   };
@@ -100,12 +109,12 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     '',
     ...lowered.map(({ code }) => code.text),
   ].join('\n');
-  const files = new Map([[PRELUDE, preludeText(options, lowered.flatMap(({ code }) => code.runtime))], [file, text]]);
+  const files = new Map([[PRELUDE, preludeText(options, lowered.flatMap(({ code }) => code.runtime), made.length > 0)], [file, text]]);
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };
 }
 
 /** Once for all kernels of a target: helpers, those that its kernels use, and the kernel that makes tables. */
-function preludeText({ templates, source }: CudaOptions, used: readonly string[]): string {
+function preludeText({ templates, source }: CudaOptions, used: readonly string[], made: boolean): string {
   return [
     `// What kernels of lmoec ${lineComment(source.compiler)} call, and the kernel that makes their tables. Their file includes this one`,
     '// after it has said what kExact, kHalf, kChunk and kTable... are. Do not edit.',
@@ -113,6 +122,7 @@ function preludeText({ templates, source }: CudaOptions, used: readonly string[]
     'extern __shared__ __align__(1024) u8 smem[];',
     '',
     template(templates, 'rt/tables.cuh'),
+    ...(made ? [template(templates, 'rt/rows.cuh')] : []),
   ].join('\n');
 }
 

@@ -1,4 +1,4 @@
-import { sizeName, type Domain } from '../../ir/tile/domain.js';
+import { sizeName, type Level } from '../../ir/tile/domain.js';
 import type { RunEnd, TileKernel, TileLoop } from '../../ir/tile/tile.js';
 import type { Place } from './address.js';
 import type { Code } from './code.js';
@@ -8,7 +8,7 @@ const tablesOf = ({ domain }: TileKernel) => ({
   runs: sizeName(domain, 'run'), segments: sizeName(domain, 'segment'), chunks: sizeName(domain, 'chunk'),
 });
 /** Field of `Dims` (templates/cuda/rt/base.cuh), whatever the domain of a kernel calls its own. */
-export function sizeField(level: keyof Domain): string {
+export function sizeField(level: Exclude<Level, 'once'>): string {
   return { row: 'd.tokens', chunk: 'd.chunks', segment: 'd.segments', run: 'd.sequences' }[level];
 }
 

@@ -1,7 +1,7 @@
 import { COL, ROW, sameAxes, type Axis } from '../../ir/common/axes.js';
 import { buffersRead } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
-import type { RunEnd, TileId, TileLoop, TileStmt } from '../../ir/tile/tile.js';
+import type { TileId, TileLoop, TileStmt, TileStore } from '../../ir/tile/tile.js';
 import { homesOf, type Home } from './homes.js';
 import { isFold, isScan, type Fold, type Scan } from './roles.js';
 import { cellAxes, type Structure } from './structure.js';
@@ -10,7 +10,7 @@ import { cellAxes, type Structure } from './structure.js';
 export type Root =
   | { readonly kind: 'define'; readonly tile: TileId }
   | { readonly kind: 'carry'; readonly tile: TileId; readonly from: TileId }
-  | { readonly kind: 'store'; readonly buffer: string; readonly value: TileId; readonly only?: RunEnd };
+  | TileStore;
 
 /** What a workgroup does between two barriers at most. */
 export type Action =
@@ -121,7 +121,7 @@ function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonl
         break;
       }
       case 'store':
-        addRoot(s, homes, actions, { kind: 'store', buffer: stmt.buffer, value: stmt.value, ...(stmt.only && { only: stmt.only }) });
+        addRoot(s, homes, actions, stmt);
         break;
       case 'loop': {
         for (const { tile, init } of stmt.carry) if (homes.get(tile) === 'array') addRoot(
@@ -158,7 +158,7 @@ export function spaceOf(s: Structure, root: Root): readonly Axis[] {
       // Whether the token axis is in the cell shows in the statement's loops, which the structure keeps by position: a token store inside a
       // token loop has no ROW.
       const user = s.users.get(root.value)?.find((u) => u.kind === 'store' && u.stmt.buffer === root.buffer);
-      const cell = cellAxes(buffer, user?.loops ?? []);
+      const cell = cellAxes(s, root, user?.loops ?? []);
       const column = axes.includes(COL) && !axes.includes(ROW) && !buffer.axes.includes(COL);
       return column ? cell.map((axis) => (axis === ROW ? COL : axis)) : cell;
     }

@@ -109,10 +109,9 @@ export function runEnds(s: Structure, place: Place): { readonly first: string; r
   const { run, chunk, row, length } = place;
   const { domain } = s.kernel;
   const [chunks, runs] = [sizeName(domain, 'chunk'), sizeName(domain, 'run')];
-  if (
-    run === undefined || row === undefined || length === undefined
-  ) throw new Error(`${s.kernel.name}: no ${domain.chunk} of a ${domain.run} is known here`);
+  if (run === undefined) throw new Error(`${s.kernel.name}: no ${domain.run} is known here`);
   if (s.kernel.outer !== 'chunk') return { first: `${runs}[6u * ${run}]`, end: `${runs}[6u * ${run} + 1u]` };
+  if (row === undefined || length === undefined) throw new Error(`${s.kernel.name}: no ${domain.chunk} is known here`);
   const count = sizeText('chunk');
   const next = `4u * min(${chunk} + 1u, ${count} - 1u)`;
   return {

@@ -4,7 +4,7 @@ import { isRows } from '../../ir/tile/domain.js';
 import { isElementwise } from '../../ir/tile/facts.js';
 import type { RunEnd, TileId, TileOp } from '../../ir/tile/tile.js';
 import { math } from '../../math/index.js';
-import { cellBase, cellStrides, rowStride, runEnds, type Binding, type Place } from './address.js';
+import { cellBase, cellStrides, rowStride, runEnds, sizeText, type Binding, type Place } from './address.js';
 import type { Home } from './homes.js';
 import type { Memory } from './memory.js';
 import { wholeRun } from './places.js';
@@ -119,11 +119,14 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'zeros': return floatLiteral(0);
     case 'head': return `f32(${placeOf(p, tile).head ?? placeOf(p, tile).group})`;
     case 'heads': return 'f32(heads)';
+    case 'index': return `f32(${indexText(indexOf(p, at, op.axis))}${partOf(p, op.axis)})`;
+    case 'number': {
+      const place = placeOf(p, tile);
+      return op.of === 'run' ? `f32(${place.run})` : `f32(${place.row} + ${indexText(indexOf(p, at, ROW))})`;
+    }
+    case 'size': return sizeOf(p, tile, op.of);
     case 'identity': {
-      const [row, col] = p.s.axes(tile).map((axis) => {
-        const part = axis === p.s.kernel.split && p.s.size(axis) !== p.s.whole(axis);
-        return `${indexText(indexOf(p, at, axis))}${part ? ' + block' : ''}`;
-      });
+      const [row, col] = p.s.axes(tile).map((axis) => `${indexText(indexOf(p, at, axis))}${partOf(p, axis)}`);
       return `select(0.0, 1.0, ${row} == ${col})`;
     }
     case 'keep': return `select(0.0, ${element(p, block, op.arg, at)}, ${indexText(indexOf(p, at, ROW))} < ${lengthOf(p, tile)})`;
@@ -164,6 +167,17 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     }
   }
   op satisfies never;
+}
+
+/** What is added to the index of a block along the split axis. */
+function partOf({ s }: Printing, axis: Axis): string {
+  return axis === s.kernel.split && s.size(axis) !== s.whole(axis) ? ' + block' : '';
+}
+
+function sizeOf(p: Printing, tile: TileId, of: Extract<TileOp, { op: 'size' }>['of']): string {
+  if (of !== 'run') return `f32(${sizeText(of === 'rows' ? 'row' : 'run')})`;
+  const { first, end } = runEnds(p.s, placeOf(p, tile));
+  return `f32(${end} - ${first})`;
 }
 
 export function placeOf(p: Printing, tile: TileId): Place {
@@ -215,15 +229,23 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
 /** An element of the row that the index names; where it names none, row 0 is read and left aside. */
 function gatherText(p: Printing, block: Block, tile: TileId, op: TileOp & { readonly op: 'gather' }, at: At): string {
   const place = placeOf(p, tile);
-  const row = indexOf(p, at, op.rows === 'col' ? COL : ROW);
-  const [found, from] = [p.fresh('at'), p.fresh('s')];
-  const inside = `${indexText(row)} < ${lengthOf(p, tile)}`;
-  block.code.line(`var ${found} = -1;`);
-  block.code.line(`if (${inside}) { ${found} = ${p.binding(op.index).pointer}[${bufferAddress(p, op.index, place, row, at)}]; }`);
-  block.code.line(`let ${from} = u32(max(${found}, 0));`);
+  const { found, from } = rowBy(p, block, op.index, indexOf(p, at, op.rows === 'col' ? COL : ROW), at, place);
   // Rows are counted from the first of all, not from the chunk's.
-  const address = bufferAddress(p, op.buffer, { ...place, row: '0u' }, variable(from), at);
-  return `select(0.0, ${readText(p, block, p.binding(op.buffer), address)}, ${found} >= 0)`;
+  const address = bufferAddress(p, op.buffer, { ...place, row: '0u' }, from, at);
+  return `select(0.0, ${readText(p, block, p.binding(op.buffer), address)}, ${found})`;
+}
+
+/** The number of the row that an index names, and whether it names one. */
+export function rowBy(
+  p: Printing, block: Block, index: string, row: Index, at: At, place: Place,
+): { readonly found: string; readonly from: Index } {
+  const [found, from] = [p.fresh('at'), p.fresh('s')];
+  const { pointer, element: kind } = p.binding(index);
+  const number = `${pointer}[${bufferAddress(p, index, place, row, at)}]`;
+  block.code.line(`var ${found} = -1;`);
+  block.code.line(`if (${indexText(row)} < ${place.length}) { ${found} = ${kind === 'i32' ? number : `i32(${number})`}; }`);
+  block.code.line(`let ${from} = u32(max(${found}, 0));`);
+  return { found: `${found} >= 0`, from: variable(from) };
 }
 
 /** One of two buffers, as the segment is all of its sequence or not: both are read. */

@@ -1,17 +1,21 @@
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
+import type { Domain } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import { verifyTiles } from '../../ir/tile/verify.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
 import { verified } from '../../support/verified.js';
-import { costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planRows, planTensor } from '../describe.js';
+import {
+  costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planRows, planTensor, rowsKernel, rowsKernelName,
+} from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
 import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type WgslContext } from './lower.js';
 import { packKernel } from './pack.js';
+import { rowsBody } from './rows.js';
 import { scratchName } from './places.js';
 import { copyBuffers } from './copies.js';
 
@@ -55,7 +59,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
   const kernels = chosen.map(({ kernel, how }): PlanKernel => {
     const lowered = packs.has(kernel.name) ? packKernel(cx, kernel) : lowerKernel(cx, kernel, how);
     const file = freeFile(kernel.name, files);
-    files.set(file, fileText(cx, kernel, lowered, options, frame));
+    files.set(file, fileText(cx, kernel.doc, lowered, options, frame));
     return {
       name: kernel.name,
       doc: kernel.doc,
@@ -64,11 +68,21 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       block: WORKGROUP,
       sharedBytes: (lowered.near + lowered.tally) * 4,
       grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.blocks),
-      args: lowered.resources.map((resource) => argOf(resource, kernel)),
+      args: lowered.resources.map((resource) => argOf(resource, kernel.domain)),
       lowering: 'plain',
       ...costsOf(copied, kernel, options.dtype),
     };
   });
+  const made = copied.domains.flatMap((domain): readonly PlanKernel[] => {
+    if (domain.made === undefined) return [];
+    const lowered = rowsBody(cx, domain, domain.made);
+    const file = freeFile(rowsKernelName(domain), files);
+    const args = lowered.resources.map((resource) => argOf(resource, domain));
+    const kernel = rowsKernel(domain, { file, entry: 'main', block: WORKGROUP, sharedBytes: 0, args });
+    files.set(file, fileText(cx, kernel.doc, lowered, options, frame));
+    return [kernel];
+  });
+  const all = [...kernels, ...made];
   const plan: Plan = {
     format: 'lmoec-plan-4',
     scan: module.name,
@@ -83,8 +97,8 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     tensors: [...copied.buffers.map((buffer) => ({
       ...planTensor(copied, buffer, options.dtype), ...(buffer.role === 'workspace' ? { dtype: 'f32' as const } : {}),
     })), ...scratch],
-    kernels,
-    programs: planPrograms(copied, kernels),
+    kernels: all,
+    programs: planPrograms(copied, all),
     arena,
   };
   return { plan: verified(`the plan of ${module.name}`, plan, verifyPlan(plan)), files };
@@ -104,17 +118,17 @@ function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
   return [some(outerExtents(kernel)), some(innerExtents(kernel.inner)), [blocks]];
 }
 
-function argOf(resource: Resource, { domain }: TileKernel): PlanArg {
+function argOf(resource: Resource, domain: Domain): PlanArg {
   switch (resource.kind) {
     case 'tensor': return { kind: 'tensor', tensor: resource.tensor, access: resource.access };
     case 'arena': return resource;
-    case 'table': return { kind: 'table', table: resource.name };
+    case 'table': return { kind: 'table', table: resource.name, ...(resource.access && { access: resource.access }) };
     case 'dims': return { kind: 'dims', domain: domain.row };
   }
 }
 
 function fileText(
-  cx: WgslContext, kernel: TileKernel, lowered: LoweredKernel, options: WgslOptions, frame: (data: object) => string,
+  cx: WgslContext, doc: string, lowered: LoweredKernel, options: WgslOptions, frame: (data: object) => string,
 ): string {
   const { source } = options;
   const code = uncommented(lowered.body);
@@ -140,7 +154,7 @@ function fileText(
       template(options.templates, 'rt/number.wgsl'), template(options.templates, 'rt/draw.wgsl'),
       template(options.templates, 'rt/order.wgsl'),
     ], code),
-    doc: kernel.doc,
+    doc,
     workgroup: WORKGROUP,
     body: lowered.body,
   });
@@ -152,7 +166,9 @@ function declaration(cx: WgslContext, resource: Resource): { readonly space: str
       space: resource.access === 'read' ? 'storage, read' : 'storage, read_write', name: resource.pointer, type: `array<${resource.type}>`,
     };
     case 'arena': return { space: 'storage, read_write', name: 'arena', type: 'array<f32>' };
-    case 'table': return { space: 'storage, read', name: resource.name, type: 'array<u32>' };
+    case 'table': return {
+      space: resource.access === 'write' ? 'storage, read_write' : 'storage, read', name: resource.name, type: 'array<u32>',
+    };
     case 'dims': return { space: 'uniform', name: 'dims', type: `array<vec4<u32>, ${Math.ceil((6 + cx.arena.length) / 4)}>` };
   }
 }

@@ -1,13 +1,13 @@
 import { COL, isCut, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import { isRows } from '../../ir/tile/domain.js';
-import { LEAST_LOG_DECAY, type TileId } from '../../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type TileId, type TileStore } from '../../ir/tile/tile.js';
 import { rootFolds, type Action, type Root } from './actions.js';
-import { axisVariable, type Place } from './address.js';
+import { axisVariable, type Binding, type Place } from './address.js';
 import { decode } from './decode.js';
 import { nthText, topText } from './order.js';
 import { outermost } from './places.js';
 import {
-  bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, valueKey, type At, type Block,
+  bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, rowBy, valueKey, type At, type Block,
   type Factor, type Printing,
 } from './element.js';
 import { isProduct, type Product } from './roles.js';
@@ -158,7 +158,25 @@ function writeRoots(p: Printing, block: Block, roots: readonly Root[], at: At, p
   }
 }
 
-function storeText(p: Printing, block: Block, { buffer: name, value, only }: Extract<Root, { kind: 'store' }>, at: At, place: Place): void {
+/** An element to the row that an index names, if it names one. */
+function scatterText(p: Printing, block: Block, { buffer: name, value }: TileStore, by: string, at: At, place: Place): void {
+  const text = element(p, block, value, at);
+  const { pointer, element: kind } = p.binding(name);
+  const row = rowBy(p, block, by, indexOf(p, at, ROW), at, place);
+  const address = bufferAddress(p, name, { ...place, row: '0u' }, row.from, at);
+  block.code.line(`if (${row.found}) { ${pointer}[${address}] = ${castText(text, kind)}; }`);
+}
+
+function castText(text: string, kind: Binding['element']): string {
+  return kind === 'f16' || kind === 'i32' ? `${kind}(${text})` : text;
+}
+
+function storeText(p: Printing, block: Block, stmt: TileStore, at: At, place: Place): void {
+  const { buffer: name, value, only } = stmt;
+  if (stmt.by !== undefined) {
+    scatterText(p, block, stmt, stmt.by, at, place);
+    return;
+  }
   const buffer = p.s.buffer(name);
   const binding = p.binding(name);
   const byRow = isRows(buffer) && place.length !== undefined;
@@ -166,7 +184,7 @@ function storeText(p: Printing, block: Block, { buffer: name, value, only }: Ext
   const row = byRow ? indexOf(p, at, axes[0]) : undefined;
   const text = element(p, block, value, at);
   const target = `${binding.pointer}[${bufferAddress(p, name, place, row, at)}]`;
-  const cast = binding.element === 'f16' ? `f16(${text})` : text;
+  const cast = castText(text, binding.element);
   if (
     binding.element === 'f16word' || binding.element === 'bf16word'
   ) throw new Error(`${name}: halves of words cannot be written one by one`);
@@ -186,7 +204,7 @@ function storeText(p: Printing, block: Block, { buffer: name, value, only }: Ext
 /** Forwards, running sums are of log decays. */
 const summand = (reverse: boolean, text: string) => (reverse ? text : `m_at_least(${text}, ${LEAST_LOG_DECAY}.0)`);
 
-/** Writes the operations that go along the token axis, one invocation per column. */
+/** Writes the operations that go along an axis, that of tokens mostly, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {
   const { op, tile } = action;
   if (op.op === 'nth' || op.op === 'top') {
@@ -194,18 +212,19 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
     else topText(p, code, tile, op);
     return;
   }
-  const rows = p.s.size(ROW);
-  const columns = withoutAxes(p.s.axes(tile), [ROW]);
+  const along = op.op === 'cumsum' ? op.axis ?? ROW : ROW;
+  const rows = p.s.size(along);
+  const columns = withoutAxes(p.s.axes(tile), [along]);
   const total = p.s.elements(columns);
   code.open(`for (var i = lid; i < ${rolled(total)}; i += ${p.workgroup}u)`);
   const starts = columns.length === 0 ? new Map<Axis, Index>() : decode(code, columns.map((axis) => [axis, p.s.size(axis)]), () => 1);
   const block = newBlock(code);
-  const at = new Map(starts).set(ROW, variable('r'));
+  const at = new Map(starts).set(along, variable(axisVariable(along)));
   switch (op.op) {
     case 'cumsum': case 'recur': {
       code.line(`var sum = ${op.op === 'cumsum' ? '0.0' : element(p, block, op.init, starts)};`);
       code.open(`for (var s = 0u; s < ${rolled(rows)}; s++)`);
-      code.line(`let r = ${op.reverse ? `${rows - 1}u - s` : 's'};`);
+      code.line(`let ${axisVariable(along)} = ${op.reverse ? `${rows - 1}u - s` : 's'};`);
       const inner = innerBlock(block);
       const out = cellText(p, tile, at);
       if (op.op === 'recur') {

@@ -102,7 +102,7 @@ function readsBy(
   const trips = TRIPS ** Math.max(0, depth);
   const elements = s.elements(s.axes(tile));
   switch (user.kind) {
-    case 'store': return trips * s.elements(cellAxes(s.buffer(user.stmt.buffer), user.loops));
+    case 'store': return trips * s.elements(cellAxes(s, user.stmt, user.loops));
     case 'init': case 'next': return trips * elements;
     case 'let': {
       const { op } = user;
@@ -140,7 +140,7 @@ function readOnce(s: Structure, tile: TileId, homes: ReadonlyMap<TileId, Home>):
   const axes = s.axes(tile);
   switch (user.kind) {
     case 'store': {
-      const cell = cellAxes(s.buffer(user.stmt.buffer), user.loops);
+      const cell = cellAxes(s, user.stmt, user.loops);
       return sameAxes(cell, axes) || (
         axes.includes(COL) && !axes.includes(ROW) && sameAxes(cell, axes.map((axis) => (axis === COL ? ROW : axis)))
       );

@@ -33,7 +33,7 @@ export type Resource =
     readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32';
   }
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
-  | { readonly kind: 'table'; readonly name: string }
+  | { readonly kind: 'table'; readonly name: string; readonly access?: 'write' }
   | { readonly kind: 'dims' };
 
 export interface LoweredKernel {
@@ -200,7 +200,7 @@ function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKer
       switch (action.kind) {
         case 'group':
           for (const root of action.roots) note(
-            root.kind === 'store' ? notes.store(root.buffer, root.value) : notes.tile(root.kind === 'define' ? root.tile : root.from)
+            root.kind === 'store' ? notes.store(root) : notes.tile(root.kind === 'define' ? root.tile : root.from)
           );
           groupText(p, code, action, place);
           break;

@@ -2,7 +2,7 @@ import { ROW, runsIn, sizeIn, type Axis } from '../../ir/common/axes.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { operandsOf } from '../../ir/tile/facts.js';
-import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from '../../ir/tile/tile.js';
+import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt, TileStore } from '../../ir/tile/tile.js';
 
 /** Who reads a tile: another definition, a store, or a loop's carry. */
 export type User =
@@ -110,8 +110,12 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
   };
 }
 
-/** Axes of the cell of a buffer as a store sees it. */
-export function cellAxes(buffer: TileBuffer, loops: readonly TileLoop[]): readonly Axis[] {
+/** Axes of what a store writes in one go. */
+export function cellAxes(
+  s: Pick<Structure, 'buffer'>, { buffer: name, by }: Pick<TileStore, 'buffer' | 'by'>, loops: readonly TileLoop[],
+): readonly Axis[] {
+  const buffer = s.buffer(name);
+  if (by !== undefined) return [ROW, ...s.buffer(by).axes, ...buffer.axes];
   const inRows = loops.some((loop) => loop.over === 'rows');
   return isRows(buffer) && !inRows ? [ROW, ...buffer.axes] : buffer.axes;
 }

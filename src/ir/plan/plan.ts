@@ -1,6 +1,6 @@
 import type { IoDtype } from '../common/dtype.js';
 import type { PlanNames } from './names.js';
-import type { PlanExtent, PlanTable, TableKernel } from './rows.js';
+import type { MadeRows, PlanExtent, PlanTable, TableKernel } from './rows.js';
 
 /**
  * The host's view of one compiled scan for one target, dtype and set of head sizes. Serialised as JSON beside the kernels;
@@ -24,6 +24,8 @@ export interface Plan {
   readonly dims: Readonly<Record<string, readonly string[]>>;
   /** Where the runs of a domain and their pieces lie; each is called as the extent that counts its rows. */
   readonly tables: Readonly<Record<string, PlanTable>>;
+  /** By domain: those whose runs the programs count. A host leaves their tables to a launch; extents are as many as there may be. */
+  readonly made?: Readonly<Record<string, MadeRows>>;
   /** CUDA: they make tables on the device, where a host does not want to read where runs begin. */
   readonly tableKernels?: Readonly<Record<string, TableKernel>>;
   readonly tensors: readonly PlanTensor[];
@@ -118,7 +120,8 @@ export type PlanArg =
    * of the numbers as int32, by value.
    */
   | { readonly kind: 'dims'; readonly domain: string }
-  | { readonly kind: 'table'; readonly table: string }
+  /** `access`: who makes the tables of a domain that is `made`. */
+  | { readonly kind: 'table'; readonly table: string; readonly access?: 'write' }
   /**
    * CUDA: a by-value struct of two int32, the elements between two rows of an input and between two of its heads (groups): users may give
    * slices of something wider.

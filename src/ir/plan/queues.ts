@@ -26,10 +26,11 @@ export function queuesOf(kernels: readonly PlanKernel[]): readonly Launch[] {
 function conflict(x: PlanKernel, y: PlanKernel): boolean {
   return x.args.some(
     (a) => a.kind === 'arena'
+    || (a.kind === 'table' && y.args.some((b) => b.kind === 'table' && b.table === a.table && (writes(a) || writes(b))))
     || ('tensor' in a && y.args.some((b) => b.kind === 'arena' || ('tensor' in b && b.tensor === a.tensor && (writes(a) || writes(b)))))
   );
 }
 
 function writes(arg: PlanKernel['args'][number]): boolean {
-  return arg.kind === 'tensor' && arg.access !== 'read';
+  return (arg.kind === 'tensor' && arg.access !== 'read') || (arg.kind === 'table' && arg.access === 'write');
 }

@@ -9,6 +9,16 @@ export type PlanExtent =
   | { readonly of: 'head' | 'group' }
   | { readonly of: 'row' | 'run' | TableLevel; readonly domain: string };
 
+/**
+ * A domain whose runs a launch counts: so many, each one segment, with rows x `perRow` rows in all at most, of the rows of the domain `of`.
+ * There are as many chunks as above. Rows of tables beyond the real ones are empty.
+ */
+export interface MadeRows {
+  readonly runs: number;
+  readonly of: string;
+  readonly perRow: number;
+}
+
 /** What tables have a row for. */
 export type TableLevel = 'run' | 'segment' | 'chunk';
 

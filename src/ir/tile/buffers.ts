@@ -10,7 +10,7 @@ export function storedBuffers(body: readonly TileStmt[]): readonly string[] {
 /** Buffers that a list of statements loads from, inner loops included. */
 export function loadedBuffers(body: readonly TileStmt[]): readonly string[] {
   return [...new Set(body.flatMap((stmt) => (
-    stmt.kind === 'let' ? buffersRead(stmt.op) : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : []
+    stmt.kind === 'let' ? buffersRead(stmt.op) : stmt.kind === 'loop' ? loadedBuffers(stmt.body) : stmt.by === undefined ? [] : [stmt.by]
   )))];
 }
 

@@ -17,6 +17,8 @@ export interface KernelBuilder {
   gather(buffer: TileBuffer, index: TileBuffer, rows?: 'row' | 'col'): TileId;
   /** `only`: from the first or last segment of a run alone. */
   store(buffer: TileBuffer, value: TileId, only?: RunEnd): void;
+  /** To the rows that `index` names. */
+  scatter(buffer: TileBuffer, value: TileId, index: TileBuffer): void;
   /** Columns of a buffer of rows; `of`: the row instead. */
   nth(buffer: TileBuffer, count: TileId, of?: TileId): TileId;
   literal(value: number): TileId;
@@ -24,6 +26,9 @@ export interface KernelBuilder {
   identity(axes: AxisPair): TileId;
   head(): TileId;
   heads(): TileId;
+  index(axis: Axis): TileId;
+  number(of: 'row' | 'run'): TileId;
+  size(of: 'rows' | 'runs' | 'run'): TileId;
   keep(arg: TileId): TileId;
   round(arg: TileId): TileId;
   draw(key: TileId, axis: Axis, from: Readonly<Record<'element' | 'position' | 'sequence' | 'lane', TileId>>): TileId;
@@ -39,7 +44,7 @@ export interface KernelBuilder {
   contract(a: TileId, b: TileId, axis: Axis): TileId;
   compose(a: TileId, b: TileId, fine?: boolean): TileId;
   swap(arg: TileId, axes?: AxisPair): TileId;
-  cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean }): TileId;
+  cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean; axis?: Axis }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
   pick(arg: TileId, row: 'first' | 'last'): TileId;
   put(arg: TileId, of: TileId, from: RunEnd, at: number): TileId;
@@ -150,12 +155,19 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
       stored.add(buffer.name);
       body.push({ kind: 'store', buffer: buffer.name, value, ...(only && { only }) });
     },
+    scatter(buffer, value, index) {
+      stored.add(buffer.name);
+      body.push({ kind: 'store', buffer: buffer.name, value, by: index.name });
+    },
     nth: (buffer, count, of) => define({ op: 'nth', buffer: buffer.name, count, of }, buffer.axes),
     literal: (value) => define({ op: 'literal', value }),
     zeros: (axes) => define({ op: 'zeros' }, axes),
     identity: (axes) => define({ op: 'identity' }, axes),
     head: () => define({ op: 'head' }),
     heads: () => define({ op: 'heads' }),
+    index: (axis) => define({ op: 'index', axis }),
+    number: (of) => define({ op: 'number', of }),
+    size: (of) => define({ op: 'size', of }),
     keep: (arg) => define({ op: 'keep', arg }),
     round: (arg) => define({ op: 'round', arg }),
     draw: (key, axis, from) => define({ op: 'draw', key, axis, ...from }),
@@ -171,7 +183,9 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),
     swap: (arg, axes) => define({ op: 'swap', arg, ...(axes && { axes }) }),
-    cumsum: (arg, how = {}) => define({ op: 'cumsum', arg, exclusive: how.exclusive ?? false, reverse: how.reverse ?? false }),
+    cumsum: (arg, { exclusive = false, reverse = false, axis } = {}) => (
+      define({ op: 'cumsum', arg, exclusive, reverse, ...(axis !== undefined && { axis }) })
+    ),
     shift: (arg, by, edge) => define({ op: 'shift', arg, by, edge }),
     pick: (arg, row) => define({ op: 'pick', arg, row }),
     put: (arg, of, from, at) => define({ op: 'put', arg, of, from, at }),

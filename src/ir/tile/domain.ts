@@ -9,10 +9,28 @@ export interface Domain {
   /** Consecutive chunks of one run. */
   readonly segment: string;
   readonly run: string;
+  /** Absent: a call says where its runs lie. */
+  readonly made?: Made;
 }
 
+/**
+ * How a domain comes about whose runs a kernel of the program counts, so that no host knows how long they are: memory and grids are for as
+ * many rows as there may be. It is there for kernels behind the one that stores `offsets`.
+ */
+export interface Made {
+  /** The buffer (once, i32) of the numbers of rows at which its runs begin, and at which the last one ends. */
+  readonly offsets: string;
+  readonly runs: number;
+  /** The rows, of another domain, of which each has so many rows of this one at most. */
+  readonly of: string;
+  readonly perRow: number;
+}
+
+/** Names of what there are several of. */
+type Plural = 'row' | 'chunk' | 'segment' | 'run';
+
 /** What there is one of: for each row, chunk, segment or run of a domain, or once in all. */
-export type Level = keyof Domain | 'once';
+export type Level = Plural | 'once';
 
 /** Where something stands: a level, and the domain that it is one of. Absent: `once`. */
 export interface Cells {
@@ -26,7 +44,7 @@ export function nameOf({ outer, domain }: Cells): string {
 }
 
 /** What the size of a level is called, in plans and in loops: `tokens`, `chunks`. */
-export function sizeName(domain: Domain, level: keyof Domain): string {
+export function sizeName(domain: Domain, level: Exclude<Level, 'once'>): string {
   return `${domain[level]}s`;
 }
 

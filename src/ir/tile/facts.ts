@@ -21,7 +21,7 @@ export type Role =
 
 const ROLES = {
   load: 'load', gather: 'load',
-  literal: 'free', zeros: 'free', head: 'free', heads: 'free',
+  literal: 'free', zeros: 'free', head: 'free', heads: 'free', index: 'free', number: 'free', size: 'free',
   identity: 'pointwise', draw: 'pointwise', map: 'pointwise', keep: 'pointwise', round: 'pointwise', mask: 'pointwise',
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
   contract: 'fold', compose: 'fold', reduce: 'fold', runs: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
@@ -191,6 +191,17 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     check: (_, { scope, fault }) => (scope.head ? undefined : fault('head: no head is known here')),
   },
   heads: { operands: none, axes: none, text: () => 'heads' },
+  index: { operands: none, axes: (op) => [op.axis], text: (op) => `index[${op.axis}]` },
+  number: {
+    operands: none, axes: (op) => (op.of === 'row' ? [ROW] : []), text: (op) => `number of the ${op.of}`,
+    check(op, { scope, fault }) {
+      if (op.of === 'row' ? !scope.chunk || scope.row : !scope.run) fault(`number: no ${op.of === 'row' ? 'chunk' : 'run'} is known here`);
+    },
+  },
+  size: {
+    operands: none, axes: none, text: (op) => `size of ${op.of === 'run' ? 'the run' : `all ${op.of}`}`,
+    check: (op, { scope, fault }) => (op.of === 'run' && !scope.run ? fault('size: no run is known here') : undefined),
+  },
   keep: {
     operands: arg, axes: (op, axesOf) => unionAxes([ROW], axesOf(op.arg)), text: (op) => `keep %${op.arg}`,
     check: (_, { scope, fault }) => (scope.chunk ? undefined : fault('keep: no chunk is known here')),
@@ -246,10 +257,16 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     text: (op) => `swap${op.axes === undefined ? '' : `[${op.axes.join(', ')}]`} %${op.arg}`,
   },
   cumsum: {
-    operands: arg, axes: same, check: hasRows,
+    operands: arg, axes: same,
+    check(op, check) {
+      check.needs(op.arg, [op.axis ?? ROW], 'operand');
+      checkFold('cumsum', op.axis ?? ROW, check);
+    },
     // Exclusive sums of log decays are the inclusive ones less their own.
-    gates: (op) => (op.exclusive && !op.reverse ? [op.arg] : []),
-    text: (op) => `cumsum${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`,
+    gates: (op) => (op.exclusive && !op.reverse && op.axis === undefined ? [op.arg] : []),
+    text: (op) => (
+      `cumsum${op.axis === undefined ? '' : `[${op.axis}]`}${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`
+    ),
     flops: (op, _own, axesOf, elements) => elements(axesOf(op.arg)),
   },
   shift: {

@@ -1,6 +1,6 @@
 import { nameOf, sizeName } from './domain.js';
 import { factsOf } from './facts.js';
-import type { Inner, TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt } from './tile.js';
+import type { Inner, TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileOp, TileStmt, TileStore } from './tile.js';
 
 /** Readable text of a module: buffers, kernels with their tiles and axes, programs. */
 export function printTiles(module: TileModule): string {
@@ -34,7 +34,7 @@ function printBody(kernel: TileKernel, body: readonly TileStmt[], indent: string
   return body.flatMap((stmt): readonly string[] => {
     switch (stmt.kind) {
       case 'let': return [`${indent}${printLet(kernel, stmt.tile, stmt.op)}`];
-      case 'store': return [`${indent}${printStore(stmt.buffer, stmt.value)}${stmt.only === undefined ? '' : `, ${stmt.only} only`}`];
+      case 'store': return [`${indent}${printStore(stmt)}${stmt.only === undefined ? '' : `, ${stmt.only} only`}`];
       case 'loop': return printLoop(kernel, stmt, indent);
     }
   });
@@ -47,8 +47,8 @@ export function printLet(kernel: TileKernel, tile: TileId, op: TileOp): string {
   return `%${tile} [${kernel.tiles[tile].axes.join(', ')}] = ${factsOf(op).text(op)}`;
 }
 
-export function printStore(buffer: string, value: TileId): string {
-  return `store ${buffer}, %${value}`;
+export function printStore({ buffer, value, by }: Pick<TileStore, 'buffer' | 'value' | 'by'>): string {
+  return `store ${buffer}, %${value}${by === undefined ? '' : ` by ${by}`}`;
 }
 
 /** `loop chunks reversed with %1 [K, V] = %0` */

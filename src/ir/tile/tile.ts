@@ -128,12 +128,21 @@ export const LEAST_LOG_DECAY = -80;
 export type TileStmt =
   | { readonly kind: 'let'; readonly tile: TileId; readonly op: TileOp }
   /** Axes of the value = axes of the buffer (+ ROW for buffers of rows outside loops over rows). */
-  | {
-    readonly kind: 'store'; readonly buffer: string; readonly value: TileId;
-    /** Kernels per segment: the first or last segment of a run alone stores. */
-    readonly only?: RunEnd;
-  }
+  | TileStore
   | TileLoop;
+
+export interface TileStore {
+  readonly kind: 'store';
+  readonly buffer: string;
+  readonly value: TileId;
+  /** Kernels per segment: the first or last segment of a run alone stores. */
+  readonly only?: RunEnd;
+  /**
+   * The other way of `gather`: a buffer of the numbers of rows (i32) for every row of the chunk; the value [ROW, ...axes of `by`, ...axes
+   * of the buffer] goes there, to no row where the number is negative. No number comes twice. The kernel stores to `by` nothing.
+   */
+  readonly by?: string;
+}
 
 /**
  * `chunks`: the chunks of the run (kernel outer `run`), of the segment (outer `segment`) or all chunks (outer `once`), in order or
@@ -190,6 +199,12 @@ export type TileOp =
   | { readonly op: 'identity' }
   /** Index of the head / number of heads, as a number. */
   | { readonly op: 'head' } | { readonly op: 'heads' }
+  /** [axis]: 0, 1, 2 and so on. */
+  | { readonly op: 'index'; readonly axis: Axis }
+  /** The number of the run among all; [ROW]: of every row among all rows of the domain. */
+  | { readonly op: 'number'; readonly of: 'row' | 'run' }
+  /** How many rows or runs the domain has, or rows this run. */
+  | { readonly op: 'size'; readonly of: 'rows' | 'runs' | 'run' }
   /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */
   | { readonly op: 'keep'; readonly arg: TileId }
   /** The same values as `io` buffers keep them, and as operands of products have them where those have 16 bits. */
@@ -223,10 +238,10 @@ export type TileOp =
    */
   | { readonly op: 'swap'; readonly arg: TileId; readonly axes?: AxisPair }
   /**
-   * Running sum along ROW. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each as
-   * LEAST_LOG_DECAY at least: what decays by that much is gone, and differences of sums stay numbers where one is -inf.
+   * Running sum along ROW, or along `axis`. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each
+   * as LEAST_LOG_DECAY at least: what decays by that much is gone, and differences of sums stay numbers where one is -inf.
    */
-  | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean }
+  | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean; readonly axis?: Axis }
   /** Row i takes row i-1 (by 1) or i+1 (by -1); the row without a neighbour takes `edge` (axes without ROW), or 0. */
   | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }
   /** First row, or row C-1, of a tile with ROW. */

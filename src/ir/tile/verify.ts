@@ -3,7 +3,7 @@ import { buffersRead, loadedBuffers, storedBuffers } from './buffers.js';
 import { isRows, isRuns, nameOf, sameDomain, type Level } from './domain.js';
 import { factsOf, operandsOf, type Scope } from './facts.js';
 import { loopName } from './print.js';
-import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt } from './tile.js';
+import type { TileBuffer, TileKernel, TileModule, TileOp, TileStmt, TileStore } from './tile.js';
 
 /** Everything that is wrong with a module, each a sentence that names kernel and tile; empty when it is well formed. */
 export function verifyTiles(module: TileModule): readonly string[] {
@@ -19,12 +19,23 @@ export function verifyTiles(module: TileModule): readonly string[] {
   for (const name of Object.values(module.programs).flatMap(({ launches }) => launches)) {
     if (!names.has(name)) faults.push(`${module.name}: a program launches ${name}, which is no kernel`);
   }
-  const declared = module.domains.flatMap((domain) => Object.values(domain));
+  const declared = module.domains.flatMap(({ row, chunk, segment, run }) => [row, chunk, segment, run]);
   if (new Set(declared).size !== declared.length) faults.push(`${module.name}: two domains share a name`);
   for (const { name, outer, domain } of [...module.buffers, ...module.kernels]) {
     if (outer !== 'once' && domain === undefined) faults.push(`${module.name}: ${name} is per ${outer} of no domain`);
     const known = domain === undefined || module.domains.some((one) => sameDomain(one, domain));
     if (!known) faults.push(`${module.name}: ${name} is of ${domain.row}s, which the module does not have`);
+  }
+  for (const { row, made } of module.domains) {
+    if (made === undefined) continue;
+    const offsets = module.buffers.find(({ name }) => name === made.offsets);
+    const count = offsets?.axes.reduce((n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? NaN), 1);
+    if (offsets?.outer !== 'once' || offsets.dtype !== 'i32' || count !== made.runs + 1) {
+      faults.push(`${module.name}: ${made.offsets} does not say where the ${made.runs} runs of ${row}s begin`);
+    }
+    if (!module.domains.some((one) => one.row === made.of && one.made === undefined)) {
+      faults.push(`${module.name}: ${row}s are of ${made.of}s, of which a call brings none`);
+    }
   }
   for (const buffer of module.buffers) {
     for (const axis of buffer.axes) {
@@ -40,7 +51,7 @@ export function verifyTiles(module: TileModule): readonly string[] {
 function verifyFlow(module: TileModule): readonly string[] {
   const faults: string[] = [];
   const kernels = new Map(module.kernels.map((kernel) => [
-    kernel.name, { loads: unwrittenLoads(kernel.body), stores: storedBuffers(kernel.body) },
+    kernel.name, { loads: [...unwrittenLoads(kernel.body), ...offsetsOf(kernel)], stores: storedBuffers(kernel.body) },
   ]));
   const buffers = new Set(module.buffers.map(({ name }) => name));
   for (const [program, { takes, gives, launches }] of Object.entries(module.programs)) {
@@ -61,13 +72,18 @@ function verifyFlow(module: TileModule): readonly string[] {
   return faults;
 }
 
+/** What must be there for its chunks and runs to be known. */
+const offsetsOf = ({ domain: { made } }: TileKernel): readonly string[] => (made === undefined ? [] : [made.offsets]);
+
 /** Buffers that a body loads and has not stored to before. */
 function unwrittenLoads(body: readonly TileStmt[], before: ReadonlySet<string> = new Set()): readonly string[] {
   const written = new Set(before);
   const found = new Set<string>();
   for (const stmt of body) {
-    if (stmt.kind === 'store') written.add(stmt.buffer);
-    else if (stmt.kind === 'loop') {
+    if (stmt.kind === 'store') {
+      if (stmt.by !== undefined && !written.has(stmt.by)) found.add(stmt.by);
+      written.add(stmt.buffer);
+    } else if (stmt.kind === 'loop') {
       unwrittenLoads(stmt.body, written).forEach((buffer) => found.add(buffer));
       storedBuffers(stmt.body).forEach((buffer) => written.add(buffer));
     } else for (const buffer of loadedBuffers([stmt])) if (!written.has(buffer)) found.add(buffer);
@@ -123,6 +139,19 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
     if (
       kernel.outer !== 'segment' || buffer.outer !== 'segment' || !isRuns(whole) || !alike
     ) fault(`${whole.name} cannot stand in for ${buffer.name}`);
+  };
+
+  const checkScatter = ({ buffer: name, value }: TileStore, by: string, scope: Scope) => {
+    const [buffer, index] = [anywhere(name, scope), bufferOf(by, scope)];
+    if (buffer === undefined || index === undefined) return;
+    if (!scope.chunk || scope.row) fault(`store to rows of ${name}: no chunk is known here`);
+    if (!isRows(buffer)) fault(`store to rows of ${name}: it has no rows`);
+    if (GIVEN.has(buffer.role)) fault(`stores to ${name}, which the user gives`);
+    if (index.dtype !== 'i32' || !isRows(index)) fault(`store to rows of ${name}: ${by} has no numbers of rows`);
+    if (stored.has(by)) fault(`stores to rows of ${name} by ${by}, and to ${by} too`);
+    const cell = [ROW, ...index.axes, ...buffer.axes];
+    if (!includesAll(cell, axesOf(value))) fault(`%${value} [${axesOf(value)}] does not fit ${name} by ${by} [${cell}]`);
+    if (kernel.split !== undefined && !cell.includes(kernel.split)) fault(`stores to rows of ${name} from every block of ${kernel.split}`);
   };
 
   /** Axes the operation gives; faults say what its operands lack. */
@@ -184,6 +213,10 @@ function verifyKernel(module: TileModule, kernel: TileKernel): readonly string[]
         }
         case 'store': {
           read(stmt.value, 'store');
+          if (stmt.by !== undefined) {
+            checkScatter(stmt, stmt.by, scope);
+            break;
+          }
           const buffer = bufferOf(stmt.buffer, scope);
           if (buffer === undefined) break;
           if (stmt.only !== undefined && kernel.outer !== 'segment') fault(`stores to ${buffer.name} from one segment of none`);

@@ -58,7 +58,8 @@ function bindingType(arg: PlanArg): GPUBufferBindingType {
   switch (arg.kind) {
     case 'tensor': return arg.access === 'read' ? 'read-only-storage' : 'storage';
     case 'arena': return 'storage';
-    case 'table': case 'tensorMap': case 'strides': return 'read-only-storage';
+    case 'table': return arg.access === 'write' ? 'storage' : 'read-only-storage';
+    case 'tensorMap': case 'strides': return 'read-only-storage';
     case 'dims': return 'uniform';
   }
 }

@@ -29,7 +29,7 @@ function statements(kernel: TileKernel): Said {
       switch (stmt.kind) {
         case 'let': lets.set(stmt.tile, stmt.op); break;
         case 'store':
-          stores.push(printStore(stmt.buffer, stmt.value));
+          stores.push(printStore(stmt));
           roots.push(stmt.value);
           break;
         case 'loop':

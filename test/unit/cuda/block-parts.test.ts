@@ -28,7 +28,7 @@ function parted(write: (k: KernelBuilder) => void, D = 128) {
   const found = blockParts(cx, kernel);
   if (isRefused(found)) return found.why;
   const text = (stmt: TileStmt) => (
-    stmt.kind === 'let' ? printLet(kernel, stmt.tile, stmt.op) : stmt.kind === 'store' ? printStore(stmt.buffer, stmt.value) : ''
+    stmt.kind === 'let' ? printLet(kernel, stmt.tile, stmt.op) : stmt.kind === 'store' ? printStore(stmt) : ''
   ).replace(/^%\d+ \[.*?\] = /, '');
   return {
     before: found.before.map(text), inside: found.loops.map(({ inside }) => inside.map(text)).flat(), after: found.after.map(text),

@@ -185,7 +185,7 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
   const argument = (arg: PlanArg): string => {
     switch (arg.kind) {
       case 'tensor': return `(${type(arg.tensor)}*)data("${arg.tensor}")`;
-      case 'table': return `(const int*)data("${arg.table}")`;
+      case 'table': return `(${arg.access === 'write' ? '' : 'const '}int*)data("${arg.table}")`;
       case 'dims': return `Dims{${plan.dims[arg.domain].map((name) => extents[name]).join(', ')}}`;
       case 'strides': {
         const tensor = plan.tensors.find((candidate) => candidate.name === arg.tensor);

@@ -3,6 +3,7 @@ import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileBuffer, TileId, TileKernel, TileModule, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
+import { sizeField } from '../prologue.js';
 import { bufferNamed, endRow, outerStride, placeBack, rowsBack, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
@@ -31,8 +32,8 @@ export interface Elements {
   operation(tile: TileId, op: TileOp, spot: Spot): Neighbours;
   /** Writes `width` neighbours to a tile's array. */
   put(tile: TileId, spot: Spot, value: Neighbours): void;
-  /** Writes them to a buffer, where rows exist. */
-  store(name: string, spot: Spot, value: Neighbours): void;
+  /** Writes them to a buffer, where rows exist; `by`: to the rows that it names. */
+  store(name: string, spot: Spot, value: Neighbours, by?: string): void;
   /** C text of one element of an array. */
   arrayAt(tile: TileId, at: ReadonlyMap<Axis, string>): string;
   /** Size of an axis as this block sees it. */
@@ -62,6 +63,15 @@ export function spotAt(at: ReadonlyMap<Axis, string>, place: Place, along?: Axis
 function firstText(axis: Axis): string {
   const runs = runsIn(axis);
   return runs === undefined ? 'v0' : `v0 / ${runs.length}`;
+}
+
+/** How many rows or runs there are, as a number. */
+function sizeText({ of }: Extract<TileOp, { op: 'size' }>, place: Place): string {
+  switch (of) {
+    case 'rows': return `(float)${sizeField('row')}`;
+    case 'runs': return `(float)${sizeField('run')}`;
+    case 'run': return `(float)(${place.runEnd} - ${place.runFirst})`;
+  }
 }
 
 /** Sizes of axes as a block of so many elements of the split axis sees them. */
@@ -148,6 +158,14 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     return leaf(key, spot, axes, address, guardOf(source, token === undefined ? undefined : exists));
   };
 
+  /** The number of the row that an index names; -1 for none. */
+  const rowBy = (numbers: TileBuffer, token: Axis, spot: Spot): Neighbours => (e) => {
+    const { place } = spot;
+    const at = stepped(spot, token, e);
+    const cell = cellPointer(module, { buffer: numbers }, { ...place, first: `(${place.first} + ${at})` });
+    return `(${at} < ${place.length} ? (${cell})[${globalIndex(numbers, spot, e)}] : -1)`;
+  };
+
   /** Rows are counted from the first of all, not from the chunk's; an index of no row, and rows beyond the end of the chunk, give 0. */
   const gather = (tile: TileId, op: Extract<TileOp, { op: 'gather' }>, spot: Spot): Neighbours => {
     const [buffer, numbers] = [bufferNamed(module, op.buffer), bufferNamed(module, op.index)];
@@ -155,11 +173,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
     const { place } = spot;
     const axes = [token, ...numbers.axes, ...buffer.axes];
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
-    const row = (e: string) => {
-      const at = stepped(spot, token, e);
-      const cell = cellPointer(module, { buffer: numbers }, { ...place, first: `(${place.first} + ${at})` });
-      return `(${at} < ${place.length} ? (${cell})[${globalIndex(numbers, spot, e)}] : -1)`;
-    };
+    const row = rowBy(numbers, token, spot);
     const address = (e: string) => `${cellPointer(module, { buffer }, { ...place, row: row(e) })} + ${globalIndex(buffer, spot, e)}`;
     return leaf(key, spot, axes, address, (e) => `${row(e)} >= 0`);
   };
@@ -213,6 +227,9 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       }
       case 'head': return () => `(float)${place.head ?? place.group}`;
       case 'heads': return () => '(float)d.heads';
+      case 'index': return (e) => `(float)(${isCut(op.axis, kernel.split) ? `${firstText(op.axis)} + ` : ''}${stepped(spot, op.axis, e)})`;
+      case 'number': return (e) => `(float)(${op.of === 'run' ? place.run : `${place.first} + ${stepped(spot, ROW, e)}`})`;
+      case 'size': return () => sizeText(op, place);
       case 'keep': {
         const arg = value(op.arg, spot);
         return (e) => `(${stepped(spot, ROW, e)} < ${place.length} ? ${arg(e)} : 0.f)`;
@@ -313,8 +330,16 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       const to = home?.kind === 'same' ? home.as : tile;
       write(homeOf(to).axes, spot, (e) => `t${to} + ${arrayIndex(to, (axis) => stepped(spot, axis, e))}`, undefined, val);
     },
-    store(name, spot, val) {
+    store(name, spot, val, by) {
       const buffer = bufferNamed(module, name);
+      if (by !== undefined) {
+        const row = rowBy(bufferNamed(module, by), ROW, spot);
+        const to = `to${names++}`;
+        code.line(`const int ${to} = ${row('0')};`);
+        const cell = cellPointer(module, { buffer }, { ...spot.place, row: to });
+        code.line(`if (${to} >= 0) st(${cell} + ${globalIndex(buffer, spot, '0')}, ${val('0')});`);
+        return;
+      }
       const token = isRows(buffer) && spot.place.row === undefined ? (spot.at.has(ROW) ? ROW : COL) : undefined;
       const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
       const address = (e: string) => {

@@ -16,20 +16,22 @@ export interface FoldWriter {
   readonly axes: readonly Axis[];
 }
 
-/** Operations that walk along the token axis: one thread per column. */
+/** Operations that walk along an axis, that of tokens mostly: one thread per column. */
 export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' }>, w: FoldWriter): void {
-  const { code, chunk } = w;
+  const { code } = w;
   if (op.op === 'dgate') {
     gateText(op, w);
     return;
   }
-  w.over(withoutAxes(w.axes, [ROW]), (at) => {
-    const here = new Map(at).set(ROW, 'r');
+  const axis = op.op === 'cumsum' ? op.axis ?? ROW : ROW;
+  const length = w.size(axis);
+  w.over(withoutAxes(w.axes, [axis]), (at) => {
+    const here = new Map(at).set(axis, 'r');
     const recur = op.op === 'recur';
     code.line(`float acc = ${recur ? w.element(op.init, at) : '0.f'};`);
     code.line('#pragma unroll 8');
-    code.open(`for (int s = 0; s < ${chunk}; ++s)`);
-    code.line(`const int r = ${op.reverse ? `${chunk - 1} - s` : 's'};`);
+    code.open(`for (int s = 0; s < ${length}; ++s)`);
+    code.line(`const int r = ${op.reverse ? `${length - 1} - s` : 's'};`);
     if (recur) {
       const [a, x] = [w.element(op.decay, here), w.element(op.write, here)];
       if (op.less === undefined) code.line(`acc = ${a} * acc + ${x};`);

@@ -115,7 +115,8 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
 
   const spread = new Set<TileId>();
   eachStatement(kernel.body, (stmt) => {
-    if (stmt.kind === 'store' && !includesAll(axesOf(stmt.value), cellOf(stmt.buffer))) spread.add(stmt.value);
+    if (stmt.kind !== 'store') return;
+    if (stmt.by !== undefined || !includesAll(axesOf(stmt.value), cellOf(stmt.buffer))) spread.add(stmt.value);
   });
   // Products whose result only one elementwise statement reads run there.
   const taken = new Map<TileId | TileStmt, number>();
@@ -123,7 +124,7 @@ export function homesOf(kernel: TileKernel, cellOf: (buffer: string) => readonly
     const list = readers.get(tile) ?? [];
     if (list.length !== 1 || !list[0].same) return undefined;
     const [{ by, tile: reader }] = list;
-    // A store that repeats the value along an axis is no place for the product.
+    // A store that repeats the value along an axis, or brings it to other rows, is no place for the product.
     if (by === 'store') return spread.has(tile) ? undefined : 'store';
     if (by === 'init' || by === 'next' || reader === undefined || !['map', 'keep', 'mask'].includes(by.op)) return undefined;
     if (!sameAxes(axesOf(reader), axesOf(tile))) return undefined;

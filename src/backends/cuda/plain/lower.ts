@@ -1,3 +1,4 @@
+import { loadedBuffers, storedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize, longestRun } from '../../describe.js';
 import { notesOf } from '../../notes.js';
@@ -79,7 +80,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
         }
         case 'store':
           if (stmt.only !== undefined) code.open(`if (${outermost(stmt.only)})`);
-          storeText(writer, stmt.buffer, stmt.value, place);
+          storeText(writer, stmt, place);
           if (stmt.only !== undefined) code.close();
           break;
         case 'loop': loopText(stmt, place, depth); break;
@@ -118,7 +119,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
 
   return {
     text: code.text(),
-    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh', ...own],
+    runtime: ['rt/base.cuh', ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/lanes.cuh', 'rt/plain.cuh', ...own],
     block: THREADS,
     sharedBytes: (stage + storage.sharedFloats) * 4,
     grid: scratch.length > 0 ? [[SCRATCH_BLOCKS], [1], [1]] : gridOf(kernel, blocks),
@@ -126,6 +127,11 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [SCRATCH_BLOCKS, storage.globalFloats], axes: [] })),
   };
 }
+
+/** Does it load or store whole numbers? Indices that rows are gathered by are read as such. */
+const wholeIn = ({ module }: CudaContext, { body }: TileKernel): boolean => (
+  [...loadedBuffers(body), ...storedBuffers(body)].some((name) => bufferNamed(module, name).dtype === 'i32')
+);
 
 /** Number of programs of a launch. */
 const programsText = (

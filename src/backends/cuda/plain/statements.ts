@@ -2,7 +2,7 @@ import { COL, isCut, ROW, runsOf, sameAxes, withoutAxes, type Axis } from '../..
 import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp, TileStore } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { spotAt, type Spot } from './element.js';
@@ -207,20 +207,22 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
   op satisfies never;
 }
 
-export function storeText(w: PlainWriter, name: string, value: TileId, place: Place): void {
+export function storeText(w: PlainWriter, stmt: TileStore, place: Place): void {
+  const { buffer: name, value, by } = stmt;
   const { cx, kernel, code, elements, barriers, blocks, axesOf } = w;
   const buffer = bufferNamed(cx.module, name);
   const tokens = isRows(buffer) && place.row === undefined;
   const row = axesOf(value).includes(COL) && !axesOf(value).includes(ROW) ? COL : ROW;
-  const all = tokens ? [row, ...buffer.axes] : buffer.axes;
+  const picks = by === undefined ? [] : bufferNamed(cx.module, by).axes;
+  const all = tokens ? [row, ...picks, ...buffer.axes] : buffer.axes;
   const running = w.runningIn(value);
-  for (const text of w.notes.store(name, value)) code.line(text);
+  for (const text of w.notes.store(stmt)) code.line(text);
   barriers.before([value], []);
   barriers.buffer(name);
   // A value without the split axis is the same in every block: the first writes it.
-  const once = kernel.split !== undefined && !buffer.axes.some((axis) => isCut(axis, kernel.split)) && blocks > 1;
-  const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot));
-  if (running.length > 0 && sameAxes(all, axesOf(running[0].tile))) {
+  const once = kernel.split !== undefined && !all.some((axis) => isCut(axis, kernel.split)) && blocks > 1;
+  const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot), by);
+  if (running.length > 0 && by === undefined && sameAxes(all, axesOf(running[0].tile))) {
     w.products(running, all, place, (spot) => {
       if (once) code.open('if (v0 == 0)');
       write(spot);
@@ -233,7 +235,7 @@ export function storeText(w: PlainWriter, name: string, value: TileId, place: Pl
       write(spotAt(new Map(), place));
       code.close();
     } else {
-      const width = w.widthOf(all, value);
+      const width = by === undefined ? w.widthOf(all, value) : 1;
       w.overElements(all, width, (at) => write(spotAt(at, place, all[all.length - 1], width)));
     }
     if (once) code.close();

@@ -77,6 +77,7 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
   let [rowsMeet, nested, fits] = [false, false, true];
   const access = (name: string, token: boolean) => {
     const buffer = bufferNamed(module, name);
+    fits &&= buffer.dtype !== 'i32';
     together.push(isRows(buffer) && !token ? [ROW, ...buffer.axes] : buffer.axes);
   };
   let tokens = false;
@@ -85,7 +86,10 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
   });
   eachStatement(kernel.body, (stmt, depth) => {
     if (stmt.kind === 'loop') nested ||= depth > 0;
-    if (stmt.kind === 'store') access(stmt.buffer, tokens);
+    if (stmt.kind === 'store') {
+      access(stmt.buffer, tokens);
+      fits &&= stmt.by === undefined;
+    }
     if (stmt.kind !== 'let') return;
     const { op } = stmt;
     together.push(kernel.tiles[stmt.tile].axes);
@@ -102,7 +106,7 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
         fits &&= !isProduct(kernel.tiles[op.a].axes, kernel.tiles[op.b].axes, op.axis);
         together.push(unionAxes(kernel.tiles[op.a].axes, kernel.tiles[op.b].axes));
         break;
-      case 'recur': case 'shift': case 'pick': case 'cumsum': rowsMeet = true; break;
+      case 'recur': case 'shift': case 'pick': case 'cumsum': rowsMeet = true; fits &&= op.op !== 'cumsum' || op.axis === undefined; break;
       case 'literal': case 'zeros': case 'head': case 'heads': case 'keep': case 'round': case 'map': case 'put': break;
       default: fits = false;
     }

@@ -22,7 +22,7 @@ export function bodyText(w: Writer, hooks: Hooks, body: readonly TileStmt[], pla
         if (!done.has(stmt.tile)) opText(w, stmt.tile, stmt.op, place);
         break;
       case 'store':
-        for (const text of w.notes.store(stmt.buffer, stmt.value)) w.code.line(text);
+        for (const text of w.notes.store(stmt)) w.code.line(text);
         if (stmt.only !== undefined) w.code.open(`if (${outermost(stmt.only)})`);
         storeText(w, stmt.buffer, stmt.value, place);
         if (stmt.only !== undefined) w.code.close();

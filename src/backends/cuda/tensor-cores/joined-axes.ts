@@ -73,7 +73,7 @@ function joinedKernel(kernel: TileKernel, joint: Joint): TileKernel | undefined 
   const products = new Set([...sums.values()].map(({ product }) => product));
   const used = [...new Set(lets(kernel).flatMap(({ tile, op }) => [tile, ...operandsOf(op)]))];
   if (used.some((tile) => one(tile) && !products.has(tile))) return undefined;
-  const looks = (op: TileOp) => ('axis' in op ? [op.axis] : op.op === 'swap' ? op.axes ?? [] : []).some((axis) => (
+  const looks = (op: TileOp) => ('axis' in op && op.axis !== undefined ? [op.axis] : op.op === 'swap' ? op.axes ?? [] : []).some((axis) => (
     [joint.outer, joint.inner].some((name) => axis === name || axis.startsWith(`${name}'`) || axis.startsWith(`${name}/`))
   ));
   if (lets(kernel).some(({ tile, op }) => looks(op) && !sums.has(tile) && !products.has(tile))) return undefined;

@@ -36,6 +36,7 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   if (hasOp(kernel, 'gather') && !inBlocks) return 'gathered rows';
   if (hasOp(kernel, 'draw') && !inBlocks) return 'draws';
   if (hasOp(kernel, 'top')) return 'choices';
+  if (counts(kernel)) return 'numbers of rows';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';
   if (cx.module.chunk !== 64) return `chunks of ${cx.module.chunk}`;
@@ -46,6 +47,18 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
 
 /** Does a program own a chunk and some columns? */
 const isBlocks = ({ outer, split }: TileKernel) => outer === 'chunk' && split !== undefined;
+
+/** Has it numbers of rows or of elements, or brings something to rows by their numbers? */
+function counts(kernel: TileKernel): boolean {
+  let found = false;
+  eachStatement(kernel.body, (stmt) => {
+    if (stmt.kind === 'let') found ||= ['index', 'number', 'size'].includes(stmt.op.op) || (
+      stmt.op.op === 'cumsum' && stmt.op.axis !== undefined
+    );
+    if (stmt.kind === 'store') found ||= stmt.by !== undefined;
+  });
+  return found;
+}
 
 /** Does a loop over segments load matrices in f32 that are no states? Products would round them. */
 function mapsWide({ module }: CudaContext, { body, split }: TileKernel): boolean {

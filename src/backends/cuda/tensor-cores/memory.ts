@@ -203,7 +203,7 @@ export function storeCell(
   team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined,
 ): Action | undefined {
   team.begin();
-  for (const text of team.options.notes.store(cell.buffer.name, value)) team.add({ kind: 'note', text });
+  for (const text of team.options.notes.store({ buffer: cell.buffer.name, value })) team.add({ kind: 'note', text });
   if (cell.axes.length === 0) {
     const text = `st(${cell.at}, ${team.scalar(value)});`;
     team.add({ kind: 'one', text, ...(cell.there !== undefined && { when: cell.there }) });
