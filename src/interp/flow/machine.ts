@@ -7,7 +7,8 @@ import { presence, spread, type FlowCall, type FlowTensors, type Run } from './r
 
 export type { FlowCall } from './run.js';
 
-export interface Kept {
+/** Values, and the rows of domains. */
+export interface There {
   readonly values: ReadonlyMap<ValueId, Float64Array>;
   readonly rows: ReadonlyMap<DomainId, Rows>;
 }
@@ -16,14 +17,14 @@ export interface FlowOutcome {
   readonly outputs: FlowTensors;
   readonly losses: ReadonlyMap<string, number>;
   readonly counts: FlowTensors;
-  readonly kept: Kept;
+  readonly kept: ReadonlyMap<ValueId, Float64Array>;
   /** What the update after the step takes of this call. */
   readonly takes: FlowTensors;
 }
 
 /** Outputs, losses, counts, and what backward takes. */
 export function forward(flow: Flow, call: FlowCall): FlowOutcome {
-  const run = openRun(flow, call, { values: new Map(), rows: new Map() });
+  const run = openRun(flow, call, NOTHING);
   const { backward } = flow;
   const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes];
   compute(run, [...results.map(({ value }) => value), ...(backward?.kept ?? [])]);
@@ -32,23 +33,20 @@ export function forward(flow: Flow, call: FlowCall): FlowOutcome {
     losses: added(flow.losses, (one) => resultData(run, one), (a, b) => a.map((x, i) => x + b[i]), (data) => data[0]),
     counts: added(flow.counts, (one) => resultData(run, one), (a, b) => a.map((x, i) => x + b[i]), (data) => data),
     takes: new Map(flow.update.takes.map((one) => [one.name, resultData(run, one)])),
-    kept: {
-      values: new Map((backward?.kept ?? []).map((id) => [id, run.data(id)])),
-      rows: new Map((backward?.tables ?? []).map((id) => [id, run.rowsOf(id)])),
-    },
+    kept: new Map((backward?.kept ?? []).map((id) => [id, run.data(id)])),
   };
 }
 
 /** Gradients by name, from what `forward` kept and nothing else that it made. */
-export function backward(flow: Flow, call: FlowCall, kept: Kept): FlowTensors {
-  const run = openRun(flow, call, kept);
+export function backward(flow: Flow, call: FlowCall, kept: FlowOutcome['kept']): FlowTensors {
+  const run = openRun(flow, call, { ...NOTHING, values: kept });
   const gradients = flow.backward?.gradients ?? [];
   compute(run, gradients.map(({ value }) => value));
   return new Map(gradients.map((one) => [one.name, resultData(run, one)]));
 }
 
 /** Some values and the rows of some domains, from those that are there. */
-export function valuesOf(flow: Flow, call: FlowCall, there: Kept, wanted: readonly ValueId[], domains: readonly DomainId[]): Kept {
+export function valuesOf(flow: Flow, call: FlowCall, there: There, wanted: readonly ValueId[], domains: readonly DomainId[]): There {
   const run = openRun(flow, call, there);
   const choices = domains.flatMap((id) => {
     const domain = flow.domains[id];
@@ -64,7 +62,7 @@ export function update(flow: Flow, calls: readonly FlowOutcome[], params: FlowTe
     const all = calls.map(({ takes }) => takes.get(name) ?? new Float64Array(0));
     return [name, over === 'last' ? all[all.length - 1] : all.reduce((a, b) => a.map((x, i) => x + b[i]))];
   }));
-  const run = openRun(flow, { params, inputs, lengths: [] }, { values: new Map(), rows: new Map() });
+  const run = openRun(flow, { params, inputs, lengths: [] }, NOTHING);
   compute(run, flow.update.results.map(({ value }) => value));
   return new Map(flow.update.results.map((one) => [one.name, resultData(run, one)]));
 }
@@ -81,7 +79,9 @@ function added<T>(
   return new Map([...all].map(([name, data]) => [name, out(data)]));
 }
 
-function openRun(flow: Flow, call: FlowCall, kept: Kept): Run {
+const NOTHING: There = { values: new Map(), rows: new Map() };
+
+function openRun(flow: Flow, call: FlowCall, there: There): Run {
   const numbers = (of: (sequence: number, i: number) => number): Uint32Array => {
     return Uint32Array.from(call.lengths.flatMap((length, n) => Array.from({ length }, (_, i) => of(n, i))));
   };
@@ -89,8 +89,8 @@ function openRun(flow: Flow, call: FlowCall, kept: Kept): Run {
     lengths: call.lengths, seen: new Int32Array(call.lengths.length), position: call.positions,
     keys: { sequence: numbers((n) => call.ids?.[n] ?? n), position: numbers((_, i) => i), lane: numbers(() => 0) },
   });
-  const values = new Map(kept.values);
-  const rows = new Map<DomainId, Rows>([...kept.rows, [ONCE, plainRows(1)], [SEQUENCE, plainRows(tokens.sequences)],
+  const values = new Map(there.values);
+  const rows = new Map<DomainId, Rows>([...there.rows, [ONCE, plainRows(1)], [SEQUENCE, plainRows(tokens.sequences)],
     [TOKEN, plainRows(tokens.rows)]]);
   const run: Run = {
     flow, call, tokens, values, rows,

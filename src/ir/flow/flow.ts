@@ -98,10 +98,8 @@ export interface FlowTake extends FlowResult {
 
 /** Gradients, made of inputs, params, cotangents (inputs named `d_...`) and what `forward` kept. */
 export interface Backward {
-  /** Values that forward stores; whatever else backward needs it computes again. */
+  /** Values that forward stores, choices of slots among them; whatever else backward needs it computes again. */
   readonly kept: readonly ValueId[];
-  /** Domains whose tables forward stores. */
-  readonly tables: readonly DomainId[];
   /** `d_` and the name of an input or the path of a param. */
   readonly gradients: readonly FlowResult[];
 }

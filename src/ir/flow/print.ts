@@ -26,7 +26,7 @@ export function printFlow(flow: Flow): string {
   results('update', flow.update.results);
   const { backward } = flow;
   if (backward !== undefined) {
-    put(`kept ${[...backward.kept.map(ref), ...backward.tables.map((id) => nameOf(flow, id))].join(' ')}`);
+    put(`kept ${backward.kept.map(ref).join(' ')}`);
     results('gradient', backward.gradients);
   }
   return `${lines.join('\n')}\n`;

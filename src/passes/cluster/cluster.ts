@@ -15,21 +15,19 @@ export function clustersOf(flow: Flow): Clusters | Refused {
   if (seen !== undefined) return { refusals: [{ reason: 'what sees the past has no kernels yet', origin: seen.origin }] };
   const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes].map(({ value }) => value);
   const { backward } = flow;
-  const none = new Set<never>();
   return {
-    forward: kernelsOf(flow, [...results, ...backward?.kept ?? []], none, none),
-    backward: backward === undefined ? []
-      : kernelsOf(flow, backward.gradients.map(({ value }) => value), new Set(backward.kept), new Set(backward.tables)),
+    forward: kernelsOf(flow, [...results, ...backward?.kept ?? []], new Set()),
+    backward: backward === undefined ? [] : kernelsOf(flow, backward.gradients.map(({ value }) => value), new Set(backward.kept)),
   };
 }
 
-function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<ValueId>, tables: ReadonlySet<DomainId>): readonly Kernel[] {
-  const needed = coneOf(flow, roots, given, tables);
+function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<ValueId>): readonly Kernel[] {
+  const needed = coneOf(flow, roots, given);
   const making: Making = {
     flow, roles: rolesOf(flow, needed, given), drafts: [], home: new Map(), ready: new Map(), tables: new Map(), stored: new Set(),
     open: new Map(), readers: readersOf(flow, needed),
   };
-  for (const id of [...needed].sort((a, b) => a - b)) place(making, id, tables);
+  for (const id of [...needed].sort((a, b) => a - b)) place(making, id);
   for (const id of roots) if (!given.has(id)) store(making, id, true);
   settle(making);
   for (const draft of making.drafts) for (const id of [...draft.values].sort((a, b) => a - b)) loadsOf(making, draft, id);
@@ -40,7 +38,7 @@ function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<Val
     const loads = [...draft.loads].sort((a, b) => a - b);
     return { form, level, rows, axes, anchors, values, stores, loads, cost: costOf(flow, values, loads, stores) };
   });
-  return verified(`the kernels of ${flow.name}`, kernels, verifyKernels(flow, kernels, { roots, given, tables }));
+  return verified(`the kernels of ${flow.name}`, kernels, verifyKernels(flow, kernels, { roots, given }));
 }
 
 function readersOf({ values }: Flow, needed: ReadonlySet<ValueId>): ReadonlyMap<ValueId, readonly ValueId[]> {
@@ -53,31 +51,28 @@ function readersOf({ values }: Flow, needed: ReadonlySet<ValueId>): ReadonlyMap<
   return readers;
 }
 
-/** What some values need. Choices of domains whose tables are there are not. */
-function coneOf(
-  { values, domains }: Flow, roots: readonly ValueId[], given: ReadonlySet<ValueId>, ready: ReadonlySet<DomainId>,
-): Set<ValueId> {
+/** What some values need, and the choices of their slots. */
+function coneOf({ values, domains }: Flow, roots: readonly ValueId[], given: ReadonlySet<ValueId>): Set<ValueId> {
   const needed = new Set<ValueId>();
   const open = [...roots];
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (needed.has(id)) continue;
     needed.add(id);
-    if (given.has(id)) continue;
     const value = values[id];
     const domain = domains[value.type.domain];
-    open.push(...operandsOf(value), ...value.type.where);
-    if (domain.kind === 'slot' && !ready.has(value.type.domain)) open.push(domain.choice);
+    if (domain.kind === 'slot') open.push(domain.choice);
+    if (!given.has(id)) open.push(...operandsOf(value), ...value.type.where);
   }
   return needed;
 }
 
-function place(making: Making, id: ValueId, ready: ReadonlySet<DomainId>): void {
+function place(making: Making, id: ValueId): void {
   const { flow, roles } = making;
   const value = flow.values[id];
   const { domain } = value.type;
   const reads = operandsOf(value);
   const after = Math.max(
-    1, tablesReady(making, domain, ready, id), ...needsOf(value, flow.domains).map((arg) => making.ready.get(arg) ?? 1)
+    1, tablesReady(making, domain, id), ...needsOf(value, flow.domains).map((arg) => making.ready.get(arg) ?? 1)
   );
   const anchor = (form: KernelForm, rows: DomainId, axes: readonly Axis[], key: string): void => {
     const from = Math.max(after, ...rawReads(making, value).map((arg) => store(making, arg)));
@@ -136,14 +131,14 @@ function rawReads({ flow, roles }: Making, value: FlowValue): readonly ValueId[]
 }
 
 /** When the lists of the slots that a value stands on, or goes from, are there. */
-function tablesReady(making: Making, domain: DomainId, ready: ReadonlySet<DomainId>, id: ValueId): number {
+function tablesReady(making: Making, domain: DomainId, id: ValueId): number {
   const { flow } = making;
   const value = flow.values[id];
   const seat = making.roles.get(id) === 'seats';
   const all = new Set([domain, ...operandsOf(value).map((arg) => flow.values[arg].type.domain)]);
   return Math.max(0, ...[...all].map((at) => {
     const one = flow.domains[at];
-    if (one.kind !== 'slot' || ready.has(at)) return 0;
+    if (one.kind !== 'slot') return 0;
     const known = making.tables.get(at) ?? drafted(making, 'tables', store(making, one.choice), at, [], `tables ${at}`);
     making.tables.set(at, known);
     known.loads.add(one.choice);

@@ -6,15 +6,14 @@ import type { Kernel } from './kernel.js';
 export interface Border {
   readonly roots: readonly ValueId[];
   readonly given: ReadonlySet<ValueId>;
-  readonly tables: ReadonlySet<DomainId>;
 }
 
 /** What is wrong with the kernels of a program in this order; [] if each has what it reads, and all results are there at the end. */
-export function verifyKernels(flow: Flow, kernels: readonly Kernel[], { roots, given, tables }: Border): readonly string[] {
+export function verifyKernels(flow: Flow, kernels: readonly Kernel[], { roots, given }: Border): readonly string[] {
   const { values, domains } = flow;
   const problems: string[] = [];
   const stored = new Set(given);
-  const listed = new Set(tables);
+  const listed = new Set<DomainId>();
   const leaf = (id: ValueId): boolean => ['input', 'param'].includes(values[id].kind);
   const made = (id: ValueId): boolean => ['literal', 'count', 'index', 'draw'].includes(values[id].kind);
   kernels.forEach((kernel, n) => {

@@ -42,7 +42,7 @@ export function adjointOf(flow: Flow): Flow | Refused {
   const gradients = gradientsOf(flow, b, found);
   const made = { ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans };
   const kept = keptOf(made, gradients, first);
-  const full = pruned({ ...made, backward: { ...kept, gradients } });
+  const full = pruned({ ...made, backward: { kept, gradients } });
   return verified(`the adjoint of ${flow.name}`, full, verifyFlow(full));
 }
 
@@ -82,30 +82,26 @@ function gradientsOf(flow: Flow, b: FlowBuilder, found: ReadonlyMap<ValueId, rea
   ];
 }
 
-/** What backward reads of forward that is dear: products, choices, sums over rows. The rest it computes again. */
-function keptOf(made: Flow, gradients: readonly FlowResult[], first: number): { kept: ValueId[]; tables: DomainId[] } {
+/** What backward reads of forward that is dear: products, choices, sums over rows. The rest it computes again, lists of slots too. */
+function keptOf(made: Flow, gradients: readonly FlowResult[], first: number): ValueId[] {
   const { values, domains } = made;
   const seen = new Set<ValueId>();
   const kept = new Set<ValueId>();
-  const tables = new Set<DomainId>();
   const open = gradients.map(({ value }) => value);
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (seen.has(id)) continue;
     seen.add(id);
     const value = values[id];
-    if (id < first && isDear(value, made)) {
-      kept.add(id);
-      continue;
-    }
+    if (id < first && isDear(value, made)) kept.add(id);
+    if (kept.has(id)) continue;
     const domain = domains[value.type.domain];
     const folded = 'along' in value ? operandsOf(value).map((arg) => values[arg].type.domain) : [];
-    for (const one of [value.type.domain, ...folded]) if (domains[one].kind === 'slot') tables.add(one);
+    for (const one of [value.type.domain, ...folded].map((at) => domains[at])) if (one.kind === 'slot') kept.add(one.choice);
     open.push(...needsOf(value, domains).filter(
       (arg) => domain.kind !== 'slot' || arg !== domain.choice || operandsOf(value).includes(arg)
     ));
   }
-  const order = (list: Iterable<number>): number[] => [...list].sort((x, y) => x - y);
-  return { kept: order(kept), tables: order(tables) };
+  return [...kept].sort((x, y) => x - y);
 }
 
 function isDear(value: FlowValue, { values, domains }: Flow): boolean {

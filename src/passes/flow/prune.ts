@@ -32,8 +32,7 @@ export function pruned(flow: Flow): Flow {
     outputs: results(flow.outputs), losses: results(flow.losses), counts: results(flow.counts),
     update: { takes: results(flow.update.takes), results: results(flow.update.results) },
     backward: backward && {
-      kept: backward.kept.filter((id) => needed.has(id)).map(to), tables: backward.tables.filter((id) => domainAt.has(id)).map(domain),
-      gradients: results(backward.gradients),
+      kept: backward.kept.filter((id) => needed.has(id)).map(to), gradients: results(backward.gradients),
     },
   };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { backward, forward, valuesOf, type FlowCall, type Kept } from '../../../../src/interp/flow/machine.js';
+import { backward, forward, valuesOf, type FlowCall, type There } from '../../../../src/interp/flow/machine.js';
+import type { Rows } from '../../../../src/interp/flow/rows.js';
 import type { Flow, FlowResult } from '../../../../src/ir/flow/flow.js';
 import { clustersOf } from '../../../../src/passes/cluster/cluster.js';
 import type { Kernel } from '../../../../src/passes/cluster/kernel.js';
@@ -12,8 +13,8 @@ import { MIXTURES, mixture } from '../flow/mixtures.js';
 import type { Graph } from '../../../../src/ir/graph/graph.js';
 
 /** Runs kernels one after the other, each from what it says it loads, and nothing else. */
-function launched(flow: Flow, kernels: readonly Kernel[], call: FlowCall, kept: Kept): Kept {
-  const [values, rows] = [new Map(kept.values), new Map(kept.rows)];
+function launched(flow: Flow, kernels: readonly Kernel[], call: FlowCall, kept: There['values']): There {
+  const [values, rows]: [Map<number, Float64Array>, Map<number, Rows>] = [new Map(kept), new Map()];
   for (const { form, rows: domain, loads, stores } of kernels) {
     const named = (table: ReadonlyMap<string, Float64Array>, name: (id: number) => string | undefined): Map<string, Float64Array> => {
       return new Map(loads.flatMap((id) => {
@@ -49,13 +50,13 @@ function judge(graph: Graph): void {
   if (isRefused(clusters)) throw new Error('no kernels');
   const call: FlowCall = { params, inputs, lengths, seed, step };
   const expected = forward(flow, call);
-  const made = launched(flow, clusters.forward, call, { values: new Map(), rows: new Map() });
-  const data = ({ value }: FlowResult, all: Kept): Float64Array | undefined => all.values.get(value);
+  const made = launched(flow, clusters.forward, call, new Map());
+  const data = ({ value }: FlowResult, all: There): Float64Array | undefined => all.values.get(value);
   for (const one of flow.outputs) near(data(one, made), forward(
     { ...flow, outputs: [{ ...one, axes: flow.values[one.value].type.axes }] }, call,
   )
     .outputs.get(one.name) ?? [], one.name);
-  for (const [id, value] of expected.kept.values) near(made.values.get(id), value, `kept ${id}`);
+  for (const [id, value] of expected.kept) near(made.values.get(id), value, `kept ${id}`);
   const cotangents = new Map([
     ...flow.outputs.map(({ name }) => [
       `d_${name}`, (expected.outputs.get(name) ?? new Float64Array()).map((x) => Math.sin(3 * x)),
