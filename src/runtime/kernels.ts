@@ -161,9 +161,6 @@ function callOf(
         return ArrayBuffer.isView(value.values) ? inElements(value.values, dtype) : value.values;
       },
       key: (path, number) => Float32Array.from(halvesOf(keyOf(options.seed ?? 0, path, options.step ?? 0, number))),
-      list: () => {
-        throw new RuntimeError(`${plan.scan}: nobody knows where its slots are`, 'build it again with this version of lmoec');
-      },
     }),
   };
 }

@@ -13,8 +13,6 @@ export interface NamedCall {
   readonly kept: Readonly<Record<string, DeviceTensor>>;
   /** The key of some draws, in halves (PlanSource). */
   key(path: string, number: number): Float32Array;
-  /** Where slots are (PlanSource). */
-  list(of: 'token' | 'slots' | 'place', domain: string): Int32Array;
 }
 
 export function namesIn(plan: Plan): PlanNames {
@@ -41,17 +39,8 @@ function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[]
       source.name.startsWith('d_') ? newHostArray(dtype, elementCount(shape)) : undefined
     );
     case 'kept': return call.kept[source.tensor];
-    case 'index': return Float32Array.from({ length: elementCount(shape) }, (_, i) => i);
-    case 'self': return Float32Array.from({ length: elementCount(shape) }, (_, i) => (i % (shape[0] + 1) === 0 ? 1 : 0));
     case 'number': return tokenNumbers(source.of, call.sizes.lengths);
     case 'key': return call.key(source.path, source.number);
-    case 'list': return call.list(source.of, source.domain);
-    case 'count': {
-      const { lengths } = call.sizes;
-      if (source.of === 'time') return Float32Array.from(lengths);
-      if (source.of === 'ranks') return Float32Array.of(1);
-      return Float32Array.of(source.of === 'batch' ? lengths.length : lengths.reduce((sum, n) => sum + n, 0));
-    }
     case undefined: return undefined;
   }
 }

@@ -10,7 +10,6 @@ import { decode, encode, rounded } from '../run/elements.js';
 import type { WritableTensor } from '../run/safetensors.js';
 import type { GivenCall } from './given.js';
 import type { CompiledGraph } from './kernels.js';
-import { slotLists } from './lists.js';
 import type { Results } from './run.js';
 
 /** A call with the numbers that kernels see: those of rows and matrices have the dtype of the plan, others are f32. */
@@ -44,9 +43,8 @@ export async function runOnDevice(
 async function programs(
   runtime: Runtime, loaded: LoadedPlan, { flow }: CompiledGraph, call: GivenCall, seed: number,
 ): Promise<Results> {
-  const lists = slotLists(flow, call, seed);
   const named = (kept: NamedCall['kept']): NamedCall => ({
-    sizes: { heads: 1, groups: 1, lengths: call.lengths, others: lists.counts }, kept, list: lists.list,
+    sizes: { heads: 1, groups: 1, lengths: call.lengths }, kept,
     key: (path, number) => Float32Array.from(halvesOf(keyOf(seed, path, 0, number))),
     user(name, dtype) {
       const data = call.inputs.get(name) ?? call.weights.get(name) ?? call.cotangents.get(name);
@@ -59,7 +57,7 @@ async function programs(
   const takes = new Map([...forward].flatMap(([name, { data }]) => (
     name.startsWith('take.') ? [[name.slice('take.'.length), Float64Array.from(data)] as const] : []
   )));
-  const none = { outputs: new Map(), losses: new Map(), counts: new Map(), kept: { values: new Map(), rows: new Map() } };
+  const none = { outputs: new Map(), losses: new Map(), counts: new Map(), kept: new Map() };
   const updated = flow.update.results.length === 0 ? new Map<string, Float64Array>() : update(flow, [{ ...none, takes }], call.weights);
   const differentiable = flow.backward !== undefined && (flow.losses.length > 0 || call.cotangents.size > 0);
   const backward = differentiable ? await runNamed(loaded, 'backward', named(made)) : {};

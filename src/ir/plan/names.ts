@@ -20,16 +20,6 @@ export type PlanSource =
   | { readonly kind: 'user'; readonly name: string } & PlanShape
   /** What the program before left in this tensor. */
   | { readonly kind: 'kept'; readonly tensor: string }
-  /** Each element is its own number, counted from 0. */
-  | { readonly kind: 'index' }
-  /** A square of numbers: 1 where row and column agree, else 0. */
-  | { readonly kind: 'self' }
-  /** Where the slots of a domain are, which the host knows: of each its token, of each token its slots, or its slot at each group. */
-  | { readonly kind: 'list'; readonly of: 'token' | 'slots' | 'place'; readonly domain: string }
-  /** One number of the call. */
-  | { readonly kind: 'count'; readonly of: 'tokens' | 'batch' | 'ranks' }
-  /** The tokens of every sequence. */
-  | { readonly kind: 'count'; readonly of: 'time' }
   /** Of each token its number in the call or in its sequence; what draws know it by: its position and the number of its sequence. */
   | { readonly kind: 'number'; readonly of: 'tokens' | 'time' | 'position' | 'sequence' }
   /** The key of draws, which depends on the seed and on the step: halves of two words, the lower ones first. */

@@ -26,7 +26,7 @@ export function choiceKernels(
   const { to } = value.along;
   const scores = stepBuffer(memory, id, 'order', TOKEN, axes);
   const [least, last] = (['least', 'last'] as const).map((step) => stepBuffer(memory, id, step, to, axes));
-  const rows = { outer: 'chunk', domain: tileDomain(TOKEN), inner: 'once' } as const;
+  const rows = { outer: 'chunk', domain: tileDomain(flow, TOKEN), inner: 'once' } as const;
   const put = buildKernel({ ...rows, name: `${name}_order`, doc: 'Scores as they are put in order.' }, (k) => {
     const frame = frameOf(k, TOKEN);
     k.store(scores, refused(frame, id, value) ?? ordered(frame, at(frame, value.arg), present(frame, value.arg, ownView(frame))));

@@ -72,7 +72,7 @@ export function present(frame: Frame, id: ValueId, view: View): TileId | undefin
 }
 
 /** 1 where a choice is present and holds. */
-function holding(frame: Frame, choice: ValueId, view: View): TileId {
+export function holding(frame: Frame, choice: ValueId, view: View): TileId {
   return selected(frame, at(frame, choice, view), present(frame, choice, view));
 }
 

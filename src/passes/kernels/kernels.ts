@@ -1,6 +1,7 @@
 import type { Axis as Name } from '../../ir/common/axes.js';
-import { SEQUENCE, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
+import { SEQUENCE, type DomainId, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
+import { elements } from '../../ir/graph/typing.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel, TileModule, TileProgram } from '../../ir/tile/tile.js';
 import { verifyTiles } from '../../ir/tile/verify.js';
@@ -8,12 +9,14 @@ import { verified } from '../../support/verified.js';
 import type { Clusters, Kernel } from '../cluster/kernel.js';
 import type { Refusal } from './frame.js';
 import { launchesOf } from './launch.js';
+import { HALVES, boundAxis, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
+import { countLaunches } from './counts.js';
 import { inStages } from './stages.js';
-import { HALVES, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
+import { tableLaunches } from './tables.js';
 
 export type { Binding, Held } from './memory.js';
 
-/** Kernels of a flow over its tokens and slots, and what their buffers hold. Lists of slots are among what programs take. */
+/** Kernels of a flow over its tokens and slots, and what their buffers hold. Programs take inputs, params, and what forward has kept. */
 export interface Lowered {
   readonly module: TileModule;
   /** Does it say what the flow says on one rank only? Sums and choices over ranks have those of this one. */
@@ -31,18 +34,25 @@ export interface Unmade extends Refusal {
 export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: number): Lowered | { readonly refusals: readonly Unmade[] } {
   const memories = memoriesOf(flow, forward, backward);
   const refusals: Unmade[] = [];
-  const program = (name: Unmade['program'], kernels: readonly Kernel[]): readonly TileKernel[] => kernels.flatMap((kernel, n) => {
-    const made = launchesOf(flow, memories[name], kernel, `${name}${n}`);
-    refusals.push(...made.refusals.map((one) => ({ ...one, program: name, kernel: n })));
-    return made.kernels;
-  });
+  const program = (name: Unmade['program'], kernels: readonly Kernel[]): readonly TileKernel[] => {
+    const listed = new Set<DomainId>();
+    const launches = kernels.flatMap((kernel, n) => {
+      const made = kernel.form === 'tables'
+        ? tableLaunches(flow, memories[name], kernel, `${name}${n}`, listed.has(kernel.rows))
+        : launchesOf(flow, memories[name], kernel, `${name}${n}`);
+      if (kernel.form === 'tables') listed.add(kernel.rows);
+      refusals.push(...made.refusals.map((one) => ({ ...one, program: name, kernel: n })));
+      return made.kernels;
+    });
+    return [...countLaunches(memories[name], launches, name), ...launches];
+  };
   const [there, back] = [program('forward', forward), program('backward', backward)];
   if (refusals.length > 0) return { refusals };
   const memory = memories.forward;
   const bindings = [...memory.bindings.values()];
-  const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(id)] : []));
+  const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(flow, id)] : []));
   const module = inStages({
-    name: flow.name, chunk, sizes: sizesOf(flow, memory), domains, buffers: bindings.map(({ buffer }) => buffer),
+    name: flow.name, chunk, sizes: sizesOf(flow), domains, buffers: bindings.map(({ buffer }) => buffer),
     kernels: [...there, ...back],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
@@ -74,7 +84,7 @@ function programOf(kernels: readonly TileKernel[], { bindings }: Memory, results
   return { takes: [...takes], gives, launches: kernels.map(({ name }) => name) };
 }
 
-function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
+function sizesOf(flow: Flow): ReadonlyMap<Name, number> {
   const sizes = new Map<Name, number>();
   for (const value of flow.values) {
     const folded = 'along' in value ? value.along.axes : [];
@@ -85,10 +95,9 @@ function sizesOf(flow: Flow, { bindings }: Memory): ReadonlyMap<Name, number> {
   flow.domains.forEach((domain, id) => {
     if (domain.kind !== 'slot') return;
     sizes.set(seatAxis(id), domain.perToken);
+    sizes.set(boundAxis(id), elements(domain.groups) + 1);
     for (const { name, size } of domain.groups) sizes.set(wordAxis(name), size);
   });
   sizes.set(HALVES, 4);
-  const counted = [...bindings.values()].flatMap(({ held }) => (held.kind === 'index' ? held.axes : []));
-  for (const { name, size } of counted) sizes.set(wordAxis(name), size);
   return sizes;
 }

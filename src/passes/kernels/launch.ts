@@ -9,8 +9,8 @@ import type { Kernel } from '../cluster/kernel.js';
 import { choiceKernels, isRowChoice } from './choices.js';
 import { at, jointly, present } from './compute.js';
 import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
-import { BLOCK, bufferOf, names, tableBuffer, tileDomain, wordAxis, type Memory } from './memory.js';
-import { lowered, multiplied, reduced } from './folds.js';
+import { BLOCK, bufferOf, names, tileDomain, wordAxis, type Memory } from './memory.js';
+import { lowered, multiplied, ownGroup, reduced } from './folds.js';
 import { planKernels } from './plans.js';
 
 /** What some of the results of a kernel have in common: one launch. */
@@ -90,9 +90,9 @@ function written(writing: Writing, name: string): TileKernel {
   const slots = flow.domains[domain].kind === 'slot';
   const outer = looped ? (byGroup || to === SEQUENCE ? 'run' : 'once') : to === ONCE ? 'once' : to === SEQUENCE ? 'run' : 'chunk';
   const doc = looped
-    ? `Sums over ${tileDomain(domain)[domain === SEQUENCE ? 'run' : 'row']}s.`
-    : `Each ${to === ONCE ? 'number' : tileDomain(to)[to === SEQUENCE ? 'run' : 'row']} by itself.`;
-  const made = buildKernel({ name, doc, outer, domain: tileDomain(domain), inner: 'once' }, (k) => {
+    ? `Sums over ${tileDomain(flow, domain)[domain === SEQUENCE ? 'run' : 'row']}s.`
+    : `Each ${to === ONCE ? 'number' : tileDomain(flow, to)[to === SEQUENCE ? 'run' : 'row']} by itself.`;
+  const made = buildKernel({ name, doc, outer, domain: tileDomain(flow, domain), inner: 'once' }, (k) => {
     const frame = (own: DomainId, grouped: boolean): Frame => ({
       k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(),
       refusals,
@@ -201,12 +201,11 @@ function chunkExtreme(frame: Frame, share: Share, id: ValueId, [most, any]: read
 
 /** What one chunk adds to a sum, or one run. */
 function chunkSum(frame: Frame, share: Share, id: ValueId): TileId {
-  const { k, flow, memory, domain } = frame;
+  const { k, flow, domain } = frame;
   const value = flow.values[id];
   const why = unfit(frame, share, id);
   if (why !== undefined || (value.kind !== 'contract' && value.kind !== 'fold')) return refuse(frame, id, why ?? 'what is no sum');
   const { axes, kept } = value.along;
-  const groups = groupsOf(flow.domains[domain]);
   const view = ownView(frame);
   const rows = domain === SEQUENCE ? [] : [ROW];
   const real = (x: TileId): TileId => (domain === SEQUENCE ? x : k.keep(x));
@@ -216,7 +215,5 @@ function chunkSum(frame: Frame, share: Share, id: ValueId): TileId {
     const [x, y] = [value.left, value.right].map((arg) => real(selected(frame, at(frame, arg), there)));
     return multiplied(frame, x, y, [...rows, ...names(axes)]);
   })();
-  if (share.byGroup || kept.length === 0) return part;
-  const others = names(groups.filter((axis) => !includes(kept, axis)));
-  return k.mul(part, reduced(frame, 'max', k.load(tableBuffer(memory, 'self', domain)), others));
+  return share.byGroup || kept.length === 0 ? part : k.mul(part, ownGroup(frame, domain, kept));
 }

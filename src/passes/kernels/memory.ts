@@ -4,18 +4,16 @@ import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '.
 import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
-import { includes, without } from '../../ir/graph/typing.js';
+import { elements, includes, without } from '../../ir/graph/typing.js';
 import type { Cells, Domain } from '../../ir/tile/domain.js';
 import type { BufferRole, TileBuffer } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import { TOKENS } from '../chunk/programs.js';
 
-/** What a buffer holds. Hosts make tables and numbers; two buffers of one value are one piece of memory. */
+/** What a buffer holds. Two buffers of one value are one piece of memory; tables are workspaces. */
 export type Held =
   | { readonly kind: 'value'; readonly value: ValueId }
   | { readonly kind: 'table'; readonly table: Table; readonly domain: DomainId }
-  /** Counts the elements of these axes row by row, from 0. */
-  | { readonly kind: 'index'; readonly axes: readonly Axis[] }
   /** On the way to a value. */
   | { readonly kind: 'step'; readonly value: ValueId; readonly step: Step }
   | { readonly kind: 'number'; readonly number: RowNumber }
@@ -38,8 +36,12 @@ export type Table =
   | 'slots'
   /** Of every token and group: its slot there; -1 for none. */
   | 'place'
-  /** Of every group: 1 at itself, 0 at the others. */
-  | 'self';
+  /** Of every segment of tokens and every group: the slots in it, and those in segments before. */
+  | 'counts' | 'before'
+  /** Of every group: its first slot. */
+  | 'starts'
+  /** The same, and behind the last one how many there are: as tables of the domain are made from (ir/tile/domain.ts). */
+  | 'offsets';
 
 export interface Binding {
   readonly buffer: TileBuffer;
@@ -73,29 +75,41 @@ export const HALVES: Name = 'half__';
 /** Slots of a token, as an axis. */
 export const seatAxis = (domain: DomainId): Name => `seat__${domain - 2}`;
 
+/** Groups of slots, and one more. */
+export const boundAxis = (domain: DomainId): Name => `bound__${domain - 2}`;
+
+export const groupsIn = ({ domains }: Flow, domain: DomainId): readonly Axis[] => groupsOf(domains[domain]);
+
 /** The domain of a kernel over rows of a domain of the flow. */
-export function tileDomain(domain: DomainId): Domain {
-  const n = domain - 2;
-  return domain <= TOKEN ? TOKENS : { row: `slot${n}`, chunk: `tile${n}`, segment: `span${n}`, run: `group${n}` };
+export function tileDomain({ domains }: Flow, id: DomainId): Domain {
+  const domain = domains[id];
+  if (domain.kind !== 'slot') return TOKENS;
+  const n = id - 2;
+  const made = { offsets: offsetsName(id), runs: elements(domain.groups), of: TOKENS.row, perRow: domain.perToken };
+  return { row: `slot${n}`, chunk: `tile${n}`, segment: `span${n}`, run: `group${n}`, made };
 }
 
-function cellsOf(domain: DomainId): Cells {
+const offsetsName = (domain: DomainId): string => `offsets_of_slot${domain - 2}`;
+
+function cellsOf({ flow }: Memory, domain: DomainId): Cells {
   if (domain === ONCE) return { outer: 'once' };
-  return { outer: domain === SEQUENCE ? 'run' : 'row', domain: tileDomain(domain) };
+  return { outer: domain === SEQUENCE ? 'run' : 'row', domain: tileDomain(flow, domain) };
 }
 
 /** The buffer of a value, [rows, ...axes]. */
 export function bufferOf(memory: Memory, id: ValueId): TileBuffer {
   const { axes, domain } = memory.flow.values[id].type;
   const group = memory.byGroup.get(id);
-  return group === undefined ? made(memory, id, '', cellsOf(domain), axes) : groupBuffer(memory, id, group);
+  return group === undefined ? made(memory, id, '', cellsOf(memory, domain), axes) : groupBuffer(memory, id, group);
 }
 
 /** The same memory, group by group, if it lies so. */
 export function groupBuffer(memory: Memory, id: ValueId, domain: DomainId): TileBuffer {
   const { axes } = memory.flow.values[id].type;
-  const whole = memory.byGroup.has(id) ? '' : ` by ${tileDomain(domain).run}`;
-  return made(memory, id, whole, { outer: 'run', domain: tileDomain(domain) }, without(axes, groupsOf(memory.flow.domains[domain])));
+  const whole = memory.byGroup.has(id) ? '' : ` by ${tileDomain(memory.flow, domain).run}`;
+  return made(
+    memory, id, whole, { outer: 'run', domain: tileDomain(memory.flow, domain) }, without(axes, groupsOf(memory.flow.domains[domain])),
+  );
 }
 
 function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: readonly Axis[]): TileBuffer {
@@ -104,7 +118,7 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   const kept = known?.axes.filter((axis) => includes(axes, axis)) ?? [];
   const order = kept.length === axes.length ? kept : axes;
   const { kind } = memory.flow.values[id];
-  const role = known?.role ?? (kind === 'input' || kind === 'count' ? 'input' : kind === 'param' ? 'param' : 'workspace');
+  const role = known?.role ?? (kind === 'input' || kind === 'param' ? kind : 'workspace');
   const held: Held = { kind: 'value', value: id };
   const summed = memory.partial.get(id);
   const runs = summed === undefined ? [] : [runsOf(wordAxis(summed.name), BLOCK)];
@@ -133,26 +147,27 @@ function ownName(flow: Flow, id: ValueId): string {
 
 export function tableBuffer(memory: Memory, table: Table, domain: DomainId): TileBuffer {
   const groups = names(groupsOf(memory.flow.domains[domain]));
-  const name = `${table} of ${tileDomain(domain).row}`;
+  const name = `${table} of ${tileDomain(memory.flow, domain).row}`;
+  const listed = (cells: Cells, axes: readonly Name[], dtype: BufferDtype): TileBuffer => (
+    bound(memory, name, cells, axes, 'workspace', dtype, held)
+  );
   const held: Held = { kind: 'table', table, domain };
   switch (table) {
-    case 'token': return bound(memory, name, cellsOf(domain), [], 'input', 'i32', held);
-    case 'slots': return bound(memory, name, cellsOf(TOKEN), [seatAxis(domain)], 'input', 'i32', held);
-    case 'place': return bound(memory, name, cellsOf(TOKEN), groups, 'input', 'i32', held);
-    case 'self': return bound(memory, name, { outer: 'run', domain: tileDomain(domain) }, groups, 'input', 'f32', held);
+    case 'token': return listed(cellsOf(memory, domain), [], 'i32');
+    case 'slots': return listed(cellsOf(memory, TOKEN), [seatAxis(domain)], 'i32');
+    case 'place': return listed(cellsOf(memory, TOKEN), groups, 'i32');
+    case 'counts': case 'before': return listed({ outer: 'segment', domain: TOKENS }, groups, 'f32');
+    case 'starts': return listed({ outer: 'once' }, groups, 'f32');
+    case 'offsets': return listed({ outer: 'once' }, [boundAxis(domain)], 'i32');
   }
 }
 
-export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
-  return bound(memory, `index of ${names(axes).join()}`, { outer: 'once' }, names(axes), 'input', 'f32', { kind: 'index', axes });
-}
-
 export function numberBuffer(memory: Memory, number: RowNumber): TileBuffer {
-  return bound(memory, `${number} of tokens`, cellsOf(TOKEN), [], 'input', 'f32', { kind: 'number', number });
+  return bound(memory, `${number} of tokens`, cellsOf(memory, TOKEN), [], 'input', 'f32', { kind: 'number', number });
 }
 
 export function stepBuffer(memory: Memory, value: ValueId, step: Step, domain: DomainId, axes: readonly Axis[]): TileBuffer {
-  return bound(memory, `${step} of %${value}`, cellsOf(domain), names(axes), 'workspace', 'f32', { kind: 'step', value, step });
+  return bound(memory, `${step} of %${value}`, cellsOf(memory, domain), names(axes), 'workspace', 'f32', { kind: 'step', value, step });
 }
 
 export function keyBuffer(memory: Memory, path: string, number: number): TileBuffer {
@@ -199,10 +214,15 @@ export function memoriesOf(
   for (const one of flow.backward?.gradients ?? []) name(gradients, one.value, one.name, 'gradient', one.axes);
   const bindings = new Map<string, Binding>();
   const byGroup = byGroupIn(flow, [...forward, ...backward]);
-  return {
-    forward: { flow, bindings, byGroup, roles: results, partial: partialIn(flow, forward, results) },
-    backward: { flow, bindings, byGroup, roles: gradients, partial: partialIn(flow, backward, gradients) },
-  };
+  const of = (
+    kernels: readonly Kernel[], roles: Roles,
+  ): Memory => ({ flow, bindings, byGroup, roles, partial: partialIn(flow, kernels, roles) });
+  const memory = of(forward, results);
+  // Domains name them: nobody may have their names.
+  flow.domains.forEach(({ kind }, id) => {
+    if (kind === 'slot') tableBuffer(memory, 'offsets', id);
+  });
+  return { forward: memory, backward: of(backward, gradients) };
 }
 
 /** Sums over the columns of products that nobody reads in their kernel: they do not keep it from being divided along these. */

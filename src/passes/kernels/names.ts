@@ -61,11 +61,9 @@ function originOf(flow: Flow, binding: Binding | undefined): Refusal['origin'] {
 
 function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Binding): PlanSource | string {
   switch (held.kind) {
-    case 'index': return { kind: 'index' };
     case 'number': return { kind: 'number', of: held.number };
     case 'key': return held;
-    case 'step': return 'what no kernel has made';
-    case 'table': return held.table === 'self' ? { kind: 'self' } : { kind: 'list', of: held.table, domain: tileDomain(held.domain).row };
+    case 'step': case 'table': return 'what no kernel has made';
     case 'value': {
       const value = flow.values[held.value];
       if (value.kind === 'input') return {
@@ -74,7 +72,6 @@ function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Bi
       if (value.kind === 'param') return {
         kind: 'user', name: flow.params[value.param].path, ...shapeOf(ONCE, flow.params[value.param].axes),
       };
-      if (value.kind === 'count') return { kind: 'count', of: value.of };
       const left = bindings.find((one) => one.held.kind === 'value' && one.held.value === held.value && one.buffer.role === 'output');
       return left === undefined ? `a ${buffer.role} that nobody leaves` : { kind: 'kept', tensor: left.buffer.name };
     }
@@ -83,7 +80,7 @@ function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Bi
 
 /** Does a buffer lie as a result does: rows, then its axes in their order? Groups may be rows. */
 function whole(flow: Flow, { buffer }: Binding, axes: readonly Axis[]): boolean {
-  const groups = buffer.outer !== 'run' ? [] : flow.domains.filter((_, id) => buffer.domain?.row === tileDomain(id).row);
+  const groups = buffer.outer !== 'run' ? [] : flow.domains.filter((_, id) => buffer.domain?.row === tileDomain(flow, id).row);
   const names = [...groups.flatMap(groupsOf).map(({ name }) => wordAxis(name)), ...buffer.axes];
   return names.length === axes.length && axes.every(({ name }, i) => wordAxis(name) === names[i]);
 }

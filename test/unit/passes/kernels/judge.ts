@@ -1,5 +1,4 @@
 import { backward, forward, valuesOf, type FlowCall } from '../../../../src/interp/flow/machine.js';
-import type { Rows } from '../../../../src/interp/flow/rows.js';
 import { halvesOf, keyOf } from '../../../../src/support/noise.js';
 import { runTiles, type TileDims } from '../../../../src/interp/tile.js';
 import type { Axis } from '../../../../src/ir/graph/types.js';
@@ -35,54 +34,18 @@ export function madeOf(graph: Graph, chunk = CHUNK): Made {
 
 const product = (axes: readonly Axis[]): number => axes.reduce((n, { size }) => n * size, 1);
 
-/** The rows of every slot domain, as the machine of flows has them. */
-function rowsOf(flow: Flow, call: FlowCall): ReadonlyMap<number, Rows> {
-  const slots = flow.domains.flatMap(({ kind }, id) => (kind === 'slot' ? [id] : []));
-  return valuesOf(flow, call, { values: new Map(), rows: new Map() }, [], slots).rows;
-}
-
-/** What a host makes: lists of slots, numbers of elements, and what the call brings. */
-function given(flow: Flow, call: FlowCall, rows: ReadonlyMap<number, Rows>, { held }: Binding): Float64Array | undefined {
-  const tokens = call.lengths.reduce((sum, n) => sum + n, 0);
+/** What the call brings, numbers of tokens and keys of draws; kernels make all else. */
+function given(flow: Flow, call: FlowCall, { held }: Binding): Float64Array | undefined {
   switch (held.kind) {
-    case 'step': return undefined;
-    case 'index': return Float64Array.from({ length: product(held.axes) }, (_, i) => i);
+    case 'step': case 'table': return undefined;
     case 'number': return Float64Array.from(call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => {
       return held.number === 'sequence' ? call.ids?.[sequence] ?? sequence : time;
     })), (x, row) => (held.number === 'tokens' ? row : x));
     case 'key': return Float64Array.from(halvesOf(keyOf(call.seed ?? 0, held.path, call.step ?? 0, held.number)));
-    case 'table': {
-      const [domain, own] = [flow.domains[held.domain], rows.get(held.domain)];
-      if (domain.kind !== 'slot' || own === undefined) throw new Error('no slots');
-      const width = product(domain.groups);
-      switch (held.table) {
-        case 'token': return Float64Array.from(own.token);
-        case 'self': return Float64Array.from({ length: width * width }, (_, i) => (Math.floor(i / width) === i % width ? 1 : 0));
-        case 'place': {
-          const out = new Float64Array(tokens * width).fill(-1);
-          own.token.forEach((token, slot) => {
-            out[token * width + own.group[slot]] = slot;
-          });
-          return out;
-        }
-        case 'slots': {
-          const out = new Float64Array(tokens * domain.perToken).fill(-1);
-          const next = new Int32Array(tokens);
-          own.token.forEach((token, slot) => {
-            out[token * domain.perToken + next[token]++] = slot;
-          });
-          return out;
-        }
-      }
-    }
-    // eslint-disable-next-line no-fallthrough
     case 'value': {
       const value = flow.values[held.value];
       if (value.kind === 'input') return call.inputs.get(flow.inputs[value.input].name);
-      if (value.kind === 'param') return call.params.get(flow.params[value.param].path);
-      if (value.kind !== 'count') return undefined;
-      return value.of === 'time' ? Float64Array.from(call.lengths)
-        : Float64Array.of(value.of === 'tokens' ? tokens : value.of === 'batch' ? call.lengths.length : 1);
+      return value.kind === 'param' ? call.params.get(flow.params[value.param].path) : undefined;
     }
   }
 }
@@ -119,8 +82,6 @@ export interface TileCall {
   readonly call: FlowCall;
   readonly back: FlowCall;
   readonly dims: TileDims;
-  /** Of runs of slots, by the name of a slot. */
-  readonly counts: Readonly<Record<string, readonly number[]>>;
   /** What programs take of a host, by buffer. */
   readonly buffers: Map<string, Float64Array>;
 }
@@ -130,14 +91,8 @@ export function tileCall({ flow, lowered }: Made, { params, inputs, lengths, see
   if (lowered === undefined) throw new Error('no kernels');
   const call: FlowCall = { params, inputs, lengths, seed, step };
   const { outputs } = forward(flow, call);
-  const rows = rowsOf(flow, call);
-  const counts = new Map([...rows].flatMap(([id, own]) => {
-    const domain = flow.domains[id];
-    if (domain.kind !== 'slot') return [];
-    return [[`slot${id - 2}`, Array.from({ length: product(domain.groups) }, (_, g) => own.group.filter((x) => x === g).length)] as const];
-  }));
-  const spans = (all: readonly number[]) => all.map((n, i) => [all.slice(0, i).reduce((a, b) => a + b, 0), n] as const);
-  const runs = Object.fromEntries([['token', lengths] as const, ...counts].map(([name, all]) => [name, spans(all)]));
+  let at = 0;
+  const runs = { token: lengths.map((n): readonly [number, number] => [(at += n) - n, n]) };
   const cotangents = [
     ...flow.outputs.map(({ name }) => [`d_${name}`, (outputs.get(name) ?? new Float64Array()).map((x) => Math.sin(3 * x + 1))] as const),
     ...flow.losses.map(({ name }) => [`d_loss.${name}`, Float64Array.of(0.7)] as const),
@@ -145,10 +100,10 @@ export function tileCall({ flow, lowered }: Made, { params, inputs, lengths, see
   const back: FlowCall = { ...call, inputs: new Map([...inputs, ...cotangents]) };
   const buffers = new Map<string, Float64Array>();
   for (const binding of lowered.bindings) {
-    const data = given(flow, back, rows, binding);
+    const data = given(flow, back, binding);
     if (data !== undefined) buffers.set(binding.buffer.name, data);
   }
-  return { lowered, call, back, dims: { heads: 1, groups: 1, runs, longest: 1 }, counts: Object.fromEntries(counts), buffers };
+  return { lowered, call, back, dims: { heads: 1, groups: 1, runs, longest: 1 }, buffers };
 }
 
 /** Runs forward; what it keeps for backward is the same memory under another name. */
@@ -163,7 +118,7 @@ export function runForward({ lowered, dims }: TileCall, buffers: Map<string, Flo
   }
 }
 
-/** The module with what forward plans and chooses among its results: lists of slots are the host's, so that nothing else may show it. */
+/** The module with what forward plans and chooses among its results. */
 export function choicesShown({ flow, lowered }: Made): { readonly module: TileModule; readonly choices: readonly Binding[] } {
   if (lowered === undefined) throw new Error('no kernels');
   const { module, bindings } = lowered;
