@@ -1,6 +1,7 @@
 import type { MathName } from '../common/dag.js';
 import type { Span } from '../common/span.js';
 import type { Axis } from '../graph/types.js';
+import { keyOf } from '../../support/key.js';
 import { includes, union } from '../graph/typing.js';
 import {
   ONCE, type Along, type Domain, type DomainId, type End, type Flow, type FlowBody, type FlowInput, type FlowParam, type FlowScan,
@@ -59,14 +60,6 @@ export function flowBuilder(from?: Pick<Flow, 'domains' | 'inputs' | 'params' | 
     },
   };
   return build;
-}
-
-function keyOf(body: FlowBody): string {
-  return JSON.stringify(body, (_, value: unknown) => {
-    return typeof value === 'number' && !(Number.isFinite(value) && !Object.is(value, -0))
-      ? (Object.is(value, -0) ? '-0' : String(value))
-      : value;
-  });
 }
 
 function sameDomain(a: Domain, b: Domain): boolean {

@@ -1,3 +1,4 @@
+import { keyOf } from '../../support/key.js';
 import { unionAxes, withoutAxes, type Axis } from '../common/axes.js';
 import type { MathName } from '../common/dag.js';
 import { NO_SPAN, type Span } from '../common/span.js';
@@ -28,7 +29,7 @@ export function scanBuilder(given: readonly ScanNode[] = []): ScanBuilder {
   for (const n of given) {
     const { origin: _, ...rest } = n;
     nodes.push(n);
-    const key = JSON.stringify(rest);
+    const key = keyOf(rest);
     if (!known.has(key)) known.set(key, nodes.length - 1);
   }
   return builderOver(nodes, known, NO_SPAN);
@@ -37,7 +38,7 @@ export function scanBuilder(given: readonly ScanNode[] = []): ScanBuilder {
 function builderOver(nodes: ScanNode[], known: Map<string, NodeId>, origin: Span): ScanBuilder {
   const node = (n: ScanNode): NodeId => {
     const { origin: _, ...rest } = n;
-    const key = JSON.stringify(rest);
+    const key = keyOf(rest);
     const found = known.get(key);
     if (found !== undefined) return found;
     nodes.push(n);

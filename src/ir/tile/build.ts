@@ -1,4 +1,5 @@
 import { COL, ROW, includesAll, swapTokens, type Axis, type AxisPair } from '../common/axes.js';
+import { keyOf } from '../../support/key.js';
 import type { MathName } from '../common/dag.js';
 import { isRows } from './domain.js';
 import { factsOf } from './facts.js';
@@ -94,8 +95,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const define = (op: TileOp, made?: readonly Axis[]): TileId => {
     const axes = made ?? factsOf(op).axes(op, axesOf);
     if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
-    // JSON has neither infinities nor -0.
-    const key = op.op === 'literal' ? `literal ${Object.is(op.value, -0) ? '-0' : op.value}` : JSON.stringify([op, axes]);
+    const key = keyOf([op, axes]);
     const fresh = op.op === 'load' && [op.buffer, op.whole].some((name) => name !== undefined && stored.has(name));
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
     if (found !== undefined) return found;

@@ -168,6 +168,19 @@ describe('what programs write and read', () => {
   });
 });
 
+describe('the builder of kernels', () => {
+  it('has equal numbers once, and tells those apart that JSON does not', () => {
+    const numbers = [1, 1, Infinity, -Infinity, 0, -0];
+    const made: number[] = [];
+    const { body } = buildKernel({ name: 'numbers', doc: 'Numbers.', outer: 'once', domain: TOKENS, inner: 'once' }, (k) => {
+      made.push(...numbers.map((x) => k.literal(x)));
+    });
+    expect(new Set(made).size).toBe(5);
+    expect(body.map((stmt) => (stmt.kind === 'let' && stmt.op.op === 'literal' ? stmt.op.value : undefined)))
+      .toEqual([1, Infinity, -Infinity, 0, -0]);
+  });
+});
+
 describe('tile text', () => {
   it('shows buffers, kernels with loops and carried tiles, and programs', () => {
     expect(printTiles({ ...moduleOf(attention), buffers: [q, o, s],

@@ -18,5 +18,5 @@ export const EXTREMES: readonly Extreme[] = [
   { what: 'every token at both experts', one: mixtral(2, 2), lengths: [5] },
   { what: 'one token', one: mixtral(8, 2), lengths: [1] },
   { what: 'many short sequences', one: mixtral(3, 1), lengths: [1, 1, 0, 2, 1, 0, 0, 3, 1, 1] },
-  { what: 'experts in groups', one: ['groups', 'deepseek_v2', { D: 4, F: 3, S: 2, G: 3, M: 4, k: 3, keep: 2, scale: 16 }], lengths: [7, 2] },
+  { what: 'experts in groups', one: ['groups', 'deepseek_v2', { D: 4, F: 3, S: 2, G: 3, M: 4, k: 3, keep: 2 }], lengths: [7, 2] },
 ];
