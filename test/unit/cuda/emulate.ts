@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { emitCuda } from '../../../src/backends/cuda/emit.js';
-import { runTiles, type TileDims } from '../../../src/interp/tile.js';
+import type { TileDims } from '../../../src/interp/tile.js';
 import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
@@ -15,6 +15,7 @@ import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { distance } from '../../property/tiles.js';
 import { templates, wholeText } from './templates.js';
+import { resultsOf } from '../results.js';
 import { tablesOf } from '../rows.js';
 
 /** Is there a C++ compiler? */
@@ -47,7 +48,7 @@ export function emulate(module: TileModule, options: EmulateOptions): ReadonlyMa
       const found = results.get(name);
       if (found === undefined) throw new Error(`no tensor ${name}`);
       const key = `${program} ${name}`;
-      errors.set(key, Math.max(errors.get(key) ?? 0, distance(found, wanted)));
+      errors.set(key, Math.max(errors.get(key) ?? 0, distance(found.slice(0, wanted.length), wanted)));
     }
   });
   return errors;
@@ -159,7 +160,7 @@ function draw(module: TileModule, plan: Plan, options: EmulateOptions): Map<stri
 
 function meaning(
   module: TileModule, program: string, options: EmulateOptions, given: ReadonlyMap<string, Float64Array>,
-): Map<string, Float64Array> {
+): ReadonlyMap<string, Float64Array> {
   const { call: { heads, groups, lengths, others }, longest } = options;
   const spans = (counts: readonly number[]) => {
     let start = 0;
@@ -171,9 +172,7 @@ function meaning(
   const all = { [module.domains[0].row]: lengths, ...others };
   const runs = Object.fromEntries(Object.entries(all).map(([domain, counts]) => [domain, spans(counts)]));
   const dims: TileDims = { heads, groups, runs, longest };
-  const buffers = new Map(given);
-  runTiles(module, program, dims, buffers);
-  return new Map([...buffers].filter(([name]) => !given.has(name)));
+  return resultsOf(module, program, dims, given);
 }
 
 function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['programs']): string {

@@ -43,8 +43,8 @@ export function kernelsText(
 ): KernelsText {
   const rows = (domain: DomainId): number => rowsOf(flow, domain, batch, tokens);
   const of = (program: KernelText['program'], list: readonly Kernel[]): readonly KernelText[] => list.map((kernel, n) => {
-    // Kernels that several launches make have numbers of their own behind that of the kernel.
-    const own = plan.kernels.filter(({ name }) => new RegExp(`^${program}${n}(_\\d+)?$`).test(name));
+    // Kernels that several launches make have names or numbers of their own behind that of the kernel.
+    const own = plan.kernels.filter(({ name }) => new RegExp(`^${program}${n}(_\\w+)?$`).test(name));
     return {
       program, launches: own.map(({ name }) => name),
       text: `${kernel.form} of ${nameOf(flow, kernel.rows)} [${kernel.axes.map(({ name }) => name).join(', ')}]`,
