@@ -101,8 +101,7 @@ function place(making: Making, id: ValueId): void {
 function productKey(flow: Flow, value: FlowValue): string {
   const columns = value.type.axes.map(({ name }) => name).sort().join();
   if (value.kind !== 'contract') return `adds ${columns} ${operandsOf(value).join()}`;
-  const shared = value.along.to === ONCE ? [value.left, value.right].map((id) => flow.values[id].type.axes.length > 0 ? id : -1) : [];
-  return `${columns.length > 0 ? '' : 'number'}${rowOperand(flow, value)}${shared.length > 0 ? '' : columns.length}`;
+  return `${columns.length > 0 ? '' : 'number'}${rowOperand(flow, value)} ${value.along.to === ONCE ? columns : columns.length}`;
 }
 
 /** The operand that products share: rows with rows share the right one, rows with weights the one that is no weight. */

@@ -2,20 +2,25 @@ import { TOKEN } from '../../ir/flow/flow.js';
 import { loadedBuffers } from '../../ir/tile/buffers.js';
 import { buildKernel } from '../../ir/tile/build.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
-import { tileDomain, type Memory } from './memory.js';
+import { numberOf } from './folds.js';
+import { tileDomain, type Binding, type Memory } from './memory.js';
 
-/** Kernels that write numbers of tokens and sequences which others load. */
-export function countLaunches({ flow, bindings }: Memory, kernels: readonly TileKernel[], program: string): readonly TileKernel[] {
+/** Kernels that write numbers of tokens, of sequences and of elements which others load. */
+export function countLaunches(memory: Memory, kernels: readonly TileKernel[], program: string): readonly TileKernel[] {
   const loaded = new Set(kernels.flatMap(({ body }) => loadedBuffers(body)));
-  const domain = tileDomain(flow, TOKEN);
-  return [...bindings.values()].flatMap(({ buffer, held }): readonly TileKernel[] => {
-    const value = held.kind === 'value' ? flow.values[held.value] : undefined;
-    if (value?.kind !== 'count' || value.of === 'ranks' || !loaded.has(buffer.name)) return [];
-    const { of } = value;
-    const head = {
-      name: `${program}_${of}`, doc: `The number of ${of === 'batch' ? 'sequences' : 'tokens'}.`, domain, inner: 'once',
-      outer: of === 'time' ? 'run' : 'once',
-    } as const;
-    return [buildKernel(head, (k) => k.store(buffer, k.size(of === 'time' ? 'run' : of === 'batch' ? 'runs' : 'rows')))];
-  });
+  return [...memory.bindings.values()].flatMap((binding) => (
+    loaded.has(binding.buffer.name) ? counting(memory, binding, `${program}_${binding.buffer.name}`) ?? [] : []
+  ));
+}
+
+function counting({ flow }: Memory, { buffer, held }: Binding, name: string): TileKernel | undefined {
+  const head = { name, domain: tileDomain(flow, TOKEN), inner: 'once' } as const;
+  if (held.kind === 'index') {
+    return buildKernel({ ...head, doc: 'Numbers of elements.', outer: 'once' }, (k) => k.store(buffer, numberOf(k, held.axes)));
+  }
+  const value = held.kind === 'value' ? flow.values[held.value] : undefined;
+  if (value?.kind !== 'count' || value.of === 'ranks') return undefined;
+  const { of } = value;
+  const [doc, outer] = [`The number of ${of === 'batch' ? 'sequences' : 'tokens'}.`, of === 'time' ? 'run' : 'once'] as const;
+  return buildKernel({ ...head, doc, outer }, (k) => k.store(buffer, k.size(of === 'time' ? 'run' : of === 'batch' ? 'runs' : 'rows')));
 }

@@ -14,6 +14,8 @@ import { TOKENS } from '../chunk/programs.js';
 export type Held =
   | { readonly kind: 'value'; readonly value: ValueId }
   | { readonly kind: 'table'; readonly table: Table; readonly domain: DomainId }
+  /** Counts the elements of these axes row by row, from 0. */
+  | { readonly kind: 'index'; readonly axes: readonly Axis[] }
   /** On the way to a value. */
   | { readonly kind: 'step'; readonly value: ValueId; readonly step: Step }
   | { readonly kind: 'number'; readonly number: RowNumber }
@@ -160,6 +162,10 @@ export function tableBuffer(memory: Memory, table: Table, domain: DomainId): Til
     case 'starts': return listed({ outer: 'once' }, groups, 'f32');
     case 'offsets': return listed({ outer: 'once' }, [boundAxis(domain)], 'i32');
   }
+}
+
+export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
+  return bound(memory, `index of ${names(axes).join()}`, { outer: 'once' }, names(axes), 'workspace', 'f32', { kind: 'index', axes });
 }
 
 export function numberBuffer(memory: Memory, number: RowNumber): TileBuffer {

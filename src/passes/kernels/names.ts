@@ -63,7 +63,7 @@ function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Bi
   switch (held.kind) {
     case 'number': return { kind: 'number', of: held.number };
     case 'key': return held;
-    case 'step': case 'table': return 'what no kernel has made';
+    case 'step': case 'table': case 'index': return 'what no kernel has made';
     case 'value': {
       const value = flow.values[held.value];
       if (value.kind === 'input') return {

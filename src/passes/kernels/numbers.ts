@@ -3,16 +3,16 @@ import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { elements, includes } from '../../ir/graph/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { numberOf, ofOwnGroup } from './folds.js';
+import { ofOwnGroup } from './folds.js';
 import { refuse, rowsOf, type Frame, type View } from './frame.js';
-import { HALVES, keyBuffer, numberBuffer, type RowNumber } from './memory.js';
+import { HALVES, indexBuffer, keyBuffer, numberBuffer, type RowNumber } from './memory.js';
 
 type Of<K extends FlowValue['kind']> = Extract<FlowValue, { kind: K }>;
 
 /** Numbers of elements row by row, those of the tokens before them counted with `over`. */
 export function counted(frame: Frame, id: ValueId, { axes, over }: Of<'index'>, view: View): TileId {
-  const { k } = frame;
-  const own = numberOf(k, axes);
+  const { k, memory } = frame;
+  const own = axes.length === 0 ? k.literal(0) : k.load(indexBuffer(memory, axes));
   if (over === undefined) return own;
   const row = ofToken(frame, id, over, view);
   return k.add(k.mul(row, k.literal(elements(axes))), own);
@@ -33,8 +33,9 @@ export function drawn(frame: Frame, id: ValueId, { law, path, number, axes, lane
   const groups = groupsOf(flow.domains[domain]);
   if (groups.length > 0 && view.kind !== 'own') return refuse(frame, id, 'draws of slots seen from tokens');
   const numbered = (list: readonly Axis[]): TileId => {
+    if (list.length === 0) return k.literal(0);
     const own = list.filter((axis) => includes(groups, axis));
-    const all = numberOf(k, list);
+    const all = k.load(indexBuffer(memory, list));
     return own.length === 0 ? all : ofOwnGroup(frame, all, domain, own);
   };
   const element = numbered(axes);

@@ -29,7 +29,7 @@ export function planKernels(
   const cost = stepBuffer(memory, id, 'cost', TOKEN, axes);
   const [before, after] = (['before', 'after'] as const).map((step) => stepBuffer(memory, id, step, ONCE, axes));
   const rows = stepBuffer(memory, id, 'rows', ONCE, []);
-  const head = { outer: 'chunk', domain: tileDomain(TOKEN), inner: 'once' } as const;
+  const head = { outer: 'chunk', domain: tileDomain(flow, TOKEN), inner: 'once' } as const;
   /** What every row is scaled by: its sum times that is one. */
   const left = (k: KernelBuilder, x: TileId, right: TileId): TileId => inverse(k, k.reduce('sum', axis, k.mul(x, right)));
   const costs = buildKernel({ ...head, name: `${name}_cost`, doc: 'Exponentials of scores.' }, (k) => {

@@ -37,7 +37,7 @@ const product = (axes: readonly Axis[]): number => axes.reduce((n, { size }) => 
 /** What the call brings, numbers of tokens and keys of draws; kernels make all else. */
 function given(flow: Flow, call: FlowCall, { held }: Binding): Float64Array | undefined {
   switch (held.kind) {
-    case 'step': case 'table': return undefined;
+    case 'step': case 'table': case 'index': return undefined;
     case 'number': return Float64Array.from(call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => {
       return held.number === 'sequence' ? call.ids?.[sequence] ?? sequence : time;
     })), (x, row) => (held.number === 'tokens' ? row : x));
