@@ -1,5 +1,5 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86
+// answers; small programs that once showed a fault, and mixtures and layers, in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86
 // (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs
 // no internet: dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
@@ -73,6 +73,28 @@ const casesOfExamples = examples().flatMap((example) => {
   )));
 });
 
+/** Mixtures and layers: file, name, sizes. Blocks of 64 and what is left over, one token, sequences, empty experts. */
+const PLAIN = 'D=64,E=4,F=128';
+const CALLS = ['B=2,T=77', 'B=1,T=1'];
+const MIXTURES = [
+  ...['mixtral', 'qwen3_moe', 'olmoe', 'gpt_oss_moe'].map((name) => ['softmax', name, `${PLAIN},k=2`]),
+  ['softmax', 'qwen_moe', `${PLAIN},k=2,S=64`], ['noise', 'noisy_topk', `${PLAIN},k=2`],
+  ...['deepseek_v2', 'deepseek_v3'].map((name) => ['groups', name, 'D=64,G=3,M=2,F=64,S=64,keep=2,k=3']),
+  ['groups', 'latent', 'D=128,Z=64,E=8,F=64,S=64,k=3'], ...['gshard', 'switch', 'minimax'].map((name) => ['capacity', name, PLAIN]),
+  ['capacity', 'hunyuan', `${PLAIN},k=2`, '--with', 'recycle=1'],
+  ['balanced', 'expert_choice', PLAIN], ['balanced', 'quantile', `${PLAIN},k=2`], ['balanced', 'token_rounding', `${PLAIN},k=2,tile=3`],
+  ['gates', 'sqrt_softplus', `${PLAIN},k=2`], ['gates', 'llama4', `${PLAIN},k=1`], ['gates', 'remoe', PLAIN],
+].map(([file, ...rest]) => [`moe/${file}`, ...rest]);
+const LAYERS = ['swiglu', 'geglu', 'clamped_swiglu'].map((name) => ['layers/feed_forward', name, 'D=64,F=128']);
+const casesOfMixtures = [...MIXTURES, ...LAYERS].flatMap(([file, name, sizes, ...more]) => CALLS.flatMap((call) => (
+  [...ways, ...(call === CALLS[0] ? moreWays : [])].map((way) => ({
+    name, label: call, way, args: [
+      'run', `examples/${file}.lmoe`, '--name', name, '--check', '--json', '--training', '--size', `${sizes},${call}`, ...more,
+      '--backend', way.backend, '--dtype', way.dtype, ...way.args,
+    ],
+  }))
+)));
+
 /**
  * Inputs that no draw gives: [name, axes, what, what to make of a draw, ways]. The emulator's tests have the same (half-range,
  * repeated-keys).
@@ -122,7 +144,7 @@ const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) =
     ] }
   ));
 });
-const cases = [...[...casesOfExamples, ...casesOfPrograms].filter(wanted), ...casesOfInputs];
+const cases = [...[...casesOfExamples, ...casesOfPrograms, ...casesOfMixtures].filter(wanted), ...casesOfInputs];
 
 /** Is every tensor within what is allowed, or within a few times what one rounding of the inputs makes of it? */
 const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(
