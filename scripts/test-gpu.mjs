@@ -1,5 +1,6 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; small programs that once showed a fault, and mixtures and layers, in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86
+// answers; small programs that once showed a fault, and mixtures and layers, in the same ways; packed sequences also in f16, by the
+// kernels for sm_80 and sm_86
 // (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs
 // no internet: dist/ is compiled again only where the TypeScript compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
@@ -82,7 +83,8 @@ const MIXTURES = [
   ...['deepseek_v2', 'deepseek_v3'].map((name) => ['groups', name, 'D=64,G=3,M=2,F=64,S=64,keep=2,k=3']),
   ['groups', 'latent', 'D=128,Z=64,E=8,F=64,S=64,k=3'], ...['gshard', 'switch', 'minimax'].map((name) => ['capacity', name, PLAIN]),
   ['capacity', 'hunyuan', `${PLAIN},k=2`, '--with', 'recycle=1'],
-  ['balanced', 'expert_choice', PLAIN], ['balanced', 'quantile', `${PLAIN},k=2`], ['balanced', 'token_rounding', `${PLAIN},k=2,tile=3`],
+  ['balanced', 'expert_choice', PLAIN], ['balanced', 'sinkhorn_base', `${PLAIN},k=1`], ['balanced', 'quantile', `${PLAIN},k=2`],
+  ['balanced', 'token_rounding', `${PLAIN},k=2,tile=3`],
   ['gates', 'sqrt_softplus', `${PLAIN},k=2`], ['gates', 'llama4', `${PLAIN},k=1`], ['gates', 'remoe', PLAIN],
 ].map(([file, ...rest]) => [`moe/${file}`, ...rest]);
 const LAYERS = ['swiglu', 'geglu', 'clamped_swiglu'].map((name) => ['layers/feed_forward', name, 'D=64,F=128']);
