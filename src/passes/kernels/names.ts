@@ -39,9 +39,11 @@ export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanN
   };
 }
 
+/** Axes as users name them: those of a call have its path in front. */
 function shapeOf(domain: DomainId, axes: readonly Axis[]): PlanShape {
   return {
-    shape: [...(domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...axes.map(({ size }) => size)], axes: axes.map(({ name }) => name),
+    shape: [...(domain === TOKEN ? [sizeName(TOKENS, 'row')] : []), ...axes.map(({ size }) => size)],
+    axes: axes.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)),
   };
 }
 
