@@ -11,6 +11,7 @@ import { graphOf } from './chunk/graph.js';
 import { lowerBackward, lowerForward } from './chunk/lower.js';
 import { rangeOf } from './normalize/ranges.js';
 import { partsOf } from './chunk/parts.js';
+import { rootedIn } from './chunk/rooted.js';
 import { foldScales } from './chunk/scales.js';
 import { lowerSequential } from './chunk/sequential.js';
 import { lowerStep } from './chunk/step.js';
@@ -51,6 +52,8 @@ export interface LowerOptions {
    * runs, instead of over states and cotangents of every token in memory. A power of two; off unless told otherwise.
    */
   readonly runs?: number;
+  /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */
+  readonly pieces?: boolean;
 }
 
 /** The chunk algorithm of a scan. */
@@ -88,8 +91,13 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   const scan = checked('the normal form with scales folded', withFactors(spec, foldScales(formed, sizeOf), sizeOf));
   const d = start(gateNames(spec, scan));
   lowerForward(d, scan);
-  lowerBackward(d, checked('the adjoint', adjoint(spec, scan)));
+  const reversed = checked('the adjoint', adjoint(spec, scan));
+  lowerBackward(d, reversed);
   lowerStep(d, scan);
+  if (options.pieces === true) {
+    lowerForward(d, checked('the states alone', rootedIn(scan, ({ kind }) => kind === 'final')), 'ends');
+    lowerBackward(d, checked('their adjoint', rootedIn(reversed, ({ kind }) => kind === 'initial-gradient')), 'reverse_ends');
+  }
   return { spec, scan, module: checkedTiles(d.finish()) };
 }
 

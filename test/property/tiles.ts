@@ -32,7 +32,7 @@ function bufferName(module: TileModule, role: BufferRole, name: string): string 
 
 /** Runs all programs of a scan in the tile interpreter and compares them with token-by-token meaning. Throws if the module is malformed. */
 export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotangents: Tensors, options: CompareOptions = {}): Comparison {
-  const { module } = lowerScan(spec, call.sizes, options);
+  const { module } = lowerScan(spec, call.sizes, { pieces: true, ...options });
   const faults = verifyTiles(module);
   if (faults.length > 0) throw new Error(faults.join('\n'));
   let start = 0;
@@ -50,7 +50,7 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   const tensors = new Map<string, { readonly found: Float64Array | undefined; readonly wanted: Float64Array }>();
   const run = (program: string, names: readonly string[], role: (name: string) => BufferRole): void => {
     const buffers = new Map<string, Float64Array>();
-    for (const [name, data] of [...given, ...(program === 'backward' ? cotangents : [])]) {
+    for (const [name, data] of [...given, ...(module.programs[program].takes.some((name) => name.startsWith('d_')) ? cotangents : [])]) {
       for (const from of ['input', 'param', 'initial', 'cotangent'] as const) {
         const buffer = bufferName(module, from, name);
         if (buffer !== undefined) buffers.set(buffer, data);
@@ -74,6 +74,8 @@ export function compareTiles(spec: Spec, call: SpecCall, given: Tensors, cotange
   run('forward', [...outputs, ...finals], resultRole);
   run('backward', gradients, () => 'gradient');
   if (module.programs.step.launches.length > 0) run('step', [...outputs, ...finals], resultRole);
+  if (module.programs.ends !== undefined) run('ends', finals, () => 'final');
+  if (module.programs.reverse_ends !== undefined) run('reverse_ends', spec.states.map((x) => `d_${x.name}`), () => 'gradient');
   return {
     errors, tensors,
     worst: [...errors.values()].reduce((worst, error) => (error <= worst ? worst : Number.isNaN(error) ? Infinity : error), 0), module,

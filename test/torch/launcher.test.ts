@@ -39,7 +39,7 @@ const HEADS = 2;
 async function check(example: string, size: number, dtype: IoDtype): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-torch-'));
   try {
-    const made = await compileExample(example, size, dtype, 'cuda.sm90');
+    const made = await compileExample(example, size, dtype, 'cuda.sm90', true);
     copyRuntime(folder);
     const plan = buildStandIn(folder, made.module, dtype, { programs: 4, least: 1 });
     const { spec, scan } = made;
@@ -82,12 +82,17 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
       const hidden = (declared: SignatureTensor): boolean => !shape.states && (
         declared.role === 'initial' || signature.results.some(({ name, role }) => role === 'final' && `d_${name}` === declared.name)
       );
-      const one = (program: 'forward' | 'backward' | 'step') => {
+      const one = (program: 'forward' | 'backward' | 'step' | 'ends' | 'reverse_ends') => {
         // States that come from nowhere are wanted by nobody.
-        const wanted = program === 'backward'
-          ? signature.gradients
-          : signature.results.filter(({ role }) => shape.states || program === 'step' || role === 'output');
         const step = program === 'step';
+        const wanted = ((): readonly SignatureTensor[] => {
+          switch (program) {
+            case 'backward': return signature.gradients;
+            case 'reverse_ends': return signature.gradients.filter(({ name }) => signature.initial.some((state) => name === `d_${state.name}`));
+            case 'ends': return signature.finals;
+            case 'forward': case 'step': return signature.results.filter(({ role }) => shape.states || step || role === 'output');
+          }
+        })();
         return {
           name: shape.name, program, final: shape.states, offsets: shape.packed ? lengths.reduce<number[]>(
             (list, length) => [...list, list[list.length - 1] + length], [0],
@@ -99,7 +104,7 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
           allowed: Object.fromEntries(wanted.map((declared) => [declared.name, tolerance(dtype, classOf(declared))])),
         };
       };
-      return [one('forward'), one('backward'), ...(lengths.every((length) => length === 1) ? [one('step')] : [])];
+      return [one('forward'), one('backward'), one('ends'), one('reverse_ends'), ...(lengths.every((length) => length === 1) ? [one('step')] : [])];
     });
     writeFileSync(join(folder, 'cases.json'), JSON.stringify({ scan: plan.scan, cases }));
     return python('values.py', folder);
@@ -130,7 +135,7 @@ describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skip
     try {
       copyRuntime(folder);
       buildRecorder(folder);
-      const { plan, files } = await compileExample('gla', 64, 'bf16', 'cuda.sm90');
+      const { plan, files } = await compileExample('gla', 64, 'bf16', 'cuda.sm90', true);
       const at = join(folder, 'plans/gla/K64_V64/cuda.sm90.bf16');
       mkdirSync(at, { recursive: true });
       writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
@@ -138,7 +143,7 @@ describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skip
       writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), 'machine code');
       mkdirSync(join(folder, 'more'));
       for (const name of ['comba', 'gated_delta', 'gsa', 'mamba2', 'mlstm', 'rwkv6']) {
-        writeFileSync(join(folder, 'more', `${name}.json`), JSON.stringify((await compileExample(name, 64, 'bf16', 'cuda.sm90')).plan));
+        writeFileSync(join(folder, 'more', `${name}.json`), JSON.stringify((await compileExample(name, 64, 'bf16', 'cuda.sm90', true)).plan));
       }
       expect(python('launches.py', folder)).toBe('');
     } finally {

@@ -407,9 +407,9 @@ class Memory(unittest.TestCase):
         paths = sorted(Path(FOLDER / "more").glob("*.json"))
         self.assertGreater(len(paths), 3)
         saved = 0
-        for path, program, ungrouped in itertools.product(paths, ("forward", "backward"), (False, True)):
+        for path, program, ungrouped in itertools.product(paths, ("forward", "backward", "ends", "reverse_ends"), (False, True)):
             plan = _plan.Plan(path)
-            wanted = [name for name in plan.gradients if name] if program == "backward" else plan.results
+            wanted = plan.programs[program]["gives"]
             sizes = {"row": 1000, "head": 4, "group": 4 if ungrouped else 2, "run": 3, "chunk": 20, "segment": 7}
             extents = {name: sizes[extent["of"]] for name, extent in plan.extents.items()}
             launches = _plan.Launches(plan, program, wanted, extents, False)

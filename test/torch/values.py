@@ -1,4 +1,4 @@
-"""Forward, backward and step of one plan through the runtime, on emulated kernels, against values that the compiler's oracle made (launcher.test.ts)."""
+"""The programs of one plan through the runtime, on emulated kernels, against values that the compiler's oracle made (launcher.test.ts)."""
 import itertools, json, sys
 from pathlib import Path
 
@@ -72,6 +72,10 @@ def results(scan, case, offsets, gaps):
         return scan.step(args)
     if case["program"] == "forward":
         return scan.forward(args, offsets, final=case["final"])
+    if case["program"] == "ends":
+        return scan.ends(args, offsets)
+    if case["program"] == "reverse_ends":
+        return scan.reverse_ends(args, cotangents, offsets)
     return scan.backward(args, cotangents, offsets)
 
 
@@ -107,7 +111,7 @@ def bench(case):
     launch()
     fake.alive.append(launch)
     fake.wait()
-    names = plan.loaded.gradients if case["program"] == "backward" else plan.loaded.results
+    names = plan.loaded.gradients if case["program"] == "backward" else plan.loaded.results if case["program"] == "forward" else plan.loaded.programs[case["program"]]["gives"]
     for what, name, expected in zip(case["names"], names, case["expected"]):
         judge(f"bench: {case['name']} {case['program']} {what}", tensors[name], expected, case["allowed"][what])
 

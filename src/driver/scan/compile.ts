@@ -25,6 +25,8 @@ export interface Request {
   readonly command: string;
   /** What an adapter offers; WebGPU's defaults if not given. */
   readonly capabilities?: WgslCapabilities;
+  /** For hosts that share sequences among devices: the programs of pieces, too. CUDA. */
+  readonly pieces?: boolean;
 }
 
 export interface Compiled extends LoweredScan {
@@ -41,7 +43,7 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
  * meant to take.
  */
 export function lowerFor(
-  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities'>, chunk = DEFAULT_CHUNK, room = 1,
+  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'pieces'>, chunk = DEFAULT_CHUNK, room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
@@ -50,7 +52,7 @@ export function lowerFor(
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
-      runs: RUNS,
+      runs: RUNS, pieces: request.pieces === true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);

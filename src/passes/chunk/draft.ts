@@ -4,7 +4,8 @@ import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
-import { ofTokens, scanPrograms, TOKENS, type ProgramName } from './programs.js';
+import { givenBy, ofTokens, scanPrograms, TOKENS, type ProgramName } from './programs.js';
+import { pruned } from './prune.js';
 
 /**
  * Whose walks make the scores of their reads themselves instead of loading them: nobody's, those without erases, or also those with erases.
@@ -54,10 +55,7 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
   const { spec, sizes, chunk } = settings;
   const user = userBuffers(spec, exact);
   const workspaces = new Map<string, TileBuffer>();
-  const kernels: TileKernel[] = [];
-  /** Names of kernels by all that they are but their name. */
-  const byText = new Map<string, string>();
-  const programs: Record<ProgramName, string[]> = { forward: [], backward: [], step: [] };
+  const written = new Map<ProgramName, TileKernel[]>();
 
   return {
     ...settings,
@@ -89,24 +87,40 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
     },
     kernel(program, head, write) {
       const made = buildKernel({ ...head, domain: TOKENS }, write);
-      if (storedBuffers(made.body).length === 0) return;
-      const text = JSON.stringify({ ...made, name: '' });
-      const twin = byText.get(text);
-      if (twin !== undefined) {
-        programs[program].push(twin);
-        return;
-      }
-      const taken = (name: string) => kernels.some((kernel) => kernel.name === name);
-      let name = made.name;
-      for (let i = 2; taken(name); i++) name = `${made.name}_${i}`;
-      kernels.push({ ...made, name });
-      byText.set(text, name);
-      programs[program].push(name);
+      if (storedBuffers(made.body).length > 0) written.set(program, [...(written.get(program) ?? []), made]);
     },
     finish() {
+      const { kernels, programs } = named(written, (program) => new Set(givenBy(program, user.all)));
       const touched = new Set(kernels.flatMap((kernel) => [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)]));
       const all = [...user.all, ...[...workspaces.values()].filter((buffer) => touched.has(buffer.name))];
       return { name: spec.name, chunk, sizes, domains: [TOKENS], buffers: all, kernels, programs: scanPrograms(all, programs) };
     },
   };
+}
+
+/**
+ * The kernels of all programs, equal ones once, and their names by program. Programs for the sake of some results leave out what those do
+ * not need.
+ */
+function named(
+  written: ReadonlyMap<ProgramName, readonly TileKernel[]>, gives: (program: ProgramName) => Iterable<string>,
+): { readonly kernels: readonly TileKernel[]; readonly programs: Readonly<Partial<Record<ProgramName, readonly string[]>>> } {
+  /** By all that they are but their name. */
+  const byText = new Map<string, TileKernel>();
+  const taken = new Set<string>();
+  const nameOf = (made: TileKernel): string => {
+    const text = JSON.stringify({ ...made, name: '' });
+    const twin = byText.get(text);
+    if (twin !== undefined) return twin.name;
+    let name = made.name;
+    for (let i = 2; taken.has(name); i++) name = `${made.name}_${i}`;
+    taken.add(name);
+    byText.set(text, { ...made, name });
+    return name;
+  };
+  const programs = [...written].map(([program, kernels]) => {
+    const needed = program === 'ends' || program === 'reverse_ends' ? pruned(kernels, gives(program)) : kernels;
+    return [program, needed.map(nameOf)] as const;
+  });
+  return { kernels: [...byText.values()], programs: Object.fromEntries(programs) };
 }

@@ -12,6 +12,7 @@ import { reverseKernels } from './reverse.js';
 import { heavyRoots } from './once.js';
 import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
+import { isSegmented, lastKernels } from './segments.js';
 import { walkKernels } from './walk.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
@@ -88,8 +89,8 @@ function restKernel(cx: Context, site: Site, roots: readonly Root[], name: strin
 }
 
 /** Forward: for every stage what does not depend on its state, then its walk, with outputs made where their last ingredient is. */
-export function lowerForward(draft: Draft, program: ScanProgram): void {
-  const cx = contextOf(draft, 'forward', program);
+export function lowerForward(draft: Draft, program: ScanProgram, name: 'forward' | 'ends' = 'forward'): void {
+  const cx = contextOf(draft, name, program);
   const roots = assignRoots(cx, (root) => (root.value === undefined ? -1 : cx.graph.home(root.value)));
   program.stages.forEach((stage, index) => {
     const mine = roots.get(index) ?? [];
@@ -97,6 +98,11 @@ export function lowerForward(draft: Draft, program: ScanProgram): void {
       case 'matrix': {
         const parts = partsOf(cx.graph, stage, cx.range);
         prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), storesScores(cx, parts));
+        if (mine.length === 0 && !resultsWanted(cx, index)) {
+          // A state that is walked again ends the first time.
+          if (stage.walk > 0) return;
+          if (isSegmented(cx, parts)) return lastKernels(cx, parts, index);
+        }
         walkKernels(cx, parts, index, {
           keep: false, final: stage.walk === 0, epilogueValues: valuesOf(mine),
           epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
@@ -133,8 +139,8 @@ function sumsOf(cx: Context, at: number): readonly NodeId[] {
 }
 
 /** Backward: the states again, then stage by stage against time, each followed by the gradients that are complete with it. */
-export function lowerBackward(draft: Draft, program: ScanProgram): void {
-  const cx = contextOf(draft, 'backward', program);
+export function lowerBackward(draft: Draft, program: ScanProgram, name: 'backward' | 'reverse_ends' = 'backward'): void {
+  const cx = contextOf(draft, name, program);
   const adjoints = program.stages.filter((stage) => stage.kind === 'matrix-adjoint');
   const lastChunk = adjoints.length === 0 ? -1 : program.stages.indexOf(adjoints[adjoints.length - 1]);
   const firstAdjoint = program.stages.findIndex((stage) => stage.kind === 'matrix-adjoint' || stage.kind === 'element-adjoint');
@@ -147,6 +153,8 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
     const again = program.stages.findIndex((stage) => stage.kind === 'element-adjoint' && stage.of === program.stages[home]);
     return lastChunk >= 0 ? lastChunk : again;
   });
+  /** Do gradients ask for more of an adjoint than what flows out of it before the first token? */
+  const keeps = (at: number) => (roots.get(at) ?? []).length > 0 || resultsWanted(cx, at);
   program.stages.forEach((stage, index) => {
     const mine = roots.get(index) ?? [];
     switch (stage.kind) {
@@ -156,7 +164,10 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
         prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, [], stageOperands(stage)), ...rounded])], scores);
         rounded.forEach((id) => cx.rounded.add(id));
-        walkKernels(cx, parts, index, { keep: true, final: false, epilogueValues: [], epilogue: () => undefined });
+        const keep = program.stages.some((other, at) => other.kind === 'matrix-adjoint' && other.of === stage && keeps(at));
+        if (keep || resultsWanted(cx, index)) {
+          walkKernels(cx, parts, index, { keep, final: false, epilogueValues: [], epilogue: () => undefined });
+        }
         return;
       }
       case 'element':
@@ -177,7 +188,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram): void {
         });
         markStored(cx, store);
         rounded.forEach((id) => cx.rounded.add(id));
-        reverseKernels(cx, parts, forward, stage);
+        reverseKernels(cx, parts, forward, stage, keeps(index));
         gradientKernels({ cx, parts, index: forward, at: index, adjoint: stage }, mine);
         return;
       }

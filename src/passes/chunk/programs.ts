@@ -6,25 +6,43 @@ export const TOKENS: Domain = { row: 'token', chunk: 'chunk', segment: 'segment'
 
 export const ofTokens = (outer: Level): Cells => (outer === 'once' ? { outer } : { outer, domain: TOKENS });
 
-/** What hosts run of a scan: `backward` needs no `forward` before it, it recomputes what it wants; `step` reads tokens one at a time. */
-export type ProgramName = 'forward' | 'backward' | 'step';
+/**
+ * What hosts run of a scan: `backward` needs no `forward` before it, it recomputes what it wants; `step` reads tokens one at a time. Of a
+ * piece of a sequence whose beginning or end somebody else has, `ends` gives the last states alone, `reverse_ends` the gradients of the
+ * first ones.
+ */
+export type ProgramName = 'forward' | 'backward' | 'step' | 'ends' | 'reverse_ends';
 
 const GIVEN: readonly BufferRole[] = ['input', 'param', 'initial'];
 const RESULTS: readonly BufferRole[] = ['output', 'final'];
-const HOST: Readonly<Record<ProgramName, { readonly takes: readonly BufferRole[]; readonly gives: readonly BufferRole[] }>> = {
-  forward: { takes: GIVEN, gives: RESULTS },
-  backward: { takes: [...GIVEN, 'cotangent'], gives: ['gradient'] },
-  step: { takes: GIVEN, gives: RESULTS },
+const is = (...roles: readonly BufferRole[]) => ({ role }: TileBuffer): boolean => roles.includes(role);
+const HOST: Readonly<Record<ProgramName, { readonly takes: readonly BufferRole[]; gives(buffer: TileBuffer): boolean }>> = {
+  forward: { takes: GIVEN, gives: is(...RESULTS) },
+  backward: { takes: [...GIVEN, 'cotangent'], gives: is('gradient') },
+  step: { takes: GIVEN, gives: is(...RESULTS) },
+  ends: { takes: GIVEN, gives: is('final') },
+  reverse_ends: { takes: [...GIVEN, 'cotangent'], gives: (buffer) => buffer.role === 'gradient' && buffer.outer === 'run' },
 };
 
-/** The programs of a scan by the kernels that they launch: what they take and give is known by what the buffers are. */
+/** What a program leaves behind, of these buffers. */
+export function givenBy(program: ProgramName, buffers: readonly TileBuffer[]): readonly string[] {
+  return buffers.filter(HOST[program].gives).map(({ name }) => name);
+}
+
+/**
+ * The programs of a scan by the kernels that they launch: what they take and give is known by what the buffers are. Those of pieces are
+ * there where they were asked for.
+ */
 export function scanPrograms(
   buffers: readonly TileBuffer[], launches: Readonly<Partial<Record<ProgramName, readonly string[]>>>,
-): Programs<TileProgram> & Readonly<Record<ProgramName, TileProgram>> {
-  const named = (role: BufferRole) => buffers.filter((buffer) => buffer.role === role).map(({ name }) => name);
-  const of = (roles: readonly BufferRole[]) => roles.flatMap(named);
+): Programs<TileProgram> & Readonly<Record<'forward' | 'backward' | 'step', TileProgram>> {
+  const named = (role: BufferRole) => buffers.filter(is(role)).map(({ name }) => name);
   const program = (name: ProgramName): TileProgram => ({
-    takes: of(HOST[name].takes), gives: of(HOST[name].gives), launches: launches[name] ?? [],
+    takes: HOST[name].takes.flatMap(named), gives: givenBy(name, buffers), launches: launches[name] ?? [],
   });
-  return { forward: program('forward'), backward: program('backward'), step: program('step') };
+  const asked = (['ends', 'reverse_ends'] as const).filter((name) => (launches[name] ?? []).length > 0);
+  return {
+    forward: program('forward'), backward: program('backward'), step: program('step'),
+    ...Object.fromEntries(asked.map((name) => [name, program(name)])),
+  };
 }

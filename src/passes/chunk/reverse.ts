@@ -9,7 +9,7 @@ import { isFine } from './fine.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
 import { readerOf } from './prepare.js';
 import { baseTile, coefficient } from './scores.js';
-import { acrossSegment, isSegmented } from './segments.js';
+import { acrossKernels, acrossSegment, isSegmented } from './segments.js';
 import { perToken, plus, scaled, sure, transposed, widened } from './tiles.js';
 import { hoist, valuesIn, type Values } from './values.js';
 
@@ -96,8 +96,11 @@ function endCotangent(k: KernelBuilder, cx: Context, parts: Parts, index: number
   return parts.stage.walk === 0 ? k.loadEntry(entry, cx.draft.user.finalCotangents[parts.stage.state]) : k.load(entry);
 }
 
-/** Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. */
-export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint: MatrixAdjoint): void {
+/**
+ * Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. `keep`: gradients
+ * ask for these; otherwise that before the first token is all.
+ */
+export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint: MatrixAdjoint, keep: boolean): void {
   const { draft } = cx;
   const name = stageName(cx, index);
   const buffers = stageBuffers(cx, parts, index);
@@ -112,9 +115,10 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
     return { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
   };
   if (segmented) {
+    if (!keep) acrossKernels(cx, parts, index);
     draft.kernel(cx.name, {
       name: `${name}_reverse_ends`, doc: `What every segment adds to the cotangent of ${name} by its start.`,
-      outer: 'segment', inner: 'head', split: parts.value, idle: 'first', cut: true,
+      outer: 'segment', inner: 'head', split: parts.value, ...(keep && { idle: 'first', cut: true }),
     }, (k) => {
       const outside = valuesIn(cx, k, site);
       hoist(cx, outside, site, operands);
@@ -125,18 +129,20 @@ export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint
       k.store(buffers.local(true), first);
     });
     draft.kernel(cx.name, {
-      name: `${name}_reverse_join`, doc: `The cotangent of ${name} at every segment's end.`,
+      name: `${name}_reverse_${keep ? 'join' : 'last'}`,
+      doc: keep ? `The cotangent of ${name} at every segment's end.` : `The cotangent of ${name} before the first token.`,
       outer: 'run', inner: 'head', split: parts.value,
       // Where there is one segment, it stores what no user gave: zeros.
-      cut: parts.stage.walk === 0 ? true : undefined,
+      cut: keep && parts.stage.walk === 0 ? true : undefined,
     }, (k) => {
-      k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
-        k.store(buffers.entry(true), cotangent);
+      const [first] = k.loop('segments', true, [lastCotangent(k, cx, parts)], ([cotangent]) => {
+        if (keep) k.store(buffers.entry(true), cotangent);
         return [k.add(acrossSegment(k, cx, parts, index, cotangent, true), k.load(buffers.local(true)))];
       });
+      if (!keep) k.store(gradient, first);
     });
   }
-  draft.kernel(cx.name, {
+  if (keep || !segmented) draft.kernel(cx.name, {
     name: `${name}_reverse`, doc: `Carries the cotangent of ${name} against time.`,
     outer: segmented ? 'segment' : 'run', inner: 'head', split: parts.value,
   }, (k) => {

@@ -48,46 +48,79 @@ export function acrossSegment(k: KernelBuilder, cx: Context, parts: Parts, index
   return against ? k.swap(total, [rows, columns]) : total;
 }
 
+/** What segments hand on: not asked for where runs have one segment and its walk tells all; or the one way to the end of a run. */
+type Cut = true | undefined;
+
 /**
  * Where every segment starts: what it adds, of which the last one's is not asked for, what it makes of the state before it, then the states
  * along the segments.
  */
 export function segmentKernels(cx: Context, parts: Parts, index: number): void {
-  const { draft } = cx;
-  const name = stageName(cx, index);
-  const buffers = stageBuffers(cx, parts, index);
-  spanKernel(cx, parts, index);
-  const zeros = (k: KernelBuilder) => k.zeros([parts.row, ...parts.stage.valueAxes]);
-  const ends = { name: `${name}_ends`, doc: `What every segment adds to ${name} by its end.`, idle: 'last' } as const;
-  overSegment(cx, parts, index, ends, zeros, (k, last) => k.store(buffers.local(false), last));
-  if (parts.erasing.length > 0) {
-    const axes = mapAxes(parts);
-    // Backward needs the last one's, too.
-    const maps = { name: `${name}_maps`, doc: `What every segment makes of the ${name} before it.` };
-    overSegment(cx, mapOf(parts), index, maps, (k) => k.identity(axes), (k, last) => {
-      const to = buffers.map(axes[1]);
-      inParts(k, last, to.length > 1).forEach((part, i) => k.store(to[i], part));
-    });
-  }
-  draft.kernel(cx.name, {
-    name: `${name}_join`, doc: `The state of ${name} at every segment's start.`,
+  spanKernel(cx, parts, index, true);
+  endsKernel(cx, parts, index, true);
+  mapsKernel(cx, parts, index, true);
+  cx.draft.kernel(cx.name, {
+    name: `${stageName(cx, index)}_join`, doc: `The state of ${stageName(cx, index)} at every segment's start.`,
     outer: 'run', inner: 'head', split: parts.value, cut: true,
   }, (k) => {
-    k.loop('segments', false, [k.load(draft.user.initials[parts.stage.state])], ([state]) => {
-      k.store(buffers.entry(false), state);
-      return [k.add(acrossSegment(k, cx, parts, index, state, false), k.load(buffers.local(false)))];
-    });
+    const { entry } = stageBuffers(cx, parts, index);
+    alongSegments(cx, k, parts, index, (state) => k.store(entry(false), state));
+  });
+}
+
+/** What segments make of a state, where that is all that others want of them. */
+export function acrossKernels(cx: Context, parts: Parts, index: number): void {
+  spanKernel(cx, parts, index, undefined);
+  mapsKernel(cx, parts, index, undefined);
+}
+
+/** The last state alone: every token is read once, where walks that read the state along the way come to most segments twice. */
+export function lastKernels(cx: Context, parts: Parts, index: number): void {
+  acrossKernels(cx, parts, index);
+  endsKernel(cx, parts, index, undefined);
+  const name = stageName(cx, index);
+  cx.draft.kernel(cx.name, {
+    name: `${name}_last`, doc: `The state of ${name} after the last token.`, outer: 'run', inner: 'head', split: parts.value,
+  }, (k) => k.store(cx.draft.user.finals[parts.stage.state], alongSegments(cx, k, parts, index, () => undefined)));
+}
+
+/** The state after all segments. */
+function alongSegments(cx: Context, k: KernelBuilder, parts: Parts, index: number, before: (state: TileId) => void): TileId {
+  const [last] = k.loop('segments', false, [k.load(cx.draft.user.initials[parts.stage.state])], ([state]) => {
+    before(state);
+    return [k.add(acrossSegment(k, cx, parts, index, state, false), k.load(stageBuffers(cx, parts, index).local(false)))];
+  });
+  return last;
+}
+
+function endsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
+  const head = { name: `${stageName(cx, index)}_ends`, doc: `What every segment adds to ${stageName(cx, index)} by its end.` };
+  const zeros = (k: KernelBuilder) => k.zeros([parts.row, ...parts.stage.valueAxes]);
+  overSegment(cx, parts, index, { ...head, cut, ...(cut && { idle: 'last' }) }, zeros, (k, last) => {
+    k.store(stageBuffers(cx, parts, index).local(false), last);
+  });
+}
+
+function mapsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
+  if (parts.erasing.length === 0) return;
+  const name = stageName(cx, index);
+  const axes = mapAxes(parts);
+  // Backward needs the last one's, too.
+  const maps = { name: `${name}_maps`, doc: `What every segment makes of the ${name} before it.`, cut };
+  overSegment(cx, mapOf(parts), index, maps, (k) => k.identity(axes), (k, last) => {
+    const to = stageBuffers(cx, parts, index).map(axes[1]);
+    inParts(k, last, to.length > 1).forEach((part, i) => k.store(to[i], part));
   });
 }
 
 /** The recurrence along every segment. */
 function overSegment(
-  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle'>, start: (k: KernelBuilder) => TileId, finish: (
+  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle' | 'cut'>, start: (k: KernelBuilder) => TileId, finish: (
     k: KernelBuilder, last: TileId,
   ) => void,
 ): void {
   const site = walkSite(parts);
-  cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value, cut: true }, (k) => {
+  cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
     const outside = valuesIn(cx, k, site);
     hoist(cx, outside, site, walkOperands(parts));
     const [last] = k.loop('chunks', false, [start(k)], ([state]) => {
@@ -100,14 +133,14 @@ function overSegment(
 }
 
 /** The decay of every segment, where that is all it makes of a state: not split, since it has no value axis. */
-function spanKernel(cx: Context, parts: Parts, index: number): void {
+function spanKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
   const { gate } = parts;
   if (gate.kind === 'none' || parts.erasing.length > 0) return;
   const buffers = stageBuffers(cx, parts, index);
   const site = walkSite(parts);
   const name = stageName(cx, index);
   cx.draft.kernel(cx.name, {
-    name: `${name}_spans`, doc: `The decay of every segment of ${name}.`, outer: 'segment', inner: 'head', cut: true,
+    name: `${name}_spans`, doc: `The decay of every segment of ${name}.`, outer: 'segment', inner: 'head', cut,
   }, (k) => {
     const outside = valuesIn(cx, k, site);
     if (!parts.channels) hoist(cx, outside, site, [gate.log]);

@@ -6,6 +6,7 @@ import { errorClasses } from '../../../src/driver/scan/run/classes.js';
 import { compare } from '../../../src/driver/run/compare.js';
 import { conditioning } from '../../../src/driver/scan/run/conditioning.js';
 import { drawTensors, type DrawnTensor } from '../../../src/driver/scan/run/draw.js';
+import type { SignatureTensor } from '../../../src/ir/common/signature.js';
 import { signatureOf } from '../../../src/ir/spec/signature.js';
 import { gradSpec } from '../../../src/interp/spec-gradient.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
@@ -37,6 +38,8 @@ export interface TensorRun {
   readonly races?: boolean;
   /** Of the random values. */
   readonly seed?: number;
+  /** Those of pieces of sequences in the place of forward and backward. */
+  readonly pieces?: boolean;
   /** Puts other values where random ones were drawn. */
   readonly adjust?: (drawn: ReadonlyMap<string, DrawnTensor>) => void;
 }
@@ -62,7 +65,7 @@ export async function judgeFile(file: string, run: TensorRun): Promise<Judged> {
   if (isProblem(source)) throw new Error(source.title);
   const spec = source.specs[0];
   const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, run.sizes[i % run.sizes.length]]));
-  const made = await compileScan(host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test' });
+  const made = await compileScan(host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test', pieces: run.pieces === true });
   if (!('plan' in made)) throw new Error(`${file} does not compile`);
   return judgeScan(made, sizeOf, run);
 }
@@ -71,7 +74,7 @@ export async function judgeFile(file: string, run: TensorRun): Promise<Judged> {
 export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyMap<string, number>, run: Omit<TensorRun, 'sizes'>): Judged {
   const {
     target, dtype = 'bf16', lengths = [70, 130], groups = 1, longest = 2, resets = false, orders = ['0', '1'], races = true, seed = 5,
-    adjust,
+    pieces = false, adjust,
   } = run;
   if (scan === undefined) throw new Error(`${spec.name} has no chunks`);
   const heads = 2;
@@ -98,12 +101,18 @@ export function judgeScan({ spec, scan, module }: LoweredScan, sizeOf: ReadonlyM
   for (const { name, role, axes } of module.buffers) {
     if (role === 'initial' && !given.has(name)) given.set(name, new Float64Array(lengths.length * heads * elements(axes, sizeOf)));
   }
+  const results: Readonly<Record<string, readonly SignatureTensor[]>> = pieces
+    ? {
+      ends: signature.results.filter(({ role }) => role === 'final'),
+      reverse_ends: signature.gradients.filter(({ name }) => signature.initial.some((state) => name === `d_${state.name}`)),
+    }
+    : { forward: signature.results, backward: signature.gradients };
   runKernels(module, {
-    dtype, target, plain: false, call: { heads, groups, lengths }, longest, programs: ['forward', 'backward'], orders, races, given,
-  }, (program, _, results) => {
-    for (const tensor of program === 'forward' ? signature.results : signature.gradients) {
+    dtype, target, plain: false, call: { heads, groups, lengths }, longest, programs: Object.keys(results), orders, races, given,
+  }, (program, _, made) => {
+    for (const tensor of results[program]) {
       const { error, allowed, passed } = compare(
-        tensor.name, 'output', classOf(tensor), dtype, results.get(planName(plan, tensor.role, tensor.name)),
+        tensor.name, 'output', classOf(tensor), dtype, made.get(planName(plan, tensor.role, tensor.name)),
         expected.get(tensor.name) ?? new Float64Array(),
       );
       const key = `${program} ${tensor.name}`;

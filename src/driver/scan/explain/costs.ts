@@ -77,7 +77,7 @@ export interface ProgramCost {
 }
 
 /** What a program of a plan costs in one call. */
-export function programCost(plan: Plan, program: 'forward' | 'backward' | 'step', sizes: CallSizes, machine: Machine): ProgramCost {
+export function programCost(plan: Plan, program: string, sizes: CallSizes, machine: Machine): ProgramCost {
   const extents = extentsOf(plan, sizes);
   const made = new Set<string>();
   const kernels = plan.programs[program].launches.filter((launch) => !isNeedless(launch, extents, false)).map(({ kernel }) => {

@@ -32,7 +32,8 @@ const CALL = { batch: 2, tokens: 16384, heads: 16 };
 export async function explainScan(host: Host, source: Source, spec: Spec, request: ScanRequest): Promise<ExplainedScan | Failed> {
   const sizes = sizesFor(spec, request.sizes);
   if (isProblem(sizes)) return sizes;
-  const compiled = await compileScan(host, source, spec, { target: request.target, dtype: request.dtype, sizes, command: 'lmoec explain' });
+  const { target, dtype } = request;
+  const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command: 'lmoec explain', pieces: true });
   if (!('plan' in compiled)) return compiled;
   const heads = request.sizes.get('H') ?? CALL.heads;
   const shared = spec.inputs.some((input) => input.scope === 'group');

@@ -33,10 +33,12 @@ export function explainHtml(template: string, e: Explanation, formulaText: strin
     backwardFlow: flowPicture(e.backward, 'data flow of backward', true),
     timeline: timelinePicture(e),
     rows,
-    totals: (['forward', 'backward', 'step'] as const).map((program) => ({
-      program, flops: quantity(e[program].flops, 'FLOP'), bytes: quantity(e[program].bytes, 'B'),
-      floor: quantity(e[program].floorBytes, 'B'), time: duration(e[program].seconds),
-    })),
+    totals: [...(['forward', 'backward', 'step'] as const).map((program) => ({ program, cost: e[program] })), ...e.pieces].map(
+      ({ program, cost }) => ({
+        program, flops: quantity(cost.flops, 'FLOP'), bytes: quantity(cost.bytes, 'B'), floor: quantity(cost.floorBytes, 'B'),
+        time: duration(cost.seconds),
+      }),
+    ),
   });
 }
 

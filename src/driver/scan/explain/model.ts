@@ -56,6 +56,8 @@ export interface Explanation {
   readonly forward: ProgramCost;
   readonly backward: ProgramCost;
   readonly step: ProgramCost;
+  /** What devices that share sequences run before them, of a piece of this size: in the place of a whole call. */
+  readonly pieces: readonly { readonly program: string; readonly cost: ProgramCost; readonly instead: ProgramCost }[];
 }
 
 /** Everything that `explain` shows, as data. `scan` is absent for scans that run step by step. */
@@ -65,6 +67,8 @@ export function explain(
   const sizes: CallSizes = { heads: call.heads, groups: call.groups, lengths: Array.from({ length: call.batch }, () => call.tokens) };
   const one: CallSizes = { ...sizes, lengths: sizes.lengths.map(() => 1) };
   const writer = scan === undefined ? undefined : writerOf(spec, scan);
+  const cost = (program: string, of = sizes) => programCost(plan, program, of, machine);
+  const [forward, backward] = [cost('forward'), cost('backward')];
   return {
     scan: spec.name,
     place,
@@ -82,9 +86,12 @@ export function explain(
     segments: segmentsText(plan, sizes),
     call,
     machine,
-    forward: programCost(plan, 'forward', sizes, machine),
-    backward: programCost(plan, 'backward', sizes, machine),
-    step: programCost(plan, 'step', one, machine),
+    forward,
+    backward,
+    step: cost('step', one),
+    pieces: ([['ends', forward], ['reverse_ends', backward]] as const).flatMap(([program, instead]) => (
+      program in plan.programs ? [{ program, cost: cost(program), instead }] : []
+    )),
   };
 }
 

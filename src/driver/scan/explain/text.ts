@@ -41,6 +41,7 @@ export function explainText(e: Explanation): string {
   if (e.segments !== undefined) lines.push(...rows('segments', e.segments));
   lines.push(...rows('roofline', machineText(e)), '');
   lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
+  lines.push(...pieceLines(e));
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
@@ -70,6 +71,22 @@ function programLines(name: string, cost: ProgramCost): string[] {
     `  ${name}  ${cost.kernels.length} kernel${cost.kernels.length === 1 ? '' : 's'}`,
     ...columns([head, ...cost.kernels.map(row), total], [1, 2, 3, 4]), ...workspaceLine(cost), ...remarks(cost), '',
   ];
+}
+
+/** What devices that share sequences run of their pieces beside forward and backward, and what part that is of those. */
+function pieceLines({ pieces }: Explanation): string[] {
+  if (pieces.length === 0) return [];
+  const part = (of: (cost: ProgramCost) => number, { cost, instead }: Explanation['pieces'][number]): string => (
+    `${Math.round((100 * of(cost)) / of(instead))}%`
+  );
+  const rows = pieces.map((piece) => [
+    `    ${piece.program}`, `${piece.cost.kernels.length}`,
+    quantity(piece.cost.flops, 'FLOP'), part(({ flops }) => flops, piece), quantity(piece.cost.bytes, 'B'), part(({ bytes }) => bytes, piece),
+    duration(piece.cost.seconds), part(({ seconds }) => seconds, piece),
+    piece.program === 'ends' ? 'last states alone, parts of forward' : 'gradients of first states alone, parts of backward',
+  ]);
+  const head = ['    program', 'kernels', 'FLOP', '', 'bytes', '', 'time', '', ''];
+  return ['  where devices share sequences', ...columns([head, ...rows], [1, 2, 3, 4, 5, 6, 7]), ''];
 }
 
 function workspaceLine({ workspaces }: ProgramCost): string[] {
