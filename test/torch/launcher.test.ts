@@ -88,7 +88,9 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
         const wanted = ((): readonly SignatureTensor[] => {
           switch (program) {
             case 'backward': return signature.gradients;
-            case 'reverse_ends': return signature.gradients.filter(({ name }) => signature.initial.some((state) => name === `d_${state.name}`));
+            case 'reverse_ends': return signature.gradients.filter(
+              ({ name }) => signature.initial.some((state) => name === `d_${state.name}`),
+            );
             case 'ends': return signature.finals;
             case 'forward': case 'step': return signature.results.filter(({ role }) => shape.states || step || role === 'output');
           }
@@ -104,7 +106,10 @@ async function check(example: string, size: number, dtype: IoDtype): Promise<str
           allowed: Object.fromEntries(wanted.map((declared) => [declared.name, tolerance(dtype, classOf(declared))])),
         };
       };
-      return [one('forward'), one('backward'), one('ends'), one('reverse_ends'), ...(lengths.every((length) => length === 1) ? [one('step')] : [])];
+      return [
+        one('forward'), one('backward'), one('ends'), one('reverse_ends'),
+        ...(lengths.every((length) => length === 1) ? [one('step')] : []),
+      ];
     });
     writeFileSync(join(folder, 'cases.json'), JSON.stringify({ scan: plan.scan, cases }));
     return python('values.py', folder);
@@ -143,7 +148,9 @@ describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skip
       writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), 'machine code');
       mkdirSync(join(folder, 'more'));
       for (const name of ['comba', 'gated_delta', 'gsa', 'mamba2', 'mlstm', 'rwkv6']) {
-        writeFileSync(join(folder, 'more', `${name}.json`), JSON.stringify((await compileExample(name, 64, 'bf16', 'cuda.sm90', true)).plan));
+        writeFileSync(
+          join(folder, 'more', `${name}.json`), JSON.stringify((await compileExample(name, 64, 'bf16', 'cuda.sm90', true)).plan),
+        );
       }
       expect(python('launches.py', folder)).toBe('');
     } finally {

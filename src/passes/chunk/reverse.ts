@@ -97,8 +97,8 @@ function endCotangent(k: KernelBuilder, cx: Context, parts: Parts, index: number
 }
 
 /**
- * Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. `keep`: gradients
- * ask for these; otherwise that before the first token is all.
+ * Carries the cotangent of the state against time; keeps it at every chunk's end, and that of what erasing sources solved. `keep`:
+ * gradients ask for these; otherwise that before the first token is all.
  */
 export function reverseKernels(cx: Context, parts: Parts, index: number, adjoint: MatrixAdjoint, keep: boolean): void {
   const { draft } = cx;

@@ -1,4 +1,6 @@
-import { nodeArguments, stageOperands, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage } from '../../ir/scan/scan.js';
+import {
+  nodeArguments, stageOperands, type MatrixStage, type NodeId, type Root, type ScanNode, type ScanProgram, type Stage,
+} from '../../ir/scan/scan.js';
 
 /**
  * The same scan for the sake of these roots alone: what only others need is gone, reads among it. Nodes and stages keep their numbers, so

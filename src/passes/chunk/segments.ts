@@ -115,9 +115,8 @@ function mapsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
 
 /** The recurrence along every segment. */
 function overSegment(
-  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle' | 'cut'>, start: (k: KernelBuilder) => TileId, finish: (
-    k: KernelBuilder, last: TileId,
-  ) => void,
+  cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle' | 'cut'>,
+  start: (k: KernelBuilder) => TileId, finish: (k: KernelBuilder, last: TileId) => void,
 ): void {
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value }, (k) => {

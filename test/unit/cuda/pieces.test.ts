@@ -16,7 +16,7 @@ const ON_TENSOR_CORES: readonly (readonly [name: string, run: TensorRun])[] = [
   ['gsa', { sizes: [32, 16, 32], target: 'cuda.sm90' }],
 ];
 
-describe.skipIf(!compiler || NO_EXAMPLES)('states of pieces alone, in 16 bits beside the meaning (skipped without g++ or the examples)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('states of pieces alone, in 16 bits (skipped without g++ or the examples)', () => {
   it.each(ON_TENSOR_CORES)('%s', async (name, run) => {
     // A segment, none, two of which one is short.
     const { failed, errors } = await judge(name, { orders: ['0'], races: false, pieces: true, lengths: [70, 0, 150], ...run });

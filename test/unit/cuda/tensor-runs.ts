@@ -65,7 +65,9 @@ export async function judgeFile(file: string, run: TensorRun): Promise<Judged> {
   if (isProblem(source)) throw new Error(source.title);
   const spec = source.specs[0];
   const sizeOf = new Map(spec.axes.map((axis, i) => [axis.name, run.sizes[i % run.sizes.length]]));
-  const made = await compileScan(host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test', pieces: run.pieces === true });
+  const made = await compileScan(
+    host, source, spec, { target: run.target, dtype: run.dtype ?? 'bf16', sizes: sizeOf, command: 'test', pieces: run.pieces === true },
+  );
   if (!('plan' in made)) throw new Error(`${file} does not compile`);
   return judgeScan(made, sizeOf, run);
 }

@@ -1,3 +1,4 @@
+import { storedBuffers } from '../../../ir/tile/buffers.js';
 import type { Arena, Piece } from '../instructions/pieces.js';
 import { sharedLimit, type CudaContext } from '../lowered.js';
 import { crowded, type Refused } from '../refused.js';
@@ -18,7 +19,7 @@ const CARRIED_REGISTERS = 64;
 
 /** May two blocks share a multiprocessor, as far as registers go? Operands in two parts take twice as many. */
 function fitsTwice(cx: CudaContext, { kernel, split, loop }: Division): boolean {
-  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.cut === undefined) return false;
+  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.outer !== 'segment' || storedBuffers(loop.body).length > 0) return false;
   const fine = loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
   return carriedRegisters(cx, kernel, split, loop) <= CARRIED_REGISTERS && !fine;
 }

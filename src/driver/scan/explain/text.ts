@@ -81,7 +81,8 @@ function pieceLines({ pieces }: Explanation): string[] {
   );
   const rows = pieces.map((piece) => [
     `    ${piece.program}`, `${piece.cost.kernels.length}`,
-    quantity(piece.cost.flops, 'FLOP'), part(({ flops }) => flops, piece), quantity(piece.cost.bytes, 'B'), part(({ bytes }) => bytes, piece),
+    quantity(piece.cost.flops, 'FLOP'), part(({ flops }) => flops, piece),
+    quantity(piece.cost.bytes, 'B'), part(({ bytes }) => bytes, piece),
     duration(piece.cost.seconds), part(({ seconds }) => seconds, piece),
     piece.program === 'ends' ? 'last states alone, parts of forward' : 'gradients of first states alone, parts of backward',
   ]);
