@@ -102,10 +102,11 @@ DEV void bar_expect(u32 b, int bytes) {
   phases_at(b).bytes += bytes;
   bar_arrive(b);
 }
-struct BulkCopy { u32 to; const TensorMap* map; int from[3]; u32 bar; };
+// The map by value: a parameter that its kernel reads no more has no place in memory for certain when the copy lands.
+struct BulkCopy { u32 to; TensorMap map; int from[3]; u32 bar; };
 static std::vector<BulkCopy> bulk_copies;
 static void land(const BulkCopy& c) {
-  const TensorMap& m = *c.map;
+  const TensorMap& m = c.map;
   const int line = m.box[0] * m.element;
   u32 to = c.to;
   for (int z = 0; z < m.box[2]; ++z) for (int y = 0; y < m.box[1]; ++y) for (int x = 0; x < m.box[0]; x += 16 / m.element, to += 16) {
@@ -129,7 +130,7 @@ DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
     if (unfenced[(dst - SHARED_AT) / 16 + n] != 0)
       fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
   tells(phases_at(b).told);
-  const BulkCopy c = {dst, &map, {x, y, z}, b};
+  const BulkCopy c = {dst, map, {x, y, z}, b};
   if (lazy) bulk_copies.push_back(c);
   else land(c);
 }
