@@ -141,27 +141,30 @@ def brief(error):
     return f"{type(error).__name__}: {lines[0]}"[:200].replace("|", "/")
 
 
-def at_once(commands, jobs, seconds, environment=None):
-    """Runs commands, a few at a time, all of them ended after `seconds`. By command what went wrong: None, or the last line it said."""
+def at_once(commands, jobs, seconds, environment=None, each=None, folder=None):
+    """Runs commands in a folder, a few at a time, all of them ended after `seconds`, `each` after so many of its own. By command what went wrong: None, or the last
+    line it said."""
     end, waiting, running, results = time.monotonic() + seconds, list(enumerate(commands)), {}, [None] * len(commands)
     while waiting or running:
         while waiting and len(running) < jobs and time.monotonic() < end:
             i, command = waiting.pop(0)
-            running[i] = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, start_new_session=True)
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}, start_new_session=True, cwd=folder)
+            running[i] = process, time.monotonic()
         if time.monotonic() >= end:
             for i, _ in waiting:
                 results[i] = "not begun in time"
             waiting.clear()
-        for i, process in list(running.items()):
+        for i, (process, begun) in list(running.items()):
+            own = end if each is None else min(end, begun + each)
             try:
                 _, said = process.communicate(timeout=0.05)
             except subprocess.TimeoutExpired:
-                if time.monotonic() < end:
+                if time.monotonic() < own:
                     continue
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
-                results[i] = f"not done after {seconds:.0f} s"
+                results[i] = f"not done after {own - begun:.0f} s"
             else:
                 if process.returncode != 0:
                     results[i] = (said.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:200]

@@ -75,6 +75,11 @@ class Limits(unittest.TestCase):
         self.assertEqual(found[:2], [None, "ValueError: no keys"])
         self.assertIn("not done", found[2])
 
+    def test_processes_have_limits_of_their_own(self):
+        say = lambda text: [sys.executable, "-c", text]
+        found = table.at_once([say("import time; time.sleep(600)"), say("import os; assert os.path.samefile('.', '/')")], 1, 300, each=5, folder="/")
+        self.assertEqual(found, ["not done after 5 s", None])
+
     def test_tables_go_on_where_a_run_ended(self):
         with tempfile.TemporaryDirectory() as folder:
             columns, where = {"ms": ["forward", ".2f"], "x": ["ratio", ".1f"]}, {"date": "d", "commit": "c", "device": "H"}

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ensureBuilt, lmoec, ROOT } from '../cli/lmoec.js';
@@ -31,6 +31,48 @@ describe.skipIf(reason !== undefined)(`functions of flash-linear-attention${reas
       { LMOEC_PACKAGES: folder.path },
     );
     expect(out.trim().split('\n').at(-1)).toMatch(/^\d+ passed/);
+  });
+
+  it('are told of in a table by what becomes of the tests of a tree, be it ended before they are', () => {
+    const tree = join(folder.path, 'tree');
+    const write = (path: string, text: string): void => {
+      mkdirSync(join(tree, path, '..'), { recursive: true });
+      writeFileSync(join(tree, path), text);
+    };
+    for (const name of ['fla', 'fla/ops']) write(`${name}/__init__.py`, '');
+    write('fla/ops/gla/__init__.py', 'from .chunk import chunk_gla\n');
+    write('fla/ops/gla/chunk.py', 'def chunk_gla(*args, **options): raise RuntimeError("the original")\n');
+    write('tests/ops/test_others.py', 'def test_chunk(): pass\n');
+    write('tests/ops/test_gla.py', `
+import os, signal, torch
+from fla.ops.gla import chunk_gla
+def call(**options):
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 5, 2, 16) for _ in range(3))
+    return chunk_gla(q, k, v, -torch.rand(1, 5, 2, 16), **options)
+def test_chunk(): assert call()[0].shape == (1, 5, 2, 16)
+def test_chunk_wrong(): assert call()[0].shape == (1, 5, 2, 8)
+def test_chunk_refused(): raise NotImplementedError('an option that is not offered')
+def test_chunk_alone(): pass
+def test_chunk_large(): raise ValueError("q has K = 512; gla was built for K=64, V=64")
+def test_recurrent(): pass
+def test_chunk_killed(): os.kill(os.getpid(), signal.SIGKILL)
+def test_chunk_after(): call()
+`);
+    const out = join(folder.path, 'tables');
+    const said = python(['bench/fla_tests.py', tree, '--packages', folder.path, '--out', out], ROOT);
+    const { rows: [row, ...others] } = JSON.parse(readFileSync(join(out, 'fla_tests.json'), 'utf8'));
+    expect(others).toEqual([]);
+    expect(row).toMatchObject({
+      row: 'chunk/test_gla', tests: 7, passed: 1, failed: 1, unbuilt: 1, skipped: 2, rest: 2, why: 'ended with -9',
+      others: {
+        test_chunk_wrong: { outcome: 'failed' }, test_chunk_large: { outcome: 'unbuilt' },
+        test_chunk_refused: { outcome: 'skipped', why: 'lmoec_fla: an option that is not offered' },
+        test_chunk_alone: { outcome: 'skipped', why: 'lmoec_fla: no function of ours was called' },
+      },
+    });
+    expect(said.trim().split('\n').at(-1)).toBe('fla_tests: 7 tests, 1 passed, 1 failed, 1 not built, 2 skipped, 2 not reached');
+    expect(readFileSync(join(out, 'fla_tests.md'), 'utf8')).toContain('| chunk/test_gla | 7 | 1 | 1 | 1 | 2 | 2 |');
   });
 
   it('take the place of what modules have imported, and leave it again', () => {
