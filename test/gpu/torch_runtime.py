@@ -103,6 +103,9 @@ def values(s):
             cotangents = s.cotangents(found, states)
             grads = s.scan.backward(args, cotangents, cu)
             s.compare(f"backward, {what} {kind or ''}", grads, s.reference.backward(wide(args), wide(cotangents), cu))
+            if s.reference.affine:
+                s.compare(f"ends, {what} {kind or ''}", s.scan.ends(args, cu), expected[len(outputs):])
+                s.compare(f"backward of ends, {what} {kind or ''}", s.scan.reverse_ends(args, cotangents, cu), s.reference.reverse_ends(wide(args), wide(cotangents), cu))
             check(f"{s.label} {what}: the same bits twice", same(s.scan.backward(args, cotangents, cu), grads) and same(s.scan.forward(args, cu), found))
             if offsets:
                 check(f"{s.label} {what}: offsets that the host knows", same(s.scan.forward(args, cu.cpu()), found))
