@@ -43,6 +43,19 @@ class Reference:
         with _precise(args[0]):
             return self._forward(tuple(args), cu_seqlens, final, self.chunk, self.size)
 
+    @property
+    def affine(self) -> bool:
+        """Is what tokens do to the states an affine map, so that pieces of a sequence can be told apart from what comes before them?"""
+        return self.size > 0
+
+    def ends(self, args: Sequence[Tensor | None], cu_seqlens: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Final states alone."""
+        return self.forward(args, cu_seqlens)[len(self.signature.outputs) :]
+
+    def reverse_ends(self, args: Sequence[Tensor | None], cotangents: Sequence[Tensor | None], cu_seqlens: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Gradients of initial states alone."""
+        return self.backward(args, cotangents, cu_seqlens)[len(args) - len(self.signature.states) :]
+
     def loop(self, args: Sequence[Tensor | None], cu_seqlens: Tensor | None = None, final: bool = True) -> tuple[Tensor, ...]:
         """The same, one token after the other; autograd can differentiate it."""
         with _precise(args[0]):

@@ -27,9 +27,12 @@ class Calls:
     backward_initial: Operator
     step: Operator
     step_functional: Operator
+    #: What ranks hand on of a piece of a sequence: the states after it, the gradients of those before it. None where a scan has none of both.
+    ends: Operator | None = None
+    reverse_ends: Operator | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Operators(Calls):
     """Overloads, so that a call does not look them up."""
 
@@ -128,8 +131,21 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             lambda *given: signature.results(given, signature.check(given, token=True), not in_place, token=True),
         )
 
-    operators = forward_of(False), forward_of(True), backward_of(False), backward_of(True), step_of(True), step_of(False)
-    return Operators(*operators, Calls(**calls), library)
+    found = {
+        "forward": forward_of(False), "forward_final": forward_of(True), "backward": backward_of(False), "backward_initial": backward_of(True),
+        "step": step_of(True), "step_functional": step_of(False),
+    }
+    if states and reference.affine:
+        found["ends"] = define(
+            "ends", [*fixed, *optional, "Tensor? cu_seqlens"], finals, lambda scan, given: scan.ends(given[:count], given[count]),
+            lambda *given: signature.results(given[:count], signature.check(given[:count], given[count]), True)[outputs:],
+        )
+        found["reverse_ends"] = define(
+            "reverse_ends", [*fixed, *optional, "Tensor? cu_seqlens", *cotangents], finals,
+            lambda scan, given: scan.reverse_ends(given[:count], given[count + 1 :], given[count]),
+            lambda *given: signature.gradients(given[:count], signature.check(given[:count], given[count]), True)[len(args) :],
+        )
+    return Operators(**found, calls=Calls(**calls), library=library)
 
 
 def io_dtype(x: Tensor) -> torch.dtype:

@@ -26,7 +26,7 @@ class Scan:
         self.folder = Path(folder)
         self._lock = threading.Lock()
         self._plans = None
-        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step")}
+        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step", "ends", "reverse_ends")}
 
     def plans(self):
         """Every plan, in the order of their folders."""
@@ -60,6 +60,14 @@ class Scan:
         ones lie."""
         return self._programs["step"](args, (), None, "all", in_place)
 
+    def ends(self, args, cu_seqlens=None):
+        """Final states alone: what others must know of a piece of their sequences."""
+        return self._programs["ends"](args, (), cu_seqlens, "all", False)
+
+    def reverse_ends(self, args, cotangents, cu_seqlens=None):
+        """Gradients of initial states alone."""
+        return self._programs["reverse_ends"](args, cotangents, cu_seqlens, "all", False)
+
     def warmup(self, device=None):
         """Loads the kernels for a device, so that the first call, or one in a captured graph, does not."""
         index = torch.device(device).index if device is not None and not isinstance(device, int) else device
@@ -87,10 +95,11 @@ class Scan:
         calls = []
         for plan in plans:
             count, expected = len(args), len(plan.args)
-            if count != expected or len(cotangents) != (len(plan.cotangents) if program == "backward" else 0):
-                names = ", ".join((*plan.args, *(plan.cotangents if program == "backward" else ())))
+            seeds = plan.taken(program, "cotangent")
+            if count != expected or len(cotangents) != len(seeds):
+                names = ", ".join((*plan.args, *seeds))
                 raise LmoecError(f"{plan.scan}: {count} arguments, {len(cotangents)} cotangents", f"pass {names}")
-            call = Call(plan, program, [*zip(plan.args, args), *zip(plan.cotangents, cotangents)], offsets)
+            call = Call(plan, program, [*zip(plan.args, args), *zip(seeds, cotangents)], offsets)
             if call.complaint is None:
                 return call
             calls.append(call)
@@ -206,7 +215,7 @@ class Program:
         absent = {name for name, tensor in zip(given, (*args, *cotangents)) if tensor is None}
         if in_place and not absent.isdisjoint(plan.named("initial")):
             raise LmoecError(f"{plan.scan}: a step in place needs every state", f"pass {', '.join(plan.named('initial'))}")
-        results = {"outputs": plan.named("output"), "all": plan.results}
+        results = {"outputs": plan.named("output"), "all": tuple(plan.programs[self._name]["gives"])}
         if self._name == "backward":
             results = {"all": tuple(name for name in plan.gradients if name is not None)}
             if wanted != "all":
@@ -230,7 +239,7 @@ class Program:
         if index < 0:
             what = f"{scan}: {self._scan.plans()[0].args[0]} is on {args[0].device}, kernels need a CUDA device"
             raise LmoecError(what, "move the tensors, or set LMOEC_BACKEND=reference")
-        names = [*self._scan.plans()[0].args, *(self._scan.plans()[0].cotangents if self._name == "backward" else ()), "cu_seqlens"]
+        names = [*self._scan.plans()[0].args, *self._scan.plans()[0].taken(self._name, "cotangent"), "cu_seqlens"]
         for name, tensor in zip(names, (*args, *cotangents, cu_seqlens)):
             if tensor is not None and host.device_of(tensor) != index:
                 raise LmoecError(f"{scan}: {name} is on {tensor.device}, other tensors on {args[0].device}", f"move {name} there")

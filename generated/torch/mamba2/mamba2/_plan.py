@@ -39,6 +39,10 @@ class Plan:
     def named(self, *roles):
         return tuple(tensor["name"] for role in roles for tensor in self.json["tensors"] if tensor["role"] == role)
 
+    def taken(self, program, role):
+        """What a program takes of one role."""
+        return tuple(name for name in self.programs[program]["takes"] if self.tensors[name]["role"] == role)
+
     def _gradient(self, name):
         """The plan's name of a gradient: a state's is told from the cotangent of the final state, which users call the same."""
         base = name.removeprefix("initial.")

@@ -335,7 +335,7 @@ class _Call:
         if leaving:
             part = self.part([row for i in leaving for row in self.rows.tail_rows[i]], self._reach(level))
             args = [*(cut(x, part.spans) for x in self.tensors[: self.inputs]), *self.tensors[self.inputs :], *(start[part.rows] for start in starts)]
-            finals = _tuple(self.op.forward_final(*args, part.offsets))[self.outputs :]
+            finals = _tuple(self.op.ends(*args, part.offsets))
             for n, i in enumerate(leaving):
                 us = [finals[state][n * self.batch : (n + 1) * self.batch] for state in level]
                 made[i] = self._join(level, us, self._maps(i, level, starts) if own[i].through else [None for _ in level], True)
@@ -352,7 +352,7 @@ class _Call:
             part = self.part([row for i in entering for row in self.rows.head_rows[i]])
             args = [*(cut(x, part.spans) for x in self.tensors[: self.inputs]), *self.tensors[self.inputs :], *(start[part.rows] for start in starts)]
             given = [*(None if d is None else cut(d, part.spans) for d in d_outputs), *(end[part.rows] for end in ends)]
-            grads = _tuple(self.op.backward_initial(*args, part.offsets, *given))[len(self.tensors) :]
+            grads = _tuple(self.op.reverse_ends(*args, part.offsets, *given))
             for n, i in enumerate(entering):
                 made[i] = self._join(level, [grads[state][n * self.batch : (n + 1) * self.batch] for state in level], none, False)
         empty = self._join(level, [self.zeros(state, self.batch) for state in level], none, False)

@@ -34,6 +34,28 @@ def test_opcheck(scan, packed):
             torch.library.opcheck(backward, (*args, offsets, *given), test_utils=tuple(check for check in CHECKS if check != "test_autograd_registration"))
 
 
+@pytest.mark.parametrize("scan", [scan for scan in SCANS if ops.SCANS[scan].ends is not None])
+@pytest.mark.parametrize("packed", [False, True])
+def test_ends_alone(scan, packed):
+    """What ranks hand on is what whole calls give."""
+    op, signature = ops.SCANS[scan], reference_of(scan).signature
+    offsets = PACKED if packed else None
+    args = draw(scan, batch=1 if packed else 2, sequences=4 if packed else 2, states=not packed, dtype=torch.float32)
+    results = in_row(op.forward_final(*args, offsets))
+    seeds = cotangents(results)
+    torch.library.opcheck(op.ends, (*args, offsets), test_utils=CHECKS)
+    torch.library.opcheck(op.reverse_ends, (*args, offsets, *seeds), test_utils=tuple(check for check in CHECKS if check != "test_autograd_registration"))
+    for found, whole in ((op.ends(*args, offsets), results), (op.reverse_ends(*args, offsets, *seeds), op.backward_initial(*args, offsets, *seeds))):
+        last = in_row(whole)[-len(signature.states) :]
+        assert len(in_row(found)) == len(last)
+        for x, y in zip(in_row(found), last):
+            assert x.shape == y.shape and x.dtype == y.dtype and error(x, y) < 1e-6
+
+
+def in_row(results):
+    return (results,) if isinstance(results, torch.Tensor) else tuple(results)
+
+
 @pytest.mark.parametrize("scan", SCANS)
 def test_opcheck_of_steps(scan):
     op = ops.SCANS[scan]

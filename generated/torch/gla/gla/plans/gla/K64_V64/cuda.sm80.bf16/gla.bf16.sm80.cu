@@ -1066,3 +1066,462 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   // store final.S, %1
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_S != nullptr) st(p_final_S + ((i64)sequence * d.heads + head) * 4096 + ((x_K + i) * 64 + x_V), t1[i]);
 }
+
+// Scores, solves and pointwise values of the chunks of S.
+extern "C" __global__ void __launch_bounds__(256) S_prepare_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_K = block * 32 + lane;
+  // %0 [%row, K] = load k row
+  float t0[8];
+  { auto* const at = p_k + (i64)(first + x__row) * s_k.token + (i64)head * s_k.head; const i64 step = (i64)s_k.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_K); else zeron<1>(&t0[i]); } }
+  // %1 [%row, K] = load g row
+  float t1[8];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t1[i], at + i * step + x_K); else zeron<1>(&t1[i]); } }
+  // %2 [%row, K] = cumsum %1
+  float t2[8];
+  float in2[1], out2[1];
+   {
+    float* const ex = (sm + 0);
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t1[i]); }
+      ex[(warp * 1 + j) * 32 + lane] = h;
+    }
+    __syncthreads();
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in2[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out2[j] = h;
+      h = in2[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t1[i]); t2[i] = h; }
+    }
+  }
+  // %3 [K] = pick last %2
+  float t3[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t2[7];
+  __syncthreads();
+  t3[0] = (sm + 256)[0 * 32 + lane];
+  // %4 [K, %row] = sub %3, %2
+  float t4[8];
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t3[0] - t2[i]);
+  // %5 [K, %row] = exp %4
+  float t5[8];
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+  // %6 [K, %row] = mul %5, %0
+  float t6[8];
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = (t5[i] * t0[i]);
+  // store ws.S.col0, %6
+  { auto* const at = p_ws_S_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t6[i]); }
+  // %7 [K] = exp %3
+  float t7[1];
+  t7[0] = m_exp(t3[0]);
+  // store ws.S.decay, %7
+  if (warp == 0) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K, t7[0]);
+}
+
+// The decay of every segment of S.
+extern "C" __global__ void __launch_bounds__(256) S_spans_2(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x_K = lane * 2;
+  // %0 [K] = zeros
+  float t0[2];
+  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
+  float t1[1];
+  t1[0] = 1.f;
+  // %2 [K] = add %0, %1
+  float t2[2];
+  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
+  float t3[2];
+  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [K] = %2
+  #pragma unroll 4
+  for (int n = warp; n < walk_chunks; n += 8) {
+    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    const int length = walk_end - first < 64 ? walk_end - first : 64;
+    (void)chunk, (void)length;
+    // %4 [K] = load ws.S.decay
+    float t4[2];
+    ldn<2>(&t4[0], p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K);
+    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
+  }
+  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
+  __syncthreads();
+  UNROLL for (int j = 0; j < 2; ++j) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.S.span, %3
+  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_S_span + ((i64)segment * d.heads + head) * 64 + x_K, v); }
+}
+
+// What every segment adds to S by its end.
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends_2(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r5_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
+      // %3 [%row, K] = load ws.S.col0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %6 [K, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The state of S after the last token.
+extern "C" __global__ void __launch_bounds__(256) S_last(const f32* __restrict__ p_S, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_K_V = block * 1024 + lane * 4;
+  const int i_K = x_K_V / 64;
+  const int i_V = x_K_V % 64;
+  // %0 [K, V] = load S
+  float t0[4];
+  { if (p_S != nullptr) ldn<4>(&t0[0], p_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [K, V] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + m;
+      raw2[p][0] = few<1>(p_ws_S_span + ((i64)segment_ * d.heads + head) * 64 + i_K);
+      raw4[p][0] = few<4>(p_ws_S_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [K] = load ws.S.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [K, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+  // store final.S, %1
+  if (p_final_S != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+}
+
+// Scores, solves and pointwise values of the chunks of S.
+extern "C" __global__ void __launch_bounds__(256) S_prepare_3(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_read0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_K = block * 32 + lane;
+  // %0 [%row, K] = load q row
+  float t0[8];
+  { auto* const at = p_q + (i64)(first + x__row) * s_q.token + (i64)head * s_q.head; const i64 step = (i64)s_q.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_K); else zeron<1>(&t0[i]); } }
+  // %2 [%row, K] = load g row
+  float t2[8];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t2[i], at + i * step + x_K); else zeron<1>(&t2[i]); } }
+  // %4 [] = 0.125
+  float t4[1];
+  t4[0] = 0.125f;
+  // %6 [%row, K] = cumsum %2
+  float t6[8];
+  float in6[1], out6[1];
+   {
+    float* const ex = (sm + 0);
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t2[i]); }
+      ex[(warp * 1 + j) * 32 + lane] = h;
+    }
+    __syncthreads();
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in6[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out6[j] = h;
+      h = in6[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t2[i]); t6[i] = h; }
+    }
+  }
+  // %7 [%row, K] = exp %6
+  float t7[8];
+  UNROLL for (int i = 0; i < 8; ++i) t7[i] = m_exp(t6[i]);
+  // %8 [%row, K] = mul %7, %4
+  float t8[8];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t7[i] * t4[0]);
+  // %9 [%row, K] = mul %8, %0
+  float t9[8];
+  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t0[i]);
+  // store ws.S.read0, %9
+  { auto* const at = p_ws_S_read0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t9[i]); }
+  // %10 [K] = pick last %6
+  float t10[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t6[7];
+  __syncthreads();
+  t10[0] = (sm + 256)[0 * 32 + lane];
+  // %14 [K] = exp %10
+  float t14[1];
+  t14[0] = m_exp(t10[0]);
+  // store ws.S.decay, %14
+  if (warp == 0) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K, t14[0]);
+}
+
+// What every segment adds to the cotangent of S by its start.
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends_2(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_read0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    float r5_0[1];
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load d_o row
+      tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      // %3 [%row, K] = load ws.S.read0 row
+      tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+      cp_commit();
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
+      cp_wait<1>();
+      team_sync(1);
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+    cp_wait<0>();
+  }
+  else {
+    // %0 [K, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %6 [K, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [K, V] = contract[%row] %3, %2
+      // %7 [K, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.S.local_cotangent, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of S before the first token.
+extern "C" __global__ void __launch_bounds__(256) S_reverse_last(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_K_V = block * 1024 + lane * 4;
+  const int i_K = x_K_V / 64;
+  const int i_V = x_K_V % 64;
+  // %0 [K, V] = load d_final.S
+  float t0[4];
+  { if (p_d_final_S != nullptr) ldn<4>(&t0[0], p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, V] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<1>(p_ws_S_span + ((i64)segment_ * d.heads + head) * 64 + i_K);
+      raw4[p][0] = few<4>(p_ws_S_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [K] = load ws.S.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, V] = load ws.S.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [K, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [K, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+  // store d_S, %1
+  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_S + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_V + 0)), v); }
+}

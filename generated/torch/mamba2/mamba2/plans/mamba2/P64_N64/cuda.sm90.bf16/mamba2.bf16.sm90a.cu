@@ -1548,3 +1548,452 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
   // store final.h, %6
   UNROLL for (int i = 0; i < 8; ++i) if (p_final_h != nullptr) st(p_final_h + ((i64)sequence * d.heads + head) * 4096 + ((x_N + i) * 64 + x_P), t6[i]);
 }
+
+// The decay of every segment of h.
+extern "C" __global__ void __launch_bounds__(256) h_spans_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_span, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = lane;
+  // %0 [] = load A_log
+  float t0[1];
+  ldn<1>(&t0[0], p_A_log + ((i64)0 * d.heads + head) * 1);
+  // %1 [] = exp %0
+  float t1[1];
+  t1[0] = m_exp(t0[0]);
+  // %2 [] = neg %1
+  float t2[1];
+  t2[0] = (-t1[0]);
+  // %3 [] = load dt_bias
+  float t3[1];
+  ldn<1>(&t3[0], p_dt_bias + ((i64)0 * d.heads + head) * 1);
+  // %4 [] = zeros
+  float t4[1];
+  t4[0] = 0.f;
+  float t5[1];
+  t5[0] = 0.f;
+  // loop chunks with %5 [] = %4
+  #pragma unroll 4
+  for (int n = warp; n < walk_chunks; n += 8) {
+    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    const int length = walk_end - first < 64 ? walk_end - first : 64;
+    (void)chunk, (void)length;
+    // %6 [%row] = load dt row
+    float t6[2];
+    UNROLL for (int c = 0; c < 2; ++c) { if ((x__row + (c) * 32) < length) ldn<1>(&t6[c], p_dt + (i64)(first + (x__row + (c) * 32)) * s_dt.token + (i64)head * s_dt.head); else zeron<1>(&t6[c]); }
+    // %7 [%row] = add %6, %3
+    float t7[2];
+    UNROLL for (int j = 0; j < 2; ++j) t7[j] = (t6[j] + t3[0]);
+    // %8 [%row] = softplus %7
+    float t8[2];
+    UNROLL for (int j = 0; j < 2; ++j) t8[j] = m_softplus(t7[j]);
+    // %9 [%row] = mul %2, %8
+    float t9[2];
+    UNROLL for (int j = 0; j < 2; ++j) t9[j] = (t2[0] * t8[j]);
+    // %10 [%row] = keep %9
+    float t10[2];
+    UNROLL for (int j = 0; j < 2; ++j) t10[j] = (x__row + (j) * 32) < length ? t9[j] : 0.f;
+    UNROLL for (int j = 0; j < 2; ++j) t5[0] += t10[j];
+  }
+  t5[0] = lanes_fold(t5[0], [](float x, float y) { return fold_sum(x, y); });
+  (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t5[0];
+  __syncthreads();
+  { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
+  // %13 [] = exp %5
+  float t13[1];
+  t13[0] = m_exp(t5[0]);
+  // store ws.h.span, %13
+  if (lane == 0 && warp == 0) st(p_ws_h_span + ((i64)segment * d.heads + head) * 1, t13[0]);
+}
+
+// What every segment adds to h by its end.
+extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52992, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
+    float r6_4[1];
+    // %0 [] = load dt_bias
+    const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
+    const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
+    const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
+    const float s3_3 = (-s2_2);
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %6 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+      // %9 [%row, P] = load x row
+      // %11 [%row, N] = load B row
+      if (t == 0) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L1_9, m_x, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_B, 0, group, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_6))[i] = r6_4[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      team_sync(1);
+      // %7 [%row] = add %6, %0
+      if (const int i = t; i < 64) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      // %8 [%row] = softplus %7
+      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      // %12 [%row] = mul %3, %8
+      if (const int i = t; i < 64) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      // %13 [%row] = keep %12
+      if (const int i = t; i < 64) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      // %14 [%row] = cumsum %13
+      team_sync(1);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
+      // %15 [] = pick last %14
+      team_sync(1);
+      const float s15_5 = ((float*)(basep + L7_14))[63];
+      // %16 [%row] = sub %15, %14
+      if (const int i = t; i < 64) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      // %17 [%row] = exp %16
+      if (const int i = t; i < 64) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      // %20 [] = exp %15
+      const float s20_6 = m_exp(s15_5);
+      if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L1_9), length, t);
+        tile_clear<64, 1>((sa + L2_11), length, t);
+      }
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    regs_up<168>();
+    // %4 [N, P] = zeros
+    float f4_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
+    float f5_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %10 [%row, P] = mul %8, %9
+      float f9_2[32];
+      load_frag<4, 64, true>(f9_2, (sa + L1_9), 0);
+      float f10_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f9_2[i]);
+      // %18 [%row, P] = mul %17, %10
+      float f18_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9_17))[frag_col(i)] * f10_3[i]);
+      // %21 [N, P] = mul %20, %5
+      const float s20_5 = ((float*)(sp + L10_20))[0];
+      float f21_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_6[i] = (s20_5 * f5_1[i]);
+      // %19 [N, P] = contract[%row] %11, %18
+      // %22 [N, P] = add %21, %19
+      u32 a18_7[4][4]; pack<4>(a18_7, f18_4);
+      float f22_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_8[i] = f21_6[i];
+      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2_11)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f22_8) / 4>(f22_8);
+      UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.h.local, %5
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
+  }
+}
+
+// The state of h after the last token.
+extern "C" __global__ void __launch_bounds__(256) h_last(const f32* __restrict__ p_h, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_N_P = block * 1024 + lane * 4;
+  const int i_N = x_N_P / 64;
+  const int i_P = x_N_P % 64;
+  // %0 [N, P] = load h
+  float t0[4];
+  { if (p_h != nullptr) ldn<4>(&t0[0], p_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [N, P] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + m;
+      raw2[p][0] = few<1>(p_ws_h_span + ((i64)segment_ * d.heads + head) * 1);
+      raw4[p][0] = few<4>(p_ws_h_local + ((i64)segment_ * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [] = load ws.h.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [N, P] = load ws.h.local
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [N, P] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [N, P] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+  // store final.h, %1
+  if (p_final_h != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
+}
+
+// What every segment adds to the cotangent of h by its start.
+extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 53760, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+  }
+  __syncthreads();
+  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+    regs_down<88>();
+    float r7_4[1];
+    // %0 [] = load dt_bias
+    const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+    // %1 [] = load A_log
+    const float s1_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+    // %2 [] = exp %1
+    const float s2_2 = m_exp(s1_1);
+    // %3 [] = neg %2
+    const float s3_3 = (-s2_2);
+    team_sync(1);
+    auto issue = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %6 [%row, P] = load d_o row
+      // %7 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+      // %15 [%row, N] = load C row
+      if (t == 0) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L0_6, m_d_o, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_15, m_C, 0, group, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) issue(0);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_7))[i] = r7_4[k]; }
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      team_sync(1);
+      // %8 [%row] = add %7, %0
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      // %9 [%row] = softplus %8
+      if (const int i = t; i < 64) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      // %10 [%row] = mul %3, %9
+      if (const int i = t; i < 64) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      // %11 [%row] = keep %10
+      if (const int i = t; i < 64) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      // %12 [%row] = cumsum %11
+      team_sync(1);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
+      // %13 [%row] = exp %12
+      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      // %17 [] = pick last %12
+      const float s17_5 = ((float*)(basep + L7_12))[63];
+      // %18 [] = exp %17
+      const float s18_6 = m_exp(s17_5);
+      if (t == 0) ((float*)(sp + L9_18))[0] = s18_6;
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_6), length, t);
+        tile_clear<64, 1>((sa + L2_15), length, t);
+      }
+      team_sync(1);
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    regs_up<168>();
+    // %4 [N, P] = zeros
+    float f4_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
+    float f5_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
+    team_sync(2);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      proxy_fence();
+      // %14 [%row, P] = mul %13, %6
+      float f6_2[32];
+      load_frag<4, 64, true>(f6_2, (sa + L0_6), 0);
+      float f14_3[32];
+      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8_13))[frag_col(i)] * f6_2[i]);
+      // %19 [N, P] = mul %18, %5
+      const float s18_4 = ((float*)(sp + L9_18))[0];
+      float f19_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f5_1[i]);
+      // %16 [N, P] = contract[%row] %15, %14
+      // %20 [N, P] = add %19, %16
+      u32 a14_6[4][4]; pack<4>(a14_6, f14_3);
+      float f20_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2_15)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f20_7) / 4>(f20_7);
+      UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.h.local_cotangent, %5
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_h_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f5_1[i]); }
+  }
+}
+
+// The cotangent of h before the first token.
+extern "C" __global__ void __launch_bounds__(256) h_reverse_last(const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_N_P = block * 1024 + lane * 4;
+  const int i_N = x_N_P / 64;
+  const int i_P = x_N_P % 64;
+  // %0 [N, P] = load d_final.h
+  float t0[4];
+  { if (p_d_final_h != nullptr) ldn<4>(&t0[0], p_d_final_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [N, P] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<1>(p_ws_h_span + ((i64)segment_ * d.heads + head) * 1);
+      raw4[p][0] = few<4>(p_ws_h_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [] = load ws.h.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [N, P] = load ws.h.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [N, P] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [N, P] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+  // store d_h, %1
+  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_h + ((i64)sequence * d.heads + head) * 4096 + (i_N * 64 + (i_P + 0)), v); }
+}
