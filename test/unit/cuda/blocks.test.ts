@@ -103,6 +103,21 @@ describe('products in blocks', () => {
     }
   });
 
+  it('have 128 rows where that reads less, and no more than one chunk where chunks are told apart', () => {
+    const rowsOf = (module: TileModule, target: CudaTarget) => {
+      const text = [...emitted(module, target, 'bf16').files.values()].join('\n');
+      return /tile_load<(\d+), 1, \d+>\(\(to/.exec(text)?.[1];
+    };
+    expect(rowsOf(MODULES.product([4096, 11008]), 'cuda.sm90')).toBe('128');
+    expect(rowsOf(MODULES.product([4096, 11008]), 'cuda.sm80')).toBe('128');
+    const scale: TileBuffer = { name: 'scale', outer: 'chunk', domain: TOKENS, inner: 'once', axes: [], dtype: 'f32', role: 'input' };
+    const each = moduleOf('each', [4096, 11008], [x, param('w', 'D', 'F'), scale], (k, { x, w, scale }) => (
+      k.mul(k.contract(k.load(x), k.load(w), 'D'), k.load(scale))
+    ));
+    expect(verifyTiles(each)).toEqual([]);
+    expect(rowsOf(each, 'cuda.sm90')).toBe('64');
+  });
+
   it('that add up do so in the same registers', () => {
     const { files } = emitted(MODULES.added([4096, 11008]), 'cuda.sm90', 'bf16');
     const text = [...files.values()].join('\n');

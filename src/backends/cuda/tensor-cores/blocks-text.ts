@@ -1,4 +1,6 @@
 import type { Axis } from '../../../ir/common/axes.js';
+import { sizeName } from '../../../ir/tile/domain.js';
+import type { TileKernel } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
 import type { Piece } from '../instructions/pieces.js';
@@ -7,12 +9,13 @@ import { printSteps, type Threads } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines, spanLines } from '../prologue.js';
 import { isAlongRows, type BlockParts } from './block-parts.js';
-import type { Parts } from './extents.js';
+import type { Parts, Tall } from './extents.js';
 import { STEP } from './forms.js';
 import { offsetLines, runtimeOf } from './kernel.js';
 
-/** Of a block of 64 rows: its columns, the warpgroups that share them, steps in shared memory at a time. */
+/** Of a block: its rows by 64, its columns, the warpgroups that share them, steps in shared memory at a time. */
 export interface BlockShape {
+  readonly tall: Tall;
   readonly width: number;
   readonly parts: Parts;
   readonly stages: number;
@@ -33,25 +36,42 @@ export type BlockPart = 'before' | `${'issue' | 'enter' | 'body'}${number}` | 'a
 export const partsOfLoop = (n: number) => [`issue${n}`, `enter${n}`, `body${n}`] as const;
 
 /** Blocks that run at once are neighbours in both directions, so that they find what they read in the cache: so many above each other. */
-const TALL = 16;
+const STACKED = 16;
+
+/** Rows of a chunk kernel's block, as C text: those of a chunk, or of two. */
+export const BLOCK_ROWS = 'block_rows';
 
 /** Says which part of the results a block has. */
-function blockLines(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, width: number): void {
+function blockLines(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, { width, tall }: BlockShape): void {
   const blocks = blocksOf(cx, split, width);
   const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
-  const ofRows = isAlongRows(kernel) ? blocksOf(cx, rows, STEP) : undefined;
+  const ofRows = isAlongRows(kernel) ? blocksOf(cx, rows, STEP * tall) : undefined;
+  // Of two chunks the first has a block.
+  const stacked = ofRows === undefined ? STACKED * tall : STACKED;
   const many = ofRows ?? `(int)gridDim.x / ${blocks}`;
-  code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`}, top = at / ${TALL * blocks} * ${TALL}, `
-    + `tall = ${many} - top < ${TALL} ? ${many} - top : ${TALL}, row = top + at % ${TALL * blocks} % tall;`);
-  code.line(`const int v0 = at % ${TALL * blocks} / tall * ${width}, v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
+  code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`}, top = at / ${stacked * blocks} * ${stacked}, `
+    + `tall = ${many} - top < ${stacked} ? ${many} - top : ${stacked}, row = top + at % ${stacked * blocks} % tall;`);
+  code.line(`const int v0 = at % ${stacked * blocks} / tall * ${width}, v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
   if (ofRows === undefined) code.line('const int outer = row;');
   else {
-    code.line(`const int outer = (int)blockIdx.x / ${blocks * ofRows}, u0 = row * ${STEP}, `
-      + `u_here = ${size(axisSize(cx.module, rows), STEP, 'u0')};`);
+    code.line(`const int outer = (int)blockIdx.x / ${blocks * ofRows}, u0 = row * ${STEP * tall}, `
+      + `u_here = ${size(axisSize(cx.module, rows), STEP * tall, 'u0')};`);
     code.line('(void)outer, (void)u_here;');
   }
   code.line('(void)v_here;');
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / (d.heads / d.groups);');
+}
+
+/** Says which rows a block of a chunk kernel has. */
+function blockRows(code: Code, kernel: TileKernel, tall: Tall): void {
+  const { runEnd } = outerLines(code, kernel);
+  if (tall === 1) code.line(`const int ${BLOCK_ROWS} = length;`);
+  else {
+    const { chunk } = kernel.domain;
+    // The table may have empty rows beyond those of chunks.
+    code.line(`if (length <= 0 || ${sizeName(kernel.domain, 'chunk')}[4 * ${chunk} + 3] % 2 == 1) return;`);
+    code.line(`const int ${BLOCK_ROWS} = ${runEnd} - first < ${STEP * tall} ? ${runEnd} - first : ${STEP * tall};`);
+  }
 }
 
 const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisSize(cx.module, axis) / width);
@@ -59,11 +79,11 @@ const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisS
 /** The frame of a kernel of blocks: a ring of steps in shared memory, all but one of them on their way. */
 export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedBytes }: BlockPlan): LoweredKernel {
   const { kernel, rows, split, loops } = parted;
-  const { width, parts, stages } = shape;
+  const { tall, width, parts, stages } = shape;
   const isAlong = isAlongRows(kernel);
-  const threads = 128 * parts;
+  const threads = 128 * parts * tall;
   const team: Threads = { threads, barrier: 1 };
-  const blocks = blocksOf(cx, split, width) * (isAlong ? blocksOf(cx, rows, STEP) : 1);
+  const blocks = blocksOf(cx, split, width) * (isAlong ? blocksOf(cx, rows, STEP * tall) : 1);
   const { args, parameters } = signature(cx, kernel, []);
   const code = createCode();
   const print = (part: BlockPart) => printSteps(code, plan.steps(part), team);
@@ -77,13 +97,14 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
   code.line(`// ${kernel.doc}`);
   code.open(`extern "C" __global__ void __launch_bounds__(${threads}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(plan.arena.offsets)) code.line(line);
-  blockLines(code, cx, parted, width);
+  blockLines(code, cx, parted, shape);
   code.line('const int t = threadIdx.x;');
-  if (parts > 1) code.line('const int part = __shfl_sync(~0u, t >> 7, 0);');
+  if (parts > 1) code.line(`const int part = __shfl_sync(~0u, t >> 7, 0)${tall === 1 ? '' : ` % ${parts}`};`);
+  if (tall > 1) code.line(`const int half = __shfl_sync(~0u, t >> ${7 + Math.log2(parts)}, 0);`);
   if (isAlong) {
     spanLines(code, kernel);
     code.line(`const int steps = (rows_end - rows_first + ${STEP - 1}) / ${STEP};`);
-  } else outerLines(code, kernel);
+  } else blockRows(code, kernel, tall);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line('(void)basep;');

@@ -1,5 +1,6 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
+import { buffersRead } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
@@ -12,8 +13,7 @@ import { sharedLimit, type CudaContext, type CudaTarget, type LoweredKernel } fr
 import { chunkPlace } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { blockParts, heldAfter, isAlongRows, type BlockParts } from './block-parts.js';
-import { blocksText, partsOfLoop, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
-import type { Parts } from './extents.js';
+import { BLOCK_ROWS, blocksText, partsOfLoop, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, gatherStep } from './gathered.js';
 import { definitions, letText, tokenRow } from './kernel.js';
@@ -22,17 +22,17 @@ import { addProduct, type LeftOperands } from './product.js';
 import { createTeam } from './team.js';
 
 /**
- * Values that a thread may hold: of sums, as many as are needed around them; after the loop, of all matrices at once. Threads of four
- * warpgroups have 128 registers, and several left operands want some of them, as does the right one of mma.sync.
+ * Values that a thread of so many warpgroups may hold: of sums, as many as are needed around them; after the loop, of all matrices at once.
+ * Threads of four warpgroups have 128 registers, and several left operands want some of them, as does the right one of mma.sync.
  */
-const room = (target: CudaTarget, parts: Parts, lefts: number) => (
-  parts < 4 ? { sums: 64, after: 192 } : { sums: target !== 'cuda.sm90' || lefts > 1 ? 48 : 64, after: 96 }
+const room = (target: CudaTarget, warpgroups: number, lefts: number) => (
+  warpgroups < 4 ? { sums: 64, after: 192 } : { sums: target !== 'cuda.sm90' || lefts > 1 ? 48 : 64, after: 96 }
 );
 
 /**
- * Products of rows with matrices that shared memory does not hold, or along more rows than it holds: a block has 64 rows of the result and
- * some columns, and sums up in registers what steps along the summed axis bring, copies of later steps under way. What is pointwise in the
- * operands is worked out step by step, what is pointwise in the results at the end.
+ * Products of rows with matrices that shared memory does not hold, or along more rows than it holds: a block has 64 or 128 rows of the
+ * result (of a kernel of chunks, those of two) and some columns, and sums up in registers what steps along the summed axis bring, copies of
+ * later steps under way. What is pointwise in the operands is worked out step by step, what is pointwise in the results at the end.
  */
 export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const parted = blockParts(cx, kernel);
@@ -41,12 +41,12 @@ export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel 
   for (const shape of shapesOf(cx, parted)) {
     found = planBlocks(cx, parted, shape);
     if (!isRefused(found)) return blocksText(cx, found);
-    if (found.crowded !== true) return found;
+    if (found.crowded !== true && shape.tall === 1) return found;
   }
   return found;
 }
 
-/** Shapes, best first: wide blocks read rows less often. */
+/** Shapes, best first: those that read least for what they multiply. */
 function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
   const { kernel, rows, split, sums, loops } = parted;
   const held = heldAfter(parted);
@@ -54,12 +54,26 @@ function shapesOf(cx: CudaContext, parted: BlockParts): readonly BlockShape[] {
   const operands = new Set(loops.flatMap(({ inside }) => inside.flatMap(({ op }) => (op.op === 'contract' ? operandsOf(op) : []))));
   const lefts = [...operands].filter((tile) => kernel.tiles[tile].axes.includes(rows)).length;
   const most = padded(axisSize(cx.module, split));
-  return [256, 128, 64].filter((width) => width <= most).flatMap((width) => {
-    const parts = ([1, 2, 4] as const).find((n) => {
-      const { sums: most, after } = room(cx.target, n, lefts);
-      return width / 2 / n * count <= most && width / 2 / n * held <= after;
-    });
-    return parts === undefined ? [] : [4, 3, 2].map((stages) => ({ width, parts, stages }));
+  const reads = ({ tall, width }: BlockShape) => lefts / width + (operands.size - lefts) / (64 * tall);
+  const shapes = ([2, 1] as const).filter((tall) => tall === 1 || mayBeTall(cx, parted)).flatMap((tall) => (
+    [256, 128, 64].filter((width) => width <= most).flatMap((width): readonly BlockShape[] => {
+      const parts = ([1, 2, 4] as const).filter((n) => n * tall <= 4).find((n) => {
+        const { sums: own, after } = room(cx.target, n * tall, lefts);
+        return width / 2 / n * count <= own && width / 2 / n * held <= after;
+      });
+      return parts === undefined ? [] : [{ tall, width, parts, stages: 4 }];
+    })
+  ));
+  return shapes.sort((a, b) => reads(a) - reads(b)).flatMap((shape) => [4, 3, 2].map((stages) => ({ ...shape, stages })));
+}
+
+/** Are there so many rows for a block, be it those of two chunks that nothing tells apart? */
+function mayBeTall(cx: CudaContext, { kernel, rows }: BlockParts): boolean {
+  if (isAlongRows(kernel)) return axisSize(cx.module, rows) > STEP;
+  return kernel.body.every((stmt) => {
+    if (stmt.kind === 'loop' || (stmt.kind === 'let' && stmt.op.op === 'load' && stmt.op.back !== undefined)) return false;
+    const touched = stmt.kind === 'store' ? [stmt.buffer] : buffersRead(stmt.op);
+    return touched.every((name) => bufferNamed(cx.module, name).outer !== 'chunk');
   });
 }
 
@@ -79,10 +93,14 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   const { kernel, rows, split, loops, sums } = parted;
   // A team knows a step and a block, whatever the whole is.
   const steps = loops.map(({ axis }) => [axis, STEP] as const);
-  const sizes = new Map([...cx.module.sizes, ...steps, [rows, STEP], [split, shape.width]]);
+  const high = STEP * shape.tall;
+  const sizes = new Map([...cx.module.sizes, ...steps, [rows, high], [split, shape.width]]);
+  const chunk = isAlongRows(kernel) ? cx.module.chunk : high;
   const draft = createDraft<BlockPart>(['before', ...loops.flatMap((_, n): readonly BlockPart[] => partsOfLoop(n)), 'after'], 'B');
   const team = createTeam({
-    cx: { ...cx, module: { ...cx.module, sizes } }, kernel: { ...kernel, split: undefined }, draft, parts: shape.parts,
+    cx: {
+      ...cx, module: { ...cx.module, sizes, chunk },
+    }, kernel: { ...kernel, split: undefined }, draft, parts: shape.parts, tall: shape.tall,
     defs: definitions(kernel), notes: notesOf(kernel), rowOf: (axes) => (axes.includes(rows) ? rows : tokenRow(axes)),
     stage: { address: 'sa', pointer: 'sp' }, exported: new Set(),
   });
@@ -157,7 +175,7 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
 /** Where a block works: in a step of rows, or in the rows of a chunk. */
 function blockPlace({ kernel, rows }: BlockParts): Place {
   const place = chunkPlace(kernel);
-  if (!isAlongRows(kernel)) return place;
+  if (!isAlongRows(kernel)) return { ...place, length: BLOCK_ROWS };
   return { ...place, segment: kernel.domain.segment, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) };
 }
 

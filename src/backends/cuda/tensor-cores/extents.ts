@@ -7,6 +7,9 @@ import { isToken, padded, type Frag } from './forms.js';
 /** Warpgroups of a team, which share the columns of every fragment: part p of n holds the p-th of n equal blocks of columns. */
 export type Parts = 1 | 2 | 4;
 
+/** Fragments of 64 rows that a team has on top of each other. */
+export type Tall = 1 | 2;
+
 /** A tile under the name of the one that has its values. */
 export interface Resolved {
   readonly id: TileId;
@@ -18,7 +21,7 @@ export interface Resolved {
 }
 
 /** Sizes of tiles, and of what a thread of a team holds of them. */
-export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap<TileId, TileOp>, parts: Parts) {
+export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap<TileId, TileOp>, parts: Parts, tall: Tall) {
   const resolve = (tile: TileId): Resolved => {
     const op = defs.get(tile);
     if (op?.op !== 'swap') return { id: tile, turned: false, own: (axis) => axis, name: (axis) => axis };
@@ -33,8 +36,14 @@ export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap
   const pad = (axis: Axis) => padded(size(axis));
   /** Column of value i of what this part holds. */
   const colText = (col: Axis) => (parts === 1 ? 'frag_col(i)' : `(frag_col(i) + part * ${pad(col) / parts})`);
+  /** Row of value i of what this warpgroup holds. */
+  const rowText = tall === 1 ? 'frag_row(i)' : '(frag_row(i) + half * 64)';
   return {
-    resolve, size, pad, colText,
+    resolve, size, pad, colText, rowText,
+    /** Rows of a fragment, all warpgroups together. */
+    fragRows: 64 * tall,
+    /** Where in a tile at an address the rows of this warpgroup are: 64 rows further down, or, across, a panel of 64 columns further on. */
+    ofHalf: (address: string) => (tall === 1 ? address : `${address} + half * ${64 * 128}`),
     axesOf: (id: TileId) => kernel.tiles[id].axes,
     /** Values of a fragment that one thread holds. */
     values: (col: Axis) => pad(col) / 2 / parts,
@@ -45,6 +54,6 @@ export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap
     strideT32: (cols: Axis) => pad(cols) + 8,
     /** C text of the token and of the other index of element i of a fragment. */
     tokenTexts: (frag: Frag): { token: string; channel: string } =>
-      isToken(frag.row) ? { token: 'frag_row(i)', channel: colText(frag.col) } : { token: colText(frag.col), channel: 'frag_row(i)' },
+      isToken(frag.row) ? { token: rowText, channel: colText(frag.col) } : { token: colText(frag.col), channel: rowText },
   };
 }

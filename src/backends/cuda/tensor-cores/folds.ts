@@ -40,6 +40,7 @@ const valuesOf = (team: Team, axis: Axis) => Math.ceil(team.size(axis) / 8) * 4 
 
 /** Folds the rows of a fragment into the vector of `tile`; parts fold their columns and meet in shared memory. */
 function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => Call, join: (x: string, y: string) => string): void {
+  if (team.tall > 1) return team.refuse('folds of rows in tall blocks');
   if (team.parts === 1) {
     const v = team.newVec(tile, row);
     team.add({ kind: 'call', ...fold(v.pointer), writes: [{ piece: v.piece, by: 'any' }] });
@@ -63,6 +64,7 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
     );
     return;
   }
+  if (team.tall > 1) return team.refuse('folds of columns in tall blocks');
   const part = team.draft.take(4 * team.pad(kept) * 4, false);
   const from = team.pointerTo(part);
   const offset = team.parts === 1 ? '0' : `part * ${team.pad(kept) / team.parts}`;
@@ -88,10 +90,12 @@ export function sumRuns(team: Team, tile: TileId, { axis, length, arg }: Extract
     return team.refuse(`runs of ${length} along ${axis}`);
   }
   const count = team.size(axis) / piece;
-  const sums = team.draft.take(64 * count * 4, false);
+  const sums = team.draft.take(team.fragRows * count * 4, false);
   const from = team.pointerTo(sums);
   team.add({
-    kind: 'call', fn: 'runs_to', shape: [own / piece, piece / 2], args: [from, frag.name, count, team.stepText(axis, piece)],
+    kind: 'call', fn: 'runs_to', shape: [own / piece, piece / 2], args: [
+      team.tall === 1 ? from : `${from} + half * ${64 * count}`, frag.name, count, team.stepText(axis, piece),
+    ],
     writes: [{ piece: sums, by: 'any' }],
   });
   const stride = team.size(runs);
@@ -99,11 +103,13 @@ export function sumRuns(team: Team, tile: TileId, { axis, length, arg }: Extract
     team.formsOf(tile).t32 = { piece: sums, pointer: from, rows: row, cols: runs, stride };
     return;
   }
-  const made = team.draft.take(64 * stride * 4, false);
+  const made = team.draft.take(team.fragRows * stride * 4, false);
   const pointer = team.pointerTo(made);
   const terms = Array.from({ length: length / piece }, (_, j) => `${from}[i * ${length / piece} + ${j}]`);
   team.need(sums, 'any');
-  team.add({ kind: 'spread', count: 64 * stride, text: `${pointer}[i] = ${terms.join(' + ')};`, writes: [{ piece: made, by: 'any' }] });
+  team.add({
+    kind: 'spread', count: team.fragRows * stride, text: `${pointer}[i] = ${terms.join(' + ')};`, writes: [{ piece: made, by: 'any' }],
+  });
   team.formsOf(tile).t32 = { piece: made, pointer, rows: row, cols: runs, stride };
 }
 

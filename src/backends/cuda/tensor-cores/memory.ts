@@ -240,7 +240,7 @@ export function storeCell(
   if (asArray && !cell.half) {
     const n = team.size(t32.cols);
     team.add({
-      kind: 'spread', count: 64 * n, reads: [t32.piece],
+      kind: 'spread', count: team.fragRows * n, reads: [t32.piece],
       text: `{ int r = i / ${n}, c = i % ${n}; if (r < ${cell.rows} && c < ${cell.cols}) `
         + `st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${t32.pointer}[r * ${t32.stride} + c]); }`,
     });
@@ -250,7 +250,7 @@ export function storeCell(
   const name = frag.name;
   const across = row !== rename(rows);
   if (!cell.half || staging === 'direct') {
-    const [r, c] = across ? [team.colText(frag.col), 'frag_row(i)'] : ['frag_row(i)', team.colText(frag.col)];
+    const [r, c] = across ? [team.colText(frag.col), team.rowText] : [team.rowText, team.colText(frag.col)];
     team.each(
       frag,
       `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`,
@@ -259,7 +259,9 @@ export function storeCell(
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;
   const putDown = (address: string) => ({
-    kind: 'call', fn: 'store_frag', shape: [team.steps(frag.col), team.pad(rows), across], args: [address, name, team.stepText(frag.col)],
+    kind: 'call', fn: 'store_frag', shape: [team.steps(frag.col), team.pad(rows), across], args: [
+      team.ofHalf(address), name, team.stepText(frag.col),
+    ],
   }) as const;
   if (staging !== undefined) {
     const address = staging(bytes);

@@ -30,7 +30,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       const { split } = team.options.kernel;
       // Of the split axis a block has a part.
       const at = (axis: Axis, text: string) => (axis === split ? `v0 + ${text}` : text);
-      matrix(team, tile, (frag) => `(${at(frag.row, 'frag_row(i)')} == ${at(frag.col, team.colText(frag.col))} ? 1.f : 0.f)`);
+      matrix(team, tile, (frag) => `(${at(frag.row, team.rowText)} == ${at(frag.col, team.colText(frag.col))} ? 1.f : 0.f)`);
       return;
     }
     case 'zeros':
@@ -55,7 +55,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
       const row = (rowText: string, x: string) => `(${rowText} < ${place.length} ? ${x} : 0.f)`;
       if (axes.length === 1) vector(team, tile, ROW, () => row('i', argument(team, op.arg, 'vector', undefined)));
       else matrix(
-        team, tile, (frag) => row(frag.row === ROW ? 'frag_row(i)' : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)),
+        team, tile, (frag) => row(frag.row === ROW ? team.rowText : team.colText(frag.col), argument(team, op.arg, 'matrix', frag)),
       );
       return;
     }
@@ -71,7 +71,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'mask':
       matrix(team, tile, (frag) => {
         const col = team.colText(frag.col);
-        const [r, c] = frag.row === ROW ? ['frag_row(i)', col] : [col, 'frag_row(i)'];
+        const [r, c] = frag.row === ROW ? [team.rowText, col] : [col, team.rowText];
         return `(${c} ${op.strict ? '<' : '<='} ${r} ? ${argument(team, op.arg, 'matrix', frag)} : 0.f)`;
       });
       return;
@@ -149,7 +149,7 @@ function pickRow(team: Team, tile: TileId, arg: TileId, axis: Axis, at: number):
     const frag = team.frag(id, ROW);
     const v = team.newVec(tile, axis);
     team.add({
-      ...team.eachOf(frag, `if (frag_row(i) == ${at}) ${v.pointer}[${team.colText(frag.col)}] = ${frag.name}[i];`),
+      ...team.eachOf(frag, `if (${team.rowText} == ${at}) ${v.pointer}[${team.colText(frag.col)}] = ${frag.name}[i];`),
       writes: [{ piece: v.piece, by: 'any' }],
     });
   }

@@ -68,7 +68,7 @@ function sidesOf(team: Team, tile: TileId, op: Contract): Sides | undefined {
   if (
     team.axesOf(left).length !== 2 || team.axesOf(right).length !== 2 || !holds(right, col) || holds(left, col) || holds(right, row)
   ) return team.refuse(`product ${tile} is batched`);
-  return team.pad(row) === 64 ? { row, col, left, right } : team.refuse(`rows ${row} exceed a fragment`);
+  return team.pad(row) === team.fragRows ? { row, col, left, right } : team.refuse(`rows ${row} exceed a fragment`);
 }
 
 /** Left operands as they are in registers, by tile. */
@@ -123,7 +123,7 @@ function foldText(team: Team, tile: TileId, op: Contract): void {
   const text = ((): string => {
     const side = team.axesOf(other);
     if (side.length === 2) return `${team.frag(other, row).name}[i]`;
-    return `${team.vec(other, 'any')}[${side[0] === row ? 'frag_row(i)' : team.colText(team.otherAxis(big, row))}]`;
+    return `${team.vec(other, 'any')}[${side[0] === row ? team.rowText : team.colText(team.otherAxis(big, row))}]`;
   })();
   const name = team.fresh(`f${tile}`);
   const frag: Frag = { name, row, col: team.otherAxis(big, row) };

@@ -5,7 +5,7 @@ import type { Draft } from '../instructions/draft.js';
 import type { By, Call, Instruction } from '../instructions/instruction.js';
 import type { Piece } from '../instructions/pieces.js';
 import type { CudaContext } from '../lowered.js';
-import { extentsOf, type Parts } from './extents.js';
+import { extentsOf, type Parts, type Tall } from './extents.js';
 import { isToken, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
 
 export interface TeamOptions {
@@ -13,6 +13,7 @@ export interface TeamOptions {
   readonly kernel: TileKernel;
   readonly draft: Draft;
   readonly parts?: Parts;
+  readonly tall?: Tall;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   readonly notes: Notes;
   /** Decay operations that are computed together, by the first. */
@@ -38,12 +39,13 @@ export function createTeam(options: TeamOptions) {
   const { add, fresh, refuse } = draft;
   const forms = new Map<TileId, Forms>();
   const parts = options.parts ?? 1;
-  const threads = 128 * parts;
+  const tall = options.tall ?? 1;
+  const threads = 128 * parts * tall;
   /** Numbers are f32 of any size, operands made of them are not. */
   const fits = cx.dtype === 'f16';
   const warps = 4 * parts;
-  const extents = extentsOf(cx, kernel, defs, parts);
-  const { resolve, size, pad, values, colText, stepText, steps, axesOf } = extents;
+  const extents = extentsOf(cx, kernel, defs, parts, tall);
+  const { resolve, size, pad, values, colText, stepText, steps, axesOf, rowText, fragRows, ofHalf } = extents;
 
   const formsOf = (id: TileId): Forms => {
     const known = forms.get(id);
@@ -107,12 +109,12 @@ export function createTeam(options: TeamOptions) {
       return found;
     }
     const col = otherAxis(id, row);
-    if (pad(row) !== 64) return refuse(`rows ${row} of tile ${id} exceed a fragment`, { name: '', row, col });
+    if (pad(row) !== fragRows) return refuse(`rows ${row} of tile ${id} exceed a fragment`, { name: '', row, col });
     if (f.t16 !== undefined) {
       const made = named(id, row, col, true);
       add({
         kind: 'call', fn: 'load_frag', shape: [steps(col), pad(f.t16.rows), f.t16.rows !== row],
-        args: [made.name, f.t16.address, stepText(col)], makes: registersOf(made), reads: [f.t16.piece],
+        args: [made.name, ofHalf(f.t16.address), stepText(col)], makes: registersOf(made), reads: [f.t16.piece],
       });
       const back = backOf(f.t16);
       if (back !== undefined) each(made, `${made.name}[i] *= ${back};`);
@@ -121,7 +123,7 @@ export function createTeam(options: TeamOptions) {
     if (f.far !== undefined) {
       const made = named(id, row, col);
       const { rows, limit, skip, width, pointer, rowStride, colStride } = f.far;
-      const [r, c] = rows === row ? ['frag_row(i)', colText(col)] : [colText(col), 'frag_row(i)'];
+      const [r, c] = rows === row ? [rowText, colText(col)] : [colText(col), rowText];
       add({
         ...eachOf(made, `{ int r = ${r}, c = ${c}; ${made.name}[i] = r < ${limit}${skip === undefined ? '' : ` && r >= ${skip}`}`
           + ` && c < ${width} ? ld(${pointer} + (i64)r * ${rowStride} + c * ${colStride}) : 0.f; }`),
@@ -131,7 +133,7 @@ export function createTeam(options: TeamOptions) {
     }
     const t = t32(id);
     const made = named(id, row, col);
-    const at = t.rows === row ? `frag_row(i) * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + frag_row(i)`;
+    const at = t.rows === row ? `${rowText} * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + ${rowText}`;
     const text = `${made.name}[i] = ${within(made, `${t.pointer}[${at}]`)};`;
     add({ ...eachOf(made, text), makes: registersOf(made), reads: [t.piece] });
     return made;
@@ -140,6 +142,7 @@ export function createTeam(options: TeamOptions) {
   /** Where warps leave the largest of their values, once `measure` has told; readers are behind a barrier. */
   const measured = (tile: TileId | undefined, measure: (to: string) => Call): Vec | undefined => {
     if (!fits) return undefined;
+    if (tall > 1) return refuse('scaled values in tall blocks');
     const most = vecIn(take(tile, warps * 4));
     add({ kind: 'call', ...measure(most.pointer), writes: [{ piece: most.piece, by: 'any' }] });
     need(most.piece, 'any');
@@ -156,14 +159,16 @@ export function createTeam(options: TeamOptions) {
   };
   /** A fragment rounded into a tile, turned or not. */
   const putDown = (tile: TileId | undefined, from: Frag, across: boolean, first?: () => void): Tile16 => {
-    const rows = across ? pad(from.col) : 64;
-    const piece = take(tile, 64 * pad(from.col) * 2);
+    const rows = across ? pad(from.col) : fragRows;
+    const piece = take(tile, fragRows * pad(from.col) * 2);
     if (fits) first?.();
     const most = measured(tile, (to) => ({ fn: 'fit_measure', shape: [values(from.col)], args: [to, from.name, 't'] }));
     if (!fits) first?.();
     add({
       kind: 'call', fn: most === undefined ? 'store_frag' : 'fit_store', shape: [steps(from.col), rows, across],
-      args: [address(piece), from.name, stepText(from.col), ...(most === undefined ? [] : [upText(most)])], writes: [{ piece, by: 'any' }],
+      args: [
+        ofHalf(address(piece)), from.name, stepText(from.col), ...(most === undefined ? [] : [upText(most)]),
+      ], writes: [{ piece, by: 'any' }],
     });
     return {
       piece, address: address(piece), rows: across ? from.col : from.row, cols: across ? from.row : from.col, ...(most && { most }),
@@ -213,7 +218,7 @@ export function createTeam(options: TeamOptions) {
 
   const newT32 = (rows: Axis, cols: Axis, staged = false): Tile32 => {
     const stride = extents.strideT32(cols);
-    const piece = draft.take(64 * stride * 4, staged);
+    const piece = draft.take(fragRows * stride * 4, staged);
     return { piece, pointer: pointerTo(piece), rows, cols, stride };
   };
   /** The tile (no renaming) as an f32 array. */
@@ -225,7 +230,7 @@ export function createTeam(options: TeamOptions) {
       const made = newT32(far.rows, far.cols);
       const n = size(far.cols);
       add({
-        kind: 'spread', count: 64 * n, writes: [{ piece: made.piece, by: 'any' }],
+        kind: 'spread', count: fragRows * n, writes: [{ piece: made.piece, by: 'any' }],
         text: `{ int r = i / ${n}, c = i % ${n}; ${made.pointer}[r * ${made.stride} + c] = `
           + `r < ${far.limit}${far.skip === undefined ? '' : ` && r >= ${far.skip}`}`
           + `${far.width === String(n) ? '' : ` && c < ${far.width}`}`
@@ -239,7 +244,7 @@ export function createTeam(options: TeamOptions) {
     const from = frag(id, row);
     const made = newT32(from.row, from.col);
     add({
-      ...eachOf(from, `${made.pointer}[frag_row(i) * ${made.stride} + ${colText(from.col)}] = ${from.name}[i];`),
+      ...eachOf(from, `${made.pointer}[${rowText} * ${made.stride} + ${colText(from.col)}] = ${from.name}[i];`),
       writes: [{ piece: made.piece, by: 'any' }],
     });
     f.t32 = made;
@@ -260,7 +265,7 @@ export function createTeam(options: TeamOptions) {
     if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
       const t = t16(id);
       add({
-        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [name, t.address], declares: [declared],
+        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [name, ofHalf(t.address)], declares: [declared],
         reads: [t.piece],
       });
       return { name, steps: all, pieces: [t.piece], back: backOf(t) };
@@ -344,7 +349,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    ...extents, options, draft, add, fresh, refuse, parts, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
+    ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
     newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec, letGo,
     scalar, putScalar, exportScalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */

@@ -9,7 +9,7 @@ export function argument(team: Team, tile: TileId, where: 'vector' | 'matrix', f
   if (axes.length === 0) return team.scalar(tile);
   if (axes.length === 1) {
     if (where === 'vector') return team.element(tile);
-    return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? 'frag_row(i)' : team.colText(frag.col)}]`;
+    return `${team.vec(tile, 'any')}[${frag === undefined || axes[0] === frag.row ? team.rowText : team.colText(frag.col)}]`;
   }
   if (axes.length === 2 && frag !== undefined) return `${team.frag(tile, frag.row).name}[i]`;
   return team.refuse(`tile ${tile} with axes ${axes.join()} in an elementwise expression`, '0.f');
@@ -33,7 +33,7 @@ export function matrix(team: Team, tile: TileId, value: (frag: Frag) => string):
   const row = team.options.rowOf(team.axesOf(tile));
   if (row === undefined) return team.refuse(`tile ${tile} [${team.axesOf(tile).join()}] has no row axis`);
   const col = team.otherAxis(tile, row);
-  if (team.pad(row) !== 64) return team.refuse(`rows ${row} exceed a fragment`);
+  if (team.pad(row) !== team.fragRows) return team.refuse(`rows ${row} exceed a fragment`);
   const text = value({ name: '', row, col });
   const frag = team.newFrag(tile, row, col);
   team.each(frag, `${frag.name}[i] = ${team.within(frag, text)};`);
