@@ -18,6 +18,7 @@ import { packKernel } from './pack.js';
 import { rowsBody } from './rows.js';
 import { scratchName } from './places.js';
 import { copyBuffers } from './copies.js';
+import { cutKernels } from './pieces.js';
 
 export interface WgslOptions {
   readonly dtype: IoDtype;
@@ -41,9 +42,9 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
     options.dtype === 'bf16' || (options.dtype === 'f16' && !capabilities.f16)
   );
   // Workspaces share one buffer, so no tensor of a user can take the place of one.
-  const shared: TileModule = { ...module, buffers: module.buffers.map((buffer) => ({ ...buffer, ungrouped: undefined })) };
+  const shared: TileModule = cutKernels({ ...module, buffers: module.buffers.map((buffer) => ({ ...buffer, ungrouped: undefined })) });
   const { module: copied, packs } = copyBuffers(shared, { storageBuffers: capabilities.storageBuffers, packed });
-  if (copied !== shared) verified(`the copied module of ${module.name}`, copied, verifyTiles(copied));
+  if (copied !== module) verified(`the copied module of ${module.name}`, copied, verifyTiles(copied));
   const chosen = copied.kernels.map((kernel) => ({ kernel, how: choose({ module: copied, capabilities }, kernel) }));
   const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
     name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [
