@@ -35,7 +35,10 @@ export function realPath(path: string): string | undefined {
   return attempt(() => realpathSync(path));
 }
 
-/** The content of a file or a pipe. Of a device there is none: it may have no end. */
+/**
+ * The content of a file or a pipe: `lmoec check <(...)` is one, and one with a name waits for its writer, as `cat` does. Of a device there
+ * is none: it may have no end.
+ */
 export function readBytes(path: string): Uint8Array | undefined {
   const kind = kindBehind(path);
   if (kind !== 'file' && kind !== 'pipe') return undefined;

@@ -215,6 +215,21 @@ describe('the page of explain', () => {
 });
 
 describe('the numbers of explain', () => {
+  it('warn where a program moves more than four times its tensors, with the figure, and nowhere else', () => {
+    const warned = (text: string) => {
+      const { explanation } = explained(text);
+      const figures = [...explainText(explanation).matchAll(/warning: moves ([\d.]+) times its tensors/g)].map(([, figure]) => figure);
+      const costs = [explanation.forward, explanation.backward].map(({ bytes, headBytes }) => bytes / headBytes);
+      return { figures, costs };
+    };
+    const plain = warned(`${HEAD}  o = q @ S\n}\n`);
+    expect(Math.max(...plain.costs)).toBeLessThan(4);
+    expect(plain.figures).toEqual([]);
+    const erases = warned(readFileSync(new URL('../../programs/three_erases.lmoe', import.meta.url), 'utf8'));
+    expect(Math.min(...erases.costs)).toBeGreaterThan(4);
+    expect(erases.figures).toEqual(erases.costs.map((times) => times.toFixed(1)));
+  });
+
   it('know what lies between kernels in one buffer', () => {
     const kernels = explained(`${HEAD}  o = (q + r) @ S * w\n}\n`, 'webgpu').explanation.backward.kernels;
     for (const kernel of kernels.slice(1)) expect(kernel.reads.length, kernel.name).toBeGreaterThan(0);

@@ -164,6 +164,14 @@ describe('reading', () => {
     expect(host.readBytes('/dev/zero')).toBeUndefined();
   });
 
+  it('waits for who writes to a pipe, as other programs do', () => {
+    const pipe = join(folder, 'read me');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const writer = spawn('sh', ['-c', 'printf text > "$0"', pipe], { stdio: 'ignore' });
+    expect(host.readText(pipe)).toBe('text');
+    return expect(new Promise((done) => { writer.on('exit', done); })).resolves.toBe(0);
+  });
+
   it('imports plain .lmoe files only, and quotes no others', () => {
     const scan = 'scan f(x: [D]) -> y: [D] {\n  y = x\n}\n';
     writeFileSync(join(folder, 'good.lmoe'), scan);
