@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_S: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 4096>;
 
 // The state of S at every segment's start.

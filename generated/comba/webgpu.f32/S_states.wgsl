@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2608>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u + block;
     let at_beta = (token * heads + head);
     let at_p = (token * heads + head) * 64u;
-    let at_g_copy = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[6].y + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u + block;

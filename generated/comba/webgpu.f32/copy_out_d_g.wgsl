@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> p_d_g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
 
 // Copies d_g.copy to d_g.
 @compute @workgroup_size(64)
@@ -15,7 +15,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_g_copy = dims[5].z + (token * heads + head);
+  let at_d_g_copy = dims[6].w + (token * heads + head);
   let at_d_g = (token * heads + head);
   // %0 [%row] = load d_g.copy row
   // store d_g, %0

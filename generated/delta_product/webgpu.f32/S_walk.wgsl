@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 13>;
 var<workgroup> near: array<f32, 3680>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -71,17 +71,17 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta1_copy = dims[7].y + (token * heads + head);
-    let at_k1_copy = dims[6].x + (token * heads + head) * 64u;
-    let at_g_copy = dims[7].x + (token * heads + head);
-    let at_beta2_copy = dims[7].z + (token * heads + head);
-    let at_k2_copy = dims[6].y + (token * heads + head) * 64u;
+    let at_beta1_copy = dims[11].y + (token * heads + head);
+    let at_k1_copy = dims[10].z + (token * heads + head) * 64u;
+    let at_g_copy = dims[11].x + (token * heads + head);
+    let at_beta2_copy = dims[11].z + (token * heads + head);
+    let at_k2_copy = dims[10].w + (token * heads + head) * 64u;
     let at_v1 = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_ws_S_solve0_1 = dims[2].y + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_0 = dims[2].z + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].w + (chunk * heads + head) * 256u;
-    let at_q_copy = dims[5].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[10].y + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     // %3 [%row] = load beta1.copy row

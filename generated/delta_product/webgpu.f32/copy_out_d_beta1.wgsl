@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> p_d_beta1: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 13>;
 
 // Copies d_beta1.copy to d_beta1.
 @compute @workgroup_size(64)
@@ -15,7 +15,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_d_beta1_copy = dims[8].x + (token * heads + head);
+  let at_d_beta1_copy = dims[12].x + (token * heads + head);
   let at_d_beta1 = (token * heads + head);
   // %0 [%row] = load d_beta1.copy row
   // store d_beta1, %0

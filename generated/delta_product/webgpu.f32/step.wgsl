@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 13>;
 var<workgroup> near: array<f32, 2208>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -50,13 +50,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_copy = dims[7].x + (token * heads + head);
-    let at_k1_copy = dims[6].x + (token * heads + head) * 64u;
-    let at_beta1_copy = dims[7].y + (token * heads + head);
+    let at_g_copy = dims[11].x + (token * heads + head);
+    let at_k1_copy = dims[10].z + (token * heads + head) * 64u;
+    let at_beta1_copy = dims[11].y + (token * heads + head);
     let at_v1 = (token * heads + head) * 64u + block;
     let at_k2 = (token * heads + head) * 64u;
-    let at_beta2_copy = dims[7].z + (token * heads + head);
-    let at_q_copy = dims[5].w + (token * heads + head) * 64u;
+    let at_beta2_copy = dims[11].z + (token * heads + head);
+    let at_q_copy = dims[10].y + (token * heads + head) * 64u;
     // %2 [] = load g.copy one
     let t2 = arena[at_g_copy];
     // %3 [] = exp %2

@@ -3,14 +3,13 @@
 
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
-@group(0) @binding(2) var<storage, read> p_v: array<f32>;
-@group(0) @binding(3) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(4) var<storage, read_write> p_d_v: array<f32>;
-@group(0) @binding(5) var<storage, read_write> p_d_beta: array<f32>;
-@group(0) @binding(6) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
-var<workgroup> near: array<f32, 3616>;
+@group(0) @binding(2) var<storage, read> p_g: array<f32>;
+@group(0) @binding(3) var<storage, read> p_beta: array<f32>;
+@group(0) @binding(4) var<storage, read> p_d_o: array<f32>;
+@group(0) @binding(5) var<storage, read_write> arena: array<f32>;
+@group(0) @binding(6) var<storage, read> chunks: array<u32>;
+@group(0) @binding(7) var<uniform> dims: array<vec4<u32>, 8>;
+var<workgroup> near: array<f32, 3632>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -28,7 +27,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let group = head * groups / heads;
-  let far = dims[5].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
+  let far = dims[7].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 3072u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
@@ -36,41 +35,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_ws_S_solved0 = dims[4].x + (token * heads + head) * 64u;
   let at_ws_S_written0 = dims[3].x + (token * heads + head) * 64u;
-  let at_g_copy = dims[5].x + (token * heads + head);
+  let at_g = (token * heads + head);
   let at_k = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
   let at_ws_S_states = dims[2].w + (chunk * heads + head) * 4096u;
   let at_ws_d_q_heads = dims[4].y + (token * heads + head) * 64u;
-  let at_beta_copy = dims[5].y + (token * heads + head);
-  let at_ws_S_cotangents = dims[3].w + (chunk * heads + head) * 4096u;
-  let at_ws_d_k_heads = dims[4].z + (token * heads + head) * 64u;
-  let at_d_g_copy = dims[5].z + (token * heads + head);
-  let at_d_beta = (token * heads + head);
+  let at_ws_S_gradients_kept7 = dims[4].w + (chunk * heads + head) * 16u;
+  let at_ws_S_gradients_kept12 = dims[5].x + (chunk * heads + head) * 256u;
+  let at_ws_S_gradients_kept16 = dims[5].y + (chunk * heads + head) * 16u;
+  let at_ws_S_gradients_kept19 = dims[5].z + (chunk * heads + head) * 1024u;
+  let at_ws_S_gradients_kept27 = dims[5].w + (chunk * heads + head) * 1024u;
+  let at_ws_S_gradients_kept30 = dims[6].x + (chunk * heads + head) * 256u;
+  let at_ws_S_gradients_kept34 = dims[6].y + (chunk * heads + head) * 256u;
   const near7 = 0u;
   const near16 = 16u;
-  const near31 = 32u;
-  const near32 = 48u;
-  const near40 = 64u;
-  const near52 = 0u;
-  const near55 = 32u;
-  const near69 = 80u;
-  const near76 = 64u;
-  const near72 = 96u;
-  const near11 = 32u;
-  const near12 = 288u;
-  const near25 = 544u;
-  const near30 = 800u;
-  const near34 = 1056u;
-  const near58 = 544u;
-  const near62 = 1056u;
-  const near67 = 1312u;
-  const near0 = 544u;
-  const near1 = 1568u;
-  const near2 = 2592u;
-  const near44 = 2592u;
+  const near32 = 32u;
+  const near11 = 48u;
+  const near12 = 304u;
+  const near25 = 560u;
+  const near28 = 816u;
+  const near0 = 560u;
+  const near1 = 1584u;
+  const near3 = 2608u;
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load ws.S.solved0 row
-  // %2 [%row, V] = load ws.S.written0 row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
@@ -78,16 +66,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near0 + r * 64u + i_V] = v0_1;
     let v1_2 = select(0.0, arena[at_ws_S_solved0 + r * heads_64 + i_V], r < length);
     near[near1 + r * 64u + i_V] = v1_2;
-    let v2_3 = select(0.0, arena[at_ws_S_written0 + r * heads_64 + i_V], r < length);
-    near[near2 + r * 64u + i_V] = v2_3;
   }
-  // %6 [%row] = load g.copy row
+  // %2 [%row, V] = load ws.S.written0 row
+  // %3 [%col, V] = swap %2
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_V = i % 64u;
+    let c = i / 64u;
+    let v3_3 = select(0.0, arena[at_ws_S_written0 + c * heads_64 + i_V], c < length);
+    near[near3 + c * 64u + i_V] = v3_3;
+  }
+  // %6 [%row] = load g row
   // %7 [%row] = cumsum %6
   for (var i = lid; i < 1u + zero; i += 64u) {
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      sum += m_at_least(select(0.0, arena[at_g_copy + r * heads], r < length), -80.0);
+      sum += m_at_least(select(0.0, p_g[at_g + r * heads], r < length), -80.0);
       near[near7 + r] = sum;
     }
   }
@@ -96,7 +90,6 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %9 [%row, %col] = sub %7, %8
   // %10 [%row, %col] = mask %9
   // %11 [%row, %col] = exp %10
-  // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   // %5 [%row, %col] = mask %4
   // %12 [%row, %col] = mul %11, %5
@@ -108,25 +101,23 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k4 = 0u; k4 < 64u + zero; k4++) {
       let v0_7 = near[near0 + first_r * 64u + k4];
       let v0_8 = near[near0 + first_r * 64u + k4 + 64u];
-      let v2_9 = near[near2 + first_c * 64u + k4];
-      let v3_10 = v2_9;
-      let v2_11 = near[near2 + first_c * 64u + k4 + 64u];
-      let v3_12 = v2_11;
-      let b13 = vec2<f32>(v3_10, v3_12);
-      sum5 += v0_7 * b13;
-      sum6 += v0_8 * b13;
+      let v3_9 = near[near3 + first_c * 64u + k4];
+      let v3_10 = near[near3 + first_c * 64u + k4 + 64u];
+      let b11 = vec2<f32>(v3_9, v3_10);
+      sum5 += v0_7 * b11;
+      sum6 += v0_8 * b11;
     }
     var m4 = array<vec2<f32>, 2>(sum5, sum6);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v7_15 = near[near7 + r];
-        let v7_16 = near[near7 + c];
-        let v11_14 = m_exp(select(0.0, (v7_15 - v7_16), c <= r));
-        near[near11 + r * 16u + c] = v11_14;
-        let v12_17 = (v11_14 * select(0.0, m4[y][x], c <= r));
-        near[near12 + r * 16u + c] = v12_17;
+        let v7_13 = near[near7 + r];
+        let v7_14 = near[near7 + c];
+        let v11_12 = m_exp(select(0.0, (v7_13 - v7_14), c <= r));
+        near[near11 + r * 16u + c] = v11_12;
+        let v12_15 = (v11_12 * select(0.0, m4[y][x], c <= r));
+        near[near12 + r * 16u + c] = v12_15;
       }
     }
   }
@@ -135,16 +126,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v13_19 = select(0.0, p_k[at_k + c * groups_64 + i_K], c < length);
-    let v14_18 = v13_19;
-    arena[far + c * 64u + i_K] = v14_18;
+    let v14_16 = select(0.0, p_k[at_k + c * groups_64 + i_K], c < length);
+    arena[far + c * 64u + i_K] = v14_16;
   }
   // %16 [%row] = exp %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v7_21 = near[near7 + r];
-    let v16_20 = m_exp(v7_21);
-    near[near16 + r] = v16_20;
+    let v7_18 = near[near7 + r];
+    let v16_17 = m_exp(v7_18);
+    near[near16 + r] = v16_17;
   }
   workgroupBarrier();
   storageBarrier();
@@ -159,55 +149,47 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum20 = vec4<f32>();
+    var sum21 = vec4<f32>();
+    var sum22 = vec4<f32>();
     var sum23 = vec4<f32>();
-    var sum24 = vec4<f32>();
-    var sum25 = vec4<f32>();
-    var sum26 = vec4<f32>();
-    for (var k22 = 0u; k22 < 64u + zero; k22++) {
-      let v0_27 = near[near0 + first_r * 64u + k22];
-      let v0_28 = near[near0 + first_r * 64u + k22 + 64u];
-      let v0_29 = near[near0 + first_r * 64u + k22 + 128u];
-      let v0_30 = near[near0 + first_r * 64u + k22 + 192u];
-      let v17_31 = arena[at_ws_S_states + first_i_K * 64u + k22];
-      let v17_32 = arena[at_ws_S_states + first_i_K * 64u + k22 + 64u];
-      let v17_33 = arena[at_ws_S_states + first_i_K * 64u + k22 + 128u];
-      let v17_34 = arena[at_ws_S_states + first_i_K * 64u + k22 + 192u];
-      let b35 = vec4<f32>(v17_31, v17_32, v17_33, v17_34);
-      sum23 += v0_27 * b35;
-      sum24 += v0_28 * b35;
-      sum25 += v0_29 * b35;
-      sum26 += v0_30 * b35;
+    for (var k19 = 0u; k19 < 64u + zero; k19++) {
+      let v0_24 = near[near0 + first_r * 64u + k19];
+      let v0_25 = near[near0 + first_r * 64u + k19 + 64u];
+      let v0_26 = near[near0 + first_r * 64u + k19 + 128u];
+      let v0_27 = near[near0 + first_r * 64u + k19 + 192u];
+      let b28 = vec4<f32>(arena[at_ws_S_states + first_i_K * 64u + k19], arena[at_ws_S_states + first_i_K * 64u + k19 + 64u], arena[at_ws_S_states + first_i_K * 64u + k19 + 128u], arena[at_ws_S_states + first_i_K * 64u + k19 + 192u]);
+      sum20 += v0_24 * b28;
+      sum21 += v0_25 * b28;
+      sum22 += v0_26 * b28;
+      sum23 += v0_27 * b28;
     }
-    var m18 = array<vec4<f32>, 4>(sum23, sum24, sum25, sum26);
-    var sum37 = vec4<f32>();
-    var sum38 = vec4<f32>();
-    var sum39 = vec4<f32>();
-    var sum40 = vec4<f32>();
-    for (var k36 = 0u; k36 < 16u + zero; k36++) {
-      let v12_41 = near[near12 + first_r * 16u + k36];
-      let v12_42 = near[near12 + first_r * 16u + k36 + 16u];
-      let v12_43 = near[near12 + first_r * 16u + k36 + 32u];
-      let v12_44 = near[near12 + first_r * 16u + k36 + 48u];
-      let v14_45 = arena[far + k36 * 64u + first_i_K];
-      let v14_46 = arena[far + k36 * 64u + first_i_K + 1u];
-      let v14_47 = arena[far + k36 * 64u + first_i_K + 2u];
-      let v14_48 = arena[far + k36 * 64u + first_i_K + 3u];
-      let b49 = vec4<f32>(v14_45, v14_46, v14_47, v14_48);
-      sum37 += v12_41 * b49;
-      sum38 += v12_42 * b49;
-      sum39 += v12_43 * b49;
-      sum40 += v12_44 * b49;
+    var m18 = array<vec4<f32>, 4>(sum20, sum21, sum22, sum23);
+    var sum30 = vec4<f32>();
+    var sum31 = vec4<f32>();
+    var sum32 = vec4<f32>();
+    var sum33 = vec4<f32>();
+    for (var k29 = 0u; k29 < 16u + zero; k29++) {
+      let v12_34 = near[near12 + first_r * 16u + k29];
+      let v12_35 = near[near12 + first_r * 16u + k29 + 16u];
+      let v12_36 = near[near12 + first_r * 16u + k29 + 32u];
+      let v12_37 = near[near12 + first_r * 16u + k29 + 48u];
+      let b38 = vec4<f32>(arena[far + k29 * 64u + first_i_K], arena[far + k29 * 64u + first_i_K + 1u], arena[far + k29 * 64u + first_i_K + 2u], arena[far + k29 * 64u + first_i_K + 3u]);
+      sum30 += v12_34 * b38;
+      sum31 += v12_35 * b38;
+      sum32 += v12_36 * b38;
+      sum33 += v12_37 * b38;
     }
-    var m15 = array<vec4<f32>, 4>(sum37, sum38, sum39, sum40);
+    var m15 = array<vec4<f32>, 4>(sum30, sum31, sum32, sum33);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v18_50 = m18[y][x];
-        arena[far + r * 64u + i_K + 1024u] = v18_50;
-        let v16_51 = near[near16 + r];
-        let v19_52 = (v16_51 * m18[y][x]);
-        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = ((v19_52 + m15[y][x]) * 0.125f); }
+        let v18_39 = m18[y][x];
+        arena[far + r * 64u + i_K + 1024u] = v18_39;
+        let v16_40 = near[near16 + r];
+        let v19_41 = (v16_40 * m18[y][x]);
+        if (r < length) { arena[at_ws_d_q_heads + r * heads_64 + i_K] = ((v19_41 + m15[y][x]) * 0.125f); }
       }
     }
   }
@@ -217,403 +199,109 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v12_54 = near[near12 + c * 16u + r];
-    let v25_53 = (0.125f * v12_54);
-    near[near25 + c * 16u + r] = v25_53;
+    let v12_43 = near[near12 + c * 16u + r];
+    let v25_42 = (0.125f * v12_43);
+    near[near25 + c * 16u + r] = v25_42;
   }
   // %24 [%row, K] = load q row
   // %26 [%col, K] = swap %24
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    let v24_56 = select(0.0, p_q[at_k + c * groups_64 + i_K], c < length);
-    let v26_55 = v24_56;
-    arena[far + c * 64u + i_K + 2048u] = v26_55;
+    let v26_44 = select(0.0, p_q[at_k + c * groups_64 + i_K], c < length);
+    arena[far + c * 64u + i_K + 2048u] = v26_44;
   }
   // %28 [%row, %col] = contract[V] %1, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_c = (i % 8u) * 2u;
+    let first_r = (i / 8u) * 2u;
+    var sum46 = vec2<f32>();
+    var sum47 = vec2<f32>();
+    for (var k45 = 0u; k45 < 64u + zero; k45++) {
+      let v3_48 = near[near3 + first_c * 64u + k45];
+      let v3_49 = near[near3 + first_c * 64u + k45 + 64u];
+      let b50 = vec2<f32>(v3_48, v3_49);
+      sum46 += near[near1 + first_r * 64u + k45] * b50;
+      sum47 += near[near1 + first_r * 64u + k45 + 64u] * b50;
+    }
+    var m28 = array<vec2<f32>, 2>(sum46, sum47);
+    for (var y = 0u; y < 2u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 2u + zero; x++) {
+        let c = first_c + x;
+        let v28_51 = m28[y][x];
+        near[near28 + r * 16u + c] = v28_51;
+      }
+    }
+  }
+  // %31 [%row] = load beta row
+  // %32 [%row] = neg %31
+  // store ws.S_gradients.kept7, %7
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v32_52 = (-select(0.0, p_beta[at_g + r * heads], r < length));
+    near[near32 + r] = v32_52;
+    let v7_53 = near[near7 + r];
+    arena[at_ws_S_gradients_kept7 + r] = v7_53;
+  }
+  // store ws.S_gradients.kept12, %12
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    let v12_54 = near[near12 + r * 16u + c];
+    arena[at_ws_S_gradients_kept12 + r * 16u + c] = v12_54;
+  }
+  // store ws.S_gradients.kept16, %16
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v16_55 = near[near16 + r];
+    arena[at_ws_S_gradients_kept16 + r] = v16_55;
+  }
+  workgroupBarrier();
+  storageBarrier();
+  // store ws.S_gradients.kept19, %19
+  // %27 [%row, K] = contract[%col] %25, %26
+  // store ws.S_gradients.kept27, %27
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_i_K = (i % 16u) * 4u;
+    let first_r = (i / 16u) * 4u;
+    var sum57 = vec4<f32>();
+    var sum58 = vec4<f32>();
+    var sum59 = vec4<f32>();
+    var sum60 = vec4<f32>();
+    for (var k56 = 0u; k56 < 16u + zero; k56++) {
+      let b61 = vec4<f32>(arena[far + k56 * 64u + first_i_K + 2048u], arena[far + k56 * 64u + first_i_K + 2049u], arena[far + k56 * 64u + first_i_K + 2050u], arena[far + k56 * 64u + first_i_K + 2051u]);
+      sum57 += near[near25 + k56 * 16u + first_r] * b61;
+      sum58 += near[near25 + k56 * 16u + first_r + 1u] * b61;
+      sum59 += near[near25 + k56 * 16u + first_r + 2u] * b61;
+      sum60 += near[near25 + k56 * 16u + first_r + 3u] * b61;
+    }
+    var m27 = array<vec4<f32>, 4>(sum57, sum58, sum59, sum60);
+    for (var y = 0u; y < 4u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 4u + zero; x++) {
+        let i_K = first_i_K + x;
+        let v16_62 = near[near16 + r];
+        let v19_63 = (v16_62 * arena[far + r * 64u + i_K + 1024u]);
+        arena[at_ws_S_gradients_kept19 + r * 64u + i_K] = v19_63;
+        arena[at_ws_S_gradients_kept27 + r * 64u + i_K] = m27[y][x];
+      }
+    }
+  }
   // %29 [%row, %col] = mask strict %28
   // %30 [%row, %col] = mul %11, %29
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum58 = vec2<f32>();
-    var sum59 = vec2<f32>();
-    for (var k57 = 0u; k57 < 64u + zero; k57++) {
-      let v1_60 = near[near1 + first_r * 64u + k57];
-      let v1_61 = near[near1 + first_r * 64u + k57 + 64u];
-      let v2_62 = near[near2 + first_c * 64u + k57];
-      let v3_63 = v2_62;
-      let v2_64 = near[near2 + first_c * 64u + k57 + 64u];
-      let v3_65 = v2_64;
-      let b66 = vec2<f32>(v3_63, v3_65);
-      sum58 += v1_60 * b66;
-      sum59 += v1_61 * b66;
-    }
-    var m28 = array<vec2<f32>, 2>(sum58, sum59);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v11_68 = near[near11 + r * 16u + c];
-        let v30_67 = (v11_68 * select(0.0, m28[y][x], c < r));
-        near[near30 + r * 16u + c] = v30_67;
-      }
-    }
-  }
-  workgroupBarrier();
-  // %31 [%row] = load beta.copy row
-  // %32 [%row] = neg %31
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v31_69 = select(0.0, arena[at_beta_copy + r * heads], r < length);
-    near[near31 + r] = v31_69;
-    let v32_70 = (-v31_69);
-    near[near32 + r] = v32_70;
-  }
-  workgroupBarrier();
+  // store ws.S_gradients.kept30, %30
   // %33 [%row, %col] = mul %32, %30
   // %34 [%col, %row] = swap %33
+  // store ws.S_gradients.kept34, %34
   for (var i = lid; i < 256u + zero; i += 64u) {
-    let r = i % 16u;
-    let c = i / 16u;
-    let v32_72 = near[near32 + c];
-    let v30_73 = near[near30 + c * 16u + r];
-    let v34_71 = (v32_72 * v30_73);
-    near[near34 + c * 16u + r] = v34_71;
-  }
-  // %36 [K, V] = load ws.S.cotangents
-  // %37 [%row, K] = contract[V] %2, %36
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum75 = vec4<f32>();
-    var sum76 = vec4<f32>();
-    var sum77 = vec4<f32>();
-    var sum78 = vec4<f32>();
-    for (var k74 = 0u; k74 < 64u + zero; k74++) {
-      let v2_79 = near[near2 + first_r * 64u + k74];
-      let v2_80 = near[near2 + first_r * 64u + k74 + 64u];
-      let v2_81 = near[near2 + first_r * 64u + k74 + 128u];
-      let v2_82 = near[near2 + first_r * 64u + k74 + 192u];
-      let v36_83 = arena[at_ws_S_cotangents + first_i_K * 64u + k74];
-      let v36_84 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 64u];
-      let v36_85 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 128u];
-      let v36_86 = arena[at_ws_S_cotangents + first_i_K * 64u + k74 + 192u];
-      let b87 = vec4<f32>(v36_83, v36_84, v36_85, v36_86);
-      sum75 += v2_79 * b87;
-      sum76 += v2_80 * b87;
-      sum77 += v2_81 * b87;
-      sum78 += v2_82 * b87;
-    }
-    var m37 = array<vec4<f32>, 4>(sum75, sum76, sum77, sum78);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v37_88 = m37[y][x];
-        arena[far + r * 64u + i_K + 3072u] = v37_88;
-      }
-    }
-  }
-  // %38 [] = pick last %7
-  let v7_89 = near[near7 + 15u];
-  let t38 = v7_89;
-  // %39 [%row] = sub %38, %7
-  // %40 [%row] = exp %39
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v7_91 = near[near7 + r];
-    let v40_90 = m_exp((t38 - v7_91));
-    near[near40 + r] = v40_90;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %44 [%row, K] = contract[%col] %30, %14
-  // %45 [%row, K] = contract[V] %1, %17
-  // %41 [%row, K] = mul %40, %37
-  // %27 [%row, K] = contract[%col] %25, %26
-  // %42 [%row, K] = add %41, %27
-  // %35 [%row, K] = contract[%col] %34, %14
-  // %43 [%row, K] = add %42, %35
-  // %46 [%row, K] = mul %16, %45
-  // %47 [%row, K] = add %46, %44
-  // %48 [%row, K] = mul %47, %32
-  // %49 [%row, K] = add %43, %48
-  // store ws.d_k.heads, %49
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum93 = vec4<f32>();
-    var sum94 = vec4<f32>();
-    var sum95 = vec4<f32>();
-    var sum96 = vec4<f32>();
-    for (var k92 = 0u; k92 < 16u + zero; k92++) {
-      let v30_97 = near[near30 + first_r * 16u + k92];
-      let v30_98 = near[near30 + first_r * 16u + k92 + 16u];
-      let v30_99 = near[near30 + first_r * 16u + k92 + 32u];
-      let v30_100 = near[near30 + first_r * 16u + k92 + 48u];
-      let v14_101 = arena[far + k92 * 64u + first_i_K];
-      let v14_102 = arena[far + k92 * 64u + first_i_K + 1u];
-      let v14_103 = arena[far + k92 * 64u + first_i_K + 2u];
-      let v14_104 = arena[far + k92 * 64u + first_i_K + 3u];
-      let b105 = vec4<f32>(v14_101, v14_102, v14_103, v14_104);
-      sum93 += v30_97 * b105;
-      sum94 += v30_98 * b105;
-      sum95 += v30_99 * b105;
-      sum96 += v30_100 * b105;
-    }
-    var m44 = array<vec4<f32>, 4>(sum93, sum94, sum95, sum96);
-    var sum107 = vec4<f32>();
-    var sum108 = vec4<f32>();
-    var sum109 = vec4<f32>();
-    var sum110 = vec4<f32>();
-    for (var k106 = 0u; k106 < 64u + zero; k106++) {
-      let v1_111 = near[near1 + first_r * 64u + k106];
-      let v1_112 = near[near1 + first_r * 64u + k106 + 64u];
-      let v1_113 = near[near1 + first_r * 64u + k106 + 128u];
-      let v1_114 = near[near1 + first_r * 64u + k106 + 192u];
-      let v17_115 = arena[at_ws_S_states + first_i_K * 64u + k106];
-      let v17_116 = arena[at_ws_S_states + first_i_K * 64u + k106 + 64u];
-      let v17_117 = arena[at_ws_S_states + first_i_K * 64u + k106 + 128u];
-      let v17_118 = arena[at_ws_S_states + first_i_K * 64u + k106 + 192u];
-      let b119 = vec4<f32>(v17_115, v17_116, v17_117, v17_118);
-      sum107 += v1_111 * b119;
-      sum108 += v1_112 * b119;
-      sum109 += v1_113 * b119;
-      sum110 += v1_114 * b119;
-    }
-    var m45 = array<vec4<f32>, 4>(sum107, sum108, sum109, sum110);
-    var sum121 = vec4<f32>();
-    var sum122 = vec4<f32>();
-    var sum123 = vec4<f32>();
-    var sum124 = vec4<f32>();
-    for (var k120 = 0u; k120 < 16u + zero; k120++) {
-      let b125 = vec4<f32>(arena[far + k120 * 64u + first_i_K + 2048u], arena[far + k120 * 64u + first_i_K + 2049u], arena[far + k120 * 64u + first_i_K + 2050u], arena[far + k120 * 64u + first_i_K + 2051u]);
-      sum121 += near[near25 + k120 * 16u + first_r] * b125;
-      sum122 += near[near25 + k120 * 16u + first_r + 1u] * b125;
-      sum123 += near[near25 + k120 * 16u + first_r + 2u] * b125;
-      sum124 += near[near25 + k120 * 16u + first_r + 3u] * b125;
-    }
-    var m27 = array<vec4<f32>, 4>(sum121, sum122, sum123, sum124);
-    var sum127 = vec4<f32>();
-    var sum128 = vec4<f32>();
-    var sum129 = vec4<f32>();
-    var sum130 = vec4<f32>();
-    for (var k126 = 0u; k126 < 16u + zero; k126++) {
-      let v14_131 = arena[far + k126 * 64u + first_i_K];
-      let v14_132 = arena[far + k126 * 64u + first_i_K + 1u];
-      let v14_133 = arena[far + k126 * 64u + first_i_K + 2u];
-      let v14_134 = arena[far + k126 * 64u + first_i_K + 3u];
-      let b135 = vec4<f32>(v14_131, v14_132, v14_133, v14_134);
-      sum127 += near[near34 + k126 * 16u + first_r] * b135;
-      sum128 += near[near34 + k126 * 16u + first_r + 1u] * b135;
-      sum129 += near[near34 + k126 * 16u + first_r + 2u] * b135;
-      sum130 += near[near34 + k126 * 16u + first_r + 3u] * b135;
-    }
-    var m35 = array<vec4<f32>, 4>(sum127, sum128, sum129, sum130);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v44_136 = m44[y][x];
-        near[near44 + r * 64u + i_K] = v44_136;
-        let v45_137 = m45[y][x];
-        arena[far + r * 64u + i_K + 4096u] = v45_137;
-        let v41_138 = (near[near40 + r] * arena[far + r * 64u + i_K + 3072u]);
-        let v16_139 = near[near16 + r];
-        let v46_140 = (v16_139 * m45[y][x]);
-        let v47_141 = (v46_140 + m44[y][x]);
-        let v32_142 = near[near32 + r];
-        if (r < length) { arena[at_ws_d_k_heads + r * heads_64 + i_K] = (((v41_138 + m27[y][x]) + m35[y][x]) + (v47_141 * v32_142)); }
-      }
-    }
-  }
-  // %50 [%row, V] = mul %1, %31
-  // store d_v, %50
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_V = i % 64u;
-    let r = i / 64u;
-    let v1_143 = near[near1 + r * 64u + i_V];
-    let v31_144 = near[near31 + r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v1_143 * v31_144); }
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %51 [%row, K] = mul %19, %24
-  // %52 [%row] = sum[K] %51
-  // %54 [%row, K] = mul %46, %13
-  // %55 [%row] = sum[K] %54
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum146 = 0.0f;
-    for (var k147 = 0u; k147 < 64u + zero; k147++) {
-      let v16_148 = near[near16 + r];
-      let v19_149 = (v16_148 * arena[far + r * 64u + k147 + 1024u]);
-      let v24_150 = select(0.0, p_q[at_k + r * groups_64 + k147], r < length);
-      sum146 += (v19_149 * v24_150);
-    }
-    let v52_145 = sum146;
-    near[near52 + r] = v52_145;
-    var sum152 = 0.0f;
-    for (var k153 = 0u; k153 < 64u + zero; k153++) {
-      let v16_154 = near[near16 + r];
-      let v46_155 = (v16_154 * arena[far + r * 64u + k153 + 4096u]);
-      let v13_156 = select(0.0, p_k[at_k + r * groups_64 + k153], r < length);
-      sum152 += (v46_155 * v13_156);
-    }
-    let v55_151 = sum152;
-    near[near55 + r] = v55_151;
-  }
-  // %58 [%row, %col] = contract[K] %24, %14
-  // %62 [%row, %col] = contract[K] %13, %14
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum158 = vec2<f32>();
-    var sum159 = vec2<f32>();
-    for (var k157 = 0u; k157 < 64u + zero; k157++) {
-      let v24_160 = select(0.0, p_q[at_k + first_r * groups_64 + k157], first_r < length);
-      let v24_161 = select(0.0, p_q[at_k + (first_r + 1u) * groups_64 + k157], (first_r + 1u) < length);
-      let v14_162 = arena[far + first_c * 64u + k157];
-      let v14_163 = arena[far + first_c * 64u + k157 + 64u];
-      let b164 = vec2<f32>(v14_162, v14_163);
-      sum158 += v24_160 * b164;
-      sum159 += v24_161 * b164;
-    }
-    var m58 = array<vec2<f32>, 2>(sum158, sum159);
-    var sum166 = vec2<f32>();
-    var sum167 = vec2<f32>();
-    for (var k165 = 0u; k165 < 64u + zero; k165++) {
-      let v13_168 = select(0.0, p_k[at_k + first_r * groups_64 + k165], first_r < length);
-      let v13_169 = select(0.0, p_k[at_k + (first_r + 1u) * groups_64 + k165], (first_r + 1u) < length);
-      let v14_170 = arena[far + first_c * 64u + k165];
-      let v14_171 = arena[far + first_c * 64u + k165 + 64u];
-      let b172 = vec2<f32>(v14_170, v14_171);
-      sum166 += v13_168 * b172;
-      sum167 += v13_169 * b172;
-    }
-    var m62 = array<vec2<f32>, 2>(sum166, sum167);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v58_173 = m58[y][x];
-        near[near58 + r * 16u + c] = v58_173;
-        let v62_174 = m62[y][x];
-        near[near62 + r * 16u + c] = v62_174;
-      }
-    }
-  }
-  workgroupBarrier();
-  // %59 [%row, %col] = mask strict %58
-  // %60 [%row, %col] = mul %21, %59
-  // %61 [%row, %col] = mul %12, %60
-  // %63 [%row, %col] = mask strict %62
-  // %64 [%row, %col] = mul %32, %63
-  // %65 [%row, %col] = mul %30, %64
-  // %66 [%row, %col] = add %61, %65
-  // %67 [%row, %col] = cumsum reversed %66
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = 15u - s;
-      let v12_175 = near[near12 + r * 16u + c];
-      let v30_176 = near[near30 + r * 16u + c];
-      let v32_177 = near[near32 + r];
-      let v66_178 = ((v12_175 * (0.125f * select(0.0, near[near58 + r * 16u + c], c < r))) + (v30_176 * (v32_177 * select(0.0, near[near62 + r * 16u + c], c < r))));
-      sum += v66_178;
-      near[near67 + r * 16u + c] = sum;
-    }
-  }
-  // %68 [%row, K] = mul %41, %13
-  // %69 [%row] = sum[K] %68
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum180 = 0.0f;
-    for (var k181 = 0u; k181 < 64u + zero; k181++) {
-      let v41_182 = (near[near40 + r] * arena[far + r * 64u + k181 + 3072u]);
-      let v13_183 = select(0.0, p_k[at_k + r * groups_64 + k181], r < length);
-      sum180 += (v41_182 * v13_183);
-    }
-    let v69_179 = sum180;
-    near[near69 + r] = v69_179;
-  }
-  // %72 [K] = contract[V] %17, %36
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    var sum185 = 0.0;
-    for (var k184 = 0u; k184 < 64u + zero; k184++) {
-      let v17_186 = arena[at_ws_S_states + i_K * 64u + k184];
-      let b187 = v17_186;
-      let v36_188 = arena[at_ws_S_cotangents + i_K * 64u + k184];
-      let b189 = v36_188;
-      sum185 += b187 * b189;
-    }
-    let m72 = sum185;
-    let v72_190 = m72;
-    near[near72 + i_K] = v72_190;
-  }
-  workgroupBarrier();
-  // %73 [] = sum[K] %72
-  var sum191 = 0.0f;
-  for (var k192 = 0u; k192 < 64u + zero; k192++) {
-    sum191 += near[near72 + k192];
-  }
-  let t73 = sum191;
-  // %74 [] = exp %38
-  let t74 = m_exp(t38);
-  // %75 [] = mul %74, %73
-  let t75 = (t74 * t73);
-  // %53 [%row] = mul %21, %52
-  // %56 [%row] = mul %32, %55
-  // %57 [%row] = add %53, %56
-  // %76 [%row] = cumsum reversed %57
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = 15u - s;
-      let v32_193 = near[near32 + r];
-      sum += ((0.125f * near[near52 + r]) + (v32_193 * near[near55 + r]));
-      near[near76 + r] = sum;
-    }
-  }
-  workgroupBarrier();
-  // %70 [%col] = swap %69
-  // %71 [%row, %col] = add %67, %70
-  // %77 [%row, %col] = mask strict %71
-  // %78 [%row] = sum[%col] %77
-  // %79 [%row] = add %76, %78
-  // %80 [%row] = add %79, %75
-  // store d_g.copy, %80
-  // %81 [%row, K] = mul %47, %13
-  // %82 [%row] = sum[K] %81
-  // %83 [%row] = neg %82
-  // %84 [%row, V] = load v row
-  // %85 [%row, V] = mul %1, %84
-  // %86 [%row] = sum[V] %85
-  // %87 [%row] = add %83, %86
-  // store d_beta, %87
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum194 = 0.0f;
-    for (var k195 = 0u; k195 < 16u + zero; k195++) {
-      sum194 += select(0.0, (near[near67 + r * 16u + k195] + near[near69 + k195]), k195 < r);
-    }
-    if (r < length) { arena[at_d_g_copy + r * heads] = ((near[near76 + r] + sum194) + t75); }
-    var sum196 = 0.0f;
-    for (var k197 = 0u; k197 < 64u + zero; k197++) {
-      let v16_198 = near[near16 + r];
-      let v46_199 = (v16_198 * arena[far + r * 64u + k197 + 4096u]);
-      let v47_200 = (v46_199 + near[near44 + r * 64u + k197]);
-      let v13_201 = select(0.0, p_k[at_k + r * groups_64 + k197], r < length);
-      sum196 += (v47_200 * v13_201);
-    }
-    var sum202 = 0.0f;
-    for (var k203 = 0u; k203 < 64u + zero; k203++) {
-      let v1_204 = near[near1 + r * 64u + k203];
-      sum202 += (v1_204 * select(0.0, p_v[at_d_o + r * heads_64 + k203], r < length));
-    }
-    if (r < length) { p_d_beta[at_d_beta + r * heads] = ((-sum196) + sum202); }
+    let c = i % 16u;
+    let r = i / 16u;
+    let v11_64 = near[near11 + r * 16u + c];
+    let v30_65 = (v11_64 * select(0.0, near[near28 + r * 16u + c], c < r));
+    arena[at_ws_S_gradients_kept30 + r * 16u + c] = v30_65;
+    let v11_66 = near[near11 + c * 16u + r];
+    let v30_67 = (v11_66 * select(0.0, near[near28 + c * 16u + r], r < c));
+    arena[at_ws_S_gradients_kept34 + c * 16u + r] = (near[near32 + c] * v30_67);
   }
 }

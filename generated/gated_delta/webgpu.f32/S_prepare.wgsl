@@ -7,7 +7,7 @@
 @group(0) @binding(3) var<storage, read> p_beta: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> chunks: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2320>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }

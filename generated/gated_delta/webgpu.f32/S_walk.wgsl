@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 3632>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -65,12 +65,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_beta_copy = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[7].x + (token * heads + head);
     let at_k = (token * groups + group) * 64u;
-    let at_g_copy = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[6].w + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_q_copy = dims[4].w + (token * groups + group) * 64u;
+    let at_q_copy = dims[6].z + (token * groups + group) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     // %3 [%row] = load beta.copy row
     for (var i = lid; i < 16u + zero; i += 64u) {

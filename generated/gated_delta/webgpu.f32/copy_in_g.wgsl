@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_g: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
 
 // Copies g to g.copy.
 @compute @workgroup_size(64)
@@ -16,7 +16,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_g = (token * heads + head);
-  let at_g_copy = dims[5].x + (token * heads + head);
+  let at_g_copy = dims[6].w + (token * heads + head);
   // %0 [%row] = load g row
   // store g.copy, %0
   for (var i = lid; i < 16u + zero; i += 64u) {

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
 
 // Copies q to q.copy.
 @compute @workgroup_size(64)
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_q = (token * groups + group) * 64u;
   let groups_64 = groups * 64u;
-  let at_q_copy = dims[4].w + (token * groups + group) * 64u;
+  let at_q_copy = dims[6].z + (token * groups + group) * 64u;
   // %0 [%row, K] = load q row
   // store q.copy, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {

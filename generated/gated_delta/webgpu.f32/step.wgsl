@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 6>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
 var<workgroup> near: array<f32, 2128>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -50,9 +50,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_g_copy = dims[5].x + (token * heads + head);
+    let at_g_copy = dims[6].w + (token * heads + head);
     let at_k = (token * groups + group) * 64u;
-    let at_beta_copy = dims[5].y + (token * heads + head);
+    let at_beta_copy = dims[7].x + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
     // %2 [] = load g.copy one
     let t2 = arena[at_g_copy];

@@ -57,7 +57,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
-    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[5].y + (token * heads + head) * 64u;
     let at_ws_S_solved1 = dims[4].z + (token * heads + head) * 64u + block;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {

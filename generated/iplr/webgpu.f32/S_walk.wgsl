@@ -51,15 +51,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_v_copy = dims[5].y + (token * heads + head) * 64u + block;
+    let at_v_copy = dims[5].w + (token * heads + head) * 64u + block;
     let at_a = (token * heads + head) * 64u;
     let at_ws_S_given1 = dims[2].y + (token * heads + head) * 64u + block;
     let at_ws_S_solve1_1 = dims[2].x + (chunk * heads + head) * 256u;
-    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[5].y + (token * heads + head) * 64u;
     let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_ws_S_score0_1 = dims[1].w + (chunk * heads + head) * 256u;
     let at_o = (token * heads + head) * 64u + block;
-    let at_k_copy = dims[5].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[5].z + (token * heads + head) * 64u;
     // %2 [%row, V] = load v.copy row
     for (var i = lid; i < 256u + zero; i += 64u) {
       let i_V = i % 16u;

@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_q = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+  let at_q_copy = dims[5].y + (token * heads + head) * 64u;
   // %0 [%row, K] = load q row
   // store q.copy, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {

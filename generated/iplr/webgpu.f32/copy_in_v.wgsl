@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_v = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_v_copy = dims[5].y + (token * heads + head) * 64u;
+  let at_v_copy = dims[5].w + (token * heads + head) * 64u;
   // %0 [%row, V] = load v row
   // store v.copy, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {

@@ -39,10 +39,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %1 [K, V] = %0
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_k_copy = dims[5].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[5].z + (token * heads + head) * 64u;
     let at_v = (token * heads + head) * 64u + block;
     let at_b = (token * heads + head) * 64u;
-    let at_q_copy = dims[4].w + (token * heads + head) * 64u;
+    let at_q_copy = dims[5].y + (token * heads + head) * 64u;
     // %2 [K] = load k.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;

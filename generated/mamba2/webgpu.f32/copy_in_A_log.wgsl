@@ -3,14 +3,14 @@
 
 @group(0) @binding(0) var<storage, read> p_A_log: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 9>;
 
 // Copies A_log to A_log.copy.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let head = wid.y;
   let at_A_log = head;
-  let at_A_log_copy = dims[5].y + head;
+  let at_A_log_copy = dims[7].x + head;
   // %0 [] = load A_log
   let t0 = p_A_log[at_A_log];
   // store A_log.copy, %0

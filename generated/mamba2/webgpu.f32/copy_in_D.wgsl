@@ -3,14 +3,14 @@
 
 @group(0) @binding(0) var<storage, read> p_D: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 9>;
 
 // Copies D to D.copy.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let head = wid.y;
   let at_D = head;
-  let at_D_copy = dims[5].w + head;
+  let at_D_copy = dims[7].z + head;
   // %0 [] = load D
   let t0 = p_D[at_D];
   // store D.copy, %0

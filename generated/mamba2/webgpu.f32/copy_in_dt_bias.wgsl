@@ -3,14 +3,14 @@
 
 @group(0) @binding(0) var<storage, read> p_dt_bias: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
-@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 9>;
 
 // Copies dt_bias to dt_bias.copy.
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: vec3<u32>, @builtin(local_invocation_index) lid: u32) {
   let head = wid.y;
   let at_dt_bias = head;
-  let at_dt_bias_copy = dims[5].z + head;
+  let at_dt_bias_copy = dims[7].y + head;
   // %0 [] = load dt_bias
   let t0 = p_dt_bias[at_dt_bias];
   // store dt_bias.copy, %0

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 3632>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
   let at_dt_bias = head;
-  let at_A_log_copy = dims[5].y + head;
+  let at_A_log_copy = dims[7].x + head;
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let at_h = (sequence * heads + head) * 4096u + block;
   let groups_64 = groups * 64u;

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 2592>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -46,9 +46,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let chunk_count = segments[4u * segment + 2u];
   let first_token = sequences[6u * sequence] + (first_chunk - sequences[6u * sequence + 2u]) * 16u;
   let end_token = sequences[6u * sequence + 1u];
-  let at_dt_bias_copy = dims[5].z + head;
-  let at_A_log_copy = dims[5].y + head;
-  let at_D_copy = dims[5].w + head;
+  let at_dt_bias_copy = dims[7].y + head;
+  let at_A_log_copy = dims[7].x + head;
+  let at_D_copy = dims[7].z + head;
   let at_ws_h_entry = dims[2].y + (segment * heads + head) * 4096u + block;
   let at_h = (sequence * heads + head) * 4096u + block;
   let heads_64 = heads * 64u;
@@ -86,8 +86,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_dt_copy = dims[5].x + (token * heads + head);
-    let at_x_copy = dims[4].w + (token * heads + head) * 64u + block;
+    let at_dt_copy = dims[6].w + (token * heads + head);
+    let at_x_copy = dims[6].z + (token * heads + head) * 64u + block;
     let at_C = (token * groups + group) * 64u;
     let at_ws_h_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
     let at_o = (token * heads + head) * 64u + block;

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_h: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 2128>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -46,9 +46,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
-  let at_dt_bias_copy = dims[5].z + head;
-  let at_A_log_copy = dims[5].y + head;
-  let at_D_copy = dims[5].w + head;
+  let at_dt_bias_copy = dims[7].y + head;
+  let at_A_log_copy = dims[7].x + head;
+  let at_D_copy = dims[7].z + head;
   let at_h = (sequence * heads + head) * 4096u + block;
   const near26 = 0u;
   const near24 = 16u;
@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %6 [N, P] = %5
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_dt_copy = dims[5].x + (token * heads + head);
+    let at_dt_copy = dims[6].w + (token * heads + head);
     let at_B = (token * groups + group) * 64u;
     let at_x = (token * heads + head) * 64u + block;
     // %7 [] = load dt.copy one

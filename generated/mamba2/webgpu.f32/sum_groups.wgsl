@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> p_d_C: array<f32>;
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> chunks: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 9>;
 var<workgroup> near: array<f32, 2048>;
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> p_d_D: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> chunks: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 7>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 9>;
 
 // Gradients of parameters, summed over all chunks.
 @compute @workgroup_size(64)

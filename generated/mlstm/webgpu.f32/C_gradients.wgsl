@@ -4,19 +4,15 @@
 @group(0) @binding(0) var<storage, read> p_q: array<f32>;
 @group(0) @binding(1) var<storage, read> p_k: array<f32>;
 @group(0) @binding(2) var<storage, read> p_v: array<f32>;
-@group(0) @binding(3) var<storage, read> p_d_o: array<f32>;
-@group(0) @binding(4) var<storage, read_write> p_d_q: array<f32>;
-@group(0) @binding(5) var<storage, read_write> p_d_v: array<f32>;
+@group(0) @binding(3) var<storage, read> p_i: array<f32>;
+@group(0) @binding(4) var<storage, read> p_f: array<f32>;
+@group(0) @binding(5) var<storage, read> p_d_o: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 3120>;
-
-fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
+var<workgroup> near: array<f32, 3360>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
-
-fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
@@ -46,42 +42,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 5120u;
+  let far = dims[9].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
   let at_ws_value25 = dims[4].x + (token * heads + head);
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_i_copy = dims[6].z + (token * heads + head);
-  let at_f_copy = dims[6].w + (token * heads + head);
+  let at_i = (token * heads + head);
   let at_ws_C_cotangents = dims[4].w + (chunk * heads + head) * 4096u;
   let at_ws_C_adjoint1 = dims[5].x + (token * heads + head) * 64u;
-  let at_ws_C_adjoint2 = dims[5].y + (token * heads + head) * 64u;
-  let at_ws_C_states = dims[3].z + (chunk * heads + head) * 4096u;
-  let at_ws_C_adjoint3 = dims[5].z + (token * heads + head);
-  let at_ws_n_result0 = dims[1].z + (token * heads + head) * 64u;
-  let at_ws_C_result0 = dims[3].w + (token * heads + head) * 64u;
+  let at_ws_C_gradients_kept14 = dims[6].y + (chunk * heads + head) * 16u;
+  let at_ws_C_gradients_kept19 = dims[6].z + (chunk * heads + head) * 256u;
+  let at_ws_C_gradients_kept28 = dims[6].w + (chunk * heads + head);
+  let at_ws_C_gradients_kept30 = dims[7].x + (chunk * heads + head) * 16u;
+  let at_ws_C_gradients_kept31 = dims[7].y + (chunk * heads + head) * 1024u;
+  let at_ws_C_gradients_kept35 = dims[7].z + (chunk * heads + head) * 256u;
+  let at_ws_C_gradients_kept38 = dims[7].w + (chunk * heads + head) * 256u;
   const near1 = 0u;
   const near6 = 0u;
-  const near14 = 16u;
-  const near30 = 32u;
-  const near45 = 48u;
-  const near50 = 16u;
-  const near57 = 64u;
-  const near64 = 80u;
-  const near77 = 16u;
-  const near92 = 64u;
-  const near60 = 80u;
-  const near18 = 48u;
-  const near19 = 304u;
-  const near23 = 560u;
-  const near35 = 560u;
-  const near39 = 816u;
-  const near55 = 816u;
-  const near3 = 1072u;
-  const near7 = 2096u;
-  const near33 = 2096u;
+  const near14 = 0u;
+  const near30 = 16u;
+  const near9 = 32u;
+  const near18 = 288u;
+  const near23 = 544u;
+  const near35 = 544u;
+  const near3 = 288u;
+  const near7 = 1312u;
+  const near22 = 2336u;
+  const near34 = 800u;
   // %1 [%row] = load ws.value25 row
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
@@ -95,17 +84,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v0_3 = select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length);
-    let v3_2 = select(0.0, (v0_3 * near[near1 + r]), r < length);
+    let v3_2 = select(0.0, (select(0.0, p_d_o[at_d_o + r * heads_64 + i_V], r < length) * near[near1 + r]), r < length);
     near[near3 + r * 64u + i_V] = v3_2;
   }
   workgroupBarrier();
-  // %5 [%row] = load i.copy row
+  // %5 [%row] = load i row
   // %6 [%row] = sigmoid %5
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v6_4 = m_sigmoid(select(0.0, arena[at_i_copy + r * heads], r < length));
-    near[near6 + r] = v6_4;
+    let v6_3 = m_sigmoid(select(0.0, p_i[at_i + r * heads], r < length));
+    near[near6 + r] = v6_3;
   }
   workgroupBarrier();
   // %4 [%row, V] = load v row
@@ -113,11 +101,35 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 64u;
     let r = i / 64u;
-    let v6_6 = near[near6 + r];
-    let v7_5 = (select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length) * v6_6);
-    near[near7 + r * 64u + i_V] = v7_5;
+    let v7_4 = (select(0.0, p_v[at_d_o + r * heads_64 + i_V], r < length) * near[near6 + r]);
+    near[near7 + r * 64u + i_V] = v7_4;
   }
-  // %11 [%row] = load f.copy row
+  workgroupBarrier();
+  // %8 [%col, V] = swap %7
+  // %9 [%row, %col] = contract[V] %3, %8
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let first_c = (i % 8u) * 2u;
+    let first_r = (i / 8u) * 2u;
+    var sum6 = vec2<f32>();
+    var sum7 = vec2<f32>();
+    for (var k5 = 0u; k5 < 64u + zero; k5++) {
+      let v7_8 = near[near7 + first_c * 64u + k5];
+      let v7_9 = near[near7 + first_c * 64u + k5 + 64u];
+      let b10 = vec2<f32>(v7_8, v7_9);
+      sum6 += near[near3 + first_r * 64u + k5] * b10;
+      sum7 += near[near3 + first_r * 64u + k5 + 64u] * b10;
+    }
+    var m9 = array<vec2<f32>, 2>(sum6, sum7);
+    for (var y = 0u; y < 2u + zero; y++) {
+      let r = first_r + y;
+      for (var x = 0u; x < 2u + zero; x++) {
+        let c = first_c + x;
+        let v9_11 = m9[y][x];
+        near[near9 + r * 16u + c] = v9_11;
+      }
+    }
+  }
+  // %11 [%row] = load f row
   // %12 [%row] = log_sigmoid %11
   // %13 [%row] = keep %12
   // %14 [%row] = cumsum %13
@@ -125,8 +137,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v13_7 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
-      sum += m_at_least(v13_7, -80.0);
+      sum += m_at_least(select(0.0, m_log_sigmoid(select(0.0, p_f[at_i + r * heads], r < length)), r < length), -80.0);
       near[near14 + r] = sum;
     }
   }
@@ -135,478 +146,188 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %16 [%row, %col] = sub %14, %15
   // %17 [%row, %col] = mask %16
   // %18 [%row, %col] = exp %17
-  // %8 [%col, V] = swap %7
-  // %9 [%row, %col] = contract[V] %3, %8
-  // %10 [%row, %col] = mask %9
-  // %19 [%row, %col] = mul %18, %10
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_c = (i % 8u) * 2u;
-    let first_r = (i / 8u) * 2u;
-    var sum9 = vec2<f32>();
-    var sum10 = vec2<f32>();
-    for (var k8 = 0u; k8 < 64u + zero; k8++) {
-      let v3_11 = near[near3 + first_r * 64u + k8];
-      let v3_12 = near[near3 + first_r * 64u + k8 + 64u];
-      let v7_13 = near[near7 + first_c * 64u + k8];
-      let v7_14 = near[near7 + first_c * 64u + k8 + 64u];
-      let b15 = vec2<f32>(v7_13, v7_14);
-      sum9 += v3_11 * b15;
-      sum10 += v3_12 * b15;
-    }
-    var m9 = array<vec2<f32>, 2>(sum9, sum10);
-    for (var y = 0u; y < 2u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 2u + zero; x++) {
-        let c = first_c + x;
-        let v14_17 = near[near14 + r];
-        let v14_18 = near[near14 + c];
-        let v18_16 = m_exp(select(0.0, (v14_17 - v14_18), c <= r));
-        near[near18 + r * 16u + c] = v18_16;
-        let v19_19 = (v18_16 * select(0.0, m9[y][x], c <= r));
-        near[near19 + r * 16u + c] = v19_19;
-      }
-    }
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    let v14_13 = near[near14 + r];
+    let v14_14 = near[near14 + c];
+    let v18_12 = m_exp(select(0.0, (v14_13 - v14_14), c <= r));
+    near[near18 + r * 16u + c] = v18_12;
+  }
+  // %22 [%row, K] = load q row
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_K = i % 64u;
+    let r = i / 64u;
+    let v22_15 = select(0.0, p_q[at_d_o + r * heads_64 + i_K], r < length);
+    near[near22 + r * 64u + i_K] = v22_15;
   }
   workgroupBarrier();
   // %20 [] = 0.125
+  // %10 [%row, %col] = mask %9
+  // %19 [%row, %col] = mul %18, %10
   // %21 [%row, %col] = mul %20, %19
   // %23 [%col, %row] = swap %21
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v19_21 = near[near19 + c * 16u + r];
-    let v23_20 = (0.125f * v19_21);
-    near[near23 + c * 16u + r] = v23_20;
-  }
-  // %22 [%row, K] = load q row
-  // %24 [%col, K] = swap %22
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_K = i % 64u;
-    let c = i / 64u;
-    let v22_23 = select(0.0, p_q[at_d_o + c * heads_64 + i_K], c < length);
-    let v24_22 = v22_23;
-    arena[far + c * 64u + i_K] = v24_22;
+    let v18_17 = near[near18 + c * 16u + r];
+    let v19_18 = (v18_17 * select(0.0, near[near9 + c * 16u + r], r <= c));
+    let v23_16 = (0.125f * v19_18);
+    near[near23 + c * 16u + r] = v23_16;
   }
   // %26 [K, V] = load ws.C.cotangents
   // %27 [%row, K] = contract[V] %7, %26
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum25 = vec4<f32>();
-    var sum26 = vec4<f32>();
-    var sum27 = vec4<f32>();
-    var sum28 = vec4<f32>();
-    for (var k24 = 0u; k24 < 64u + zero; k24++) {
-      let v7_29 = near[near7 + first_r * 64u + k24];
-      let v7_30 = near[near7 + first_r * 64u + k24 + 64u];
-      let v7_31 = near[near7 + first_r * 64u + k24 + 128u];
-      let v7_32 = near[near7 + first_r * 64u + k24 + 192u];
-      let v26_33 = arena[at_ws_C_cotangents + first_i_K * 64u + k24];
-      let v26_34 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 64u];
-      let v26_35 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 128u];
-      let v26_36 = arena[at_ws_C_cotangents + first_i_K * 64u + k24 + 192u];
-      let b37 = vec4<f32>(v26_33, v26_34, v26_35, v26_36);
-      sum25 += v7_29 * b37;
-      sum26 += v7_30 * b37;
-      sum27 += v7_31 * b37;
-      sum28 += v7_32 * b37;
+    var sum20 = vec4<f32>();
+    var sum21 = vec4<f32>();
+    var sum22 = vec4<f32>();
+    var sum23 = vec4<f32>();
+    for (var k19 = 0u; k19 < 64u + zero; k19++) {
+      let v7_24 = near[near7 + first_r * 64u + k19];
+      let v7_25 = near[near7 + first_r * 64u + k19 + 64u];
+      let v7_26 = near[near7 + first_r * 64u + k19 + 128u];
+      let v7_27 = near[near7 + first_r * 64u + k19 + 192u];
+      let b28 = vec4<f32>(arena[at_ws_C_cotangents + first_i_K * 64u + k19], arena[at_ws_C_cotangents + first_i_K * 64u + k19 + 64u], arena[at_ws_C_cotangents + first_i_K * 64u + k19 + 128u], arena[at_ws_C_cotangents + first_i_K * 64u + k19 + 192u]);
+      sum20 += v7_24 * b28;
+      sum21 += v7_25 * b28;
+      sum22 += v7_26 * b28;
+      sum23 += v7_27 * b28;
     }
-    var m27 = array<vec4<f32>, 4>(sum25, sum26, sum27, sum28);
+    var m27 = array<vec4<f32>, 4>(sum20, sum21, sum22, sum23);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v27_38 = m27[y][x];
-        arena[far + r * 64u + i_K + 1024u] = v27_38;
+        let v27_29 = m27[y][x];
+        arena[far + r * 64u + i_K] = v27_29;
       }
     }
   }
   // %28 [] = pick last %14
-  let v14_39 = near[near14 + 15u];
-  let t28 = v14_39;
+  let v14_30 = near[near14 + 15u];
+  let t28 = v14_30;
   // %29 [%row] = sub %28, %14
   // %30 [%row] = exp %29
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    let v14_41 = near[near14 + r];
-    let v30_40 = m_exp((t28 - v14_41));
-    near[near30 + r] = v30_40;
+    let v14_32 = near[near14 + r];
+    let v30_31 = m_exp((t28 - v14_32));
+    near[near30 + r] = v30_31;
   }
   workgroupBarrier();
   storageBarrier();
   // %31 [%row, K] = mul %30, %27
+  // %24 [%col, K] = swap %22
   // %25 [%row, K] = contract[%col] %23, %24
   // %32 [%row, K] = add %31, %25
   // store ws.C.adjoint1, %32
-  // %33 [%row, K] = load k row
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
-    var sum43 = vec4<f32>();
-    var sum44 = vec4<f32>();
-    var sum45 = vec4<f32>();
-    var sum46 = vec4<f32>();
-    for (var k42 = 0u; k42 < 16u + zero; k42++) {
-      let b47 = vec4<f32>(arena[far + k42 * 64u + first_i_K], arena[far + k42 * 64u + first_i_K + 1u], arena[far + k42 * 64u + first_i_K + 2u], arena[far + k42 * 64u + first_i_K + 3u]);
-      sum43 += near[near23 + k42 * 16u + first_r] * b47;
-      sum44 += near[near23 + k42 * 16u + first_r + 1u] * b47;
-      sum45 += near[near23 + k42 * 16u + first_r + 2u] * b47;
-      sum46 += near[near23 + k42 * 16u + first_r + 3u] * b47;
+    var sum34 = vec4<f32>();
+    var sum35 = vec4<f32>();
+    var sum36 = vec4<f32>();
+    var sum37 = vec4<f32>();
+    for (var k33 = 0u; k33 < 16u + zero; k33++) {
+      let v22_38 = near[near22 + k33 * 64u + first_i_K];
+      let v22_39 = near[near22 + k33 * 64u + first_i_K + 1u];
+      let v22_40 = near[near22 + k33 * 64u + first_i_K + 2u];
+      let v22_41 = near[near22 + k33 * 64u + first_i_K + 3u];
+      let b42 = vec4<f32>(v22_38, v22_39, v22_40, v22_41);
+      sum34 += near[near23 + k33 * 16u + first_r] * b42;
+      sum35 += near[near23 + k33 * 16u + first_r + 1u] * b42;
+      sum36 += near[near23 + k33 * 16u + first_r + 2u] * b42;
+      sum37 += near[near23 + k33 * 16u + first_r + 3u] * b42;
     }
-    var m25 = array<vec4<f32>, 4>(sum43, sum44, sum45, sum46);
+    var m25 = array<vec4<f32>, 4>(sum34, sum35, sum36, sum37);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v30_48 = near[near30 + r];
-        let v31_49 = (v30_48 * arena[far + r * 64u + i_K + 1024u]);
-        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v31_49 + m25[y][x]); }
-        let v33_50 = select(0.0, p_k[at_d_o + r * heads_64 + i_K], r < length);
-        near[near33 + r * 64u + i_K] = v33_50;
+        let v30_43 = near[near30 + r];
+        let v31_44 = (v30_43 * arena[far + r * 64u + i_K]);
+        if (r < length) { arena[at_ws_C_adjoint1 + r * heads_64 + i_K] = (v31_44 + m25[y][x]); }
       }
     }
   }
-  workgroupBarrier();
+  // %33 [%row, K] = load k row
   // %34 [%col, K] = swap %33
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_K = i % 64u;
+    let c = i / 64u;
+    let v34_45 = select(0.0, p_k[at_d_o + c * heads_64 + i_K], c < length);
+    near[near34 + c * 64u + i_K] = v34_45;
+  }
+  workgroupBarrier();
   // %35 [%row, %col] = contract[K] %22, %34
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_c = (i % 8u) * 2u;
     let first_r = (i / 8u) * 2u;
-    var sum52 = vec2<f32>();
-    var sum53 = vec2<f32>();
-    for (var k51 = 0u; k51 < 64u + zero; k51++) {
-      let v22_54 = select(0.0, p_q[at_d_o + first_r * heads_64 + k51], first_r < length);
-      let v22_55 = select(0.0, p_q[at_d_o + (first_r + 1u) * heads_64 + k51], (first_r + 1u) < length);
-      let v33_56 = near[near33 + first_c * 64u + k51];
-      let v34_57 = v33_56;
-      let v33_58 = near[near33 + first_c * 64u + k51 + 64u];
-      let v34_59 = v33_58;
-      let b60 = vec2<f32>(v34_57, v34_59);
-      sum52 += v22_54 * b60;
-      sum53 += v22_55 * b60;
+    var sum47 = vec2<f32>();
+    var sum48 = vec2<f32>();
+    for (var k46 = 0u; k46 < 64u + zero; k46++) {
+      let v22_49 = near[near22 + first_r * 64u + k46];
+      let v22_50 = near[near22 + first_r * 64u + k46 + 64u];
+      let b51 = vec2<f32>(near[near34 + first_c * 64u + k46], near[near34 + first_c * 64u + k46 + 64u]);
+      sum47 += v22_49 * b51;
+      sum48 += v22_50 * b51;
     }
-    var m35 = array<vec2<f32>, 2>(sum52, sum53);
+    var m35 = array<vec2<f32>, 2>(sum47, sum48);
     for (var y = 0u; y < 2u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 2u + zero; x++) {
         let c = first_c + x;
-        let v35_61 = m35[y][x];
-        near[near35 + r * 16u + c] = v35_61;
+        let v35_52 = m35[y][x];
+        near[near35 + r * 16u + c] = v35_52;
       }
     }
   }
+  // store ws.C_gradients.kept14, %14
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v14_53 = near[near14 + r];
+    arena[at_ws_C_gradients_kept14 + r] = v14_53;
+  }
+  // store ws.C_gradients.kept19, %19
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    let v18_54 = near[near18 + r * 16u + c];
+    let v19_55 = (v18_54 * select(0.0, near[near9 + r * 16u + c], c <= r));
+    arena[at_ws_C_gradients_kept19 + r * 16u + c] = v19_55;
+  }
+  // store ws.C_gradients.kept28, %28
+  if (lid == 0u) {
+    arena[at_ws_C_gradients_kept28] = t28;
+  }
+  // store ws.C_gradients.kept30, %30
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v30_56 = near[near30 + r];
+    arena[at_ws_C_gradients_kept30 + r] = v30_56;
+  }
+  // store ws.C_gradients.kept31, %31
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_K = i % 64u;
+    let r = i / 64u;
+    let v30_57 = near[near30 + r];
+    let v31_58 = (v30_57 * arena[far + r * 64u + i_K]);
+    arena[at_ws_C_gradients_kept31 + r * 64u + i_K] = v31_58;
+  }
   workgroupBarrier();
+  // store ws.C_gradients.kept35, %35
   // %37 [%row, %col] = mul %18, %20
   // %36 [%row, %col] = mask %35
   // %38 [%row, %col] = mul %37, %36
-  // %39 [%col, %row] = swap %38
+  // store ws.C_gradients.kept38, %38
   for (var i = lid; i < 256u + zero; i += 64u) {
-    let r = i % 16u;
-    let c = i / 16u;
-    let v18_63 = near[near18 + c * 16u + r];
-    let v35_64 = near[near35 + c * 16u + r];
-    let v39_62 = ((v18_63 * 0.125f) * select(0.0, v35_64, r <= c));
-    near[near39 + c * 16u + r] = v39_62;
-  }
-  workgroupBarrier();
-  // %40 [%col, V] = swap %3
-  // %41 [%row, V] = contract[%col] %39, %40
-  // %42 [%row, V] = contract[K] %33, %26
-  // %43 [%row, V] = mul %30, %42
-  // %44 [%row, V] = add %43, %41
-  // store ws.C.adjoint2, %44
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_V = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum66 = vec4<f32>();
-    var sum67 = vec4<f32>();
-    var sum68 = vec4<f32>();
-    var sum69 = vec4<f32>();
-    for (var k65 = 0u; k65 < 16u + zero; k65++) {
-      let v3_70 = near[near3 + k65 * 64u + first_i_V];
-      let v3_71 = near[near3 + k65 * 64u + first_i_V + 1u];
-      let v3_72 = near[near3 + k65 * 64u + first_i_V + 2u];
-      let v3_73 = near[near3 + k65 * 64u + first_i_V + 3u];
-      let b74 = vec4<f32>(v3_70, v3_71, v3_72, v3_73);
-      sum66 += near[near39 + k65 * 16u + first_r] * b74;
-      sum67 += near[near39 + k65 * 16u + first_r + 1u] * b74;
-      sum68 += near[near39 + k65 * 16u + first_r + 2u] * b74;
-      sum69 += near[near39 + k65 * 16u + first_r + 3u] * b74;
-    }
-    var m41 = array<vec4<f32>, 4>(sum66, sum67, sum68, sum69);
-    var sum76 = vec4<f32>();
-    var sum77 = vec4<f32>();
-    var sum78 = vec4<f32>();
-    var sum79 = vec4<f32>();
-    for (var k75 = 0u; k75 < 64u + zero; k75++) {
-      let v33_80 = near[near33 + first_r * 64u + k75];
-      let v33_81 = near[near33 + first_r * 64u + k75 + 64u];
-      let v33_82 = near[near33 + first_r * 64u + k75 + 128u];
-      let v33_83 = near[near33 + first_r * 64u + k75 + 192u];
-      let v26_84 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V];
-      let v26_85 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 1u];
-      let v26_86 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 2u];
-      let v26_87 = arena[at_ws_C_cotangents + k75 * 64u + first_i_V + 3u];
-      let b88 = vec4<f32>(v26_84, v26_85, v26_86, v26_87);
-      sum76 += v33_80 * b88;
-      sum77 += v33_81 * b88;
-      sum78 += v33_82 * b88;
-      sum79 += v33_83 * b88;
-    }
-    var m42 = array<vec4<f32>, 4>(sum76, sum77, sum78, sum79);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_V = first_i_V + x;
-        let v41_89 = m41[y][x];
-        arena[far + r * 64u + i_V + 2048u] = v41_89;
-        let v42_90 = m42[y][x];
-        arena[far + r * 64u + i_V + 3072u] = v42_90;
-        let v30_91 = near[near30 + r];
-        let v44_92 = ((v30_91 * m42[y][x]) + m41[y][x]);
-        if (r < length) { arena[at_ws_C_adjoint2 + r * heads_64 + i_V] = v44_92; }
-      }
-    }
-  }
-  // %45 [%row] = exp %14
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    let v14_94 = near[near14 + r];
-    let v45_93 = m_exp(v14_94);
-    near[near45 + r] = v45_93;
-  }
-  // %46 [K, V] = load ws.C.states
-  // %47 [%row, K] = contract[V] %3, %46
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum96 = vec4<f32>();
-    var sum97 = vec4<f32>();
-    var sum98 = vec4<f32>();
-    var sum99 = vec4<f32>();
-    for (var k95 = 0u; k95 < 64u + zero; k95++) {
-      let v3_100 = near[near3 + first_r * 64u + k95];
-      let v3_101 = near[near3 + first_r * 64u + k95 + 64u];
-      let v3_102 = near[near3 + first_r * 64u + k95 + 128u];
-      let v3_103 = near[near3 + first_r * 64u + k95 + 192u];
-      let v46_104 = arena[at_ws_C_states + first_i_K * 64u + k95];
-      let v46_105 = arena[at_ws_C_states + first_i_K * 64u + k95 + 64u];
-      let v46_106 = arena[at_ws_C_states + first_i_K * 64u + k95 + 128u];
-      let v46_107 = arena[at_ws_C_states + first_i_K * 64u + k95 + 192u];
-      let b108 = vec4<f32>(v46_104, v46_105, v46_106, v46_107);
-      sum96 += v3_100 * b108;
-      sum97 += v3_101 * b108;
-      sum98 += v3_102 * b108;
-      sum99 += v3_103 * b108;
-    }
-    var m47 = array<vec4<f32>, 4>(sum96, sum97, sum98, sum99);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v47_109 = m47[y][x];
-        arena[far + r * 64u + i_K + 4096u] = v47_109;
-      }
-    }
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %48 [%row, K] = mul %45, %47
-  // %49 [%row, K] = mul %48, %22
-  // %50 [%row] = sum[K] %49
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum111 = 0.0f;
-    for (var k112 = 0u; k112 < 64u + zero; k112++) {
-      let v48_113 = (near[near45 + r] * arena[far + r * 64u + k112 + 4096u]);
-      let v22_114 = select(0.0, p_q[at_d_o + r * heads_64 + k112], r < length);
-      sum111 += (v48_113 * v22_114);
-    }
-    let v50_110 = sum111;
-    near[near50 + r] = v50_110;
-  }
-  // %52 [%row, %col] = mask strict %35
-  // %53 [%row, %col] = mul %20, %52
-  // %54 [%row, %col] = mul %19, %53
-  // %55 [%row, %col] = cumsum reversed %54
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = 15u - s;
-      let v19_115 = near[near19 + r * 16u + c];
-      let v35_116 = near[near35 + r * 16u + c];
-      sum += (v19_115 * (0.125f * select(0.0, v35_116, c < r)));
-      near[near55 + r * 16u + c] = sum;
-    }
-  }
-  // %56 [%row, K] = mul %31, %33
-  // %57 [%row] = sum[K] %56
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum118 = 0.0f;
-    for (var k119 = 0u; k119 < 64u + zero; k119++) {
-      let v30_120 = near[near30 + r];
-      let v31_121 = (v30_120 * arena[far + r * 64u + k119 + 1024u]);
-      let v33_122 = near[near33 + r * 64u + k119];
-      sum118 += (v31_121 * v33_122);
-    }
-    let v57_117 = sum118;
-    near[near57 + r] = v57_117;
-  }
-  // %60 [K] = contract[V] %46, %26
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    var sum124 = 0.0;
-    for (var k123 = 0u; k123 < 64u + zero; k123++) {
-      let v46_125 = arena[at_ws_C_states + i_K * 64u + k123];
-      let b126 = v46_125;
-      let v26_127 = arena[at_ws_C_cotangents + i_K * 64u + k123];
-      let b128 = v26_127;
-      sum124 += b126 * b128;
-    }
-    let m60 = sum124;
-    let v60_129 = m60;
-    near[near60 + i_K] = v60_129;
-  }
-  workgroupBarrier();
-  // %61 [] = sum[K] %60
-  var sum130 = 0.0f;
-  for (var k131 = 0u; k131 < 64u + zero; k131++) {
-    sum130 += near[near60 + k131];
-  }
-  let t61 = sum130;
-  // %62 [] = exp %28
-  let t62 = m_exp(t28);
-  // %63 [] = mul %62, %61
-  let t63 = (t62 * t61);
-  workgroupBarrier();
-  // %51 [%row] = mul %20, %50
-  // %64 [%row] = cumsum reversed %51
-  for (var i = lid; i < 1u + zero; i += 64u) {
-    var sum = 0.0;
-    for (var s = 0u; s < 16u + zero; s++) {
-      let r = 15u - s;
-      sum += (0.125f * near[near50 + r]);
-      near[near64 + r] = sum;
-    }
-  }
-  workgroupBarrier();
-  // %58 [%col] = swap %57
-  // %59 [%row, %col] = add %55, %58
-  // %65 [%row, %col] = mask strict %59
-  // %66 [%row] = sum[%col] %65
-  // %67 [%row] = add %64, %66
-  // %68 [%row] = add %67, %63
-  // %69 [] = -80
-  // %70 [%row] = less %69, %13
-  // %71 [%row] = mul %68, %70
-  // store ws.C.adjoint3, %71
-  // %75 [%row, K] = load ws.n.result0 row
-  // %76 [%row, K] = mul %22, %75
-  // %77 [%row] = sum[K] %76
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum132 = 0.0f;
-    for (var k133 = 0u; k133 < 16u + zero; k133++) {
-      sum132 += select(0.0, (near[near55 + r * 16u + k133] + near[near57 + k133]), k133 < r);
-    }
-    let v13_134 = select(0.0, m_log_sigmoid(select(0.0, arena[at_f_copy + r * heads], r < length)), r < length);
-    if (r < length) { arena[at_ws_C_adjoint3 + r * heads] = (((near[near64 + r] + sum132) + t63) * select(0.0, 1.0, (-80.0f) < v13_134)); }
-    var sum136 = 0.0f;
-    for (var k137 = 0u; k137 < 64u + zero; k137++) {
-      let v22_138 = select(0.0, p_q[at_d_o + r * heads_64 + k137], r < length);
-      let v75_139 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + k137], r < length);
-      sum136 += (v22_138 * v75_139);
-    }
-    let v77_135 = sum136;
-    near[near77 + r] = v77_135;
-  }
-  // %80 [] = 1
-  // %79 [] = 8
-  // %81 [] = div %80, %79
-  let t81 = (1.0f / 8.0f);
-  workgroupBarrier();
-  // %72 [%row, V] = load ws.C.result0 row
-  // %73 [%row, V] = mul %0, %72
-  // %74 [%row] = sum[V] %73
-  // %78 [%row] = abs %77
-  // %82 [%row] = mul %78, %81
-  // %83 [%row] = max %82, %80
-  // %84 [%row] = div %74, %83
-  // %85 [%row] = div %84, %83
-  // %86 [%row] = neg %85
-  // %87 [%row] = less %82, %80
-  // %88 [%row] = sub %80, %87
-  // %89 [%row] = mul %86, %88
-  // %90 [%row] = mul %89, %20
-  // %91 [%row] = sign %77
-  // %92 [%row] = mul %90, %91
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum141 = 0.0f;
-    for (var k142 = 0u; k142 < 64u + zero; k142++) {
-      let v0_143 = select(0.0, p_d_o[at_d_o + r * heads_64 + k142], r < length);
-      sum141 += (v0_143 * select(0.0, arena[at_ws_C_result0 + r * heads_64 + k142], r < length));
-    }
-    let v77_144 = near[near77 + r];
-    let v82_145 = (abs(v77_144) * t81);
-    let v83_146 = m_max(v82_145, 1.0f);
-    let v92_140 = ((((-((sum141 / v83_146) / v83_146)) * (1.0f - select(0.0, 1.0, v82_145 < 1.0f))) * 0.125f) * m_sign(v77_144));
-    near[near92 + r] = v92_140;
-  }
-  workgroupBarrier();
-  // %93 [%row, K] = mul %92, %75
-  // %94 [%row, K] = contract[%col] %19, %34
-  // %95 [%row, K] = add %48, %94
-  // %96 [%row, K] = mul %95, %20
-  // %97 [%row, K] = add %93, %96
-  // store d_q, %97
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let first_i_K = (i % 16u) * 4u;
-    let first_r = (i / 16u) * 4u;
-    var sum148 = vec4<f32>();
-    var sum149 = vec4<f32>();
-    var sum150 = vec4<f32>();
-    var sum151 = vec4<f32>();
-    for (var k147 = 0u; k147 < 16u + zero; k147++) {
-      let v19_152 = near[near19 + first_r * 16u + k147];
-      let v19_153 = near[near19 + first_r * 16u + k147 + 16u];
-      let v19_154 = near[near19 + first_r * 16u + k147 + 32u];
-      let v19_155 = near[near19 + first_r * 16u + k147 + 48u];
-      let v33_156 = near[near33 + k147 * 64u + first_i_K];
-      let v34_157 = v33_156;
-      let v33_158 = near[near33 + k147 * 64u + first_i_K + 1u];
-      let v34_159 = v33_158;
-      let v33_160 = near[near33 + k147 * 64u + first_i_K + 2u];
-      let v34_161 = v33_160;
-      let v33_162 = near[near33 + k147 * 64u + first_i_K + 3u];
-      let v34_163 = v33_162;
-      let b164 = vec4<f32>(v34_157, v34_159, v34_161, v34_163);
-      sum148 += v19_152 * b164;
-      sum149 += v19_153 * b164;
-      sum150 += v19_154 * b164;
-      sum151 += v19_155 * b164;
-    }
-    var m94 = array<vec4<f32>, 4>(sum148, sum149, sum150, sum151);
-    for (var y = 0u; y < 4u + zero; y++) {
-      let r = first_r + y;
-      for (var x = 0u; x < 4u + zero; x++) {
-        let i_K = first_i_K + x;
-        let v75_165 = select(0.0, arena[at_ws_n_result0 + r * heads_64 + i_K], r < length);
-        let v48_166 = (near[near45 + r] * arena[far + r * 64u + i_K + 4096u]);
-        if (r < length) { p_d_q[at_d_o + r * heads_64 + i_K] = ((near[near92 + r] * v75_165) + ((v48_166 + m94[y][x]) * 0.125f)); }
-      }
-    }
-  }
-  // %98 [%row, V] = mul %44, %6
-  // store d_v, %98
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_V = i % 64u;
-    let r = i / 64u;
-    let v30_167 = near[near30 + r];
-    let v44_168 = ((v30_167 * arena[far + r * 64u + i_V + 3072u]) + arena[far + r * 64u + i_V + 2048u]);
-    let v6_169 = near[near6 + r];
-    if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = (v44_168 * v6_169); }
+    let c = i % 16u;
+    let r = i / 16u;
+    let v35_59 = near[near35 + r * 16u + c];
+    arena[at_ws_C_gradients_kept35 + r * 16u + c] = v35_59;
+    let v18_60 = near[near18 + r * 16u + c];
+    arena[at_ws_C_gradients_kept38 + r * 16u + c] = ((v18_60 * 0.125f) * select(0.0, v35_59, c <= r));
   }
 }

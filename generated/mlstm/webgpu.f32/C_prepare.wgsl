@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read> p_f: array<f32>;
 @group(0) @binding(3) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(4) var<storage, read> chunks: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 2064>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }

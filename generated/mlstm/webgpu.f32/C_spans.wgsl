@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
 @group(0) @binding(3) var<storage, read> segments: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 10>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(6) var<storage, read> sequences: array<u32>;
 @group(0) @binding(7) var<storage, read> segments: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 2608>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -76,10 +76,10 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_i_copy = dims[6].z + (token * heads + head);
+    let at_i_copy = dims[8].y + (token * heads + head);
     let at_v = (token * heads + head) * 64u + block;
-    let at_q_copy = dims[6].y + (token * heads + head) * 64u;
-    let at_f_copy = dims[6].w + (token * heads + head);
+    let at_q_copy = dims[8].x + (token * heads + head) * 64u;
+    let at_f_copy = dims[8].z + (token * heads + head);
     let at_ws_value18 = dims[1].w + (token * heads + head);
     let at_ws_C_score0_0 = dims[2].x + (chunk * heads + head) * 256u;
     let at_k = (token * heads + head) * 64u;

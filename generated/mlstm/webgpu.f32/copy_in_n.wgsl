@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_n: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 10>;
 
 // Copies n to n.copy.
 @compute @workgroup_size(64)
@@ -14,7 +14,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let head = wid.y;
   let sequence = wid.x;
   let at_n = (sequence * heads + head) * 64u;
-  let at_n_copy = dims[7].x + (sequence * heads + head) * 64u;
+  let at_n_copy = dims[8].w + (sequence * heads + head) * 64u;
   // %0 [K] = load n
   // store n.copy, %0
   for (var i = lid; i < 64u + zero; i += 64u) {

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> p_final_n: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 10>;
 
 // Copies final.n.copy to final.n.
 @compute @workgroup_size(64)
@@ -13,7 +13,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let zero = dims[0].x >> 31u;
   let head = wid.y;
   let sequence = wid.x;
-  let at_final_n_copy = dims[7].y + (sequence * heads + head) * 64u;
+  let at_final_n_copy = dims[9].x + (sequence * heads + head) * 64u;
   let at_final_n = (sequence * heads + head) * 64u;
   // %0 [K] = load final.n.copy
   // store final.n, %0

@@ -7,7 +7,7 @@
 @group(0) @binding(3) var<storage, read> p_n: array<f32>;
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> sequences: array<u32>;
-@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 592>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.

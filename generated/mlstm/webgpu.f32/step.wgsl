@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_C: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 8>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 192>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
@@ -47,13 +47,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 8192u;
+  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 8192u;
   let sequence = wid.x;
   let first_token = sequences[6u * sequence];
   let end_token = sequences[6u * sequence + 1u];
-  let at_n_copy = dims[7].x + (sequence * heads + head) * 64u;
+  let at_n_copy = dims[8].w + (sequence * heads + head) * 64u;
   let at_C = (sequence * heads + head) * 4096u;
-  let at_final_n_copy = dims[7].y + (sequence * heads + head) * 64u;
+  let at_final_n_copy = dims[9].x + (sequence * heads + head) * 64u;
   const near2 = 0u;
   const near6 = 64u;
   const near38 = 128u;
@@ -74,9 +74,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // loop tokens with %2 [K] = %0, %3 [K, V] = %1
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
-    let at_i_copy = dims[6].z + (token * heads + head);
+    let at_i_copy = dims[8].y + (token * heads + head);
     let at_k = (token * heads + head) * 64u;
-    let at_f_copy = dims[6].w + (token * heads + head);
+    let at_f_copy = dims[8].z + (token * heads + head);
     // %4 [] = load i.copy one
     let t4 = arena[at_i_copy];
     // %5 [] = sigmoid %4

@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> sequences: array<u32>;
 @group(0) @binding(3) var<storage, read> segments: array<u32>;
-@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(4) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3904>;
 
 // What every segment adds to S by its end.

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read> p_b: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3584>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[9].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];

@@ -6,7 +6,7 @@
 @group(0) @binding(2) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(3) var<storage, read> sequences: array<u32>;
 @group(0) @binding(4) var<storage, read> segments: array<u32>;
-@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(5) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 3904>;
 
 // Carries S from chunk to chunk and keeps it for the gradients.

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read> p_v: array<f32>;
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
-@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 10>;
 
 // Copies v to v.copy.
 @compute @workgroup_size(64)
@@ -17,7 +17,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_v = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_v_copy = dims[6].z + (token * heads + head) * 64u;
+  let at_v_copy = dims[8].y + (token * heads + head) * 64u;
   // %0 [%row, V] = load v row
   // store v.copy, %0
   for (var i = lid; i < 1024u + zero; i += 64u) {

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read_write> p_final_S: array<f32>;
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> sequences: array<u32>;
-@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 9>;
+@group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 10>;
 var<workgroup> near: array<f32, 2368>;
 
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
@@ -54,9 +54,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var at_token = first_token; at_token < end_token; at_token++) {
     let token = at_token;
     let at_w = (token * heads + head) * 64u;
-    let at_k_copy = dims[6].y + (token * heads + head) * 64u;
-    let at_v_copy = dims[6].z + (token * heads + head) * 64u + block;
-    let at_r_copy = dims[6].x + (token * heads + head) * 64u;
+    let at_k_copy = dims[8].x + (token * heads + head) * 64u;
+    let at_v_copy = dims[8].y + (token * heads + head) * 64u + block;
+    let at_r_copy = dims[7].w + (token * heads + head) * 64u;
     let at_o = (token * heads + head) * 64u + block;
     // %2 [K] = load w one
     // %4 [K] = expm1 %2
