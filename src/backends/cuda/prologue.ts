@@ -150,6 +150,7 @@ export function iterationLines(
       return { ...place, chunk: `${chunk}${s}`, first: `first${s}`, length: `length${s}` };
     case 'segments':
       code.line(`const int ${segment}${s} = ${kernel.outer === 'once' ? '' : `${runs}[6 * ${run} + 4] + `}${at};`);
+      if (kernel.outer === 'once') code.line(`(void)${segment}${s};`);
       return { ...place, segment: `${segment}${s}` };
     case 'runs':
       code.line(`const int ${run}${s} = ${at};`);

@@ -49,8 +49,9 @@ function blockLines(code: Code, cx: CudaContext, { kernel, rows, split }: BlockP
   // Of two chunks the first has a block.
   const stacked = ofRows === undefined ? STACKED * tall : STACKED;
   const many = ofRows ?? `(int)gridDim.x / ${blocks}`;
-  code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`}, top = at / ${stacked * blocks} * ${stacked}, `
-    + `tall = ${many} - top < ${stacked} ? ${many} - top : ${stacked}, row = top + at % ${stacked * blocks} % tall;`);
+  code.line(`const int at = (int)blockIdx.x${ofRows === undefined ? '' : ` % ${blocks * ofRows}`};`);
+  code.line(`const int top = at / ${stacked * blocks} * ${stacked}, tall = ${many} - top < ${stacked} ? ${many} - top : ${stacked}, `
+    + `row = top + at % ${stacked * blocks} % tall;`);
   code.line(`const int v0 = at % ${stacked * blocks} / tall * ${width}, v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
   if (ofRows === undefined) code.line('const int outer = row;');
   else {
