@@ -1,6 +1,6 @@
 import { COL, ROW, runsOf, swapAxis, unionAxes, withoutAxes, type Axis, type AxisPair } from '../ir/common/axes.js';
 import type { MathName } from '../ir/common/dag.js';
-import { LEAST_LOG_DECAY, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
+import { LEAST_LOG_DECAY, type RowNumber, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
 import { fourDraws } from '../support/noise.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
@@ -12,7 +12,7 @@ export interface Scene {
   readonly sizeOf: SizeOf;
   readonly heads: number;
   /** Number of the run, or of the chunk's first row. */
-  number(of: 'row' | 'run'): number;
+  number(of: RowNumber | 'run'): number;
   size(of: 'rows' | 'runs' | 'run'): number;
   tile(id: TileId): TileValue;
   /** A tile as products see it. */
@@ -37,7 +37,7 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }
     case 'head': return scalar(scene.head());
     case 'heads': return scalar(scene.heads);
     case 'index': return countTile(op.axis, 0, sizeOf);
-    case 'number': return op.of === 'row' ? countTile(ROW, scene.number('row'), sizeOf) : scalar(scene.number('run'));
+    case 'number': return op.of === 'run' ? scalar(scene.number('run')) : countTile(ROW, scene.number(op.of), sizeOf);
     case 'size': return scalar(scene.size(op.of));
     case 'keep': return keepTile(tile(op.arg), scene.length(), sizeOf);
     case 'round': return scene.rounded(tile(op.arg));

@@ -260,7 +260,10 @@ function runProgram(
     return evaluateOp(op, axes, {
       tile, operand, rounded, sizeOf, heads: dims.heads,
       head: () => place.head ?? fail('head is not known here'),
-      number: (of) => (of === 'run' ? place.run : place.chunk?.first) ?? fail(`no ${of} is known here`),
+      number: (of) => {
+        const [run, first] = [place.run ?? fail('no run is known here'), place.chunk?.first ?? 0];
+        return of === 'run' ? run : of === 'row' ? first : first - launch.runs[run][0];
+      },
       size: (of) => {
         switch (of) {
           case 'rows': return rowsIn(launch.runs);

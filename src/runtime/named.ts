@@ -45,9 +45,10 @@ function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[]
   }
 }
 
-function tokenNumbers(of: 'tokens' | 'time' | 'position' | 'sequence', lengths: readonly number[]): Float32Array {
-  const numbers = lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => (of === 'sequence' ? sequence : time)));
-  return Float32Array.from(numbers, (x, row) => (of === 'tokens' ? row : x));
+function tokenNumbers(of: 'position' | 'sequence', lengths: readonly number[]): Float32Array {
+  return Float32Array.from(lengths.flatMap((length, sequence) => Array.from(
+    { length }, (_, time) => (of === 'sequence' ? sequence : time),
+  )));
 }
 
 /** What a program gives to users, by the names that they have for it. */

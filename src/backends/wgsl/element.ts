@@ -122,7 +122,9 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
     case 'index': return `f32(${indexText(indexOf(p, at, op.axis))}${partOf(p, op.axis)})`;
     case 'number': {
       const place = placeOf(p, tile);
-      return op.of === 'run' ? `f32(${place.run})` : `f32(${place.row} + ${indexText(indexOf(p, at, ROW))})`;
+      if (op.of === 'run') return `f32(${place.run})`;
+      const from = op.of === 'place' ? ` - ${runEnds(p.s, place).first}` : '';
+      return `f32(${place.row}${from} + ${indexText(indexOf(p, at, ROW))})`;
     }
     case 'size': return sizeOf(p, tile, op.of);
     case 'identity': {

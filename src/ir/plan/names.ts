@@ -20,8 +20,8 @@ export type PlanSource =
   | { readonly kind: 'user'; readonly name: string } & PlanShape
   /** What the program before left in this tensor. */
   | { readonly kind: 'kept'; readonly tensor: string }
-  /** Of each token its number in the call or in its sequence; what draws know it by: its position and the number of its sequence. */
-  | { readonly kind: 'number'; readonly of: 'tokens' | 'time' | 'position' | 'sequence' }
+  /** What draws know a token by: its position and the number of its sequence. */
+  | { readonly kind: 'number'; readonly of: 'position' | 'sequence' }
   /** The key of draws, which depends on the seed and on the step: halves of two words, the lower ones first. */
   | { readonly kind: 'key'; readonly path: string; readonly number: number };
 

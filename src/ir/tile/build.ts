@@ -3,7 +3,7 @@ import { keyOf } from '../../support/key.js';
 import type { MathName } from '../common/dag.js';
 import { isRows } from './domain.js';
 import { factsOf } from './facts.js';
-import type { RunEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
+import type { RowNumber, RunEnd, TileBuffer, TileId, TileKernel, TileLoop, TileOp, TileStmt, TileType } from './tile.js';
 
 /** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
 export interface KernelBuilder {
@@ -28,7 +28,7 @@ export interface KernelBuilder {
   head(): TileId;
   heads(): TileId;
   index(axis: Axis): TileId;
-  number(of: 'row' | 'run'): TileId;
+  number(of: RowNumber | 'run'): TileId;
   size(of: 'rows' | 'runs' | 'run'): TileId;
   keep(arg: TileId): TileId;
   round(arg: TileId): TileId;

@@ -193,9 +193,10 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
   heads: { operands: none, axes: none, text: () => 'heads' },
   index: { operands: none, axes: (op) => [op.axis], text: (op) => `index[${op.axis}]` },
   number: {
-    operands: none, axes: (op) => (op.of === 'row' ? [ROW] : []), text: (op) => `number of the ${op.of}`,
+    operands: none, axes: (op) => (op.of === 'run' ? [] : [ROW]), text: (op) => `number of the ${op.of}`,
     check(op, { scope, fault }) {
-      if (op.of === 'row' ? !scope.chunk || scope.row : !scope.run) fault(`number: no ${op.of === 'row' ? 'chunk' : 'run'} is known here`);
+      if (op.of !== 'run' && (!scope.chunk || scope.row)) fault('number: no chunk is known here');
+      if (op.of !== 'row' && !scope.run) fault('number: no run is known here');
     },
   },
   size: {

@@ -169,6 +169,9 @@ export interface TileLoop {
 
 export type RunEnd = 'first' | 'last';
 
+/** Numbers of a row: among all, or in its run. */
+export type RowNumber = 'row' | 'place';
+
 export type TileOp =
   /**
    * The current cell of a buffer. For buffers of rows `rows` names the row axis of the result (`row` = ROW, `col` = COL); `one` inside
@@ -201,8 +204,8 @@ export type TileOp =
   | { readonly op: 'head' } | { readonly op: 'heads' }
   /** [axis]: 0, 1, 2 and so on. */
   | { readonly op: 'index'; readonly axis: Axis }
-  /** The number of the run among all; [ROW]: of every row among all rows of the domain. */
-  | { readonly op: 'number'; readonly of: 'row' | 'run' }
+  /** The number of the run among all; [ROW]: of every row among all rows of the domain, or in its run. */
+  | { readonly op: 'number'; readonly of: RowNumber | 'run' }
   /** How many rows or runs the domain has, or rows this run. */
   | { readonly op: 'size'; readonly of: 'rows' | 'runs' | 'run' }
   /** The same values (given ROW if they lack it), rows >= len selected to 0, even where they were inf or NaN. */

@@ -18,6 +18,10 @@ function counting({ flow }: Memory, { buffer, held }: Binding, name: string): Ti
   if (held.kind === 'index') {
     return buildKernel({ ...head, doc: 'Numbers of elements.', outer: 'once' }, (k) => k.store(buffer, numberOf(k, held.axes)));
   }
+  if (held.kind === 'number' && (held.number === 'tokens' || held.number === 'time')) {
+    const of = held.number === 'tokens' ? 'row' : 'place';
+    return buildKernel({ ...head, doc: 'Numbers of tokens.', outer: 'chunk' }, (k) => k.store(buffer, k.number(of)));
+  }
   const value = held.kind === 'value' ? flow.values[held.value] : undefined;
   if (value?.kind !== 'count' || value.of === 'ranks') return undefined;
   const { of } = value;

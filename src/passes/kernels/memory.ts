@@ -28,7 +28,7 @@ export type Held =
  */
 export type Step = 'order' | 'least' | 'last' | 'cost' | 'before' | 'after' | 'rows';
 
-/** Numbers of tokens: among those of the call or of their sequence, and what draws know them by. */
+/** Numbers of tokens: among those of the call or of their sequence, and what draws know them by, which the host says. */
 export type RowNumber = 'tokens' | 'time' | 'position' | 'sequence';
 
 export type Table =
@@ -169,7 +169,8 @@ export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {
 }
 
 export function numberBuffer(memory: Memory, number: RowNumber): TileBuffer {
-  return bound(memory, `${number} of tokens`, cellsOf(memory, TOKEN), [], 'input', 'f32', { kind: 'number', number });
+  const role = number === 'position' || number === 'sequence' ? 'input' : 'workspace';
+  return bound(memory, `${number} of tokens`, cellsOf(memory, TOKEN), [], role, 'f32', { kind: 'number', number });
 }
 
 export function stepBuffer(memory: Memory, value: ValueId, step: Step, domain: DomainId, axes: readonly Axis[]): TileBuffer {

@@ -63,7 +63,9 @@ function originOf(flow: Flow, binding: Binding | undefined): Refusal['origin'] {
 
 function sourceOf(flow: Flow, bindings: readonly Binding[], { buffer, held }: Binding): PlanSource | string {
   switch (held.kind) {
-    case 'number': return { kind: 'number', of: held.number };
+    case 'number': return held.number === 'tokens' || held.number === 'time' ? 'what no kernel has made' : {
+      kind: 'number', of: held.number,
+    };
     case 'key': return held;
     case 'step': case 'table': case 'index': return 'what no kernel has made';
     case 'value': {

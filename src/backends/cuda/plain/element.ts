@@ -228,7 +228,11 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       case 'head': return () => `(float)${place.head ?? place.group}`;
       case 'heads': return () => '(float)d.heads';
       case 'index': return (e) => `(float)(${isCut(op.axis, kernel.split) ? `${firstText(op.axis)} + ` : ''}${stepped(spot, op.axis, e)})`;
-      case 'number': return (e) => `(float)(${op.of === 'run' ? place.run : `${place.first} + ${stepped(spot, ROW, e)}`})`;
+      case 'number': {
+        if (op.of === 'run') return () => `(float)${place.run}`;
+        const from = op.of === 'place' ? `${place.first} - ${place.runFirst}` : `${place.first}`;
+        return (e) => `(float)(${from} + ${stepped(spot, ROW, e)})`;
+      }
       case 'size': return () => sizeText(op, place);
       case 'keep': {
         const arg = value(op.arg, spot);

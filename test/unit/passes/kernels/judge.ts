@@ -34,13 +34,14 @@ export function madeOf(graph: Graph, chunk = CHUNK): Made {
 
 const product = (axes: readonly Axis[]): number => axes.reduce((n, { size }) => n * size, 1);
 
-/** What the call brings, numbers of tokens and keys of draws; kernels make all else. */
+/** What the call brings, and what draws go by; kernels make all else. */
 function given(flow: Flow, call: FlowCall, { held }: Binding): Float64Array | undefined {
   switch (held.kind) {
     case 'step': case 'table': case 'index': return undefined;
-    case 'number': return Float64Array.from(call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => {
-      return held.number === 'sequence' ? call.ids?.[sequence] ?? sequence : time;
-    })), (x, row) => (held.number === 'tokens' ? row : x));
+    case 'number': return held.number === 'tokens' || held.number === 'time' ? undefined
+      : Float64Array.from(call.lengths.flatMap((length, sequence) => Array.from({ length }, (_, time) => {
+        return held.number === 'sequence' ? call.ids?.[sequence] ?? sequence : time;
+      })));
     case 'key': return Float64Array.from(halvesOf(keyOf(call.seed ?? 0, held.path, call.step ?? 0, held.number)));
     case 'value': {
       const value = flow.values[held.value];
