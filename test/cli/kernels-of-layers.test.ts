@@ -97,6 +97,14 @@ describe.skipIf(swiftshader === undefined)('a binding with kernels (skipped with
     for (const [name, error] of Object.entries(found)) expect([name, error < 1e-5]).toEqual([name, true]);
     expect(wrong).toEqual(['swiglu: x must be [1, 2, 12], found [1, 2, 13]']);
   }, 60_000);
+
+  it('of a mixture: the same, with losses and the tokens of each expert', () => {
+    const { found } = executed('moe/softmax', 'olmoe', 'D=12,E=4,F=8,k=2', "y: tensor('B T D', [2, 5, D], waves(10 * D, 0.9))");
+    expect(Object.keys(found)).toEqual([
+      'y', 'd_gate', 'd_expert.gate', 'd_expert.up', 'd_expert.down', 'd_x', 'loss balance', 'loss z', 'count expert', 'packed y', 'step y',
+    ]);
+    for (const [name, error] of Object.entries(found)) expect([name, error < 1e-5]).toEqual([name, true]);
+  }, 60_000);
 });
 
 describe('kernels of layers', () => {

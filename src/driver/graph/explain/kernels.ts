@@ -20,6 +20,7 @@ export interface KernelsText {
 
 export interface KernelText {
   readonly program: 'forward' | 'backward';
+  readonly name: string;
   /** Launches in the plan that it is. */
   readonly launches: readonly string[];
   /** `product of slot1 [expert.F]` */
@@ -46,7 +47,7 @@ export function kernelsText(
     // Kernels that several launches make have names or numbers of their own behind that of the kernel.
     const own = plan.kernels.filter(({ name }) => new RegExp(`^${program}${n}(_\\w+)?$`).test(name));
     return {
-      program, launches: own.map(({ name }) => name),
+      program, name: `${program}${n}`, launches: own.map(({ name }) => name),
       text: `${kernel.form} of ${nameOf(flow, kernel.rows)} [${kernel.axes.map(({ name }) => name).join(', ')}]`,
       flops: total(kernel.cost.flops, rows), bytes: total(kernel.cost.bytes, rows),
       lowerings: [...new Set(own.map(({ lowering }) => lowering))],

@@ -1,4 +1,5 @@
 import type { GraphExplanation, Share } from './model.js';
+import type { KernelText } from './kernels.js';
 import type { PartText } from './parts.js';
 import type { Lowering } from '../../../ir/plan/plan.js';
 import { quantity } from '../../explain/quantity.js';
@@ -96,11 +97,14 @@ function kernelTexts({ kernels, call }: GraphExplanation): readonly string[] {
   if (kernels === undefined) return [];
   if ('why' in kernels) return kernels.why.map((why) => `none yet: ${why}`);
   const tensorCores = (lowerings: readonly Lowering[]): string => (lowerings.includes('tensor cores') ? ', tensor cores' : '');
-  const wide = Math.max(...kernels.kernels.map(({ text, launches }) => launches.join(', ').length + text.length));
+  const nameOf = ({ name, launches }: KernelText): string => (launches.length === 1 ? name : `${name} x${launches.length}`);
+  const wide = Math.max(...kernels.kernels.map((kernel) => nameOf(kernel).length + kernel.text.length));
   return [
-    `for ${kernels.target} in ${kernels.dtype}, at B=${call.batch} T=${count(call.tokens)}; bytes at least, each value once`,
-    ...kernels.kernels.map(({ launches, text, flops, bytes, lowerings }) => {
-      const name = launches.join(', ');
+    `for ${kernels.target} in ${kernels.dtype}, at B=${call.batch} T=${count(call.tokens)}; bytes at least, each value once; xN: `
+    + 'N launches',
+    ...kernels.kernels.map((kernel) => {
+      const { text, flops, bytes, lowerings } = kernel;
+      const name = nameOf(kernel);
       return `${name}  ${text.padEnd(wide - name.length)}  ${quantity(flops, 'FLOP')}, ${quantity(bytes, 'B')}${tensorCores(lowerings)}`;
     }),
   ];
