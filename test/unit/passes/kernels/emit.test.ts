@@ -62,7 +62,7 @@ describe('mixtures that no back end knows', () => {
     for (const name of products) expect(made).toContain(name);
   });
 
-  it.skipIf(!compiler).each(['bf16', 'f16'] as const)('in blocks and %s give what the interpreter of tiles gives (skipped without g++)', (dtype) => {
+  it.skipIf(!compiler).each(['bf16', 'f16'] as const)('in blocks and %s give what tiles give (skipped without g++)', (dtype) => {
     const { module, given, sizes } = wide();
     const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype } as const;
     for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
