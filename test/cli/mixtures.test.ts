@@ -25,6 +25,7 @@ moe planned(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
   let z = x @ gate
   y = sum[E](sigmoid(z[top[E, 1](sinkhorn[tokens, E](z, tol: 1e-3))]) * expert(x))
 }
+layer before(x: [D]) -> y: [D] with D = 8, T = 4 { param w: [D, T] = normal(1)   y = silu(conv[T](x - x[t-1], w)) }
 layer whole(x: [D]) -> y: [D] with D = 8 { y = x * prod[D](x) }
 `,
 });
@@ -71,6 +72,7 @@ describe('mixtures on a device give what their formulas mean', () => {
     const tensors = named(check(swiftshader, 'mixture.lmoe', 'mixture', 'D=8', '--lengths', '3,1,6'));
     expect(tensors).toEqual(expect.arrayContaining(['gradient d_scale', 'gradient d_w', 'step y']));
     check(swiftshader, `${ROOT}/examples/layers/feed_forward.lmoe`, 'swiglu', 'D=12,F=8,T=5');
+    check(swiftshader, 'mixture.lmoe', 'before', 'D=8', '--lengths', '3,1,6');
   }, 60_000);
 });
 

@@ -5,6 +5,7 @@ import { groupsOf } from '../../ir/flow/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { folded, multiplied, ofOwnGroup, ordered, reduced, softened } from './folds.js';
 import { counted, drawn } from './numbers.js';
+import { tapped } from './taps.js';
 import { keyOf, loaded, ownView, refuse, selected, typeIn, type Frame, type View } from './frame.js';
 import { groupBuffer, inFront, names, seatAxis } from './memory.js';
 
@@ -57,7 +58,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
     case 'draw': return drawn(frame, id, value, view);
     case 'others': return refuse(frame, id, 'products of all others');
     case 'pick': case 'place': return refuse(frame, id, 'elements by their numbers');
-    case 'taps': case 'untap': return refuse(frame, id, 'rows before');
+    case 'taps': case 'untap': return tapped(frame, id, value, view);
     case 'rope': return refuse(frame, id, 'rotations');
     case 'scan': case 'unscan': return refuse(frame, id, 'scans');
     case 'sinkhorn': return refuse(frame, id, 'a plan within other kernels');

@@ -63,13 +63,13 @@ export interface Memory {
   readonly partial: ReadonlyMap<ValueId, Axis>;
 }
 
-/** Axes of a flow by names that back ends can write: those of calls have dots. */
+/** Axes of a flow by names that back ends can write: those of calls have dots, those without a name percent signs. */
 export const names = (axes: readonly Axis[]): readonly Name[] => axes.map(({ name }) => wordAxis(name));
 
 /** Columns of a block whose sums stand for themselves. */
 export const BLOCK = 64;
 
-export const wordAxis = (name: string): Name => name.replaceAll('.', '__');
+export const wordAxis = (name: string): Name => name.replaceAll('.', '__').replaceAll('%', 'own__');
 
 /** Halves of the two words of a key, as an axis. */
 export const HALVES: Name = 'half__';

@@ -11,6 +11,7 @@ import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
 import { isRefused } from '../../../../src/passes/flow/flow.js';
 import { kernelsOf, type Binding, type Lowered, type Unmade } from '../../../../src/passes/kernels/kernels.js';
+import { wordAxis } from '../../../../src/passes/kernels/memory.js';
 import type { GraphCall } from '../../../../src/interp/graph/machine.js';
 import { flowFor, near } from '../flow/judge.js';
 
@@ -59,11 +60,10 @@ function read(flow: Flow, { buffer }: Binding, data: Float64Array, result: FlowR
   ));
   if (groups.some(({ name }, i) => result.axes[i].name !== name)) throw new Error('groups are not in front');
   const axes = result.axes.slice(groups.length);
-  const word = (name: string): string => name.replaceAll('.', '__');
-  const size = new Map(axes.map((axis) => [word(axis.name), axis.size]));
+  const size = new Map(axes.map((axis) => [wordAxis(axis.name), axis.size]));
   const cell = buffer.axes.reduce((n, axis) => n * (size.get(axis) ?? NaN), 1);
   const step = (name: string): number => {
-    const i = buffer.axes.indexOf(word(name));
+    const i = buffer.axes.indexOf(wordAxis(name));
     return i < 0 ? 0 : buffer.axes.slice(i + 1).reduce((n, axis) => n * (size.get(axis) ?? NaN), 1);
   };
   const width = product(axes);

@@ -1,9 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { someCall } from '../../interp/graph/make-graph.js';
-import { exampleGraph } from '../../interp/graph/texts.js';
+import { exampleGraph, graphOf } from '../../interp/graph/texts.js';
 import { alike } from '../flow/judge.js';
 import { MIXTURES, mixture } from '../flow/mixtures.js';
 import { judgeKernels, madeOf, type Made } from './judge.js';
+
+const CONVOLUTION = `layer mixed(x: [D]) -> y: [D] with D = 6, T = 4 {
+  param w: [D, T] = normal(1)
+  y = silu(conv[T](x, w))
+}`;
 
 /** `13/13`: how many of its kernels are made, and why the others are not. */
 function lineOf({ flow, clusters, refusals }: Made): string {
@@ -42,8 +47,11 @@ describe('kernels of tiles for mixtures', () => {
     judgeKernels(made, someCall(graph, [7, 0, 4], 12, { program: 'train' }));
   });
 
-  it('dense products of a layer are made by the same means', () => {
-    const graph = exampleGraph('layers/feed_forward', 'swiglu', { D: 6, F: 5 });
+  it.each([
+    ['dense products of a layer', exampleGraph('layers/feed_forward', 'swiglu', { D: 6, F: 5 })],
+    ['tokens before', exampleGraph('layers/rwkv7', 'channel_mix', { D: 6, F: 5, i: 1, L: 3 })],
+    ['several tokens before', graphOf(CONVOLUTION, 'mixed')],
+  ])('%s are made by the same means', (_, graph) => {
     const made = madeOf(graph);
     expect(made.refusals).toEqual([]);
     for (const lengths of [[7, 4], [1], [3, 0, 1]]) judgeKernels(made, someCall(graph, lengths, 12));
