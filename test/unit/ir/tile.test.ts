@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { COL, ROW } from '../../../src/ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/ir/tile/build.js';
+import type { Domain } from '../../../src/ir/tile/domain.js';
 import { printTiles } from '../../../src/ir/tile/print.js';
 import type { TileBuffer, TileKernel, TileModule, TileStmt } from '../../../src/ir/tile/tile.js';
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
@@ -168,16 +169,46 @@ describe('what programs write and read', () => {
   });
 });
 
-describe('the builder of kernels', () => {
-  it('has equal numbers once, and tells those apart that JSON does not', () => {
-    const numbers = [1, 1, Infinity, -Infinity, 0, -0];
-    const made: number[] = [];
-    const { body } = buildKernel({ name: 'numbers', doc: 'Numbers.', outer: 'once', domain: TOKENS, inner: 'once' }, (k) => {
-      made.push(...numbers.map((x) => k.literal(x)));
+describe('a domain whose runs a kernel counts', () => {
+  const SLOTS: Domain = {
+    row: 'slot', chunk: 'tile', segment: 'span', run: 'group', made: { offsets: 'offsets', runs: 3, of: 'token', perRow: 2 },
+  };
+  const once = { outer: 'once', inner: 'once', dtype: 'i32', role: 'workspace' } as const;
+  const offsets: TileBuffer = { ...once, name: 'offsets', axes: ['bound'] };
+  const place: TileBuffer = { ...once, name: 'place', outer: 'row', domain: TOKENS, axes: ['E'] };
+  const token: TileBuffer = { ...once, name: 'token', outer: 'row', domain: SLOTS, axes: [] };
+  const y: TileBuffer = { ...token, name: 'y', dtype: 'f32', role: 'output' };
+  const rows = { outer: 'chunk', domain: TOKENS, inner: 'once' } as const;
+  const doc = 'A kernel.';
+  const count = buildKernel({ ...rows, name: 'count', doc, outer: 'once' }, (k) => k.store(offsets, k.index('bound')));
+  const number = buildKernel({ ...rows, name: 'number', doc }, (k) => k.store(place, k.sub(k.index('E'), k.literal(1))));
+  const list = buildKernel({ ...rows, name: 'list', doc }, (k) => k.scatter(token, k.number('row'), place));
+  const read = buildKernel({ ...rows, name: 'read', doc, domain: SLOTS }, (k) => k.store(y, k.load(token)));
+  const of = (launches: readonly string[], more: Partial<TileModule> = {}): string => verifyTiles({
+    name: 'm', chunk: 16, sizes: new Map([['E', 3], ['bound', 4]]), domains: [TOKENS, SLOTS], buffers: [offsets, place, token, y],
+    kernels: [count, number, list, read], programs: { forward: { takes: [], gives: ['y'], launches } }, ...more,
+  }).join('\n');
+
+  it('is there behind the kernel that counts', () => {
+    expect(of(['count', 'number', 'list', 'read'])).toBe('');
+    expect(of(['number', 'list', 'read'])).toBe('m: forward launches read, which reads offsets before any kernel has written it');
+    expect(of(['count', 'list', 'read'])).toBe('m: forward launches list, which reads place before any kernel has written it');
+  });
+  it('has offsets of as many runs, and rows of a domain that a call brings', () => {
+    const all = ['count', 'number', 'list', 'read'];
+    expect(of(all, { sizes: new Map([['E', 3], ['bound', 3]]) })).toBe('m: offsets does not say where the 3 runs of slots begin');
+    expect(of(all, { domains: [SLOTS] })).toContain('m: slots are of tokens, of which a call brings none');
+  });
+  it('takes rows by numbers that another kernel has made', () => {
+    const both = buildKernel({ ...rows, name: 'list', doc }, (k) => {
+      k.store(place, k.index('E'));
+      k.scatter(token, k.number('row'), place);
     });
-    expect(new Set(made).size).toBe(5);
-    expect(body.map((stmt) => (stmt.kind === 'let' && stmt.op.op === 'literal' ? stmt.op.value : undefined)))
-      .toEqual([1, Infinity, -Infinity, 0, -0]);
+    expect(of(['count', 'number', 'list', 'read'], { kernels: [count, number, both, read] }))
+      .toBe('m.list: stores to rows of token by place, and to place too');
+    const wide = buildKernel({ ...rows, name: 'list', doc }, (k) => k.scatter(token, k.zeros([ROW, 'bound']), place));
+    expect(of(['count', 'number', 'list', 'read'], { kernels: [count, number, wide, read] }))
+      .toBe('m.list: %0 [%row,bound] does not fit token by place [%row,E]');
   });
 });
 
