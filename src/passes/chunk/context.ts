@@ -200,15 +200,21 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
   }))];
 }
 
+/** What a program of pieces makes of values by the way has names of its own: forward and backward count what they make, too. */
+export function valueName(cx: Context, kind: 'value' | 'sum', id: NodeId): string {
+  const own = id >= cx.program.nodes.length && (cx.name === 'ends' || cx.name === 'reverse_ends');
+  return `${own ? `${cx.name}.` : ''}${kind}${id}`;
+}
+
 /**
  * Where a stored value lies: in io, but numbers per token and what decays are made of in f32; what is the same at every token once per
  * head, in f32.
  */
 export function valueBuffer(cx: Context, id: NodeId): TileBuffer {
   const axes = cx.graph.axesOf(id);
-  if (cx.graph.isStatic(id)) return cx.draft.workspace(`value${id}`, 'once', axes, 'f32');
+  if (cx.graph.isStatic(id)) return cx.draft.workspace(valueName(cx, 'value', id), 'once', axes, 'f32');
   const wide = cx.exact.has(id) || axes.length === 0 || (cx.draft.narrowRange && !cx.graph.isGiven(id));
-  return cx.draft.workspace(`value${id}`, 'row', axes, wide ? 'f32' : 'io');
+  return cx.draft.workspace(valueName(cx, 'value', id), 'row', axes, wide ? 'f32' : 'io');
 }
 
 /** Where a cotangent waits for those who read it from other tokens: in f32 where it becomes the gradient of something that is. */

@@ -2,7 +2,7 @@ import { includesAll, ROW, runsOf, type Axis } from '../../ir/common/axes.js';
 import { nodeArguments, type ElementAdjoint, type ElementStage, type NodeId, type Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { CHUNK_SITE, frontier, largestAxis, markStored, needed, stageKey, stageName, type Context, type Site } from './context.js';
+import { CHUNK_SITE, frontier, largestAxis, markStored, needed, stageKey, stageName, valueName, type Context, type Site } from './context.js';
 import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
 import { lessOne, steadyDecay, steadyNext } from './steady.js';
@@ -150,7 +150,7 @@ export function runSums(cx: Context, site: Site, value: NodeId, own: readonly nu
 /** Says that the scan `by` will leave the sum, if none before it does; runs are as long as the size of the axis allows. */
 export function leaveSum(cx: Context, id: NodeId, by: number, axis: Axis, length: number): void {
   if (cx.sums.has(id)) return;
-  const buffer = cx.draft.workspace(`sum${id}`, 'row', [runsOf(axis, length), ...cx.graph.axesOf(id)], 'f32');
+  const buffer = cx.draft.workspace(valueName(cx, 'sum', id), 'row', [runsOf(axis, length), ...cx.graph.axesOf(id)], 'f32');
   cx.sums.set(id, { buffer, axis, length, by });
 }
 

@@ -3,8 +3,8 @@ import {
 } from '../../ir/scan/scan.js';
 
 /**
- * The same scan for the sake of these roots alone: what only others need is gone, reads among it. Nodes and stages keep their numbers, so
- * that both have the same names for what lies in memory. All states are carried.
+ * The same scan for the sake of these roots alone: reads that only others need are gone, with all that is made of them. Other nodes and
+ * stages stay, with their numbers, so that both programs have the same names for what lies in memory. All states are carried.
  */
 export function rootedIn(program: ScanProgram, wanted: (root: Root) => boolean): ScanProgram {
   const { nodes, stages, roots } = program;
@@ -25,9 +25,14 @@ export function rootedIn(program: ScanProgram, wanted: (root: Root) => boolean):
   for (const stage of stages) stageOperands(loose(stage) ? { ...stage, reads: [] } : stage).forEach(visit);
   for (const root of roots) if (wanted(root) && root.value !== undefined) visit(root.value);
   const kept = stages.map((stage, at) => (loose(stage) ? readsIn(nodes, live, at) : []));
+  const gone = new Set<NodeId>();
+  nodes.forEach((node, id) => {
+    const read = node.kind === 'result' && loose(stages[node.stage]) && !kept[node.stage].includes(node.slot);
+    if (read || (node.kind === 'ahead' && !live.has(id)) || nodeArguments(node).some((arg) => gone.has(arg))) gone.add(id);
+  });
   return {
     nodes: nodes.map((node, id): ScanNode => {
-      if (!live.has(id)) return { kind: 'literal', value: 0, axes: [], origin: node.origin };
+      if (gone.has(id)) return { kind: 'literal', value: 0, axes: [], origin: node.origin };
       return node.kind === 'result' && loose(stages[node.stage]) ? { ...node, slot: kept[node.stage].indexOf(node.slot) } : node;
     }),
     stages: stages.map((stage, at) => (loose(stage) ? { ...stage, reads: kept[at].map((r) => stage.reads[r]) } : stage)),
