@@ -2,7 +2,9 @@ import { includesAll, ROW, runsOf, type Axis } from '../../ir/common/axes.js';
 import { nodeArguments, type ElementAdjoint, type ElementStage, type NodeId, type Root } from '../../ir/scan/scan.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import { CHUNK_SITE, frontier, largestAxis, markStored, needed, stageKey, stageName, valueName, type Context, type Site } from './context.js';
+import {
+  CHUNK_SITE, frontier, largestAxis, markStored, needed, stageKey, stageName, valueName, type Context, type Site,
+} from './context.js';
 import { storeStatic, storeValues } from './prepare.js';
 import { storeRoot } from './roots.js';
 import { lessOne, steadyDecay, steadyNext } from './steady.js';
