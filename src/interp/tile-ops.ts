@@ -183,7 +183,7 @@ function countTile(axis: Axis, first: number, sizeOf: SizeOf): TileValue {
 }
 
 function cumsumTile(
-  arg: TileValue, { axis = ROW, exclusive, reverse }: Extract<TileOp, { op: 'cumsum' }>, sizeOf: SizeOf,
+  arg: TileValue, { axis = ROW, exclusive, reverse, decays }: Extract<TileOp, { op: 'cumsum' }>, sizeOf: SizeOf,
 ): TileValue {
   const out = newValue(arg.axes, sizeOf);
   const n = sizeOf(axis);
@@ -193,7 +193,7 @@ function cumsumTile(
     for (let j = 0; j < n; j++) {
       const i = reverse ? n - 1 - j : j;
       const given = arg.data[base + i * step];
-      const x = reverse ? given : Math.max(given, LEAST_LOG_DECAY);
+      const x = decays ? Math.max(given, LEAST_LOG_DECAY) : given;
       out.data[base + i * step] = exclusive ? sum : sum + x;
       sum += x;
     }

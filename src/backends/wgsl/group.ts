@@ -201,8 +201,7 @@ function storeText(p: Printing, block: Block, stmt: TileStore, at: At, place: Pl
   else block.code.line(`if (${guards.join(' && ')}) { ${target} = ${cast}; }`);
 }
 
-/** Forwards, running sums are of log decays. */
-const summand = (reverse: boolean, text: string) => (reverse ? text : `m_at_least(${text}, ${LEAST_LOG_DECAY}.0)`);
+const summand = (decays: boolean, text: string) => (decays ? `m_at_least(${text}, ${LEAST_LOG_DECAY}.0)` : text);
 
 /** Writes the operations that go along an axis, that of tokens mostly, one invocation per column. */
 export function scanText(p: Printing, code: Code, action: Extract<Action, { kind: 'scan' }>): void {
@@ -233,11 +232,11 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
         else code.line(`sum = m_decayed(sum, ${a}, ${element(p, inner, op.less, at)}, ${x});`);
         code.line(`${out} = sum;`);
       } else if (op.exclusive) {
-        code.line(`let own = ${summand(op.reverse, element(p, inner, op.arg, at))};`);
+        code.line(`let own = ${summand(op.decays, element(p, inner, op.arg, at))};`);
         code.line(`${out} = sum;`);
         code.line('sum += own;');
       } else {
-        code.line(`sum += ${summand(op.reverse, element(p, inner, op.arg, at))};`);
+        code.line(`sum += ${summand(op.decays, element(p, inner, op.arg, at))};`);
         code.line(`${out} = sum;`);
       }
       code.close();

@@ -46,6 +46,8 @@ export interface KernelBuilder {
   compose(a: TileId, b: TileId, fine?: boolean): TileId;
   swap(arg: TileId, axes?: AxisPair): TileId;
   cumsum(arg: TileId, how?: { exclusive?: boolean; reverse?: boolean; axis?: Axis }): TileId;
+  /** The same along ROW, of log decays alone: each counts as LEAST_LOG_DECAY at least. */
+  decaySums(arg: TileId, how?: { exclusive?: boolean }): TileId;
   shift(arg: TileId, by: 1 | -1, edge?: TileId): TileId;
   pick(arg: TileId, row: 'first' | 'last'): TileId;
   put(arg: TileId, of: TileId, from: RunEnd, at: number): TileId;
@@ -184,8 +186,9 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),
     swap: (arg, axes) => define({ op: 'swap', arg, ...(axes && { axes }) }),
     cumsum: (arg, { exclusive = false, reverse = false, axis } = {}) => (
-      define({ op: 'cumsum', arg, exclusive, reverse, ...(axis !== undefined && { axis }) })
+      define({ op: 'cumsum', arg, exclusive, reverse, decays: false, ...(axis !== undefined && { axis }) })
     ),
+    decaySums: (arg, { exclusive = false } = {}) => define({ op: 'cumsum', arg, exclusive, reverse: false, decays: true }),
     shift: (arg, by, edge) => define({ op: 'shift', arg, by, edge }),
     pick: (arg, row) => define({ op: 'pick', arg, row }),
     put: (arg, of, from, at) => define({ op: 'put', arg, of, from, at }),

@@ -262,11 +262,13 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     check(op, check) {
       check.needs(op.arg, [op.axis ?? ROW], 'operand');
       checkFold('cumsum', op.axis ?? ROW, check);
+      if (op.decays && (op.reverse || op.axis !== undefined)) check.fault('cumsum: sums of log decays go forwards along the rows');
     },
     // Exclusive sums of log decays are the inclusive ones less their own.
-    gates: (op) => (op.exclusive && !op.reverse && op.axis === undefined ? [op.arg] : []),
+    gates: (op) => (op.exclusive && op.decays ? [op.arg] : []),
     text: (op) => (
-      `cumsum${op.axis === undefined ? '' : `[${op.axis}]`}${op.exclusive ? ' exclusive' : ''}${op.reverse ? ' reversed' : ''} %${op.arg}`
+      `cumsum${op.axis === undefined ? '' : `[${op.axis}]`}${op.exclusive ? ' exclusive' : ''}`
+      + `${op.reverse ? ' reversed' : op.decays ? '' : ' uncut'} %${op.arg}`
     ),
     flops: (op, _own, axesOf, elements) => elements(axesOf(op.arg)),
   },

@@ -241,10 +241,14 @@ export type TileOp =
    */
   | { readonly op: 'swap'; readonly arg: TileId; readonly axes?: AxisPair }
   /**
-   * Running sum along ROW, or along `axis`. Exclusive: row i sums the rows before it (reverse: after it). Forwards it sums log decays, each
-   * as LEAST_LOG_DECAY at least: what decays by that much is gone, and differences of sums stay numbers where one is -inf.
+   * Running sum along ROW, or along `axis`. Exclusive: row i sums the rows before it (reverse: after it). `decays`, along ROW and forwards:
+   * of log decays, each as LEAST_LOG_DECAY at least: what decays by that much is gone, and differences of sums stay numbers where one is
+   * -inf.
    */
-  | { readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean; readonly axis?: Axis }
+  | {
+    readonly op: 'cumsum'; readonly arg: TileId; readonly exclusive: boolean; readonly reverse: boolean; readonly decays: boolean;
+    readonly axis?: Axis;
+  }
   /** Row i takes row i-1 (by 1) or i+1 (by -1); the row without a neighbour takes `edge` (axes without ROW), or 0. */
   | { readonly op: 'shift'; readonly arg: TileId; readonly by: 1 | -1; readonly edge: TileId | undefined }
   /** First row, or row C-1, of a tile with ROW. */

@@ -38,8 +38,8 @@ export function decaysIn(k: KernelBuilder, parts: Parts, values: Values): Decays
     const rows = perToken(k, values.padded(gate.log));
     return widened(k, rows, gateAxes(gate));
   });
-  const inclusive = () => once('G', () => k.cumsum(log()));
-  const exclusive = () => once('Gx', () => k.cumsum(log(), { exclusive: true }));
+  const inclusive = () => once('G', () => k.decaySums(log()));
+  const exclusive = () => once('Gx', () => k.decaySums(log(), { exclusive: true }));
   const last = () => once('GC', () => k.pick(inclusive(), 'last'));
   const none = gate.kind === 'none';
   return {

@@ -75,7 +75,7 @@ function crossingGradient(gradients: Gradients, reads: TileId | undefined): Tile
     return sum && k.cumsum(sum, { reverse: true, exclusive: before });
   });
   const written = plus(k, ...writers.map((j) => weighed(gradients, parts.sources[j].col, gradients.colInter(j))));
-  // What was written before a token is summed as pairs are: running sums forwards are for log decays.
+  // What was written before a token is summed as pairs are, which have it at hand.
   const before = written && plus(k, ...(pairs.some((pair) => pair) ? pairs : [k.zeros([ROW, COL])]), k.swap(written));
   const state = scaled(k, stateTerm(gradients), gradients.decays.whole());
   const tokens = plus(k, reads && k.cumsum(reads, { reverse: true }), before && k.reduce('sum', COL, k.mask(before, true)));

@@ -70,7 +70,7 @@ describe('a kernel of blocks', () => {
 
   it.each<[string, (k: KernelBuilder) => void, number?]>([
     ['reduce over D', (k) => k.store(y, k.mul(k.contract(k.load(x), k.load(w), 'D'), k.reduce('sum', 'D', k.load(x))))],
-    ['cumsum in a block', (k) => k.store(y, k.contract(k.cumsum(k.load(x)), k.load(w), 'D'))],
+    ['cumsum in a block', (k) => k.store(y, k.contract(k.decaySums(k.load(x)), k.load(w), 'D'))],
     ['operands along D, which is no multiple of 64', (k) => k.store(y, k.contract(k.exp(k.load(x)), k.load(w), 'D')), 72],
     ['a block that reads what it stores', (k) => {
       k.store(y, k.contract(k.load(x), k.load(w), 'D'));

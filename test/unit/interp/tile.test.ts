@@ -60,6 +60,12 @@ describe('operations of tiles', () => {
     expect(one(
       ['K'], 'row', (k) => k.cumsum(k.load(X), { exclusive: true, reverse: true }), { x },
     )).toEqual([15, 18, 12, 14, 7, 8, 0, 0]);
+    // Decays end at what is nothing beside anything; sums of other values do not.
+    const deep = { x: x.map((value) => -100 * value) };
+    const times = (by: number, values: readonly number[]) => values.map((value) => by * value);
+    expect(one(['K'], 'row', (k) => k.decaySums(k.load(X)), deep)).toEqual(times(-80, [1, 1, 2, 2, 3, 3, 4, 4]));
+    expect(one(['K'], 'row', (k) => k.cumsum(k.load(X)), deep)).toEqual(times(-100, [1, 2, 4, 6, 9, 12, 16, 20]));
+    expect(one(['K'], 'row', (k) => k.cumsum(k.load(X), { reverse: true }), deep)).toEqual(times(-100, [16, 20, 15, 18, 12, 14, 7, 8]));
     expect(one(['K'], 'row', (k) => k.shift(k.load(X), 1, k.literal(7)), { x })).toEqual([7, 7, 1, 2, 3, 4, 5, 6]);
     expect(one(['K'], 'row', (k) => k.shift(k.load(X), -1), { x })).toEqual([3, 4, 5, 6, 7, 8, 0, 0]);
     expect(one(['K'], 'chunk', (k) => k.pick(k.load(X), 'last'), { x })).toEqual([7, 8]);

@@ -55,13 +55,13 @@ function rowwise(): TileModule {
         k.store(out('keep'), k.keep(k.map('div', k.literal(1), k.add(rows, k.literal(2)))));
         k.store(out('shift_down'), k.shift(rows, 1, k.load(edge)));
         k.store(out('shift_up'), k.shift(k.exp(rows), -1));
-        k.store(out('sum'), k.cumsum(k.mul(rows, k.load(s))));
-        k.store(out('exclusive'), k.cumsum(rows, { exclusive: true }));
+        k.store(out('sum'), k.decaySums(k.mul(rows, k.load(s))));
+        k.store(out('exclusive'), k.decaySums(rows, { exclusive: true }));
         k.store(out('reverse'), k.cumsum(rows, { reverse: true }));
         k.store(out('both'), k.cumsum(rows, { exclusive: true, reverse: true }));
         k.store(out('columns'), k.load(x, 'col'));
         k.store(first, k.pick(rows, 'first'));
-        k.store(last, k.pick(k.cumsum(rows), 'last'));
+        k.store(last, k.pick(k.decaySums(rows), 'last'));
       },
     },
     {
@@ -197,7 +197,7 @@ function loops(): TileModule {
       head: head('chain', 'run', { split: 'V' }),
       write(k) {
         const [last] = k.loop('chunks', false, [k.load(start)], ([S]) => {
-          const decay = k.exp(k.pick(k.cumsum(k.load(s)), 'last'));
+          const decay = k.exp(k.pick(k.decaySums(k.load(s)), 'last'));
           k.store(read, k.contract(k.load(x), S, 'K'));
           return [k.add(k.mul(decay, S), k.contract(k.load(x), k.load(v), ROW))];
         });
@@ -298,7 +298,7 @@ function pressure(): TileModule {
       const tiles = wide.map((tensor) => k.exp(k.load(tensor)));
       k.store(sum, k.mul(k.load(s), tiles.reduce((a, b) => k.add(a, b))));
       k.store(kept, k.contract(k.mul(tiles[0], tiles[1]), k.load(x), ROW));
-      const cumulated = tiles.map((tile) => k.cumsum(tile)).reduce((a, b) => k.add(a, k.map('tanh', b)));
+      const cumulated = tiles.map((tile) => k.decaySums(tile)).reduce((a, b) => k.add(a, k.map('tanh', b)));
       k.store(product, k.add(cumulated, k.contract(k.load(x), k.load(kept), 'K')));
     },
   }]);

@@ -39,7 +39,7 @@ export function foldText(op: Extract<TileOp, { op: 'cumsum' | 'recur' | 'dgate' 
       code.line(`${w.out(here)} = acc;`);
     } else {
       const x = w.element(op.arg, here);
-      code.line(`const float x = ${op.reverse ? x : `log_decay(${x})`};`);
+      code.line(`const float x = ${op.decays ? `log_decay(${x})` : x};`);
       code.line(op.exclusive ? `${w.out(here)} = acc; acc += x;` : `acc += x; ${w.out(here)} = acc;`);
     }
     code.close();

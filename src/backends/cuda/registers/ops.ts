@@ -44,7 +44,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     }
     case 'cumsum':
       scanText(w, tile, {
-        decay: undefined, less: undefined, write: (i, j) => (op.reverse ? w.at(op.arg, i, j) : `log_decay(${w.at(op.arg, i, j)})`),
+        decay: undefined, less: undefined, write: (i, j) => (op.decays ? `log_decay(${w.at(op.arg, i, j)})` : w.at(op.arg, i, j)),
         init: () => '0.f', reverse: op.reverse, exclusive: op.exclusive,
       });
       return;

@@ -12,6 +12,8 @@ export const OWN_BARRIER = 4;
 const alone = (team: Team) => (team.parts === 1 ? {} : { when: 'part == 0' });
 
 export function cumsum(team: Team, tile: TileId, op: Extract<TileOp, { op: 'cumsum' }>): void {
+  // Those of the runtime forwards are of log decays.
+  if (!op.reverse && !op.decays) return team.refuse('a running sum forwards of other numbers than log decays');
   if (team.axesOf(tile).length === 1) {
     const from = team.vec(op.arg, 'any');
     const v = team.newVec(tile, ROW);
@@ -60,7 +62,7 @@ function sumColumns(team: Team, tile: TileId, arg: TileId, exclusive: boolean, r
 /** The array of inclusive sums of a tile: that of a running sum of the kernel, wherever it stands, or one of its own. */
 export function inclusiveSums(team: Team, gate: TileId, moment: TileId): Tile32 {
   const known = [...team.options.defs].find(
-    ([, def]) => def.op === 'cumsum' && !def.exclusive && !def.reverse && team.resolve(def.arg).id === gate
+    ([, def]) => def.op === 'cumsum' && def.decays && !def.exclusive && team.resolve(def.arg).id === gate
   );
   const sums = known?.[0] ?? -1 - gate;
   return team.formsOf(sums).t32 ?? sumColumns(team, sums, gate, false, false, moment);
