@@ -238,7 +238,7 @@ function loadsOf(making: Making, draft: Draft, id: ValueId): void {
     const own = home.get(arg);
     const role = roles.get(arg);
     if (draft.values.has(arg)) continue;
-    if (own !== undefined && (own.level < draft.level || drafts.indexOf(own) < drafts.indexOf(draft))) {
+    if (own !== undefined && (own.level < draft.level || (own.level === draft.level && drafts.indexOf(own) < drafts.indexOf(draft)))) {
       making.stored.add(arg);
       draft.loads.add(arg);
     } else if (role === 'leaf') {

@@ -57,11 +57,12 @@ export function fits({ flow }: Making, { form, rows, axes, partial }: Draft, id:
   }
 }
 
-/** Can a kernel compute what has none? */
-export function inlined(making: Making, draft: Draft, id: ValueId): boolean {
+/** Can a kernel compute what has none? `seen` has been looked at: one value may be read along many ways. */
+export function inlined(making: Making, draft: Draft, id: ValueId, seen = new Set<ValueId>()): boolean {
   const { flow, roles, home } = making;
-  if (roles.get(id) !== 'light' || home.has(id)) return true;
-  return fits(making, draft, id) && operandsOf(flow.values[id]).every((arg) => inlined(making, draft, arg));
+  if (roles.get(id) !== 'light' || home.has(id) || seen.has(id)) return true;
+  seen.add(id);
+  return fits(making, draft, id) && operandsOf(flow.values[id]).every((arg) => inlined(making, draft, arg, seen));
 }
 
 export function rowsDraft(making: Making, id: ValueId, level: number): Draft {
@@ -96,9 +97,11 @@ export function put(making: Making, draft: Draft, id: ValueId, anchor: boolean):
 
 /** What has to be loaded to compute a value that has no kernel: leaves, and what kernels have made. */
 export function floating({ flow, roles, home }: Making, id: ValueId): readonly ValueId[] {
-  const found = new Set<ValueId>();
+  const [found, seen] = [new Set<ValueId>(), new Set<ValueId>()];
   const open = [...operandsOf(flow.values[id])];
   for (let arg = open.pop(); arg !== undefined; arg = open.pop()) {
+    if (seen.has(arg)) continue;
+    seen.add(arg);
     if (home.has(arg) || roles.get(arg) === 'leaf' || roles.get(arg) === 'view') {
       if (flow.values[arg].kind !== 'literal') found.add(arg);
     } else open.push(...operandsOf(flow.values[arg]));
@@ -106,10 +109,14 @@ export function floating({ flow, roles, home }: Making, id: ValueId): readonly V
   return [...found];
 }
 
-/** The lowest level of a kernel that reads a value, by itself or through what it computes or reads at other rows. */
+/** The lowest level of a kernel that reads a value, by itself or through what it computes or reads at other rows; or lists its slots. */
 export function firstReader(making: Making, id: ValueId, seen = new Set<ValueId>()): number {
-  const { home, readers } = making;
-  return Math.min(Infinity, ...(readers.get(id) ?? []).map((reader) => {
+  const { flow, home, readers, tables } = making;
+  const lists = [...tables].flatMap(([at, { level }]) => {
+    const domain = flow.domains[at];
+    return domain.kind === 'slot' && domain.choice === id ? [level] : [];
+  });
+  return Math.min(Infinity, ...lists, ...(readers.get(id) ?? []).map((reader) => {
     if (seen.has(reader)) return Infinity;
     seen.add(reader);
     return home.get(reader)?.level ?? firstReader(making, reader, seen);
