@@ -75,11 +75,12 @@ function fromOf({ values }: Flow, id: ValueId): DomainId {
 }
 
 /** Sums over rows that have no row of a token to stand on, of which a value is made here. */
-function sumsBelow(flow: Flow, kernel: Kernel, id: ValueId): readonly ValueId[] {
-  if (kernel.loads.includes(id)) return [];
+function sumsBelow(flow: Flow, kernel: Kernel, id: ValueId, seen = new Set<ValueId>()): readonly ValueId[] {
+  if (kernel.loads.includes(id) || seen.has(id)) return [];
+  seen.add(id);
   const value = flow.values[id];
   if ('along' in value && value.along.to < TOKEN && fromOf(flow, id) > value.along.to) return [id];
-  return operandsOf(value).flatMap((arg) => sumsBelow(flow, kernel, arg));
+  return operandsOf(value).flatMap((arg) => sumsBelow(flow, kernel, arg, seen));
 }
 
 function written(writing: Writing, name: string): TileKernel {
@@ -102,7 +103,12 @@ function written(writing: Writing, name: string): TileKernel {
       const totals = summed(writing, k, () => frame(from, true));
       sums.forEach((sum, i) => last.known.set(keyOf(to === ONCE ? { kind: 'own', domain: ONCE } : ownView(last), sum), totals[i]));
     }
-    for (const id of stores) k.store(bufferOf(memory, id), memory.partial.has(id) ? blockSums(last, id) : spread(last, id));
+    for (const id of stores) {
+      const buffer = bufferOf(memory, id);
+      const tile = memory.partial.has(id) ? blockSums(last, id) : spread(last, id);
+      // What stands for a refused value need not fit.
+      if (refusals.length === 0) k.store(buffer, tile);
+    }
   });
   return { ...made, split: splitOf(flow, made, stores.map((id) => bufferOf(memory, id).axes.map((axis) => runsIn(axis)?.of ?? axis))) };
 }

@@ -261,15 +261,33 @@ function byGroupIn(flow: Flow, kernels: readonly Kernel[]): ReadonlyMap<ValueId,
   // As files hold it, a result may have them behind other axes.
   const results = new Map((flow.backward?.gradients ?? []).map(({ value, axes }) => [value, axes]));
   const byGroup = new Map<ValueId, DomainId>();
-  for (const { stores, rows } of kernels) {
+  for (const kernel of kernels) {
+    const { stores, rows } = kernel;
     const groups = groupsOf(flow.domains[rows]);
     for (const id of stores) {
       const { axes, domain } = flow.values[id].type;
       const own = without(axes, groups);
       const whole = own.length > 0 && own.length + groups.length === axes.length;
       const lies = whole && inFront(groups, results.get(id) ?? groups);
-      if (domain === ONCE && groups.length > 0 && lies && !loaded.has(id)) byGroup.set(id, rows);
+      if (domain === ONCE && groups.length > 0 && lies && !loaded.has(id) && ofOwnRows(flow, kernel, id)) byGroup.set(id, rows);
     }
   }
   return byGroup;
+}
+
+/** Is a value made of sums over the rows of a kernel, and of nothing that has their groups besides? Each group has all of it then. */
+function ofOwnRows(flow: Flow, { loads, rows }: Kernel, id: ValueId): boolean {
+  const groups = groupsOf(flow.domains[rows]);
+  const seen = new Set<ValueId>();
+  const made = (at: ValueId): boolean => {
+    if (seen.has(at)) return true;
+    seen.add(at);
+    const value = flow.values[at];
+    const reads = operandsOf(value);
+    if (loads.includes(at) || reads.length === 0) return !value.type.axes.some((axis) => includes(groups, axis));
+    const from = Math.max(...reads.map((arg) => flow.values[arg].type.domain));
+    if ('along' in value && from > ONCE) return from === rows;
+    return !('along' in value && value.along.axes.some((axis) => includes(groups, axis))) && reads.every(made);
+  };
+  return made(id);
 }
