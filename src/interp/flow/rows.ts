@@ -29,7 +29,8 @@ export function slotRows(groups: readonly Axis[], holds: Float64Array, axes: rea
   const [token, group]: [number[], number[]] = [[], []];
   for (let g = 0; g < width; g++) {
     for (let t = 0; t < tokens; t++) {
-      if (holds[t * width + cells[g]] === 0) continue;
+      // What is chosen once is chosen for every token.
+      if (holds[(t * width) % holds.length + cells[g]] === 0) continue;
       token.push(t);
       group.push(g);
     }
