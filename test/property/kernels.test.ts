@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import type { Graph } from '../../src/ir/graph/graph.js';
+import { clustersOf } from '../../src/passes/cluster/cluster.js';
+import { adjointOf } from '../../src/passes/flow/adjoint.js';
+import { flowOf, isRefused } from '../../src/passes/flow/flow.js';
+import { frontend } from '../../src/passes/frontend.js';
+import { kernelsOf } from '../../src/passes/kernels/kernels.js';
+import { namesOf } from '../../src/passes/kernels/names.js';
+import { ownResults } from '../../src/passes/kernels/results.js';
+import { generateLayers } from '../fuzz/layers.js';
+import { someCall } from '../unit/interp/graph/make-graph.js';
+import { judgeKernels } from '../unit/passes/kernels/judge.js';
+import { generateGoals } from './goal-forms.js';
+import { IMPORTED } from './goals.js';
+import { draftLayer } from './layers.js';
+
+interface Program {
+  readonly text: string;
+  readonly imported: string;
+  readonly last: string;
+}
+
+/** Makers of programs, from which seed on, how many, and how many of these have kernels at least. */
+const MAKERS: readonly (readonly [name: string, make: (seed: number) => Program, first: number, count: number, judged: number])[] = [
+  ['drafted', (seed) => {
+    const { text, name } = draftLayer(seed);
+    return { text, imported: '', last: name };
+  }, 1, 200, 15],
+  ['made goal first', (seed) => generateGoals(seed, seed % 3 === 0), 41, 50, 12],
+  ['well typed', (seed) => ({ ...generateLayers(seed), imported: '' }), 61, 40, 12],
+];
+
+function graphOf({ text, imported, last }: Program): Graph | undefined {
+  const { parts, diagnostics } = frontend('random.lmoe', text, (path) => (path === IMPORTED ? imported : undefined));
+  const wrong = diagnostics.some(({ severity }) => severity === 'error');
+  return wrong ? undefined : parts.elaborate(last, new Map(), true).graph;
+}
+
+/** Does the tile interpreter give what the flow gives? False where there are no kernels, which is said with a reason. */
+function judged(graph: Graph, seed: number): boolean {
+  const there = flowOf(graph);
+  const whole = isRefused(there) ? there : adjointOf(there);
+  if (isRefused(whole)) return saidWhy(whole.refusals);
+  const flow = ownResults(whole);
+  const clusters = clustersOf(flow);
+  if (isRefused(clusters)) return saidWhy(clusters.refusals);
+  const lowered = kernelsOf(flow, clusters, 4);
+  if (isRefused(lowered)) return saidWhy(lowered.refusals);
+  const names = namesOf(flow, lowered);
+  if (isRefused(names)) return saidWhy(names.refusals);
+  for (const lengths of [[4, 1, 3], [2, 0, 5]]) {
+    judgeKernels({ flow, clusters, lowered, refusals: [] }, someCall(graph, lengths, seed), 1e-9);
+  }
+  return true;
+}
+
+function saidWhy(refusals: readonly { readonly reason: string }[]): false {
+  expect(refusals.every(({ reason }) => reason.length > 0) && refusals.length > 0).toBe(true);
+  return false;
+}
+
+describe('random parts have kernels that give what their flows give, or none for a reason', () => {
+  it.each(MAKERS)('%s', (_, make, first, count, wanted) => {
+    let made = 0;
+    for (let seed = first; seed < first + count; seed++) {
+      const program = make(seed);
+      const graph = graphOf(program);
+      if (graph === undefined) continue;
+      try {
+        if (judged(graph, seed)) made++;
+      } catch (error) {
+        throw new Error(`seed ${seed}: ${String(error)}\n${program.imported}\n${program.text}`, { cause: error });
+      }
+    }
+    expect(made).toBeGreaterThan(wanted);
+  }, 120_000);
+});

@@ -1,0 +1,52 @@
+import { describe, it } from 'vitest';
+import { someCall } from '../../interp/graph/make-graph.js';
+import { graphOf } from '../../interp/graph/texts.js';
+import { judgeBackward, judgeForward } from '../flow/judge.js';
+import { judgeKernels, madeOf } from './judge.js';
+
+const FFN = `layer ffn(x: [D]) -> y: [D] with D = 4, F = 3 {
+  param up: [D, F], down: [F, D]
+  y = silu(x @ up) @ down
+}`;
+
+/** Programs of a mixture whose kernels once read what was not there. */
+const PROGRAMS = [
+  ['what is chosen once is chosen for every token', `moe m(x: [D]) -> y: [D] with D = 4, E = 3, F = 3 {
+    param s: [E]
+    use expert[E] = ffn with F
+    let c = top[E, 2](s)
+    y = sum[E](sigmoid(s[c]) * expert(x))
+  }`],
+  ['a choice is there before its slots are listed, whoever else might make it', `moe m(x: [A]) -> y: [C] with A = 2, C = 2 {
+    param w: [A, C]
+    let c = top[A, 2](x)
+    let v = x[c]
+    y = 0 * sum[A](x) + v @[A] w
+  }`],
+] as const;
+
+describe('kernels of tiles for parts of other shapes', () => {
+  it.each(PROGRAMS)('%s', (_, text) => {
+    const graph = graphOf(`${FFN}\n${text}`, 'm');
+    const made = madeOf(graph);
+    for (const lengths of [[7, 4], [1], [3, 0, 1]]) {
+      const call = someCall(graph, lengths, 12, { program: 'train' });
+      judgeForward(graph, call, 1e-10);
+      judgeBackward(graph, call, 1e-10);
+      judgeKernels(made, call);
+    }
+  });
+
+  it('values that are read along many ways are looked at once', () => {
+    const text = `layer m(x: [D]) -> y: [D] with D = 4 {
+      param w: [D, D2], back: [D2, D]
+      let h = x
+      repeat i in 1..40 {
+        h = sin(h) * (h + i / 40)
+      }
+      y = (h @ w) @ back
+    }`;
+    const graph = graphOf(text.replace('D = 4', 'D = 4, D2 = 3'), 'm');
+    judgeKernels(madeOf(graph), someCall(graph, [3, 2], 12, { program: 'train' }));
+  });
+});
