@@ -1,4 +1,4 @@
-import { ONCE, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
+import { ONCE, TOKEN, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf, isSeat } from '../../ir/flow/typing.js';
 import { sameAxes } from '../../ir/graph/typing.js';
@@ -55,7 +55,7 @@ function roleOf({ values, domains }: Flow, value: FlowValue): Role {
       if (to === from) return 'light';
       // The numbers of a token's slots, at their places.
       if (
-        value.kind === 'fold' && value.op === 'sum' && sameAxes(kept, groupsOf(domains[from])) && kept.length > 0 && to !== ONCE
+        value.kind === 'fold' && value.op === 'sum' && sameAxes(kept, groupsOf(domains[from])) && kept.length > 0 && to === TOKEN
       ) return 'view';
       if (
         domains[from].kind === 'slot' && to === ONCE && values[value.arg].kind === 'gather' && isNumber(values, value.arg)

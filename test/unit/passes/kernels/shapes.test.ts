@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { someCall } from '../../interp/graph/make-graph.js';
 import { graphOf } from '../../interp/graph/texts.js';
 import { judgeBackward, judgeForward } from '../flow/judge.js';
@@ -35,6 +35,21 @@ describe('kernels of tiles for parts of other shapes', () => {
       judgeBackward(graph, call, 1e-10);
       judgeKernels(made, call);
     }
+  });
+
+  it('sums of slots for each sequence are refused with a reason', () => {
+    const graph = graphOf(`${FFN}
+layer m(x: [D]) -> y: [D] with D = 4, E = 3, F = 3 {
+  param gate: [D, E]
+  use expert[E] = ffn with F
+  let s = x @ gate
+  let c = top[E, 2](s)
+  let z = s * expert(x)
+  let h = z[c]
+  y = sum[E](h * sum[time](h))
+}`, 'm');
+    const { refusals } = madeOf(graph);
+    expect(new Set(refusals.map(({ reason }) => reason))).toContain('rows seen from rows of others');
   });
 
   it('values that are read along many ways are looked at once', () => {
