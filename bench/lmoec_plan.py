@@ -1,7 +1,13 @@
-"""Runs one plan (plan.json with its kernels) on torch tensors by the runtime of PyTorch packages: what bench/compare.py measures.
+"""Runs one plan (plan.json with its kernels) on torch tensors by the runtime of PyTorch packages, for bench/compare.py and bench/moe.py.
 
     plan = Plan("dir/plan.json")
     tensors, launch = plan.prepare("forward", {"q": q, ...}, lengths=[T] * B, heads=H)       # "step": one token each, lengths [1] * B
+
+Of layers and mixtures, whose plans say what users call their tensors (src/ir/plan/names.ts):
+
+    forward = plan.named("forward", {"x": x, "expert.up": w, ...}, lengths=[T] * B)
+    backward = plan.named("backward", {"x": x, ..., "d_y": dy, "d_loss.balance": 1.0}, lengths=[T] * B, kept=forward.tensors)
+    forward.launch(), backward.launch(), backward.results()["d_x"]
 """
 import importlib
 import sys
@@ -9,6 +15,8 @@ import types
 from pathlib import Path
 
 import torch
+
+from noise import halves_of, key_of
 
 
 def runtime():
@@ -29,6 +37,9 @@ class Plan:
         self.loaded = self.parts._plan.Plan(str(path))
         self.plan = self.loaded.json
         self.images = self.parts._images.Images()
+        if "names" in self.plan:
+            # Results come as the program gives them.
+            self.loaded.gradients = tuple(self.plan["programs"]["backward"]["gives"])
 
     def prepare(self, program, given, lengths, heads, groups=None):
         """Tensors by the plan's names, results among them, and what launches the program again. Absent states and cotangents are zeros."""
@@ -72,3 +83,47 @@ class Plan:
         launch()
         launch.keep = offsets
         return tensors, launch
+
+    def named(self, program, given, lengths, kept=None, seed=0, step=0):
+        """A program on tensors by the names of users; cotangents that are not there are zeros. `kept`: what the program before left, by the
+        plan's names. `seed`, `step`: of draws."""
+        names, tensors = self.plan["names"], {}
+        extents = self.parts._plan.extents_of(self.loaded, sum(lengths), 1, 1, len(lengths), lengths)
+        device = next(x.device for x in given.values() if isinstance(x, torch.Tensor))
+        for name in self.loaded.programs[program]["takes"]:
+            source, declared = names["given"][name], self.loaded.tensors[name]
+            value = self._value(source, given, lengths, kept or {}, (seed, step))
+            if value is None:
+                raise ValueError(f"{self.loaded.scan}: pass {source.get('name', name)}")
+            shape = [extent if isinstance(extent, int) else extents[extent] for extent in declared["shape"]]
+            value = torch.as_tensor(value, dtype=self.parts._host.DTYPES[declared["dtype"]], device=device)
+            # [B, T, ...] and [tokens, ...] are the same memory.
+            tensors[name] = value.reshape(shape) if value.numel() > 1 else value.expand(shape)
+        made, launch = self.prepare(program, tensors, lengths, 1)
+        return Named(made, launch, names["results"].get(program, {}))
+
+    @staticmethod
+    def _value(source, given, lengths, kept, draw):
+        match source["kind"]:
+            case "user":
+                return given.get(source["name"], 0.0 if source["name"].startswith("d_") else None)
+            case "kept":
+                return kept.get(source["tensor"])
+            case "number":
+                return [float(at if source["of"] == "sequence" else time) for at, n in enumerate(lengths) for time in range(n)]
+            case "key":
+                return halves_of(key_of(draw[0], source["path"], draw[1], source["number"]))
+
+
+class Named:
+    """A program that has run once, and runs again by `launch`."""
+
+    def __init__(self, tensors, launch, described):
+        self.tensors, self.launch, self._described = tensors, launch, described
+
+    def results(self):
+        """By the names of users, sums of parts in f32; what nobody computes is not among them."""
+        def whole(parts):
+            return self.tensors[parts[0]] if len(parts) == 1 else sum(self.tensors[part].float() for part in parts)
+
+        return {name: whole(result["tensors"]) for name, result in self._described.items() if result["tensors"]}

@@ -3,6 +3,7 @@ import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { emitCuda } from '../../src/backends/cuda/emit.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
+import type { PlanNames } from '../../src/ir/plan/names.js';
 import type { Plan, PlanArg, Segmentation } from '../../src/ir/plan/plan.js';
 import type { TableArg } from '../../src/ir/plan/rows.js';
 import type { TileModule } from '../../src/ir/tile/tile.js';
@@ -24,15 +25,17 @@ export function copyRuntime(folder: string): void {
 /**
  * A plan under FOLDER/plans/SCAN, and a libcuda.so.1 under FOLDER/lib that has its kernels, compiled for the CPU
  * (test/unit/cuda/emulator.h).
- * `segmentation`: so small that short sequences have several segments.
+ * `segmentation`: so small that short sequences have several segments. `names`: of a layer or mixture.
  */
-export function buildStandIn(folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation): Plan {
+export function buildStandIn(
+  folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation, names?: PlanNames,
+): Plan {
   const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
   const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
   const emitted = emitCuda(
     module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns },
   );
-  const plan: Plan = { ...emitted.plan, segmentation };
+  const plan: Plan = { ...emitted.plan, segmentation, ...(names && { names }) };
   const text = wholeText(emitted).replace(/^extern __shared__.*$/m, '')
     .replace(
       /kTablePrograms = .*;/,
@@ -64,12 +67,17 @@ function buildLibrary(folder: string, text: string): void {
   ], { stdio: 'pipe' });
 }
 
+function typeOf({ tensors }: Plan, tensor: string): string {
+  const dtype = tensors.find(({ name }) => name === tensor)?.dtype ?? 'f32';
+  return dtype === 'i32' ? 'int' : dtype;
+}
+
 /** Takes the parameters of every kernel as the driver does: by value, when it is launched. */
 function entries(plan: Plan): string {
   const type = (arg: PlanArg): string => {
     switch (arg.kind) {
-      case 'tensor': return `${plan.tensors.find(({ name }) => name === arg.tensor)?.dtype ?? 'f32'}*`;
-      case 'table': return 'const int*';
+      case 'tensor': return `${typeOf(plan, arg.tensor)}*`;
+      case 'table': return arg.access === 'write' ? 'int*' : 'const int*';
       case 'dims': return 'Dims';
       case 'strides': return 'Strides';
       case 'tensorMap': return 'TensorMap';
