@@ -88,14 +88,14 @@ def kernels_of(plan, program, run):
     return {item["kernel"]: bench(lambda: run.launch(item["kernel"]), 20, 60) for item in plan.loaded.programs[program]["launches"]}
 
 
-def routing_share(plan, times):
-    """Of kernels that are no products over the rows that the program counts."""
+def routing_share(plan, *times):
+    """Of kernels that are no products over the rows that the program counts. `times`: by program."""
     def is_product(kernel):
         domains = {arg["domain"] for arg in kernel["args"] if arg["kind"] == "dims"}
         return kernel["lowering"] == "tensor cores" and domains <= set(plan.plan["made"])
 
-    products = sum(ms for name, ms in times.items() if is_product(plan.loaded.kernels[name]))
-    return 1 - products / sum(times.values())
+    every = [item for program in times for item in program.items()]
+    return 1 - sum(ms for name, ms in every if is_product(plan.loaded.kernels[name])) / sum(ms for _, ms in every)
 
 
 ONES = {"d_loss.balance": 1.0, "d_loss.z": 1.0}
@@ -134,7 +134,7 @@ def ours(made, train, infer, shape):
     kernels |= {"forward": kernels_of(train, "forward", forward), "backward": kernels_of(train, "backward", backward)}
     made["kernels"] = kernels
     made["routing_forward"] = routing_share(infer, kernels["eval"])
-    made["routing_both"] = routing_share(train, {**kernels["forward"], **kernels["backward"]})
+    made["routing_both"] = routing_share(train, kernels["forward"], kernels["backward"])
 
 
 def missing(made, what):
