@@ -22,6 +22,7 @@ import argparse
 import glob
 import os
 import sys
+from statistics import geometric_mean
 
 import torch
 
@@ -288,6 +289,10 @@ def main():
             print(f"    {program:8} " + "  ".join(f"{kernel} {ms:.4f}" for kernel, ms in kernels.items()), flush=True)
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
+    for key in [f"x_{peer}_{what}" for peer in PEERS for what in ("forward", "both")] if "mixtures" in tables else ():
+        ratios = [row[key] for row in tables["mixtures"].rows.values() if key in row]
+        if ratios:
+            print(f"mixtures: geometric mean of {key.removeprefix('x_')} over {len(ratios)} rows: {geometric_mean(ratios):.2f}")
 
 
 if __name__ == "__main__":
