@@ -26,6 +26,8 @@ class Plan:
         self.programs, self.extents, self.dims, self.tables = (self.json[key] for key in ("programs", "extents", "dims", "tables"))
         # What users of a scan see of extents, which may have any name: rows are its tokens, runs its sequences.
         self.named_extent = {extent["of"]: name for name, extent in self.extents.items()}
+        # By domain: those whose rows launches of the program count.
+        self.made_rows = self.json.get("made", {})
         # They make the tables of a call on the device; no program names them.
         self.table_kernels = [{**kernel, "name": name} for name, kernel in self.json["tableKernels"].items()]
         self.launchable = (*self.kernels.values(), *self.table_kernels)
@@ -56,6 +58,10 @@ class Plan:
         """What there is so many of as an extent says: `row`, `run`, `head`, ...; None: it is a number."""
         return None if isinstance(extent, int) else self.extents[extent]["of"]
 
+    def per_token(self, shape):
+        """Is the first extent the tokens of a call? Rows of other domains are no tokens."""
+        return bool(shape) and self.kind(shape[0]) == "row" and self.extents[shape[0]]["domain"] == next(iter(self.dims))
+
     def size_text(self):
         return ", ".join(f"{axis}={size}" for axis, size in self.sizes.items())
 
@@ -66,7 +72,7 @@ LETTERS = {"head": "H", "group": "G", "run": "N"}
 def user_shape(plan, declared, step):
     """Extents as users see them, by letters: a token tensor is [B, T, ...], or [B, ...] in a step."""
     lead, *rest = [extent if isinstance(extent, int) else LETTERS.get(plan.kind(extent), extent) for extent in declared]
-    return (*(("B",) if step else ("B", "T")), *rest) if plan.kind(declared[0]) == "row" else (lead, *rest)
+    return (*(("B",) if step else ("B", "T")), *rest) if plan.per_token(declared) else (lead, *rest)
 
 
 def _symbols(shape):
@@ -147,7 +153,21 @@ def extents_of(plan, tokens, heads, groups, n, lengths):
         more = min(chunks // cut["least"], cut["programs"] // max(1, heads))
         segments = n + (more if more >= pays else 0)
     sizes = {"row": tokens, "head": heads, "group": groups, "run": n, "chunk": chunks, "segment": segments}
-    return {name: sizes[extent["of"]] for name, extent in plan.extents.items()}
+    counted = {domain: most_of(plan, rows, tokens) for domain, rows in plan.made_rows.items()}
+    return {name: counted.get(extent.get("domain"), sizes)[extent["of"]] for name, extent in plan.extents.items()}
+
+
+# Numbers of rows are f32 in kernels.
+EXACT = 2 ** 24
+
+
+def most_of(plan, made, tokens):
+    """As many as there may be of a domain whose rows launches count."""
+    rows, runs = made["perRow"] * tokens, made["runs"]
+    if rows > EXACT:
+        what = f"{plan.scan}: a call of {tokens} tokens has {rows} places for them, more than 2^24"
+        raise LmoecError(what, "split the call: fewer tokens at once")
+    return {"row": rows, "run": runs, "segment": runs, "chunk": (rows + runs * (plan.json["chunk"] - 1)) // plan.json["chunk"]}
 
 
 def product(factors, extents):
@@ -173,7 +193,7 @@ class Launches:
         needed, kept = set(wanted), []
         for i in reversed(range(len(self.all))):
             launch, kernel = self.all[i], plan.kernels[self.all[i]["kernel"]]
-            args = [(self.place(arg["tensor"]), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg]
+            args = [(self._touched(arg), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg or "table" in arg]
             if agree(launch.get("grouped")) or agree(launch.get("cut")) or not any(access != "read" and name in needed for name, access in args):
                 continue
             needed.update(name for name, access in args)
@@ -183,6 +203,10 @@ class Launches:
         if all(self.queue(i) == 0 for i in self.kept):
             self.one_queue = True
         self._before = {START: frozenset()}
+
+    def _touched(self, arg):
+        """The tensor that is used, or the table: launches make those of rows that they count."""
+        return self.place(arg["tensor"]) if "tensor" in arg else f"%{arg['table']}"
 
     def queue(self, i):
         return 0 if self.one_queue else self.all[i]["queue"]

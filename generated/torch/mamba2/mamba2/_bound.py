@@ -62,7 +62,7 @@ class Bound:
     def _form(self, name):
         """Shape as the user sees it, strides, dtype."""
         tensor, shape = self.plan.tensors[name], self._shape(name)
-        if self.plan.kind(tensor["shape"][0]) == "row":
+        if self.plan.per_token(tensor["shape"]):
             shape = (*self.request.lead, *shape[1:])
         strides, n = [], 1
         for extent in reversed(shape):
@@ -89,17 +89,18 @@ class Bound:
         for name in self._memory_zeros:
             users[name] = [START, *users[name]]
         table_sizes = {f"%{name}": max(1, request.extents[name]) * len(table["columns"]) * 4 for name, table in plan.tables.items()}
-        if request.keeps_tables:
-            self._table_places, self.table_bytes = arena(table_sizes, {name: list(table_sizes) for name in table_sizes})
-        else:
-            sizes.update(table_sizes)
-            users.update({name: [START, *launches.kept] for name in table_sizes})
+        # Those that launches of the program make are of one call.
+        kept = {f"%{name}": table_sizes[f"%{name}"] for name, table in plan.tables.items() if request.keeps_tables and "kernel" in table}
+        self._table_places, self.table_bytes = arena(kept, {name: list(kept) for name in kept})
+        called = {name: size for name, size in table_sizes.items() if name not in kept}
+        sizes.update(called)
+        users.update({name: [START, *launches.kept] for name in called})
         self._places, self.arena_bytes = arena(sizes, apart(launches, users))
         self._sizes = sizes
         self._arena_slots = {name: self._handed_count + i for i, name in enumerate(self._places)}
         tables = self._handed_count + len(self._places)
-        self._table_slots = {name: tables + i for i, name in enumerate(table_sizes)} if request.keeps_tables else self._arena_slots
-        self._slots = (ctypes.c_uint64 * (tables + len(table_sizes) + 1))()
+        self._table_slots = {name: tables + i for i, name in enumerate(kept)}
+        self._slots = (ctypes.c_uint64 * (tables + len(kept) + 1))()
         self._handed_format = struct.Struct(f"={self._handed_count}Q")
         self._arena_format = struct.Struct(f"={len(self._places)}Q")
         self._arena_offsets = list(self._places.values())
