@@ -50,6 +50,10 @@ function opened(scope: Scope, id: number, call: CallNode, domain: DomainId): Sco
   gatherLosses(inner);
   if (inner.graph.updates.length > 0) making.updated.push(inner);
   if (instance.family.length > 0) {
+    // At what was chosen before, all members are evaluated, chosen there or not: all rows would count.
+    if (scope.some && graph.nodes.some(({ type }) => type.restricted.length > 0)) {
+      refuse(scope, 'its rows are counted for all tokens or slots, not for some of those yet', call);
+    }
     const family = instance.family.map(scope.named);
     // A part that looks at other tokens is evaluated once for each other index that it is mapped over; another one once for all.
     const times = factsOf(inner.graph).tokenwise ? 1 : elements(without(call.mapped.map(scope.named), family));

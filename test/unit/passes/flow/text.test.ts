@@ -24,6 +24,26 @@ describe('what has no flow', () => {
     const made = flowOf(graph);
     expect(isRefused(made) && made.refusals.map(({ reason }) => reason)).toEqual(['it sees the past along two axes']);
   });
+
+  it('is refused where experts that tokens of an outer choice chose would be counted for all of these', () => {
+    const made = flowOf(graphOf(readText(`layer ffn(x: [D]) -> y: [D] with D = 4 { param w: [D]  y = w * x }
+moe inner(x: [D]) -> y: [D] with D = 4, E = 3 {
+  param gate: [D, E]
+  use expert[E] = ffn
+  let s = sigmoid(x @ gate)
+  let c = top[E, 1](s)
+  y = sum[E](s[c] * expert(x))
+}
+moe nested(x: [D]) -> y: [D] with D = 4, J = 2 {
+  param gate: [D, J]
+  use m[J] = inner
+  let s = softmax[J](x @ gate)
+  let c = top[J, 1](s)
+  y = sum[J](s[c] * m(x))
+}`), 'nested'));
+    const reasons = isRefused(made) ? made.refusals.map(({ reason }) => reason) : [];
+    expect(reasons).toContain('its rows are counted for all tokens or slots, not for some of those yet');
+  });
 });
 
 describe('the verifier', () => {
