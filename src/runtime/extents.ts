@@ -1,6 +1,7 @@
 import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import type { MadeRows, PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
 import { kindName } from '../support/brief.js';
+import { sum } from '../support/sum.js';
 import { RuntimeError } from './runtime.js';
 
 /** What a call brings: the sizes that a plan leaves open. */
@@ -56,7 +57,6 @@ function mostOf(plan: Rows, { runs, of, perRow }: MadeRows, call: CallSizes, wha
   }
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
 
 /** How long the runs of a domain are. */
 function lengthsOf({ dims }: Rows, { lengths, others }: CallSizes, domain: string): readonly number[] {

@@ -1,7 +1,7 @@
 import type { PlanResult, PlanShape, PlanSource } from '../ir/plan/names.js';
 import { halvesOf, keyOf } from '../support/noise.js';
 import { elementCount, newHostArray } from './arrays.js';
-import type { GraphTypes } from './graph-types.js';
+import type { GraphTypes, Named, Untyped } from './graph-types.js';
 import { lengthsOf } from './lead.js';
 import { namesIn, resultsIn, runNamed, type NamedCall } from './named.js';
 import { openPlan, type ReadFile } from './open.js';
@@ -124,19 +124,6 @@ export async function openKernels<T extends GraphTypes>(
   };
   // Names and axes are those of the declaration that the binding was made of.
   return open as unknown as OpenKernels<T>;
-}
-
-type Named = Readonly<Record<string, Tensor<string>>>;
-
-/** All that this file knows of types. */
-interface Untyped extends GraphTypes {
-  readonly params: Named;
-  readonly buffers: Named;
-  readonly inputs: Named;
-  readonly outputs: Named;
-  readonly losses: Readonly<Record<string, number>>;
-  readonly stepInputs: Named;
-  readonly stepOutputs: Named;
 }
 
 function callOf(

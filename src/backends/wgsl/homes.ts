@@ -2,6 +2,7 @@ import { COL, ROW, sameAxes, unionAxes } from '../../ir/common/axes.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileOp } from '../../ir/tile/tile.js';
+import { sum } from '../../support/sum.js';
 import { scalarCost } from './roles.js';
 import { cellAxes, type Structure, type User } from './structure.js';
 
@@ -58,10 +59,6 @@ function choose(s: Structure, forced: Forced, before: ReadonlyMap<TileId, Home>)
     evaluations.set(tile, home === 'inline' ? runs : s.elements(s.axes(tile)));
   }
   return homes;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 /** Time of one element, operands included as far as they were inline before. */

@@ -1,9 +1,11 @@
-import { sizeIn, type Axis } from '../../ir/common/axes.js';
+import type { Axis } from '../../ir/common/axes.js';
 import { storedBuffers } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import {
-  withLaunches, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
+  withKernels, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
 } from '../../ir/tile/tile.js';
+import { sum } from '../../support/sum.js';
+import { axisSize } from '../describe.js';
 import { isProduct } from './roles.js';
 
 /**
@@ -37,15 +39,7 @@ export function cutKernels(module: TileModule): TileModule {
     pieces.set(kernel.name, cut.kernels);
     for (const { name } of cut.kernels) names.add(name);
   }
-  if (buffers.length === 0) return module;
-  return {
-    ...module,
-    buffers: [...module.buffers, ...buffers],
-    kernels: module.kernels.flatMap(({ name }) => pieces.get(name) ?? []),
-    programs: withLaunches(module.programs, ({ launches }) => launches.flatMap(
-      (whole) => (pieces.get(whole) ?? []).map(({ name }) => name)
-    )),
-  };
+  return buffers.length === 0 ? module : withKernels(module, pieces, buffers);
 }
 
 function piecesOf(
@@ -101,7 +95,7 @@ function parts(cut: Cut, count: number, total: number): readonly (readonly TileS
 function keptAt(cut: Cut, at: number): number {
   const { module, kernel } = cut;
   const before = new Set(definitions(kernel.body.slice(0, at)));
-  const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * (sizeIn(module.sizes, module.chunk, axis) ?? 1), 1);
+  const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * axisSize(module, axis), 1);
   return sum([...sourcesOf(cut, kernel.body.slice(at).flatMap(usedBy))].filter((tile) => before.has(tile)).map(
     (tile) => elements(kernel.tiles[tile].axes)
   ));
@@ -165,10 +159,6 @@ function accesses(stmt: TileStmt): number {
     case 'store': return 1;
     case 'loop': return sum(stmt.body.map(accesses));
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function freeName(kernel: string, piece: number, taken: ReadonlySet<string>): string {

@@ -49,6 +49,21 @@ export function withLaunches(
   return mapPrograms(programs, (program) => ({ ...program, launches: launches(program) }));
 }
 
+/** A module with several kernels, one after the other, in the place of each that `made` names, and the buffers between them. */
+export function withKernels(
+  module: TileModule, made: ReadonlyMap<string, readonly TileKernel[]>, buffers: readonly TileBuffer[],
+): TileModule {
+  if (made.size === 0) return module;
+  return {
+    ...module,
+    buffers: [...module.buffers, ...buffers],
+    kernels: module.kernels.flatMap((kernel) => made.get(kernel.name) ?? [kernel]),
+    programs: withLaunches(module.programs, ({ launches }) => launches.flatMap(
+      (launch) => made.get(launch)?.map(({ name }) => name) ?? [launch]
+    )),
+  };
+}
+
 export function mapPrograms<P, Q>(programs: Programs<P>, of: (program: P) => Q): Programs<Q> {
   return Object.fromEntries(Object.entries(programs).map(([name, program]) => [name, of(program)]));
 }

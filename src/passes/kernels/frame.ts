@@ -3,6 +3,7 @@ import type { Span } from '../../ir/common/span.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
+import type { Kernel } from '../cluster/kernel.js';
 import { BLOCK, bufferOf, tableBuffer, wordAxis, type Memory } from './memory.js';
 
 export interface Refusal {
@@ -31,6 +32,19 @@ export interface Frame {
   readonly loads: ReadonlySet<ValueId>;
   readonly known: Map<string, TileId>;
   readonly refusals: Refusal[];
+}
+
+/** What frames of one kernel have in common. */
+export interface Setting {
+  readonly memory: Memory;
+  readonly flow: Flow;
+  readonly kernel: Pick<Kernel, 'loads'>;
+  readonly refusals: Refusal[];
+}
+
+/** A frame in which nothing is computed yet. */
+export function frameOn({ memory, flow, kernel, refusals }: Setting, k: KernelBuilder, domain: DomainId, grouped?: DomainId): Frame {
+  return { k, memory, flow, domain, grouped, loads: new Set(kernel.loads), known: new Map(), refusals };
 }
 
 export const ownView = ({ domain }: Frame): View => ({ kind: 'own', domain });

@@ -8,7 +8,7 @@ import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js
 import type { Kernel } from '../cluster/kernel.js';
 import { choiceKernels, isRowChoice } from './choices.js';
 import { at, jointly, present } from './compute.js';
-import { keyOf, ownView, refuse, selected, type Frame, type Refusal } from './frame.js';
+import { frameOn, keyOf, ownView, refuse, selected, type Frame, type Refusal, type Setting } from './frame.js';
 import { BLOCK, bufferOf, names, tileDomain, wordAxis, type Memory } from './memory.js';
 import { lowered, multiplied, ownGroup, reduced } from './folds.js';
 import { planKernels } from './plans.js';
@@ -34,9 +34,7 @@ export function launchesOf(
   const shares = sharesOf(flow, memory, { ...kernel, stores: kernel.stores.filter((id) => !apart.includes(id)) });
   const many = shares.length + apart.length > 1;
   const named = (i: number): string => (many ? `${name}_${i}` : name);
-  const frameOf = (k: KernelBuilder, domain: DomainId): Frame => ({
-    k, memory, flow, domain, grouped: undefined, loads: new Set(kernel.loads), known: new Map(), refusals,
-  });
+  const frameOf = (k: KernelBuilder, domain: DomainId): Frame => frameOn({ memory, flow, kernel, refusals }, k, domain);
   const kernels = [
     ...choices.flatMap((id, i) => choiceKernels(memory, id, named(i), frameOf)),
     ...plans.flatMap((id, i) => planKernels(memory, id, named(choices.length + i), frameOf)),
@@ -45,11 +43,7 @@ export function launchesOf(
   return { kernels, refusals };
 }
 
-interface Writing {
-  readonly flow: Flow;
-  readonly memory: Memory;
-  readonly kernel: Kernel;
-  readonly refusals: Refusal[];
+interface Writing extends Setting {
   readonly share: Share;
 }
 
@@ -84,7 +78,7 @@ function sumsBelow(flow: Flow, kernel: Kernel, id: ValueId, seen = new Set<Value
 }
 
 function written(writing: Writing, name: string): TileKernel {
-  const { flow, memory, kernel, refusals, share } = writing;
+  const { flow, memory, refusals, share } = writing;
   const { from, to, sums, byGroup, stores } = share;
   const looped = sums.length > 0;
   const domain = looped ? from : to;
@@ -94,10 +88,7 @@ function written(writing: Writing, name: string): TileKernel {
     ? `Sums over ${tileDomain(flow, domain)[domain === SEQUENCE ? 'run' : 'row']}s.`
     : `Each ${to === ONCE ? 'number' : tileDomain(flow, to)[to === SEQUENCE ? 'run' : 'row']} by itself.`;
   const made = buildKernel({ name, doc, outer, domain: tileDomain(flow, domain), inner: 'once' }, (k) => {
-    const frame = (own: DomainId, grouped: boolean): Frame => ({
-      k, memory, flow, domain: own, grouped: grouped && slots ? domain : undefined, loads: new Set(kernel.loads), known: new Map(),
-      refusals,
-    });
+    const frame = (own: DomainId, grouped: boolean): Frame => frameOn(writing, k, own, grouped && slots ? domain : undefined);
     const last = frame(to, outer !== 'once');
     if (looped) {
       const totals = summed(writing, k, () => frame(from, true));

@@ -2,7 +2,7 @@ import type { Axis } from '../../ir/common/axes.js';
 import { operandsOf } from '../../ir/tile/facts.js';
 import { prune } from '../../ir/tile/prune.js';
 import {
-  withLaunches, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileStmt,
+  withKernels, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileStmt,
 } from '../../ir/tile/tile.js';
 
 /** Elements of sums that are made segment by segment: larger ones have programs enough by their blocks. */
@@ -24,18 +24,8 @@ export function inStages(module: TileModule): TileModule {
     const stages = stagesOf(module, kernel);
     return stages === undefined ? [] : [[kernel.name, stages] as const];
   }));
-  if (made.size === 0) return module;
-  return {
-    ...module, buffers: [...module.buffers, ...[...made.values()].flatMap(({ buffers }) => buffers)],
-    kernels: module.kernels.flatMap((kernel) => {
-      const stages = made.get(kernel.name);
-      return stages === undefined ? [kernel] : [stages.first, stages.second];
-    }),
-    programs: withLaunches(module.programs, ({ launches }) => launches.flatMap((name) => {
-      const stages = made.get(name);
-      return stages === undefined ? [name] : [stages.first.name, name];
-    })),
-  };
+  const kernels = new Map([...made].map(([name, { first, second }]) => [name, [first, second]]));
+  return withKernels(module, kernels, [...made.values()].flatMap(({ buffers }) => buffers));
 }
 
 function stagesOf(module: TileModule, kernel: TileKernel): Stages | undefined {

@@ -1,5 +1,5 @@
 import { ROW, twinOf, type Axis as Name } from '../../ir/common/axes.js';
-import { ONCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { ONCE, TOKEN, type Flow, type ValueId } from '../../ir/flow/flow.js';
 import { includes } from '../../ir/graph/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
@@ -7,14 +7,11 @@ import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import { at, holding } from './compute.js';
 import { numberOf, same } from './folds.js';
-import { ownView, refuse, type Frame, type Refusal } from './frame.js';
+import { frameOn, ownView, refuse, type Refusal, type Setting } from './frame.js';
 import { boundAxis, bufferOf, groupsIn, names, seatAxis, tableBuffer, tileDomain, type Memory } from './memory.js';
 
-interface Listing {
-  readonly flow: Flow;
-  readonly memory: Memory;
+interface Listing extends Setting {
   readonly kernel: Kernel;
-  readonly refusals: Refusal[];
   /** Groups of the slots, as tiles have them. */
   readonly groups: readonly Name[];
 }
@@ -59,14 +56,10 @@ function note({ flow, refusals }: Listing, id: ValueId, reason: string): void {
   refusals.push({ reason, origin: flow.values[id].origin });
 }
 
-function frameOf({ flow, memory, kernel, refusals }: Listing, k: KernelBuilder, domain: DomainId): Frame {
-  return { k, memory, flow, domain, grouped: undefined, loads: new Set(kernel.loads), known: new Map(), refusals };
-}
-
 /** [ROW, groups]: 1 where the choice holds. */
 function held(listing: Listing, k: KernelBuilder): TileId {
   const { flow, kernel, groups } = listing;
-  const frame = frameOf(listing, k, TOKEN);
+  const frame = frameOn(listing, k, TOKEN);
   const domain = flow.domains[kernel.rows];
   const one = domain.kind === 'slot' ? holding(frame, domain.choice, ownView(frame)) : k.literal(0);
   return k.keep(groups.every((axis) => k.axesOf(one).includes(axis)) ? one : k.add(one, k.zeros(groups)));
@@ -98,7 +91,7 @@ function sumOf(listing: Listing, k: KernelBuilder, id: ValueId, all: TileId): Ti
   const { flow, kernel } = listing;
   const value = flow.values[id];
   const number = value.kind === 'fold' && value.op === 'sum' ? literalIn(flow, value.arg) : undefined;
-  if (value.kind !== 'fold' || number === undefined) return refuse(frameOf(listing, k, ONCE), id, 'sums of numbers that differ');
+  if (value.kind !== 'fold' || number === undefined) return refuse(frameOn(listing, k, ONCE), id, 'sums of numbers that differ');
   const { axes, kept } = value.along;
   const times = axes.filter((axis) => includes(number.axes, axis)).reduce((n, { size }) => n * size, number.value);
   const gone = groupsIn(flow, kernel.rows).filter((axis) => !includes(kept, axis));
@@ -148,7 +141,7 @@ function rankOf(k: KernelBuilder, one: TileId, axes: readonly Name[]): TileId {
 function seat(listing: Listing, k: KernelBuilder, id: ValueId): void {
   const { flow, memory, kernel } = listing;
   const value = flow.values[id];
-  const frame = frameOf(listing, k, TOKEN);
+  const frame = frameOn(listing, k, TOKEN);
   const own = value.kind === 'gather' ? at(frame, value.arg) : refuse(frame, id, 'what is no number of a token');
   k.scatter(bufferOf(memory, id), own, tableBuffer(memory, 'place', kernel.rows));
 }

@@ -6,14 +6,12 @@ import type { Graph } from '../../ir/graph/graph.js';
 import { readGraph } from '../../ir/graph/json.js';
 import { paramsOf } from '../../ir/graph/paths.js';
 import type { ReadFile } from '../bindings.js';
-import type { GraphTypes } from '../graph-types.js';
+import type { GraphTypes, Named, Untyped } from '../graph-types.js';
 import { lengthsOf } from '../lead.js';
 import { RuntimeError } from '../runtime.js';
 import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tensors.js';
 
 /** Tensors by name or path. */
-type Named = Readonly<Record<string, Tensor<string>>>;
-
 export type { GraphTypes } from '../graph-types.js';
 export type { GraphState } from '../../interp/graph/state.js';
 
@@ -130,17 +128,6 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
   };
   // Names and axes are those of the graphs that the binding was made of.
   return open as unknown as OpenGraph<T>;
-}
-
-/** All that this file knows of types. */
-interface Untyped extends GraphTypes {
-  readonly params: Named;
-  readonly buffers: Named;
-  readonly inputs: Named;
-  readonly outputs: Named;
-  readonly losses: Readonly<Record<string, number>>;
-  readonly stepInputs: Named;
-  readonly stepOutputs: Named;
 }
 
 interface Lead {

@@ -3,7 +3,7 @@ import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import { prune } from '../../../ir/tile/prune.js';
 import {
-  withLaunches, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileOp, type TileStmt,
+  withKernels, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileOp, type TileStmt,
 } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { isPointwise } from './block-parts.js';
@@ -29,18 +29,8 @@ export function productsApart(module: TileModule): TileModule {
     const found = kernel.outer === 'chunk' ? apart(module, kernel) : sumsApart(kernel);
     return found === undefined ? [] : [[kernel.name, found] as const];
   }));
-  if (made.size === 0) return module;
-  return {
-    ...module, buffers: [...module.buffers, ...[...made.values()].flatMap(({ buffers }) => buffers)],
-    kernels: module.kernels.flatMap((kernel) => {
-      const found = made.get(kernel.name);
-      return found === undefined ? [kernel] : [found.kernel, found.rest];
-    }),
-    programs: withLaunches(module.programs, ({ launches }) => launches.flatMap((name) => {
-      const found = made.get(name);
-      return found === undefined ? [name] : [found.kernel.name, name];
-    })),
-  };
+  const kernels = new Map([...made].map(([name, { kernel, rest }]) => [name, [kernel, rest]]));
+  return withKernels(module, kernels, [...made.values()].flatMap(({ buffers }) => buffers));
 }
 
 function apart(module: TileModule, kernel: TileKernel): Apart | undefined {
