@@ -30,12 +30,23 @@ export interface LoweredGraph {
 
 /** Graph -> Flow -> kernels -> Tile, or why there are none yet. `backward`: gradients too. */
 export function lowerGraph(graph: Graph, backward: boolean, chunk: number): LoweredGraph | Failed {
+  const made = clustered(graph, backward);
+  return 'flow' in made ? tiled(graph, made, chunk) : made;
+}
+
+type Clustered = Pick<LoweredGraph, 'flow' | 'clusters'>;
+
+/** What does not depend on the rows of a block. */
+function clustered(graph: Graph, backward: boolean): Clustered | Failed {
   const there = flowOf(graph);
   const whole = isRefused(there) || !backward ? there : adjointOf(there);
   if (isRefused(whole)) return unmade(graph, whole.refusals);
   const flow = ownResults(whole);
   const clusters = clustersOf(flow);
-  if (isRefused(clusters)) return unmade(graph, clusters.refusals);
+  return isRefused(clusters) ? unmade(graph, clusters.refusals) : { flow, clusters };
+}
+
+function tiled(graph: Graph, { flow, clusters }: Clustered, chunk: number): LoweredGraph | Failed {
   const lowered = kernelsOf(flow, clusters, chunk);
   if (isRefused(lowered)) return unmade(graph, lowered.refusals);
   const names = namesOf(flow, lowered);
@@ -86,8 +97,10 @@ export async function compileGraph(host: Host, source: Source, graph: Graph, req
     return named(made, emitWgsl(made.lowered.module, { ...options, capabilities, templates: templatesOf(host, 'wgsl') }));
   }
   const { emitCuda } = await import('../../backends/cuda/emit.js');
+  const whole = clustered(graph, backward);
+  if (!('flow' in whole)) return whole;
   const compile = (chunk: number): CompiledGraph | Failed => {
-    const made = lowerGraph(graph, backward, chunk);
+    const made = tiled(graph, whole, chunk);
     return 'lowered' in made
       ? named(made, emitCuda(made.lowered.module, { ...options, target, templates: templatesOf(host, 'cuda') })) : made;
   };
