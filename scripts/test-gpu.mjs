@@ -3,7 +3,7 @@
 // kernels for sm_80 and sm_86
 // (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs
 // no internet: dist/ is compiled again only where the TypeScript compiler is installed.
-//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME] [--jobs N]
+//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -125,7 +125,8 @@ const [
 ] = await Promise.all(['host.js', 'session.js', 'scan/run/random.js', 'run/safetensors.js'].map(built));
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const wanted = ({ name }) => values.only === undefined || name === values.only;
+const only = values.only?.split(',');
+const wanted = ({ name }) => only === undefined || only.includes(name);
 const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) => {
   if (!wanted({ name })) return [];
   const path = [
