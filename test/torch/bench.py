@@ -1,4 +1,7 @@
 """What benches do without a device (bench.test.ts): limits, tables, the drawing of inputs, plans, and peers that are stand-ins."""
+import contextlib
+import io
+import itertools
 import json
 import os
 import subprocess
@@ -19,6 +22,7 @@ import measure
 import peers
 import rows
 import table
+import torch_together
 import written
 
 for name in ("current_device", "current_stream", "capturing", "capability", "guard", "empty", "device_of", "device_name", "record_use", "beside"):
@@ -94,6 +98,47 @@ class Limits(unittest.TestCase):
             self.assertEqual((again.done("a"), again.done("b")), (True, False))
             other = table.Table("t", "Title", columns, folder, {**where, "commit": "other"})
             self.assertFalse(other.done("a"))
+
+
+class Together(unittest.TestCase):
+    def run_some(self, folder, parts, seconds=60, cores=2):
+        runner = torch_together.Runner(Path(folder), Path(folder) / "out")
+        begin = time.monotonic()
+        with contextlib.redirect_stdout(io.StringIO()):
+            made = [torch_together.Part(name, [sys.executable, "-c", text], *rest) for name, text, *rest in parts]
+            runner.run(made, cores, begin + seconds)
+        made = json.loads((Path(folder) / "out/together.json").read_text())
+        return {part["part"]: part for part in made["parts"]}, time.monotonic() - begin
+
+    def test_parts_end_and_say_how(self):
+        with tempfile.TemporaryDirectory() as folder:
+            found, _ = self.run_some(folder, [
+                ("fine", "print('a'); print('b')", 60), ("wrong", "raise ValueError('no keys')", 60),
+                ("slow", "print('so far', flush=True); import time; time.sleep(600)", 10), ("absent", "", 5, (Path(folder) / "nothing",)),
+            ])
+            ends = [found[name]["ended"] for name in ("fine", "wrong", "slow", "absent")]
+            self.assertEqual(ends, ["done", "FAILED with 1", "cut", "left out: there is no nothing"])
+            said = found["fine"]["said"], found["wrong"]["said"][-1], found["slow"]["said"]
+            self.assertEqual(said, (["a", "b"], "ValueError: no keys", ["so far"]))
+            self.assertIn("== slow: cut, 10 s\nso far\n", (Path(folder) / "out/together.log").read_text())
+
+    def test_what_has_not_begun_in_time(self):
+        with tempfile.TemporaryDirectory() as folder:
+            parts = [("first", "import time; time.sleep(600)", 300), ("second", "", 300)]
+            found, took = self.run_some(folder, parts, seconds=4, cores=1)
+            self.assertEqual((found["first"]["ended"], found["second"]["ended"]), ("cut", "not begun in time"))
+            self.assertLess(took, 60)
+
+    def test_every_part_can_begin(self):
+        """Its program is there and takes the options that it is given."""
+        with tempfile.TemporaryDirectory() as folder:
+            for part in itertools.chain(*torch_together.parts(Path(folder), None)):
+                script = next((Path(word) for word in part.command if str(word).endswith(".py")), None)
+                self.assertTrue(script.exists(), part.name)
+                words = part.command[part.command.index(script) + 1 :]
+                options = [str(word) for word in words if str(word).startswith("--")]
+                text = script.read_text() + (ROOT / "bench/table.py").read_text()
+                self.assertEqual([option for option in options if f'{option.lstrip("-")}"' not in text], [], part.name)
 
 
 class Rows(unittest.TestCase):
