@@ -12,6 +12,7 @@ import { lowerTensorCores } from './tensor-cores/lower.js';
 import { isRefused, type Refused } from './refused.js';
 import { lowerPlain } from './plain/lower.js';
 import { lowerRegisters } from './registers/lower.js';
+import { lowerRows } from './rows/lower.js';
 import { isOptional, type CudaContext, type CudaTarget, type LoweredKernel } from './lowered.js';
 
 export interface CudaOptions {
@@ -38,7 +39,7 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = [
-  'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain', 'draw', 'order',
+  'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'runs', 'plain', 'draw', 'order', 'running',
 ];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;
@@ -156,6 +157,7 @@ const LOWERINGS: readonly {
   readonly lower: (cx: CudaContext, kernel: TileKernel) => LoweredKernel | Refused;
 }[] = [
   { lowering: 'registers', lower: lowerRegisters },
+  { lowering: 'rows', lower: lowerRows },
   { lowering: 'tensor cores', lower: lowerTensorCores },
 ];
 

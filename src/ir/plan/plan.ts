@@ -106,10 +106,10 @@ export interface PlanKernel {
 }
 
 /**
- * `registers`: no matrix products, tiles in the registers of the threads that own them. `tensor cores`: products of 16-bit operands.
- * `plain`: everything else.
+ * `registers`: no matrix products, tiles in the registers of the threads that own them. `rows`: the same, a row in those of a warp.
+ * `tensor cores`: products of 16-bit operands. `plain`: everything else.
  */
-export type Lowering = 'registers' | 'tensor cores' | 'plain';
+export type Lowering = 'registers' | 'rows' | 'tensor cores' | 'plain';
 
 export type PlanArg =
   | { readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite' }

@@ -49,13 +49,13 @@ DEV float nth_row(const float* p, i64 stride, int first, int end, float count, f
   return left == 0 ? -1.f : there ? (float)found : INFINITY;
 }
 // Marks the `count` largest of N numbers, the first of equals, by a warp: bit by bit the largest key that so many reach, then what is above it.
-// `get`, `put`: of number j; those of -infinity are none.
+// `get`, `put`: of number j, the i-th of its lane; those of -infinity are none.
 template <int N, typename Get, typename Put> DEV void top(float count, Get get, Put put) {
   constexpr int EACH = (N + 31) / 32;
   const int lane = threadIdx.x & 31;
   const u32 wanted = order_count(count), none = order_key(-INFINITY);
   u32 keys[EACH], bound = 0;
-  UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i * 32 + lane)) : 0;
+  UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i, i * 32 + lane)) : 0;
 #pragma unroll 1
   for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) {
     u32 many = 0;
@@ -68,6 +68,6 @@ template <int N, typename Get, typename Put> DEV void top(float count, Get get, 
     const u32 equal = __ballot_sync(~0u, keys[i] == bound && bound > none), before = __popc(equal & ((1u << lane) - 1)), all = __popc(equal);
     const bool holds = keys[i] > none && (keys[i] > bound || (keys[i] == bound && before < seats));
     seats -= all < seats ? all : seats;
-    if (i * 32 + lane < N) put(i * 32 + lane, holds ? 1.f : 0.f);
+    if (i * 32 + lane < N) put(i, i * 32 + lane, holds ? 1.f : 0.f);
   }
 }

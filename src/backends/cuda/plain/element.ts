@@ -9,7 +9,6 @@ import { floatLiteral, type Code } from '../code.js';
 import { cellPointer, sourceOf, sourcePresence, type CudaContext, type Source } from '../lowered.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Homes } from './homes.js';
-import type { Storage } from './storage.js';
 
 /** C text of neighbour `e` of an element. */
 export type Neighbours = (e: string) => string;
@@ -36,8 +35,8 @@ export interface Elements {
   store(name: string, spot: Spot, value: Neighbours, by?: string): void;
   /** C text of one element of an array. */
   arrayAt(tile: TileId, at: ReadonlyMap<Axis, string>): string;
-  /** Size of an axis as this block sees it. */
-  size(axis: Axis): number;
+  readonly size: ElementOptions['size'];
+  readonly first: ElementOptions['first'];
   /** Indices of the element of a number, row by row. */
   decoded(axes: readonly Axis[], number: string): Map<Axis, string>;
   /** C texts: where a column of a buffer of rows begins, and how far its rows are apart. */
@@ -49,9 +48,20 @@ export interface ElementOptions {
   readonly kernel: TileKernel;
   readonly code: Code;
   readonly homes: Homes;
-  readonly storage: Storage;
-  /** Block size along the split axis. */
-  readonly split: number;
+  readonly arrays: Arrays;
+  /** Size of an axis as those who work together see it. */
+  readonly size: (axis: Axis) => number;
+  /** C text of the first element of an axis of which they have a part; indices along it count from there. */
+  readonly first: (axis: Axis) => string | undefined;
+}
+
+/** Where tiles are that have a place of their own: tile 5 in `t5`, an array in memory or in registers. */
+export interface Arrays {
+  readonly inMemory: boolean;
+  /** Axes of a tile in the order of its elements. */
+  axes(tile: TileId): readonly Axis[];
+  /** C text of the number of an element in its array. */
+  number(tile: TileId, at: (axis: Axis) => string): string;
 }
 
 /** The place that starts at these indices; nothing is loaded for it yet. */
@@ -59,10 +69,17 @@ export function spotAt(at: ReadonlyMap<Axis, string>, place: Place, along?: Axis
   return { at, along: width > 1 ? along : undefined, width, place, sums, known: new Map() };
 }
 
-/** C text of the first element of the block on such an axis. */
-function firstText(axis: Axis): string {
-  const runs = runsIn(axis);
-  return runs === undefined ? 'v0' : `v0 / ${runs.length}`;
+/** C text of the first element of a block of the split axis, on it or on that of its runs. */
+export function firstOfBlock({ split }: TileKernel): (axis: Axis) => string | undefined {
+  return (axis) => {
+    const runs = runsIn(axis);
+    return !isCut(axis, split) ? undefined : runs === undefined ? 'v0' : `v0 / ${runs.length}`;
+  };
+}
+
+/** Indices of an element in row-major order, as C text. */
+export function flat(axes: readonly Axis[], extent: (axis: Axis) => number, at: (axis: Axis) => string): string {
+  return axes.length === 0 ? '0' : axes.slice(1).reduce((text, axis) => `${wrap(text)} * ${extent(axis)} + ${at(axis)}`, at(axes[0]));
 }
 
 /** How many rows or runs there are, as a number. */
@@ -83,10 +100,9 @@ export function blockSizes(module: TileModule, kernel: TileKernel, block: number
   };
 }
 
-export function createElements({ cx, kernel, code, homes, storage, split }: ElementOptions): Elements {
+export function createElements({ cx, kernel, code, homes, arrays, size, first }: ElementOptions): Elements {
   const { module } = cx;
   let names = 0;
-  const size = blockSizes(module, kernel, split);
   const index = (at: ReadonlyMap<Axis, string>, axis: Axis): string => {
     const text = at.get(axis);
     if (text === undefined) throw new Error(`${kernel.name}: axis ${axis} has no index here`);
@@ -95,8 +111,6 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   const stepped = (
     spot: Spot, axis: Axis, e: string,
   ) => (axis === spot.along && e !== '0' ? `(${index(spot.at, axis)} + ${e})` : index(spot.at, axis));
-  const flat = (axes: readonly Axis[], extent: (axis: Axis) => number, at: (axis: Axis) => string) =>
-    axes.length === 0 ? '0' : axes.slice(1).reduce((text, axis) => `${wrap(text)} * ${extent(axis)} + ${at(axis)}`, at(axes[0]));
   const lastOf = (axes: readonly Axis[]) => axes[axes.length - 1];
 
   /** Leaves are loaded once per spot: as a vector where their last axis is the one the spot runs along. */
@@ -132,7 +146,7 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   const globalIndex = (buffer: TileBuffer, spot: Spot, e: string) =>
     flat(
       buffer.axes, (axis) => axisSize(module, axis),
-      (axis) => (isCut(axis, kernel.split) ? `(${firstText(axis)} + ${stepped(spot, axis, e)})` : stepped(spot, axis, e)),
+      (axis) => (first(axis) === undefined ? stepped(spot, axis, e) : `(${first(axis)} + ${stepped(spot, axis, e)})`),
     );
 
   /** Rows beyond the end of a chunk are not there, nor is anything of a buffer that nobody gave. */
@@ -179,19 +193,11 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   };
 
   const array = (tile: TileId, spot: Spot): Neighbours => {
-    const { axes } = homeOf(tile);
+    const axes = arrays.axes(tile);
+    const number = (e: string) => arrays.number(tile, (axis) => stepped(spot, axis, e));
+    if (!arrays.inMemory) return (e) => `t${tile}[${number(e)}]`;
     const key = `${tile}|${axes.map((axis) => index(spot.at, axis)).join('|')}|${spot.along ?? ''}`;
-    return leaf(key, spot, axes, (e) => `t${tile} + ${arrayIndex(tile, (axis) => stepped(spot, axis, e))}`, undefined);
-  };
-  const homeOf = (tile: TileId) => {
-    const home = storage.arrays.get(tile);
-    if (home === undefined) throw new Error(`${kernel.name}: tile ${tile} has no array`);
-    return home;
-  };
-  const arrayIndex = (tile: TileId, at: (axis: Axis) => string): string => {
-    const home = homeOf(tile);
-    const last = lastOf(home.axes);
-    return flat(home.axes, (axis) => (axis === last ? home.pitch : size(axis)), at);
+    return leaf(key, spot, axes, (e) => `t${tile} + ${number(e)}`, undefined);
   };
 
   const value = (tile: TileId, spot: Spot): Neighbours => {
@@ -221,13 +227,13 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
       case 'zeros': return () => '0.f';
       case 'identity': {
         const [row, col] = kernel.tiles[tile].axes.map((axis) => (e: string) => (
-          isCut(axis, kernel.split) ? `${firstText(axis)} + ${stepped(spot, axis, e)}` : stepped(spot, axis, e)
+          first(axis) === undefined ? stepped(spot, axis, e) : `${first(axis)} + ${stepped(spot, axis, e)}`
         ));
         return (e) => `(${row(e)} == ${col(e)} ? 1.f : 0.f)`;
       }
       case 'head': return () => `(float)${place.head ?? place.group}`;
       case 'heads': return () => '(float)d.heads';
-      case 'index': return (e) => `(float)(${isCut(op.axis, kernel.split) ? `${firstText(op.axis)} + ` : ''}${stepped(spot, op.axis, e)})`;
+      case 'index': return (e) => `(float)(${first(op.axis) === undefined ? '' : `${first(op.axis)} + `}${stepped(spot, op.axis, e)})`;
       case 'number': {
         if (op.of === 'run') return () => `(float)${place.run}`;
         const from = op.of === 'place' ? `${place.first} - ${place.runFirst}` : `${place.first}`;
@@ -322,17 +328,20 @@ export function createElements({ cx, kernel, code, homes, storage, split }: Elem
   };
 
   return {
-    value, operation, size, decoded,
+    value, operation, size, first, decoded,
+    arrayAt: (tile, at) => `t${tile}[${arrays.number(tile, (axis) => index(at, axis))}]`,
     column(name, spot) {
       const buffer = bufferNamed(module, name);
       const cell = cellPointer(module, { buffer }, { ...spot.place, row: '0' });
       return { pointer: `${cell} + ${globalIndex(buffer, spot, '0')}`, stride: outerStride(module, buffer) };
     },
-    arrayAt: (tile, at) => `t${tile}[${arrayIndex(tile, (axis) => index(at, axis))}]`,
     put(tile, spot, val) {
       const home = homes.get(tile);
       const to = home?.kind === 'same' ? home.as : tile;
-      write(homeOf(to).axes, spot, (e) => `t${to} + ${arrayIndex(to, (axis) => stepped(spot, axis, e))}`, undefined, val);
+      const number = (e: string) => arrays.number(to, (axis) => stepped(spot, axis, e));
+      if (arrays.inMemory) write(arrays.axes(to), spot, (e) => `t${to} + ${number(e)}`, undefined, val);
+      else if (spot.width === 1) code.line(`t${to}[${number('0')}] = ${val('0')};`);
+      else code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) t${to}[${number('e')}] = ${val('e')};`);
     },
     store(name, spot, val, by) {
       const buffer = bufferNamed(module, name);

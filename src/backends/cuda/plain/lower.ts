@@ -9,11 +9,11 @@ import { gridOf, pointer, sharedLimit, signature, type CudaContext, type Lowered
 import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { hasOp } from '../uses.js';
 import { createBarriers } from './barriers.js';
-import { blockSizes, createElements } from './element.js';
+import { blockSizes, createElements, firstOfBlock } from './element.js';
 import { homesOf } from './homes.js';
 import { stagingOf } from './staging.js';
 import { letText, storeText } from './statements.js';
-import { planStorage } from './storage.js';
+import { arraysIn, planStorage } from './storage.js';
 import { createPlainWriter, THREADS } from './writer.js';
 
 /** Kernels with scratch in device memory take turns on it: one block per multiprocessor. */
@@ -46,7 +46,9 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const scratch = storage.globalFloats === 0 ? [] : [scratchName];
   const { args, parameters } = signature(cx, kernel, scratch);
   const code = createCode();
-  const elements = createElements({ cx, kernel, code, homes, storage, split: block });
+  const size = withBlock(block);
+  const arrays = arraysIn(kernel, storage, size);
+  const elements = createElements({ cx, kernel, code, homes, arrays, size, first: firstOfBlock(kernel) });
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
   const own = [
     ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered || hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),

@@ -123,11 +123,11 @@ function topText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'top' }
   const at = elements.decoded(columns, 'i');
   const of = (number: string): Map<Axis, string> => new Map([...at, ...elements.decoded(op.axes, number)]);
   const count = elements.value(op.count, spotAt(at, place))('0');
-  code.open('const auto get = [&](int j)');
+  code.open('const auto get = [&](int, int j)');
   const found = elements.value(op.arg, spotAt(of('j'), place))('0');
   code.line(`return ${found};`);
   code.close(';');
-  code.open('const auto put = [&](int j, float holds)');
+  code.open('const auto put = [&](int, int j, float holds)');
   elements.put(tile, spotAt(of('j'), place), () => 'holds');
   code.close(';');
   code.line(`top<${product(op.axes)}>(${count}, get, put);`);

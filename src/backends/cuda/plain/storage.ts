@@ -1,6 +1,7 @@
 import { COL, ROW, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { flat, type Arrays } from './element.js';
 import { leavesOf, type Homes } from './homes.js';
 
 /** An array of floats, row-major; rows are `pitch` long. */
@@ -25,6 +26,23 @@ export function pitchOf(axes: readonly Axis[], sizeOf: (axis: Axis) => number): 
   const last = axes.length === 0 ? 1 : sizeOf(axes[axes.length - 1]);
   if (axes.length < 2) return last;
   return last % 32 === 0 ? last + 4 : Math.ceil(last / 4) * 4;
+}
+
+/** The arrays of a storage for those who write expressions. */
+export function arraysIn({ name }: TileKernel, { arrays }: Storage, sizeOf: (axis: Axis) => number): Arrays {
+  const homeOf = (tile: TileId) => {
+    const home = arrays.get(tile);
+    if (home === undefined) throw new Error(`${name}: tile ${tile} has no array`);
+    return home;
+  };
+  return {
+    inMemory: true,
+    axes: (tile) => homeOf(tile).axes,
+    number(tile, at) {
+      const { axes, pitch } = homeOf(tile);
+      return flat(axes, (axis) => (axis === axes[axes.length - 1] ? pitch : sizeOf(axis)), at);
+    },
+  };
 }
 
 /** Order of the axes of an array: tokens first. */

@@ -118,7 +118,7 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
 }
 
 /** Each factor has an axis that the other lacks: a product of matrices, which shared memory serves better. */
-function isProduct(a: readonly Axis[], b: readonly Axis[], axis: Axis): boolean {
+export function isProduct(a: readonly Axis[], b: readonly Axis[], axis: Axis): boolean {
   const own = (x: readonly Axis[], y: readonly Axis[]) => x.some((candidate) => candidate !== axis && !y.includes(candidate));
   return own(a, b) && own(b, a);
 }
