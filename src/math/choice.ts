@@ -54,6 +54,12 @@ export const choice = {
     cuda: 'max_nan', wgsl: 'm_max', torch: 'torch.maximum',
   }),
 
+  /** 1 where x is no number, else 0. */
+  nan: unary('nan', {
+    spoken: false, cost: 'simple', f64: (x) => (Number.isNaN(x) ? 1 : 0), slope: null, range: () => ({ lo: 0, hi: 1 }),
+    overflows: () => false, cuda: 'm_nan', wgsl: 'm_nan', torch: 'torch.isnan',
+  }),
+
   /** 1 where x < y, else 0. */
   less: binary('less', {
     spoken: false, cost: 'simple', f64: (x, y) => (x < y ? 1 : 0), slopes: () => [null, null],

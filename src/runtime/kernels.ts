@@ -3,12 +3,15 @@ import { halvesOf, keyOf } from '../support/noise.js';
 import { elementCount, newHostArray } from './arrays.js';
 import type { GraphTypes, Named, Untyped } from './graph-types.js';
 import { lengthsOf } from './lead.js';
-import { namesIn, resultsIn, runNamed, type NamedCall } from './named.js';
+import { namesIn, resultsIn, runNamed, wrongScore, type NamedCall } from './named.js';
 import { openPlan, type ReadFile } from './open.js';
 import { RuntimeError, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime } from './runtime.js';
 import { expectRecord, expectTensor, inElements, member, readFloats, type Tensor } from './tensors.js';
 
-/** What a call of kernels gave. Outputs stay on the device until `readFloats` fetches them. */
+/**
+ * What a call of kernels gave. Outputs stay on the device until `readFloats` fetches them. What fetches for itself says where a choice had
+ * scores that are no numbers: kernels take these for the largest.
+ */
 export interface KernelResult<Outputs, Losses> {
   readonly outputs: Outputs;
   /** By path; fetched. */
@@ -39,7 +42,9 @@ export interface OpenKernels<T extends GraphTypes> {
     params: T['params'], inputs: Partial<T['inputs']>, options?: KernelOptions,
   ): Promise<KernelResult<T['outputs'], Partial<T['losses']>>>;
   /** One token for every sequence, [B, ...]. */
-  step(params: T['params'], inputs: Partial<T['stepInputs']>): Promise<KernelResult<T['stepOutputs'], object>>;
+  step(
+    params: T['params'], inputs: Partial<T['stepInputs']>, options?: Pick<KernelOptions, 'check'>,
+  ): Promise<KernelResult<T['stepOutputs'], object>>;
   release(): void;
 }
 
@@ -50,6 +55,8 @@ export interface KernelOptions {
   readonly seed?: number;
   /** Draws differ by step, 0 if not given. */
   readonly step?: number;
+  /** Waits for the device, and says which choice had scores that are no numbers, or which output holds some. */
+  readonly check?: boolean;
 }
 
 /** Batch and tokens as users see them. */
@@ -89,6 +96,7 @@ export async function openKernels<T extends GraphTypes>(
     const made = { lead: call.lead, options, tensors };
     const result = resultOf(runtime, loaded, made);
     calls.set(result, made);
+    if (options.check === true) await expectNumbers(runtime, loaded, made, result);
     return result;
   };
   const open: OpenKernels<Untyped> = {
@@ -116,7 +124,7 @@ export async function openKernels<T extends GraphTypes>(
       return { inputs: of(true), params: of(false) };
     },
     eval: async (params, inputs, options = {}) => forward(await plan('eval'), params, inputs, options, false),
-    step: async (params, inputs) => forward(await plan('eval'), params, inputs, {}, true),
+    step: async (params, inputs, options = {}) => forward(await plan('eval'), params, inputs, options, true),
     release() {
       for (const loaded of plans.values()) loaded.then((one) => one.release(), () => undefined);
       plans.clear();
@@ -204,9 +212,10 @@ function resultOf(runtime: Runtime, loaded: LoadedPlan, made: Made): KernelResul
     }
     return sum;
   };
-  const fetched = async <X>(prefix: string, of: (values: Float32Array) => X): Promise<Record<string, X>> => Object.fromEntries(
-    await Promise.all(named(prefix).map(async ([name, one]) => [name, of(await summed(one))] as const))
-  );
+  const fetched = async <X>(prefix: string, of: (values: Float32Array) => X): Promise<Record<string, X>> => {
+    await expectScores(runtime, loaded, made);
+    return Object.fromEntries(await Promise.all(named(prefix).map(async ([name, one]) => [name, of(await summed(one))] as const)));
+  };
   return {
     outputs: Object.fromEntries(results.flatMap(([name, one]) => (
       /^(loss|count|take)\./.test(name) ? [] : [[name, tensorOf(runtime, loaded, made, one)] as const]
@@ -217,4 +226,28 @@ function resultOf(runtime: Runtime, loaded: LoadedPlan, made: Made): KernelResul
       for (const tensor of Object.values(made.tensors)) tensor.release();
     },
   };
+}
+
+async function expectScores(runtime: Runtime, { plan }: LoadedPlan, { lead, tensors }: Made): Promise<void> {
+  const wrong = await wrongScore(runtime, plan, tensors);
+  if (wrong === undefined) return;
+  const at = wrong.token === undefined ? '' : ` at ${placeOf(wrong.token, lead.extents)}`;
+  throw new RuntimeError(`${plan.scan}: a score that ${wrong.choice} chooses by is not a number${at}`, UNDEFINED);
+}
+
+/** The same of outputs, one after the other. */
+async function expectNumbers(runtime: Runtime, loaded: LoadedPlan, made: Made, { outputs }: KernelResult<Named, object>): Promise<void> {
+  await expectScores(runtime, loaded, made);
+  for (const [name, output] of Object.entries(outputs)) {
+    const found = (await readFloats(runtime, output)).findIndex(Number.isNaN);
+    if (found >= 0) throw new RuntimeError(`${loaded.plan.scan}: ${name} is not a number at ${placeOf(found, output.shape)}`, UNDEFINED);
+  }
+}
+
+const UNDEFINED = 'look for a logarithm, root or quotient that these inputs and params leave undefined';
+
+/** `[1, 0, 7]`: of an element, by its number. */
+function placeOf(number: number, shape: readonly number[]): string {
+  const place = shape.map((extent, i) => Math.floor(number / elementCount(shape.slice(i + 1))) % extent);
+  return `[${place.join(', ')}]`;
 }

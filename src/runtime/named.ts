@@ -1,8 +1,10 @@
 import type { Plan, PlanTensor } from '../ir/plan/plan.js';
-import type { PlanNames, PlanResult } from '../ir/plan/names.js';
+import type { PlanCheck, PlanNames, PlanResult } from '../ir/plan/names.js';
 import { elementCount, newHostArray } from './arrays.js';
 import { extentsOf, shapeOf, type CallSizes } from './extents.js';
-import { RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan } from './runtime.js';
+import {
+  RuntimeError, type CallTensors, type DeviceTensor, type ElementType, type HostArray, type LoadedPlan, type Runtime,
+} from './runtime.js';
 
 /** What a host that runs a layer or mixture has. */
 export interface NamedCall {
@@ -49,6 +51,24 @@ function tokenNumbers(of: 'position' | 'sequence', lengths: readonly number[]): 
   return Float32Array.from(lengths.flatMap((length, sequence) => Array.from(
     { length }, (_, time) => (of === 'sequence' ? sequence : time),
   )));
+}
+
+/** A choice that had scores which are no numbers. */
+export interface WrongScore extends PlanCheck {
+  /** The first token that has one, among all of the call; undefined: they are of no token. */
+  readonly token: number | undefined;
+}
+
+/** Looks at what forward noted of its choices, which waits for the device. */
+export async function wrongScore(
+  runtime: Runtime, plan: Plan, made: Readonly<Record<string, DeviceTensor>>,
+): Promise<WrongScore | undefined> {
+  for (const check of namesIn(plan).checks) {
+    const shape = plan.tensors.find(({ name }) => name === check.tensor)?.shape ?? [];
+    const found = (await runtime.download(made[check.tensor])).findIndex((many) => many !== 0);
+    if (found >= 0) return { ...check, token: shape.length === 0 ? undefined : found };
+  }
+  return undefined;
 }
 
 /** What a program gives to users, by the names that they have for it. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checked, gpu } from './checked.js';
+import { checked, environmentFor, gpu } from './checked.js';
 import { ensureBuilt, folderWith, lmoec, ROOT } from './lmoec.js';
 
 const folder = folderWith({ 'mixtures.lmoe': `
@@ -16,6 +16,13 @@ moe crowded(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
   let s = sigmoid(x @ gate)
   let chosen = top[E, 1](x @ gate - 100 * index[E])
   y = sum[E](s[chosen] * expert(x))
+}
+moe undefined(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
+  param gate: [D, E]
+  use expert[E] = two with F
+  let z = log(x @ gate)
+  let chosen = top[E, 2](z)
+  y = sum[E](z[chosen] * expert(x))
 }
 layer copies(x, z: [D]) -> y, w, v: [D] with D = 8 {
   param b: [D] = normal(1), c: [D] = normal(1)
@@ -43,6 +50,18 @@ describe.skipIf(swiftshader === undefined)('at the ends (skipped without SwiftSh
   it('what is given as it comes is copied, what is the same along an axis is spread', () => {
     const names = run('copies', 'T=5').tensors.map(({ name }) => name);
     expect(names).toEqual(['y', 'w', 'v', 'loss.size', 'd_x', 'd_z', 'd_b', 'd_c', 'y', 'w', 'v']);
+  }, 60_000);
+
+  it('scores that are no numbers are named, where nothing is compared too', () => {
+    if (swiftshader === undefined) return;
+    const found = [[], ['--check']].map((more) => lmoec(
+      ['run', 'mixtures.lmoe', '--name', 'undefined', '--backend', 'webgpu', '--size', 'T=4', ...more],
+      { env: environmentFor(swiftshader), cwd: folder.path },
+    ));
+    for (const { code, err } of found) {
+      expect(code).toBe(1);
+      expect(err).toMatch(/E508\]: a score that something is chosen by is not a number, at token \d\n.*:20:16/);
+    }
   }, 60_000);
 
   it('in 16 bits', () => {

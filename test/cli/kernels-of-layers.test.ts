@@ -53,6 +53,11 @@ await compare('step y', (await kernels.step(params, { x: token })).outputs.y, ne
 const wrong: string[] = [];
 const wide = tensor('B T D', [1, 2, D + 1], new Float32Array(2 * D + 2));
 await kernels.forward(params, { x: wide }).catch((error: Error) => wrong.push(error.message));
+// The second token of the second sequence is no number: nobody reads it back unless asked.
+const spoilt = tensor('B T D', [2, 5, D], waves(10 * D, 1.3).map((value, i) => (Math.floor(i / D) === 6 ? NaN : value)));
+const silent = await kernels.forward(params, { x: spoilt });
+await silent.losses().catch((error: Error) => wrong.push('losses: ' + error.message));
+await kernels.forward(params, { x: spoilt }, { check: true }).catch((error: Error) => wrong.push(error.message));
 made.release();
 kernels.release();
 runtime.release();
@@ -95,14 +100,16 @@ describe.skipIf(swiftshader === undefined)('a binding with kernels (skipped with
     const { found, wrong } = executed('layers/feed_forward', 'swiglu', 'D=12,F=8', "y: tensor('B T D', [2, 5, D], waves(10 * D, 0.9))");
     expect(Object.keys(found)).toEqual(['y', 'd_gate', 'd_up', 'd_down', 'd_x', 'packed y', 'step y']);
     for (const [name, error] of Object.entries(found)) expect([name, error < 1e-5]).toEqual([name, true]);
-    expect(wrong).toEqual(['swiglu: x must be [1, 2, 12], found [1, 2, 13]']);
+    expect(wrong).toEqual(['swiglu: x must be [1, 2, 12], found [1, 2, 13]', 'swiglu: y is not a number at [1, 1, 0]']);
   }, 60_000);
 
   it('of a mixture: the same, with losses and the tokens of each expert', () => {
-    const { found } = executed('moe/softmax', 'olmoe', 'D=12,E=4,F=8,k=2', "y: tensor('B T D', [2, 5, D], waves(10 * D, 0.9))");
+    const { found, wrong } = executed('moe/softmax', 'olmoe', 'D=12,E=4,F=8,k=2', "y: tensor('B T D', [2, 5, D], waves(10 * D, 0.9))");
     expect(Object.keys(found)).toEqual([
       'y', 'd_gate', 'd_expert.gate', 'd_expert.up', 'd_expert.down', 'd_x', 'loss balance', 'loss z', 'count expert', 'packed y', 'step y',
     ]);
+    const score = 'olmoe: a score that top[E] chooses by is not a number at [1, 1]';
+    expect(wrong.slice(1)).toEqual([`losses: ${score}`, score]);
     for (const [name, error] of Object.entries(found)) expect([name, error < 1e-5]).toEqual([name, true]);
   }, 60_000);
 });

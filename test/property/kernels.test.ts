@@ -6,7 +6,7 @@ import { flowOf, isRefused } from '../../src/passes/flow/flow.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { kernelsOf } from '../../src/passes/kernels/kernels.js';
 import { namesOf } from '../../src/passes/kernels/names.js';
-import { ownResults } from '../../src/passes/kernels/results.js';
+import { forKernels } from '../../src/passes/kernels/results.js';
 import { generateLayers } from '../fuzz/layers.js';
 import { someCall } from '../unit/interp/graph/make-graph.js';
 import { judgeKernels } from '../unit/passes/kernels/judge.js';
@@ -41,7 +41,7 @@ function judged(graph: Graph, seed: number): boolean {
   const there = flowOf(graph);
   const whole = isRefused(there) ? there : adjointOf(there);
   if (isRefused(whole)) return saidWhy(whole.refusals);
-  const flow = ownResults(whole);
+  const flow = forKernels(whole);
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) return saidWhy(clusters.refusals);
   const lowered = kernelsOf(flow, clusters, 4);

@@ -1,16 +1,18 @@
+import { GraphFault } from '../../interp/graph/fault.js';
 import { update } from '../../interp/flow/machine.js';
+import { NO_SPAN } from '../../ir/common/span.js';
 import { halvesOf, keyOf } from '../../support/noise.js';
-import { namesIn, resultsIn, runNamed, type NamedCall } from '../../runtime/named.js';
+import { namesIn, resultsIn, runNamed, wrongScore, type NamedCall } from '../../runtime/named.js';
 import type { DeviceTensor, LoadedPlan, Runtime } from '../../runtime/runtime.js';
 import { runtimeProblem } from '../devices.js';
 import type { Host } from '../host.js';
 import { loadKernels } from '../machine-code.js';
-import type { Problem } from '../problem.js';
+import type { Failed } from '../problem.js';
 import { decode, encode, rounded } from '../run/elements.js';
 import type { WritableTensor } from '../run/safetensors.js';
 import type { GivenCall } from './given.js';
 import type { CompiledGraph } from './kernels.js';
-import type { Results } from './run.js';
+import { faultDiagnostic, type Results } from './run.js';
 
 /** A call with the numbers that kernels see: those of rows and matrices have the dtype of the plan, others are f32. */
 export function roundedCall({ plan }: Pick<CompiledGraph, 'plan'>, call: GivenCall): GivenCall {
@@ -28,12 +30,13 @@ export function roundedCall({ plan }: Pick<CompiledGraph, 'plan'>, call: GivenCa
 /** Runs forward on a device, and backward where the kernels have one. Seeds are those of draws. */
 export async function runOnDevice(
   host: Host, runtime: Runtime, compiled: CompiledGraph, call: GivenCall, seed: number,
-): Promise<Results | Problem> {
+): Promise<Results | Failed> {
   const loaded = await loadKernels(host, runtime, compiled);
   if ('code' in loaded) return loaded;
   try {
     return await programs(runtime, loaded, compiled, call, seed);
   } catch (error) {
+    if (error instanceof GraphFault) return { diagnostics: [faultDiagnostic(error)] };
     return runtimeProblem('E604', error);
   } finally {
     loaded.release();
@@ -41,7 +44,7 @@ export async function runOnDevice(
 }
 
 async function programs(
-  runtime: Runtime, loaded: LoadedPlan, { flow }: CompiledGraph, call: GivenCall, seed: number,
+  runtime: Runtime, loaded: LoadedPlan, { flow, lowered }: CompiledGraph, call: GivenCall, seed: number,
 ): Promise<Results> {
   const named = (kept: NamedCall['kept']): NamedCall => ({
     sizes: { heads: 1, groups: 1, lengths: call.lengths }, kept,
@@ -53,6 +56,15 @@ async function programs(
     },
   });
   const made = await runNamed(loaded, 'forward', named({}));
+  const wrong = await wrongScore(runtime, loaded.plan, made);
+  if (wrong !== undefined) {
+    const held = lowered.bindings.find(({ buffer }) => buffer.name === wrong.tensor)?.held;
+    const at = wrong.token === undefined ? '' : `, at token ${wrong.token}`;
+    throw new GraphFault(
+      'not a number', `a score that something is chosen by is not a number${at}`,
+      held?.kind === 'value' ? flow.values[held.value].origin : NO_SPAN,
+    );
+  }
   const forward = await fetched(runtime, loaded, 'forward', made, call);
   const takes = new Map([...forward].flatMap(([name, { data }]) => (
     name.startsWith('take.') ? [[name.slice('take.'.length), Float64Array.from(data)] as const] : []

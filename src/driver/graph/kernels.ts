@@ -13,7 +13,7 @@ import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
 import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
-import { ownResults } from '../../passes/kernels/results.js';
+import { forKernels } from '../../passes/kernels/results.js';
 import { verified } from '../../support/verified.js';
 import type { Host } from '../host.js';
 import { compilerVersion, templatesOf } from '../installed.js';
@@ -41,7 +41,7 @@ function clustered(graph: Graph, backward: boolean): Clustered | Failed {
   const there = flowOf(graph);
   const whole = isRefused(there) || !backward ? there : adjointOf(there);
   if (isRefused(whole)) return unmade(graph, whole.refusals);
-  const flow = ownResults(whole);
+  const flow = forKernels(whole);
   const clusters = clustersOf(flow);
   return isRefused(clusters) ? unmade(graph, clusters.refusals) : { flow, clusters };
 }

@@ -8,7 +8,7 @@ import { printClusters } from '../../passes/cluster/print.js';
 import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refused } from '../../passes/flow/flow.js';
 import { kernelsOf } from '../../passes/kernels/kernels.js';
-import { ownResults } from '../../passes/kernels/results.js';
+import { forKernels } from '../../passes/kernels/results.js';
 
 /**
  * The meaning in training; the same with its calls inlined and its gradients, or why it has no such form; the kernels that this is to be
@@ -31,7 +31,7 @@ function flowText(graph: Graph, print: (flow: Flow) => string): string {
 }
 
 function clustersText(graph: Graph, whole: Flow): string {
-  const flow = ownResults(whole);
+  const flow = forKernels(whole);
   const made = clustersOf(flow);
   return isRefused(made) ? whyNot(graph, 'kernels', made) : printClusters(flow, made);
 }
@@ -40,7 +40,7 @@ function clustersText(graph: Graph, whole: Flow): string {
 const CHUNK = 64;
 
 function tilesText(graph: Graph, whole: Flow): string {
-  const flow = ownResults(whole);
+  const flow = forKernels(whole);
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) return whyNot(graph, 'kernels', clusters);
   const made = kernelsOf(flow, clusters, CHUNK);

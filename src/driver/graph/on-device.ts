@@ -29,7 +29,7 @@ export async function runKernels(
   if (!('plan' in compiled)) return compiled;
   const call = roundedCall(compiled, given);
   const results = await runOnDevice(host, runtime, compiled, call, seed);
-  if ('code' in results) return results;
+  if ('code' in results || 'diagnostics' in results) return results;
   const where = { backend: runtime.kind, device: runtime.device, dtype };
   if (!check) return reportOf(graph, call, results, [], where);
   const expected = meaningOf(graph, call, seed);
@@ -60,7 +60,7 @@ async function checkStep(
   const tokens = call.batch * call.tokens;
   const steps: GivenCall = { ...call, lengths: Array.from({ length: tokens }, () => 1), cotangents: new Map() };
   const found = await runOnDevice(host, runtime, compiled, steps, 0);
-  if ('code' in found) return found;
+  if ('code' in found || 'diagnostics' in found) return found;
   const expected = meaningOf(graph, steps, 0);
   if ('diagnostics' in expected) return expected;
   return graph.outputs.map(({ name }) => (

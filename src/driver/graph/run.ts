@@ -131,7 +131,7 @@ const FAULTS: Readonly<Record<FaultKind, { readonly code: Code; readonly label: 
   unread: { code: 'E508', label: 'looks at other tokens', help: 'call the part before `[past]`, and read its value there' },
 };
 
-function faultDiagnostic({ kind, message, origin }: GraphFault): Diagnostic {
+export function faultDiagnostic({ kind, message, origin }: GraphFault): Diagnostic {
   const { code, label, help } = FAULTS[kind];
   return diagnostic(code, message, origin, label, { help: [help] });
 }

@@ -10,7 +10,9 @@ export type MathName =
   | 'sqrt' | 'abs' | 'min' | 'max' | 'expm1' | 'log1p' | 'sin' | 'cos'
   | 'erf' | 'normal_cdf' | 'sign' | 'floor' | 'ceil' | 'round'
   // needed by derivatives only
-  | 'less' | 'chain';
+  | 'less' | 'chain'
+  // needed by checks only
+  | 'nan';
 
 /**
  * Nodes that Spec and the pointwise stages of Scan share. A value has named axes; `map` broadcasts by name.

@@ -24,6 +24,8 @@ export interface Flow {
   readonly losses: readonly FlowResult[];
   /** Rows of each index of a family, by its path; several of one path add up. */
   readonly counts: readonly FlowResult[];
+  /** Of choices, by what they choose along: not 0 where a score is no number, by token or once. For kernels: interpreters stop there. */
+  readonly checks: readonly FlowResult[];
   readonly update: FlowUpdate;
   readonly backward: Backward | undefined;
 }

@@ -22,6 +22,7 @@ export function printFlow(flow: Flow): string {
   results('output', flow.outputs);
   results('loss', flow.losses);
   results('count', flow.counts);
+  results('check', flow.checks);
   for (const { name, over, value } of flow.update.takes) put(`take ${name} = ${over} %${value}`);
   results('update', flow.update.results);
   const { backward } = flow;

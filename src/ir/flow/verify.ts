@@ -18,6 +18,7 @@ export function verifyFlow(flow: Flow): readonly string[] {
   flow.outputs.forEach((one) => number(one, TOKEN));
   flow.losses.forEach((one) => number(one, ONCE));
   flow.counts.forEach((one) => number(one, ONCE));
+  flow.checks.forEach((one) => number(one, undefined));
   [...flow.update.takes, ...flow.update.results].forEach((one) => number(one, ONCE));
   flow.backward?.gradients.forEach((one) => number(one, undefined));
   return problems;

@@ -11,6 +11,8 @@ export interface PlanNames {
   readonly given: Readonly<Record<string, PlanSource>>;
   /** By program: outputs, `loss.PATH`, `count.PATH`, `take.NAME` (what updates take of a call); gradients `d_NAME`. */
   readonly results: Readonly<Record<string, Readonly<Record<string, PlanResult>>>>;
+  /** What `forward` found wrong, for hosts that ask. */
+  readonly checks: readonly PlanCheck[];
 }
 
 export type PlanSource =
@@ -29,6 +31,13 @@ export type PlanSource =
 export interface PlanShape {
   readonly shape: readonly Extent[];
   readonly axes: readonly string[];
+}
+
+/** Where a choice had scores that are no numbers: not 0, of each token or once. It takes them for the largest. */
+export interface PlanCheck {
+  /** What it chooses along, as `top[E]`. */
+  readonly choice: string;
+  readonly tensor: string;
 }
 
 /** The sum of some tensors; zeros where there is none. */

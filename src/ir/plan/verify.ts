@@ -40,12 +40,15 @@ function shapeFaults(plan: Plan, what: string, factors: readonly Extent[]): read
 /** All that programs take is somebody's, and users get what programs give. */
 function nameFaults({ names, programs }: Plan): readonly string[] {
   if (names === undefined) return [];
-  return Object.entries(programs).flatMap(([program, { takes, gives }]) => [
+  const given = programs.forward?.gives ?? [];
+  const unmade = names.checks.filter(({ tensor }) => !given.includes(tensor))
+    .map(({ tensor }) => `forward does not give ${tensor}, which is checked`);
+  return [...unmade, ...Object.entries(programs).flatMap(([program, { takes, gives }]) => [
     ...takes.flatMap((name) => (names.given[name] === undefined ? [`${program} takes ${name}, which is nobody's`] : [])),
     ...Object.entries(names.results[program] ?? {}).flatMap(([result, { tensors }]) => (
       tensors.flatMap((name) => (gives.includes(name) ? [] : [`${program} does not give ${name}, which is of ${result}`]))
     )),
-  ]);
+  ])];
 }
 
 function kernelFaults(plan: Plan, kernel: PlanKernel, tensors: ReadonlyMap<string, PlanTensor>): readonly string[] {

@@ -13,7 +13,7 @@ import { verifyKernels } from './verify.js';
 export function clustersOf(flow: Flow): Clusters | Refused {
   const seen = flow.values.find(({ type }) => flow.domains[type.domain].kind === 'pair');
   if (seen !== undefined) return { refusals: [{ reason: 'what sees the past has no kernels yet', origin: seen.origin }] };
-  const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes].map(({ value }) => value);
+  const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
   const { backward } = flow;
   return {
     forward: kernelsOf(flow, [...results, ...backward?.kept ?? []], new Set()),

@@ -42,7 +42,7 @@ export function flowOf(graph: Graph): Flow | Refused {
   const { domains, params, values } = b;
   const flow: Flow = {
     name: graph.name, training: graph.training, domains, inputs: b.inputs, params, scans: b.scans, values, outputs, losses: making.losses,
-    counts: making.counts, update: { takes: making.takes, results: updates }, backward: undefined,
+    counts: making.counts, checks: [], update: { takes: making.takes, results: updates }, backward: undefined,
   };
   const made = pruned(scaled(pruned(flow)));
   return verified(`the flow of ${graph.name}`, made, verifyFlow(made));

@@ -107,7 +107,7 @@ const MOST = Math.fround(2 ** 128 - 2 ** 105);
  */
 export function ordered({ k }: Frame, x: TileId, there: TileId | undefined): TileId {
   const not = (tile: TileId): TileId => k.sub(k.literal(1), tile);
-  const none = k.mul(not(k.map('less', x, k.literal(Infinity))), not(k.map('less', k.literal(-Infinity), x)));
+  const none = k.map('nan', x);
   const number = k.add(k.map('chain', x, not(none)), k.mul(k.literal(MOST), none));
   const finite = k.map('min', k.map('max', number, k.literal(-MOST)), k.literal(MOST));
   return there === undefined ? finite : k.add(k.map('chain', finite, there), k.map('chain', k.literal(-Infinity), not(there)));

@@ -67,7 +67,7 @@ function overRanks(value: FlowValue): boolean {
 }
 
 function resultsOf(flow: Flow): readonly ValueId[] {
-  return [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes].map(({ value }) => value);
+  return [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
 }
 
 /** It takes what its kernels read and none of them has written. */

@@ -214,6 +214,7 @@ export function memoriesOf(
   for (const one of flow.outputs) name(results, one.value, one.name, 'output', one.axes);
   for (const one of flow.losses) name(results, one.value, `loss ${one.name} %${one.value}`, 'output', one.axes);
   for (const one of flow.counts) name(results, one.value, `count ${one.name} %${one.value}`, 'output', one.axes);
+  for (const one of flow.checks) name(results, one.value, `check %${one.value}`, 'output', one.axes);
   for (const one of flow.update.takes) name(results, one.value, `take ${one.name} %${one.value}`, 'output', one.axes);
   for (const id of kept) name(results, id, `%${id}`, 'output', flow.values[id].type.axes);
   // What forward left is given: another buffer, of the same memory.

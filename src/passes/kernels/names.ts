@@ -1,7 +1,7 @@
 import { ONCE, TOKEN, type DomainId, type Flow, type FlowResult, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
-import type { PlanNames, PlanResult, PlanShape, PlanSource } from '../../ir/plan/names.js';
+import type { PlanCheck, PlanNames, PlanResult, PlanShape, PlanSource } from '../../ir/plan/names.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { BufferRole } from '../../ir/tile/tile.js';
 import type { Refusal } from './frame.js';
@@ -34,8 +34,12 @@ export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanN
     ...flow.counts.map(result('output', 'count.')), ...flow.update.takes.map(result('output', 'take.')),
   ];
   const backward = (flow.backward?.gradients ?? []).map(result('gradient', ''));
+  // What no kernel makes is found by none.
+  const checks = flow.checks.flatMap(({ name, value }): PlanCheck[] => bindings.flatMap(({ buffer, held }) => (
+    held.kind === 'value' && held.value === value && buffer.role === 'output' ? [{ choice: name, tensor: buffer.name }] : []
+  )));
   return refusals.length > 0 ? { refusals } : {
-    alone, given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) },
+    alone, given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) }, checks,
   };
 }
 

@@ -1,9 +1,15 @@
 import type { Flow, FlowResult, FlowValue, ValueId } from '../../ir/flow/flow.js';
 import { includes } from '../../ir/graph/typing.js';
 import { rolesOf } from '../cluster/roles.js';
+import { withChecks } from './checks.js';
+
+/** A flow as kernels are made of it. */
+export function forKernels(flow: Flow): Flow {
+  return ownResults(withChecks(flow));
+}
 
 /** A flow whose results are values of their own, with all axes that files have: what lies elsewhere or lacks an axis is copied. */
-export function ownResults(flow: Flow): Flow {
+function ownResults(flow: Flow): Flow {
   const values = [...flow.values];
   const roles = rolesOf(flow, new Set(values.keys()), new Set());
   const copies = new Map<string, ValueId>();
@@ -25,7 +31,7 @@ export function ownResults(flow: Flow): Flow {
   };
   const { backward } = flow;
   return {
-    ...flow, outputs: flow.outputs.map(own), losses: flow.losses.map(own), counts: flow.counts.map(own),
+    ...flow, outputs: flow.outputs.map(own), losses: flow.losses.map(own), counts: flow.counts.map(own), checks: flow.checks.map(own),
     update: { ...flow.update, takes: flow.update.takes.map(own) },
     backward: backward && {
       ...backward, gradients: backward.gradients.map((one) => (isZero(flow, one.value) ? one : own(one))),

@@ -7,6 +7,7 @@ fn m_floor(x: f32) -> f32 { return select(floor(x), x, m_is_nan(x)); }
 fn m_ceil(x: f32) -> f32 { return select(ceil(x), x, m_is_nan(x)); }
 fn m_round(x: f32) -> f32 { return select(round(x), x, m_is_nan(x)); }
 fn m_sign(x: f32) -> f32 { return select(sign(x), x, m_is_nan(x)); }
+fn m_nan(x: f32) -> f32 { return select(0.0, 1.0, m_is_nan(x)); }
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 // A cotangent times a slope: where one is 0, the other may be beyond all numbers.
@@ -15,8 +16,10 @@ fn m_chain(x: f32, y: f32) -> f32 { return select(x * y, 0.0, (x == 0.0 || y == 
 // a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
 fn m_decayed(h: f32, a: f32, less: f32, x: f32) -> f32 { return select(a * h + x, h + (less * h + x), less > -0.5); }
 
+// What is no number may be anything where a driver says so.
+fn m_log_far(x: f32) -> f32 { return select(log(x), m_no_number(x), x < 0.0 || m_is_nan(x)); }
 fn m_log1p(x: f32) -> f32 {
-  if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
+  if (x < -0.5 || x > 1.0) { return m_log_far(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
   let s = x / (2.0 + x);
   let z = s * s;
@@ -25,7 +28,7 @@ fn m_log1p(x: f32) -> f32 {
 }
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return select(log(x), x, m_is_nan(x));
+  return m_log_far(x);
 }
 fn m_expm1(x: f32) -> f32 {
   if (abs(x) > 0.5) { return m_exp(x) - 1.0; }
@@ -33,6 +36,7 @@ fn m_expm1(x: f32) -> f32 {
 }
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
+  if (x < 0.0 && fract(y) != 0.0) { return m_no_number(x); }
   let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }

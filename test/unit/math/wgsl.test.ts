@@ -10,7 +10,7 @@ const text = readFileSync(join(import.meta.dirname, '../../../templates/wgsl/rt/
 
 /** The helpers are so plain that they are JavaScript but for their headers: this shows what their formulas are worth, rounding apart. */
 const helpers: Readonly<Record<string, (...args: number[]) => number>> =
-  new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', `
+  new Function('exp', 'log', 'abs', 'sign', 'min', 'max', 'fract', 'floor', 'ceil', 'round', 'select', 'm_is_nan', 'm_no_number', `
   ${text.replace(/fn (\w+)\((.*?)\) -> f32/g,
     (_, name: string, parameters: string) => `function ${name}(${parameters.replaceAll(': f32', '')})`)}
   return { ${[...text.matchAll(/fn (\w+)/g)].map(([, name]) => name).join(', ')} };
@@ -22,7 +22,7 @@ const helpers: Readonly<Record<string, (...args: number[]) => number>> =
   Math.log, Math.abs, Math.sign, Math.min, Math.max, (x: number) => x - Math.floor(x),
   Math.floor, Math.ceil, (x: number) => math.round.f64(x, NaN), (
     no: number, yes: number, condition: boolean,
-  ) => (condition ? yes : no), Number.isNaN,
+  ) => (condition ? yes : no), Number.isNaN, () => NaN,
 );
 
 const anywhere = [
@@ -57,6 +57,11 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
     }
   });
 
+  it('are no numbers where their functions are none', () => {
+    const none = [['log', -1.5], ['log', NaN], ['log1p', -2], ['pow', -2, 0.5]] as const;
+    for (const [name, ...args] of none) expect([name, ...args, helpers[`m_${name}`](...args)]).toEqual([name, ...args, NaN]);
+  });
+
   it('of two numbers', () => {
     for (const name of ['m_max', 'm_min', 'm_chain'] as const) {
       for (const [x, y] of [[1, 2], [-3, 0], [0, 5], [NaN, 0], [0, NaN], [3e38, 0]]) expect(
@@ -80,11 +85,11 @@ describe('helpers of templates/wgsl/rt/math.wgsl', () => {
   });
 
   it('keep NaN', () => {
-    for (const name of Object.keys(helpers)) expect(helpers[name](NaN, 1), name).toBe(NaN);
+    for (const name of Object.keys(helpers)) expect(helpers[name](NaN, 1), name).toBe(name === 'm_nan' ? 1 : NaN);
   });
 
   it('has none that is not tested', () => {
-    const others = ['m_decayed', 'm_erfc', 'm_pow', 'm_quarters', 'm_max', 'm_min', 'm_chain', 'm_at_least'];
+    const others = ['m_decayed', 'm_erfc', 'm_log_far', 'm_pow', 'm_quarters', 'm_max', 'm_min', 'm_chain', 'm_at_least'];
     expect(Object.keys(helpers).sort()).toEqual([...named.map(({ name }) => `m_${name}`), ...others].sort());
   });
 });

@@ -11,6 +11,7 @@ import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
 import { isRefused } from '../../../../src/passes/flow/flow.js';
 import { kernelsOf, type Binding, type Lowered, type Unmade } from '../../../../src/passes/kernels/kernels.js';
+import { forKernels } from '../../../../src/passes/kernels/results.js';
 import { wordAxis } from '../../../../src/passes/kernels/memory.js';
 import type { GraphCall } from '../../../../src/interp/graph/machine.js';
 import { flowFor, near } from '../flow/judge.js';
@@ -25,8 +26,9 @@ export interface Made {
 }
 
 export function madeOf(graph: Graph, chunk = CHUNK): Made {
-  const flow = adjointOf(flowFor(graph));
-  if (isRefused(flow)) throw new Error('no gradients');
+  const whole = adjointOf(flowFor(graph));
+  if (isRefused(whole)) throw new Error('no gradients');
+  const flow = forKernels(whole);
   const clusters = clustersOf(flow);
   if (isRefused(clusters)) throw new Error('no kernels');
   const lowered = kernelsOf(flow, clusters, chunk);

@@ -1,0 +1,46 @@
+import { along, flowBuilder, map } from '../../ir/flow/build.js';
+import { ONCE, TOKEN, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
+import { needsOf } from '../../ir/flow/operands.js';
+
+type Choice = Extract<FlowValue, { kind: 'top' }>;
+
+/**
+ * A flow that says where a choice has scores that are no numbers: of each token, not 0. The kernels that choose have the scores anyway,
+ * and hosts that do not ask read nothing back.
+ */
+export function withChecks(flow: Flow): Flow {
+  const b = flowBuilder(flow);
+  const checks = choicesIn(flow).flatMap((choice): FlowResult[] => {
+    const { arg, origin, along: group } = choice;
+    const { domain, axes } = b.typeOf(arg);
+    if (flow.domains[domain].kind === 'pair') return [];
+    const scores = b.add({ kind: 'lift', arg }, origin);
+    // Their maximum is no number either, and is made where the choice is.
+    const most = axes.length === 0 ? scores : b.add({ kind: 'fold', op: 'max', arg: scores, along: along(axes, domain) }, origin);
+    const any = map(b, 'nan', [most], origin);
+    const to = flow.domains[domain].kind === 'slot' ? TOKEN : domain === TOKEN ? domain : ONCE;
+    const value = to === domain ? any : b.add({ kind: 'fold', op: 'sum', arg: any, along: along([], to) }, origin);
+    return [{ name: nameOf(group), axes: [], value }];
+  });
+  return { ...flow, values: b.values, checks };
+}
+
+/** Those that forward makes. */
+function choicesIn({ values, domains, outputs, losses, counts, update, backward }: Flow): readonly Choice[] {
+  const needed = new Set<ValueId>();
+  const open = [...[...outputs, ...losses, ...counts, ...update.takes].map(({ value }) => value), ...backward?.kept ?? []];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (needed.has(id)) continue;
+    needed.add(id);
+    open.push(...needsOf(values[id], domains));
+  }
+  return [...needed].sort((a, b) => a - b).flatMap((id) => {
+    const value = values[id];
+    return value.kind === 'top' ? [value] : [];
+  });
+}
+
+/** As formulas say it: `top[E]`; of a part that is called with its path, `top[ffn.E]`. */
+function nameOf({ axes, to }: Choice['along']): string {
+  return `top[${[...(to === TOKEN ? [] : to === ONCE ? ['tokens'] : ['time']), ...axes.map(({ name }) => name)].join(', ')}]`;
+}
