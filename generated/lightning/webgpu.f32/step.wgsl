@@ -14,8 +14,11 @@ var<workgroup> near: array<f32, 2128>;
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+// What is no number may be anything where a driver says so.
+fn m_log_far(x: f32) -> f32 { return select(log(x), m_no_number(x), x < 0.0 || m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
-  if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
+  if (x < -0.5 || x > 1.0) { return m_log_far(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
   let s = x / (2.0 + x);
   let z = s * s;
@@ -25,7 +28,7 @@ fn m_log1p(x: f32) -> f32 {
 
 fn m_log(x: f32) -> f32 {
   if (x > 0.5 && x < 2.0) { return m_log1p(x - 1.0); }
-  return select(log(x), x, m_is_nan(x));
+  return m_log_far(x);
 }
 
 fn m_expm1(x: f32) -> f32 {
@@ -35,12 +38,15 @@ fn m_expm1(x: f32) -> f32 {
 
 fn m_pow(x: f32, y: f32) -> f32 {
   if (x == 0.0) { return select(0.0, 1.0, y == 0.0); }
+  if (x < 0.0 && fract(y) != 0.0) { return m_no_number(x); }
   let r = m_exp(y * m_log(abs(x)));
   return select(r, -r, x < 0.0 && fract(abs(y) * 0.5) != 0.0);
 }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+fn m_no_number(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u); }
 
 // Reads the tokens one at a time.
 @compute @workgroup_size(64)

@@ -17,8 +17,11 @@ fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one.
 fn m_exp(x: f32) -> f32 { return select(exp(min(x, 88.72)), x, m_is_nan(x)); }
 
+// What is no number may be anything where a driver says so.
+fn m_log_far(x: f32) -> f32 { return select(log(x), m_no_number(x), x < 0.0 || m_is_nan(x)); }
+
 fn m_log1p(x: f32) -> f32 {
-  if (x < -0.5 || x > 1.0) { return log(1.0 + x); }
+  if (x < -0.5 || x > 1.0) { return m_log_far(1.0 + x); }
   // 2 atanh(s), |s| <= 1/3
   let s = x / (2.0 + x);
   let z = s * s;
@@ -30,6 +33,8 @@ fn m_softplus(x: f32) -> f32 { return max(x, 0.0) + m_log1p(m_exp(-abs(x))); }
 
 // Is it no number? The bits say so; a compiler may take it that comparisons never do.
 fn m_is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+
+fn m_no_number(x: f32) -> f32 { return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u); }
 
 // What every segment adds to h by its end.
 @compute @workgroup_size(64)

@@ -55,6 +55,7 @@ DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
 DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }
+DEV float m_nan(float x) { return x != x ? 1.f : 0.f; }
 DEV float m_sign(float x) { return x > 0.f ? 1.f : x < 0.f ? -1.f : x; }
 // a h + x. Next to 1 what a takes away, less = a - 1, has more digits than a: the small terms come first.
 DEV float decayed(float h, float a, float less, float x) { return less > -0.5f ? h + (less * h + x) : a * h + x; }

@@ -17,9 +17,9 @@ export function withChecks(flow: Flow): Flow {
     const scores = b.add({ kind: 'lift', arg }, origin);
     // Their maximum is no number either, and is made where the choice is.
     const most = axes.length === 0 ? scores : b.add({ kind: 'fold', op: 'max', arg: scores, along: along(axes, domain) }, origin);
-    const any = map(b, 'nan', [most], origin);
+    const wrong = map(b, 'nan', [most], origin);
     const to = flow.domains[domain].kind === 'slot' ? TOKEN : domain === TOKEN ? domain : ONCE;
-    const value = to === domain ? any : b.add({ kind: 'fold', op: 'sum', arg: any, along: along([], to) }, origin);
+    const value = to === domain ? wrong : b.add({ kind: 'fold', op: 'sum', arg: wrong, along: along([], to) }, origin);
     return [{ name: nameOf(group), axes: [], value }];
   });
   return { ...flow, values: b.values, checks };
