@@ -231,7 +231,7 @@ function transitions(scans: readonly PackageScan[], header: readonly string[]): 
     `from ._algebra import ${
       ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'permuted', 'prefix', ...ALGEBRA_FUNCTIONS].sort().join(', ')
     }`,
-    'from ._carry import Carried, Transitions, matrix, product, span',
+    'from ._carry import Carried, Transitions, product, span',
     ...scans.flatMap(({ spec, signature, programs }) => ['', '', ...(programs.chunked === undefined
       ? ['# Step by step, and perhaps not linear.', `${signature.module} = None`]
       : printTransitions(spec, signature, programs.chunked.forward))]),

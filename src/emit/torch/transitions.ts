@@ -61,11 +61,8 @@ function matrixPassage(spec: Spec, states: readonly string[], printer: StagePrin
   const state = states[stage.state];
   const [own] = gateAxes(gate).map((axis) => axes.indexOf(axis));
   if (stage.sources.some(({ erase }) => erase !== undefined)) {
-    const row = axes.indexOf(rowAxis);
-    return {
-      arguments: ['"mixed"', `row=${row}`],
-      text: `matrix(${printer.gate(stage)}, ${printer.writes(stage)}, ${state}, tokens, ${state}.shape[${row - axes.length}])`,
-    };
+    // Kernels give it.
+    return { arguments: ['"mixed"', `row=${axes.indexOf(rowAxis)}`], text: undefined };
   }
   if (gate.kind === 'none') return { arguments: ['"kept"'], text: undefined };
   return {
