@@ -11,7 +11,7 @@ import torch
 
 from . import _reference
 from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, permuted, prefix, sign, silu, softplus
-from ._carry import Carried, Transitions, matrix, product, span
+from ._carry import Carried, Transitions, product, span
 
 
 def _gla_transition(tokens, g, S):

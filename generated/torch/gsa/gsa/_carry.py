@@ -1,7 +1,8 @@
-"""What many tokens do to a state that comes in: S after = M S before + U. Here are the M, from gates and erases alone; kernels give the U."""
+"""What many tokens do to a state that comes in: S after = M S before + U. Here are the M that are products of gates; kernels give U, and M where tokens mix a state."""
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Callable, Iterator, Sequence
@@ -9,13 +10,9 @@ from typing import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ._algebra import Gate, Write, _Chunk, _full
+from ._algebra import Gate, _full
 from ._drive import Reference
 from ._signature import Signature
-
-#: Numbers that the tokens of one batch of chunks may take.
-BUDGET = 2**26
-CHUNK = {"plain": 64, "channels": 16}
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class Carried:
     """How a state passes tokens.
 
     `kept`: as it is. `scaled`: M is a factor for the whole state of a head, or for every channel of its axis number `channel`. `each`: a factor per element.
-    `mixed`: a matrix over the axis number `row`. `lost`: nothing of it is left, but what it was stands one token later in the states that name it as their
-    `source`.
+    `mixed`: a matrix over the axis number `row`, of which kernels give the transpose times `units`. `lost`: nothing of it is left, but what it was stands one
+    token later in the states that name it as their `source`.
 
     `level`: how many groups of other states must be known before its writes are.
     """
@@ -54,17 +51,27 @@ class Carried:
         if self.kind in ("scaled", "each"):
             return m * state
         x = state.movedim(2 + self.row, 2)
-        y = (m.mT if transposed else m) @ x.flatten(3) if x.ndim > 3 else ((m.mT if transposed else m) @ x[..., None])[..., 0]
+        y = (m.mT if transposed else m) @ self.columns(state)
         return y.reshape(x.shape).movedim(2, 2 + self.row)
 
-    def after(self, later: Tensor, earlier: Tensor) -> Tensor:
-        """M of what comes earlier, then later."""
-        return later @ earlier if self.kind == "mixed" else later * earlier
+    def units(self, like: Tensor) -> Iterator[Tensor]:
+        """The unit matrix over the axis `row` as states [B, H, ...], as many columns at a time as one has room for."""
+        own = like.shape[2:]
+        size, others = own[self.row], [*own[: self.row], *own[self.row + 1 :]]
+        room = math.prod(others)
+        for first in range(0, size, room):
+            columns = like.new_zeros(size, room)
+            columns[first : first + room].fill_diagonal_(1)
+            yield columns.view(size, *others).movedim(0, self.row).expand(like.shape).contiguous()
+
+    def columns(self, state: Tensor) -> Tensor:
+        """[.., rows, columns] of a state [B, H, ...]."""
+        return state.movedim(2 + self.row, 2).flatten(3) if state.ndim > 3 else state[..., None]
 
 
 @dataclass(frozen=True)
 class Transitions:
-    """How the states of a scan pass tokens. `of` takes the tensors `names` and gives M by state, None where none is needed."""
+    """How the states of a scan pass tokens. `of` takes the tensors `names` and gives M by state, None where none is needed or kernels give it."""
 
     reference: Reference
     states: tuple[Carried, ...]
@@ -101,7 +108,7 @@ class Transitions:
             chunk = [*(x[:, first : first + size] for x in inputs), *params, *states]
             given = {named.name: x for named, x in zip(signature.args, chunk) if named.name in self.names}
             found = self.of(chunk[0].shape[1], **given)
-            total = [m if before is None else carried.after(m, before) for carried, m, before in zip(self.states, found, total)]
+            total = [m if before is None else m * before for m, before in zip(found, total)]
             _, states = self.reference.chunk(*chunk)
         return tuple(total)
 
@@ -130,45 +137,3 @@ def span(gate: Gate, state: Tensor, tokens: int, axis: int | None) -> Tensor:
         return _full(gate.log, (batch, tokens, heads), state).sum(1).exp().reshape(batch, heads, *(1 for _ in own))
     total = _full(gate.log, (batch, tokens, heads, own[axis]), state).sum(1).exp()
     return total.reshape(batch, heads, *(size if i == axis else 1 for i, size in enumerate(own)))
-
-
-def matrix(gate: Gate | None, writes: Sequence[Write], state: Tensor, tokens: int, rows: int) -> Tensor:
-    """M [B, H, rows, rows] of writes that erase: all chunks at once, then pairs of chunks, pairs of pairs."""
-    batch, heads = state.shape[:2]
-    full = (batch, tokens, heads)
-    cols = [_full(write.col, (*full, rows), state) for write in writes]
-    erases = [None if write.erase is None else _full(write.erase.row, (*full, rows), state) for write in writes]
-    log = None if gate is None else _full(gate.log, full if gate.axis is None else (*full, gate.log.shape[-1]), state)
-    by_row = gate is not None and gate.axis == 0
-    size = CHUNK["channels" if by_row else "plain"]
-    one = len(writes) * size
-    cost = batch * heads * (rows * rows + 3 * one * one + (3 * (size + 1) ** 2 * rows if by_row else 0))
-    step = max(1, BUDGET // cost) * size
-    total = torch.eye(rows, dtype=state.dtype, device=state.device).expand(batch, heads, rows, rows)
-    for first in range(0, tokens, step):
-        count = min(step, tokens - first)
-        chunks = -(-count // size)
-
-        def cut(x: Tensor | None) -> Tensor | None:
-            """Chunks as rows of the batch; tokens that fill the last one do nothing."""
-            if x is None:
-                return None
-            x = x[:, first : first + count]
-            x = torch.cat([x, x.new_zeros(batch, chunks * size - count, *x.shape[2:])], 1)
-            return x.unflatten(1, (chunks, size)).flatten(0, 1)
-
-        unit = torch.eye(rows, dtype=state.dtype, device=state.device).expand(batch * chunks, heads, rows, rows)
-        own = [Write(cut(col), None, None if write.erase is None else type(write.erase)(cut(row), write.erase.sees, write.erase.before)) for write, col, row in zip(writes, cols, erases)]
-        chunk = _Chunk(unit, size, None if gate is None else Gate(cut(log), 0 if by_row else None), own, [])
-        w, _ = chunk.forward()
-        total = _product(chunk.last(w).unflatten(0, (batch, chunks))) @ total
-    return total
-
-
-def _product(m: Tensor) -> Tensor:
-    """Of the matrices along axis 1, the first rightmost."""
-    while m.shape[1] > 1:
-        even = m.shape[1] // 2 * 2
-        pairs = m[:, 1:even:2] @ m[:, 0:even:2]
-        m = pairs if even == m.shape[1] else torch.cat([pairs, m[:, even:]], 1)
-    return m[:, 0]
