@@ -62,13 +62,13 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
     }
   })();
   const cell = cellElements(s, buffer);
-  const { split } = s.kernel;
-  // What a block has of the axis, or of runs of it.
-  const part = split === undefined || s.size(split) === s.whole(split)
-    ? undefined
-    : buffer.axes.find((axis) => isCut(axis, split));
-  const first = part === undefined ? 0 : cellStrides(s, buffer.axes).get(part) ?? 0;
-  const from = part === undefined || part === split ? 'block' : `block / ${runsIn(part)?.length}u`;
+  const strides = cellStrides(s, buffer.axes);
+  // What a block has of an axis, or of runs of it.
+  const parts = s.blocks.flatMap((block) => buffer.axes.filter((axis) => isCut(axis, block.axis)).map((axis) => {
+    const from = axis === block.axis ? block.first : `${block.first} / ${runsIn(axis)?.length}u`;
+    const stride = strides.get(axis) ?? 0;
+    return stride === 1 ? from : `${from} * ${stride}u`;
+  }));
   const cells = ((): string => {
     switch (buffer.inner) {
       case 'head': case 'group': return outer === '0u' ? inner : `(${outer} * ${buffer.inner}s + ${inner})`;
@@ -78,7 +78,7 @@ export function cellBase(s: Structure, buffer: TileBuffer, binding: Binding, pla
   const terms = [
     ...(binding.offset === undefined ? [] : [binding.offset]),
     cell === 1 ? cells : `${cells} * ${cell}u`,
-    ...(first === 0 ? [] : [first === 1 ? from : `${from} * ${first}u`]),
+    ...parts,
   ];
   return once(place, identifier('at_', buffer.name), terms.join(' + '));
 }

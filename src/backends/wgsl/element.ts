@@ -171,9 +171,10 @@ export function operation(p: Printing, block: Block, tile: TileId, op: TileOp, a
   op satisfies never;
 }
 
-/** What is added to the index of a block along the split axis. */
+/** What is added to the index of a block along a divided axis. */
 function partOf({ s }: Printing, axis: Axis): string {
-  return axis === s.kernel.split && s.size(axis) !== s.whole(axis) ? ' + block' : '';
+  const block = s.blocks.find((one) => one.axis === axis);
+  return block === undefined ? '' : ` + ${block.first}`;
 }
 
 function sizeOf(p: Printing, tile: TileId, of: Extract<TileOp, { op: 'size' }>['of']): string {

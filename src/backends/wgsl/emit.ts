@@ -17,6 +17,7 @@ import { choose, lowerKernel, WORKGROUP, type LoweredKernel, type Resource, type
 import { packKernel } from './pack.js';
 import { rowsBody } from './rows.js';
 import { scratchName } from './places.js';
+import type { Structure } from './structure.js';
 import { copyBuffers } from './copies.js';
 import { cutKernels } from './pieces.js';
 
@@ -48,7 +49,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
   const chosen = copied.kernels.map((kernel) => ({ kernel, how: choose({ module: copied, capabilities }, kernel) }));
   const scratch = chosen.filter(({ how }) => how.memory.far > 0).map(({ kernel, how }): PlanTensor => ({
     name: scratchName(kernel.name), role: 'workspace', dtype: 'f32', shape: [
-      ...gridOf(kernel, how.blocks).flat(), how.memory.far,
+      ...gridOf(kernel, how.s).flat(), how.memory.far,
     ], axes: [],
   }));
   const workspaces = copied.buffers.filter((buffer) => buffer.role === 'workspace');
@@ -68,7 +69,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       entry: 'main',
       block: WORKGROUP,
       sharedBytes: (lowered.near + lowered.tally) * 4,
-      grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.blocks),
+      grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.s),
       args: lowered.resources.map((resource) => argOf(resource, kernel.domain)),
       lowering: 'plain',
       ...costsOf(copied, kernel, options.dtype),
@@ -113,10 +114,10 @@ function freeFile(kernel: string, files: ReadonlyMap<string, string>): string {
   return `${name}.wgsl`;
 }
 
-/** Cells, heads or groups, blocks of the split axis. */
-function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
+/** Cells, heads or groups, blocks of the divided axes. */
+function gridOf(kernel: TileKernel, { blocks }: Structure): PlanKernel['grid'] {
   const some = (extents: readonly Extent[]) => (extents.length === 0 ? [1] : extents);
-  return [some(outerExtents(kernel)), some(innerExtents(kernel.inner)), [blocks]];
+  return [some(outerExtents(kernel)), some(innerExtents(kernel.inner)), [blocks.reduce((n, { count }) => n * count, 1)]];
 }
 
 function argOf(resource: Resource, domain: Domain): PlanArg {

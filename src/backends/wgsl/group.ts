@@ -191,11 +191,8 @@ function storeText(p: Printing, block: Block, stmt: TileStore, at: At, place: Pl
   const guards = [
     ...(only === undefined ? [] : [outermost(p.s.kernel, only)]),
     ...(row === undefined ? [] : [`${indexText(row)} < ${place.length}`]),
-    // A value without the split axis is the same in every block: the first writes it.
-    ...(
-      p.s.kernel.split !== undefined && !buffer.axes.some((axis) => isCut(axis, p.s.kernel.split))
-      && p.s.size(p.s.kernel.split) !== p.s.whole(p.s.kernel.split) ? ['block == 0u'] : []
-    ),
+    // A value without a divided axis is the same in every block: the first writes it.
+    ...p.s.blocks.flatMap((block) => (buffer.axes.some((axis) => isCut(axis, block.axis)) ? [] : [`${block.first} == 0u`])),
   ];
   if (guards.length === 0) block.code.line(`${target} = ${cast};`);
   else block.code.line(`if (${guards.join(' && ')}) { ${target} = ${cast}; }`);

@@ -1,4 +1,4 @@
-import { sizeIn } from '../../ir/common/axes.js';
+import { sizeIn, type Axis } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { TableLevel } from '../../ir/plan/rows.js';
 import { buffersRead, loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
@@ -54,9 +54,6 @@ export interface Chosen {
   readonly s: Structure;
   readonly plan: ActionPlan;
   readonly memory: Memory;
-  /** Width of a block of the split axis, and how many there are. */
-  readonly block: number;
-  readonly blocks: number;
 }
 
 function tallyOf({ body }: TileKernel): number {
@@ -74,7 +71,7 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   const widths = kernel.split === undefined || tally > 0 ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
   let best: Chosen | undefined;
   for (const block of widths) {
-    const chosen = planned(cx.module, kernel, block, limit);
+    const chosen = planned(cx.module, kernel, kernel.split === undefined ? new Map() : new Map([[kernel.split, block]]), limit);
     if (chosen.memory.far === 0) return chosen;
     if (best === undefined || chosen.memory.far < best.memory.far) best = chosen;
   }
@@ -82,8 +79,8 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   return best;
 }
 
-function planned(module: TileModule, kernel: TileKernel, block: number, limit: number): Chosen {
-  const s = structureOf(module, kernel, block);
+function planned(module: TileModule, kernel: TileKernel, widths: ReadonlyMap<Axis, number>, limit: number): Chosen {
+  const s = structureOf(module, kernel, widths);
   const inline = new Set<TileId>();
   for (;;) {
     const plan = planActions(s, inline);
@@ -94,7 +91,7 @@ function planned(module: TileModule, kernel: TileKernel, block: number, limit: n
       const read = op === undefined ? [] : buffersRead(op);
       return slot.space === 'far' && read.length > 0 && !s.stored.has(read[0]) && !inline.has(tile);
     });
-    if (pointless.length === 0) return { s, plan, memory, block, blocks: kernel.split === undefined ? 1 : s.whole(kernel.split) / block };
+    if (pointless.length === 0) return { s, plan, memory };
     for (const [tile] of pointless) inline.add(tile);
   }
 }

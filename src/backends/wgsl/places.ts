@@ -2,6 +2,7 @@ import { sizeName } from '../../ir/tile/domain.js';
 import type { RunEnd, TileKernel, TileLoop, TileModule } from '../../ir/tile/tile.js';
 import { sizeText, type Place } from './address.js';
 import type { Memory } from './memory.js';
+import type { Structure } from './structure.js';
 import type { Code } from './text.js';
 
 export const scratchName = (kernel: string) => `${kernel}.scratch`;
@@ -13,16 +14,15 @@ export function arenaOffset(arena: readonly string[], tensor: string): string {
   return `dims[${at >> 2}].${'xyzw'[at & 3]}`;
 }
 
-/** The split axis of a kernel as its workgroups see it, and their memory. */
+/** The divided axes of a kernel as its workgroups see them, and their memory. */
 interface Grid {
-  readonly block: number;
-  readonly blocks: number;
+  readonly s: Pick<Structure, 'blocks'>;
   readonly memory: Memory;
 }
 
 /** Writes what a program of the grid knows of itself. */
 export function topPlace(
-  module: TileModule, arena: readonly string[], kernel: TileKernel, code: Code, { block, blocks, memory }: Grid,
+  module: TileModule, arena: readonly string[], kernel: TileKernel, code: Code, { s, memory }: Grid,
 ): Place {
   code.line('let heads = dims[0].y;');
   code.line('let groups = dims[0].z;');
@@ -37,7 +37,12 @@ export function topPlace(
       break;
     case 'once':
   }
-  if (blocks > 1) code.line(`let block = wid.z * ${block}u;`);
+  let below = 1;
+  s.blocks.forEach(({ first, size, count }, i) => {
+    const quotient = below === 1 ? 'wid.z' : `wid.z / ${below}u`;
+    code.line(`let ${first} = ${i === s.blocks.length - 1 ? quotient : `${quotient} % ${count}u`} * ${size}u;`);
+    below *= count;
+  });
   if (memory.far > 0) {
     const begin = arenaOffset(arena, scratchName(kernel.name));
     code.line(`let far = ${begin} + ((wid.z * count.y + wid.y) * count.x + wid.x) * ${memory.far}u;`);

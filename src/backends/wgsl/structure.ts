@@ -25,6 +25,16 @@ export interface Definition {
   readonly loops: readonly TileLoop[];
 }
 
+/** Of an axis that is divided among workgroups: what one of them has. */
+export interface AxisBlock {
+  readonly axis: Axis;
+  readonly size: number;
+  /** Blocks of the whole axis. */
+  readonly count: number;
+  /** The variable that says where it begins. */
+  readonly first: string;
+}
+
 export interface Structure {
   readonly module: TileModule;
   readonly kernel: TileKernel;
@@ -35,7 +45,9 @@ export interface Structure {
   readonly span: ReadonlyMap<TileLoop, { readonly begin: number; readonly end: number }>;
   /** Buffers the kernel itself writes: what it loads from them is not to be read later than where it says. */
   readonly stored: ReadonlySet<string>;
-  /** Size of an axis as one workgroup sees it: the split axis has the size of a block. */
+  /** Axes of which a workgroup has a part only. */
+  readonly blocks: readonly AxisBlock[];
+  /** Size of an axis as one workgroup sees it: a divided axis has the size of a block. */
   size(axis: Axis): number;
   /** The whole size. */
   whole(axis: Axis): number;
@@ -44,7 +56,8 @@ export interface Structure {
   buffer(name: string): TileBuffer;
 }
 
-export function structureOf(module: TileModule, kernel: TileKernel, block: number): Structure {
+/** `widths`: of blocks, by axis. */
+export function structureOf(module: TileModule, kernel: TileKernel, widths: ReadonlyMap<Axis, number>): Structure {
   const definitions = new Map<TileId, Definition>();
   const users = new Map<TileId, User[]>();
   const span = new Map<TileLoop, { begin: number; end: number }>();
@@ -85,10 +98,13 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
     if (size === undefined) throw new Error(`${module.name}: axis ${axis} has no size`);
     return size;
   };
+  const blocks = [...widths].filter(([axis, size]) => size !== whole(axis)).map(([axis, size], i): AxisBlock => ({
+    axis, size, count: whole(axis) / size, first: i === 0 ? 'block' : `block${i + 1}`,
+  }));
   const size = (axis: Axis) => {
-    if (axis === kernel.split) return block;
     const runs = runsIn(axis);
-    return runs !== undefined && runs.of === kernel.split ? block / runs.length : whole(axis);
+    const width = widths.get(runs?.of ?? axis) ?? whole(runs?.of ?? axis);
+    return runs === undefined ? width : width / runs.length;
   };
   return {
     module,
@@ -98,6 +114,7 @@ export function structureOf(module: TileModule, kernel: TileKernel, block: numbe
     users,
     span,
     stored: new Set(storedBuffers(kernel.body)),
+    blocks,
     size,
     whole,
     axes: (tile) => kernel.tiles[tile].axes,
