@@ -15,7 +15,7 @@
 // `--kernels` adds the time of every kernel: of the program up to it, less that of the program before it.
 // Ends in `--seconds` with the rows that are done; `--out FOLDER` has them as moe.webgpu.json and .md.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openKernels, readFloats, tensor, upload } from '../dist/src/runtime/bindings.js';
 import { openGraph } from '../dist/src/runtime/interpreter/index.js';
@@ -82,7 +82,7 @@ async function measure(folder) {
   const times = {};
   for (const [name, call] of Object.entries(programs)) times[name] = await timed(call);
   const both = times.train + times.backward;
-  const name = `${basename(folder)} ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ')}`;
+  const name = `${folder}: ${Object.entries(plan.sizes).map(([axis, size]) => `${axis}=${size}`).join(' ')}`;
   console.log(`\n${name}\nprogram        ms      GFLOP/s   of own${options.peak === undefined ? '' : '  of peak'}`);
   for (const [what, time, work] of [['forward', times.forward, flops], ['both', both, 3 * flops]]) {
     const rate = work / time;

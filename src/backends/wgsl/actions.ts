@@ -3,6 +3,7 @@ import { buffersRead } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileStmt, TileStore } from '../../ir/tile/tile.js';
 import { homesOf, type Home } from './homes.js';
+import type { PanelProduct, Panels } from './panels.js';
 import { isFold, isScan, type Fold, type Scan } from './roles.js';
 import { cellAxes, type Structure } from './structure.js';
 
@@ -18,6 +19,8 @@ export type Action =
   | { readonly kind: 'group'; readonly space: readonly Axis[]; readonly roots: readonly Root[] }
   /** A loop over columns, along the token axis in each. */
   | { readonly kind: 'scan'; readonly tile: TileId; readonly op: Scan }
+  /** Products over the same steps, whose panels are brought together. */
+  | { readonly kind: 'panels'; readonly products: readonly PanelProduct[] }
   /** Computed by every invocation for itself. */
   | { readonly kind: 'scalar'; readonly tile: TileId }
   /** Scalars carried by a loop: all old values are read before the first is replaced. */
@@ -31,16 +34,17 @@ export interface MemoryRead {
 }
 
 export interface ActionPlan {
+  readonly panels: Panels;
   readonly homes: ReadonlyMap<TileId, Home>;
   readonly actions: readonly Action[];
 }
 
-export function planActions(s: Structure, inlineLoads: ReadonlySet<TileId>): ActionPlan {
+export function planActions(s: Structure, panels: Panels, inlineLoads: ReadonlySet<TileId>): ActionPlan {
   const arrays = new Set<TileId>();
   for (;;) {
-    const homes = homesOf(s, { arrays, inline: inlineLoads });
+    const homes = homesOf(s, panels, { arrays, inline: inlineLoads });
     const conflict = carryConflict(s, homes);
-    if (conflict === undefined) return { homes, actions: actionsOf(s, homes, s.kernel.body) };
+    if (conflict === undefined) return { panels, homes, actions: actionsOf(s, panels, homes, s.kernel.body) };
     arrays.add(conflict);
   }
 }
@@ -49,7 +53,7 @@ export function planActions(s: Structure, inlineLoads: ReadonlySet<TileId>): Act
 export function readsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: TileId, own: boolean, same = true): readonly MemoryRead[] {
   const home = homes.get(tile);
   if (!own && home === 'array') return [{ tile, same }];
-  if (!own && home === 'scalar') return [];
+  if (!own && (home === 'scalar' || home === 'held')) return [];
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return [];
   const still = same && hasRole(op, 'pointwise');
@@ -59,7 +63,7 @@ export function readsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: Ti
 /** Buffers that evaluating the operation of `tile` loads from. */
 export function loadsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: TileId, own: boolean): readonly string[] {
   const home = homes.get(tile);
-  if (!own && (home === 'array' || home === 'scalar')) return [];
+  if (!own && (home === 'array' || home === 'scalar' || home === 'held')) return [];
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return [];
   return hasRole(op, 'load') ? buffersRead(op) : operandsOf(op).flatMap((arg) => loadsOf(s, homes, arg, false));
@@ -71,7 +75,7 @@ export function fusedFolds(
 ): readonly { readonly tile: TileId; readonly op: Fold }[] {
   const home = homes.get(tile);
   const op = s.definitions.get(tile)?.op;
-  if (op === undefined || (!own && (home === 'array' || home === 'scalar'))) return [];
+  if (op === undefined || (!own && (home === 'array' || home === 'scalar' || home === 'held'))) return [];
   if (isFold(op)) return [{ tile, op }];
   return operandsOf(op).flatMap((arg) => fusedFolds(s, homes, arg, false));
 }
@@ -109,12 +113,14 @@ function orderedCarries(s: Structure, homes: ReadonlyMap<TileId, Home>, loop: Ti
   return done;
 }
 
-function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonly TileStmt[]): Action[] {
+function actionsOf(s: Structure, panels: Panels, homes: ReadonlyMap<TileId, Home>, body: readonly TileStmt[]): Action[] {
   const actions: Action[] = [];
   for (const stmt of body) {
     switch (stmt.kind) {
       case 'let': {
         const home = homes.get(stmt.tile);
+        const product = panels.products.get(stmt.tile);
+        if (product !== undefined) addPanels(s, homes, actions, product);
         if (home === 'scalar') actions.push({ kind: 'scalar', tile: stmt.tile });
         else if (home === 'array' && isScan(stmt.op)) actions.push({ kind: 'scan', tile: stmt.tile, op: stmt.op });
         else if (home === 'array') addRoot(s, homes, actions, { kind: 'define', tile: stmt.tile });
@@ -131,7 +137,7 @@ function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonl
         if (scalars.length > 0) actions.push({
           kind: 'carryScalars', first: true, pairs: scalars.map(({ tile, init }) => ({ tile, from: init })),
         });
-        const inner = actionsOf(s, homes, stmt.body);
+        const inner = actionsOf(s, panels, homes, stmt.body);
         const order = orderedCarries(s, homes, stmt);
         if (typeof order === 'number') throw new Error(`${s.kernel.name}: carries without an order`);
         if (scalars.length > 0) inner.push({
@@ -146,6 +152,26 @@ function actionsOf(s: Structure, homes: ReadonlyMap<TileId, Home>, body: readonl
     }
   }
   return actions;
+}
+
+/** Each once: products may share them. */
+export function operandsIn({ products }: Extract<Action, { kind: 'panels' }>): readonly TileId[] {
+  return [...new Set(products.flatMap(({ op }) => [op.a, op.b]))];
+}
+
+/** Operands that nothing here makes can be brought earlier: with those of another product over the same axis. */
+function addPanels(s: Structure, homes: ReadonlyMap<TileId, Home>, actions: Action[], product: PanelProduct): void {
+  const free = ({ op }: PanelProduct) => [op.a, op.b].every((arg) => readsOf(s, homes, arg, false).length === 0 && isFree(s, homes, arg));
+  const at = actions.findIndex((action) => action.kind === 'panels' && action.products[0].op.axis === product.op.axis);
+  const found = actions[at];
+  if (found?.kind === 'panels' && free(product)) actions[at] = { ...found, products: [...found.products, product] };
+  else actions.push({ kind: 'panels', products: [product] });
+}
+
+/** Does an expression need no variable that an action before it writes? */
+function isFree(s: Structure, homes: ReadonlyMap<TileId, Home>, tile: TileId): boolean {
+  const op = s.definitions.get(tile)?.op;
+  return op !== undefined && homes.get(tile) === 'inline' && (hasRole(op, 'load') || operandsOf(op).every((arg) => isFree(s, homes, arg)));
 }
 
 /** Axes over which a root loops, in the order of its memory. */
@@ -188,6 +214,19 @@ export function rootFolds(
 ): readonly { readonly tile: TileId; readonly op: Fold }[] {
   const { tile, own } = valueOf(root);
   return fusedFolds(s, homes, tile, own);
+}
+
+/** Tiles that a root reads from registers. */
+export function rootHeld(s: Structure, panels: Panels, homes: ReadonlyMap<TileId, Home>, root: Root): readonly TileId[] {
+  const visit = (tile: TileId, own: boolean): readonly TileId[] => {
+    const home = homes.get(tile);
+    if (panels.held.has(tile) && (own || home === 'held')) return [tile];
+    const op = s.definitions.get(tile)?.op;
+    if (op === undefined || (!own && (home === 'array' || home === 'scalar'))) return [];
+    return operandsOf(op).flatMap((arg) => visit(arg, false));
+  };
+  const { tile, own } = valueOf(root);
+  return visit(tile, own);
 }
 
 /** Appends a root to the group before it where one loop can do both, else as a group of its own. */

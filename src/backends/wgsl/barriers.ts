@@ -1,5 +1,5 @@
 import type { TileId } from '../../ir/tile/tile.js';
-import { loadsOf, rootLoads, type Action, type ActionPlan } from './actions.js';
+import { loadsOf, operandsIn, rootLoads, type Action, type ActionPlan } from './actions.js';
 import { readBy, writtenBy, type Memory } from './memory.js';
 import type { Structure } from './structure.js';
 import type { Code } from './text.js';
@@ -60,6 +60,7 @@ function loadedBy(s: Structure, plan: ActionPlan, action: Exclude<Action, { kind
   switch (action.kind) {
     case 'group': return action.roots.flatMap((root) => rootLoads(s, plan.homes, root));
     case 'scan': case 'scalar': return loadsOf(s, plan.homes, action.tile, true);
+    case 'panels': return operandsIn(action).flatMap((arg) => loadsOf(s, plan.homes, arg, false));
     case 'carryScalars': return action.pairs.flatMap(({ from }) => loadsOf(s, plan.homes, from, false));
   }
 }

@@ -7,6 +7,7 @@ import { math } from '../../math/index.js';
 import { cellBase, cellStrides, rowStride, runEnds, sizeText, type Binding, type Place } from './address.js';
 import type { Home } from './homes.js';
 import type { Memory } from './memory.js';
+import type { Panels } from './panels.js';
 import { wholeRun } from './places.js';
 import { isFold, type Fold, type Product } from './roles.js';
 import type { Structure } from './structure.js';
@@ -23,6 +24,7 @@ export interface Printing {
   readonly top: Place;
   /** Where the statement that defines a tile runs. */
   readonly places: Map<TileId, Place>;
+  readonly panels: Panels;
   /** Invocations of a workgroup. */
   readonly workgroup: number;
   /** May invocations of a subgroup add up what each has? */
@@ -242,8 +244,13 @@ function gatherText(p: Printing, block: Block, tile: TileId, op: TileOp & { read
 export function rowBy(
   p: Printing, block: Block, index: string, row: Index, at: At, place: Place,
 ): { readonly found: string; readonly from: Index } {
-  const [found, from] = [p.fresh('at'), p.fresh('s')];
   const { pointer, element: kind } = p.binding(index);
+  const key = `${index}[${bufferAddress(p, index, place, row, at)}]`;
+  const known = block.values.get(key);
+  if (known !== undefined) return { found: `at${known} >= 0`, from: variable(`s${known}`) };
+  const name = p.fresh('');
+  block.values.set(key, name);
+  const [found, from] = [`at${name}`, `s${name}`];
   const number = `${pointer}[${bufferAddress(p, index, place, row, at)}]`;
   block.code.line(`var ${found} = -1;`);
   block.code.line(`if (${indexText(row)} < ${place.length}) { ${found} = ${kind === 'i32' ? number : `i32(${number})`}; }`);

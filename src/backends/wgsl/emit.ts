@@ -68,7 +68,7 @@ export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan
       file,
       entry: 'main',
       block: WORKGROUP,
-      sharedBytes: (lowered.near + lowered.tally) * 4,
+      sharedBytes: (lowered.near + 4 * lowered.panels + lowered.tally) * 4,
       grid: packs.has(kernel.name) ? [[...outerExtents(kernel)], [1], [1]] : gridOf(kernel, how.s),
       args: lowered.resources.map((resource) => argOf(resource, kernel.domain)),
       lowering: 'plain',
@@ -149,6 +149,7 @@ function fileText(
     ],
     resources: lowered.resources.map((resource, binding) => ({ binding, ...declaration(cx, resource) })),
     near: lowered.near > 0 ? [lowered.near] : [],
+    panels: lowered.panels > 0 ? [lowered.panels] : [],
     rounds: code.includes('workgroupUniformLoad(&going)') ? ['going'] : [],
     tally: lowered.tally > 0 ? [lowered.tally] : [],
     helpers: helpersOf([

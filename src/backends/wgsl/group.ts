@@ -1,10 +1,12 @@
 import { COL, isCut, ROW, withoutAxes, type Axis } from '../../ir/common/axes.js';
 import { isRows } from '../../ir/tile/domain.js';
 import { LEAST_LOG_DECAY, type TileId, type TileStore } from '../../ir/tile/tile.js';
-import { rootFolds, type Action, type Root } from './actions.js';
+import { rootFolds, rootHeld, type Action, type Root } from './actions.js';
 import { axisVariable, type Binding, type Place } from './address.js';
 import { decode } from './decode.js';
 import { nthText, topText } from './order.js';
+import { heldText } from './panel-text.js';
+import type { MicroTile } from './panels.js';
 import { outermost } from './places.js';
 import {
   bufferAddress, cellText, element, factorsOf, foldedSize, indexOf, innerBlock, newBlock, operation, rowBy, valueKey, type At, type Block,
@@ -18,14 +20,6 @@ interface TiledProduct {
   readonly op: Product;
 }
 
-/** The part of a matrix product that one invocation holds in registers: `rows` x `cols` elements, neighbours in memory along `col`. */
-interface MicroTile {
-  readonly row: Axis | undefined;
-  readonly rows: number;
-  readonly col: Axis;
-  readonly cols: number;
-}
-
 /** Writes the loop of a workgroup over the elements of a group. */
 export function groupText(p: Printing, code: Code, group: Extract<Action, { kind: 'group' }>, place: Place): void {
   const products = group.roots.flatMap((root) => rootFolds(p.s, p.homes, root)).flatMap(
@@ -36,6 +30,13 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
     code.open('if (lid == 0u)');
     writeRoots(p, newBlock(code), group.roots, new Map(), place);
     code.close();
+    return;
+  }
+  const held = heldIn(p, group.roots);
+  if (held.length > 0) {
+    const { at, registers, close } = heldText(p, code, held);
+    writeRoots(p, newBlock(code, { registers }), group.roots, at, place);
+    close();
     return;
   }
   const micro = first === undefined
@@ -72,6 +73,11 @@ export function groupText(p: Printing, code: Code, group: Extract<Action, { kind
   if (rows > 1) code.close();
   if (cols > 1) code.close();
   code.close();
+}
+
+/** What a group reads from registers. */
+function heldIn(p: Printing, roots: readonly Root[]): readonly TileId[] {
+  return [...new Set(roots.flatMap((root) => rootHeld(p.s, p.panels, p.homes, root)))];
 }
 
 function microTile(p: Printing, space: readonly Axis[], { op }: TiledProduct): MicroTile {

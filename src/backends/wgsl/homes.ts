@@ -3,14 +3,16 @@ import { isRows } from '../../ir/tile/domain.js';
 import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileOp } from '../../ir/tile/tile.js';
 import { sum } from '../../support/sum.js';
+import { onlyHeld, type Panels } from './panels.js';
 import { scalarCost } from './roles.js';
 import { cellAxes, type Structure, type User } from './structure.js';
 
 /**
  * Where the elements of a tile are. `inline`: nowhere, the expression is repeated where it is read. `fused`: a fold in the registers of the
- * loop that reads it. `scalar`: in a variable of every invocation. `array`: in memory.
+ * loop that reads it. `held`: in registers, each element with the invocation that has its micro-tile. `scalar`: in a variable of every
+ * invocation. `array`: in memory.
  */
-export type Home = 'inline' | 'fused' | 'scalar' | 'array';
+export type Home = 'inline' | 'fused' | 'held' | 'scalar' | 'array';
 
 export interface Forced {
   /** Tiles that need memory of their own. */
@@ -27,20 +29,22 @@ const BARRIER = 200;
 const DRAW = 60;
 
 /** Chooses by the cheapest sum of evaluations, reads and writes; twice, since what an operand costs depends on where it is. */
-export function homesOf(s: Structure, forced: Forced): ReadonlyMap<TileId, Home> {
-  return choose(s, forced, choose(s, forced, new Map()));
+export function homesOf(s: Structure, panels: Panels, forced: Forced): ReadonlyMap<TileId, Home> {
+  return choose(s, panels, forced, choose(s, panels, forced, new Map()));
 }
 
 /** From the last reader to the first definition. */
-function choose(s: Structure, forced: Forced, before: ReadonlyMap<TileId, Home>): ReadonlyMap<TileId, Home> {
+function choose(s: Structure, panels: Panels, forced: Forced, before: ReadonlyMap<TileId, Home>): ReadonlyMap<TileId, Home> {
   const homes = new Map<TileId, Home>();
   const costs = expressionCosts(s, before);
   const evaluations = new Map<TileId, number>();
   for (const tile of [...s.order].reverse()) {
     const definition = s.definitions.get(tile);
     const op = definition?.op;
-    const runs = sum((s.users.get(tile) ?? []).map((user) => readsBy(s, tile, user, homes, evaluations)));
+    const runs = sum((s.users.get(tile) ?? []).map((user) => readsBy(s, panels, tile, user, homes, evaluations)));
     const home = ((): Home => {
+      if (panels.sums.has(tile)) return 'held';
+      if (panels.products.has(tile)) return onlyHeld(s, tile, homes) ? 'held' : 'array';
       if (op === undefined) return s.axes(tile).length === 0 ? 'scalar' : 'array';
       const role = roleOf(op);
       if (role === 'free') return 'inline';
@@ -71,7 +75,7 @@ function expressionCosts(s: Structure, before: ReadonlyMap<TileId, Home>): Reado
         case 'array': return 1;
         case 'scalar': return 0;
         case 'inline': return costs.get(arg) ?? 1;
-        case 'fused': return 0;
+        case 'fused': case 'held': return 0;
         case undefined: return Math.min(2, costs.get(arg) ?? 1);
       }
     };
@@ -93,7 +97,7 @@ function ownCost(s: Structure, op: TileOp): number {
 
 /** How many elements of `tile` one user reads in one run of the body that defines the tile. */
 function readsBy(
-  s: Structure, tile: TileId, user: User, homes: ReadonlyMap<TileId, Home>, evaluations: ReadonlyMap<TileId, number>,
+  s: Structure, panels: Panels, tile: TileId, user: User, homes: ReadonlyMap<TileId, Home>, evaluations: ReadonlyMap<TileId, number>,
 ): number {
   const depth = user.loops.length - (s.definitions.get(tile)?.loops.length ?? 0);
   const trips = TRIPS ** Math.max(0, depth);
@@ -108,6 +112,8 @@ function readsBy(
       if (hasRole(op, 'pointwise', 'move')) return trips * (homes.get(user.tile) === 'scalar' ? out : evaluations.get(user.tile) ?? out);
       switch (op.op) {
         case 'contract': {
+          // Panels have every element once.
+          if (panels.products.has(user.tile)) return trips * elements;
           const all = s.elements(unionAxes(s.axes(op.a), s.axes(op.b)));
           // An operand is held in registers along one side of a micro-tile.
           return (trips * all) / (all > elements ? 4 : 1);

@@ -14,6 +14,8 @@ import { element, nearName, newBlock, operation, type Printing } from './element
 import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
 import { TALLY } from './order.js';
+import { clearText, panelLayout, panelsText } from './panel-text.js';
+import { NO_PANELS, panelsOf, panelWidths } from './panels.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
 import { createCode, floatLiteral, identifier, type Code } from './text.js';
@@ -41,6 +43,8 @@ export interface LoweredKernel {
   readonly resources: readonly Resource[];
   /** Floats of workgroup memory. */
   readonly near: number;
+  /** Vectors of panels in it. */
+  readonly panels: number;
   /** Counters in it. */
   readonly tally: number;
 }
@@ -54,7 +58,14 @@ export interface Chosen {
   readonly s: Structure;
   readonly plan: ActionPlan;
   readonly memory: Memory;
+  /** Of panels in workgroup memory. */
+  readonly vectors: number;
+  /** Floats of workgroup memory that there may be. */
+  readonly limit: number;
 }
+
+/** The part of workgroup memory that panels may take. */
+const PANELS = 0.85;
 
 function tallyOf({ body }: TileKernel): number {
   return body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'nth') ? TALLY : 0;
@@ -66,9 +77,14 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   const limit = Math.floor(cx.capabilities.workgroupBytes / 4) - tally;
   const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
   const runs = longestRun(kernel);
-  const divisors = [...(runs > 32 ? [runs] : []), 32, 16, 8, 4, 2, 1].filter((n) => whole % n === 0 && n % runs === 0);
+  const divisors = [...new Set([runs, 32, 16, 8, 4, 2, 1])].sort((a, b) => b - a).filter((n) => whole % n === 0 && n % runs === 0);
   // Columns are searched one by one: the more workgroups, the better.
   const widths = kernel.split === undefined || tally > 0 ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
+  const panelled = tally > 0 ? undefined : panelWidths(cx.module, kernel, runs);
+  if (panelled !== undefined) {
+    const chosen = planned(cx.module, kernel, panelled, limit);
+    if (chosen.memory.far === 0 && chosen.plan.panels.held.size > 0) return chosen;
+  }
   let best: Chosen | undefined;
   for (const block of widths) {
     const chosen = planned(cx.module, kernel, kernel.split === undefined ? new Map() : new Map([[kernel.split, block]]), limit);
@@ -82,18 +98,28 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
 function planned(module: TileModule, kernel: TileKernel, widths: ReadonlyMap<Axis, number>, limit: number): Chosen {
   const s = structureOf(module, kernel, widths);
   const inline = new Set<TileId>();
+  let panels = panelsOf(s, WORKGROUP);
   for (;;) {
-    const plan = planActions(s, inline);
-    const memory = placeTiles(s, plan, limit);
+    const plan = planActions(s, panels, inline);
+    const vectors = Math.max(0, ...panelActions(plan.actions).map((action) => panelLayout(s, action, PANELS * limit).size));
+    if (4 * vectors > PANELS * limit) {
+      panels = NO_PANELS;
+      continue;
+    }
+    const memory = placeTiles(s, plan, limit - 4 * vectors);
     // A copy of device memory in device memory is worth nothing.
     const pointless = [...memory.slots].filter(([tile, slot]) => {
       const op = s.definitions.get(tile)?.op;
       const read = op === undefined ? [] : buffersRead(op);
       return slot.space === 'far' && read.length > 0 && !s.stored.has(read[0]) && !inline.has(tile);
     });
-    if (pointless.length === 0) return { s, plan, memory };
+    if (pointless.length === 0) return { s, plan, memory, vectors, limit };
     for (const [tile] of pointless) inline.add(tile);
   }
+}
+
+function panelActions(actions: readonly Action[]): readonly Extract<Action, { kind: 'panels' }>[] {
+  return actions.flatMap((action) => (action.kind === 'loop' ? panelActions(action.body) : action.kind === 'panels' ? [action] : []));
 }
 
 /** How elements of a buffer lie in its binding. Workspaces are f32 in the arena whatever their declared type. */
@@ -159,7 +185,7 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
   const top = topPlace(cx.module, cx.arena, kernel, code, chosen);
   let names = 0;
   const printing: Printing = {
-    s, homes: plan.homes, memory, top, workgroup: WORKGROUP, subgroups: cx.capabilities.subgroups, dtype: cx.dtype,
+    s, homes: plan.homes, panels: plan.panels, memory, top, workgroup: WORKGROUP, subgroups: cx.capabilities.subgroups, dtype: cx.dtype,
     places: new Map(),
     binding(name) {
       const found = bindings.get(name);
@@ -168,8 +194,8 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
     },
     fresh: (stem) => `${stem}${++names}`,
   };
-  printActions(printing, plan, code, kernel, top);
-  return { body: code.text(), resources, near: memory.near, tally: tallyOf(kernel) };
+  printActions(printing, chosen, code, kernel, top);
+  return { body: code.text(), resources, near: memory.near, panels: chosen.vectors, tally: tallyOf(kernel) };
 }
 
 function freePointer(name: string, taken: ReadonlyMap<string, Binding>): string {
@@ -184,7 +210,7 @@ function roundText(code: Code, { tile, least }: NonNullable<TileLoop['while']>):
   code.line('if (workgroupUniformLoad(&going) == 0u) { break; }');
 }
 
-function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKernel, top: Place): void {
+function printActions(p: Printing, { plan, limit }: Chosen, code: Code, kernel: TileKernel, top: Place): void {
   const barriers = createBarriers(p.s, plan, p.memory, code);
   const notes = notesOf(kernel);
   const note = (texts: readonly string[]) => texts.forEach((text) => code.line(text));
@@ -204,6 +230,10 @@ function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKer
         case 'scan':
           note(notes.tile(action.tile));
           scanText(p, code, action);
+          break;
+        case 'panels':
+          action.products.forEach(({ tile }) => note(notes.tile(tile)));
+          panelsText(p, code, action, panelLayout(p.s, action, PANELS * limit));
           break;
         case 'scalar': {
           const op = p.s.definitions.get(action.tile)?.op;
@@ -227,6 +257,10 @@ function printActions(p: Printing, plan: ActionPlan, code: Code, kernel: TileKer
         case 'loop': {
           barriers.all();
           note(notes.loop(action.loop));
+          for (const { tile } of action.loop.carry) {
+            const micro = p.panels.held.get(tile);
+            if (micro !== undefined) clearText(code, tile, micro);
+          }
           const inside = openLoop(code, kernel, action.loop, place, p.s.module.chunk);
           settle(action.loop.body, inside);
           print(action.body, inside);

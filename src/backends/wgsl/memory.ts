@@ -1,5 +1,5 @@
 import type { TileId } from '../../ir/tile/tile.js';
-import { rootReads, readsOf, type Action, type ActionPlan } from './actions.js';
+import { operandsIn, rootReads, readsOf, type Action, type ActionPlan } from './actions.js';
 import type { Structure } from './structure.js';
 
 /** Floats from `offset` in workgroup memory (`near`) or in the workgroup's part of the scratch (`far`). */
@@ -92,6 +92,7 @@ export function readBy(s: Structure, plan: ActionPlan, action: Exclude<Action, {
   switch (action.kind) {
     case 'group': return action.roots.flatMap((root) => rootReads(s, plan.homes, root).map((read) => read.tile));
     case 'scan': return readsOf(s, plan.homes, action.tile, true).map((read) => read.tile);
+    case 'panels': return operandsIn(action).flatMap((arg) => readsOf(s, plan.homes, arg, false).map((read) => read.tile));
     case 'scalar': return readsOf(s, plan.homes, action.tile, true).map((read) => read.tile);
     case 'carryScalars': return action.pairs.flatMap(({ from }) => readsOf(s, plan.homes, from, false).map((read) => read.tile));
   }
@@ -101,6 +102,6 @@ export function writtenBy(action: Exclude<Action, { kind: 'loop' }>): readonly T
   switch (action.kind) {
     case 'group': return action.roots.flatMap((root) => (root.kind === 'store' ? [] : [root.tile]));
     case 'scan': return [action.tile];
-    case 'scalar': case 'carryScalars': return [];
+    case 'scalar': case 'carryScalars': case 'panels': return [];
   }
 }

@@ -26,6 +26,6 @@ export function packKernel(cx: WgslContext, kernel: TileKernel): LoweredKernel {
     resources: [
       { kind: 'tensor', tensor: to, access: 'write', pointer, type: 'u32' }, { kind: 'arena', tensors: [from] }, { kind: 'dims' },
     ],
-    near: 0, tally: 0,
+    near: 0, panels: 0, tally: 0,
   };
 }

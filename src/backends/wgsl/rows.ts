@@ -45,5 +45,5 @@ export function rowsBody({ module, arena }: Pick<WgslContext, 'module' | 'arena'
     shared ? { kind: 'arena', tensors: [offsets] } : { kind: 'tensor', tensor: offsets, access: 'read', pointer, type: 'i32' },
     ...[runs, segments, chunks].map((name): Resource => ({ kind: 'table', name, access: 'write' })), { kind: 'dims' },
   ];
-  return { body: code.text(), resources, near: 0, tally: 0 };
+  return { body: code.text(), resources, near: 0, panels: 0, tally: 0 };
 }

@@ -7,6 +7,7 @@ import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { Plan } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { OPERATION_MODULES } from './modules.js';
+import { panels } from './panel-module.js';
 import { plain, templates } from './templates.js';
 import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 
@@ -33,9 +34,22 @@ describe('emitted WGSL', () => {
   it('stays within workgroup memory and invocations', () => {
     for (const { name, text } of files) {
       const floats = Number(/var<workgroup> near: array<f32, (\d+)>/.exec(text)?.[1] ?? 0);
-      expect(4 * floats, name).toBeLessThanOrEqual(DEFAULT_CAPABILITIES.workgroupBytes);
+      const vectors = Number(/var<workgroup> panels: array<vec4<f32>, (\d+)>/.exec(text)?.[1] ?? 0);
+      expect(4 * floats + 16 * vectors, name).toBeLessThanOrEqual(DEFAULT_CAPABILITIES.workgroupBytes);
       expect(Number(/@workgroup_size\((\d+)\)/.exec(text)?.[1]), name).toBeLessThanOrEqual(DEFAULT_CAPABILITIES.invocations);
     }
+  });
+
+  it('brings operands of products of layers to workgroup memory, and keeps what they give in registers', () => {
+    const made = Object.fromEntries(emitWgsl(panels, { ...plain, dtype: 'f32' }).files);
+    const held = Object.entries(made).filter(([, text]) => text.includes('var<workgroup> panels')).map(([name]) => name);
+    expect(held).toEqual(['gate.wgsl', 'choose.wgsl', 'both.wgsl', 'sums.wgsl', 'parts.wgsl']);
+    expect(made['sums.wgsl']).toContain('let block2 = ');
+    // What does not fit is made as before.
+    const small = emitWgsl(panels, {
+      ...plain, dtype: 'f32', capabilities: { ...DEFAULT_CAPABILITIES, workgroupBytes: 512 },
+    });
+    for (const { name, sharedBytes } of small.plan.kernels) expect(sharedBytes, name).toBeLessThanOrEqual(512);
   });
 
   it('never returns early, and has no native halves unless asked', () => {

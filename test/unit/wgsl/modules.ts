@@ -3,6 +3,7 @@ import { buildKernel, type KernelBuilder, type KernelHead } from '../../../src/i
 import type { BufferRole, TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
 import { math } from '../../../src/math/index.js';
 import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
+import { panels } from './panel-module.js';
 
 const K = 8;
 const V = 12;
@@ -333,5 +334,5 @@ export function remainders(): TileModule {
 }
 
 export const OPERATION_MODULES: readonly TileModule[] = [
-  rowwise(), runs(), products(), decays(), loops(), pressure(), scalars(), remainders(),
+  rowwise(), runs(), products(), decays(), loops(), pressure(), scalars(), remainders(), panels,
 ];
