@@ -24,7 +24,9 @@ import { webGpuStatus } from '../dist/src/runtime/webgpu/index.js';
 const { values: options, positionals: folders } = parseArgs({
   allowPositionals: true,
   options: {
-    tokens: { type: 'string', default: '4096' }, 'error-tokens': { type: 'string', default: '48' }, seconds: { type: 'string', default: '300' },
+    tokens: {
+      type: 'string', default: '4096',
+    }, 'error-tokens': { type: 'string', default: '48' }, seconds: { type: 'string', default: '300' },
     'row-seconds': { type: 'string', default: '1' }, peak: { type: 'string' }, kernels: { type: 'boolean', default: false },
     out: { type: 'string' },
   },
@@ -63,7 +65,9 @@ async function measure(folder) {
       return loaded.run(name, ...rest);
     } };
   } }, read, variants);
-  const [given] = Object.values(plan.names.given).filter(({ kind, shape, name }) => kind === 'user' && shape[0] === 'tokens' && !/^d_/.test(name));
+  const [given] = Object.values(plan.names.given).filter(
+    ({ kind, shape, name }) => kind === 'user' && shape[0] === 'tokens' && !/^d_/.test(name)
+  );
   const drawn = (count, seed) => tensor('B T D', [1, count, given.shape[1]], normal(count * given.shape[1], seed));
   const onDevice = Object.fromEntries(Object.entries(params).map(([name, value]) => [
     name, upload(runtime, value, kernels.dtypes[name] ?? 'f32'),
@@ -73,7 +77,9 @@ async function measure(folder) {
   const cotangents = { y: upload(runtime, drawn(tokens, 3), 'f32') };
   const made = await kernels.forward(onDevice, inputs);
   const flops = productsOf(params, await made.counts());
-  const dropped = ({ inputs: some, params: others }) => [...Object.values(some), ...Object.values(others)].forEach(({ values }) => values.release());
+  const dropped = ({ inputs: some, params: others }) => [
+    ...Object.values(some), ...Object.values(others)
+  ].forEach(({ values }) => values.release());
   const programs = {
     forward: async () => (await kernels.eval(onDevice, inputs)).release(),
     train: async () => (await kernels.forward(onDevice, inputs)).release(),
@@ -86,7 +92,9 @@ async function measure(folder) {
   console.log(`\n${name}\nprogram        ms      GFLOP/s   of own${options.peak === undefined ? '' : '  of peak'}`);
   for (const [what, time, work] of [['forward', times.forward, flops], ['both', both, 3 * flops]]) {
     const rate = work / time;
-    const row = { mixture: name, program: what, ms: (1000 * time).toFixed(3), 'GFLOP/s': (rate / 1e9).toFixed(1), 'of own': percent(rate / own) };
+    const row = {
+      mixture: name, program: what, ms: (1000 * time).toFixed(3), 'GFLOP/s': (rate / 1e9).toFixed(1), 'of own': percent(rate / own),
+    };
     if (options.peak !== undefined) row['of peak'] = percent(rate / (1e12 * Number(options.peak)));
     console.log(`${what.padEnd(9)}${row.ms.padStart(9)}${row['GFLOP/s'].padStart(12)}${row['of own'].padStart(9)}${(row['of peak'] ?? '').padStart(9)}`);
     rows.push({ ...row, error: (what === 'both' ? errors.gradient : errors.output).toExponential(1) });
@@ -222,7 +230,10 @@ function percent(x) {
 }
 
 function write(folder) {
-  const where = { date: new Date().toISOString().slice(0, 10), device: runtime.device, node: process.version, tokens, own: `${(own / 1e12).toFixed(3)} TFLOP/s` };
+  const where = {
+    date: new Date().toISOString().slice(0, 10), device: runtime.device, node: process.version, tokens,
+    own: `${(own / 1e12).toFixed(3)} TFLOP/s`,
+  };
   const headings = Object.keys(rows[0] ?? {});
   const line = (cells) => `| ${cells.join(' | ')} |`;
   const title = `Mixtures on WebGPU (${Object.entries(where).map(([key, value]) => `${key} ${value}`).join(', ')})`;

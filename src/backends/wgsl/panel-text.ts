@@ -33,7 +33,7 @@ type Products = Extract<Action, { kind: 'panels' }>;
 /** Steps of a panel: as many as come without a rest and leave room. */
 const STEPS = [16, 8, 4];
 /** Steps that stand in a row in the text. */
-const UNROLLED = 4;
+const UNROLLED = 2;
 
 /** Where the panels of some products lie, in so many floats at most, as far as four steps fit. */
 export function panelLayout(s: Structure, action: Products, floats: number): PanelLayout {
