@@ -2,7 +2,7 @@ import type { WgslCapabilities } from '../backends/wgsl/capabilities.js';
 import type { Target } from '../ir/plan/plan.js';
 import { cudaStatus, type CudaRuntime, type CudaRuntimeStatus } from '../runtime/cuda/index.js';
 import type { WebGpuRuntime } from '../runtime/webgpu/index.js';
-import { RuntimeError, type Runtime, type RuntimeStatus } from '../runtime/runtime.js';
+import { LimitError, RuntimeError, type Runtime, type RuntimeStatus } from '../runtime/runtime.js';
 import { softwareDriver } from './adapters.js';
 import { findNvcc, type Nvcc } from './nvcc.js';
 import type { Host } from './host.js';
@@ -104,5 +104,5 @@ async function opened(backend: Backend, status: RuntimeStatus | CudaRuntimeStatu
 /** What a runtime refused, as a problem; what only we can cause is thrown on. */
 export function runtimeProblem(code: 'E601' | 'E602' | 'E604', error: unknown): Problem {
   if (!(error instanceof RuntimeError)) throw error;
-  return problem(code, error.message, error.remedy);
+  return problem(error instanceof LimitError ? 'E812' : code, error.message, error.remedy);
 }

@@ -2,7 +2,7 @@ import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import type { MadeRows, PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
 import { kindName } from '../support/brief.js';
 import { sum } from '../support/sum.js';
-import { RuntimeError } from './runtime.js';
+import { LimitError, RuntimeError } from './runtime.js';
 
 /** What a call brings: the sizes that a plan leaves open. */
 export interface CallSizes {
@@ -47,7 +47,7 @@ const EXACT = 2 ** 24;
 /** As many as there may be of a domain that is `made`. */
 function mostOf(plan: Rows, { runs, of, perRow }: MadeRows, call: CallSizes, what: Extract<PlanExtent, { domain: string }>['of']): number {
   const rows = perRow * sum(lengthsOf(plan, call, of));
-  if (rows > EXACT) throw new RuntimeError(
+  if (rows > EXACT) throw new LimitError(
     `a call of ${rows / perRow} ${of}s has ${rows} places for them, more than 2^24`, 'split the call: fewer tokens at once',
   );
   switch (what) {

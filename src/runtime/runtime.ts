@@ -64,3 +64,6 @@ export class RuntimeError extends Error {
     this.remedy = remedy;
   }
 }
+
+/** More than a device or its kernels can have at once, at these sizes. */
+export class LimitError extends RuntimeError {}

@@ -124,6 +124,30 @@ describe('kernels of layers', () => {
     expect(existsSync(at('refused'))).toBe(false);
   });
 
+  it('are refused by what they lack: attention, a choice, or anything else; where a file has more, it is said how to name it', () => {
+    const text = `
+layer one(x: [D]) -> y: [D] with D = 8 { param w: [D]   y = tanh(x * w) }
+layer looking(x: [D]) -> y: [D] with D = 8, K = 4 {
+  param Wq, Wk: [D, K]
+  let q = x @ Wq
+  let k = x @ Wk
+  y = softmax[past](q @[K] k[past]) @[past] x[past]
+}
+layer ranked(x: [D]) -> y: [D] with D = 8 { let chosen = top[tokens, D, 2 * tokens](x)   y = sum[](x[chosen]) }
+layer product(x: [D]) -> y: [D] with D = 8 { y = x * prod[D](x) }
+`;
+    writeFileSync(at('lacking.lmoe'), text);
+    const refusal = (name: string): string => {
+      const { code, err } = lmoec(['build', at('lacking.lmoe'), '--name', name, '--target', 'webgpu', '-o', at('lacking')]);
+      expect(code).toBe(1);
+      return err;
+    };
+    expect(refusal('looking')).toMatch(/E812\]: `looking` has no kernels: no device has one for what looks back\n.*:7:28/);
+    expect(refusal('ranked')).toMatch(/E813\]: `ranked` has no kernels for this choice\n.*:9:58/);
+    expect(refusal('product')).toContain('--name chooses another declaration of this file: one, looking, ranked');
+    expect(lmoec(['build', at('lacking.lmoe'), '--name', 'one', '--target', 'webgpu', '-o', at('lacking')]).code).toBe(0);
+  });
+
   it('are explained: what they compute, what they move, how full experts are', () => {
     const { out } = lmoec(['explain', example('moe/softmax'), '--name', 'mixtral', '--size', 'T=8192']);
     expect(out).toMatch(/kernels +for cuda\.sm90 in bf16, at B=1 T=8,192/);

@@ -1,5 +1,6 @@
 import { overflows } from '../../backends/cuda/chunk.js';
 import { chunkFor, type WgslCapabilities } from '../../backends/wgsl/capabilities.js';
+import type { Code } from '../../diagnostics/codes.js';
 import { diagnostic, distinct } from '../../diagnostics/diagnostic.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Flow } from '../../ir/flow/flow.js';
@@ -14,9 +15,11 @@ import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
 import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
 import { forKernels } from '../../passes/kernels/results.js';
+import { briefList } from '../../support/brief.js';
 import { verified } from '../../support/verified.js';
 import type { Host } from '../host.js';
 import { compilerVersion, templatesOf } from '../installed.js';
+import { ownParts } from '../parts.js';
 import type { Failed } from '../problem.js';
 import type { Source } from '../session.js';
 
@@ -53,16 +56,40 @@ function tiled(graph: Graph, { flow, clusters }: Clustered, chunk: number): Lowe
   return isRefused(names) ? unmade(graph, names.refusals) : { flow, clusters, lowered, names };
 }
 
-/** E815, once for each place. */
+/** Each place once. */
 function unmade({ name }: Graph, refusals: readonly Refusal[]): Failed {
   return {
-    diagnostics: distinct(refusals.map(({ reason, origin }) => diagnostic('E815', `\`${name}\` has no kernels yet`, origin, reason, {
-      help: [
-        'leave --target and --backend out: it runs in the interpreter, with gradients',
-        '`lmoec check FILE --emit clusters` shows which kernels it is to have',
-      ],
-    }))),
+    diagnostics: distinct(refusals.map(({ reason, origin, form }) => {
+      const { code, what, help }: Unmade = UNMADE[form ?? 'other'];
+      return diagnostic(code, `\`${name}\` has no kernels${what}`, origin, reason, { help: [...help, INTERPRETED] });
+    })),
   };
+}
+
+const INTERPRETED = '--backend oracle, and a build without --target, run it in the interpreter, with gradients';
+
+interface Unmade {
+  readonly code: Code;
+  readonly what: string;
+  readonly help: readonly string[];
+}
+
+const UNMADE = {
+  past: { code: 'E812', what: ': no device has one for what looks back', help: [] },
+  choice: {
+    code: 'E813', what: ' for this choice',
+    help: ['what each token chooses by itself has some, as in `top[E, 2](s)`, and what is chosen among all tokens of the call'],
+  },
+  other: { code: 'E815', what: ' yet', help: ['`lmoec check FILE --emit clusters` shows which kernels it is to have'] },
+} as const satisfies Readonly<Record<NonNullable<Refusal['form']> | 'other', Unmade>>;
+
+/** Where one declaration of several has no kernels, another one can be asked for. */
+function otherNames(source: Source, { name }: Graph, failed: Failed): Failed {
+  const others = ownParts(source).flatMap((part) => (part.name === name || part.kind === 'model' ? [] : [part.name]));
+  if (!('diagnostics' in failed) || others.length === 0) return failed;
+  const [last] = failed.diagnostics.slice(-1);
+  const help = [...last.help, `--name chooses another declaration of this file: ${briefList(others)}`];
+  return { diagnostics: [...failed.diagnostics.slice(0, -1), { ...last, help }] };
 }
 
 /** What to make of a layer or mixture. */
@@ -87,6 +114,11 @@ const CUDA_CHUNKS = { f32: [64, 32, 16], bf16: [64], f16: [64] } as const;
 
 /** Graph -> kernels and plan for one target and dtype. Same input, same output. */
 export async function compileGraph(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
+  const made = await compiled(host, source, graph, request);
+  return 'plan' in made ? made : otherNames(source, graph, made);
+}
+
+async function compiled(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
   const { target, dtype, command, backward, capabilities } = request;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: graph.doc };

@@ -12,7 +12,7 @@ import { verifyKernels } from './verify.js';
 /** Kernels of a Flow: products that read the same rows are one, arithmetic goes where its last operand is made. */
 export function clustersOf(flow: Flow): Clusters | Refused {
   const seen = flow.values.find(({ type }) => flow.domains[type.domain].kind === 'pair');
-  if (seen !== undefined) return { refusals: [{ reason: 'what sees the past has no kernels yet', origin: seen.origin }] };
+  if (seen !== undefined) return { refusals: [{ reason: 'what sees the past', origin: seen.origin, form: 'past' }] };
   const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
   const { backward } = flow;
   return {

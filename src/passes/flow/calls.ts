@@ -19,7 +19,7 @@ export function resultOf(scope: Scope, node: Extract<GraphNode, { kind: 'result'
   if (call.kind !== 'call') return refuse(scope, 'it is a result of no call', node);
   const { part } = graph.instances[call.instance];
   if (part.kind === 'scan') return scanOf(scope, node, call, part, domain);
-  if (atSome(scope, call, domain)) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
+  if (atSome(scope, call, domain)) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node, 'choice');
   const inner = opened(scope, node.call, call, domain);
   const made = value(inner, part.outputs[node.output].value);
   // A member of a family that has no weights gives the same as the others.
@@ -52,7 +52,7 @@ function opened(scope: Scope, id: number, call: CallNode, domain: DomainId): Sco
   if (instance.family.length > 0) {
     // At what was chosen before, all members are evaluated, chosen there or not: all rows would count.
     if (scope.some && graph.nodes.some(({ type }) => type.restricted.length > 0)) {
-      refuse(scope, 'its rows are counted for all tokens or slots, not for some of those yet', call);
+      refuse(scope, 'its rows are counted for all tokens or slots, not for some of those yet', call, 'choice');
     }
     const family = instance.family.map(scope.named);
     // A part that looks at other tokens is evaluated once for each other index that it is mapped over; another one once for all.
@@ -96,8 +96,9 @@ export function gatherLosses(scope: Scope): void {
     if (node.kind !== 'call') return;
     const { part } = graph.instances[node.instance];
     if (part.kind === 'scan' || !factsOf(part).effects) return;
-    if (atSome(scope, node, scope.domain)) refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node);
-    else opened(scope, id, node, scope.domain);
+    if (atSome(scope, node, scope.domain)) {
+      refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node, 'choice');
+    } else opened(scope, id, node, scope.domain);
   });
   for (const loss of graph.losses) {
     const { id } = making.value(scope, loss.value);

@@ -34,7 +34,7 @@ export function foldedParts(
   const past = pastDomain(scope, node.axes);
   const tokens = silentDomains(scope, silent);
   const seen = scope.graph.nodes[node.arg].type.axes.some((axis) => axis.past);
-  if (seen && tokens !== undefined) refuse(scope, 'it folds tokens that see the past', node);
+  if (seen && tokens !== undefined) refuse(scope, 'it folds tokens that see the past', node, 'past');
   if (tokens !== undefined && scope.some) refuse(scope, 'it folds the tokens of a call on some of them', node);
   const slots = given === undefined ? slotsFor(scope, [node.arg], tokens !== undefined ? 'all' : folds, origin) : undefined;
   const arg = given ?? (slots === undefined ? making.value(scope, node.arg) : making.at(scope, node.arg, slots));
@@ -161,7 +161,7 @@ export function topOf(scope: Scope, node: Of<'top'>): Low {
   const { origin, silent } = node;
   const past = pastDomain(scope, node.axes);
   const tokens = silentDomains(scope, silent);
-  if (tokens !== undefined && scope.some) return refuse(scope, 'it chooses among the tokens of a call on some of them', node);
+  if (tokens !== undefined && scope.some) return refuse(scope, 'it chooses among the tokens of a call on some of them', node, 'choice');
   const [arg, count] = [value(scope, node.arg), value(scope, node.count)];
   const [x0, c0] = tokens === undefined && past === undefined
     ? together(b, [arg.id, count.id], origin)

@@ -22,7 +22,7 @@ export function valueAt(scope: Scope, id: number, domain: DomainId): Low {
   const node = nodes[id];
   const axes = axesOf(scope, id);
   const groups = groupsAt(b, domain);
-  if (axes.some((axis) => axis.past)) return refuse(scope, 'what sees the past is restricted to a choice', node);
+  if (axes.some((axis) => axis.past)) return refuse(scope, 'what sees the past is restricted to a choice', node, 'past');
   const wide = meets(axes, groups) && without(axes, groups).length > 0;
   const pushed = wide ? memo(scope, `${id}@${domain}`, () => pushedTo(scope, node, domain) ?? { id: -1, picked: [] }) : undefined;
   return pushed !== undefined && pushed.id >= 0 ? pushed : readAt(scope, valueOf(scope, id), domain, node);
@@ -66,7 +66,7 @@ function make(scope: Scope, id: number): Low {
 
 /** The value of a node on a domain of tokens, from what it reads there. */
 function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: number) => Low, own?: number): Low {
-  if (node.type.axes.filter((axis) => axis.past).length > 1) return refuse(scope, 'it sees the past along two axes', node);
+  if (node.type.axes.filter((axis) => axis.past).length > 1) return refuse(scope, 'it sees the past along two axes', node, 'past');
   const { making, graph, path, named } = scope;
   const { b } = making;
   const { origin } = node;
@@ -127,7 +127,7 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
     case 'before': case 'conv': return shifted(scope, node, domain, value);
     case 'rope': {
       const [arg, frequency] = [value(node.arg), value(node.frequency)];
-      if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it turns what is seen of the past', node);
+      if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it turns what is seen of the past', node, 'past');
       const [x, f] = together(b, [gather(b, arg.id, domain, origin), frequency.id], origin);
       if (b.typeOf(x).where.some((choice) => meets(b.typeOf(choice).axes, [named(node.axis)]))) {
         return refuse(scope, 'it turns an axis of which some is absent', node);
@@ -140,11 +140,11 @@ function made(scope: Scope, node: GraphNode, domain: DomainId, value: (id: numbe
     });
     case 'normal': case 'uniform': case 'dropout':
       if (node.type.axes.some((axis) => axis.past) || b.domains[domain].kind === 'pair') {
-        return refuse(scope, 'it draws for tokens of a past', node);
+        return refuse(scope, 'it draws for tokens of a past', node, 'past');
       }
       return randomOf(scope, node, domain, value);
     case 'past': {
-      if (scope.domain !== TOKEN) return refuse(scope, 'it sees the past of some tokens only', node);
+      if (scope.domain !== TOKEN) return refuse(scope, 'it sees the past of some tokens only', node, 'past');
       const [arg, pairs] = [value(node.arg), pastDomain(scope, [node.axis]) ?? TOKEN];
       return low(gather(b, gather(b, arg.id, TOKEN, origin), pairs, origin, 'source'), arg);
     }
@@ -190,7 +190,7 @@ function shifted(
   const { making: { b }, named } = scope;
   const { origin } = node;
   const arg = value(node.arg);
-  if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it goes along tokens of a past', node);
+  if (b.domains[b.typeOf(arg.id).domain].kind === 'pair') return refuse(scope, 'it goes along tokens of a past', node, 'past');
   const x = gather(b, arg.id, domain, origin);
   if (b.typeOf(x).where.length > 0 || scope.domain !== TOKEN) return refuse(scope, 'it goes along some of the tokens only', node);
   if (node.kind === 'conv') {

@@ -8,6 +8,8 @@ import type { Axis } from '../../ir/graph/types.js';
 export interface Refusal {
   readonly reason: string;
   readonly origin: Span;
+  /** What it is for: what looks back at tokens, or what chooses among other tokens or at some of them. */
+  readonly form?: 'past' | 'choice';
 }
 
 /** Everything of one Flow while it is made. */
@@ -59,8 +61,8 @@ export function low(id: ValueId, ...from: readonly Low[]): Low {
 }
 
 /** Notes why there is no Flow, and gives a value to go on with, so that all reasons are found at once. */
-export function refuse({ making }: Scope, reason: string, { origin }: GraphNode): Low {
-  making.refusals.push({ reason, origin });
+export function refuse({ making }: Scope, reason: string, { origin }: GraphNode, form?: Refusal['form']): Low {
+  making.refusals.push({ reason, origin, ...(form && { form }) });
   return { id: making.b.add({ kind: 'literal', value: 0, axes: [] }, origin), picked: [] };
 }
 

@@ -50,5 +50,5 @@ export function choiceKernels(
 }
 
 function refused(frame: Frame, id: ValueId, { along }: FlowValue & { readonly kind: 'top' }): TileId | undefined {
-  return along.axes.length > 0 ? refuse(frame, id, 'a choice among rows and columns') : undefined;
+  return along.axes.length > 0 ? refuse(frame, id, 'a choice among rows and columns', 'choice') : undefined;
 }

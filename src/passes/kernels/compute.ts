@@ -41,7 +41,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
       }) : refuse(frame, id, 'a softmax over rows');
     case 'top': case 'first': {
       const axes = value.type.axes.filter((axis) => includes(value.along.axes, axis));
-      if (value.along.to !== value.type.domain) return refuse(frame, id, 'a choice among rows');
+      if (value.along.to !== value.type.domain) return refuse(frame, id, 'a choice among rows', 'choice');
       const x = value.kind === 'first' && value.op === 'min' ? k.neg(of(value.arg)) : of(value.arg);
       const scores = k.add(ordered(frame, x, present(frame, value.arg, view)), k.zeros(names(axes)));
       return k.top(names(axes), scores, value.kind === 'top' ? of(value.count) : k.literal(1));

@@ -1,15 +1,10 @@
 import { runsOf } from '../../ir/common/axes.js';
-import type { Span } from '../../ir/common/span.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
 import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
+import type { Refusal } from '../flow/scope.js';
 import { BLOCK, bufferOf, tableBuffer, wordAxis, type Memory } from './memory.js';
-
-export interface Refusal {
-  readonly reason: string;
-  readonly origin: Span;
-}
 
 /**
  * From where a value is seen. `own`: the rows that a body stands on. `token`: from slots, the value of their token. `slots`, `place`: from
@@ -54,8 +49,8 @@ export const keyOf = ({ kind, domain }: View, id: ValueId): string => `${kind} $
 export const typeIn = ({ flow }: Frame, id: ValueId): FlowType => flow.values[id].type;
 
 /** Notes why a value has no kernel; what is written in its place is never launched. */
-export function refuse({ k, refusals, flow }: Frame, id: ValueId, reason: string): TileId {
-  refusals.push({ reason, origin: flow.values[id].origin });
+export function refuse({ k, refusals, flow }: Frame, id: ValueId, reason: string, form?: Refusal['form']): TileId {
+  refusals.push({ reason, origin: flow.values[id].origin, ...(form && { form }) });
   return k.literal(0);
 }
 

@@ -7,7 +7,7 @@ import type { TileKernel, TileModule, TileProgram } from '../../ir/tile/tile.js'
 import { verifyTiles } from '../../ir/tile/verify.js';
 import { verified } from '../../support/verified.js';
 import type { Clusters, Kernel } from '../cluster/kernel.js';
-import type { Refusal } from './frame.js';
+import type { Refusal } from '../flow/scope.js';
 import { launchesOf } from './launch.js';
 import { HALVES, boundAxis, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
 import { countLaunches } from './counts.js';

@@ -4,7 +4,7 @@ import type { Axis } from '../../ir/graph/types.js';
 import type { PlanCheck, PlanNames, PlanResult, PlanShape, PlanSource } from '../../ir/plan/names.js';
 import { sizeName } from '../../ir/tile/domain.js';
 import type { BufferRole } from '../../ir/tile/tile.js';
-import type { Refusal } from './frame.js';
+import type { Refusal } from '../flow/scope.js';
 import type { Binding, Lowered } from './kernels.js';
 import { TOKENS } from '../chunk/programs.js';
 import { tileDomain, wordAxis } from './memory.js';

@@ -5,9 +5,10 @@ import type { Axis } from '../../ir/graph/types.js';
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
+import type { Refusal } from '../flow/scope.js';
 import { at, holding } from './compute.js';
 import { numberOf, same } from './folds.js';
-import { frameOn, ownView, refuse, type Refusal, type Setting } from './frame.js';
+import { frameOn, ownView, refuse, type Setting } from './frame.js';
 import { boundAxis, bufferOf, groupsIn, names, seatAxis, tableBuffer, tileDomain, type Memory } from './memory.js';
 
 interface Listing extends Setting {

@@ -1,6 +1,6 @@
 import type { Plan } from '../../ir/plan/plan.js';
 import { makeTables, type CallMemory, type Tables } from '../call.js';
-import { RuntimeError } from '../runtime.js';
+import { LimitError } from '../runtime.js';
 import type { SizedProgram } from '../programs.js';
 import type { FunctionInfo, NativeCuda, StreamHandle } from './addon.js';
 import { createGraphs } from './graphs.js';
@@ -42,7 +42,7 @@ export function record(
     // A call with nothing to do has an empty grid, which the driver refuses.
     if (grid.includes(0)) return { kernel: kernel.name, launch() {} };
     if (grid[0] > 2 ** 31 - 1 || grid[1] > 65535 || grid[2] > 65535) {
-      throw new RuntimeError(
+      throw new LimitError(
         `${kernel.name} would need a grid of ${grid.join(' x ')} blocks`, 'split the call: fewer heads, or fewer tokens',
       );
     }

@@ -2,7 +2,7 @@ import { bytesOf } from '../../ir/common/dtype.js';
 import { elementCount, newHostArray } from '../arrays.js';
 import { checkArray } from '../call.js';
 import type { Recycler } from '../recycler.js';
-import { RuntimeError, type DeviceTensor, type ElementType, type HostArray } from '../runtime.js';
+import { LimitError, type DeviceTensor, type ElementType, type HostArray } from '../runtime.js';
 
 /** A tensor in a WebGPU buffer of its own, a whole number of words long. */
 export interface WebGpuTensor extends DeviceTensor {
@@ -28,7 +28,7 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
   const bytes = padded(elementCount(shape) * bytesOf(dtype));
   const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
   if (bytes > limit) {
-    throw new RuntimeError(
+    throw new LimitError(
       `${name} [${shape.join(', ')}] takes ${megabytes(bytes)}; this adapter binds ${megabytes(limit)} at most`,
       'split the call: fewer heads, fewer sequences, or fewer tokens',
     );

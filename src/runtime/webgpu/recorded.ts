@@ -1,7 +1,7 @@
 import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { makeTables, type CallMemory, type Tables } from '../call.js';
 import { slotOf, type SizedProgram } from '../programs.js';
-import { RuntimeError } from '../runtime.js';
+import { LimitError, RuntimeError } from '../runtime.js';
 import { arenaLayout } from './arena.js';
 import type { Pipelines } from './kernels.js';
 import { uniform, type WebGpuTensor } from './memory.js';
@@ -32,7 +32,7 @@ export function record(
   const tables = makeTables(plan, sized.sizes, memory);
   const dispatches = launches.map(({ kernel, grid }) => {
     if (grid.some((groupsAlong) => groupsAlong > device.limits.maxComputeWorkgroupsPerDimension)) {
-      throw new RuntimeError(
+      throw new LimitError(
         `${kernel.name} would need a grid of ${grid.join(' x ')} workgroups`, 'split the call: fewer heads, or fewer tokens',
       );
     }

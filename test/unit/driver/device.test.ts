@@ -3,7 +3,9 @@ import { nodeHost } from '../../../src/driver/host.js';
 import { runOnDevice } from '../../../src/driver/scan/run/device.js';
 import type { CallShape } from '../../../src/driver/run/validate.js';
 import type { Plan } from '../../../src/ir/plan/plan.js';
-import { RuntimeError, type CallTensors, type DeviceTensor, type LoadedPlan, type Runtime } from '../../../src/runtime/runtime.js';
+import {
+  LimitError, RuntimeError, type CallTensors, type DeviceTensor, type LoadedPlan, type Runtime,
+} from '../../../src/runtime/runtime.js';
 import { plan as sample, spec } from '../emit/sample.js';
 
 /** The scan of sample.ts with states that plans and files name differently. */
@@ -79,7 +81,7 @@ describe('a run on a device', () => {
     expect(found).toMatchObject({ backward: new Map(), step: undefined });
   });
 
-  it('says that a device does not take the kernels (E602), or that it failed while running (E604)', async () => {
+  it('says that a device does not take the kernels (E602), or that it failed while running (E604), or cannot hold it (E812)', async () => {
     const fail = (): void => { throw new RuntimeError(
       'the plan is for compute capability 9.0, the device has 8.6', 'load the plan for cuda.sm80',
     ); };
@@ -89,6 +91,10 @@ describe('a run on a device', () => {
     expect(await runOnDevice(
       host, runtime({ run: fail }), compiled, call, values, { step: false },
     )).toMatchObject({ code: 'E604', help: ['load the plan for cuda.sm80'] });
+    const limited = (): void => { throw new LimitError('x takes 600 MiB; this adapter binds 128 MiB at most', 'split the call'); };
+    expect(await runOnDevice(
+      host, runtime({ run: limited }), compiled, call, values, { step: false },
+    )).toMatchObject({ code: 'E812', help: ['split the call'] });
     // What only we can cause is no message to the user.
     await expect(runOnDevice(
       host, runtime({ run: () => { throw new Error('ours'); } }), compiled, call, values, { step: false },
