@@ -56,11 +56,13 @@ class Plan:
         extents = self.parts._plan.extents_of(plan, sum(lengths), heads, groups, len(lengths), lengths)
         sample = next(iter(tensors.values()))
         offsets = None if equal else torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32, device=sample.device)
-        request = self.parts._bound.Request(
-            plan, program, names, {name for name in names if name not in tensors}, wanted, False, lead, extents, 0 if equal else 4, equal)
-        self.parts._driver.ensure_context(index)
-        parts, kernels = self.parts, self.images.kernels(plan, index)
-        bound, alone = parts._bound.Bound(request, kernels, index), []
+        parts, absent = self.parts, {name for name in names if name not in tensors}
+        request, captured = (parts._bound.Request(
+            plan, program, names, absent, wanted, False, lead, extents, 0 if equal else 4, keeps_tables) for keeps_tables in (equal, False))
+        parts._driver.ensure_context(index)
+        kernels = self.images.kernels(plan, index)
+        # A graph has all that it needs, as those that packages are captured in: the tables too.
+        bound, alone, inside = parts._bound.Bound(request, kernels, index), [], parts._bound.Bound(captured, kernels, index)
         pointers = [tensors[name].data_ptr() if name in tensors else 0 for name in names]
 
         def launch(only=None):
@@ -77,7 +79,8 @@ class Plan:
                     if what[0] == only:
                         parts._driver.check(function(*args), only)
                 return
-            results = bound(list(pointers), 0 if offsets is None else offsets.data_ptr(), host.capturing())
+            capturing = host.capturing()
+            results = (inside if capturing else bound)(list(pointers), 0 if offsets is None else offsets.data_ptr(), capturing)
             tensors.update(zip(wanted, (x for x in results if x is not None)))
 
         launch()

@@ -199,12 +199,14 @@ def decode_row(made, batch, shape, options):
     given = Shape(batch, shape.D, shape.F, shape.E, shape.K).draw()
     if options.plans is not None:
         with torch.no_grad():
-            run = plan_of(options.plans, DECODED, "eval").named("forward", given, [1] * batch)
+            plan = plan_of(options.plans, DECODED, "eval")
+            run = plan.named("forward", given, [1] * batch)
             made["called"] = bench(run.launch)
             made["experts"] = int((run.results()["count.expert"] > 0).sum().item())
             made["floor"] = made["experts"] * shape.expert_bytes / copy_rate()
             made["graph"] = in_graph(run.launch)
             made["over"] = (made["graph"] or made["called"]) / made["floor"]
+            made["kernels"] = {"eval": kernels_of(plan, "forward", run)}
     for key in ("grouped", "scattermoe") if not options.no_peers else ():
         try:
             with torch.no_grad():
