@@ -2,7 +2,7 @@ import { isRuns } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
-import { buffersRead } from '../../ir/tile/buffers.js';
+import { buffersRead, loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { eachStatement } from './uses.js';
 import { innerExtents, outerExtents, plainName, tablesOf } from '../describe.js';
 import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
@@ -74,6 +74,11 @@ export function buffersOf(
       access: !written.has(buffer.name) ? 'read' : read.has(buffer.name) ? 'readwrite' : 'write',
     }));
 }
+
+/** Does a kernel load or store whole numbers? Indices that rows are gathered by are read as such. */
+export const wholeIn = ({ module }: CudaContext, { body }: TileKernel): boolean => (
+  [...loadedBuffers(body), ...storedBuffers(body)].some((name) => bufferNamed(module, name).dtype === 'i32')
+);
 
 /** C names of the pointer to a buffer and of its tensor map: prefixed, since a user may call a tensor `int`. */
 export const pointer = (name: string) => `p_${plainName(name)}`;

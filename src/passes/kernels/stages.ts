@@ -5,8 +5,11 @@ import {
   withKernels, type TileBuffer, type TileId, type TileKernel, type TileLoop, type TileModule, type TileStmt,
 } from '../../ir/tile/tile.js';
 
-/** Elements of sums that are made segment by segment: larger ones have programs enough by their blocks. */
-const MOST = 2 ** 18;
+/**
+ * Elements of sums that are made segment by segment: larger ones have programs enough by their blocks, those of every run sooner than those
+ * that there are once.
+ */
+const MOST = { once: 2 ** 20, run: 2 ** 18 };
 
 /** A fold over chunks in two stages: of the chunks of every segment, and of the segments. */
 interface Stages {
@@ -36,7 +39,7 @@ function stagesOf(module: TileModule, kernel: TileKernel): Stages | undefined {
   const folds = loop.carry.map((carry) => foldOf(kernel, loop, carry));
   const elements = (axes: readonly Axis[]) => axes.reduce((n, axis) => n * (module.sizes.get(axis) ?? NaN), 1);
   const all = loop.carry.reduce((n, { tile }) => n + elements(kernel.tiles[tile].axes), 0);
-  if (folds.includes(undefined) || !(all <= MOST)) return undefined;
+  if (folds.includes(undefined) || !(all <= MOST[outer])) return undefined;
   const buffers = loop.carry.map(({ tile }, i): TileBuffer => ({
     name: `${kernel.name}_part${i}`, outer: 'segment', domain, inner: 'once', axes: kernel.tiles[tile].axes, dtype: 'f32',
     role: 'workspace',

@@ -59,8 +59,11 @@ template <int N, typename Get, typename Put> DEV void top(float count, Get get, 
 #pragma unroll 1
   for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) {
     u32 many = 0;
-    UNROLL for (int i = 0; i < EACH; ++i) many += __popc(__ballot_sync(~0u, keys[i] >= (bound | bit)));
+    UNROLL for (int i = 0; i < EACH; ++i) many += keys[i] >= (bound | bit);
+    many = __reduce_add_sync(~0u, many);
     if (many >= wanted) bound |= bit;
+    // Nobody else comes into question.
+    if (many == wanted) break;
   }
   u32 seats = wanted;
   UNROLL for (int i = 0; i < EACH; ++i) seats -= __popc(__ballot_sync(~0u, keys[i] > bound));

@@ -188,6 +188,16 @@ inline u32 __ballot_sync(u32, bool x) {
   });
   return mine.out;
 }
+inline u32 __reduce_add_sync(u32, u32 x) {
+  static const char WHAT[] = "redux.add";
+  struct { u32 in, out; } mine = {x, 0};
+  together(WHAT, &mine, [&](auto** of) {
+    u32 sum = 0;
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) sum += of[l]->in;
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = sum;
+  });
+  return mine.out;
+}
 template <typename T> inline T __shfl_xor_sync(u32, T x, int n) {
   static const char WHAT[] = "shfl.bfly";
   return shuffle(WHAT, x, [=](int l) { return l ^ n; });

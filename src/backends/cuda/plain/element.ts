@@ -19,7 +19,7 @@ export interface Spot {
   readonly along: Axis | undefined;
   readonly width: number;
   readonly place: Place;
-  /** Values of fused products. */
+  /** Values in registers: of fused products, of what a loop carries. */
   readonly sums: ReadonlyMap<TileId, Neighbours>;
   /** What was loaded for this spot already. */
   readonly known: Map<string, Neighbours>;
@@ -208,9 +208,9 @@ export function createElements({ cx, kernel, code, homes, arrays, size, first }:
       case 'array': return array(tile, spot);
       case 'same': return array(home.as, spot);
       case 'inline': return operation(tile, home.op, spot);
-      case 'fused': {
+      case 'fused': case 'running': {
         const sum = spot.sums.get(tile);
-        if (sum === undefined) throw new Error(`${kernel.name}: product ${tile} is used before it ran`);
+        if (sum === undefined) throw new Error(`${kernel.name}: tile ${tile} is used before it ran`);
         return sum;
       }
     }

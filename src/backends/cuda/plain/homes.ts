@@ -6,13 +6,15 @@ import { eachStatement, usesOf, type Uses } from '../uses.js';
 
 /**
  * Where the values of a tile are: nowhere (the expression stands where it is used), in one register of every thread, in an array, in the
- * array of the carried tile it replaces, or in the accumulators of a product that runs where its result is used.
+ * array of the carried tile it replaces, or in registers: accumulators of a product that runs where its result is used, what a loop carries.
  */
 export type Home =
   | { readonly kind: 'inline'; readonly op: TileOp }
   | { readonly kind: 'scalar' }
   | { readonly kind: 'array' }
   | { readonly kind: 'same'; readonly as: TileId }
+  /** In a register of the thread that goes through a loop for it: the expression's spot knows its name. */
+  | { readonly kind: 'running' }
   | { readonly kind: 'fused'; readonly op: Product };
 
 export type Homes = ReadonlyMap<TileId, Home>;
@@ -161,7 +163,7 @@ function storeOf(body: readonly TileStmt[], tile: TileId, uses: Uses): TileStmt 
 export function leavesOf(homes: Homes, tile: TileId, moved = false): readonly { readonly tile: TileId; readonly moved: boolean }[] {
   const home = homes.get(tile);
   switch (home?.kind) {
-    case undefined: return [];
+    case undefined: case 'running': return [];
     case 'inline': {
       // `put` moves no row but the one that it writes.
       const moves = hasRole(home.op, 'move') && home.op.op !== 'put';

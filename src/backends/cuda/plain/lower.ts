@@ -1,15 +1,15 @@
-import { loadedBuffers, storedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileId, TileKernel, TileLoop, TileStmt } from '../../../ir/tile/tile.js';
 import { axisSize, longestRun } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, floatLiteral } from '../code.js';
-import { gridOf, pointer, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, pointer, sharedLimit, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { hasOp } from '../uses.js';
 import { createBarriers } from './barriers.js';
 import { blockSizes, createElements, firstOfBlock } from './element.js';
+import { elementAxes, elementLoop } from './element-loop.js';
 import { homesOf } from './homes.js';
 import { stagingOf } from './staging.js';
 import { letText, storeText } from './statements.js';
@@ -48,7 +48,8 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const code = createCode();
   const size = withBlock(block);
   const arrays = arraysIn(kernel, storage, size);
-  const elements = createElements({ cx, kernel, code, homes, arrays, size, first: firstOfBlock(kernel) });
+  const options = { cx, kernel, code, homes, arrays, size, first: firstOfBlock(kernel) };
+  const elements = createElements(options);
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
   const own = [
     ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered || hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
@@ -61,6 +62,11 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   };
 
   const loopText = (loop: TileLoop, place: Place, depth: number) => {
+    const apart = elementAxes(module, kernel, loop);
+    if (apart !== undefined) {
+      elementLoop(writer, options, loop, apart, place, depth);
+      return;
+    }
     for (const { tile, init } of loop.carry) copy(tile, init, place);
     barriers.flush();
     for (const text of notes.loop(loop)) code.line(text);
@@ -129,11 +135,6 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     scratch: scratch.map((name) => ({ name, role: 'workspace', dtype: 'f32', shape: [SCRATCH_BLOCKS, storage.globalFloats], axes: [] })),
   };
 }
-
-/** Does it load or store whole numbers? Indices that rows are gathered by are read as such. */
-const wholeIn = ({ module }: CudaContext, { body }: TileKernel): boolean => (
-  [...loadedBuffers(body), ...storedBuffers(body)].some((name) => bufferNamed(module, name).dtype === 'i32')
-);
 
 /** Number of programs of a launch. */
 const programsText = (

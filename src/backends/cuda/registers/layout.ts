@@ -77,7 +77,6 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
   let [rowsMeet, nested, fits] = [false, false, true];
   const access = (name: string, token: boolean) => {
     const buffer = bufferNamed(module, name);
-    fits &&= buffer.dtype !== 'i32';
     together.push(isRows(buffer) && !token ? [ROW, ...buffer.axes] : buffer.axes);
   };
   let tokens = false;
@@ -154,10 +153,10 @@ function flatGroup(module: TileModule, axes: readonly Axis[], threads: number, m
 
 const blocksOf = (groups: readonly Group[]) => groups.reduce((n, g) => n * (g.cut ? Math.ceil(g.total / (g.threads * g.regs)) : 1), 1);
 
-/** Loops over chunks that only add or multiply up: their iterations go to different warps. */
+/** Loops over chunks or segments that only add or multiply up: their iterations go to different warps. */
 function sharedLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
   const [loop] = s.loops;
-  if (s.loops.length !== 1 || loop.over !== 'chunks' || loop.carry.length === 0) return undefined;
+  if (s.loops.length !== 1 || (loop.over !== 'chunks' && loop.over !== 'segments') || loop.carry.length === 0) return undefined;
   const uses = usesOf(kernel);
   const plain = s.axes.filter((axis) => axis !== ROW);
   const tokens = s.axes.includes(ROW);

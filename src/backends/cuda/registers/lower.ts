@@ -1,6 +1,6 @@
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { createCode } from '../code.js';
-import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { outerLines } from '../prologue.js';
 import { refused, type Refused } from '../refused.js';
 import { layoutOf } from './layout.js';
@@ -38,7 +38,7 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   const ring = Math.ceil((hooks.floats * 4) / 128) * 128;
   return {
     text: code.text().replaceAll(RING_MARK, String(ring)),
-    runtime: ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/lanes.cuh'],
+    runtime: ['rt/base.cuh', ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/ptx.cuh', 'rt/lanes.cuh'],
     block: layout.threads,
     sharedBytes: ring + hooks.ring,
     grid: gridOf(kernel, layout.blocks),

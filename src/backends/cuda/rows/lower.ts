@@ -1,11 +1,10 @@
 import { ROW, withoutAxes } from '../../../ir/common/axes.js';
-import { loadedBuffers, storedBuffers } from '../../../ir/tile/buffers.js';
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed } from '../address.js';
 import { createCode } from '../code.js';
-import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { gridOf, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { createElements, flat, type Arrays } from '../plain/element.js';
 import { homesOf } from '../plain/homes.js';
 import { outerLines } from '../prologue.js';
@@ -65,11 +64,10 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
     else if (stmt.kind === 'let' && homes.get(stmt.tile)?.kind !== 'inline') letText(writer, stmt.tile, stmt.op);
   }
   code.close();
-  const whole = [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)].some((name) => bufferNamed(module, name).dtype === 'i32');
   return {
     text: code.text(),
     runtime: [
-      'rt/base.cuh', ...(whole ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/lanes.cuh',
+      'rt/base.cuh', ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/lanes.cuh',
       ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
       ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []),
     ],

@@ -61,7 +61,7 @@ describe('folds over chunks in two stages', () => {
     ['what is no fold', moduleOf(
       'once', (k, total) => k.add(k.mul(total, k.literal(0.5)), k.reduce('sum', ROW, k.keep(k.load(x)))), zeros,
     )],
-    ['a large sum', moduleOf('once', sum, zeros, 2 ** 19)],
+    ['a large sum', moduleOf('once', sum, zeros, 2 ** 21)], ['one of every run', moduleOf('run', sum, zeros, 2 ** 19)],
   ] as const)('%s stays one kernel', (_, module) => {
     expect(verifyTiles(module)).toEqual([]);
     expect(inStages(module)).toBe(module);
