@@ -24,7 +24,8 @@ export interface Kind {
   /** One, and several. */
   readonly words: readonly [string, string];
   /**
-   * When there are kernels for it: where a command asks for some by `--target` or `--backend`, or never. It runs in the interpreter else.
+   * When there are kernels for it: always, where `build` is asked for some by `--target` and `run` finds a device, or never. What has none
+   * runs in the interpreter.
    */
   readonly kernels: 'always' | 'asked' | 'never';
   /** What `--emit` can print of it. */

@@ -90,6 +90,8 @@ describe('draws and choices among rows', () => {
   }, 60_000);
 });
 
+const swiftshader = gpu('swiftshader');
+
 describe('kernels that are not there yet', () => {
   const run = (...args: string[]) => lmoec(['run', 'mixture.lmoe', ...args], { cwd: folder.path });
 
@@ -102,10 +104,23 @@ describe('kernels that are not there yet', () => {
     expect(err).toMatch(/prod\[D\]\(x\).*\n.*\^+ products of elements/);
   });
 
-  it('leave the interpreter, which is what runs unasked', () => {
-    expect(run('--name', 'whole').out).toContain('layer whole in the interpreter, float64');
-    expect(run('--name', 'whole', '--dtype', 'bf16')).toMatchObject({
-      code: 2, err: expect.stringContaining('add --backend webgpu or cuda'),
+  it('leave the interpreter, which says why it is what runs', (context) => {
+    expect(run('--name', 'whole', '--backend', 'oracle').out).toContain('layer whole in the interpreter, float64: B=2');
+    expect(run('--name', 'whole', '--backend', 'oracle', '--dtype', 'bf16')).toMatchObject({
+      code: 2, err: expect.stringContaining('--target and --dtype are for kernels, which want a device'),
     });
+    if (gpus.length === 0) context.skip('no software GPU');
+    const env = environmentFor(gpus[0]);
+    const unasked = (...args: string[]) => lmoec(['run', 'mixture.lmoe', '--name', 'whole', ...args], { cwd: folder.path, env });
+    expect(unasked().out).toContain('layer whole in the interpreter, float64 (it has no kernels: products of elements, in line 23): B=2');
+    expect(unasked('--dtype', 'bf16').err).toContain('error[E815]: `whole` has no kernels yet');
+  });
+
+  it.skipIf(swiftshader === undefined)('run on the default device where there are some', () => {
+    if (swiftshader === undefined) return;
+    const { code, out } = lmoec(
+      ['run', 'mixture.lmoe', '--name', 'planned', '--size', 'D=8,T=9', '--check'], { cwd: folder.path, env: environmentFor(swiftshader) },
+    );
+    expect([code, out]).toEqual([0, expect.stringMatching(/^moe planned on webgpu .*, f32: /)]);
   });
 });

@@ -46,7 +46,8 @@ model lm(ids, labels: one of W) -> logits: [W] with D = 4, W = 6 {
 beforeAll(ensureBuilt, 120_000);
 afterAll(folder.remove);
 
-const run = (...args: string[]): Finished => lmoec(['run', ...args], { cwd: folder.path });
+/** In the interpreter, unless something else is said behind. */
+const run = (...args: string[]): Finished => lmoec(['run', '--backend', 'oracle', ...args], { cwd: folder.path });
 const at = (name: string): string => join(folder.path, name);
 const filled = (shape: readonly number[]): WritableTensor => (
   { dtype: 'f64', shape, data: Float64Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(1.7 * i + shape.length)) }

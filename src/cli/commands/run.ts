@@ -86,8 +86,10 @@ export const run: Command = (args) => guarded(async () => {
     return EXIT.failed;
   }
   for (const warning of prepared.warnings) ui.err(`warning: ${warning}`);
-  const device = await openDevice(host, kind.kernels === 'always' ? request.backend : request.backend ?? 'oracle');
+  const device = await openDevice(host, kind.kernels === 'never' ? request.backend ?? 'oracle' : request.backend);
   if (isProblem(device)) return fail(device);
+  const idle = device.runtime === undefined ? kind.useless({ ...request, backend: 'oracle' }) : undefined;
+  if (idle !== undefined) throw new UsageError(`run: ${idle}`);
   try {
     ui.progress(`running ${part.name}`);
     const report = await prepared.run(device.runtime);

@@ -1,8 +1,10 @@
+import type { Code } from '../../diagnostics/codes.js';
 import type { Host } from '../host.js';
 import type { Declaration } from '../kind.js';
 import { problem, type Failed } from '../problem.js';
 import type { PreparedRun, RunReport, RunRequest } from '../run/report.js';
-import { prepareGraph } from './prepare.js';
+import type { Source } from '../session.js';
+import { prepareGraph, type PreparedGraph } from './prepare.js';
 import { runKernels } from './on-device.js';
 import type { GraphReport } from './run.js';
 
@@ -23,7 +25,7 @@ export function prepareDeclared(
     from: 'file' in from ? from : {
       batch: sizes.get('B') ?? CALL.B, tokens: sizes.get('T') ?? CALL.T, lengths: from.lengths,
       // Gradients of mixtures without losses are those of outputs.
-      cotangents: (request.backend ?? 'oracle') !== 'oracle',
+      cotangents: request.backend !== 'oracle' && part.kind !== 'model',
     },
   });
   if ('problems' in prepared) return { failures: prepared.problems };
@@ -33,7 +35,10 @@ export function prepareDeclared(
     async run(runtime) {
       try {
         const report = runtime === undefined ? prepared.run() : await runKernels(host, declaration, prepared, runtime, request);
-        return 'results' in report ? told(report) : report;
+        if ('results' in report) return told(report);
+        const why = isAsked(request) ? undefined : lackOf(source, report, prepared);
+        const instead = why === undefined ? report : prepared.run();
+        return 'results' in instead ? told(instead, why) : instead;
       } catch (error) {
         if (isAllocation(error)) return problem('E509', `\`${part.name}\` has values that no array holds`, 'run fewer tokens: --size T=64');
         throw error;
@@ -42,15 +47,31 @@ export function prepareDeclared(
   };
 }
 
+const NO_KERNELS: readonly Code[] = ['E812', 'E813', 'E815'];
+
+/** Are kernels asked for, or something that only they have? */
+function isAsked({ backend, target, dtype }: RunRequest): boolean {
+  return backend !== undefined || target !== undefined || dtype !== 'f32';
+}
+
+/** Why there are no kernels for a call; undefined: it is something else that fails. */
+function lackOf(source: Source, failed: Failed, { call }: PreparedGraph): string | undefined {
+  if (call.positions !== undefined) return 'positions are given';
+  if (!('diagnostics' in failed) || !failed.diagnostics.every(({ code }) => NO_KERNELS.includes(code))) return undefined;
+  const [first] = source.located(failed.diagnostics);
+  return `it has no kernels: ${first.label}, in line ${first.line}`;
+}
+
 /** What an engine says of arrays that it cannot make. */
 function isAllocation(error: unknown): boolean {
   return error instanceof RangeError && /array buffer allocation|typed array length|array length/i.test(error.message);
 }
 
-function told(report: GraphReport): RunReport {
+/** `why`: why in the interpreter, where a device was there. */
+function told(report: GraphReport, why?: string): RunReport {
   const { name, kind, call, training, losses, counts, comparisons, backend, device, dtype } = report;
   const interpreted = backend === 'interpreter';
-  const place = interpreted ? 'in the interpreter, float64' : `on ${backend} (${device}), ${dtype}`;
+  const place = interpreted ? `in the interpreter, float64${why === undefined ? '' : ` (${why})`}` : `on ${backend} (${device}), ${dtype}`;
   return {
     title: `${kind} ${name} ${place}${training ? ', training' : ''}: ${call}`,
     tables: [
@@ -63,9 +84,9 @@ function told(report: GraphReport): RunReport {
     comparable: 'results are held against tensors named `expect.NAME` in the inputs',
     meaningless: undefined,
     dtype,
-    note: interpreted ? '--backend runs kernels where there are some; --out FILE keeps the results' : undefined,
+    note: interpreted ? '--out FILE keeps the results' : undefined,
     json: {
-      name, kind, backend, device, dtype, call, training, losses: Object.fromEntries(losses),
+      name, kind, backend, why, device, dtype, call, training, losses: Object.fromEntries(losses),
       counts: Object.fromEntries([...counts].map(([path, { data }]) => [path, Array.from(data)])),
     },
     file: () => report.file(),

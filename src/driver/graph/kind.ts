@@ -15,12 +15,12 @@ export function graphKind(one: string, several: string, kernels: 'asked' | 'neve
       const { explainDeclared } = await import('./explain/explain.js');
       return explainDeclared(host, declaration, request, kernels === 'asked');
     },
-    useless({ backend = 'oracle', target, dtype }) {
-      if (
-        (backend !== 'oracle' && kernels === 'asked') || (backend === 'oracle' && target === undefined && dtype === 'f32')
-      ) return undefined;
-      return kernels === 'never' ? `kernels do not exist yet for ${several}: leave --backend, --target and --dtype out`
-        : '--target and --dtype are for kernels: add --backend webgpu or cuda';
+    useless({ backend, target, dtype }) {
+      const asked = target !== undefined || dtype !== 'f32';
+      if (kernels === 'never') return asked || (backend ?? 'oracle') !== 'oracle'
+        ? `kernels do not exist yet for ${several}: leave --backend, --target and --dtype out` : undefined;
+      return asked && backend === 'oracle'
+        ? '--target and --dtype are for kernels, which want a device: `lmoec doctor` shows what was found' : undefined;
     },
     async prepare(host, declaration, request) {
       const { prepareDeclared } = await import('./declared.js');

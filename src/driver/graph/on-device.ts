@@ -4,7 +4,7 @@ import { stepProblem } from '../../passes/graph/step.js';
 import { capabilitiesOf, targetOf } from '../devices.js';
 import type { Host } from '../host.js';
 import type { Declaration } from '../kind.js';
-import type { Failed } from '../problem.js';
+import { problem, type Failed } from '../problem.js';
 import { compare, type Comparison } from '../run/compare.js';
 import type { RunRequest } from '../run/report.js';
 import { roundedCall, runOnDevice } from './device.js';
@@ -22,6 +22,9 @@ export async function runKernels(
   host: Host, declaration: Declaration, { graph, call: given }: PreparedGraph, runtime: Runtime, asked: Asked,
 ): Promise<GraphReport | Failed> {
   const { dtype, check, seed } = asked;
+  if (given.positions !== undefined) return problem(
+    'E812', '`position` is given, and kernels count positions for themselves', 'leave it out, or run it with --backend oracle',
+  );
   const request: KernelRequest = {
     target: asked.target ?? targetOf(runtime), dtype, backward: true, command: 'lmoec run', capabilities: capabilitiesOf(runtime),
   };

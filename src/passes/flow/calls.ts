@@ -19,7 +19,9 @@ export function resultOf(scope: Scope, node: Extract<GraphNode, { kind: 'result'
   if (call.kind !== 'call') return refuse(scope, 'it is a result of no call', node);
   const { part } = graph.instances[call.instance];
   if (part.kind === 'scan') return scanOf(scope, node, call, part, domain);
-  if (atSome(scope, call, domain)) return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node, 'choice');
+  if (atSome(scope, call, domain)) {
+    return refuse(scope, `${part.name} looks at other tokens, and is called on some of them`, node, 'choice');
+  }
   const inner = opened(scope, node.call, call, domain);
   const made = value(inner, part.outputs[node.output].value);
   // A member of a family that has no weights gives the same as the others.
