@@ -127,9 +127,51 @@ class Launches(Fresh):
         gc.collect()
         self.assertEqual(len([line for line in record() if line == "exec destroyed"]), _bound.MOST_GRAPHS)
 
+    def set_most(self, name, most):
+        self.addCleanup(setattr, _bound, name, getattr(_bound, name))
+        setattr(_bound, name, most)
+
+    def layers(self, count):
+        """A step of a model, whose layers have each its tensors and get the same memory at every step, as torch's allocator gives it."""
+        real, pools, given = _host.empty, [[] for _ in range(count)], [draw(tokens=700) for _ in range(count)]
+        self.addCleanup(lambda: setattr(_host, "empty", real))
+
+        def step():
+            for pool, args in zip(pools, given):
+                fresh = iter(list(pool))
+
+                def again(*form):
+                    found = next(fresh, None)
+                    if found is None:
+                        found = real(*form)
+                        pool.append(found)
+                    return found
+
+                _host.empty = again
+                self.scan.forward(args)
+
+        return step
+
+    def test_layers_have_graphs_of_their_own(self):
+        step = self.layers(3)
+        step(), record(), step()
+        self.assertEqual({line.split()[0] for line in record()} & {"node"}, {"node"}, "what comes again")
+        step(), record(), step()
+        lines = record()
+        self.assertEqual([line for line in lines if line.split()[0] in ("launch", "node", "set")], [], "everything lies where it lay")
+        self.assertEqual(len([line for line in lines if line.startswith("graph launch")]), 3)
+
+    def test_more_layers_than_graphs(self):
+        self.set_most("MOST_LAYERS", 2)
+        step = self.layers(3)
+        step(), step(), step(), record(), step()
+        lines = record()
+        self.assertEqual(len([line for line in lines if line.startswith("graph launch")]), 3)
+        self.assertEqual([line for line in lines if line.split()[0] in ("launch", "node")], [], "none is made any more")
+        self.assertLessEqual({"S_prepare", "S_walk"}, {line.split()[1] for line in lines if line.startswith("set")}, "the oldest is told")
+
     def test_graphs_can_be_turned_off(self):
-        before, _bound.MOST_GRAPHS = _bound.MOST_GRAPHS, 0
-        self.addCleanup(lambda: setattr(_bound, "MOST_GRAPHS", before))
+        self.set_most("MOST_GRAPHS", 0)
         for _ in range(3):
             self.scan.forward(draw())
         self.assertEqual([line for line in record() if line.startswith("graph")], [])
