@@ -33,11 +33,10 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     '',
     'import torch',
     'from torch import Tensor',
-    'from torch.autograd.function import once_differentiable',
     '',
     'from . import _ops, _reference, _transitions',
     'from ._layout import laid',
-    'from ._library import exact_dtype, io_dtype, no_gradient, packed, ready',
+    'from ._library import exact_dtype, io_dtype, no_gradient, once, packed, ready',
     'from .cp import HeadShards, SequenceShards, sharded',
     '',
     `_op = _ops.${signature.module}.calls`,
@@ -95,9 +94,9 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   const cotangents = signature.outputs.map((_, i) => `d_out${i}`);
   const finals = states.map((_, i) => `d_final${i}`);
   const all = [...cotangents, ...(final ? finals : [])];
-  const brought = commas([...signature.outputs.map((_, i) => `laid(d_out${i})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))]);
+  const brought = [...signature.outputs.map((_, i) => `laid(d_out${i})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))];
   const none = commas([...args, 'cu_seqlens'].map(() => 'None'));
-  const call = `${commas(given)}, *cotangents`;
+  const call = commas([...given, ...brought]);
   const wantsInitial = states.map((_, i) => `ctx.needs_input_grad[${first + i}]`).join(' or ');
   const plain = `return (*_op.backward(${call}), ${commas([...states, 'cu_seqlens'].map(() => 'None'))})`;
   return [
@@ -111,10 +110,9 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
     `        return _op.${final ? 'forward_final' : 'forward'}(${commas(given)})`,
     '',
     '    @staticmethod',
-    '    @once_differentiable',
+    '    @once',
     `    def backward(ctx: Any, ${commas(all)}) -> Any:`,
-    `        cotangents = [${brought}]`,
-    '        if all(d is None for d in cotangents):',
+    `        if ${all.map((d) => `${d} is None`).join(' and ')}:`,
     `            return ${none}`,
     `        ${commas(given)} = ctx.saved_tensors`,
     ...(states.length === 0 ? [`        ${plain}`] : [
