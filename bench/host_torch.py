@@ -1,8 +1,10 @@
 """Host time of calls of a PyTorch package, in microseconds: python3 bench/host_torch.py FOLDER..., each made by `lmoec build --target torch`.
 
-Rows: the runtime alone, the operator (torch's dispatcher around it), the function with gradients; FLA's function of the same name where it is installed.
+Rows: the runtime alone, with the same tensors at every call and with those of 20 layers in turn; the operator (torch's dispatcher around it); the function with gradients; autograd
+with gradients that nobody computes; FLA's function of the same name where it is installed.
 A call's host time is that of a burst so short that no queue fills up, divided by its calls; the least of many bursts."""
 import importlib
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -41,6 +43,19 @@ def backward_time(run, leaves, cotangent):
     return best * 1e6
 
 
+class Nothing(torch.autograd.Function):
+    """As many gradients as a scan's, of which none is computed: what autograd takes by itself."""
+
+    @staticmethod
+    def forward(ctx, given, *inputs):
+        ctx.given = given
+        return torch.empty_like(inputs[0])
+
+    @staticmethod
+    def backward(ctx, _):
+        return (None, *ctx.given)
+
+
 def rows(subject):
     package, scan, operators = subject.package, subject.scan, subject.package._ops.SCANS[subject.name]
     args = subject.draw(batch=1, tokens=128, heads=4, groups=4, states=False)
@@ -52,6 +67,8 @@ def rows(subject):
     offsets = torch.tensor([0, 50, 128], dtype=torch.int32, device="cuda")
     yield "runtime", "forward", host_time(lambda: scan.forward(args, final=False))
     yield "runtime", "backward", host_time(lambda: scan.backward(args, cotangents, wanted=wanted))
+    layers = itertools.cycle([[None if x is None else x.clone() for x in args] for _ in range(BURST)])
+    yield "runtime", "backward of layers in turn", host_time(lambda: scan.backward(next(layers), cotangents, wanted=wanted))
     yield "runtime", "forward, packed", host_time(lambda: scan.forward(args, offsets, final=False))
     yield "runtime", "step in place", host_time(lambda: scan.step(token, in_place=True))
     with torch.no_grad():
@@ -66,6 +83,7 @@ def rows(subject):
     call = lambda leaves: function(*leaves[:inputs], **dict(zip(names, leaves[inputs:])))[0]
     yield "function", "forward, with gradients", host_time(lambda: call(leaves))
     yield "function", "backward", backward_time(call, leaves, cotangents[0])
+    yield "autograd", "backward of nothing", backward_time(lambda leaves: Nothing.apply(leaves, *leaves), leaves, cotangents[0])
 
 
 def fla_rows(subject):
@@ -84,7 +102,7 @@ def fla_rows(subject):
 
 def main(folders):
     print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}; B=1 T=128 H=4")
-    print(f"{'scan':14}{'what':12}{'call':26}{'us':>8}")
+    print(f"{'scan':14}{'what':12}{'call':30}{'us':>8}")
     for folder in folders:
         path = Path(folder).resolve()
         name = next(each.name for each in path.iterdir() if (each / "_runtime.py").exists())
@@ -95,7 +113,7 @@ def main(folders):
         for scan_name, scan in zip(package._ops.SCANS, package._ops.KERNELS):
             subject = Subject(package, scan_name, scan, scan.suitable(torch.cuda.current_device())[0])
             for what, call, micros in (*rows(subject), *fla_rows(subject)):
-                print(f"{scan_name:14}{what:12}{call:26}{micros:8.1f}", flush=True)
+                print(f"{scan_name:14}{what:12}{call:30}{micros:8.1f}", flush=True)
 
 
 if __name__ == "__main__":

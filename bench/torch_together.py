@@ -58,7 +58,7 @@ def parts(folder, out):
     first = [Part("host", [python, bench / "host_torch.py", image, pair[0]], FIRST, (image, pair[0]))]
     beside = [
         Part("runtime/gla", runtime(image), 200, (image,)),
-        Part("runtime/erases", runtime("--parts", "values,graphs,streams,tensors", *pair), 220, pair),
+        Part("runtime/erases", runtime("--parts", "values,causal,graphs,streams,tensors", *pair), 220, pair),
         Part("ranks/2", over(2), 200, pair, 2),
         Part("models", [
             python, bench / "torch_models.py", "--packages", models, *until, "--row-seconds", "{left}", *to
@@ -70,7 +70,12 @@ def parts(folder, out):
         Part("ranks/4", over(4), 200, pair, 3),
         *(Part(f"memory/{scan}", [python, bench / "torch_memory.py", scan, "--packages", models], 200, both, 1, True)
           for scan in ("gla", "kda", "simple_gla", "gated_delta")),
+        Part("compiled", runtime("--parts", "compiled", image, pair[0]), 200, (image, pair[0])),
         Part("sharded", runtime("--parts", "sharded", image), 100, (image,)),
+        Part("fsdp", [
+            "env", f"PYTHONPATH={pair[0]}", *launcher, "1", ROOT / "examples" / "torch" / "train.py", "--steps", "60", "--text", ROOT / "docs",
+            "--checkpoints", folder / "saved"
+        ], 120, (pair[0],)),
         Part("large", runtime("--parts", "large", image), 150, (image,)),
         Part("sanitizer", [*"compute-sanitizer --tool memcheck --error-exitcode 9".split(), *runtime("--parts", "values", image)], 240, (image,)),
     ]

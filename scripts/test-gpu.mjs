@@ -1,8 +1,9 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
 // answers; small programs that once showed a fault, and mixtures and layers, in the same ways; packed sequences also in f16, by the
 // kernels for sm_80 and sm_86
-// (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over. Needs
-// no internet: dist/ is compiled again only where the TypeScript compiler is installed.
+// (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over; where
+// PyTorch finds the device, Python packages and a short training. Needs no internet: dist/ is compiled again only where the TypeScript
+// compiler is installed.
 //   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--jobs N]
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
@@ -12,6 +13,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FEW, RANGES, repeated, times } from './gpu-inputs.mjs';
+import { testTorch } from './gpu-torch.mjs';
 import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
 
@@ -171,5 +173,7 @@ await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())),
     code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : reason(result),
   );
 });
-console.log(`\n${cases.length - failed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+const packages = await testTorch(folder, ['gla', 'gated_delta'].filter((name) => wanted({ name })));
+const bad = failed + packages.failed;
+console.log(`\n${cases.length - failed + packages.passed} passed, ${bad} failed`);
+process.exitCode = bad === 0 ? 0 : 1;

@@ -1,6 +1,6 @@
 """Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py [--parts values,graphs] FOLDER..., each made by `lmoec build --target torch`.
 
-`--parts large,sharded`: more than 2^31 elements a tensor, and DTensors; they are not among those of a plain run. `--parts values` is short enough for compute-sanitizer.
+`--parts compiled,large,sharded`: under Inductor and in graphs of torch, more than 2^31 elements a tensor, DTensors; they are not among those of a plain run. `--parts values` is short enough for compute-sanitizer.
 Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, queues, poisoned memory, images."""
 import argparse
 import importlib
@@ -229,6 +229,50 @@ def tensors(s):
     check(f"{s.label} memory after a call", kept == size, f"{kept} bytes, results have {size}")
 
 
+def causal(s):
+    """What comes after a chunk changes no bit of its results, and what comes before no bit of the gradients after it."""
+    args, cut, inputs = s.draw(tokens=300, seed=41), 192, len(s.reference.signature.inputs)
+    found = s.scan.forward(args)
+    other = [x if i >= inputs else torch.cat([x[:, :cut], y[:, cut:]], 1) for i, (x, y) in enumerate(zip(args, s.draw(tokens=300, seed=42)))]
+    count = len(s.reference.signature.outputs)
+    changed = s.scan.forward(other)
+    check(f"{s.label} later tokens", same([x[:, :cut].contiguous() for x in changed[:count]], [x[:, :cut].contiguous() for x in found[:count]]))
+    check(f"{s.label} later tokens are read", not same(changed, found))
+    cotangents = s.cotangents(found, states=False)
+    ended = [None if d is None else torch.cat([d[:, :cut], torch.zeros_like(d[:, cut:])], 1) for d in cotangents]
+    grads = s.scan.backward(args, ended)[:inputs]
+    check(f"{s.label} gradients of tokens that nothing reads", all(x[:, cut:].count_nonzero().item() == 0 for x in grads))
+
+
+def compiled(s):
+    """Inductor's CUDA graphs, and those of torch around a function with gradients, against the function as it is."""
+    function, inputs = getattr(s.package, s.package._reference.MODULES[s.name]), len(s.reference.signature.inputs)
+    names = [named.name for named in s.reference.signature.params]
+    run = lambda *given: function(*given[:inputs], **dict(zip(names, given[inputs:])))[0]
+    draw = lambda seed: [x.requires_grad_() for x in s.draw(groups=4, states=False, seed=seed) if x is not None]
+
+    def results(call, given):
+        o = call(*given)
+        return [x.clone() for x in (o.detach(), *torch.autograd.grad(o.float().square().sum(), given))]
+
+    def agree(what, call, seeds):
+        for seed in seeds:
+            given = draw(seed)
+            for i, (x, y) in enumerate(zip(results(call, given), results(run, given))):
+                allowed = ALLOWED[s.dtype][0 if i == 0 else 2 if x.dtype == torch.float32 else 1]
+                check(f"{s.label} {what}, data {seed}, result {i}", error(x, y) <= allowed, f"error {error(x, y):.1e}, allowed {allowed}")
+
+    agree("make_graphed_callables", torch.cuda.make_graphed_callables(run, tuple(draw(51))), (52, 53))
+    whole = torch.compile(run, fullgraph=True, mode="reduce-overhead")
+
+    def step(*given):
+        torch.compiler.cudagraph_mark_step_begin()
+        return whole(*given)
+
+    # Warm up, record, replay.
+    agree("reduce-overhead", step, (54, 55, 56, 57))
+
+
 def large(s):
     """The last tokens of more than 2^31 elements a tensor: gates have made them forget what was long before, so that a short run ends alike."""
     if s.reference.signature.params or not any(named.high == 0 for named in s.reference.signature.inputs):
@@ -318,12 +362,14 @@ def images(folder, name):
         attempt("built for another device", ["*.sm90.*", "*.sm80.*"], "files are missing")
 
 
-PARTS = {"values": values, "graphs": graphs, "streams": streams, "tensors": tensors, "large": large, "sharded": sharded}
+PARTS = {
+    "values": values, "causal": causal, "graphs": graphs, "streams": streams, "tensors": tensors, "compiled": compiled, "large": large, "sharded": sharded,
+}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--parts", default="values,graphs,streams,tensors,images", help=f"of {', '.join(PARTS)}, images")
+    parser.add_argument("--parts", default="values,causal,graphs,streams,tensors,images", help=f"of {', '.join(PARTS)}, images")
     parser.add_argument("folders", nargs="+")
     options = parser.parse_args()
     folders, wanted = options.folders, options.parts.split(",")

@@ -1,0 +1,60 @@
+// The part of `npm run test:gpu` that wants PyTorch: what packages do on the device, and a short training of examples/torch/train.py.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { lmoec } from './lmoec.mjs';
+import { root } from './setup.mjs';
+
+const python = process.env.LMOEC_PYTHON ?? 'python3';
+
+/** Runs a program to its end; every line goes to `each`. */
+function run(args, env, each = () => {}) {
+  return new Promise((resolve) => {
+    const child = spawn(python, args, { cwd: root, env: { ...process.env, PYTHONUNBUFFERED: '1', OMP_NUM_THREADS: '1', ...env } });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (part) => {
+      const lines = (text += part).split('\n');
+      text = lines.pop();
+      lines.forEach(each);
+    });
+    child.on('error', (error) => { each(error.message); resolve(127); });
+    child.on('close', (code) => { if (text !== '') each(text); resolve(code); });
+  });
+}
+
+/** The losses that a training printed: are they numbers, and less at the end? */
+export function learnt(lines) {
+  const losses = lines.flatMap((line) => /^step \d+ loss (\S+)$/.exec(line)?.slice(1).map(Number) ?? []);
+  return losses.length > 1 && losses.every(Number.isFinite) && losses.at(-1) < losses[0] - 1;
+}
+
+/** How many checks passed and failed; with no PyTorch for the device, says so. */
+export async function testTorch(folder, names) {
+  const none = 'import torch, sys; sys.exit(0 if torch.cuda.is_available() else 3)';
+  if (names.length === 0) return { passed: 0, failed: 0 };
+  if (await run(['-c', none], {}) !== 0) {
+    console.log(`\nPyTorch packages are left out: ${python} has no torch with CUDA (LMOEC_PYTHON names another)`);
+    return { passed: 0, failed: 0 };
+  }
+  const out = join(folder, 'torch');
+  const built = await lmoec(['build', ...names.map((name) => `examples/${name}.lmoe`), '--target', 'torch', '-o', out]);
+  if (built.code !== 0) {
+    console.log(`\nPyTorch packages: lmoec build ended with ${built.code}`);
+    return { passed: 0, failed: 1 };
+  }
+  console.log('\nPyTorch packages');
+  let [passed, failed] = [0, 1];
+  await run(['test/gpu/torch_runtime.py', ...names.map((name) => join(out, name))], {}, (line) => {
+    console.log(line);
+    const counted = /^(\d+) passed, (\d+) failed$/.exec(line);
+    if (counted !== null) [passed, failed] = counted.slice(1).map(Number);
+  });
+  if (names.includes('gated_delta')) {
+    const lines = [];
+    const launch = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '1', 'examples/torch/train.py', '--steps', '60'];
+    const code = await run([...launch, '--text', 'docs'], { PYTHONPATH: join(out, 'gated_delta') }, (line) => { lines.push(line); });
+    const fine = code === 0 && learnt(lines);
+    console.log(`examples/torch/train.py: ${fine ? 'ok' : 'FAILED'}`, ...(fine ? lines.slice(-1) : lines.slice(-20)));
+    if (fine) passed++; else failed++;
+  }
+  return { passed, failed };
+}
