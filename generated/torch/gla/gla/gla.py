@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from . import _ops, _reference, _transitions
 from ._layout import laid
-from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+from ._library import exact_dtype, io_dtype, no_gradient, once, packed, ready
 from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.gla.calls
@@ -31,15 +30,14 @@ class _Gla(torch.autograd.Function):
         return _op.forward(q, k, v, g, S, cu_seqlens)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d_out0) -> Any:
-        cotangents = [laid(d_out0), None]
-        if all(d is None for d in cotangents):
+        if d_out0 is None:
             return None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
         if ctx.needs_input_grad[4]:
-            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, *cotangents), None)
-        return (*_op.backward(q, k, v, g, S, cu_seqlens, *cotangents), None, None)
+            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None)
+        return (*_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None, None)
 
 
 class _GlaFinal(torch.autograd.Function):
@@ -52,15 +50,14 @@ class _GlaFinal(torch.autograd.Function):
         return _op.forward_final(q, k, v, g, S, cu_seqlens)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d_out0, d_final0) -> Any:
-        cotangents = [laid(d_out0), laid(d_final0)]
-        if all(d is None for d in cotangents):
+        if d_out0 is None and d_final0 is None:
             return None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
         if ctx.needs_input_grad[4]:
-            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, *cotangents), None)
-        return (*_op.backward(q, k, v, g, S, cu_seqlens, *cotangents), None, None)
+            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None)
+        return (*_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
 
 
 def gla(

@@ -9,8 +9,10 @@ from ._plan import START, Launches, apart, arena, product, tensor_bytes
 
 ONE_QUEUE = os.environ.get("LMOEC_QUEUES") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
-# A graph runs once at a time, so each stream has its own; with more streams than this, kernels are launched one by one.
+# A graph runs once at a time, so each stream has its own, which is told where things lie; with more streams than this, kernels are launched one by one.
 MOST_GRAPHS = 0 if os.environ.get("LMOEC_GRAPHS") == "0" else 4
+# Layers of a model come with the same addresses step by step: what comes again has a graph that nobody needs to tell. With more than this the oldest is told.
+MOST_LAYERS = 64
 
 
 class Request:
@@ -42,6 +44,8 @@ class Bound:
         self._configs, self._maps, self._keep = [], {}, []
         # What a graph of this program consists of, and graphs by stream; None where a stream has had one call, which launches kernels one by one.
         self._nodes, self._graphs = [], {}
+        # Graphs by stream and addresses; those that have come once.
+        self._layers, self._met = {}, set()
         self._stream = None
         self._pointers = self._base = None
         self._start, self.ops = [], []
@@ -242,30 +246,53 @@ class Bound:
 
     def __call__(self, pointers, offsets, capturing=False):
         """Launches on torch's current stream. `pointers`: of what is given, in order. Returns the results."""
-        made, _memory = self.ready(pointers, offsets)
-        if capturing or not self._by_graph():
-            self._run(self.ops)
+        made, _memory, base = self._take(pointers, offsets)
+        main = host.current_stream(self.index)
+        key = (main, base, *pointers)
+        graph = None if capturing else self._layers.get(key)
+        if graph is None or graph.launch():
+            self._point(pointers, base, main)
+            if capturing or not self._by_graph(key):
+                self._run(self.ops)
         return tuple(made) if self._order is None else tuple([None if at is None else made[at] for at in self._order])
 
-    def _by_graph(self):
+    def _by_graph(self, key):
         """Launches everything at once, from the second call on that a stream makes. Gives whether it did."""
         if self._checks or self._memory_zeros or not self._nodes:
+            return False
+        # What could not be launched is launched one by one: then the kernel that is wrong has a name.
+        if self._layers.pop(key, None) is not None:
             return False
         graph = self._graphs.get(self._stream, self)
         if graph is self:
             if len(self._graphs) < MOST_GRAPHS:
                 self._graphs[self._stream] = None
             return False
-        if graph is None:
-            graph = self._graphs[self._stream] = Graph(self._nodes, self._launches.before, self._stream, self._pointers, self._base)
-        if graph.launch(self._pointers, self._base) == 0:
-            return True
-        # Launched one by one, the kernel that is wrong has a name.
-        del self._graphs[self._stream]
-        return False
+        if key in self._met:
+            graph = self._made() if len(self._layers) < MOST_LAYERS else self._layers.pop(next(iter(self._layers)))
+        else:
+            if len(self._met) > 4 * MOST_LAYERS:
+                self._met.clear()
+            self._met.add(key)
+            graph = self._graphs[self._stream] = graph or self._made()
+        if graph.turn(self._stream, self._pointers, self._base) or graph.launch():
+            self._graphs.pop(self._stream, None)
+            return False
+        if graph is not self._graphs[self._stream]:
+            self._layers[key] = graph
+        return True
+
+    def _made(self):
+        return Graph(self._nodes, self._launches.before, self._stream, self._pointers, self._base)
 
     def ready(self, pointers, offsets):
         """Results and workspaces of a call, which parameters point to from here on."""
+        made, memory, base = self._take(pointers, offsets)
+        self._point(pointers, base, host.current_stream(self.index))
+        return made, memory
+
+    def _take(self, pointers, offsets):
+        """Results and workspaces of a call; `pointers` has all addresses from here on."""
         made = [host.empty(*form) for form in self.made]
         # Workspaces are torch's memory, for this call alone; a step has none.
         memory = host.empty((self.arena_bytes,), (1,), host.torch.uint8) if self.arena_bytes else None
@@ -275,7 +302,10 @@ class Bound:
                 tensor.reshape(-1).view(host.torch.uint8).fill_(255)
         pointers += [tensor.data_ptr() for tensor in made]
         pointers.append(offsets)
-        base = memory.data_ptr() if memory is not None else None
+        return made, memory, memory.data_ptr() if memory is not None else None
+
+    def _point(self, pointers, base, main):
+        """Writes what has changed into the parameters."""
         if pointers != self._pointers:
             self._handed_format.pack_into(self._slots, 0, *pointers)
             self._pointers = pointers
@@ -288,12 +318,10 @@ class Bound:
             address = base + place if source < 0 else pointers[source]
             if address != made_map.pointer:
                 made_map.point(address)
-        main = host.current_stream(self.index)
         if main != self._stream:
             self._use_stream(main)
         if self.request.keeps_tables and main not in self._table_streams:
             self._use_tables(main)
-        return made, memory
 
     def _run(self, ops):
         for function, args, what in ops:

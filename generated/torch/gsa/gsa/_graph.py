@@ -26,7 +26,7 @@ class Params(ctypes.Structure):
 class Graph:
     def __init__(self, nodes, before, stream, pointers, base):
         """`before`: keys of the nodes that have finished when a node begins. `pointers`, `base`: the addresses that parameters have now."""
-        self._stream, self.pointers, self.base = ctypes.c_void_p(stream), pointers, base
+        self._stream, self._pointers, self._base = ctypes.c_void_p(stream), pointers, base
         self._graph, self._exec = handle(), handle()
         check(driver().cuGraphCreate(ctypes.byref(self._graph), 0), "making a graph")
         made, self._nodes, self._users = {}, [], {}
@@ -42,21 +42,24 @@ class Graph:
             for source in node.sources:
                 self._users.setdefault(source, []).append(at)
         check(driver().cuGraphInstantiateWithFlags(ctypes.byref(self._exec), self._graph, ctypes.c_ulonglong(0)), "making a graph ready")
-        self._set, self._launch = driver().cuGraphExecKernelNodeSetParams_v2, driver().cuGraphLaunch
+        self._set, self._run = driver().cuGraphExecKernelNodeSetParams_v2, driver().cuGraphLaunch
 
-    def launch(self, pointers, base):
-        """Runs all kernels with the addresses that parameters have now; what is under way keeps those it was launched with. The driver's code."""
-        if pointers != self.pointers or base != self.base:
-            stale = set(self._users.get(ARENA, ())) if base != self.base else set()
-            for at, (new, old) in enumerate(zip(pointers, self.pointers)):
-                if new != old:
-                    stale.update(self._users.get(at, ()))
-            for at in stale:
-                code = self._set(self._exec, *self._nodes[at])
-                if code:
-                    return code
-            self.pointers, self.base = pointers, base
-        return self._launch(self._exec, self._stream)
+    def turn(self, stream, pointers, base):
+        """Tells kernels the addresses that parameters have now; what is under way keeps those it was launched with. The driver's code."""
+        stale = set(self._users.get(ARENA, ())) if base != self._base else set()
+        for at, (new, old) in enumerate(zip(pointers, self._pointers)):
+            if new != old:
+                stale.update(self._users.get(at, ()))
+        for at in stale:
+            code = self._set(self._exec, *self._nodes[at])
+            if code:
+                return code
+        self._stream.value, self._pointers, self._base = stream, pointers, base
+        return 0
+
+    def launch(self):
+        """Runs all kernels. The driver's code."""
+        return self._run(self._exec, self._stream)
 
     def __del__(self):
         if cuda.usable():

@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from . import _ops, _reference, _transitions
 from ._layout import laid
-from ._library import exact_dtype, io_dtype, no_gradient, packed, ready
+from ._library import exact_dtype, io_dtype, no_gradient, once, packed, ready
 from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.gsa.calls
@@ -38,15 +37,14 @@ class _Gsa(torch.autograd.Function):
         return _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d_out0) -> Any:
-        cotangents = [laid(d_out0), None, None]
-        if all(d is None for d in cotangents):
+        if d_out0 is None:
             return None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
         if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
-            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None)
-        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None, None, None)
+            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None)
+        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None, None, None)
 
 
 class _GsaFinal(torch.autograd.Function):
@@ -59,15 +57,14 @@ class _GsaFinal(torch.autograd.Function):
         return _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, d_out0, d_final0, d_final1) -> Any:
-        cotangents = [laid(d_out0), laid(d_final0), laid(d_final1)]
-        if all(d is None for d in cotangents):
+        if d_out0 is None and d_final0 is None and d_final1 is None:
             return None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
         if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
-            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None)
-        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, *cotangents), None, None, None)
+            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None)
+        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None, None, None)
 
 
 def gsa(

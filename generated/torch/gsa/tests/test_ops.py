@@ -246,6 +246,15 @@ def test_mixed_dtypes_follow_the_first(scan):
 
 
 @pytest.mark.parametrize("scan", SCANS)
+def test_second_derivatives_are_refused(scan):
+    args = leaves(draw(scan))
+    results = call(scan, args, output_final_state=True)
+    grads = torch.autograd.grad(results[0].square().sum(), [x for x in args if x is not None], create_graph=True, allow_unused=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        sum(d.sum() for d in grads if d is not None).backward()
+
+
+@pytest.mark.parametrize("scan", SCANS)
 def test_same_bits_twice(scan):
     args = leaves(draw(scan, dtype=torch.float32))
     first, second = call(scan, args, output_final_state=True), call(scan, args, output_final_state=True)

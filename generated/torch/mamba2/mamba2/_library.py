@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from . import _host as host
 from ._drive import Reference
@@ -62,6 +63,16 @@ def straight(given: tuple[Tensor | None, ...]) -> bool:
     return not (_compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()) and (
         _PLAIN.issuperset(map(type, given)) and host.device_of(given[0]) >= 0
     )
+
+
+def once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """`once_differentiable`, where somebody is about to differentiate gradients: saying so takes longer than the rest of what Python does in a backward."""
+    told = once_differentiable(backward)
+
+    def run(ctx: Any, *cotangents: Tensor | None) -> Any:
+        return (told if torch.is_grad_enabled() and not _compiling() else backward)(ctx, *cotangents)
+
+    return run
 
 
 def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
