@@ -1,7 +1,8 @@
 import { sizeIn } from '../../ir/common/axes.js';
 import { buildKernel } from '../../ir/tile/build.js';
 import { isRows, type Domain } from '../../ir/tile/domain.js';
-import { withLaunches, type TileBuffer, type TileKernel, type TileModule, type TileOp, type TileStmt } from '../../ir/tile/tile.js';
+import { withBuffers } from '../../ir/tile/buffers.js';
+import { withLaunches, type TileBuffer, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { tablesOf, tensorsOf } from './lower.js';
 
 export interface CopyOptions {
@@ -71,7 +72,10 @@ export function copyBuffers(module: TileModule, options: CopyOptions): Copied {
     return order;
   };
   const programs = withLaunches(module.programs, ({ launches }) => program(launches));
-  const kernels = module.kernels.map((kernel) => renamed(kernel, copied.get(kernel.name) ?? new Set()));
+  const kernels = module.kernels.map((kernel) => {
+    const own = copied.get(kernel.name);
+    return own === undefined ? kernel : withBuffers(kernel, (buffer) => (own.has(buffer) ? copyName(buffer) : buffer));
+  });
   return { module: {
     ...module, buffers: [...module.buffers, ...copies.map(({ to }) => to)], kernels: [...kernels, ...movers.values()], programs,
   }, packs };
@@ -102,24 +106,4 @@ function copyKernel(name: string, from: TileBuffer, to: TileBuffer, around: Doma
   const outer = from.outer === 'row' ? 'chunk' : from.outer;
   const head = { name, doc: `Copies ${from.name} to ${to.name}.`, outer, domain: from.domain ?? around, inner: from.inner };
   return buildKernel(head, (k) => k.store(to, k.load(from)));
-}
-
-function renamed(kernel: TileKernel, copied: ReadonlySet<string>): TileKernel {
-  if (copied.size === 0) return kernel;
-  const rename = (buffer: string) => (copied.has(buffer) ? copyName(buffer) : buffer);
-  const elsewhere = (op: TileOp): TileOp => {
-    switch (op.op) {
-      case 'load': return { ...op, buffer: rename(op.buffer), ...(op.whole !== undefined && { whole: rename(op.whole) }) };
-      case 'gather': case 'nth': return { ...op, buffer: rename(op.buffer) };
-      default: return op;
-    }
-  };
-  const body = (stmts: readonly TileStmt[]): TileStmt[] => stmts.map((stmt) => {
-    switch (stmt.kind) {
-      case 'let': return { ...stmt, op: elsewhere(stmt.op) };
-      case 'store': return { ...stmt, buffer: rename(stmt.buffer) };
-      case 'loop': return { ...stmt, body: body(stmt.body) };
-    }
-  });
-  return { ...kernel, body: body(kernel.body) };
 }
