@@ -91,7 +91,9 @@ class Plan:
         """A program on tensors by the names of users; cotangents that are not there are zeros. `kept`: what the program before left, by the
         plan's names. `seed`, `step`: of draws."""
         names, tensors = self.plan["names"], {}
-        extents = self.parts._plan.extents_of(self.loaded, sum(lengths), 1, 1, len(lengths), lengths)
+        # Where sequences are nothing to its kernels, all tokens are one; draws know them all the same.
+        joined = [sum(lengths)] if names.get("joins") else lengths
+        extents = self.parts._plan.extents_of(self.loaded, sum(joined), 1, 1, len(joined), joined)
         device = next(x.device for x in given.values() if isinstance(x, torch.Tensor))
         for name in self.loaded.programs[program]["takes"]:
             source, declared = names["given"][name], self.loaded.tensors[name]
@@ -102,7 +104,7 @@ class Plan:
             value = torch.as_tensor(value, dtype=self.parts._host.DTYPES[declared["dtype"]], device=device)
             # [B, T, ...] and [tokens, ...] are the same memory.
             tensors[name] = value.reshape(shape) if value.numel() > 1 else value.expand(shape)
-        made, launch = self.prepare(program, tensors, lengths, 1)
+        made, launch = self.prepare(program, tensors, joined, 1)
         return Named(made, launch, names["results"].get(program, {}))
 
     @staticmethod

@@ -25,13 +25,19 @@ export function namesIn(plan: Plan): PlanNames {
 /** Runs a program of a plan that says whose its tensors are; what it gives comes by its names in the plan. */
 export function runNamed(loaded: LoadedPlan, program: string, call: NamedCall): Promise<Record<string, DeviceTensor>> {
   const { plan } = loaded;
-  const extents = extentsOf(plan, call.sizes);
+  const sizes = namesIn(plan).joins ? joined(call.sizes) : call.sizes;
+  const extents = extentsOf(plan, sizes);
   const tensors: CallTensors = Object.fromEntries(plan.programs[program].takes.map((name) => {
     const declared = plan.tensors.find((tensor) => tensor.name === name);
     if (declared === undefined) throw new RuntimeError(`the plan of ${plan.scan} takes ${name}, which it does not know`, 'build it again');
     return [name, given(plan, declared, shapeOf(declared, extents), call)];
   }));
-  return loaded.run(program, tensors, call.sizes);
+  return loaded.run(program, tensors, sizes);
+}
+
+/** All sequences as one. */
+function joined(sizes: CallSizes): CallSizes {
+  return { ...sizes, lengths: [sizes.lengths.reduce((sum, length) => sum + length, 0)] };
 }
 
 function given(plan: Plan, { name, dtype }: PlanTensor, shape: readonly number[], call: NamedCall): HostArray | DeviceTensor | undefined {

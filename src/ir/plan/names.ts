@@ -7,6 +7,8 @@ import type { Extent } from './plan.js';
 export interface PlanNames {
   /** On several ranks sums and choices over ranks would be of one of them: whoever runs it there exchanges nothing. */
   readonly alone: boolean;
+  /** Where sequences begin and end is nothing to its kernels: a host may run all tokens of a call as one. */
+  readonly joins: boolean;
   /** Of all that programs take. */
   readonly given: Readonly<Record<string, PlanSource>>;
   /** By program: outputs, `loss.PATH`, `count.PATH`, `take.NAME` (what updates take of a call); gradients `d_NAME`. */

@@ -9,6 +9,7 @@ import type { Binding, Lowered } from './kernels.js';
 import { TOKENS } from '../chunk/programs.js';
 import { tileDomain, wordAxis } from './memory.js';
 import { isZero } from './results.js';
+import { joinsSequences } from './sequences.js';
 
 /** Whose the tensors of a module are; or why they are not what users give and get. */
 export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanNames | { readonly refusals: readonly Refusal[] } {
@@ -39,7 +40,7 @@ export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanN
     held.kind === 'value' && held.value === value && buffer.role === 'output' ? [{ choice: name, tensor: buffer.name }] : []
   )));
   return refusals.length > 0 ? { refusals } : {
-    alone, given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) }, checks,
+    alone, joins: joinsSequences(module), given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) }, checks,
   };
 }
 

@@ -31,8 +31,10 @@ export interface Elements {
   operation(tile: TileId, op: TileOp, spot: Spot): Neighbours;
   /** Writes `width` neighbours to a tile's array. */
   put(tile: TileId, spot: Spot, value: Neighbours): void;
-  /** Writes them to a buffer, where rows exist; `by`: to the rows that it names. */
-  store(name: string, spot: Spot, value: Neighbours, by?: string): void;
+  /** Writes them to a buffer, where rows exist. */
+  store(name: string, spot: Spot, value: Neighbours): void;
+  /** Brings an element to the row that `by` names, and works it out only where there is one. */
+  scatter(name: string, by: string, tile: TileId, spot: Spot): void;
   /** C text of one element of an array. */
   arrayAt(tile: TileId, at: ReadonlyMap<Axis, string>): string;
   readonly size: ElementOptions['size'];
@@ -343,16 +345,17 @@ export function createElements({ cx, kernel, code, homes, arrays, size, first }:
       else if (spot.width === 1) code.line(`t${to}[${number('0')}] = ${val('0')};`);
       else code.line(`UNROLL for (int e = 0; e < ${spot.width}; ++e) t${to}[${number('e')}] = ${val('e')};`);
     },
-    store(name, spot, val, by) {
+    scatter(name, by, tile, spot) {
       const buffer = bufferNamed(module, name);
-      if (by !== undefined) {
-        const row = rowBy(bufferNamed(module, by), ROW, spot);
-        const to = `to${names++}`;
-        code.line(`const int ${to} = ${row('0')};`);
-        const cell = cellPointer(module, { buffer }, { ...spot.place, row: to });
-        code.line(`if (${to} >= 0) st(${cell} + ${globalIndex(buffer, spot, '0')}, ${val('0')});`);
-        return;
-      }
+      const to = `to${names++}`;
+      code.line(`const int ${to} = ${rowBy(bufferNamed(module, by), ROW, spot)('0')};`);
+      code.open(`if (${to} >= 0)`);
+      const cell = cellPointer(module, { buffer }, { ...spot.place, row: to });
+      code.line(`st(${cell} + ${globalIndex(buffer, spot, '0')}, ${value(tile, spot)('0')});`);
+      code.close();
+    },
+    store(name, spot, val) {
+      const buffer = bufferNamed(module, name);
       const token = isRows(buffer) && spot.place.row === undefined ? (spot.at.has(ROW) ? ROW : COL) : undefined;
       const row = (e: string) => (token === undefined ? '' : stepped(spot, token, e));
       const address = (e: string) => {

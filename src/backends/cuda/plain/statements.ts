@@ -221,7 +221,10 @@ export function storeText(w: PlainWriter, stmt: TileStore, place: Place): void {
   barriers.buffer(name);
   // A value without the split axis is the same in every block: the first writes it.
   const once = kernel.split !== undefined && !all.some((axis) => isCut(axis, kernel.split)) && blocks > 1;
-  const write = (spot: Spot) => elements.store(name, spot, elements.value(value, spot), by);
+  const write = (spot: Spot) => {
+    if (by === undefined) elements.store(name, spot, elements.value(value, spot));
+    else elements.scatter(name, by, value, spot);
+  };
   if (running.length > 0 && by === undefined && sameAxes(all, axesOf(running[0].tile))) {
     w.products(running, all, place, (spot) => {
       if (once) code.open('if (v0 == 0)');

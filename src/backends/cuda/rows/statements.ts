@@ -203,7 +203,8 @@ export function storeText(w: RowsWriter, stmt: TileStore): void {
   if (same) code.open(`if (lane == 0${units > 1 ? ' && unit == 0' : ''})`);
   over(w, all, step, (at) => {
     const spot = spotOf(w, at, step);
-    elements.store(stmt.buffer, spot, elements.value(stmt.value, spot), stmt.by);
+    if (stmt.by === undefined) elements.store(stmt.buffer, spot, elements.value(stmt.value, spot));
+    else elements.scatter(stmt.buffer, stmt.by, stmt.value, spot);
   });
   if (same) code.close();
 }
