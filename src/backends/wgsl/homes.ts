@@ -3,7 +3,7 @@ import { isRows } from '../../ir/tile/domain.js';
 import { hasRole, operandsOf, roleOf } from '../../ir/tile/facts.js';
 import type { TileId, TileLoop, TileOp } from '../../ir/tile/tile.js';
 import { sum } from '../../support/sum.js';
-import { onlyHeld, type Panels } from './panels.js';
+import { endsHeld, onlyHeld, type Panels } from './panels.js';
 import { scalarCost } from './roles.js';
 import { cellAxes, type Structure, type User } from './structure.js';
 
@@ -44,13 +44,14 @@ function choose(s: Structure, panels: Panels, forced: Forced, before: ReadonlyMa
     const runs = sum((s.users.get(tile) ?? []).map((user) => readsBy(s, panels, tile, user, homes, evaluations)));
     const home = ((): Home => {
       if (panels.sums.has(tile)) return 'held';
+      if (panels.brought.has(tile)) return 'inline';
       if (panels.products.has(tile)) return onlyHeld(s, tile, homes) ? 'held' : 'array';
       if (op === undefined) return s.axes(tile).length === 0 ? 'scalar' : 'array';
       const role = roleOf(op);
       if (role === 'free') return 'inline';
       if (role === 'scan') return 'array';
       if (s.axes(tile).length === 0) return 'scalar';
-      if (forced.arrays.has(tile)) return 'array';
+      if (forced.arrays.has(tile) || endsHeld(s, panels, tile, homes)) return 'array';
       // A load from what the kernel also writes means the time at which it stands.
       if (op.op === 'load' && s.stored.has(op.buffer)) return 'array';
       if (role === 'fold') return readOnce(s, tile, homes) ? 'fused' : 'array';

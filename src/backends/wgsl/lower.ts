@@ -15,7 +15,7 @@ import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
 import { TALLY } from './order.js';
 import { clearText, panelLayout, panelsText } from './panel-text.js';
-import { NO_PANELS, panelsOf, panelWidths } from './panels.js';
+import { fromMemory, NO_PANELS, panelsOf, panelWidths } from './panels.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
 import { createCode, floatLiteral, identifier, type Code } from './text.js';
@@ -80,9 +80,8 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   const divisors = [...new Set([runs, 32, 16, 8, 4, 2, 1])].sort((a, b) => b - a).filter((n) => whole % n === 0 && n % runs === 0);
   // Columns are searched one by one: the more workgroups, the better.
   const widths = kernel.split === undefined || tally > 0 ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
-  const panelled = tally > 0 ? undefined : panelWidths(cx.module, kernel, runs);
-  if (panelled !== undefined) {
-    const chosen = planned(cx.module, kernel, panelled, limit);
+  if (tally === 0) for (const blocks of panelWidths(cx.module, kernel, runs)) {
+    const chosen = planned(cx.module, kernel, blocks, limit);
     if (chosen.memory.far === 0 && chosen.plan.panels.held.size > 0) return chosen;
   }
   let best: Chosen | undefined;
@@ -106,12 +105,15 @@ function planned(module: TileModule, kernel: TileKernel, widths: ReadonlyMap<Axi
       panels = NO_PANELS;
       continue;
     }
-    const memory = placeTiles(s, plan, limit - 4 * vectors);
+    // Beside products there is time to work out again what comes from memory.
+    const { held } = panels;
+    const again = (tile: TileId) => held.size > 0 && !held.has(tile) && fromMemory(s, tile);
+    const memory = placeTiles(s, plan, limit - 4 * vectors, again);
     // A copy of device memory in device memory is worth nothing.
     const pointless = [...memory.slots].filter(([tile, slot]) => {
       const op = s.definitions.get(tile)?.op;
       const read = op === undefined ? [] : buffersRead(op);
-      return slot.space === 'far' && read.length > 0 && !s.stored.has(read[0]) && !inline.has(tile);
+      return slot.space === 'far' && !inline.has(tile) && (again(tile) || (read.length > 0 && !s.stored.has(read[0])));
     });
     if (pointless.length === 0) return { s, plan, memory, vectors, limit };
     for (const [tile] of pointless) inline.add(tile);

@@ -21,15 +21,20 @@ interface Life {
   end: number;
 }
 
-/** Places by first fit over live times, the smallest tiles first: they are read most often per float. */
-export function placeTiles(s: Structure, plan: ActionPlan, limit: number): Memory {
+/**
+ * Places by first fit over live times, the smallest tiles first: they are read most often per float. Before them what cannot be worked out
+ * again.
+ */
+export function placeTiles(s: Structure, plan: ActionPlan, limit: number, again: (tile: TileId) => boolean): Memory {
   const lives = livesOf(s, plan);
   const placed: (Life & { offset: number; size: number })[] = [];
   const slots = new Map<TileId, Slot>();
   let near = 0;
   let far = 0;
   const sizeOf = (tile: TileId) => Math.ceil(s.elements(s.axes(tile)) / 4) * 4;
-  for (const [tile, life] of [...lives].sort(([a], [b]) => sizeOf(a) - sizeOf(b) || a - b)) {
+  for (const [tile, life] of [...lives].sort(
+    ([a], [b]) => Number(again(a)) - Number(again(b)) || sizeOf(a) - sizeOf(b) || a - b
+  )) {
     const size = sizeOf(tile);
     const offset = firstFit(placed.filter((other) => other.start <= life.end && life.start <= other.end), size);
     if (offset + size <= limit) {

@@ -3,7 +3,7 @@ import { buffersRead } from '../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../ir/tile/tile.js';
 import type { Home } from './homes.js';
-import { cellAxes, structureOf, type Structure } from './structure.js';
+import { cellAxes, structureOf, type Structure, type User } from './structure.js';
 
 /** The part of a matrix product that one invocation holds in registers: `rows` x `cols` elements, neighbours in memory along `col`. */
 export interface MicroTile {
@@ -30,9 +30,11 @@ export interface Panels {
   readonly held: ReadonlyMap<TileId, MicroTile>;
   /** Sums over loops: what adds to them is no statement of its own. */
   readonly sums: ReadonlySet<TileId>;
+  /** Operands that nothing else reads: they come from device memory right into their panels. */
+  readonly brought: ReadonlySet<TileId>;
 }
 
-export const NO_PANELS: Panels = { products: new Map(), held: new Map(), sums: new Set() };
+export const NO_PANELS: Panels = { products: new Map(), held: new Map(), sums: new Set(), brought: new Set() };
 
 /** Registers of an invocation for results: 8 x 8. */
 const REGISTERS = 64;
@@ -59,24 +61,31 @@ export function panelsOf(s: Structure, workgroup: number): Panels {
   const sums = candidates.flatMap(({ tile, into }) => (tile === into ? [] : (s.users.get(tile) ?? []).flatMap(
     (user) => (user.kind === 'let' ? [tile, user.tile, into] : [])
   )));
-  return { products: new Map(candidates.map((product) => [product.tile, product])), held, sums: new Set(sums) };
+  const products = new Map(candidates.map((product) => [product.tile, product]));
+  const operands = candidates.flatMap(({ op }) => [op.a, op.b]);
+  const brought = operands.filter((tile) => s.users.get(tile)?.every((user) => user.kind === 'let' && products.has(user.tile)));
+  return { products, held, sums: new Set(sums), brought: new Set(brought) };
 }
 
-/** Widths of blocks at which the products of a kernel go through panels: the widest whose results fit. */
-export function panelWidths(module: TileModule, kernel: TileKernel, runs: number): ReadonlyMap<Axis, number> | undefined {
+/** Widths of blocks at which the products of a kernel go through panels, the widest first. */
+export function panelWidths(module: TileModule, kernel: TileKernel, runs: number): readonly ReadonlyMap<Axis, number>[] {
   const s = structureOf(module, kernel, new Map());
   const candidates = candidatesIn(s);
   const [first] = candidates;
-  if (first === undefined || kernel.split === undefined) return undefined;
+  const { split } = kernel;
+  if (first === undefined || split === undefined) return [];
   const count = new Set(candidates.map(({ into }) => into)).size;
-  const width = (axis: Axis, most: number) => divisors(s.whole(axis)).filter((n) => n <= most && n % 4 === 0 && n % runs === 0).at(-1);
+  const widths = (axis: Axis, most: number) => (
+    divisors(s.whole(axis)).filter((n) => n <= most && n % 4 === 0 && n % runs === 0).reverse()
+  );
   const { row, col } = first;
-  const other = row === kernel.split ? col : row;
+  const other = row === split ? col : row;
   const cuts = (axis: Axis) => axis !== ROW && onlySums(s, candidates);
-  const across = cuts(other) ? width(other, 64) : s.whole(other);
-  const along = across && width(kernel.split, Math.floor((REGISTERS * 64) / across / count));
-  if (across === undefined || along === undefined) return undefined;
-  return new Map([[kernel.split, along], ...(cuts(other) ? [[other, across] as const] : [])]);
+  const across = cuts(other) ? widths(other, 64)[0] : s.whole(other);
+  if (across === undefined) return [];
+  return widths(split, Math.floor((REGISTERS * 64) / across / count)).map((along) => (
+    new Map([[split, along], ...(cuts(other) ? [[other, across] as const] : [])])
+  ));
 }
 
 function divisors(n: number): readonly number[] {
@@ -115,7 +124,7 @@ function candidatesIn(s: Structure): readonly Candidate[] {
 }
 
 /** Are elements worked out from device memory alone? */
-function fromMemory(s: Structure, tile: TileId): boolean {
+export function fromMemory(s: Structure, tile: TileId): boolean {
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return false;
   if (hasRole(op, 'load')) return buffersRead(op).every((buffer) => !s.stored.has(buffer));
@@ -137,7 +146,7 @@ function sumOf(s: Structure, term: TileId, loops: readonly TileLoop[]): TileId |
 
 /** Does a reader read a tile only at the indices that it writes itself, up to stores? `homes`: of tiles that were looked at. */
 function readsAlike(
-  s: Structure, user: NonNullable<ReturnType<Structure['users']['get']>>[number], tile: TileId, homes?: ReadonlyMap<TileId, Home>,
+  s: Structure, user: User, tile: TileId, homes?: ReadonlyMap<TileId, Home>,
 ): boolean {
   switch (user.kind) {
     case 'store': return sameAxes(cellAxes(s, user.stmt, user.loops), s.axes(tile));
@@ -146,6 +155,20 @@ function readsAlike(
       if (!hasRole(user.op, 'pointwise') || !sameAxes(s.axes(user.tile), s.axes(tile))) return false;
       return homes?.get(user.tile) === 'array' || (s.users.get(user.tile) ?? []).every((next) => readsAlike(s, next, user.tile, homes));
   }
+}
+
+/**
+ * Is it what is worked out from a product for readers at other indices, while the product itself has none? Then it lies in memory, and the
+ * product in registers.
+ */
+export function endsHeld(s: Structure, { products }: Panels, tile: TileId, homes: ReadonlyMap<TileId, Home>): boolean {
+  const alike = (user: User, of: TileId) => user.kind !== 'let' || (hasRole(user.op, 'pointwise') && sameAxes(s.axes(user.tile), s.axes(of)));
+  const reads = (one: TileId): boolean => {
+    const op = s.definitions.get(one)?.op;
+    if (products.has(one)) return (s.users.get(one) ?? []).every((user) => alike(user, one));
+    return op !== undefined && hasRole(op, 'pointwise') && operandsOf(op).some((arg) => sameAxes(s.axes(arg), s.axes(one)) && reads(arg));
+  };
+  return !products.has(tile) && reads(tile) && (s.users.get(tile) ?? []).some((user) => !readsAlike(s, user, tile, homes));
 }
 
 /** Do registers alone give a product to all its readers? */
