@@ -96,7 +96,8 @@ async function measure(folder) {
       mixture: name, program: what, ms: (1000 * time).toFixed(3), 'GFLOP/s': (rate / 1e9).toFixed(1), 'of own': percent(rate / own),
     };
     if (options.peak !== undefined) row['of peak'] = percent(rate / (1e12 * Number(options.peak)));
-    console.log(`${what.padEnd(9)}${row.ms.padStart(9)}${row['GFLOP/s'].padStart(12)}${row['of own'].padStart(9)}${(row['of peak'] ?? '').padStart(9)}`);
+    const shown = [row.ms.padStart(9), row['GFLOP/s'].padStart(12), row['of own'].padStart(9), (row['of peak'] ?? '').padStart(9)];
+    console.log(`${what.padEnd(9)}${shown.join('')}`);
     rows.push({ ...row, error: (what === 'both' ? errors.gradient : errors.output).toExponential(1) });
   }
   console.log(`errors: y ${errors.output.toExponential(1)}, ${errors.worst} ${errors.gradient.toExponential(1)}`);
@@ -173,21 +174,21 @@ async function ownRate() {
 @group(0) @binding(1) var<uniform> rounds: vec4<u32>;
 @compute @workgroup_size(${size})
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  // -2: numbers change their signs. Two registers of three are one, so that no bank of registers is asked for more than it has.
   let x = p[0];
-  let y = p[1];
 ${names.map((name, i) => `  var ${name} = vec4<f32>(f32(id.x + ${i}u));`).join('\n')}
   for (var n = 0u; n < rounds.x; n++) {
-${Array.from({ length: turns / accumulators }, () => names.map((name) => `    ${name} = fma(${name}, x, y);`).join('\n')).join('\n')}
+${Array.from({ length: turns / accumulators }, () => names.map((name) => `    ${name} = fma(${name}, x, ${name});`).join('\n')).join('\n')}
   }
   let sum = ${names.join(' + ')};
   // Nobody knows here that it never is.
-  if (sum.x == 0.123) { p[2] = sum; }
+  if (sum.x == 0.123) { p[0] = sum; }
 }`;
   const module = device.createShaderModule({ code });
   const pipeline = device.createComputePipeline({ layout: 'auto', compute: { module, entryPoint: 'main' } });
   const made = (bytes, usage) => device.createBuffer({ size: bytes, usage });
-  const [numbers, rounds] = [made(48, 0x88), made(16, 0x48)];
-  device.queue.writeBuffer(numbers, 0, Float32Array.of(0.5, 0.5, 0.5, 0.5, 1, 1, 1, 1, 0, 0, 0, 0));
+  const [numbers, rounds] = [made(16, 0x88), made(16, 0x48)];
+  device.queue.writeBuffer(numbers, 0, Float32Array.of(-2, -2, -2, -2));
   const group = device.createBindGroup({
     layout: pipeline.getBindGroupLayout(0), entries: [numbers, rounds].map((buffer, binding) => ({ binding, resource: { buffer } })),
   });

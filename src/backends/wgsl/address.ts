@@ -26,8 +26,11 @@ export interface Place {
 export interface Binding {
   /** WGSL variable of the binding. */
   readonly pointer: string;
-  /** `f32`: as it lies there. `f16`: a native half. The others are halves of u32 words. */
-  readonly element: 'f32' | 'i32' | 'f16' | 'f16word' | 'bf16word';
+  /**
+   * `f32`: as it lies there. `f32x4`: four neighbours at once, wherever the kernel reads it. `f16`: a native half. The others are halves of
+   * u32 words.
+   */
+  readonly element: 'f32' | 'f32x4' | 'i32' | 'f16' | 'f16word' | 'bf16word';
   /** Offset in elements of a tensor that shares its binding with others. */
   readonly offset: string | undefined;
 }

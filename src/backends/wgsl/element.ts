@@ -228,7 +228,7 @@ function loadText(p: Printing, block: Block, tile: TileId, op: TileOp & { readon
   const row = byRow ? indexOf(p, at, op.rows === 'col' ? COL : ROW) : undefined;
   const address = bufferAddress(p, op.buffer, place, row, at);
   const value = readText(p, block, binding, address);
-  return row === undefined ? value : `select(0.0, ${value}, ${indexText(row)} < ${lengthOf(p, tile)})`;
+  return row === undefined ? value : `select(${zeroOf(binding)}, ${value}, ${indexText(row)} < ${lengthOf(p, tile)})`;
 }
 
 /** An element of the row that the index names; where it names none, row 0 is read and left aside. */
@@ -237,7 +237,8 @@ function gatherText(p: Printing, block: Block, tile: TileId, op: TileOp & { read
   const { found, from } = rowBy(p, block, op.index, indexOf(p, at, op.rows === 'col' ? COL : ROW), at, place);
   // Rows are counted from the first of all, not from the chunk's.
   const address = bufferAddress(p, op.buffer, { ...place, row: '0u' }, from, at);
-  return `select(0.0, ${readText(p, block, p.binding(op.buffer), address)}, ${found})`;
+  const binding = p.binding(op.buffer);
+  return `select(${zeroOf(binding)}, ${readText(p, block, binding, address)}, ${found})`;
 }
 
 /** The number of the row that an index names, and whether it names one. */
@@ -274,9 +275,12 @@ export function bufferAddress(p: Printing, name: string, place: Place, row: Inde
   return linear(variable(base + rows), terms).replace(/ \+ 0u$/, '');
 }
 
+const zeroOf = ({ element: kind }: Binding) => (kind === 'f32x4' ? 'vec4<f32>()' : '0.0');
+
 export function readText(p: Printing, block: Block, { pointer, element: kind }: Binding, address: string): string {
   switch (kind) {
     case 'f32': return `${pointer}[${address}]`;
+    case 'f32x4': return `${pointer}[(${address}) >> 2u]`;
     case 'i32': case 'f16': return `f32(${pointer}[${address}])`;
     case 'f16word': case 'bf16word': {
       const at = p.fresh('a');

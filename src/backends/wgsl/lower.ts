@@ -1,4 +1,3 @@
-import { sizeIn, type Axis } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { TableLevel } from '../../ir/plan/rows.js';
 import { buffersRead, loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
@@ -6,8 +5,8 @@ import { sizeName } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileId, TileKernel, TileLoop, TileModule, TileStmt } from '../../ir/tile/tile.js';
 import { planActions, type Action, type ActionPlan } from './actions.js';
 import type { Binding, Place } from './address.js';
-import { longestRun } from '../describe.js';
 import { notesOf } from '../notes.js';
+import { plainWidths, productWidths, type Widths } from './blocks.js';
 import { createBarriers } from './barriers.js';
 import type { WgslCapabilities } from './capabilities.js';
 import { element, nearName, newBlock, operation, type Printing } from './element.js';
@@ -15,7 +14,7 @@ import { groupText, scanText } from './group.js';
 import { placeTiles, type Memory } from './memory.js';
 import { TALLY } from './order.js';
 import { clearText, panelLayout, panelsText } from './panel-text.js';
-import { fromMemory, NO_PANELS, panelsOf, panelWidths } from './panels.js';
+import { fromMemory, NO_PANELS, panelsOf, readByFours } from './panels.js';
 import { arenaOffset, openLoop, scratchName, topPlace } from './places.js';
 import { structureOf, type Structure } from './structure.js';
 import { createCode, floatLiteral, identifier, type Code } from './text.js';
@@ -32,11 +31,14 @@ export interface WgslContext {
 export type Resource =
   | {
     readonly kind: 'tensor'; readonly tensor: string; readonly access: 'read' | 'write' | 'readwrite';
-    readonly pointer: string; readonly type: 'f32' | 'i32' | 'f16' | 'u32';
+    readonly pointer: string; readonly type: 'f32' | 'vec4<f32>' | 'i32' | 'f16' | 'u32';
   }
   | { readonly kind: 'arena'; readonly tensors: readonly string[] }
   | { readonly kind: 'table'; readonly name: string; readonly access?: 'write' }
   | { readonly kind: 'dims' };
+
+/** What bindings are made of. */
+const TYPES = { f32: 'f32', f32x4: 'vec4<f32>', i32: 'i32', f16: 'f16', f16word: 'u32', bf16word: 'u32' } as const;
 
 export interface LoweredKernel {
   readonly body: string;
@@ -71,22 +73,17 @@ function tallyOf({ body }: TileKernel): number {
   return body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'nth') ? TALLY : 0;
 }
 
-/** Decides where tiles live and how wide a block of the split axis is: the widest without scratch, else the one with least. */
+/** Decides where tiles live and how wide blocks of divided axes are: the first widths without scratch, else those with least. */
 export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel: TileKernel): Chosen {
   const tally = tallyOf(kernel);
   const limit = Math.floor(cx.capabilities.workgroupBytes / 4) - tally;
-  const whole = kernel.split === undefined ? 1 : sizeIn(cx.module.sizes, cx.module.chunk, kernel.split) ?? 1;
-  const runs = longestRun(kernel);
-  const divisors = [...new Set([runs, 32, 16, 8, 4, 2, 1])].sort((a, b) => b - a).filter((n) => whole % n === 0 && n % runs === 0);
-  // Columns are searched one by one: the more workgroups, the better.
-  const widths = kernel.split === undefined || tally > 0 ? [1] : divisors.some((n) => n >= 4) ? divisors.filter((n) => n >= 4) : divisors;
-  if (tally === 0) for (const blocks of panelWidths(cx.module, kernel, runs)) {
-    const chosen = planned(cx.module, kernel, blocks, limit);
+  if (tally === 0) for (const widths of productWidths(cx.module, kernel)) {
+    const chosen = planned(cx.module, kernel, widths, limit);
     if (chosen.memory.far === 0 && chosen.plan.panels.held.size > 0) return chosen;
   }
   let best: Chosen | undefined;
-  for (const block of widths) {
-    const chosen = planned(cx.module, kernel, kernel.split === undefined ? new Map() : new Map([[kernel.split, block]]), limit);
+  for (const widths of plainWidths(cx.module, kernel, tally > 0)) {
+    const chosen = planned(cx.module, kernel, widths, limit);
     if (chosen.memory.far === 0) return chosen;
     if (best === undefined || chosen.memory.far < best.memory.far) best = chosen;
   }
@@ -94,7 +91,7 @@ export function choose(cx: Pick<WgslContext, 'module' | 'capabilities'>, kernel:
   return best;
 }
 
-function planned(module: TileModule, kernel: TileKernel, widths: ReadonlyMap<Axis, number>, limit: number): Chosen {
+function planned(module: TileModule, kernel: TileKernel, widths: Widths, limit: number): Chosen {
   const s = structureOf(module, kernel, widths);
   const inline = new Set<TileId>();
   let panels = panelsOf(s, WORKGROUP);
@@ -167,17 +164,17 @@ export function lowerKernel(cx: WgslContext, kernel: TileKernel, chosen: Chosen)
   const resources: Resource[] = [];
   const bindings = new Map<string, Binding>();
   const shared: string[] = memory.far > 0 ? [scratchName(kernel.name)] : [];
+  const fours = readByFours(s, plan.panels);
   for (const { buffer, access } of tensorsOf(cx.module, kernel)) {
-    const kind = elementOf(cx, buffer);
+    const element = elementOf(cx, buffer);
+    const kind = element === 'f32' && access === 'read' && fours.has(buffer.name) ? 'f32x4' : element;
     if (buffer.role === 'workspace') {
       shared.push(buffer.name);
       bindings.set(buffer.name, { pointer: 'arena', element: 'f32', offset: arenaOffset(cx.arena, buffer.name) });
     } else {
       const pointer = freePointer(buffer.name, bindings);
       bindings.set(buffer.name, { pointer, element: kind, offset: undefined });
-      resources.push({
-        kind: 'tensor', tensor: buffer.name, access, pointer, type: kind === 'f16word' || kind === 'bf16word' ? 'u32' : kind,
-      });
+      resources.push({ kind: 'tensor', tensor: buffer.name, access, pointer, type: TYPES[kind] });
     }
   }
   if (shared.length > 0) resources.push({ kind: 'arena', tensors: shared });

@@ -6,7 +6,7 @@ import { sum } from '../../support/sum.js';
 import { operandsIn, type Action } from './actions.js';
 import { axisVariable } from './address.js';
 import { element, innerBlock, newBlock, placeOf, rowBy, type At, type Block, type Printing } from './element.js';
-import type { MicroTile, PanelProduct } from './panels.js';
+import { sourceOf, type MicroTile, type PanelProduct } from './panels.js';
 import type { Structure } from './structure.js';
 import { rolled, variable, type Code, type Index } from './text.js';
 
@@ -32,8 +32,11 @@ type Products = Extract<Action, { kind: 'panels' }>;
 
 /** Steps of a panel: as many as come without a rest and leave room. */
 const STEPS = [16, 8, 4];
-/** Steps that stand in a row in the text. */
-const UNROLLED = 2;
+/**
+ * Vectors that an invocation loads before it stores the first. More of them, or several steps in the text, would hide more of memory's
+ * latency, but lavapipe compiles kernels in a time that grows with the square of what they access.
+ */
+const AT_ONCE = [2, 1];
 
 /** Where the panels of some products lie, in so many floats at most, as far as four steps fit. */
 export function panelLayout(s: Structure, action: Products, floats: number): PanelLayout {
@@ -89,9 +92,11 @@ function heldOf(p: Printing, tile: TileId): MicroTile {
 
 /** Writes what does not depend on the step, and gives what writes the loads of a step: lanes next to each other load neighbours. */
 function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string): () => void {
-  const { tile, fold, side, offset, quads, pitch } = panel;
+  const { fold, side, offset, quads, pitch } = panel;
+  const tile = sourceOf(p.s, panel.tile);
+  const vector = isVector(p, tile);
   const total = quads * step;
-  const rounds = [4, 2, 1].find((n) => total % (p.workgroup * n) === 0) ?? 1;
+  const rounds = AT_ONCE.find((n) => total % (p.workgroup * n) === 0) ?? 1;
   const along = neighbours(p.s, tile) === fold;
   const once = total === p.workgroup * rounds;
   const at = (from: string): { readonly q: string; readonly k: string } => {
@@ -104,9 +109,11 @@ function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string):
   const load = (block: Block, where: { readonly q: string; readonly k: string }): string => {
     const here = p.fresh('k');
     code.line(`let ${here} = ${k} + ${where.k};`);
-    const parts = [0, 1, 2, 3].map((j) => element(p, block, tile, new Map([[fold, variable(here)], [side, part(where.q, j)]])));
+    const parts = (vector ? [0] : [0, 1, 2, 3]).map((j) => (
+      element(p, block, tile, new Map([[fold, variable(here)], [side, part(where.q, j)]]))
+    ));
     const value = p.fresh('v');
-    code.line(`let ${value} = vec4<f32>(${parts.join(', ')});`);
+    code.line(`let ${value} = ${vector ? parts[0] : `vec4<f32>(${parts.join(', ')})`};`);
     return `panels[${offset}u + ${where.k} * ${pitch}u + ${where.q}] = ${value};`;
   };
   const froms = Array.from({ length: rounds }, (_, n) => n);
@@ -127,6 +134,12 @@ function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string):
   };
 }
 
+/** Does a load give four neighbours at once? */
+function isVector(p: Printing, tile: TileId): boolean {
+  const op = p.s.definitions.get(tile)?.op;
+  return (op?.op === 'load' || op?.op === 'gather') && p.binding(op.buffer).element === 'f32x4';
+}
+
 /** The numbers of rows that an operand gathers along an axis: the same in every step. */
 function rowsOf(p: Printing, block: Block, tile: TileId, side: Axis, at: At): void {
   const op = p.s.definitions.get(tile)?.op;
@@ -139,7 +152,7 @@ function rowsOf(p: Printing, block: Block, tile: TileId, side: Axis, at: At): vo
 }
 
 /** The axis along which neighbours of an operand lie in the first buffer that it is made of. */
-function neighbours(s: Structure, tile: TileId): Axis | undefined {
+export function neighbours(s: Structure, tile: TileId): Axis | undefined {
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return undefined;
   if (!hasRole(op, 'load')) return operandsOf(op).map((arg) => neighbours(s, arg)).find((axis) => axis !== undefined);
@@ -162,29 +175,27 @@ function sumsText(p: Printing, code: Code, products: readonly PanelProduct[], { 
     code.open(tiles < p.workgroup ? `if (lid < ${tiles}u)` : '');
     code.line(`let tx = lid % ${beside}u;`);
     code.line(`let ty = (lid / ${beside}u) * ${micro.rows / 4}u;`);
-    code.open(`for (var ${kk} = 0u; ${kk} < ${rolled(step)}; ${kk} += ${UNROLLED}u)`);
-    for (let u = 0; u < UNROLLED; u++) {
-      const known = new Map<TileId, readonly string[]>();
-      const vectors = (tile: TileId): readonly string[] => {
-        const panel = panels.find((one) => one.tile === tile);
-        if (panel === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} has no panel`);
-        const { side, offset, pitch } = panel;
-        const [count, first, stride] = side === micro.col ? [micro.cols / 4, 'tx', beside] : [micro.rows / 4, 'ty', 1];
-        const found = known.get(tile) ?? Array.from({ length: count }, (_, i) => {
-          const name = p.fresh('a');
-          code.line(`let ${name} = panels[${kk} * ${pitch}u + ${first} + ${offset + u * pitch + i * stride}u];`);
-          return name;
-        });
-        known.set(tile, found);
-        return found;
-      };
-      for (const { op, into } of alike) {
-        const [a, b] = [vectors(op.a), vectors(op.b)];
-        const [down, across] = panels.find(({ tile }) => tile === op.a)?.side === micro.col ? [b, a] : [a, b];
-        for (let y = 0; y < micro.rows; y++) across.forEach((vector, i) => {
-          code.line(`m${into}_${y * across.length + i} += ${down[y >> 2]}.${'xyzw'[y & 3]} * ${vector};`);
-        });
-      }
+    code.open(`for (var ${kk} = 0u; ${kk} < ${rolled(step)}; ${kk}++)`);
+    const known = new Map<TileId, readonly string[]>();
+    const vectors = (tile: TileId): readonly string[] => {
+      const panel = panels.find((one) => one.tile === tile);
+      if (panel === undefined) throw new Error(`${p.s.kernel.name}: tile ${tile} has no panel`);
+      const { side, offset, pitch } = panel;
+      const [count, first, stride] = side === micro.col ? [micro.cols / 4, 'tx', beside] : [micro.rows / 4, 'ty', 1];
+      const found = known.get(tile) ?? Array.from({ length: count }, (_, i) => {
+        const name = p.fresh('a');
+        code.line(`let ${name} = panels[${kk} * ${pitch}u + ${first} + ${offset + i * stride}u];`);
+        return name;
+      });
+      known.set(tile, found);
+      return found;
+    };
+    for (const { op, into } of alike) {
+      const [a, b] = [vectors(op.a), vectors(op.b)];
+      const [down, across] = panels.find(({ tile }) => tile === op.a)?.side === micro.col ? [b, a] : [a, b];
+      for (let y = 0; y < micro.rows; y++) across.forEach((vector, i) => {
+        code.line(`m${into}_${y * across.length + i} += ${down[y >> 2]}.${'xyzw'[y & 3]} * ${vector};`);
+      });
     }
     code.close();
     code.close();

@@ -123,6 +123,35 @@ function candidatesIn(s: Structure): readonly Candidate[] {
   });
 }
 
+/** Rows beyond those that are there are 0 where they are loaded: nothing is left to be done for `keep`. */
+export function sourceOf(s: Structure, tile: TileId): TileId {
+  const op = s.definitions.get(tile)?.op;
+  const of = op?.op === 'keep' ? s.definitions.get(op.arg)?.op : undefined;
+  const alone = of !== undefined && op?.op === 'keep' && s.users.get(op.arg)?.length === 1;
+  return alone && (of.op === 'load' || of.op === 'gather') && of.rows === 'row' ? op.arg : tile;
+}
+
+/**
+ * Tensors of which a kernel reads nothing but panels of four neighbours at a time. Their cells begin at fours, since their last axes have
+ * whole fours.
+ */
+export function readByFours(s: Structure, { products, brought }: Panels): ReadonlySet<string> {
+  const found = new Map<string, boolean>();
+  const sides = new Map([...products.values()].flatMap(({ op }) => [op.a, op.b].map((tile) => (
+    [sourceOf(s, tile), brought.has(tile) ? s.axes(tile).find((axis) => axis !== op.axis) : undefined] as const
+  ))));
+  for (const [tile, { op }] of s.definitions) {
+    for (const name of op === undefined ? [] : buffersRead(op)) {
+      const { axes, inner } = s.buffer(name);
+      const last = axes.at(-1);
+      const vector = last !== undefined && s.whole(last) % 4 === 0 && inner === 'once' && sides.get(tile) === last;
+      const fours = vector && op !== undefined && hasRole(op, 'load') && op.buffer === name;
+      found.set(name, fours && found.get(name) !== false);
+    }
+  }
+  return new Set([...found].filter(([, fours]) => fours).map(([name]) => name));
+}
+
 /** Are elements worked out from device memory alone? */
 export function fromMemory(s: Structure, tile: TileId): boolean {
   const op = s.definitions.get(tile)?.op;
@@ -162,7 +191,9 @@ function readsAlike(
  * product in registers.
  */
 export function endsHeld(s: Structure, { products }: Panels, tile: TileId, homes: ReadonlyMap<TileId, Home>): boolean {
-  const alike = (user: User, of: TileId) => user.kind !== 'let' || (hasRole(user.op, 'pointwise') && sameAxes(s.axes(user.tile), s.axes(of)));
+  const alike = (user: User, of: TileId) => (
+    user.kind !== 'let' || (hasRole(user.op, 'pointwise') && sameAxes(s.axes(user.tile), s.axes(of)))
+  );
   const reads = (one: TileId): boolean => {
     const op = s.definitions.get(one)?.op;
     if (products.has(one)) return (s.users.get(one) ?? []).every((user) => alike(user, one));

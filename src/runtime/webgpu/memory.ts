@@ -22,7 +22,8 @@ const STORAGE = 0x80;
 const MODE_READ = 0x1;
 
 /** Bytes of a tensor's buffer: copies and writes go by words. */
-const padded = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4);
+/** Kernels may see vectors of four numbers. */
+const padded = (bytes: number) => Math.max(16, Math.ceil(bytes / 4) * 4);
 
 export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly number[], name: string): WebGpuTensor {
   const bytes = padded(elementCount(shape) * bytesOf(dtype));
