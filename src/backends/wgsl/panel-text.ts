@@ -33,10 +33,10 @@ type Products = Extract<Action, { kind: 'panels' }>;
 /** Steps of a panel: as many as come without a rest and leave room. */
 const STEPS = [16, 8, 4];
 /**
- * Vectors that an invocation loads before it stores the first. More of them, or several steps in the text, would hide more of memory's
- * latency, but lavapipe compiles kernels in a time that grows with the square of what they access.
+ * Panels of so many vectors for each invocation at most are loaded without a loop. More, or several steps in the text, would hide more of
+ * memory's latency, but lavapipe compiles kernels in a time that grows with the square of what they access.
  */
-const AT_ONCE = [2, 1];
+const STRAIGHT = 2;
 
 /** Where the panels of some products lie, in so many floats at most, as far as four steps fit. */
 export function panelLayout(s: Structure, action: Products, floats: number): PanelLayout {
@@ -96,9 +96,9 @@ function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string):
   const tile = sourceOf(p.s, panel.tile);
   const vector = isVector(p, tile);
   const total = quads * step;
-  const rounds = AT_ONCE.find((n) => total % (p.workgroup * n) === 0) ?? 1;
   const along = neighbours(p.s, tile) === fold;
-  const once = total === p.workgroup * rounds;
+  const rounds = total / p.workgroup;
+  const once = Number.isInteger(rounds) && rounds <= STRAIGHT;
   const at = (from: string): { readonly q: string; readonly k: string } => {
     const [q, kk] = [p.fresh('q'), p.fresh('k')];
     code.line(`let ${q} = ${along ? `${from} / ${step}u` : `${from} % ${quads}u`};`);
@@ -116,9 +116,8 @@ function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string):
     code.line(`let ${value} = ${vector ? parts[0] : `vec4<f32>(${parts.join(', ')})`};`);
     return `panels[${offset}u + ${where.k} * ${pitch}u + ${where.q}] = ${value};`;
   };
-  const froms = Array.from({ length: rounds }, (_, n) => n);
   if (once) {
-    const known = froms.map((n) => {
+    const known = Array.from({ length: rounds }, (_, n) => {
       const where = at(n === 0 ? 'lid' : `(lid + ${n * p.workgroup}u)`);
       const block = newBlock(code);
       for (const j of [0, 1, 2, 3]) rowsOf(p, block, tile, side, new Map([[side, part(where.q, j)]]));
@@ -128,8 +127,8 @@ function loadOf(p: Printing, code: Code, panel: Panel, step: number, k: string):
   }
   return () => {
     const i = p.fresh('i');
-    code.open(`for (var ${i} = lid; ${i} < ${rolled(total)}; ${i} += ${p.workgroup * rounds}u)`);
-    froms.map((n) => load(newBlock(code), at(n === 0 ? i : `(${i} + ${n * p.workgroup}u)`))).forEach((line) => code.line(line));
+    code.open(`for (var ${i} = lid; ${i} < ${rolled(total)}; ${i} += ${p.workgroup}u)`);
+    code.line(load(newBlock(code), at(i)));
     code.close();
   };
 }
