@@ -2,8 +2,7 @@ import { isRuns } from '../../ir/tile/domain.js';
 import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Extent, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
-import { buffersRead, loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
-import { eachStatement } from './uses.js';
+import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { innerExtents, outerExtents, plainName, tablesOf } from '../describe.js';
 import { bufferNamed, cellOffset, isStrided, strides, type Place } from './address.js';
 
@@ -61,12 +60,7 @@ export function gridOf(kernel: TileKernel, blocks: number): PlanKernel['grid'] {
 export function buffersOf(
   module: TileModule, kernel: TileKernel,
 ): readonly { readonly buffer: TileBuffer; readonly access: 'read' | 'write' | 'readwrite' }[] {
-  const read = new Set<string>();
-  const written = new Set<string>();
-  eachStatement(kernel.body, (stmt) => {
-    if (stmt.kind === 'store') written.add(stmt.buffer);
-    if (stmt.kind === 'let') for (const name of buffersRead(stmt.op)) read.add(name);
-  });
+  const [read, written] = [new Set(loadedBuffers(kernel.body)), new Set(storedBuffers(kernel.body))];
   return module.buffers
     .filter((buffer) => read.has(buffer.name) || written.has(buffer.name))
     .map((buffer) => ({
