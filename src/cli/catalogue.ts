@@ -56,7 +56,7 @@ export const COMMANDS: readonly {
       '  --name NAME          which declaration (default: the one named like the file, else the last; of several scans none)',
       '  --inputs IN.safetensors   inputs, params, initial states; cu_seqlens if packed; d_NAME for cotangents',
       '  --out OUT.safetensors     outputs, final states and, if a cotangent was given, gradients',
-      '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers; layers: oracle)',
+      '  --backend B          oracle, webgpu or cuda (default: cuda, else webgpu, else oracle: what answers; models: oracle)',
       '  --target T           cuda.sm80, cuda.sm86 or cuda.sm90 (default: what fits the device best)',
       '  --dtype D            f32, f16, bf16: inputs are rounded to it (gates, params and states stay f32; default: f32)',
       '  --check              compare with the oracle; exit status 1 beyond the tolerance of the dtype',

@@ -134,7 +134,7 @@ layer looking(x: [D]) -> y: [D] with D = 8, K = 4 {
   y = softmax[past](q @[K] k[past]) @[past] x[past]
 }
 layer ranked(x: [D]) -> y: [D] with D = 8 { let chosen = top[tokens, D, 2 * tokens](x)   y = sum[](x[chosen]) }
-layer product(x: [D]) -> y: [D] with D = 8 { y = x * prod[D](x) }
+layer product(x: [D]) -> y: [D] with D = 40 { y = x * prod[D](x) }
 `;
     writeFileSync(at('lacking.lmoe'), text);
     const refusal = (name: string): string => {

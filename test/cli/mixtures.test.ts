@@ -26,7 +26,7 @@ moe planned(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
   y = sum[E](sigmoid(z[top[E, 1](sinkhorn[tokens, E](z, tol: 1e-3))]) * expert(x))
 }
 layer before(x: [D]) -> y: [D] with D = 8, T = 4 { param w: [D, T] = normal(1)   y = silu(conv[T](x - x[t-1], w)) }
-layer whole(x: [D]) -> y: [D] with D = 8 { y = x * prod[D](x) }
+layer whole(x: [D]) -> y: [D] with D = 40 { y = x * prod[D](x) }
 `,
 });
 beforeAll(ensureBuilt, 120_000);

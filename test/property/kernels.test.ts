@@ -6,13 +6,17 @@ import { flowOf, isRefused } from '../../src/passes/flow/flow.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { kernelsOf } from '../../src/passes/kernels/kernels.js';
 import { namesOf } from '../../src/passes/kernels/names.js';
+import { withoutPicks } from '../../src/passes/kernels/picks.js';
 import { forKernels } from '../../src/passes/kernels/results.js';
 import { generateLayers } from '../fuzz/layers.js';
 import { someCall } from '../unit/interp/graph/make-graph.js';
-import { judgeKernels } from '../unit/passes/kernels/judge.js';
+import { emitCuda } from '../../src/backends/cuda/emit.js';
+import { templates } from '../unit/cuda/templates.js';
+import { judgeKernels, madeOf } from '../unit/passes/kernels/judge.js';
 import { generateGoals } from './goal-forms.js';
 import { IMPORTED } from './goals.js';
 import { draftLayer } from './layers.js';
+import { routedMixture } from './mixtures.js';
 
 interface Program {
   readonly text: string;
@@ -28,6 +32,10 @@ const MAKERS: readonly (readonly [name: string, make: (seed: number) => Program,
   }, 1, 200, 15],
   ['made goal first', (seed) => generateGoals(seed, seed % 3 === 0), 41, 50, 12],
   ['well typed', (seed) => ({ ...generateLayers(seed), imported: '' }), 61, 40, 12],
+  ['by their routing', (seed) => {
+    const { text, name } = routedMixture(seed);
+    return { text, imported: '', last: name };
+  }, 1, 60, 50],
 ];
 
 function graphOf({ text, imported, last }: Program): Graph | undefined {
@@ -39,7 +47,7 @@ function graphOf({ text, imported, last }: Program): Graph | undefined {
 /** Does the tile interpreter give what the flow gives? False where there are no kernels, which is said with a reason. */
 function judged(graph: Graph, seed: number): boolean {
   const there = flowOf(graph);
-  const whole = isRefused(there) ? there : adjointOf(there);
+  const whole = isRefused(there) ? there : adjointOf(withoutPicks(there));
   if (isRefused(whole)) return saidWhy(whole.refusals);
   const flow = forKernels(whole);
   const clusters = clustersOf(flow);
@@ -58,6 +66,30 @@ function saidWhy(refusals: readonly { readonly reason: string }[]): false {
   expect(refusals.every(({ reason }) => reason.length > 0) && refusals.length > 0).toBe(true);
   return false;
 }
+
+/** Pointers that kernels name and are not given. */
+function strangers(text: string): readonly string[] {
+  return text.split('__global__').slice(1).flatMap((kernel) => {
+    const [head] = kernel.split('{', 1);
+    return [...new Set(kernel.match(/\bp_\w+/g))].filter((name) => !new RegExp(`\\b${name}\\b`).test(head));
+  });
+}
+
+it('random mixtures as CUDA name no tensor that their kernels do not take', () => {
+  let texts = 0;
+  for (let seed = 101; seed < 131; seed++) {
+    const { text, name: last } = routedMixture(seed);
+    const graph = graphOf({ text, imported: '', last });
+    const { lowered } = graph === undefined ? { lowered: undefined } : madeOf(graph, 16);
+    if (lowered === undefined) continue;
+    const options = { target: 'cuda.sm90', dtype: 'f32', source: { hash: '', compiler: '', command: '' }, doc: '', templates } as const;
+    for (const file of emitCuda(lowered.module, options).files.values()) {
+      expect([seed, strangers(file)]).toEqual([seed, []]);
+      if (file.includes('__global__')) texts++;
+    }
+  }
+  expect(texts).toBeGreaterThan(20);
+}, 120_000);
 
 describe('random parts have kernels that give what their flows give, or none for a reason', () => {
   it.each(MAKERS)('%s', (_, make, first, count, wanted) => {

@@ -14,6 +14,7 @@ import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
 import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
+import { withoutPicks } from '../../passes/kernels/picks.js';
 import { forKernels } from '../../passes/kernels/results.js';
 import { briefList } from '../../support/brief.js';
 import { verified } from '../../support/verified.js';
@@ -41,7 +42,8 @@ type Clustered = Pick<LoweredGraph, 'flow' | 'clusters'>;
 
 /** What does not depend on the rows of a block. */
 function clustered(graph: Graph, backward: boolean): Clustered | Failed {
-  const there = flowOf(graph);
+  const made = flowOf(graph);
+  const there = isRefused(made) ? made : withoutPicks(made);
   const whole = isRefused(there) || !backward ? there : adjointOf(there);
   if (isRefused(whole)) return unmade(graph, whole.refusals);
   const flow = forKernels(whole);

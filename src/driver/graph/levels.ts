@@ -8,6 +8,7 @@ import { printClusters } from '../../passes/cluster/print.js';
 import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refused } from '../../passes/flow/flow.js';
 import { kernelsOf } from '../../passes/kernels/kernels.js';
+import { withoutPicks } from '../../passes/kernels/picks.js';
 import { forKernels } from '../../passes/kernels/results.js';
 
 /**
@@ -26,7 +27,7 @@ export function levelsText(graph: Graph, levels: readonly string[]): string {
 
 function flowText(graph: Graph, print: (flow: Flow) => string): string {
   const flow = flowOf(graph);
-  const made = isRefused(flow) ? flow : adjointOf(flow);
+  const made = isRefused(flow) ? flow : adjointOf(withoutPicks(flow));
   return isRefused(made) ? whyNot(graph, 'flow', made) : print(made);
 }
 
