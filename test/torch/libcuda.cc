@@ -198,15 +198,15 @@ API Result cuTensorMapEncodeTiled(TensorMap* map, int type, unsigned rank, const
   LOCK;
   const int element = type == 7 ? 4 : 2, row = box[0] * element;
   note("map ", rank, " ", type, " ", swizzle);
-  if (rank != 3 || (u64)map % 64 != 0 || (u64)at % 16 != 0) return 1;
+  if ((rank != 2 && rank != 3) || (u64)map % 64 != 0 || (u64)at % 16 != 0) return 1;
   if (swizzle != (row == 128 ? 3 : row == 64 ? 2 : row == 32 ? 1 : 0)) return 1;
-  TensorMap made = {at, {}, {}, {}, element};
-  for (int i = 0; i < 3; ++i) {
+  TensorMap made = {at, (int)rank, {1, 1, 1}, {}, {1, 1, 1}, element};
+  for (unsigned i = 0; i < rank; ++i) {
     if (dims[i] == 0 || box[i] == 0 || box[i] > 256 || steps[i] != 1) return 1;
     made.dims[i] = dims[i];
     made.box[i] = box[i];
   }
-  for (int i = 0; i < 2; ++i) {
+  for (unsigned i = 0; i + 1 < rank; ++i) {
     if (strides[i] % 16 != 0) return 1;
     made.strides[i] = strides[i];
   }

@@ -31,7 +31,9 @@ export function buildStandIn(
   folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation, names?: PlanNames,
 ): Plan {
   const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
-  const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
+  const standIns = {
+    ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h'), 'rt/wgmma.cuh': here('emulator-wgmma.h'),
+  };
   const emitted = emitCuda(
     module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns },
   );

@@ -108,11 +108,17 @@ export function sourcePresence({ buffer, whole }: Source): string | undefined {
   return whole === undefined || there === undefined ? there : `(!is_whole || ${there})`;
 }
 
-/** Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it, always. */
+/**
+ * Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it; always, unless
+ * it is among those that are read in place `too`.
+ */
 export function signature(
   cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map(),
+  too: ReadonlySet<string> = new Set(),
 ): { args: PlanArg[]; parameters: string } {
-  const touched = buffersOf(cx.module, kernel).filter(({ buffer, access }) => access !== 'read' || !boxes.has(buffer.name));
+  const touched = buffersOf(cx.module, kernel).filter(
+    ({ buffer: { name }, access }) => access !== 'read' || !boxes.has(name) || too.has(name),
+  );
   const apart = touched.filter(({ buffer }) => isStrided(buffer)).map(({ buffer }) => buffer.name);
   const tables = tablesOf(kernel.domain);
   const args: PlanArg[] = [

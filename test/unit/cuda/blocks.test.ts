@@ -106,7 +106,7 @@ describe('products in blocks', () => {
   it('have 128 rows where that reads less, and no more than one chunk where chunks are told apart', () => {
     const rowsOf = (module: TileModule, target: CudaTarget) => {
       const text = [...emitted(module, target, 'bf16').files.values()].join('\n');
-      return /tile_load<(\d+), 1, \d+>\(\(to/.exec(text)?.[1];
+      return /(?:tile_load|pipe_rows)<(\d+), 1(?:, \d+)?>\(\(?to/.exec(text)?.[1];
     };
     expect(rowsOf(MODULES.product([4096, 11008]), 'cuda.sm90')).toBe('128');
     expect(rowsOf(MODULES.product([4096, 11008]), 'cuda.sm80')).toBe('128');
@@ -118,10 +118,22 @@ describe('products in blocks', () => {
     expect(rowsOf(each, 'cuda.sm90')).toBe('64');
   });
 
+  it('on sm_90a multiply out of a ring what is read as it is, with blocks for all multiprocessors at once', () => {
+    const piped = (name: string, target: CudaTarget) => {
+      const { plan: { kernels: [{ grid }] }, files } = emitted(MODULES[name]([4096, 11008]), target, 'bf16');
+      return [[...files.values()].some((text) => text.includes('pipe_mma<')), grid[0][0] === 132];
+    };
+    for (const name of Object.keys(MODULES)) {
+      const is = name !== 'around';
+      expect([name, ...piped(name, 'cuda.sm90')]).toEqual([name, is, is]);
+      expect([name, ...piped(name, 'cuda.sm80')]).toEqual([name, false, false]);
+    }
+  });
+
   it('that add up do so in the same registers', () => {
     const { files } = emitted(MODULES.added([4096, 11008]), 'cuda.sm90', 'bf16');
     const text = [...files.values()].join('\n');
-    const sums = [...text.matchAll(/\bmma<[^>]*>\((\w+),/g)].map(([, sum]) => sum);
+    const sums = [...text.matchAll(/\b(?:pipe_)?mma<[^>]*>\((\w+),/g)].map(([, sum]) => sum);
     expect(sums.length).toBe(3);
     expect(new Set(sums).size).toBe(1);
   });
@@ -173,6 +185,31 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', true));
+  it('out of a ring: matrices that lie across, or one for each run of rows, all columns or some, rows that an index names', () => {
+    run(MODULES.transposed([136, 264]), 'cuda.sm90', 'bf16');
+    run(MODULES.grouped([320, 328]), 'cuda.sm90', 'f16');
+    run(MODULES.gathered([64, 72]), 'cuda.sm90', 'f16');
+  });
+  it('the same without a race in shared memory', () => {
+    run(MODULES.grouped([320, 136]), 'cuda.sm90', 'bf16', true);
+    run(MODULES.gated([320, 136]), 'cuda.sm90', 'bf16', true);
+  });
+  it('a wait, an arrival or a fence of the ring that is left out is noticed', () => {
+    const module = MODULES.gathered([640, 136]);
+    const without = (pattern: RegExp, by = '') => () => emulated(module, 'cuda.sm90', 'bf16', {
+      races: true, spoil: (text) => {
+        const spoilt = text.replace(pattern, by);
+        expect(spoilt).not.toBe(text);
+        return spoilt;
+      },
+    });
+    expect(without(/bar_wait\(full [^;]*;/)).toThrow(/nobody waits|without/);
+    expect(without(/bar_wait\(empty [^;]*;/)).toThrow(/without a barrier between them/);
+    expect(without(/cp_arrive\(bar\);/)).toThrow(/for ever/);
+    expect(without(/if \(n > 0\) release\(\);/)).toThrow(/for ever/);
+    expect(without(/(lap\);\s*)proxy_fence\(\);/, '$1')).toThrow(/without a fence after it/);
+    expect(without(/bar_expect\(bar, (\d)/, 'bar_expect(bar, 1$1')).toThrow(/for ever/);
+  });
   it('a barrier or a wait that is left out is noticed', () => {
     const module = MODULES.product([320, 72]);
     const spoil = (pattern: RegExp, by: string) => (text: string) => {

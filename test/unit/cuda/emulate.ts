@@ -66,7 +66,9 @@ export function runKernels(
 ): void {
   const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text, races = false } = options;
   const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
-  const standIns = { ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h') };
+  const standIns = {
+    ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h'), 'rt/wgmma.cuh': here('emulator-wgmma.h'),
+  };
   const emitted = emitCuda(
     module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain },
   );
@@ -197,9 +199,11 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
         if (tensor === undefined) throw new Error(`no tensor ${arg.tensor}`);
         const { dims, strides: dense } = mappedTensor(tensor, extents, arg.box);
         const apart = distancesOf(tensor, plan, call);
-        const strides = apart === undefined ? dense : [apart.head, apart.token].map((n) => n * bytesOf(tensor.dtype));
-        const list = (numbers: readonly number[]) => `{${numbers.join(', ')}}`;
-        return `TensorMap{(const u8*)data("${arg.tensor}"), ${list(dims)}, ${list(strides)}, ${list(arg.box)}, ${bytesOf(tensor.dtype)}}`;
+        const strides = apart === undefined
+          ? dense : [apart.head, apart.token].slice(3 - arg.box.length).map((n) => n * bytesOf(tensor.dtype));
+        const list = (numbers: readonly number[], count: number) => `{${[...numbers, 1].slice(0, count).join(', ')}}`;
+        return `TensorMap{(const u8*)data("${arg.tensor}"), ${dims.length}, ${list(dims, 3)}, ${list(strides, 2)}, ${list(arg.box, 3)}, `
+          + `${bytesOf(tensor.dtype)}}`;
       }
       case 'arena': throw new Error(`${arg.kind} in a plan for CUDA`);
     }

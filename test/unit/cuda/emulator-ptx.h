@@ -39,11 +39,16 @@ static void wrote(u32 a, int by) {
   unfenced[at] = by + 1;
   mine_unfenced[by].push_back(at);
 }
+// Of copies that told a barrier.
+constexpr u16 ANYBODY = 0xffff;
+static std::vector<u32> anybodys;
 template <int N> DEV void regs_down() {}
 template <int N> DEV void regs_up() {}
 DEV void proxy_fence() {
   for (u32 at : mine_unfenced[threadIdx.x]) if (unfenced[at] == threadIdx.x + 1) unfenced[at] = 0;
   mine_unfenced[threadIdx.x].clear();
+  for (u32 at : anybodys) if (unfenced[at] == ANYBODY) unfenced[at] = 0;
+  anybodys.clear();
 }
 
 struct Copy { u32 to; const void* from; int bytes, group; };
@@ -72,6 +77,9 @@ template <int N> DEV void cp_wait() {
   mine.erase(mine.begin(), mine.begin() + n);
 }
 
+// Copies of a thread that a barrier has to be told of.
+struct Arrival { int thread, group; u32 bar; };
+static std::vector<Arrival> arrivals;
 struct Phases { int arrived, expected, phase, bytes; Times told, known; };
 static std::map<u32, Phases> phases;
 static const char PHASE[] = "a phase of the barrier at";
@@ -90,6 +98,11 @@ static void ends_perhaps(u32 b, Phases& p) {
   ++p.phase;
   p.known = p.told;
   release(PHASE, (int)b, 0, threads);
+}
+// Does anybody wait for it now?
+static bool awaited(u32 b) {
+  for (int t = 0; t < threads; ++t) if (fibers[t].wait == PHASE && fibers[t].id == (int)b) return true;
+  return false;
 }
 DEV void bar_arrive(u32 b) {
   Phases& p = phases_at(b);
@@ -121,7 +134,7 @@ static void land(const BulkCopy& c) {
   if (p.bytes < 0) fail("more bytes than the barrier at %u expects", c.bar);
   ends_perhaps(c.bar, p);
 }
-DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
+static void bulk_copy_any(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
   if (dst % 1024 != 0) fail("a swizzled copy to %u", dst);
   const int bytes = map.box[0] * map.box[1] * map.box[2] * map.element;
   if (map.box[0] * map.element != 128) fail("a box with rows of %d bytes", map.box[0] * map.element);
@@ -131,8 +144,16 @@ DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
       fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
   tells(phases_at(b).told);
   const BulkCopy c = {dst, map, {x, y, z}, b};
-  if (lazy) bulk_copies.push_back(c);
+  if (lazy && !awaited(b)) bulk_copies.push_back(c);
   else land(c);
+}
+DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
+  if (map.axes != 3) fail("a copy from a tensor of %d axes", map.axes);
+  bulk_copy_any(dst, map, x, y, z, b);
+}
+DEV void bulk_copy_rows(u32 dst, const TensorMap& map, int x, int y, u32 b) {
+  if (map.axes != 2) fail("a copy of rows from a tensor of %d axes", map.axes);
+  bulk_copy_any(dst, map, x, y, 0, b);
 }
 DEV void bulk_prefetch(const TensorMap&, int, int, int) {}
 #else
@@ -140,8 +161,10 @@ struct BulkCopy { u32 bar; };
 static std::vector<BulkCopy> bulk_copies;
 static void land(const BulkCopy&) {}
 #endif
+static void arrive_late(u32 b);
 DEV void bar_wait(u32 b, int parity) {
   if (parity != 0 && parity != 1) fail("a parity of %d", parity);
+  arrive_late(b);
   // What the engine has been asked for comes when somebody waits for it.
   for (size_t n = 0; n < bulk_copies.size();) {
     if (bulk_copies[n].bar != b) { ++n; continue; }
@@ -153,6 +176,26 @@ DEV void bar_wait(u32 b, int parity) {
   learns(phases_at(b).known);
 }
 
+// A barrier is told of copies when somebody waits for it. Any thread may fence what they wrote, since they are nobody's own writes.
+static void arrive_late(u32 b) {
+  for (size_t n = 0; n < arrivals.size();) {
+    if (arrivals[n].bar != b) { ++n; continue; }
+    const Arrival done = arrivals[n];
+    arrivals.erase(arrivals.begin() + n);
+    auto& its = copies[done.thread];
+    size_t m = 0;
+    for (; m < its.size() && its[m].group <= done.group; ++m) {
+      memset(shared_at(its[m].to, 16, 16), 0, 16);
+      memcpy(shared_at(its[m].to, 16, 16), its[m].from, its[m].bytes);
+      unfenced[(its[m].to - SHARED_AT) / 16] = ANYBODY;
+      anybodys.push_back((its[m].to - SHARED_AT) / 16);
+    }
+    its.erase(its.begin(), its.begin() + m);
+    Phases& p = phases_at(b);
+    ++p.arrived;
+    ends_perhaps(b, p);
+  }
+}
 DEV u16 lds2(u32 a) { u16 h; memcpy(&h, shared_at(a, 2, 2), 2); return h; }
 DEV void lds16(u32* r, u32 a) { memcpy(r, shared_at(a, 16, 16), 16); }
 DEV void fill16(u32 a, u32 x) {
@@ -234,64 +277,84 @@ DEV void mma1688(float* d, const u32* a, u32 b0, u32 b1) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-// A warp's 16 rows of a warpgroup's product: its own rows of A, all of B.
-struct Product { int columns, group; bool mn, fresh; u64 b; u32 a[32][4]; float* d[32]; std::shared_ptr<std::vector<float>> sum; };
+// A warp's 16 rows of a warpgroup's product: its own rows of A, from registers or, `shared`, as `from` describes them; all of B.
+struct Product {
+  int columns, group;
+  bool mn, fresh;
+  u64 b;
+  u32 a[32][4];
+  float* d[32];
+  std::shared_ptr<std::vector<float>> sum;
+  bool shared, across;
+  u64 from;
+  int warp;
+};
 static std::vector<Product> running[32];
 static std::vector<int> product_groups;
 // What each warp has asked for: the warps of a warpgroup ask for the same.
 static u64 asked[32];
 static const char WGMMA[] = "wgmma", WGMMA_WAIT[] = "wgmma.wait_group";
 
+// An element of what a descriptor describes, 16 along the summed axis: `across`, that one goes from row to row.
+static float described(u64 desc, bool across, int n, int k) {
+  const u32 start = (u32)(desc & 0x3fff) << 4, lead = (u32)(desc >> 16 & 0x3fff) << 4, stride = (u32)(desc >> 32 & 0x3fff) << 4;
+  if (desc >> 62 != 1 || (desc >> 49 & 7) != 0) fail("a matrix descriptor %llx without the 128-byte swizzle", desc);
+  const u32 at = start + (across ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2),
+    swizzled = at ^ (at >> 7 & 7) << 4;
+  u16 h;
+  memcpy(&h, shared_at(swizzled, 2, 2), 2);
+  const int writer = unfenced[(swizzled - SHARED_AT) / 16];
+  if (writer != 0) fail("a product reads what thread %d wrote without a fence after it", writer - 1);
+  return half_value(h);
+}
+constexpr int MOST_VALUES = 128;
 static void multiply(Product& p) {
-  const u32 start = (u32)(p.b & 0x3fff) << 4, lead = (u32)(p.b >> 16 & 0x3fff) << 4, stride = (u32)(p.b >> 32 & 0x3fff) << 4;
-  if (p.b >> 62 != 1 || (p.b >> 49 & 7) != 0) fail("a matrix descriptor %llx without the 128-byte swizzle", p.b);
-  float a[16][16], b[16][64];
-  rows_of_a(a, [&](int l) { return p.a[l]; });
-  for (int k = 0; k < 16; ++k) for (int n = 0; n < p.columns; ++n) {
-    const u32 at = start + (p.mn ? n / 64 * lead + n % 64 * 2 + k / 8 * stride + k % 8 * 128 : n / 8 * stride + n % 8 * 128 + k * 2),
-      swizzled = at ^ (at >> 7 & 7) << 4;
-    u16 h;
-    memcpy(&h, shared_at(swizzled, 2, 2), 2);
-    const int writer = unfenced[(swizzled - SHARED_AT) / 16];
-    if (writer != 0) fail("a product reads what thread %d wrote without a fence after it", writer - 1);
-    b[k][n] = half_value(h);
-  }
+  static float a[16][16], b[16][256];
+  if (!p.shared) rows_of_a(a, [&](int l) { return p.a[l]; });
+  else for (int r = 0; r < 16; ++r) for (int k = 0; k < 16; ++k) a[r][k] = described(p.from, p.across, p.warp % 4 * 16 + r, k);
+  for (int k = 0; k < 16; ++k) for (int n = 0; n < p.columns; ++n) b[k][n] = described(p.b, p.mn, n, k);
   for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) {
     float s = 0.f;
     for (int k = 0; k < 16; ++k) s += a[l / 4 + i / 2 % 2 * 8][k] * b[k][i / 4 * 8 + l % 4 * 2 + i % 2];
-    float& d = (*p.sum)[l * 32 + i];
+    float& d = (*p.sum)[l * MOST_VALUES + i];
     d = p.fresh ? s : d + s;
   }
 }
 static void deliver(const Product& p) {
-  for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * 32 + i];
+  for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = (*p.sum)[l * MOST_VALUES + i];
 }
 
+// Begins a product of a warp.
+static void begin_product(Product& p) {
+  const int warp = threadIdx.x / 32;
+  p.warp = warp;
+  p.group = product_groups[threadIdx.x];
+  asked[warp] = (asked[warp] ^ p.b ^ p.from * 3 ^ (u64)p.columns << 50 ^ (u64)p.mn << 60 ^ (u64)p.fresh << 61) * 0x9e3779b97f4a7c15ull;
+  for (auto& before : running[warp]) if (before.d[0] == p.d[0]) p.sum = before.sum;
+  if (p.sum == nullptr) {
+    p.sum = std::make_shared<std::vector<float>>(32 * MOST_VALUES);
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) (*p.sum)[l * MOST_VALUES + i] = p.d[l][i];
+  }
+  if (lazy) {
+    // Who looks before the wait shall see it.
+    for (int l = 0; l < 32; ++l) for (int i = 0; i < p.columns / 2; ++i) p.d[l][i] = NAN;
+    running[warp].push_back(p);
+  } else {
+    multiply(p);
+    deliver(p);
+  }
+}
 struct Asked { float* d; const u32* a; u64 b; };
 template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
   Asked mine = {d, a, b};
   together(WGMMA, &mine, [](Asked** of) {
-    const int warp = threadIdx.x / 32;
-    Product p = {N, product_groups[threadIdx.x], MN, FRESH, of[0]->b};
+    Product p = {N, 0, MN, FRESH, of[0]->b};
     for (int l = 0; l < 32; ++l) {
       if (of[l]->b != p.b) fail("lanes with different matrix descriptors");
       p.d[l] = of[l]->d;
       memcpy(p.a[l], of[l]->a, 16);
     }
-    asked[warp] = (asked[warp] ^ p.b ^ (u64)N << 50 ^ (u64)MN << 60 ^ (u64)FRESH << 61) * 0x9e3779b97f4a7c15ull;
-    for (auto& before : running[warp]) if (before.d[0] == p.d[0]) p.sum = before.sum;
-    if (p.sum == nullptr) {
-      p.sum = std::make_shared<std::vector<float>>(32 * 32);
-      for (int l = 0; l < 32; ++l) for (int i = 0; i < N / 2; ++i) (*p.sum)[l * 32 + i] = p.d[l][i];
-    }
-    if (lazy) {
-      // Who looks before the wait shall see it.
-      for (int l = 0; l < 32; ++l) for (int i = 0; i < N / 2; ++i) p.d[l][i] = NAN;
-      running[warp].push_back(p);
-    } else {
-      multiply(p);
-      deliver(p);
-    }
+    begin_product(p);
   });
 }
 DEV void mma_open() {}
@@ -326,6 +389,8 @@ static const bool ptx_is_kept = [] {
     copy_groups.assign(threads, 0);
     phases.clear();
     bulk_copies.clear();
+    arrivals.clear();
+    anybodys.clear();
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     product_groups.assign(threads, 0);
     for (auto& warp : running) warp.clear();
@@ -333,6 +398,7 @@ static const bool ptx_is_kept = [] {
 #endif
   });
   at_block_end.push_back([] {
+    if (!arrivals.empty()) fail("nobody waits for %d copies", (int)arrivals.size());
     if (!bulk_copies.empty()) fail("nobody waits for %d copies", (int)bulk_copies.size());
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     for (int w = 0; w < threads / 32; ++w) {

@@ -31,8 +31,8 @@ typedef long long i64;
 #define UNROLL
 struct Strides { int token, head; };
 struct Dims { int tokens, heads, groups, sequences, chunks, segments; };
-// A tensor of three axes, innermost first, and the box that a copy moves.
-struct TensorMap { const u8* at; i64 dims[3], strides[2]; int box[3], element; };
+// A tensor of two or three axes, innermost first (of two, the third is 1), and the box that a copy moves.
+struct TensorMap { const u8* at; int axes; i64 dims[3], strides[2]; int box[3], element; };
 struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
@@ -208,7 +208,9 @@ template <typename T> inline T __shfl_up_sync(u32, T x, int n) {
 }
 template <typename T> inline T __shfl_sync(u32, T x, int n) {
   static const char WHAT[] = "shfl.idx";
-  return shuffle(WHAT, x, [=](int) { return n & 31; });
+  struct { T in, out; int from; } mine = {x, x, n & 31};
+  together(WHAT, &mine, [&](auto** of) { for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = of[of[l]->from]->in; });
+  return mine.out;
 }
 
 static u8* pages(size_t bytes) {

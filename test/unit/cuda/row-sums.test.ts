@@ -118,6 +118,11 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   });
   it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
+  it('out of a ring, steps of fewer rows too', () => {
+    run('dense', [136, 200], 'cuda.sm90', 'bf16');
+    run('segments', [136, 328], 'cuda.sm90', 'bf16');
+    run('experts', [136, 72], 'cuda.sm90', 'bf16', true);
+  });
 });
 
 describe.skipIf(!compiler)('what is in registers beside such sums (skipped where g++ is missing)', () => {

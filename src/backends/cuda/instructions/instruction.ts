@@ -35,6 +35,8 @@ export interface Call {
  */
 export interface Product {
   readonly kind: 'product';
+  /** `mma` unless it says another. */
+  readonly fn?: string;
   readonly name: string;
   readonly sum: string;
   readonly shape: Call['shape'];

@@ -4,7 +4,9 @@ import type { Call, Registers, Step } from './instruction.js';
 /** Who does it: so many threads, at a named barrier of their own. */
 export interface Threads {
   readonly threads: number;
-  readonly barrier: number;
+  readonly barrier: number | string;
+  /** No product and no engine reads what they write. */
+  readonly plain?: true;
 }
 
 /** Writes the steps of a team. */
@@ -17,7 +19,7 @@ const callText = ({ fn, shape, args, when }: Call) => (
   `${when === undefined ? '' : `if (${when}) `}${fn}${shape.length === 0 ? '' : `<${shape.join(', ')}>`}(${args.join(', ')});`
 );
 
-function printStep(code: Code, step: Step, { threads, barrier }: Threads): void {
+function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads): void {
   if ((step.kind === 'each' || step.kind === 'call') && step.makes !== undefined) code.line(registersText(step.makes));
   switch (step.kind) {
     case 'note': code.line(step.text); return;
@@ -35,11 +37,11 @@ function printStep(code: Code, step: Step, { threads, barrier }: Threads): void 
     case 'call': code.line([...(step.declares ?? []), callText(step)].join(' ')); return;
     case 'copy': code.line(`${callText(step)}${step.group ? ' cp_commit();' : ''}`); return;
     case 'product':
-      code.line(`mma_open(); ${callText({ fn: 'mma', shape: step.shape, args: step.args })} mma_commit();`);
+      code.line(`mma_open(); ${callText({ fn: step.fn ?? 'mma', shape: step.shape, args: step.args })} mma_commit();`);
       return;
     case 'open': code.open(step.head); return;
     case 'close': code.close(); return;
-    case 'barrier': code.line(`team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});`); return;
+    case 'barrier': code.line(plain === true ? `bar_sync(${barrier}, ${threads});` : `team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});`); return;
     case 'copied': code.line(`cp_wait<${step.left}>();`); return;
     case 'multiplied': code.line(`mma_wait<${step.left}>();`); return;
     case 'arrived': code.line(`mma_ready<sizeof(${step.sum}) / 4>(${step.sum});`); return;

@@ -1,23 +1,23 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
-import { isRows } from '../../../ir/tile/domain.js';
+import { ROW } from '../../../ir/common/axes.js';
 import { buffersRead } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed, type Place } from '../address.js';
+import { bufferNamed } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
 import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
 import { sharedLimit, type CudaContext, type CudaTarget, type LoweredKernel } from '../lowered.js';
-import { chunkPlace } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { blockParts, heldAfter, isAlongRows, type BlockParts } from './block-parts.js';
-import { BLOCK_ROWS, blocksText, partsOfLoop, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
+import { blocksText, partsOfLoop, type BlockPart, type BlockPlan, type BlockShape } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, gatherStep } from './gathered.js';
 import { definitions, letText, tokenRow } from './kernel.js';
-import { cellOf, copyCell, loadCell, loadNow, storeCell, type Cell, type Load } from './memory.js';
+import { blockPlace, stepOf, straightText } from './block-text.js';
+import { copyCell, loadCell, loadNow, type Load } from './memory.js';
+import { lowerPipe } from './pipe.js';
 import { addProduct, type LeftOperands } from './product.js';
 import { createTeam } from './team.js';
 
@@ -34,9 +34,11 @@ const room = (target: CudaTarget, warpgroups: number, lefts: number) => (
  * result (of a kernel of chunks, those of two) and some columns, and sums up in registers what steps along the summed axis bring, copies of
  * later steps under way. What is pointwise in the operands is worked out step by step, what is pointwise in the results at the end.
  */
-export function lowerBlocks(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
+export function lowerBlocks(cx: CudaContext, kernel: TileKernel, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
   const parted = blockParts(cx, kernel);
   if (isRefused(parted)) return parted;
+  const piped = mayBeTall(cx, parted) ? lowerPipe(cx, parted, isMapped) : refused('rows of one chunk');
+  if (!isRefused(piped)) return piped;
   let found: BlockPlan | Refused = refused('no shape for a block');
   for (const shape of shapesOf(cx, parted)) {
     found = planBlocks(cx, parted, shape);
@@ -106,24 +108,8 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   });
   const place = blockPlace(parted);
   const cellAt = (op: Load) => loadCell(cx, op, place, split);
-  let read: readonly TileId[] = [];
-  const straight = (body: readonly TileStmt[]) => {
-    for (const stmt of draft.untilRefused(body)) {
-      for (const tile of read) team.letGo(tile);
-      read = stmt.kind === 'let' ? operandsOf(stmt.op) : [];
-      if (stmt.kind === 'let' && stmt.op.op === 'load') {
-        const cell = cellAt(stmt.op);
-        if (cell.copied === 'tile') copyCell(team, stmt.tile, cell);
-        else loadNow(team, stmt.tile, cell);
-      } else if (stmt.kind === 'let') letText(team, stmt, place, new Map());
-      else if (stmt.kind === 'store') {
-        const buffer = bufferNamed(cx.module, stmt.buffer);
-        storeCell(team, stmt.value, cellOf(cx, { buffer }, isRows(buffer) ? ROW : undefined, place, split), undefined);
-      }
-    }
-  };
   draft.keepPieces(true);
-  straight(parted.before);
+  straightText(cx, team, parted.before, { place, split });
   for (const tile of new Set(sums.values())) {
     const sum = team.newFrag(tile, rows, split);
     team.each(sum, `${sum.name}[i] = 0.f;`);
@@ -164,28 +150,10 @@ function planBlocks(cx: CudaContext, parted: BlockParts, shape: BlockShape): Blo
   draft.to('after');
   team.add({ kind: 'meet' });
   for (const tile of sums.values()) team.note(tile);
-  straight(parted.after);
+  straightText(cx, team, parted.after, { place, split });
   const refusal = draft.refusal();
   if (refusal !== undefined) return refusal;
   const plan = planTeam(draft);
   const sharedBytes = plan.arena.fixedBytes + 1024;
   return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes) : { parted, shape, plan, ring, sharedBytes };
-}
-
-/** Where a block works: in a step of rows, or in the rows of a chunk. */
-function blockPlace({ kernel, rows }: BlockParts): Place {
-  const place = chunkPlace(kernel);
-  if (!isAlongRows(kernel)) return { ...place, length: BLOCK_ROWS };
-  return { ...place, segment: kernel.domain.segment, parts: new Map([[rows, { from: 'u0', here: 'u_here' }]]) };
-}
-
-/** What step `n` sees of a cell. Where steps are of rows, its place says so. */
-function stepOf(cx: CudaContext, cell: Cell, axis: Axis): Cell {
-  if (axis === ROW) return cell;
-  const left = `${axisSize(cx.module, axis)} - n * ${STEP}`;
-  const [first, second] = cell.axes;
-  if (cell.axes.length === 1) return { ...cell, at: `${cell.at} + n * ${STEP}`, rows: left };
-  return first === axis
-    ? { ...cell, at: `${cell.at} + (i64)n * ${STEP} * ${cell.rowStride}`, rows: left }
-    : second === axis ? { ...cell, at: `${cell.at} + n * ${STEP}`, cols: left } : cell;
 }

@@ -17,7 +17,8 @@ const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/
 export function runtimeOf(text: string): readonly string[] {
   const code = uncommented(text);
   const called = ['fit', 'ragged', 'gather', 'runs', 'draw'].filter((name) => new RegExp(`\\b${name}[_(]`).test(code));
-  return [...RUNTIME, ...called.map((name) => `rt/${name}.cuh`)];
+  const piped = /\bpipe_/.test(code) ? ['rt/wgmma.cuh', 'rt/pipe.cuh'] : [];
+  return [...RUNTIME, ...called.map((name) => `rt/${name}.cuh`), ...piped];
 }
 
 /** Tokens are the rows of fragments outside of walks. */

@@ -19,14 +19,16 @@ export function lowerTensorCores(given: CudaContext, whole: TileKernel): Lowered
   const { cx, kernel } = withJoinedAxes(given, whole);
   const why = unfit(cx, kernel);
   if (why !== undefined) return refused(why);
+  // The copy engine knows tensors as hosts do.
+  const isMapped = (name: string) => bufferNamed(given.module, name).axes.length === bufferNamed(cx.module, name).axes.length;
   const along = alongAllRows(cx, kernel);
-  if (along !== undefined) return unfitCells(cx, along) ?? lowerBlocks(cx, along);
+  if (along !== undefined) return unfitCells(cx, along) ?? lowerBlocks(cx, along, isMapped);
   const { split } = kernel;
   const inChunk = kernel.outer === 'chunk';
   const free = freeOperands(
     kernel, (axes) => (!inChunk && split !== undefined && axes.includes(split) ? split : tokenRow(axes)),
   );
-  return unfitCells(cx, free) ?? (!inChunk ? lowerWalk(cx, free) : split === undefined ? lowerChunk(cx, free) : lowerBlocks(cx, free));
+  return unfitCells(cx, free) ?? (!inChunk ? lowerWalk(cx, free) : split === undefined ? lowerChunk(cx, free) : lowerBlocks(cx, free, isMapped));
 }
 
 /** What a kernel is, or has, that this lowering does not know. */

@@ -139,7 +139,7 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
     else team.add({ kind: 'call', ...load, args, writes: staged ? [] : [{ piece, by: 'any' }] });
   };
   if (cell.copied === 'tile') {
-    const shape = [team.pad(rows), team.pad(cols) / 64, team.threads];
+    const shape = [team.pad(rows), team.pad(cols) / 64, team.copiers];
     start(tileToCome(team, tile, cell, staged), { fn: cell.even ? 'tile_load' : 'ragged_load', shape }, cell.even);
   } else {
     team.begin();
@@ -249,12 +249,27 @@ export function storeCell(
   const frag = team.frag(value, row);
   const name = frag.name;
   const across = row !== rename(rows);
+  const { outlet } = team.options;
+  if (outlet !== undefined && !cell.half && !across && cell.even) {
+    // Elements i and i + 1 are neighbours.
+    const text = `if (i % 2 == 0) { int r = ${team.rowText}, c = ${team.colText(frag.col)}; if (r < ${cell.rows} && c < ${cell.cols}) `
+      + `stg8(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i], ${name}[i + 1]); }`;
+    team.each(frag, text);
+    return undefined;
+  }
   if (!cell.half || staging === 'direct') {
     const [r, c] = across ? [team.colText(frag.col), team.rowText] : [team.rowText, team.colText(frag.col)];
     team.each(
       frag,
       `{ int r = ${r}, c = ${c}; if (r < ${cell.rows} && c < ${cell.cols}) st(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i]); }`,
     );
+    return undefined;
+  }
+  if (outlet !== undefined && !across && cell.even && team.pad(cols) === 64) {
+    team.add({
+      kind: 'call', fn: 'pipe_store', shape: [], args: [cell.at, cell.rowStride, cell.rows, cell.cols, team.address(outlet), name, 't'],
+      writes: [{ piece: outlet, by: 'owner' }],
+    });
     return undefined;
   }
   const bytes = team.pad(rows) * team.pad(cols) * 2;

@@ -49,7 +49,7 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   });
 }
 
-interface Sides {
+export interface Sides {
   readonly row: Axis;
   readonly col: Axis;
   /** The operand with the rows of the result, and the one with its columns. */
@@ -58,7 +58,7 @@ interface Sides {
 }
 
 /** How a product is one of two matrices; undefined: refused. */
-function sidesOf(team: Team, tile: TileId, op: Contract): Sides | undefined {
+export function sidesOf(team: Team, tile: TileId, op: Contract): Sides | undefined {
   const axes = team.axesOf(tile);
   const row = team.options.rowOf(axes);
   if (row === undefined) return team.refuse(`product ${tile} [${axes.join()}] has no row axis`);

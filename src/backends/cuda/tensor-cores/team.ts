@@ -14,6 +14,10 @@ export interface TeamOptions {
   readonly draft: Draft;
   readonly parts?: Parts;
   readonly tall?: Tall;
+  /** Where warps put down what they store, each for itself. */
+  readonly outlet?: Piece;
+  /** Threads that copy, numbered from 0, where they are not the team's. */
+  readonly copiers?: number;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   readonly notes: Notes;
   /** Decay operations that are computed together, by the first. */
@@ -41,6 +45,7 @@ export function createTeam(options: TeamOptions) {
   const parts = options.parts ?? 1;
   const tall = options.tall ?? 1;
   const threads = 128 * parts * tall;
+  const copiers = options.copiers ?? threads;
   /** Numbers are f32 of any size, operands made of them are not. */
   const fits = cx.dtype === 'f16';
   const warps = 4 * parts;
@@ -349,7 +354,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
+    ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf, copiers,
     newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec, letGo,
     scalar, putScalar, exportScalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */

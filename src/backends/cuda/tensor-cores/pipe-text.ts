@@ -1,0 +1,225 @@
+import type { Axis } from '../../../ir/common/axes.js';
+import { sizeName } from '../../../ir/tile/domain.js';
+import { axisSize, innerExtents } from '../../describe.js';
+import { createCode, type Code } from '../code.js';
+import type { Piece } from '../instructions/pieces.js';
+import type { TeamPlan } from '../instructions/plan.js';
+import { printSteps, type Threads } from '../instructions/print.js';
+import { signature, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { sizeField, spanLines } from '../prologue.js';
+import { isAlongRows, type BlockParts } from './block-parts.js';
+import { BLOCK_ROWS } from './blocks-text.js';
+import { STEP } from './forms.js';
+import { offsetLines, runtimeOf } from './kernel.js';
+
+/** Columns of a block, steps in shared memory at a time. */
+export interface PipeShape {
+  readonly width: number;
+  readonly stages: number;
+}
+
+/** Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; after. */
+export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'after';
+export const partsOfPipe = (n: number) => [`ask${n}`, `issue${n}`, `body${n}`] as const;
+
+/** What goes through the ring in a loop. */
+export interface Traffic {
+  readonly axis: Axis;
+  /** Of a step, by the copy engine. */
+  readonly bytes: number;
+  /** Do threads copy too? */
+  readonly copies: boolean;
+  /** Of a step. */
+  readonly products: number;
+}
+
+export interface PipePlan {
+  readonly parted: BlockParts;
+  readonly loops: readonly Traffic[];
+  readonly shape: PipeShape;
+  readonly plan: TeamPlan<PipePart>;
+  readonly ring: Piece;
+  /** Of a warpgroup that multiplies, behind the ring. */
+  readonly ownBytes: number;
+  readonly sharedBytes: number;
+  /** Boxes, by buffer. */
+  readonly mapped: ReadonlyMap<string, readonly number[]>;
+  /** Buffers that threads read. */
+  readonly inPlace: ReadonlySet<string>;
+}
+
+/** Rows of a block, and columns of what is worked out of it at a time. */
+export const HIGH = 128;
+export const SLICE = 64;
+/** Threads that multiply, and those that copy. */
+const MULTIPLIERS = 256;
+export const COPIERS = 128;
+/** Bytes of a stage's barriers: full, empty. */
+export const BARRIERS = 16;
+/** Blocks at a time, one for each multiprocessor, as many blocks as there are. */
+const AT_ONCE = 132;
+/** Neighbours in both directions are worked on at once: so many above each other. */
+const STACKED = 16;
+/**
+ * Registers of threads that copy and of those that multiply, of which 128 and 256 have 65536: where only the engine copies, where threads
+ * do, where they learn of new rows in each step.
+ */
+const REGISTERS = { byEngine: [24, 240], byThreads: [40, 232], alongRows: [56, 224] } as const;
+
+const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisSize(cx.module, axis) / width);
+
+export function pipeText(cx: CudaContext, { parted, loops, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace }: PipePlan): LoweredKernel {
+  const { kernel, split } = parted;
+  const { stages } = shape;
+  const isAlong = isAlongRows(kernel);
+  const { args, parameters } = signature(cx, kernel, [], mapped, inPlace);
+  const code = createCode();
+  const team: Threads = { threads: MULTIPLIERS, barrier: '1' };
+  const print = (part: PipePart) => printSteps(code, plan.steps(part), team);
+  const copies = loops.some((loop) => loop.copies);
+  const byEngine = loops.some(({ bytes }) => bytes > 0);
+  const [few, many] = REGISTERS[!copies ? 'byEngine' : isAlong ? 'alongRows' : 'byThreads'];
+  const countOf = (axis: Axis) => (isAlong ? 'steps' : String(Math.ceil(axisSize(cx.module, axis) / STEP)));
+  const step = () => {
+    if (!isAlong) return;
+    code.line(`const int first = rows_first + n * ${STEP}, length = rows_end - first < ${STEP} ? rows_end - first : ${STEP};`);
+    code.line('(void)first, (void)length;');
+  };
+  const next = (phase: string) => code.line(`if (++at == ${stages}) at = 0, ${phase} ^= 1;`);
+  const stage = (name: string) => code.line(`const u32 ${name} = base + ${ring.name} + at * ${plan.arena.stageBytes}; (void)${name};`);
+
+  code.line(`// ${kernel.doc}`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${MULTIPLIERS + COPIERS}, 1) ${kernel.name}(${parameters})`);
+  for (const line of offsetLines(plan.arena.offsets)) code.line(line);
+  code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
+  code.line('u8* const basep = smem + (base - saddr(smem));');
+  code.line('(void)basep;');
+  code.line(`const u32 full = base + ${sharedBytes - 1024 - stages * BARRIERS}, empty = full + ${stages * 8};`);
+  const arrivals = (copies ? COPIERS : 0) + (byEngine ? 1 : 0);
+  code.open('if (threadIdx.x == 0)');
+  code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, ${arrivals}); bar_init(empty + i * 8, ${MULTIPLIERS / 32}); }`);
+  code.line('proxy_fence();');
+  code.close();
+  code.line('__syncthreads();');
+  if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / (d.heads / d.groups); (void)group;');
+  const count = blockCount(code, cx, parted, shape);
+
+  code.open(`if (__shfl_sync(~0u, threadIdx.x >> 7, 0) == ${MULTIPLIERS / 128})`);
+  code.line(`regs_down<${few}>();`);
+  code.line(`const int t = threadIdx.x - ${MULTIPLIERS};`);
+  // One warp does for the engine.
+  if (!copies) code.line('if (t >= 32) return;');
+  code.line('int at = 0, lap = 1;');
+  openBlocks(code, cx, parted, shape, count);
+  loops.forEach(({ axis, bytes }, i) => {
+    const [ask, issue] = partsOfPipe(i);
+    print(ask);
+    code.line('#pragma unroll 1');
+    code.open(`for (int n = 0; n < ${countOf(axis)}; ++n)`);
+    step();
+    stage('to');
+    code.line('const u32 bar = full + at * 8;');
+    code.line('bar_wait(empty + at * 8, lap);');
+    if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${isAlong && bytes > 0 ? `length == ${STEP} ? ${bytes} : 0` : bytes});`);
+    print(issue);
+    if (copies) code.line('cp_arrive(bar);');
+    next('lap');
+    code.close();
+  });
+  code.close();
+  code.close();
+
+  code.open('else');
+  code.line(`regs_up<${many}>();`);
+  code.line('const int t = threadIdx.x, half = __shfl_sync(~0u, t >> 7, 0);');
+  code.line('int at = 0, lap = 0;');
+  code.line(`auto release = [&]() { if ((t & 31) == 0) bar_arrive(empty + (at == 0 ? ${stages - 1} : at - 1) * 8); };`);
+  openBlocks(code, cx, parted, shape, count);
+  print('before');
+  loops.forEach(({ axis, products }, i) => {
+    code.line('#pragma unroll 1');
+    code.open(`for (int n = 0; n < ${countOf(axis)}; ++n)`);
+    stage('sa');
+    code.line('bar_wait(full + at * 8, lap);');
+    if (copies) code.line('proxy_fence();');
+    print(partsOfPipe(i)[2]);
+    // The products of the step before are done: nobody reads it any more.
+    code.line(`mma_wait<${products}>();`);
+    code.line('if (n > 0) release();');
+    next('lap');
+    code.close();
+    code.line('mma_wait<0>();');
+    code.line(isAlong ? 'if (steps > 0) release();' : 'release();');
+  });
+  print('sums');
+  const size = axisSize(cx.module, split);
+  ownRows(code, parted, ownBytes);
+  code.open(`UNROLL for (int slice = 0; slice < ${shape.width / SLICE}; ++slice)`);
+  code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`};`);
+  code.line('(void)v_here;');
+  if (size % shape.width !== 0) code.line(`if (v0 >= ${size}) break;`);
+  printSteps(code, plan.steps('after'), { threads: 128, barrier: '1 + half', plain: true });
+  code.close();
+  code.close();
+  code.close();
+  code.close();
+  code.close();
+  const inner = innerExtents(kernel.inner);
+  return {
+    text: code.text(), runtime: runtimeOf(code.text()), block: MULTIPLIERS + COPIERS, sharedBytes,
+    grid: [[AT_ONCE], inner.length === 0 ? [1] : inner, [1]], args, scratch: [],
+  };
+}
+
+/** Opens what a warpgroup does by itself: by the names of a block's rows, those of its own. */
+function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
+  const isAlong = isAlongRows(kernel);
+  const [from, here] = isAlong ? ['u0', 'u_here'] : ['first', BLOCK_ROWS];
+  code.line(`const int block_v0 = v0, own_from = ${from} + half * ${STEP}, own_here = ${here} - half * ${STEP} < ${STEP} ? ${here} - half * ${STEP} : ${STEP};`);
+  code.line(`const u32 own_base = base + half * ${ownBytes};`);
+  code.line(`u8* const own_basep = basep + half * ${ownBytes};`);
+  code.open('');
+  code.line(`const int t = threadIdx.x & 127, ${from} = own_from, ${here} = own_here;`);
+  code.line('const u32 base = own_base;');
+  code.line('u8* const basep = own_basep;');
+  code.line(`(void)t, (void)${from}, (void)${here}, (void)base, (void)basep;`);
+}
+
+/** Says how many blocks there are; returns the name of their number. */
+function blockCount(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, { width }: PipeShape): string {
+  const columns = blocksOf(cx, split, width);
+  const above = isAlongRows(kernel)
+    ? `${blocksOf(cx, rows, HIGH)} * ${kernel.outer === 'once' ? '1' : sizeField(kernel.outer as 'run' | 'segment')}`
+    : `pipe_pairs(${sizeName(kernel.domain, 'run')}, d.sequences)`;
+  code.line(`const int rows_of_blocks = ${above}, blocks = rows_of_blocks * ${columns};`);
+  code.line('(void)rows_of_blocks;');
+  return 'blocks';
+}
+
+/** Opens the loop over the blocks of a multiprocessor, and says which part of the results each is. */
+function openBlocks(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, { width }: PipeShape, count: string): void {
+  const columns = blocksOf(cx, split, width);
+  const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
+  const isAlong = isAlongRows(kernel);
+  const rowBlocks = blocksOf(cx, rows, HIGH);
+  code.line('#pragma unroll 1');
+  code.open(`for (int block = blockIdx.x; block < ${count}; block += gridDim.x)`);
+  const many = isAlong ? String(rowBlocks) : 'rows_of_blocks';
+  code.line(`const int place = block${isAlong ? ` % ${rowBlocks * columns}` : ''}, top = place / ${STACKED * columns} * ${STACKED}, `
+    + `tall = ${many} - top < ${STACKED} ? ${many} - top : ${STACKED};`);
+  code.line(`const int row = top + place % ${STACKED * columns} % tall, v0 = place % ${STACKED * columns} / tall * ${width}, `
+    + `v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
+  code.line('(void)v_here;');
+  if (isAlong) {
+    code.line(`const int outer = block / ${rowBlocks * columns}, u0 = row * ${HIGH}, u_here = ${size(axisSize(cx.module, rows), HIGH, 'u0')};`);
+    code.line('(void)outer, (void)u_here;');
+    spanLines(code, kernel);
+    code.line(`const int steps = (rows_end - rows_first + ${STEP - 1}) / ${STEP};`);
+    return;
+  }
+  const { run } = kernel.domain;
+  const runs = sizeName(kernel.domain, 'run');
+  code.line(`const int ${run} = pipe_run(${runs}, d.sequences, row), first = ${runs}[6 * ${run}] + (row - pipe_pair(${runs}, ${run})) * ${HIGH};`);
+  code.line(`const int ${BLOCK_ROWS} = ${runs}[6 * ${run} + 1] - first < ${HIGH} ? ${runs}[6 * ${run} + 1] - first : ${HIGH};`);
+  code.line(`if (${BLOCK_ROWS} <= 0) continue;`);
+}

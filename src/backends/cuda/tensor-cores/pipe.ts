@@ -1,0 +1,243 @@
+import { ROW } from '../../../ir/common/axes.js';
+import { isRows } from '../../../ir/tile/domain.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
+import type { TileId } from '../../../ir/tile/tile.js';
+import { axisSize } from '../../describe.js';
+import { notesOf } from '../../notes.js';
+import { bufferNamed, outerStride, type Place } from '../address.js';
+import { createDraft } from '../instructions/draft.js';
+import type { Instruction } from '../instructions/instruction.js';
+import { stageOf, type Piece } from '../instructions/pieces.js';
+import { planTeam } from '../instructions/plan.js';
+import { cellPointer, sharedLimit, tensorMap, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { crowded, isRefused, refused, type Refused } from '../refused.js';
+import { heldAfter, isAlongRows, type BlockLoop, type BlockParts } from './block-parts.js';
+import { blockPlace, stepOf, straightText } from './block-text.js';
+import { padded, STEP } from './forms.js';
+import { gatheredCell, type Gather } from './gathered.js';
+import { definitions, tokenRow } from './kernel.js';
+import { loadCell, tileToCome, type Cell } from './memory.js';
+import { BARRIERS, COPIERS, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape } from './pipe-text.js';
+import { sidesOf } from './product.js';
+import type { Tall } from './extents.js';
+import { createTeam, type Team, type TeamOptions } from './team.js';
+
+/** Sums of a thread: those of 64 rows and 256 columns of a warpgroup. */
+const SUMS = 128;
+/** With what it holds of a slice of the results, once it has summed up, if every matrix were whole at once. */
+const HELD = 256;
+const LEAST_STAGES = 3;
+const MOST_STAGES = 8;
+
+/**
+ * Products whose operands are read from memory as they are, by multiprocessors that own 128 rows and up to 256 columns at a time: one
+ * warpgroup asks for what later steps need, two have 64 rows each and multiply out of shared memory, block after block. What is pointwise
+ * in the results is worked out for a slice of columns at a time.
+ */
+export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
+  const why = unfit(cx, parted);
+  if (why !== undefined) return refused(why);
+  const count = new Set(parted.sums.values()).size;
+  const more = Math.max(0, heldAfter(parted) - count) * SLICE / 2;
+  const most = padded(axisSize(cx.module, parted.split));
+  const widths = [256, 128, 64].filter((width) => width <= most && width / 2 * count <= SUMS && width / 2 * count + more <= HELD);
+  let found: PipePlan | Refused = refused('no shape for a pipe');
+  for (const width of widths) {
+    for (let stages = MOST_STAGES; stages >= LEAST_STAGES; stages--) {
+      found = planPipe(cx, parted, { width, stages }, isMapped);
+      if (!isRefused(found)) return pipeText(cx, found);
+      if (found.crowded !== true) return found;
+    }
+  }
+  return found;
+}
+
+function unfit(cx: CudaContext, { before, loops, rows }: BlockParts): string | undefined {
+  if (cx.target !== 'cuda.sm90') return 'products out of shared memory';
+  if (before.length > 0) return 'what steps need besides operands';
+  if (loops.some(({ inside }) => inside.some(({ op }) => !['load', 'gather', 'swap', 'contract'].includes(op.op)))) return 'operands that are worked out';
+  return rows !== ROW && axisSize(cx.module, rows) <= STEP ? 'few rows' : undefined;
+}
+
+/** Products of a loop that share no operand go through the ring one after the other. */
+function apart({ axis, inside }: BlockLoop): readonly BlockLoop[] {
+  const groups: { readonly tiles: Set<TileId>; readonly inside: BlockLoop['inside'][number][] }[] = [];
+  for (const stmt of [...inside].reverse()) {
+    const touched = [stmt.tile, ...operandsOf(stmt.op)];
+    const met = groups.filter(({ tiles }) => touched.some((tile) => tiles.has(tile)));
+    const joined = { tiles: new Set([...touched, ...met.flatMap(({ tiles }) => [...tiles])]), inside: [stmt, ...met.flatMap((one) => one.inside)] };
+    for (const one of met) groups.splice(groups.indexOf(one), 1);
+    groups.unshift(joined);
+  }
+  // In the order in which they were written.
+  return groups.map((group) => ({ axis, inside: inside.filter((stmt) => group.inside.includes(stmt)) }));
+}
+
+function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMapped: (buffer: string) => boolean): PipePlan | Refused {
+  const { kernel, rows, split, sums } = parted;
+  const loops = parted.loops.flatMap(apart);
+  const isAlong = isAlongRows(kernel);
+  const draft = createDraft<PipePart>(['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'after'], 'B');
+  const notes = notesOf(kernel);
+  const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet'>): Team => {
+    const high = STEP * tall;
+    const sizes = new Map([...cx.module.sizes, ...loops.map(({ axis }) => [axis, STEP] as const), [rows, high], [split, width]]);
+    return createTeam({
+      cx: { ...cx, module: { ...cx.module, sizes, chunk: isAlong ? cx.module.chunk : high } }, kernel: { ...kernel, split: undefined }, draft,
+      parts: 1, tall, ...own, defs: definitions(kernel), notes,
+      rowOf: (axes) => (axes.includes(rows) ? rows : tokenRow(axes)), stage: { address: 'sa', pointer: 'sp' }, exported: new Set(),
+    });
+  };
+  const team = teamOf(2, shape.width, { copiers: COPIERS });
+  // Each warpgroup works out its own 64 rows: none waits for the other.
+  const outlet = draft.take(STEP * SLICE * 2, false);
+  const after = teamOf(1, SLICE, { outlet });
+  const place = blockPlace(parted);
+  for (const tile of new Set(sums.values())) {
+    const sum = team.newFrag(tile, rows, split);
+    team.each(sum, `${sum.name}[i] = 0.f;`);
+    after.formsOf(tile).frags.push({ name: `(${sum.name} + slice * ${SLICE / 2})`, row: rows, col: split });
+  }
+  const mapped = new Map<string, readonly number[]>();
+  const inPlace = new Set<string>();
+  const traffic = loops.map(({ axis, inside }, n) => {
+    const [ask, issue, body] = partsOfPipe(n);
+    let [bytes, copies, products] = [0, false, 0];
+    for (const { tile, op } of draft.untilRefused(inside)) {
+      draft.to(body);
+      if (op.op === 'load') {
+        const cell = stepOf(cx, loadCell(cx, op, place, split), axis);
+        draft.to(issue);
+        if (!isOperand(cell)) {
+          draft.refuse(`${op.buffer}, which no copy of 16 bytes brings`);
+          continue;
+        }
+        const piece = tileToCome(team, tile, cell, true);
+        const boxed = isMapped(op.buffer) && (!isRows(cell.buffer) || cell.buffer.inner === 'once');
+        // Rows past those of a run are the next one's: nobody may sum over them.
+        const partly = boxed && axis === ROW;
+        if (boxed) {
+          bytes += piece.bytes;
+          mapped.set(op.buffer, isRows(cell.buffer) ? [64, 64] : [64, 64, 1]);
+          team.add(mappedCopy(team, piece, cell, partly ? 'length == 64 && t == 0' : 't == 0'));
+        }
+        if (!boxed || partly) {
+          team.add(ownCopy(team, piece, cell, partly ? 'length < 64' : undefined));
+          copies = true;
+          inPlace.add(op.buffer);
+        }
+      } else if (op.op === 'gather') {
+        const all = gatheredCell(cx, op, place, split);
+        if (isRefused(all)) draft.refuse(all.why);
+        else if (team.pad(all.axes[1]) > 256) draft.refuse(`gathered rows of ${team.pad(all.axes[1])}`);
+        else {
+          const { first, copy } = gatherCopies(cx, team, { tile, op, cell: stepOf(cx, all, axis), place, isAlong: axis === ROW });
+          draft.to(ask);
+          team.add(first);
+          draft.to(issue);
+          team.add(copy);
+        }
+        copies = true;
+        inPlace.add(op.buffer);
+      } else if (op.op === 'contract') {
+        pipeProduct(team, tile, sums.get(tile) ?? tile, op);
+        products++;
+      }
+    }
+    draft.nextLoop();
+    return { axis, bytes, copies, products };
+  });
+  // What is read once all is summed up comes nearer meanwhile.
+  draft.to('ask0');
+  for (const stmt of parted.after) {
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load') continue;
+    inPlace.add(stmt.op.buffer);
+    const { copied, at, rowStride, rows: high, cols } = loadCell(cx, stmt.op, place, split);
+    const askers = traffic.some(({ copies }) => copies) ? COPIERS : 32;
+    if (copied === 'tile') team.add({ kind: 'call', fn: 'pipe_prefetch', shape: [HIGH, askers], args: [at, rowStride, high, cols, 't'] });
+  }
+  draft.to('sums');
+  draft.await();
+  const { stageBytes, stageUsed } = stageOf(draft.pieces);
+  const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
+  draft.to('before');
+  team.add({ kind: 'hold', piece: ring });
+  // What follows the loops is said again and again, and the ring is filled meanwhile.
+  draft.to('after');
+  after.add({ kind: 'loop', edge: 'begin' });
+  after.add({ kind: 'hold', piece: outlet });
+  for (const tile of sums.values()) after.note(tile);
+  straightText(cx, after, parted.after, { place, split });
+  after.add({ kind: 'hold', piece: ring });
+  after.add({ kind: 'hold', piece: outlet });
+  after.add({ kind: 'loop', edge: 'end' });
+  const refusal = draft.refusal();
+  if (refusal !== undefined) return refusal;
+  const plan = planTeam(draft);
+  // The ring is the largest of all, so that it comes first.
+  const ownBytes = plan.arena.fixedBytes - ring.bytes;
+  const sharedBytes = ring.bytes + 2 * ownBytes + shape.stages * BARRIERS + 1024;
+  return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes)
+    : { parted, loops: traffic, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace };
+}
+
+const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === 'tile' && even && there === undefined && skip === undefined;
+
+/** A copy that the engine makes. */
+function mappedCopy(team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, when: string): Instruction {
+  const [rows, cols] = axes.map(team.pad);
+  return {
+    kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
+    args: [`to + ${piece.name}`, tensorMap(buffer.name), x, ...(isRows(buffer) ? [z] : [y, z]), 'bar'],
+  };
+}
+
+/** One that the threads make. */
+function ownCopy(team: Team, piece: Piece, { axes, at, rowStride, rows, cols }: Cell, when: string | undefined): Instruction {
+  const [high, wide] = axes.map(team.pad);
+  return {
+    kind: 'copy', piece, group: false, ...(when !== undefined && { when }), fn: 'pipe_load', shape: [high, wide / 64, team.copiers],
+    args: [`to + ${piece.name}`, at, rowStride, rows, cols, 't'],
+  };
+}
+
+/** Gathered rows of a step: what asks which they are, for the first step that knows, and what copies them. */
+function gatherCopies(
+  cx: CudaContext, team: Team, { tile, op, cell, place, isAlong }: {
+    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly isAlong: boolean;
+  },
+): { readonly first: Instruction; readonly copy: Instruction } {
+  const index = bufferNamed(cx.module, op.index);
+  const piece = tileToCome(team, tile, cell, true);
+  const name = team.fresh(`rows${tile}`);
+  const [rows, cols] = cell.axes.map(team.pad);
+  const shape = [rows, cols / 64];
+  const at = (row: string | undefined) => [cellPointer(cx.module, { buffer: index }, { ...place, first: row }), outerStride(cx.module, index)];
+  const [from, count] = isAlong ? ['rows_first', 'rows_end - rows_first'] : [place.first, cell.rows];
+  const copied = [`to + ${piece.name}`, cell.at, cell.rowStride, name, cell.cols];
+  return {
+    first: { kind: 'call', fn: 'pipe_ask', shape, args: [name, ...at(from), count, 't'], declares: [`int ${name};`] },
+    copy: {
+      kind: 'copy', piece, group: false, shape,
+      ...(isAlong
+        ? { fn: 'pipe_gather_on', args: [...copied, ...at(`(first + ${STEP})`), `rows_end - first - ${STEP}`, 't'] }
+        : { fn: 'pipe_gather', args: [...copied, 't'] }),
+    },
+  };
+}
+
+/** A step of a product: both operands are where the stage has them. */
+function pipeProduct(team: Team, tile: TileId, into: TileId, op: Parameters<typeof sidesOf>[2]): void {
+  const found = sidesOf(team, tile, op);
+  const [sum] = team.formsOf(into).frags;
+  if (found === undefined || sum === undefined) return;
+  team.begin();
+  team.note(tile);
+  const [a, b] = [team.t16(found.left), team.t16(found.right)];
+  if (a.most !== undefined || b.most !== undefined) return team.refuse('scaled operands');
+  team.add({
+    kind: 'product', fn: 'pipe_mma', name: sum.name, sum: sum.name, pieces: [a.piece, b.piece], then: [],
+    shape: [team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
+    args: [sum.name, team.ofHalf(a.address), b.address],
+  });
+}

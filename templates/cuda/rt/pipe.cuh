@@ -1,0 +1,84 @@
+// Products whose operands go through a ring of stages in shared memory, which one warpgroup fills for two others.
+// D (64 x N) += A (64 x 64) B (64 x N): A's first row (across: column) is at `a`, that of B at `b`; both are panels of 64 columns (rt/tile.cuh), of RA and RB rows.
+template <int N, int RA, bool ACROSS_A, int RB, bool ACROSS_B> DEV void pipe_mma(float* d, u32 a, u32 b) {
+  const u64 ad = mat_desc(a, ACROSS_A ? RA * 128 : 16), bd = mat_desc(b, ACROSS_B ? RB * 128 : 16);
+  // Of 16 columns further on, or of 16 rows, by 16 bytes.
+  UNROLL for (int k = 0; k < 4; ++k) wgmma_shared<N, ACROSS_A, ACROSS_B>(d, ad + k * (ACROSS_A ? 128 : 2), bd + k * (ACROSS_B ? 128 : 2));
+}
+// Tiles of R rows and P panels by the copy engine, in boxes of 64 x 64: of a tensor of matrices, and of one of rows.
+template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) {
+  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
+}
+template <int R, int P> DEV void pipe_rows(u32 dst, const TensorMap& map, int x, int y, u32 bar) {
+  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy_rows(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, bar);
+}
+// As tile_load, by threads that have few registers: addresses are worked out anew for every piece.
+template <int R, int P, int THREADS, typename E> DEV void pipe_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
+#pragma unroll 4
+  for (int i = t; i < R * P * 8; i += THREADS) {
+    const int r = i / (8 * P), x = i % (8 * P) * 8;
+    const bool in = r < rows && x < cols;
+    cp_async(dst + swz<R>(r, x), in ? src + r * stride + x : src, in ? 16 : 0);
+  }
+}
+// Rows that an index names, `apart` numbers from one to the next, of a tile that 128 threads copy: a lane knows one of those that its warp copies, which
+// has a few of them at a time. Others than the first `rows` are -1, as are those of nobody.
+template <int R, int P> DEV void pipe_ask(int& row, const int* index, i64 apart, int rows, int t) {
+  constexpr int FEW = 4 / P;
+  const int l = lane_id(), r = l / FEW * 4 * FEW + t / 32 * FEW + l % FEW;
+  row = r < R && r < rows ? index[r * apart] : -1;
+}
+template <int R, int P, typename E> DEV void pipe_gather(u32 dst, const E* src, i64 stride, int row, int cols, int t) {
+  constexpr int FEW = 4 / P;
+  const int x = t % (8 * P) * 8;
+  UNROLL for (int n = 0; n < R / (4 * FEW); ++n) {
+    const int from = __shfl_sync(~0u, row, n * FEW + lane_id() / (8 * P));
+    const bool in = from >= 0 && x < cols;
+    cp_async(dst + swz<R>(n * 4 * FEW + t / (8 * P), x), src + (in ? from : 0) * stride + x, in ? 16 : 0);
+  }
+}
+// The same where every step has rows of its own: those of the next are asked for ahead.
+template <int R, int P, typename E> DEV void pipe_gather_on(u32 dst, const E* src, i64 stride, int& row, int cols, const int* index, i64 apart, int rows, int t) {
+  int next;
+  pipe_ask<R, P>(next, index, apart, rows, t);
+  pipe_gather<R, P>(dst, src, stride, row, cols, t);
+  row = next;
+}
+// Rounds 64 columns of a fragment and stores them in rows of 16-byte pieces: each warp its own 16 rows, by 2 KB of its own, so that no other waits.
+template <typename E> DEV void pipe_store(E* dst, i64 stride, int rows, int cols, u32 tile, const float* f, int t) {
+  const int l = lane_id(), r0 = t / 32 * 16;
+  const u32 mine = tile + t / 32 * 2048;
+  __syncwarp();
+  UNROLL for (int s = 0; s < 4; ++s) {
+    u32 p[4];
+    UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[s * 8 + e * 2], f[s * 8 + e * 2 + 1]);
+    stm4(mine + swz<16>((l & 7) + ((l >> 3) & 1) * 8, s * 16 + (l >> 4) * 8), p);
+  }
+  __syncwarp();
+  UNROLL for (int n = 0; n < 4; ++n) {
+    const int r = n * 4 + l / 8, x = l % 8 * 8;
+    u32 v[4];
+    lds16(v, mine + swz<16>(r, x));
+    if (r0 + r < rows && x < cols) stg16(dst + (r0 + r) * stride + x, v);
+  }
+}
+// Has rows of 128-byte lines brought as far as the L2 cache.
+template <int R, int THREADS, typename E> DEV void pipe_prefetch(const E* src, i64 stride, int rows, int cols, int t) {
+  const int lines = (cols + 63) / 64;
+#pragma unroll 1
+  for (int i = t; i < R * lines; i += THREADS) if (i / lines < rows) l2_prefetch(src + i / lines * stride + i % lines * 64);
+}
+// Of pairs of chunks, those of all runs one behind the other, with a gap here and there: number of the first pair of a run, if that is none of the gaps.
+DEV int pipe_pair(const int* runs, int run) { return (runs[6 * run + 2] + run + 1) / 2; }
+// So many pairs and gaps there are.
+DEV int pipe_pairs(const int* runs, int count) { return count == 0 ? 0 : (runs[6 * count - 4] + runs[6 * count - 3] + count + 1) / 2; }
+// The run of a pair.
+DEV int pipe_run(const int* runs, int count, int pair) {
+  int low = 0, high = count;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (pipe_pair(runs, middle) <= pair) low = middle;
+    else high = middle;
+  }
+  return low;
+}
