@@ -172,7 +172,7 @@ class TensorMap:
             size *= extent
             self.strides.append(size)
         if distances is not None:
-            self.strides = [ELEMENT[dtype] * distance for distance in reversed(distances)]
+            self.strides = [ELEMENT[dtype] * distance for distance in reversed(distances)][3 - len(box):]
 
     def point(self, pointer):
         """The tensor has moved."""
