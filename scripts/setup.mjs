@@ -81,9 +81,12 @@ function native() {
   say((done.stdout.trim() || done.stderr.trim()).replace(/^native: /, ''));
 }
 
+/** The compiler, as far as it needs no more than npm. */
+export const build = () => packages() && compile();
+
 /** Everything, or all but what only tests need; the result is an exit status. */
 export function setup({ tests = false } = {}) {
-  if (!packages() || !compile()) return 1;
+  if (!build()) return 1;
   systemPackages(tests);
   native();
   return 0;

@@ -9,7 +9,7 @@ import { ensureBuilt, environment, folderWith, ROOT } from './lmoec.js';
 const BELONGS = [
   /^dist\/(src|grammar)\/.*\.(js|d\.ts)$/, /^templates\//, /^docs\/.*\.md$/,
   /^examples\/[\w/]+\.(lmoe|md|ts|mjs|html|py)$/, /^examples\/\w+\/(tsconfig|package)\.json$/,
-  /^src\/runtime\/cuda\/native\/[\w.]+\.(cc|h|gyp)$/, /^scripts\/(native|software-gpu|apt)\.mjs$/,
+  /^src\/runtime\/cuda\/native\/[\w.]+\.(cc|h|gyp)$/, /^scripts\/(cli|native|software-gpu|apt)\.mjs$/,
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CONTRIBUTING\.md|grammar\/lmoe\.ebnf|src\/ir\/plan\/plan\.ts)$/,
 ];
 
@@ -44,9 +44,12 @@ const snippet = (which = 0) => snippets()[which] ?? '';
 const commands = () => [...readme().matchAll(/^ {4}npx lmoec (\w+(?: +(?:--?[\w-]+|[\w./*-]+\.(?:lmoe|safetensors|html)|out|torch))*)/gm)]
   .map(([, text]) => text.split(/ +/));
 
+/** What npm links as `lmoec`. */
+const command: string = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).bin.lmoec;
+
 function lmoec(args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(
-    process.execPath, [at('node_modules/lmoec/dist/src/cli/main.js'), ...args], { cwd: project.path, encoding: 'utf8', env: environment() },
+    process.execPath, [at('node_modules/lmoec', command), ...args], { cwd: project.path, encoding: 'utf8', env: environment() },
   );
   return { status, out: stdout, err: stderr };
 }
