@@ -25,8 +25,9 @@ export function plainWidths(module: TileModule, kernel: TileKernel, searches: bo
   }
   const [whole, runs] = [axisSize(module, split), longestRun(kernel)];
   const fit = [...new Set([runs, 32, 16, 8, 4, 2, 1])].sort((a, b) => b - a).filter((n) => whole % n === 0 && n % runs === 0);
-  // Columns are searched one by one: the more workgroups, the better.
+  // Columns are searched one by one: the more workgroups, the better. So are sums of what there is once of what many have given.
   const widths = searches ? [1] : fit.some((n) => n >= 4) ? fit.filter((n) => n >= 4) : fit;
+  if (kernel.outer === 'once' && kernel.inner === 'once') widths.reverse();
   return widths.map((width) => new Map([[split, width]]));
 }
 

@@ -38,6 +38,8 @@ export const NO_PANELS: Panels = { products: new Map(), held: new Map(), sums: n
 
 /** Registers of an invocation for results: 8 x 8. */
 const REGISTERS = 64;
+/** Blocks that a sum over rows has, if its axes are long enough. */
+const BLOCKS = 16;
 /** Elements of a micro-tile along an axis; panels are read by fours. */
 const SIDES = [4, 8];
 
@@ -81,11 +83,14 @@ export function panelWidths(module: TileModule, kernel: TileKernel, runs: number
   const { row, col } = first;
   const other = row === split ? col : row;
   const cuts = (axis: Axis) => axis !== ROW && onlySums(s, candidates);
-  const across = cuts(other) ? widths(other, 64)[0] : s.whole(other);
-  if (across === undefined) return [];
-  return widths(split, Math.floor((REGISTERS * 64) / across / count)).map((along) => (
-    new Map([[split, along], ...(cuts(other) ? [[other, across] as const] : [])])
-  ));
+  const tried = (first.op.axis === ROW ? [Infinity, 64, 32, 16] : [Infinity]).map((side) => {
+    const across = cuts(other) ? widths(other, Math.min(side, 64))[0] : s.whole(other);
+    return { across, along: widths(split, Math.min(side, Math.floor((REGISTERS * 64) / across / count))) };
+  });
+  // Sums go through rows one after the other: many workgroups are those of many blocks only.
+  const enough = tried.find((one) => (s.whole(other) / one.across) * (s.whole(split) / one.along[0]) >= BLOCKS);
+  const { across, along } = enough ?? tried[tried.length - 1];
+  return along.map((width) => new Map([[split, width], ...(cuts(other) ? [[other, across] as const] : [])]));
 }
 
 function divisors(n: number): readonly number[] {
