@@ -146,7 +146,7 @@ class Bench:
 
     def written_row(self, row):
         shape = row.shape.cut(self.options.most)
-        made = written.times(self.options.written, row.case, shape)
+        made = written.times(self.options.written, row.case, shape, self.options.by_kernel)
         if not self.options.no_errors:
             made |= self._written_errors(row.case, written.plan_of(self.options.written, f"{row.case}_written"))
         return made

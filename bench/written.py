@@ -139,17 +139,20 @@ def plan_of(folder, name):
     return Plan(path)
 
 
-def times(folder, name, shape):
+def times(folder, name, shape, by_kernel=False):
     """Forward and backward of what is written and of what is given, and what the one costs over the other."""
     plans, (make, given_of, _) = {"": plan_of(folder, f"{name}_written"), "given_": plan_of(folder, name)}, PAIRS[name]
     torch.manual_seed(0)
     inputs = make((*shape.lead, shape.heads, max(plans[""].plan["sizes"].values())))
     with torch.no_grad():
         drawn = {"": inputs, "given_": given_of({n: x.float() for n, x in inputs.items()})}
-    made = {}
+    made, kernels = {}, {}
     for kind, plan in plans.items():
         launched = Launched(plan, drawn[kind], shape, shape.heads)
         made |= {f"{kind}forward": bench(launched.forward, 30, 100), f"{kind}backward": bench(launched.backward, 30, 100)}
+        if by_kernel:
+            kernels |= {f"{kind.replace('_', ' ')}{program}": each for program, each in launched.by_kernel(plan).items()}
+    made |= {"kernels": kernels} if by_kernel else {}
     return made | {f"over_{program}": made[program] / made[f"given_{program}"] for program in ("forward", "backward")}
 
 
