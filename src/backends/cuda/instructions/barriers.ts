@@ -42,8 +42,11 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     const before = lastTouch.get(piece);
     lastTouch.set(piece, { epoch, own: own && (before?.epoch !== epoch || before.own) });
   };
+  // Threads have just met: nothing is done since.
+  let met = false;
   const barrier = (): void => {
-    steps.push({ kind: 'barrier' });
+    if (!met) steps.push({ kind: 'barrier' });
+    met = true;
     epoch++;
     for (const piece of needed) {
       live(piece);
@@ -54,6 +57,7 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     const group = groups.get(piece);
     if (group !== undefined && group >= arrived) {
       steps.push({ kind: 'copied', left: begun - 1 - group });
+      met = false;
       arrived = group + 1;
       barrier();
     }
@@ -74,6 +78,7 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     const index = name === undefined ? running.length - 1 : running.findIndex((product) => product.name === name);
     if (index < 0) return;
     steps.push({ kind: 'multiplied', left: running.length - 1 - index });
+    met = false;
     for (const { pieces, sum, then } of running.slice(0, index + 1)) {
       for (const piece of pieces) live(piece);
       steps.push({ kind: 'arrived', sum }, ...then);
@@ -96,15 +101,22 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     switch (instruction.kind) {
       case 'statement': needed.clear(); return;
       case 'need': read(instruction); return;
-      case 'hold': live(instruction.piece, epoch); return;
+      case 'hold':
+        live(instruction.piece, epoch);
+        met = false;
+        return;
       case 'meet': barrier(); return;
       case 'await': awaited(instruction.name); return;
       case 'settle':
-        if (arrived < begun) steps.push({ kind: 'copied', left: 0 });
+        if (arrived < begun) {
+          steps.push({ kind: 'copied', left: 0 });
+          met = false;
+        }
         arrived = begun;
         barrier();
         return;
       case 'loop':
+        met = false;
         if (instruction.edge === 'begin') loopStart = epoch;
         else if (meetsItself()) barrier();
         return;
@@ -123,10 +135,12 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
       default: instruction satisfies never;
     }
     steps.push(instruction);
+    if (instruction.kind !== 'note' && instruction.kind !== 'registers') met = false;
     if ('reads' in instruction) for (const piece of instruction.reads ?? []) needed.delete(piece);
   };
   const made = lists.map((list) => {
     steps = [];
+    met = false;
     list.forEach(take);
     return steps;
   });

@@ -54,6 +54,13 @@ describe('barriers', () => {
   it('stand where all have to meet', () => {
     expect(run(use('x'), { kind: 'meet' }, use('y'))).toEqual(['x', 'barrier', 'y']);
   });
+
+  it('stand once where nothing is done between two, but not where copies or products are waited for', () => {
+    const p = pieces();
+    const [a, b] = [p.piece(), p.piece()];
+    expect(run(write(a), need(a), { kind: 'meet' }, use('x'))).toEqual(['write P0', 'barrier', 'x']);
+    expect(run(copy(b), use('x'), { kind: 'meet' }, need(b), use('y'))).toEqual(['copy P1', 'x', 'barrier', 'copied 0', 'barrier', 'y']);
+  });
 });
 
 describe('copies', () => {
