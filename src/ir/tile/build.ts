@@ -8,6 +8,8 @@ import type { RowNumber, RunEnd, TileBuffer, TileId, TileKernel, TileLoop, TileO
 /** Writes one kernel; tiles get their axes from the operations. `T` in comments: a tile id. */
 export interface KernelBuilder {
   axesOf(tile: TileId): readonly Axis[];
+  /** What makes a tile; undefined for one that a loop carries. */
+  opOf(tile: TileId): TileOp | undefined;
   /** Buffers of rows: ROW by default. Inside loops over rows and for other buffers `rows` is ignored. */
   load(buffer: TileBuffer, rows?: 'row' | 'col'): TileId;
   /** Rows `back` before (after, if negative). */
@@ -93,15 +95,17 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const stored = new Set<string>();
 
   const axesOf = (tile: TileId): readonly Axis[] => tiles[tile].axes;
+  const ops = new Map<TileId, TileOp>();
   /** `made`: the axes of what is made with them. */
   const define = (op: TileOp, made?: readonly Axis[]): TileId => {
     const axes = made ?? factsOf(op).axes(op, axesOf);
     if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
-    const key = keyOf([op, axes]);
+    const key = keyOf([op.op === 'map' && (op.fn === 'mul' || op.fn === 'add') ? { ...op, args: [...op.args].sort((a, b) => a - b) } : op, axes]);
     const fresh = op.op === 'load' && [op.buffer, op.whole].some((name) => name !== undefined && stored.has(name));
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
     if (found !== undefined) return found;
     tiles.push({ axes });
+    ops.set(tiles.length - 1, op);
     body.push({ kind: 'let', tile: tiles.length - 1, op });
     if (!fresh) here.set(key, tiles.length - 1);
     return tiles.length - 1;
@@ -136,6 +140,7 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
 
   const k: KernelBuilder = {
     axesOf,
+    opOf: (tile) => ops.get(tile),
     load(buffer, rows = 'row') {
       if (!isRows(buffer)) return define({ op: 'load', buffer: buffer.name, rows: 'none' }, buffer.axes);
       if (rowLoops > 0) return define({ op: 'load', buffer: buffer.name, rows: 'one' }, buffer.axes);

@@ -31,6 +31,8 @@ export interface Shape {
    * memory.
    */
   readonly again: boolean;
+  /** Do threads meet before they store a matrix? It may take the place of the one before, then. */
+  readonly tight?: boolean;
   /** Bytes that loaded tiles may take at a time; what does not fit at the start is loaded when others are done with. */
   readonly budget: number;
   /** Panels in shared memory of each matrix that has no room there as a whole; undefined: all have. */
@@ -51,9 +53,10 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   const draft = createDraft(['body'], 'M');
   const place = chunkPlace(kernel);
   const inMemory = shape.panels === undefined ? new Set<TileId>() : panelled(kernel, defs, largeLoads(cx, kernel, place));
+  const deferred = new Map<TileId, () => void>();
   const team = createTeam({
     cx, kernel, draft, parts: shape.parts, defs, notes: notesOf(kernel), groups, rowOf: tokenRow,
-    stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true,
+    stage: { address: 'base', pointer: 'basep' }, exported: new Set(), ownVectors: true, deferred,
     ...(shape.panels !== undefined && { panels: { tiles: inMemory, depth: shape.panels } }),
   });
   const sums = fusedSums(kernel, kernel.body);
@@ -68,6 +71,8 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   });
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copiesDue(kernel.body, groups, shape.panels === undefined ? new Map() : sums, copies, shape.budget);
+  const operands = scoreOperands(kernel, (tile) => team.resolve(tile).id);
+  const spread = readByMatrices(kernel);
   const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
   // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
   const asked = new Map<TileId, string>();
@@ -88,14 +93,23 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
     if (now.length > 0 && at > 0) team.add({ kind: 'meet' });
     for (const copy of now) copy.begin();
     if (at === 0) early();
+    if (tilesReadBy(stmt).some((tile) => deferred.has(team.resolve(tile).id))) {
+      for (const join of deferred.values()) join();
+      deferred.clear();
+    }
     switch (stmt.kind) {
       case 'let': {
-        if (stmt.op.op !== 'load') letText(team, stmt, place, sums);
+        if (stmt.op.op !== 'load') {
+          letText(team, stmt, place, sums);
+          if (operands.has(stmt.tile)) team.t16(stmt.tile);
+        }
         else if (!copied.has(stmt.tile)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, place, undefined), asked.get(stmt.tile));
+        if (spread.has(stmt.tile) && team.formsOf(stmt.tile).own !== undefined) team.vec(stmt.tile, 'owner');
         break;
       }
       case 'store': {
         const buffer = bufferNamed(cx.module, stmt.buffer);
+        if (shape.tight === true && kernel.tiles[stmt.value].axes.length > 1) team.add({ kind: 'meet' });
         storeCell(team, stmt.value, cellOf(cx, { buffer }, isRows(buffer) ? ROW : undefined, place, undefined), undefined);
         break;
       }
@@ -108,6 +122,21 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   draft.await();
   const { arena, steps } = planTeam(draft);
   return { kernel, shape, steps: steps('body'), arena, sharedBytes: arena.fixedBytes + 1024 };
+}
+
+/** Matrices made here that decay scores will read as operands: once these lie in shared memory, no register waits for the score. */
+function scoreOperands({ body }: TileKernel, resolve: (tile: TileId) => TileId): ReadonlySet<TileId> {
+  return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'dscore' ? [stmt.op.x, stmt.op.y].map(resolve) : [])));
+}
+
+/** Vectors made here that matrices read: each thread leaves its element as soon as it has it, so that threads meet once for several. */
+function readByMatrices({ body, tiles }: TileKernel): ReadonlySet<TileId> {
+  return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && tiles[stmt.tile].axes.length === 2 ? operandsOf(stmt.op) : []))
+    .filter((tile) => tiles[tile].axes.length === 1));
+}
+
+function tilesReadBy(stmt: TileStmt): readonly TileId[] {
+  return stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : [];
 }
 
 function readByMaps({ body }: TileKernel, tile: TileId): boolean {

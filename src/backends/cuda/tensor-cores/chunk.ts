@@ -9,6 +9,7 @@ import { madeAgain } from './again.js';
 import { planChunk, type ChunkPlan, type Shape } from './chunk-plan.js';
 import { isDscore, joinDecays } from './joined-decays.js';
 import { head, offsetLines, runtimeOf } from './kernel.js';
+import { foldsTogether } from './tail-order.js';
 
 /**
  * Shared memory above which a kernel does better alone on a multiprocessor, even where two blocks would fit: it holds too much in
@@ -29,7 +30,10 @@ const BUDGETS = [Infinity, 160, 128, 112, 96, 80, 64, 0];
 function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in chunk kernels');
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
-  const remade = madeAgain(kernel, (name) => bufferNamed(cx.module, name).dtype === 'io');
+  // The more threads have to meet, the more it takes; with two warpgroups, registers are what there is less of.
+  const folded = foldsTogether(kernel, true);
+  const straight = foldsTogether(kernel, false);
+  const remade = madeAgain(straight, (name) => bufferNamed(cx.module, name).dtype === 'io');
   const { groups } = joinDecays(kernel);
   const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && isDscore(stmt.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
@@ -39,7 +43,9 @@ function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
   const shared = wide && decays > 0 && groups.size === 0 ? 2 : 1;
   const alone = !wide ? 1 : gather ? 2 : 4;
   const shapes: readonly Shape[] = [
-    ...[true, false].map((again): Shape => ({ parts: shared, blocks: 2, gather: true, again, budget: Infinity })),
+    ...[false, true].flatMap((tight) => [true, false].map(
+      (again): Shape => ({ parts: shared, blocks: 2, gather: true, again, budget: Infinity, tight })
+    )),
     { parts: alone, blocks: 1, gather, again: true, budget: Infinity },
     ...BUDGETS.map((budget): Shape => ({ parts: alone, blocks: 1, gather, again: false, budget: budget * 1024 })),
     // Sums over the parts of a team take shared memory, too.
@@ -48,7 +54,7 @@ function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
     ),
   ];
   const inShape = (shape: Shape) => {
-    const made = shape.again ? remade : kernel;
+    const made = shape.again ? remade : shape.parts === 4 ? folded : straight;
     return planChunk(cx, shape.gather ? joinDecays(made) : { kernel: made, groups: new Map() }, shape);
   };
   // A multiprocessor has as much as one block may take, and 1 KB more for each.

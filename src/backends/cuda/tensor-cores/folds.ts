@@ -1,6 +1,7 @@
 import { runsOf, type Axis } from '../../../ir/common/axes.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Call } from '../instructions/instruction.js';
+import type { Piece } from '../instructions/pieces.js';
 import { scalarText } from '../scalar.js';
 import { timesText, type Frag } from './forms.js';
 import type { Team } from './team.js';
@@ -49,10 +50,23 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => Cal
   const sums = team.draft.take(team.parts * 64 * 4, false);
   const from = team.pointerTo(sums);
   team.add({ kind: 'call', ...fold(`(${from} + part * 64)`), writes: [{ piece: sums, by: 'any' }] });
-  team.add({ kind: 'meet' });
-  team.need(sums, 'any');
   const all = Array.from({ length: team.parts }, (_, part) => `${from}[${part * 64} + i]`);
-  team.putVec(tile, row, all.slice(1).reduce(join, all[0]), 64);
+  joined(team, tile, sums, () => team.putVec(tile, row, all.slice(1).reduce(join, all[0]), 64));
+}
+
+/** Makes a vector of what parts of the team, or its warps, have left: now, or when somebody asks, so that threads meet for several at once. */
+function joined(team: Team, tile: TileId, from: Piece, make: () => void): void {
+  const { deferred } = team.options;
+  if (deferred === undefined) {
+    team.add({ kind: 'meet' });
+    team.need(from, 'any');
+    make();
+    return;
+  }
+  deferred.set(tile, () => {
+    team.need(from, 'any');
+    make();
+  });
 }
 
 /** Sums a fragment along one of its axes into the vector of `tile`. */
@@ -72,10 +86,8 @@ export function sumFrag(team: Team, tile: TileId, axis: Axis, frag: Frag): void 
     kind: 'call', fn: 'col_sums_part', shape: [team.values(kept)], args: [from, frag.name, team.pad(kept), offset],
     writes: [{ piece: part, by: 'any' }],
   });
-  team.add({ kind: 'meet' });
-  team.need(part, 'any');
   const n = team.pad(kept);
-  team.putVec(tile, kept, `${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i]`);
+  joined(team, tile, part, () => team.putVec(tile, kept, `${from}[i] + ${from}[${n} + i] + ${from}[${2 * n} + i] + ${from}[${3 * n} + i]`));
 }
 
 /** Sums of neighbouring columns of a fragment, as an array: parts leave what they have of a run beside each other. */

@@ -228,7 +228,7 @@ export function storeCell(
     kind: 'call', fn: cell.even ? 'tile_store' : 'ragged_store', shape: [team.pad(rows), team.pad(cols) / 64, team.threads],
     args: [cell.at, cell.rowStride, cell.rows, cell.cols, address, 't'],
   });
-  if (cell.half && known !== undefined && known.most === undefined && team.formsOf(id).frags.length === 0) {
+  if (cell.half && known !== undefined && known.most === undefined) {
     if (outerName(known.rows) === rename(rows)) {
       team.need(known.piece, 'any');
       team.add(finish(known.address));

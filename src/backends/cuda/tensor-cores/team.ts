@@ -6,6 +6,7 @@ import type { By, Call, Instruction } from '../instructions/instruction.js';
 import type { Piece } from '../instructions/pieces.js';
 import type { CudaContext } from '../lowered.js';
 import { extentsOf, type Parts, type Tall } from './extents.js';
+import { isDscore } from './joined-decays.js';
 import { isToken, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
 
 export interface TeamOptions {
@@ -29,6 +30,8 @@ export interface TeamOptions {
   readonly panels?: { readonly tiles: ReadonlySet<TileId>; readonly depth: number };
   /** Vectors stay in registers until other threads read them. Of code that is no loop. */
   readonly ownVectors?: boolean;
+  /** What is left of folds until somebody asks for one; undefined: nothing waits. */
+  readonly deferred?: Map<TileId, () => void>;
   /** Tiles that another team reads: their vectors and tiles go to the stage. */
   readonly exported: ReadonlySet<TileId>;
   /** Forms made by the team that loads. */
@@ -51,6 +54,9 @@ export function createTeam(options: TeamOptions) {
   const warps = 4 * parts;
   const extents = extentsOf(cx, kernel, defs, parts, tall);
   const { resolve, size, pad, values, colText, stepText, steps, axesOf, rowText, fragRows, ofHalf } = extents;
+
+  /** Log decays of channels, whose running sums lie in an array. */
+  const decaying = new Set([...defs.values()].flatMap((op) => (isDscore(op) ? [resolve(op.g).id] : [])));
 
   const formsOf = (id: TileId): Forms => {
     const known = forms.get(id);
@@ -137,7 +143,7 @@ export function createTeam(options: TeamOptions) {
       return made;
     }
     const t = t32(id);
-    const made = named(id, row, col);
+    const made = named(id, row, col, true);
     const at = t.rows === row ? `${rowText} * ${t.stride} + ${colText(col)}` : `${colText(col)} * ${t.stride} + ${rowText}`;
     const text = `${made.name}[i] = ${within(made, `${t.pointer}[${at}]`)};`;
     add({ ...eachOf(made, text), makes: registersOf(made), reads: [t.piece] });
@@ -247,6 +253,8 @@ export function createTeam(options: TeamOptions) {
     const row = f.frags[0]?.row ?? (f.t16 !== undefined ? options.rowOf(axesOf(id)) : undefined);
     if (row === undefined) return refuse(`tile ${id} has no value to store`, newT32(ROW, ROW));
     const from = frag(id, row);
+    // An array that the values were made from is as large, and done with.
+    if (decaying.has(id)) add({ kind: 'meet' });
     const made = newT32(from.row, from.col);
     add({
       ...eachOf(from, `${made.pointer}[${rowText} * ${made.stride} + ${colText(from.col)}] = ${from.name}[i];`),
@@ -325,7 +333,7 @@ export function createTeam(options: TeamOptions) {
   /** Lets go of fragments that were read from shared memory, where they can be read again. */
   const letGo = (tile: TileId): void => {
     const f = formsOf(resolve(tile).id);
-    if (f.t16 !== undefined) f.frags = f.frags.filter((one) => one.read !== true);
+    if (f.t16 !== undefined || f.t32 !== undefined) f.frags = f.frags.filter((one) => one.read !== true);
   };
   const scalar = (tile: TileId): string => {
     const { id } = resolve(tile);
