@@ -1,6 +1,7 @@
 import { sizeIn, type Axis } from '../../ir/common/axes.js';
 import { buildKernel, type KernelBuilder, type KernelHead } from '../../ir/tile/build.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
+import { prune } from '../../ir/tile/prune.js';
 import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
 import { userBuffers, type UserBuffers } from './names.js';
@@ -86,7 +87,7 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
       return buffer;
     },
     kernel(program, head, write) {
-      const made = buildKernel({ ...head, domain: TOKENS }, write);
+      const made = prune(buildKernel({ ...head, domain: TOKENS }, write));
       if (storedBuffers(made.body).length > 0) written.set(program, [...(written.get(program) ?? []), made]);
     },
     finish() {

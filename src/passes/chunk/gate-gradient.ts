@@ -18,7 +18,7 @@ export function gateGradient(gradients: Gradients, reads: TileId | undefined): T
   const read = () => reads ?? readTerms(gradients);
   const total = gradients.crossing ? crossingGradient(gradients, read())
     : summed(gradients, parts.alongValue === undefined ? rowTerms(gradients, read()) : valueTerms(gradients, parts.alongValue));
-  if (!parts.computedGate) return total;
+  if (!parts.clampedGate) return total;
   // What is left of nothing after rounding may meet a slope beyond all numbers in what the gate was computed from.
   return gradients.k.mul(total, gradients.k.map('less', gradients.k.literal(LEAST_LOG_DECAY), gradients.decays.log()));
 }

@@ -23,6 +23,8 @@ export interface Graph {
   /** A number once the sizes are known. */
   literal(id: NodeId): number | undefined;
   padding(id: NodeId): Padding;
+  /** The same where all that it is made of is made there, too: what the numbers are tells more than what functions are. */
+  paddingMade(id: NodeId): Padding;
   /** Is it made of what is found at tokens before? */
   readsBack(id: NodeId): boolean;
   /** Is it made of what kernels leave at tokens after? */
@@ -32,6 +34,8 @@ export interface Graph {
 }
 
 const ZERO = { lo: 0, hi: 0 };
+/** Of less than this, and of what is more than its inverse, every device has numbers. */
+const MOST = 1e30;
 
 /** Answers a question about a value once. */
 export function memo<T>(compute: (id: NodeId) => T): (id: NodeId) => T {
@@ -82,25 +86,47 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
     }
   });
 
-  const padding = memo((id): Padding => {
+  const beyond = memo((id): number | undefined => {
     const n = node(id);
-    const value = literal(id);
-    if (value !== undefined) return value === 0 ? 'zero' : Number.isFinite(value) ? 'finite' : 'unknown';
     switch (n.kind) {
-      case 'input': case 'cotangent': case 'result': case 'ahead': case 'last': return 'zero';
-      case 'literal': case 'size': case 'head': case 'heads': case 'param': return 'finite';
-      case 'reduce': case 'past': return padding(n.arg);
-      case 'map': {
-        const args = n.args.map(padding);
-        if (args.includes('unknown')) return 'unknown';
-        if (n.fn === 'div' && isNonZero(literal(n.args[1]))) return args[0];
-        const fn = math[n.fn];
-        const [x, y = x] = args.map((arg) => (arg === 'zero' ? ZERO : ANY));
-        const { lo, hi } = fn.range(x, y, n.args[0] === n.args[1]);
-        return lo === 0 && hi === 0 ? 'zero' : fn.total ? 'finite' : 'unknown';
+      case 'input': case 'cotangent': case 'result': case 'ahead': case 'last': return 0;
+      case 'past': return beyond(n.arg);
+      case 'reduce': {
+        const each = beyond(n.arg);
+        return each === undefined || n.op !== 'sum' ? each : each * sizeOf(n.axis);
       }
+      case 'map': {
+        const [x, y = x] = n.args.map(beyond);
+        const value = x === undefined || y === undefined ? NaN : math[n.fn].f64(x, y);
+        return value === 0 || (Math.abs(value) > 1 / MOST && Math.abs(value) < MOST) ? value : undefined;
+      }
+      case 'literal': case 'size': case 'head': case 'heads': case 'param': return literal(id);
     }
   });
+
+  const paddingBy = (loadsAlone: boolean) => {
+    const found = memo((id: NodeId): Padding => {
+      const n = node(id);
+      const value = literal(id);
+      if (value !== undefined) return value === 0 ? 'zero' : Number.isFinite(value) ? 'finite' : 'unknown';
+      switch (n.kind) {
+        case 'input': case 'cotangent': case 'result': case 'ahead': case 'last': return 'zero';
+        case 'literal': case 'size': case 'head': case 'heads': case 'param': return 'finite';
+        case 'reduce': case 'past': return found(n.arg);
+        case 'map': {
+          const args = n.args.map(found);
+          if (args.includes('unknown')) return 'unknown';
+          if (n.fn === 'div' && isNonZero(loadsAlone ? beyond(n.args[1]) : literal(n.args[1]))) return args[0];
+          const fn = math[n.fn];
+          const [x, y = x] = args.map((arg) => (arg === 'zero' ? ZERO : ANY));
+          const { lo, hi } = fn.range(x, y, n.args[0] === n.args[1]);
+          if (lo === 0 && hi === 0) return 'zero';
+          return fn.total || (loadsAlone && beyond(id) !== undefined) ? 'finite' : 'unknown';
+        }
+      }
+    });
+    return found;
+  };
 
   const reaches = (kind: ScanNode['kind']) => {
     const found = memo((id: NodeId): boolean => node(id).kind === kind || nodeArguments(node(id)).some(found));
@@ -108,7 +134,7 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
   };
 
   return {
-    builder, node, home, isStatic, isGiven, literal, padding, readsBack: reaches('past'), readsAhead: reaches('ahead'),
+    builder, node, home, isStatic, isGiven, literal, padding: paddingBy(false), paddingMade: paddingBy(true), readsBack: reaches('past'), readsAhead: reaches('ahead'),
     axesOf: (id) => builder.axesOf(id),
     results(ids) {
       const found = pairs<true>();

@@ -1,6 +1,7 @@
 import type { Axis } from '../../ir/common/axes.js';
 import type { Range } from '../../ir/common/range.js';
 import { gateAxes, nodeArguments, type Gate, type MatrixAdjoint, type MatrixStage, type NodeId, type Reader } from '../../ir/scan/scan.js';
+import { LEAST_LOG_DECAY } from '../../ir/tile/tile.js';
 import { needed, type Context, type Site } from './context.js';
 import { factored, type Factored, type Graph } from './graph.js';
 import { costlyNumbers } from './once.js';
@@ -49,8 +50,8 @@ export interface Parts {
   readonly alongValue: Axis | undefined;
   /** Do they along the row axis? */
   readonly channels: boolean;
-  /** Is a log gate made of tensors rather than one of them? */
-  readonly computedGate: boolean;
+  /** Is a log gate made of tensors rather than one of them, and may be less than what running sums clamp it to? */
+  readonly clampedGate: boolean;
   /**
    * Must the pairs of a chunk cancel in the gradient of the gate to the last digit, though products round their operands
    * (docs/algorithms.md: the chunk)?
@@ -95,7 +96,7 @@ export function partsOf(graph: Graph, stage: MatrixStage, range: (id: NodeId) =>
     reach,
     alongValue: reach === 'values' ? gateAxes(stage.gate)[0] : undefined,
     channels,
-    computedGate,
+    clampedGate: computedGate && range(stage.gate.log).lo <= LEAST_LOG_DECAY,
     exactGate,
     reads: stage.reads.map(read),
     erasing: indices.filter((i) => sources[i].erase !== undefined),
@@ -123,7 +124,7 @@ export function isUneven(graph: Graph, parts: Parts): boolean {
 }
 
 /** Does a tensor in memory have the values? */
-function isTensor(graph: Graph, id: NodeId): boolean {
+export function isTensor(graph: Graph, id: NodeId): boolean {
   return ['input', 'cotangent', 'result'].includes(graph.node(id).kind);
 }
 

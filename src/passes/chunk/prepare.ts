@@ -6,7 +6,7 @@ import { readersOf, stageBuffers, type ReaderId } from './buffers.js';
 import { CHUNK_SITE, markStored, stageName, valueBuffer, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { isFine } from './fine.js';
-import type { Parts, ReadPart } from './parts.js';
+import { isTensor, type Parts, type ReadPart, type Vector } from './parts.js';
 import { baseTile, coefficient, scoreTile } from './scores.js';
 import { solveBlocks } from './solve.js';
 import { inParts, perToken, plus, scaled, widened } from './tiles.js';
@@ -63,26 +63,50 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
   }, (k) => {
     const values = valuesIn(cx, k, CHUNK_SITE);
     const decays = decaysIn(k, parts, values);
-    storeValues(cx, k, values, perToken);
-    if (scores) {
-      parts.reads.forEach((read, r) => {
+    const makeScores = () => {
+      if (scores) parts.reads.forEach((read, r) => {
         for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
       });
+      storeSolve(cx, k, parts, index, (i, j) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j), values);
+    };
+    if (!parts.channels) {
+      storeValues(cx, k, values, perToken);
+      return makeScores();
     }
-    storeSolve(cx, k, parts, index, (i, j) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j), values);
-    if (!parts.channels) return;
-    for (const reader of readersOf(parts)) {
-      const part = readerOf(parts, reader);
-      k.store(
-        buffers.rows(reader), scaled(k, baseTile(k, values, parts, part.row), decays.toRow(part.before), coefficient(k, values, part.row)),
-      );
+    const decayed = (vector: Vector, decay: TileId | undefined) => (
+      scaled(k, baseTile(k, values, parts, vector), decay, coefficient(k, values, vector))
+    );
+    const vectors = [
+      ...readersOf(parts).map((reader) => {
+        const part = readerOf(parts, reader);
+        return { vector: part.row, store: () => k.store(buffers.rows(reader), decayed(part.row, decays.toRow(part.before))) };
+      }),
+      ...writing(parts).map((j) => {
+        const { col } = parts.sources[j];
+        return { vector: col, store: () => k.store(buffers.cols(j), decayed(col, decays.toEnd())) };
+      }),
+    ];
+    // Vectors that are made here are let go before scores are: those read them as operands.
+    const made = vectors.some(({ vector }) => vector.base !== undefined && !isTensor(cx.graph, vector.base));
+    const storeWhole = () => {
+      const whole = decays.whole();
+      if (whole !== undefined) k.store(buffers.whole(), whole);
+    };
+    if (made) {
+      storeWhole();
+      const left = new Set(perToken);
+      for (const { vector, store } of vectors) {
+        if (vector.base !== undefined && left.delete(vector.base)) storeValues(cx, k, values, [vector.base]);
+        store();
+      }
+      storeValues(cx, k, values, [...left]);
+      makeScores();
+    } else {
+      storeValues(cx, k, values, perToken);
+      makeScores();
+      for (const { store } of vectors) store();
+      storeWhole();
     }
-    for (const j of writing(parts)) {
-      const { col } = parts.sources[j];
-      k.store(buffers.cols(j), scaled(k, baseTile(k, values, parts, col), decays.toEnd(), coefficient(k, values, col)));
-    }
-    const whole = decays.whole();
-    if (whole !== undefined) k.store(buffers.whole(), whole);
   });
   markStored(cx, perToken);
 }

@@ -52,6 +52,44 @@ describe('what a formula says of vectors', () => {
     expect(kernels.find(({ name }) => name === 'S_prepare')?.doc).toContain('once for all kernels');
   });
 
+  /** Gates of channels that the scan computes: vectors are stored as operands have them. */
+  const channels = () => lowerScan(specOf(`scan f(q, k: [K], v: [V], g: [K]) -> o: [V] {
+    state S: [K, V]
+    let key = l2norm(k)
+    let P = exp(-5 * sigmoid(g)) * S[t-1]
+    S = P + outer(key, v - key @ P)
+    o = l2norm(q) @ S
+  }`), SIZES).module.kernels;
+  const loads = ({ body }: TileKernel) => body.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'load' ? [stmt.op.buffer] : []));
+
+  it('a vector whose quotient by its norm was stored is that times the norm: gradients load one of them', () => {
+    const found = channels().filter(({ name }) => name.includes('gradients')).flatMap(loads);
+    expect(found.filter((name) => name.startsWith('ws.value')).length).toBeGreaterThan(1);
+    expect(found).not.toContain('q');
+    expect(found).not.toContain('k');
+  });
+
+  it('a gate that is never clamped asks nothing of its gradient', () => {
+    for (const kernel of channels()) expect(perElement(kernel), kernel.name).not.toContain('less');
+  });
+
+  it('vectors made for scores are stored before these, which read them as operands', () => {
+    for (const { name, body } of channels().filter((kernel) => kernel.name.includes('prepare'))) {
+      const score = body.findIndex((stmt) => stmt.kind === 'let' && stmt.op.op === 'dscore');
+      const stored = body.flatMap((stmt, at) => (stmt.kind === 'store' && /read0|erase0|col0/.test(stmt.buffer) ? [at] : []));
+      expect(stored.length, name).toBe(3);
+      expect(Math.max(...stored), name).toBeLessThan(score);
+    }
+  });
+
+  it('what is 0 beyond the sequence whatever params are is not cut off there: a vector over its norm', () => {
+    const kept = ({ body, tiles }: TileKernel) => body.filter((stmt) => (
+      stmt.kind === 'let' && stmt.op.op === 'keep' && tiles[stmt.tile].axes.length > 1
+    )).length;
+    // The gate's.
+    for (const kernel of channels().filter(({ name }) => name.includes('prepare'))) expect(kept(kernel), kernel.name).toBe(1);
+  });
+
   it('gradients that take much per channel are apart, and explain says so', () => {
     const docOf = (q: string, written: string) => kernelsOf(q, written).find(({ name }) => name === 'gradients')?.doc;
     const [some, much] = ['l2norm(silu(q) * sigmoid(q))', 'l2norm(silu(q) * sigmoid(tanh(softplus(q))))'];
