@@ -100,7 +100,8 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   const define = (op: TileOp, made?: readonly Axis[]): TileId => {
     const axes = made ?? factsOf(op).axes(op, axesOf);
     if (axes === undefined) throw new Error(`${head.name}: ${op.op} is made with axes`);
-    const key = keyOf([op.op === 'map' && (op.fn === 'mul' || op.fn === 'add') ? { ...op, args: [...op.args].sort((a, b) => a - b) } : op, axes]);
+    const turns = op.op === 'map' && (op.fn === 'mul' || op.fn === 'add');
+    const key = keyOf([turns ? { ...op, args: [...op.args].sort((a, b) => a - b) } : op, axes]);
     const fresh = op.op === 'load' && [op.buffer, op.whole].some((name) => name !== undefined && stored.has(name));
     const found = fresh ? undefined : [here, ...known].map((scope) => scope.get(key)).find((tile) => tile !== undefined);
     if (found !== undefined) return found;

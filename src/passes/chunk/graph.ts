@@ -134,7 +134,8 @@ export function graphOf(nodes: readonly ScanNode[], sizeOf: (axis: Axis) => numb
   };
 
   return {
-    builder, node, home, isStatic, isGiven, literal, padding: paddingBy(false), paddingMade: paddingBy(true), readsBack: reaches('past'), readsAhead: reaches('ahead'),
+    builder, node, home, isStatic, isGiven, literal, padding: paddingBy(false), paddingMade: paddingBy(true),
+    readsBack: reaches('past'), readsAhead: reaches('ahead'),
     axesOf: (id) => builder.axesOf(id),
     results(ids) {
       const found = pairs<true>();

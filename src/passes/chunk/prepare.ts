@@ -67,7 +67,8 @@ export function prepareKernel(cx: Context, parts: Parts, index: number, ids: rea
       if (scores) parts.reads.forEach((read, r) => {
         for (const j of writing(parts)) k.store(buffers.score(r, j), scoreTile(k, parts, values, decays, read, j));
       });
-      storeSolve(cx, k, parts, index, (i, j) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j), values);
+      const erased = (i: number, j: number) => scoreTile(k, parts, values, decays, readerOf(parts, { kind: 'erase', index: i }), j);
+      storeSolve(cx, k, parts, index, erased, values);
     };
     if (!parts.channels) {
       storeValues(cx, k, values, perToken);

@@ -78,7 +78,8 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const undivided = (id: NodeId): TileId | undefined => {
     if (site.kind !== 'gradients' || graph.axesOf(id).length === 0) return undefined;
     // Where a function is steep, what 16 bits leave out of the quotient would count.
-    if (graph.builder.nodes.some((node) => nodeArguments(node).includes(id) && !(node.kind === 'map' && LINEAR.has(node.fn)))) return undefined;
+    const readers = graph.builder.nodes.filter((node) => nodeArguments(node).includes(id));
+    if (!readers.every((node) => node.kind === 'map' && LINEAR.has(node.fn))) return undefined;
     for (const stored of cx.rounded) {
       const { base, scalars, literal } = factored(graph, stored);
       const divisors = scalars.map((scalar) => divisorOf(graph, scalar));

@@ -8,7 +8,9 @@ import { TOKENS } from '../../../src/passes/chunk/programs.js';
 const buffer = (name: string, axes: readonly string[]): TileBuffer => ({
   name, outer: 'row', domain: TOKENS, inner: 'head', axes: [...axes], dtype: 'io', role: 'input',
 });
-const kernel = (write: (k: KernelBuilder) => void) => buildKernel({ name: 'f', doc: 'A test.', outer: 'chunk', domain: TOKENS, inner: 'head' }, write);
+const kernel = (write: (k: KernelBuilder) => void) => buildKernel(
+  { name: 'f', doc: 'A test.', outer: 'chunk', domain: TOKENS, inner: 'head' }, write,
+);
 
 /** A vector over its norm, twice, between products; the first norm's sum is a number for a matrix, the second is stored as it is. */
 const twoNorms = () => kernel((k) => {

@@ -54,7 +54,7 @@ function foldRows(team: Team, tile: TileId, row: Axis, fold: (to: string) => Cal
   joined(team, tile, sums, () => team.putVec(tile, row, all.slice(1).reduce(join, all[0]), 64));
 }
 
-/** Makes a vector of what parts of the team, or its warps, have left: now, or when somebody asks, so that threads meet for several at once. */
+/** Makes a vector of what parts of the team, or its warps, have left: now, or when somebody asks, so that threads meet once for several. */
 function joined(team: Team, tile: TileId, from: Piece, make: () => void): void {
   const { deferred } = team.options;
   if (deferred === undefined) {

@@ -10,8 +10,8 @@ const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || (op.op 
 /**
  * The kernel with folds, and what is made of them, behind its products of matrices, scores and solves, folds beside folds: threads that
  * meet for one meet for all. Whatever else only these wait for comes with them, unless it takes the place of something in registers.
- * Within a turn everything keeps its order. `matrices`: those made of folds wait, too, and with them what they are made of; else their folds
- * stay where they are.
+ * Within a turn everything keeps its order. `matrices`: those made of folds wait, too, with all that they are made of; else their folds stay
+ * where they are.
  */
 export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel {
   const { tiles, body } = kernel;
@@ -41,7 +41,9 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
     const own = leadsToMatrix.has(stmt.tile) && !isMatrix(stmt.tile);
     if (own || isMatrix(stmt.tile)) operandsOf(stmt.op).forEach((tile) => leadsToMatrix.add(tile));
   }
-  const waits = (stmt: TileStmt) => stmt.kind === 'let' && isFold(stmt.op) && !leadsToMatrix.has(stmt.tile) && (matrices || !isMatrix(stmt.tile));
+  const waits = (stmt: TileStmt) => (
+    stmt.kind === 'let' && isFold(stmt.op) && !leadsToMatrix.has(stmt.tile) && (matrices || !isMatrix(stmt.tile))
+  );
   for (const stmt of body) {
     if (!first.has(stmt) && (waits(stmt) || readBy(stmt).some(isLate))) late.add(stmt);
   }
