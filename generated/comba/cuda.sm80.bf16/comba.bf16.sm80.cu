@@ -94,8 +94,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %22 [%row] = neg %21
   float v22_16 = 0.f;
   if (const int i = t; i < 64) v22_16 = (-asked21_1);
-  // %23 [%row, %col] = mul %20, %22
   if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_16;
+  // %23 [%row, %col] = mul %20, %22
   team_sync(1);
   float f23_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f23_17[i] = (f20_15[i] * ((float*)(basep + M7_22))[frag_row(i)]);
@@ -1333,7 +1333,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12_12 = 73728, M13 = 0, M17_37 = 0, M18 = 8192, M20_34 = 0, M21 = 8192, M23 = 0, M29 = 0, M30 = 1024, M24 = 8192, M25 = 0, M26 = 512, M27 = 0, M31 = 0, M36 = 0, M37 = 0, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M22_35 = 73728, M28_74 = 1024, M32_86 = 512, M33_82 = 0, M34_92 = 256, M35_93 = 512;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12_12 = 73728, M13 = 0, M18_37 = 0, M19 = 8192, M21_34 = 0, M22 = 8192, M23 = 0, M28 = 8192, M29 = 9216, M24 = 10240, M25 = 10752, M26 = 11264, M27 = 11776, M30 = 12288, M32 = 0, M33 = 512, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_46 = 74496, M20_51 = 74496, M31_86 = 12800, M34_74 = 1024, M35_82 = 0, M36_92 = 256, M37_93 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1400,6 +1400,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %16 [%row] = exp %7
   float v16_9 = 0.f;
   if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
   // %18 [%row, K] = contract[V] %0, %17
   u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<5>();
@@ -1407,8 +1408,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f18_11[16];
   mma_open(); mma<32, 4, 64, false, true>(f18_11, a0_10, (base + M3_17), part * 32); mma_commit();
   // %19 [%row, K] = mul %16, %18
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
-  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f18_11) / 4>(f18_11);
   float f19_12[16];
@@ -1471,14 +1470,15 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f34_25[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_25[i] = (f33_24[i] * f29_21[i]);
   // %35 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = asked35_1;
   // %36 [%row] = neg %35
   float v36_26 = 0.f;
   if (const int i = t; i < 64) v36_26 = (-asked35_1);
+  if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = v36_26;
   // %37 [%row, %col] = mul %36, %34
-  if (const int i = t; i < 64) ((float*)(basep + M15_36))[i] = v36_26;
   team_sync(1, 256);
   float f37_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_27[i] = (((float*)(basep + M15_36))[frag_row(i)] * f34_25[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f37_27[i] = (((float*)(basep + M16_36))[frag_row(i)] * f34_25[i]);
   // %39 [%col, %row] = swap %37
   // %40 [%col, K] = swap %38
   // %43 [%row, K] = contract[V] %2, %42
@@ -1495,49 +1495,49 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %46 [%row] = exp %45
   float v46_32 = 0.f;
   if (const int i = t; i < 64) v46_32 = m_exp(v45_31);
+  if (const int i = t; i < 64) ((float*)(basep + M17_46))[i] = v46_32;
   // %47 [%row, K] = mul %46, %43
-  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_32;
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f43_29) / 4>(f43_29);
   float f47_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_33[i] = (((float*)(basep + M16_46))[frag_row(i)] * f43_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f47_33[i] = (((float*)(basep + M17_46))[frag_row(i)] * f43_29[i]);
   // %48 [%row, K] = add %47, %27
   float f48_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_34[i] = (f47_33[i] + f27_18[i]);
   // %41 [%row, K] = contract[%col] %39, %40
   // %49 [%row, K] = add %48, %41
-  store_frag<2, 64, false>((base + M17_37), f37_27, part * 2);
+  store_frag<2, 64, false>((base + M18_37), f37_27, part * 2);
   team_sync(1, 256);
-  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M17_37));
+  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M18_37));
   float f49_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f49_36[i] = f48_34[i];
   mma_open(); mma<32, 4, 64, true, false>(f49_36, a37_35, (base + M6_38), part * 32); mma_commit();
   // store d_k, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_36) / 4>(f49_36);
-  store_frag<2, 64, false>((base + M18), f49_36, part * 2);
+  store_frag<2, 64, false>((base + M19), f49_36, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %51 [%row] = exp %30
   float v51_37 = 0.f;
   if (const int i = t; i < 64) v51_37 = m_exp(((float*)(basep + M14_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M20_51))[i] = v51_37;
   // %52 [%row, K] = contract[V] %1, %17
   u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
   float f52_39[16];
   mma_open(); mma<32, 4, 64, false, true>(f52_39, a1_38, (base + M3_17), part * 32); mma_commit();
   // %53 [%row, K] = mul %51, %52
-  if (const int i = t; i < 64) ((float*)(basep + M19_51))[i] = v51_37;
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f52_39) / 4>(f52_39);
   float f53_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_40[i] = (((float*)(basep + M19_51))[frag_row(i)] * f52_39[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f53_40[i] = (((float*)(basep + M20_51))[frag_row(i)] * f52_39[i]);
   // %50 [%row, K] = contract[%col] %34, %14
   // %54 [%row, K] = add %53, %50
-  store_frag<2, 64, false>((base + M20_34), f34_25, part * 2);
+  store_frag<2, 64, false>((base + M21_34), f34_25, part * 2);
   team_sync(1, 256);
-  u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M20_34));
+  u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M21_34));
   float f54_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_42[i] = f53_40[i];
   mma_open(); mma<32, 4, 64, true, false>(f54_42, a34_41, (base + M2_13), part * 32); mma_commit();
@@ -1545,18 +1545,16 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f54_42) / 4>(f54_42);
   float f55_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M15_36))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M16_36))[frag_row(i)]);
   // store d_p, %55
-  store_frag<2, 64, false>((base + M21), f55_43, part * 2);
+  store_frag<2, 64, false>((base + M22), f55_43, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  tile_store<64, 1, 256>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %56 [%row, V] = mul %1, %35
   float f1_44[16];
   load_frag<2, 64, false>(f1_44, (base + M5_1), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M22_35))[i] = asked35_1;
-  team_sync(1, 256);
   float f56_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M22_35))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M15_35))[frag_row(i)]);
   // store d_v, %56
   store_frag<2, 64, false>((base + M23), f56_45, part * 2);
   team_sync(1, 256);
@@ -1576,164 +1574,156 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %60 [%row, %col] = mul %12, %59
   float f60_50[16];
   UNROLL for (int i = 0; i < 16; ++i) f60_50[i] = (f12_8[i] * f59_49[i]);
-  // %61 [%row] = sum[%col] %60
-  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f60_50);
-  team_sync(1, 256);
-  float v61_51 = 0.f;
-  if (const int i = t; i < 64) v61_51 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
-  // %62 [%row, K] = mul %19, %24
-  float f24_52[16];
-  load_frag<2, 64, false>(f24_52, (base + M4_24), part * 2);
-  float f62_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_53[i] = (f19_12[i] * f24_52[i]);
-  // %63 [%row] = sum[K] %62
-  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f62_53);
-  team_sync(1, 256);
-  float v63_54 = 0.f;
-  if (const int i = t; i < 64) v63_54 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
-  // %64 [%row] = mul %21, %63
-  float v64_55 = 0.f;
-  if (const int i = t; i < 64) v64_55 = (0.125f * v63_54);
-  // %65 [%row] = add %64, %61
-  float v65_56 = 0.f;
-  if (const int i = t; i < 64) v65_56 = (v64_55 + v61_51);
   // %66 [%row, %col] = contract[K] %38, %14
-  u32 a38_57[4][4]; load_as<4, 64, false>(a38_57, (base + M6_38));
-  float f66_58[16];
-  mma_open(); mma<32, 4, 64, false, true>(f66_58, a38_57, (base + M2_13), part * 32); mma_commit();
+  u32 a38_51[4][4]; load_as<4, 64, false>(a38_51, (base + M6_38));
+  float f66_52[16];
+  mma_open(); mma<32, 4, 64, false, true>(f66_52, a38_51, (base + M2_13), part * 32); mma_commit();
   // %67 [%row, %col] = mask strict %66
   mma_wait<0>();
-  mma_ready<sizeof(f66_58) / 4>(f66_58);
-  float f67_59[16];
-  UNROLL for (int i = 0; i < 16; ++i) f67_59[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f66_58[i] : 0.f);
+  mma_ready<sizeof(f66_52) / 4>(f66_52);
+  float f67_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f67_53[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f66_52[i] : 0.f);
   // %68 [%row, %col] = mul %36, %67
-  float f68_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f68_60[i] = (((float*)(basep + M15_36))[frag_row(i)] * f67_59[i]);
+  float f68_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f68_54[i] = (((float*)(basep + M16_36))[frag_row(i)] * f67_53[i]);
   // %69 [%row, %col] = mul %34, %68
-  float f69_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_61[i] = (f34_25[i] * f68_60[i]);
-  // %70 [%row] = sum[%col] %69
-  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f69_61);
-  team_sync(1, 256);
-  float v70_62 = 0.f;
-  if (const int i = t; i < 64) v70_62 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
-  // %71 [%row, K] = mul %53, %38
-  float f38_63[16];
-  load_frag<2, 64, false>(f38_63, (base + M6_38), part * 2);
-  float f71_64[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_64[i] = (f53_40[i] * f38_63[i]);
-  // %72 [%row] = sum[K] %71
-  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f71_64);
-  team_sync(1, 256);
-  float v72_65 = 0.f;
-  if (const int i = t; i < 64) v72_65 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
-  // %73 [%row] = mul %36, %72
-  float v73_66 = 0.f;
-  if (const int i = t; i < 64) v73_66 = (v36_26 * v72_65);
-  // %74 [%row] = add %73, %70
-  float v74_67 = 0.f;
-  if (const int i = t; i < 64) v74_67 = (v73_66 + v70_62);
-  // %75 [%row] = shift -1 %74
-  if (const int i = t; i < 64) ((float*)(basep + M28_74))[i] = v74_67;
-  team_sync(1, 256);
-  float v75_68 = 0.f;
-  if (const int i = t; i < 64) v75_68 = (i == 63 ? 0.f : ((float*)(basep + M28_74))[(i - -1) & 63]);
-  // %76 [%row] = add %65, %75
-  float v76_69 = 0.f;
-  if (const int i = t; i < 64) v76_69 = (v65_56 + v75_68);
-  // %77 [%col] = sum[%row] %60
-  col_sums_part<16>(((float*)(basep + M29)), f60_50, 64, part * 32);
-  team_sync(1, 256);
-  float v77_70 = 0.f;
-  if (const int i = t; i < 64) v77_70 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
-  // %78 [%row] = swap %77
-  // %79 [%col] = sum[%row] %69
-  col_sums_part<16>(((float*)(basep + M30)), f69_61, 64, part * 32);
-  team_sync(1, 256);
-  float v79_71 = 0.f;
-  if (const int i = t; i < 64) v79_71 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
-  // %80 [%row] = swap %79
-  // %81 [%row, K] = mul %47, %13
-  float f13_72[16];
-  load_frag<2, 64, false>(f13_72, (base + M2_13), part * 2);
-  float f81_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_73[i] = (f47_33[i] * f13_72[i]);
-  // %82 [%row] = sum[K] %81
-  row_sums_to<16>((((float*)(basep + M31)) + part * 64), f81_73);
-  team_sync(1, 256);
-  float v82_74 = 0.f;
-  if (const int i = t; i < 64) v82_74 = ((float*)(basep + M31))[0 + i] + ((float*)(basep + M31))[64 + i];
-  // %83 [%row] = add %82, %78
-  float v83_75 = 0.f;
-  if (const int i = t; i < 64) v83_75 = (v82_74 + v77_70);
-  // %84 [%row] = add %83, %80
-  float v84_76 = 0.f;
-  if (const int i = t; i < 64) v84_76 = (v83_75 + v79_71);
-  // %85 [%row] = neg %84
-  float v85_77 = 0.f;
-  if (const int i = t; i < 64) v85_77 = (-v84_76);
+  float f69_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (f34_25[i] * f68_54[i]);
   // %86 [K] = contract[V] %17, %42
-  float v86_78 = 0.f;
-  if (const int i = t; i < 64) v86_78 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
-  // %87 [] = sum[K] %86
-  if (const int i = t; i < 64) ((float*)(basep + M32_86))[i] = v86_78;
-  team_sync(1, 256);
-  const float s87_79 = vec_sum<64>(((float*)(basep + M32_86)));
+  float v86_56 = 0.f;
+  if (const int i = t; i < 64) v86_56 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
   // %88 [] = exp %44
-  const float s88_80 = m_exp(s44_30);
-  // %89 [] = mul %88, %87
-  const float s89_81 = (s88_80 * s87_79);
-  // %90 [] = sum[%row] %82
-  if (const int i = t; i < 64) ((float*)(basep + M33_82))[i] = v82_74;
+  const float s88_57 = m_exp(s44_30);
+  // %61 [%row] = sum[%col] %60
+  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f60_50);
+  // %62 [%row, K] = mul %19, %24
+  float f24_58[16];
+  load_frag<2, 64, false>(f24_58, (base + M4_24), part * 2);
+  float f62_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_59[i] = (f19_12[i] * f24_58[i]);
+  // %63 [%row] = sum[K] %62
+  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f62_59);
+  // %70 [%row] = sum[%col] %69
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f69_55);
+  // %71 [%row, K] = mul %53, %38
+  float f38_60[16];
+  load_frag<2, 64, false>(f38_60, (base + M6_38), part * 2);
+  float f71_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_61[i] = (f53_40[i] * f38_60[i]);
+  // %72 [%row] = sum[K] %71
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f71_61);
+  // %77 [%col] = sum[%row] %60
+  col_sums_part<16>(((float*)(basep + M28)), f60_50, 64, part * 32);
+  // %79 [%col] = sum[%row] %69
+  col_sums_part<16>(((float*)(basep + M29)), f69_55, 64, part * 32);
+  // %81 [%row, K] = mul %47, %13
+  float f13_62[16];
+  load_frag<2, 64, false>(f13_62, (base + M2_13), part * 2);
+  float f81_63[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_63[i] = (f47_33[i] * f13_62[i]);
+  // %82 [%row] = sum[K] %81
+  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f81_63);
+  // %87 [] = sum[K] %86
+  if (const int i = t; i < 64) ((float*)(basep + M31_86))[i] = v86_56;
   team_sync(1, 256);
-  const float s90_82 = vec_sum<64>(((float*)(basep + M33_82)));
-  // %91 [] = add %89, %90
-  const float s91_83 = (s89_81 + s90_82);
-  // %92 [%row] = add %76, %85
-  float v92_84 = 0.f;
-  if (const int i = t; i < 64) v92_84 = (v76_69 + v85_77);
-  // %93 [%row] = cumsum reversed %92
-  if (const int i = t; i < 64) ((float*)(basep + M34_92))[i] = v92_84;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M35_93)), ((float*)(basep + M34_92)), false, true);
-  // %94 [%row] = add %93, %91
-  team_sync(1, 256);
-  float v94_85 = 0.f;
-  if (const int i = t; i < 64) v94_85 = (((float*)(basep + M35_93))[i] + s91_83);
-  // store d_g, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_85);
+  const float s87_64 = vec_sum<64>(((float*)(basep + M31_86)));
   // %95 [%row, K] = mul %54, %38
-  float f38_86[16];
-  load_frag<2, 64, false>(f38_86, (base + M6_38), part * 2);
-  float f95_87[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_87[i] = (f54_42[i] * f38_86[i]);
+  float f38_65[16];
+  load_frag<2, 64, false>(f38_65, (base + M6_38), part * 2);
+  float f95_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_66[i] = (f54_42[i] * f38_65[i]);
   // %96 [%row] = sum[K] %95
-  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f95_87);
-  team_sync(1, 256);
-  float v96_88 = 0.f;
-  if (const int i = t; i < 64) v96_88 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
-  // %97 [%row] = neg %96
-  float v97_89 = 0.f;
-  if (const int i = t; i < 64) v97_89 = (-v96_88);
+  row_sums_to<16>((((float*)(basep + M32)) + part * 64), f95_66);
   // %99 [%row, V] = mul %1, %98
-  float f1_90[16];
-  load_frag<2, 64, false>(f1_90, (base + M5_1), part * 2);
+  float f1_67[16];
+  load_frag<2, 64, false>(f1_67, (base + M5_1), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f98_91[16];
-  load_frag<2, 64, false>(f98_91, (base + M8_98), part * 2);
-  float f99_92[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_92[i] = (f1_90[i] * f98_91[i]);
+  float f98_68[16];
+  load_frag<2, 64, false>(f98_68, (base + M8_98), part * 2);
+  float f99_69[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_69[i] = (f1_67[i] * f98_68[i]);
   // %100 [%row] = sum[V] %99
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f99_92);
+  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f99_69);
+  float v61_70 = 0.f;
+  if (const int i = t; i < 64) v61_70 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
+  float v63_71 = 0.f;
+  if (const int i = t; i < 64) v63_71 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
+  float v70_72 = 0.f;
+  if (const int i = t; i < 64) v70_72 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  float v72_73 = 0.f;
+  if (const int i = t; i < 64) v72_73 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
+  float v77_74 = 0.f;
+  if (const int i = t; i < 64) v77_74 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  float v79_75 = 0.f;
+  if (const int i = t; i < 64) v79_75 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  float v82_76 = 0.f;
+  if (const int i = t; i < 64) v82_76 = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
+  float v96_77 = 0.f;
+  if (const int i = t; i < 64) v96_77 = ((float*)(basep + M32))[0 + i] + ((float*)(basep + M32))[64 + i];
   team_sync(1, 256);
-  float v100_93 = 0.f;
-  if (const int i = t; i < 64) v100_93 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  float v100_78 = 0.f;
+  if (const int i = t; i < 64) v100_78 = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
+  // %64 [%row] = mul %21, %63
+  float v64_79 = 0.f;
+  if (const int i = t; i < 64) v64_79 = (0.125f * v63_71);
+  // %65 [%row] = add %64, %61
+  float v65_80 = 0.f;
+  if (const int i = t; i < 64) v65_80 = (v64_79 + v61_70);
+  // %73 [%row] = mul %36, %72
+  float v73_81 = 0.f;
+  if (const int i = t; i < 64) v73_81 = (v36_26 * v72_73);
+  // %74 [%row] = add %73, %70
+  float v74_82 = 0.f;
+  if (const int i = t; i < 64) v74_82 = (v73_81 + v70_72);
+  // %75 [%row] = shift -1 %74
+  if (const int i = t; i < 64) ((float*)(basep + M34_74))[i] = v74_82;
+  team_sync(1, 256);
+  float v75_83 = 0.f;
+  if (const int i = t; i < 64) v75_83 = (i == 63 ? 0.f : ((float*)(basep + M34_74))[(i - -1) & 63]);
+  // %76 [%row] = add %65, %75
+  float v76_84 = 0.f;
+  if (const int i = t; i < 64) v76_84 = (v65_80 + v75_83);
+  // %78 [%row] = swap %77
+  // %80 [%row] = swap %79
+  // %83 [%row] = add %82, %78
+  float v83_85 = 0.f;
+  if (const int i = t; i < 64) v83_85 = (v82_76 + v77_74);
+  // %84 [%row] = add %83, %80
+  float v84_86 = 0.f;
+  if (const int i = t; i < 64) v84_86 = (v83_85 + v79_75);
+  // %85 [%row] = neg %84
+  float v85_87 = 0.f;
+  if (const int i = t; i < 64) v85_87 = (-v84_86);
+  // %89 [] = mul %88, %87
+  const float s89_88 = (s88_57 * s87_64);
+  // %90 [] = sum[%row] %82
+  if (const int i = t; i < 64) ((float*)(basep + M35_82))[i] = v82_76;
+  team_sync(1, 256);
+  const float s90_89 = vec_sum<64>(((float*)(basep + M35_82)));
+  // %92 [%row] = add %76, %85
+  float v92_90 = 0.f;
+  if (const int i = t; i < 64) v92_90 = (v76_84 + v85_87);
+  // %93 [%row] = cumsum reversed %92
+  if (const int i = t; i < 64) ((float*)(basep + M36_92))[i] = v92_90;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M37_93)), ((float*)(basep + M36_92)), false, true);
+  // %97 [%row] = neg %96
+  float v97_91 = 0.f;
+  if (const int i = t; i < 64) v97_91 = (-v96_77);
   // %101 [%row] = add %97, %100
-  float v101_94 = 0.f;
-  if (const int i = t; i < 64) v101_94 = (v97_89 + v100_93);
+  float v101_92 = 0.f;
+  if (const int i = t; i < 64) v101_92 = (v97_91 + v100_78);
   // store d_beta, %101
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_94);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_92);
+  // %91 [] = add %89, %90
+  const float s91_93 = (s89_88 + s90_89);
+  // %94 [%row] = add %93, %91
+  team_sync(1, 256);
+  float v94_94 = 0.f;
+  if (const int i = t; i < 64) v94_94 = (((float*)(basep + M37_93))[i] + s91_93);
+  // store d_g, %94
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_94);
 }
 
 // Reads the tokens one at a time.
@@ -1797,9 +1787,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

@@ -94,8 +94,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %22 [%row] = neg %21
   float v22_16 = 0.f;
   if (const int i = t; i < 64) v22_16 = (-asked21_1);
-  // %23 [%row, %col] = mul %20, %22
   if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_16;
+  // %23 [%row, %col] = mul %20, %22
   team_sync(1);
   float f23_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f23_17[i] = (f20_15[i] * ((float*)(basep + M7_22))[frag_row(i)]);
@@ -1405,7 +1405,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12 = 73728, M13_12 = 0, M17_37 = 0, M18 = 8192, M20 = 0, M22 = 0, M28 = 0, M29 = 1024, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_36 = 73984, M16_46 = 74240, M19_51 = 74240, M21_35 = 8192, M23_61 = 8192, M24_63 = 8448, M25_70 = 0, M26_72 = 256, M27_74 = 1024, M30_82 = 0, M31_86 = 256, M32_92 = 512, M33_93 = 0, M34_96 = 256, M35_100 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12 = 73728, M13_12 = 0, M18_37 = 0, M19 = 8192, M21 = 0, M22 = 8192, M27 = 0, M28 = 1024, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_46 = 74496, M20_51 = 74496, M23_61 = 2048, M24_63 = 2304, M25_70 = 2560, M26_72 = 2816, M29_82 = 3072, M30_86 = 3328, M31_96 = 3584, M32_100 = 3328, M33_74 = 3840, M34_92 = 2048, M35_93 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1471,6 +1471,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %16 [%row] = exp %7
   float v16_9 = 0.f;
   if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
   // %18 [%row, K] = contract[V] %0, %17
   u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<5>();
@@ -1478,8 +1479,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f18_11[32];
   mma_open(); mma<64, 4, 64, false, true>(f18_11, a0_10, (base + M3_17)); mma_commit();
   // %19 [%row, K] = mul %16, %18
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f18_11) / 4>(f18_11);
   float f19_12[32];
@@ -1542,14 +1541,15 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f34_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_25[i] = (f33_24[i] * f29_21[i]);
   // %35 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = asked35_1;
   // %36 [%row] = neg %35
   float v36_26 = 0.f;
   if (const int i = t; i < 64) v36_26 = (-asked35_1);
+  if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = v36_26;
   // %37 [%row, %col] = mul %36, %34
-  if (const int i = t; i < 64) ((float*)(basep + M15_36))[i] = v36_26;
   team_sync(1);
   float f37_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_27[i] = (((float*)(basep + M15_36))[frag_row(i)] * f34_25[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f37_27[i] = (((float*)(basep + M16_36))[frag_row(i)] * f34_25[i]);
   // %39 [%col, %row] = swap %37
   // %40 [%col, K] = swap %38
   // %43 [%row, K] = contract[V] %2, %42
@@ -1566,44 +1566,44 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %46 [%row] = exp %45
   float v46_32 = 0.f;
   if (const int i = t; i < 64) v46_32 = m_exp(v45_31);
+  if (const int i = t; i < 64) ((float*)(basep + M17_46))[i] = v46_32;
   // %47 [%row, K] = mul %46, %43
-  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_32;
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f43_29) / 4>(f43_29);
   float f47_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_33[i] = (((float*)(basep + M16_46))[frag_row(i)] * f43_29[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f47_33[i] = (((float*)(basep + M17_46))[frag_row(i)] * f43_29[i]);
   // %48 [%row, K] = add %47, %27
   float f48_34[32];
   UNROLL for (int i = 0; i < 32; ++i) f48_34[i] = (f47_33[i] + f27_18[i]);
   // %41 [%row, K] = contract[%col] %39, %40
   // %49 [%row, K] = add %48, %41
-  store_frag<4, 64, false>((base + M17_37), f37_27, 0);
+  store_frag<4, 64, false>((base + M18_37), f37_27, 0);
   team_sync(1);
-  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M17_37));
+  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M18_37));
   float f49_36[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = f48_34[i];
   mma_open(); mma<64, 4, 64, true, false>(f49_36, a37_35, (base + M6_38)); mma_commit();
   // store d_k, %49
   mma_wait<0>();
   mma_ready<sizeof(f49_36) / 4>(f49_36);
-  store_frag<4, 64, false>((base + M18), f49_36, 0);
+  store_frag<4, 64, false>((base + M19), f49_36, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %51 [%row] = exp %30
   float v51_37 = 0.f;
   if (const int i = t; i < 64) v51_37 = m_exp(((float*)(basep + M14_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M20_51))[i] = v51_37;
   // %52 [%row, K] = contract[V] %1, %17
   u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
   float f52_39[32];
   mma_open(); mma<64, 4, 64, false, true>(f52_39, a1_38, (base + M3_17)); mma_commit();
   // %53 [%row, K] = mul %51, %52
-  if (const int i = t; i < 64) ((float*)(basep + M19_51))[i] = v51_37;
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f52_39) / 4>(f52_39);
   float f53_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_40[i] = (((float*)(basep + M19_51))[frag_row(i)] * f52_39[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f53_40[i] = (((float*)(basep + M20_51))[frag_row(i)] * f52_39[i]);
   // %50 [%row, K] = contract[%col] %34, %14
   // %54 [%row, K] = add %53, %50
   u32 a34_41[4][4]; pack<4>(a34_41, f34_25);
@@ -1614,18 +1614,16 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f54_42) / 4>(f54_42);
   float f55_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M15_36))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M16_36))[frag_row(i)]);
   // store d_p, %55
-  store_frag<4, 64, false>((base + M20), f55_43, 0);
+  store_frag<4, 64, false>((base + M21), f55_43, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %56 [%row, V] = mul %1, %35
   float f1_44[32];
   load_frag<4, 64, false>(f1_44, (base + M5_1), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M21_35))[i] = asked35_1;
-  team_sync(1);
   float f56_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M21_35))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M15_35))[frag_row(i)]);
   // store d_v, %56
   store_frag<4, 64, false>((base + M22), f56_45, 0);
   team_sync(1);
@@ -1645,39 +1643,37 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %60 [%row, %col] = mul %12, %59
   float f60_50[32];
   UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f12_8[i] * f59_49[i]);
+  // %66 [%row, %col] = contract[K] %38, %14
+  u32 a38_51[4][4]; load_as<4, 64, false>(a38_51, (base + M6_38));
+  float f66_52[32];
+  mma_open(); mma<64, 4, 64, false, true>(f66_52, a38_51, (base + M2_13)); mma_commit();
+  // %67 [%row, %col] = mask strict %66
+  mma_wait<0>();
+  mma_ready<sizeof(f66_52) / 4>(f66_52);
+  float f67_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f67_53[i] = (frag_col(i) < frag_row(i) ? f66_52[i] : 0.f);
+  // %68 [%row, %col] = mul %36, %67
+  float f68_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f68_54[i] = (((float*)(basep + M16_36))[frag_row(i)] * f67_53[i]);
+  // %69 [%row, %col] = mul %34, %68
+  float f69_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f69_55[i] = (f34_25[i] * f68_54[i]);
+  // %86 [K] = contract[V] %17, %42
+  float v86_56 = 0.f;
+  if (const int i = t; i < 64) v86_56 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  // %88 [] = exp %44
+  const float s88_57 = m_exp(s44_30);
   // %61 [%row] = sum[%col] %60
   row_sums_to<32>(((float*)(basep + M23_61)), f60_50);
   // %62 [%row, K] = mul %19, %24
-  float f24_51[32];
-  load_frag<4, 64, false>(f24_51, (base + M4_24), 0);
-  float f62_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_52[i] = (f19_12[i] * f24_51[i]);
+  float f24_58[32];
+  load_frag<4, 64, false>(f24_58, (base + M4_24), 0);
+  float f62_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_59[i] = (f19_12[i] * f24_58[i]);
   // %63 [%row] = sum[K] %62
-  row_sums_to<32>(((float*)(basep + M24_63)), f62_52);
-  // %64 [%row] = mul %21, %63
-  team_sync(1);
-  float v64_53 = 0.f;
-  if (const int i = t; i < 64) v64_53 = (0.125f * ((float*)(basep + M24_63))[i]);
-  // %65 [%row] = add %64, %61
-  float v65_54 = 0.f;
-  if (const int i = t; i < 64) v65_54 = (v64_53 + ((float*)(basep + M23_61))[i]);
-  // %66 [%row, %col] = contract[K] %38, %14
-  u32 a38_55[4][4]; load_as<4, 64, false>(a38_55, (base + M6_38));
-  float f66_56[32];
-  mma_open(); mma<64, 4, 64, false, true>(f66_56, a38_55, (base + M2_13)); mma_commit();
-  // %67 [%row, %col] = mask strict %66
-  mma_wait<0>();
-  mma_ready<sizeof(f66_56) / 4>(f66_56);
-  float f67_57[32];
-  UNROLL for (int i = 0; i < 32; ++i) f67_57[i] = (frag_col(i) < frag_row(i) ? f66_56[i] : 0.f);
-  // %68 [%row, %col] = mul %36, %67
-  float f68_58[32];
-  UNROLL for (int i = 0; i < 32; ++i) f68_58[i] = (((float*)(basep + M15_36))[frag_row(i)] * f67_57[i]);
-  // %69 [%row, %col] = mul %34, %68
-  float f69_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f69_59[i] = (f34_25[i] * f68_58[i]);
+  row_sums_to<32>(((float*)(basep + M24_63)), f62_59);
   // %70 [%row] = sum[%col] %69
-  row_sums_to<32>(((float*)(basep + M25_70)), f69_59);
+  row_sums_to<32>(((float*)(basep + M25_70)), f69_55);
   // %71 [%row, K] = mul %53, %38
   float f38_60[32];
   load_frag<4, 64, false>(f38_60, (base + M6_38), 0);
@@ -1685,106 +1681,101 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f71_61[i] = (f53_40[i] * f38_60[i]);
   // %72 [%row] = sum[K] %71
   row_sums_to<32>(((float*)(basep + M26_72)), f71_61);
-  // %73 [%row] = mul %36, %72
-  team_sync(1);
-  float v73_62 = 0.f;
-  if (const int i = t; i < 64) v73_62 = (v36_26 * ((float*)(basep + M26_72))[i]);
-  // %74 [%row] = add %73, %70
-  float v74_63 = 0.f;
-  if (const int i = t; i < 64) v74_63 = (v73_62 + ((float*)(basep + M25_70))[i]);
-  // %75 [%row] = shift -1 %74
-  if (const int i = t; i < 64) ((float*)(basep + M27_74))[i] = v74_63;
-  team_sync(1);
-  float v75_64 = 0.f;
-  if (const int i = t; i < 64) v75_64 = (i == 63 ? 0.f : ((float*)(basep + M27_74))[(i - -1) & 63]);
-  // %76 [%row] = add %65, %75
-  float v76_65 = 0.f;
-  if (const int i = t; i < 64) v76_65 = (v65_54 + v75_64);
   // %77 [%col] = sum[%row] %60
-  col_sums_part<32>(((float*)(basep + M28)), f60_50, 64, 0);
-  team_sync(1);
-  float v77_66 = 0.f;
-  if (const int i = t; i < 64) v77_66 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
-  // %78 [%row] = swap %77
+  col_sums_part<32>(((float*)(basep + M27)), f60_50, 64, 0);
   // %79 [%col] = sum[%row] %69
-  col_sums_part<32>(((float*)(basep + M29)), f69_59, 64, 0);
-  team_sync(1);
-  float v79_67 = 0.f;
-  if (const int i = t; i < 64) v79_67 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
-  // %80 [%row] = swap %79
+  col_sums_part<32>(((float*)(basep + M28)), f69_55, 64, 0);
   // %81 [%row, K] = mul %47, %13
-  float f13_68[32];
-  load_frag<4, 64, false>(f13_68, (base + M2_13), 0);
-  float f81_69[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_69[i] = (f47_33[i] * f13_68[i]);
+  float f13_62[32];
+  load_frag<4, 64, false>(f13_62, (base + M2_13), 0);
+  float f81_63[32];
+  UNROLL for (int i = 0; i < 32; ++i) f81_63[i] = (f47_33[i] * f13_62[i]);
   // %82 [%row] = sum[K] %81
-  row_sums_to<32>(((float*)(basep + M30_82)), f81_69);
-  // %83 [%row] = add %82, %78
-  team_sync(1);
-  float v83_70 = 0.f;
-  if (const int i = t; i < 64) v83_70 = (((float*)(basep + M30_82))[i] + v77_66);
-  // %84 [%row] = add %83, %80
-  float v84_71 = 0.f;
-  if (const int i = t; i < 64) v84_71 = (v83_70 + v79_67);
-  // %85 [%row] = neg %84
-  float v85_72 = 0.f;
-  if (const int i = t; i < 64) v85_72 = (-v84_71);
-  // %86 [K] = contract[V] %17, %42
-  float v86_73 = 0.f;
-  if (const int i = t; i < 64) v86_73 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  row_sums_to<32>(((float*)(basep + M29_82)), f81_63);
   // %87 [] = sum[K] %86
-  if (const int i = t; i < 64) ((float*)(basep + M31_86))[i] = v86_73;
+  if (const int i = t; i < 64) ((float*)(basep + M30_86))[i] = v86_56;
   team_sync(1);
-  const float s87_74 = vec_sum<64>(((float*)(basep + M31_86)));
-  // %88 [] = exp %44
-  const float s88_75 = m_exp(s44_30);
-  // %89 [] = mul %88, %87
-  const float s89_76 = (s88_75 * s87_74);
-  // %90 [] = sum[%row] %82
-  const float s90_77 = vec_sum<64>(((float*)(basep + M30_82)));
-  // %91 [] = add %89, %90
-  const float s91_78 = (s89_76 + s90_77);
-  // %92 [%row] = add %76, %85
-  float v92_79 = 0.f;
-  if (const int i = t; i < 64) v92_79 = (v76_65 + v85_72);
-  // %93 [%row] = cumsum reversed %92
-  if (const int i = t; i < 64) ((float*)(basep + M32_92))[i] = v92_79;
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M33_93)), ((float*)(basep + M32_92)), false, true);
-  // %94 [%row] = add %93, %91
-  team_sync(1);
-  float v94_80 = 0.f;
-  if (const int i = t; i < 64) v94_80 = (((float*)(basep + M33_93))[i] + s91_78);
-  // store d_g, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_80);
+  const float s87_64 = vec_sum<64>(((float*)(basep + M30_86)));
   // %95 [%row, K] = mul %54, %38
-  float f38_81[32];
-  load_frag<4, 64, false>(f38_81, (base + M6_38), 0);
-  float f95_82[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_82[i] = (f54_42[i] * f38_81[i]);
+  float f38_65[32];
+  load_frag<4, 64, false>(f38_65, (base + M6_38), 0);
+  float f95_66[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_66[i] = (f54_42[i] * f38_65[i]);
   // %96 [%row] = sum[K] %95
-  row_sums_to<32>(((float*)(basep + M34_96)), f95_82);
-  // %97 [%row] = neg %96
-  team_sync(1);
-  float v97_83 = 0.f;
-  if (const int i = t; i < 64) v97_83 = (-((float*)(basep + M34_96))[i]);
+  row_sums_to<32>(((float*)(basep + M31_96)), f95_66);
   // %99 [%row, V] = mul %1, %98
-  float f1_84[32];
-  load_frag<4, 64, false>(f1_84, (base + M5_1), 0);
+  float f1_67[32];
+  load_frag<4, 64, false>(f1_67, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f98_85[32];
-  load_frag<4, 64, false>(f98_85, (base + M8_98), 0);
-  float f99_86[32];
-  UNROLL for (int i = 0; i < 32; ++i) f99_86[i] = (f1_84[i] * f98_85[i]);
+  float f98_68[32];
+  load_frag<4, 64, false>(f98_68, (base + M8_98), 0);
+  float f99_69[32];
+  UNROLL for (int i = 0; i < 32; ++i) f99_69[i] = (f1_67[i] * f98_68[i]);
   // %100 [%row] = sum[V] %99
-  row_sums_to<32>(((float*)(basep + M35_100)), f99_86);
-  // %101 [%row] = add %97, %100
+  row_sums_to<32>(((float*)(basep + M32_100)), f99_69);
+  // %64 [%row] = mul %21, %63
+  float v64_70 = 0.f;
+  if (const int i = t; i < 64) v64_70 = (0.125f * ((float*)(basep + M24_63))[i]);
+  // %65 [%row] = add %64, %61
+  float v65_71 = 0.f;
+  if (const int i = t; i < 64) v65_71 = (v64_70 + ((float*)(basep + M23_61))[i]);
+  // %73 [%row] = mul %36, %72
+  float v73_72 = 0.f;
+  if (const int i = t; i < 64) v73_72 = (v36_26 * ((float*)(basep + M26_72))[i]);
+  // %74 [%row] = add %73, %70
+  float v74_73 = 0.f;
+  if (const int i = t; i < 64) v74_73 = (v73_72 + ((float*)(basep + M25_70))[i]);
+  // %75 [%row] = shift -1 %74
+  if (const int i = t; i < 64) ((float*)(basep + M33_74))[i] = v74_73;
   team_sync(1);
-  float v101_87 = 0.f;
-  if (const int i = t; i < 64) v101_87 = (v97_83 + ((float*)(basep + M35_100))[i]);
+  float v75_74 = 0.f;
+  if (const int i = t; i < 64) v75_74 = (i == 63 ? 0.f : ((float*)(basep + M33_74))[(i - -1) & 63]);
+  // %76 [%row] = add %65, %75
+  float v76_75 = 0.f;
+  if (const int i = t; i < 64) v76_75 = (v65_71 + v75_74);
+  float v77_76 = 0.f;
+  if (const int i = t; i < 64) v77_76 = ((float*)(basep + M27))[i] + ((float*)(basep + M27))[64 + i] + ((float*)(basep + M27))[128 + i] + ((float*)(basep + M27))[192 + i];
+  float v79_77 = 0.f;
+  if (const int i = t; i < 64) v79_77 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  // %78 [%row] = swap %77
+  // %80 [%row] = swap %79
+  // %83 [%row] = add %82, %78
+  float v83_78 = 0.f;
+  if (const int i = t; i < 64) v83_78 = (((float*)(basep + M29_82))[i] + v77_76);
+  // %84 [%row] = add %83, %80
+  float v84_79 = 0.f;
+  if (const int i = t; i < 64) v84_79 = (v83_78 + v79_77);
+  // %85 [%row] = neg %84
+  float v85_80 = 0.f;
+  if (const int i = t; i < 64) v85_80 = (-v84_79);
+  // %89 [] = mul %88, %87
+  const float s89_81 = (s88_57 * s87_64);
+  // %90 [] = sum[%row] %82
+  const float s90_82 = vec_sum<64>(((float*)(basep + M29_82)));
+  // %92 [%row] = add %76, %85
+  float v92_83 = 0.f;
+  if (const int i = t; i < 64) v92_83 = (v76_75 + v85_80);
+  // %93 [%row] = cumsum reversed %92
+  if (const int i = t; i < 64) ((float*)(basep + M34_92))[i] = v92_83;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M35_93)), ((float*)(basep + M34_92)), false, true);
+  // %97 [%row] = neg %96
+  float v97_84 = 0.f;
+  if (const int i = t; i < 64) v97_84 = (-((float*)(basep + M31_96))[i]);
+  // %101 [%row] = add %97, %100
+  float v101_85 = 0.f;
+  if (const int i = t; i < 64) v101_85 = (v97_84 + ((float*)(basep + M32_100))[i]);
   // store d_beta, %101
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_87);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_85);
+  // %91 [] = add %89, %90
+  const float s91_86 = (s89_81 + s90_82);
+  // %94 [%row] = add %93, %91
+  team_sync(1);
+  float v94_87 = 0.f;
+  if (const int i = t; i < 64) v94_87 = (((float*)(basep + M35_93))[i] + s91_86);
+  // store d_g, %94
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_87);
 }
 
 // Reads the tokens one at a time.
@@ -1848,9 +1839,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

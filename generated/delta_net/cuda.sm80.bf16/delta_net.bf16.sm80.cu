@@ -58,8 +58,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %10 [%row] = neg %9
   float v10_8 = 0.f;
   if (const int i = t; i < 64) v10_8 = (-asked9_0);
-  // %11 [%row, %col] = mul %10, %8
   if (const int i = t; i < 64) ((float*)(basep + M3_10))[i] = v10_8;
+  // %11 [%row, %col] = mul %10, %8
   team_sync(1);
   float f11_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M3_10))[frag_row(i)] * f8_7[i]);
@@ -1088,7 +1088,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M11_23 = 0, M12 = 8192, M14 = 0, M10_22 = 32768, M13_21 = 24576, M15_37 = 8192, M16_41 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1180,14 +1180,15 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f20_14[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = (frag_col(i) < frag_row(i) ? f19_13[i] : 0.f);
   // %21 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M10_21))[i] = asked21_0;
   // %22 [%row] = neg %21
   float v22_15 = 0.f;
   if (const int i = t; i < 64) v22_15 = (-asked21_0);
+  if (const int i = t; i < 64) ((float*)(basep + M11_22))[i] = v22_15;
   // %23 [%row, %col] = mul %22, %20
-  if (const int i = t; i < 64) ((float*)(basep + M10_22))[i] = v22_15;
   team_sync(1);
   float f23_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (((float*)(basep + M10_22))[frag_row(i)] * f20_14[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (((float*)(basep + M11_22))[frag_row(i)] * f20_14[i]);
   // %24 [%col, %row] = swap %23
   // %27 [%row, K] = contract[V] %2, %26
   // %28 [%row, K] = add %27, %18
@@ -1201,9 +1202,9 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %29 [%row, K] = add %28, %25
   mma_wait<0>();
   mma_ready<sizeof(f28_18) / 4>(f28_18);
-  store_frag<4, 64, false>((base + M11_23), f23_16, 0);
+  store_frag<4, 64, false>((base + M12_23), f23_16, 0);
   team_sync(1);
-  u32 a23_19[4][4]; load_as<4, 64, true>(a23_19, (base + M11_23));
+  u32 a23_19[4][4]; load_as<4, 64, true>(a23_19, (base + M12_23));
   float f29_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_20[i] = f28_18[i];
   mma_open(); mma<64, 4, 64, true, false>(f29_20, a23_19, (base + M2_6)); mma_commit();
@@ -1224,21 +1225,19 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f32_24) / 4>(f32_24);
   float f33_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M10_22))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M11_22))[frag_row(i)]);
   // %34 [%row, K] = add %29, %33
   float f34_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f29_20[i] + f33_25[i]);
   // store d_k, %34
-  store_frag<4, 64, false>((base + M12), f34_26, 0);
+  store_frag<4, 64, false>((base + M13), f34_26, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %35 [%row, V] = mul %1, %21
   float f1_27[32];
   load_frag<4, 64, false>(f1_27, (base + M5_1), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M13_21))[i] = asked21_0;
-  team_sync(1);
   float f35_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M13_21))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M10_21))[frag_row(i)]);
   // store d_v, %35
   store_frag<4, 64, false>((base + M14), f35_28, 0);
   team_sync(1);
@@ -1250,23 +1249,22 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f36_30[i] = (f32_24[i] * f6_29[i]);
   // %37 [%row] = sum[K] %36
   row_sums_to<32>(((float*)(basep + M15_37)), f36_30);
-  // %38 [%row] = neg %37
-  team_sync(1);
-  float v38_31 = 0.f;
-  if (const int i = t; i < 64) v38_31 = (-((float*)(basep + M15_37))[i]);
   // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
   team_sync(1);
-  float f39_32[32];
-  load_frag<4, 64, false>(f39_32, (base + M7_39), 0);
-  float f40_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_33[i] = (f1_27[i] * f39_32[i]);
+  float f39_31[32];
+  load_frag<4, 64, false>(f39_31, (base + M7_39), 0);
+  float f40_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f1_27[i] * f39_31[i]);
   // %41 [%row] = sum[V] %40
-  row_sums_to<32>(((float*)(basep + M16_41)), f40_33);
+  row_sums_to<32>(((float*)(basep + M16_41)), f40_32);
+  // %38 [%row] = neg %37
+  float v38_33 = 0.f;
+  if (const int i = t; i < 64) v38_33 = (-((float*)(basep + M15_37))[i]);
   // %42 [%row] = add %38, %41
   team_sync(1);
   float v42_34 = 0.f;
-  if (const int i = t; i < 64) v42_34 = (v38_31 + ((float*)(basep + M16_41))[i]);
+  if (const int i = t; i < 64) v42_34 = (v38_33 + ((float*)(basep + M16_41))[i]);
   // store d_beta, %42
   if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v42_34);
 }

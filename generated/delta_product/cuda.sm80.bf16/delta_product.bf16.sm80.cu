@@ -101,8 +101,8 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   // %22 [%row] = neg %21
   float v22_18 = 0.f;
   if (const int i = t; i < 64) v22_18 = (-asked21_1);
-  // %23 [%row, %col] = mul %10, %22
   if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_18;
+  // %23 [%row, %col] = mul %10, %22
   team_sync(1, 256);
   float f23_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f23_19[i] = (f10_8[i] * ((float*)(basep + M7_22))[frag_row(i)]);
@@ -142,8 +142,8 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   // %33 [%row] = neg %32
   float v33_28 = 0.f;
   if (const int i = t; i < 64) v33_28 = (-asked32_2);
-  // %34 [%row, %col] = mul %10, %33
   if (const int i = t; i < 64) ((float*)(basep + M11_33))[i] = v33_28;
+  // %34 [%row, %col] = mul %10, %33
   team_sync(1, 256);
   float f34_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_29[i] = (f10_8[i] * ((float*)(basep + M11_33))[frag_row(i)]);
@@ -2749,7 +2749,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M21_43 = 98304, M22_51 = 8192, M23_40 = 98304, M24_66 = 8192, M25 = 98304, M26_77 = 8192, M27_83 = 0, M28_48 = 8192, M29_82 = 0, M30 = 8192, M32 = 0, M34 = 0, M44 = 0, M45 = 1024, M46 = 0, M48 = 0, M49 = 1024, M50 = 0, M35 = 8192, M36 = 0, M37 = 512, M38 = 0, M39 = 512, M40 = 0, M41 = 512, M42 = 0, M43 = 1024, M47 = 1024, M51 = 1024, M57 = 0, M58 = 0, M59 = 512, M60 = 0, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_42 = 106496, M19_50 = 106752, M20_58 = 107008, M31_41 = 24576, M33_49 = 8192, M52_172 = 0, M53_155 = 256, M54_167 = 0, M55_181 = 256, M56_182 = 512;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M23_43 = 98304, M24_51 = 8192, M25_40 = 98304, M26_66 = 8192, M27 = 98304, M28_77 = 8192, M29_83 = 0, M30_48 = 8192, M31_82 = 0, M32 = 8192, M33 = 0, M34 = 8192, M44 = 0, M45 = 1024, M46 = 2048, M48 = 3072, M49 = 4096, M50 = 5120, M35 = 6144, M36 = 6656, M37 = 7168, M38 = 7680, M39 = 24576, M40 = 25088, M41 = 25600, M42 = 26112, M43 = 26624, M47 = 27136, M51 = 27648, M53 = 8192, M54 = 8704, M55 = 9216, M56 = 9728, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_58 = 107520, M52_172 = 28160, M57_155 = 10240, M58_167 = 0, M59_181 = 256, M60_182 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2839,6 +2839,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %25 [%row] = exp %8
   float v25_14 = 0.f;
   if (const int i = t; i < 64) v25_14 = m_exp(((float*)(basep + M13_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_14;
   // %27 [%row, K] = contract[V] %0, %26
   u32 a0_15[4][4]; load_as<4, 64, false>(a0_15, (base + M0_0));
   cp_wait<6>();
@@ -2846,8 +2847,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f27_16[16];
   mma_open(); mma<32, 4, 64, false, true>(f27_16, a0_15, (base + M5_26), part * 32); mma_commit();
   // %28 [%row, K] = mul %25, %27
-  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_14;
-  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f27_16) / 4>(f27_16);
   float f28_17[16];
@@ -2908,14 +2907,15 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f40_29[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_29[i] = (f12_8[i] * f39_28[i]);
   // %41 [%row] = load beta1 row
+  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = asked41_1;
   // %42 [%row] = neg %41
   float v42_30 = 0.f;
   if (const int i = t; i < 64) v42_30 = (-asked41_1);
+  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = v42_30;
   // %43 [%row, %col] = mul %42, %40
-  if (const int i = t; i < 64) ((float*)(basep + M18_42))[i] = v42_30;
   team_sync(1, 256);
   float f43_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_31[i] = (((float*)(basep + M18_42))[frag_row(i)] * f40_29[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f43_31[i] = (((float*)(basep + M19_42))[frag_row(i)] * f40_29[i]);
   // %44 [%col, %row] = swap %43
   // %46 [%row, %col] = contract[V] %2, %4
   cp_wait<3>();
@@ -2932,14 +2932,15 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f48_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_35[i] = (f12_8[i] * f47_34[i]);
   // %49 [%row] = load beta2 row
+  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = asked49_2;
   // %50 [%row] = neg %49
   float v50_36 = 0.f;
   if (const int i = t; i < 64) v50_36 = (-asked49_2);
+  if (const int i = t; i < 64) ((float*)(basep + M21_50))[i] = v50_36;
   // %51 [%row, %col] = mul %50, %48
-  if (const int i = t; i < 64) ((float*)(basep + M19_50))[i] = v50_36;
   team_sync(1, 256);
   float f51_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_37[i] = (((float*)(basep + M19_50))[frag_row(i)] * f48_35[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f51_37[i] = (((float*)(basep + M21_50))[frag_row(i)] * f48_35[i]);
   // %52 [%col, %row] = swap %51
   // %55 [%row, K] = contract[V] %3, %54
   u32 a3_38[4][4]; load_as<4, 64, false>(a3_38, (base + M1_3));
@@ -2955,21 +2956,21 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %58 [%row] = exp %57
   float v58_42 = 0.f;
   if (const int i = t; i < 64) v58_42 = m_exp(v57_41);
+  if (const int i = t; i < 64) ((float*)(basep + M22_58))[i] = v58_42;
   // %59 [%row, K] = mul %58, %55
-  if (const int i = t; i < 64) ((float*)(basep + M20_58))[i] = v58_42;
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f55_39) / 4>(f55_39);
   float f59_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M20_58))[frag_row(i)] * f55_39[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M22_58))[frag_row(i)] * f55_39[i]);
   // %60 [%row, K] = add %59, %37
   float f60_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f60_44[i] = (f59_43[i] + f37_25[i]);
   // %45 [%row, K] = contract[%col] %44, %15
   // %61 [%row, K] = add %60, %45
-  store_frag<2, 64, false>((base + M21_43), f43_31, part * 2);
+  store_frag<2, 64, false>((base + M23_43), f43_31, part * 2);
   team_sync(1, 256);
-  u32 a43_45[4][4]; load_as<4, 64, true>(a43_45, (base + M21_43));
+  u32 a43_45[4][4]; load_as<4, 64, true>(a43_45, (base + M23_43));
   float f61_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f61_46[i] = f60_44[i];
   mma_open(); mma<32, 4, 64, true, false>(f61_46, a43_45, (base + M2_14), part * 32); mma_commit();
@@ -2977,9 +2978,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %62 [%row, K] = add %61, %53
   mma_wait<0>();
   mma_ready<sizeof(f61_46) / 4>(f61_46);
-  store_frag<2, 64, false>((base + M22_51), f51_37, part * 2);
+  store_frag<2, 64, false>((base + M24_51), f51_37, part * 2);
   team_sync(1, 256);
-  u32 a51_47[4][4]; load_as<4, 64, true>(a51_47, (base + M22_51));
+  u32 a51_47[4][4]; load_as<4, 64, true>(a51_47, (base + M24_51));
   float f62_48[16];
   UNROLL for (int i = 0; i < 16; ++i) f62_48[i] = f61_46[i];
   mma_open(); mma<32, 4, 64, true, false>(f62_48, a51_47, (base + M4_22), part * 32); mma_commit();
@@ -3007,9 +3008,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_54[i]);
   // %63 [%row, K] = contract[%col] %40, %15
   // %70 [%row, K] = add %69, %63
-  store_frag<2, 64, false>((base + M23_40), f40_29, part * 2);
+  store_frag<2, 64, false>((base + M25_40), f40_29, part * 2);
   team_sync(1, 256);
-  u32 a40_56[4][4]; load_as<4, 64, false>(a40_56, (base + M23_40));
+  u32 a40_56[4][4]; load_as<4, 64, false>(a40_56, (base + M25_40));
   float f70_57[16];
   UNROLL for (int i = 0; i < 16; ++i) f70_57[i] = f69_55[i];
   mma_open(); mma<32, 4, 64, true, false>(f70_57, a40_56, (base + M2_14), part * 32); mma_commit();
@@ -3017,9 +3018,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %71 [%row, K] = add %70, %67
   mma_wait<0>();
   mma_ready<sizeof(f70_57) / 4>(f70_57);
-  store_frag<2, 64, false>((base + M24_66), f66_52, part * 2);
+  store_frag<2, 64, false>((base + M26_66), f66_52, part * 2);
   team_sync(1, 256);
-  u32 a66_58[4][4]; load_as<4, 64, false>(a66_58, (base + M24_66));
+  u32 a66_58[4][4]; load_as<4, 64, false>(a66_58, (base + M26_66));
   float f71_59[16];
   UNROLL for (int i = 0; i < 16; ++i) f71_59[i] = f70_57[i];
   mma_open(); mma<32, 4, 64, true, false>(f71_59, a66_58, (base + M4_22), part * 32); mma_commit();
@@ -3027,14 +3028,14 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f71_59) / 4>(f71_59);
   float f72_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M18_42))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M19_42))[frag_row(i)]);
   // %73 [%row, K] = add %62, %72
   float f73_61[16];
   UNROLL for (int i = 0; i < 16; ++i) f73_61[i] = (f62_48[i] + f72_60[i]);
   // store d_k1, %73
-  store_frag<2, 64, false>((base + M25), f73_61, part * 2);
+  store_frag<2, 64, false>((base + M27), f73_61, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
   // %200 [%col, %row] = swap %21
   // %201 [%row, K] = contract[%col] %200, %36
   u32 a21_62[4][4]; load_as<4, 64, true>(a21_62, (base + M16_21));
@@ -3047,7 +3048,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f76_64[i] = (f201_63[i] * 0.125f);
   // %77 [%row, %col] = mul %42, %66
   float f77_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M18_42))[frag_row(i)] * f66_52[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M19_42))[frag_row(i)] * f66_52[i]);
   // %78 [%col, %row] = swap %77
   // %80 [%row, %col] = contract[V] %2, %18
   u32 a2_66[4][4]; load_as<4, 64, false>(a2_66, (base + M8_2));
@@ -3063,7 +3064,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f82_69[i] = (f12_8[i] * f81_68[i]);
   // %83 [%row, %col] = mul %50, %82
   float f83_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M19_50))[frag_row(i)] * f82_69[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M21_50))[frag_row(i)] * f82_69[i]);
   // %84 [%col, %row] = swap %83
   // %86 [%row, K] = contract[V] %17, %54
   u32 a17_71[4][4]; load_as<4, 64, false>(a17_71, (base + M3_17));
@@ -3073,15 +3074,15 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f86_72) / 4>(f86_72);
   float f87_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M20_58))[frag_row(i)] * f86_72[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M22_58))[frag_row(i)] * f86_72[i]);
   // %88 [%row, K] = add %87, %76
   float f88_74[16];
   UNROLL for (int i = 0; i < 16; ++i) f88_74[i] = (f87_73[i] + f76_64[i]);
   // %79 [%row, K] = contract[%col] %78, %15
   // %89 [%row, K] = add %88, %79
-  store_frag<2, 64, false>((base + M26_77), f77_65, part * 2);
+  store_frag<2, 64, false>((base + M28_77), f77_65, part * 2);
   team_sync(1, 256);
-  u32 a77_75[4][4]; load_as<4, 64, true>(a77_75, (base + M26_77));
+  u32 a77_75[4][4]; load_as<4, 64, true>(a77_75, (base + M28_77));
   float f89_76[16];
   UNROLL for (int i = 0; i < 16; ++i) f89_76[i] = f88_74[i];
   mma_open(); mma<32, 4, 64, true, false>(f89_76, a77_75, (base + M2_14), part * 32); mma_commit();
@@ -3089,9 +3090,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %90 [%row, K] = add %89, %85
   mma_wait<0>();
   mma_ready<sizeof(f89_76) / 4>(f89_76);
-  store_frag<2, 64, false>((base + M27_83), f83_70, part * 2);
+  store_frag<2, 64, false>((base + M29_83), f83_70, part * 2);
   team_sync(1, 256);
-  u32 a83_77[4][4]; load_as<4, 64, true>(a83_77, (base + M27_83));
+  u32 a83_77[4][4]; load_as<4, 64, true>(a83_77, (base + M29_83));
   float f90_78[16];
   UNROLL for (int i = 0; i < 16; ++i) f90_78[i] = f89_76[i];
   mma_open(); mma<32, 4, 64, true, false>(f90_78, a83_77, (base + M4_22), part * 32); mma_commit();
@@ -3107,9 +3108,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f94_81[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_80[i]);
   // %91 [%row, K] = contract[%col] %48, %15
   // %95 [%row, K] = add %94, %91
-  store_frag<2, 64, false>((base + M28_48), f48_35, part * 2);
+  store_frag<2, 64, false>((base + M30_48), f48_35, part * 2);
   team_sync(1, 256);
-  u32 a48_82[4][4]; load_as<4, 64, false>(a48_82, (base + M28_48));
+  u32 a48_82[4][4]; load_as<4, 64, false>(a48_82, (base + M30_48));
   float f95_83[16];
   UNROLL for (int i = 0; i < 16; ++i) f95_83[i] = f94_81[i];
   mma_open(); mma<32, 4, 64, true, false>(f95_83, a48_82, (base + M2_14), part * 32); mma_commit();
@@ -3117,9 +3118,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %96 [%row, K] = add %95, %92
   mma_wait<0>();
   mma_ready<sizeof(f95_83) / 4>(f95_83);
-  store_frag<2, 64, false>((base + M29_82), f82_69, part * 2);
+  store_frag<2, 64, false>((base + M31_82), f82_69, part * 2);
   team_sync(1, 256);
-  u32 a82_84[4][4]; load_as<4, 64, false>(a82_84, (base + M29_82));
+  u32 a82_84[4][4]; load_as<4, 64, false>(a82_84, (base + M31_82));
   float f96_85[16];
   UNROLL for (int i = 0; i < 16; ++i) f96_85[i] = f95_83[i];
   mma_open(); mma<32, 4, 64, true, false>(f96_85, a82_84, (base + M4_22), part * 32); mma_commit();
@@ -3127,32 +3128,28 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f96_85) / 4>(f96_85);
   float f97_86[16];
-  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M19_50))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M21_50))[frag_row(i)]);
   // %98 [%row, K] = add %90, %97
   float f98_87[16];
   UNROLL for (int i = 0; i < 16; ++i) f98_87[i] = (f90_78[i] + f97_86[i]);
   // store d_k2, %98
-  store_frag<2, 64, false>((base + M30), f98_87, part * 2);
+  store_frag<2, 64, false>((base + M32), f98_87, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
+  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M32), t);
   // %99 [%row, V] = mul %1, %41
   float f1_88[16];
   load_frag<2, 64, false>(f1_88, (base + M7_1), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M31_41))[i] = asked41_1;
-  team_sync(1, 256);
   float f99_89[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M31_41))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M18_41))[frag_row(i)]);
   // store d_v1, %99
-  store_frag<2, 64, false>((base + M32), f99_89, part * 2);
+  store_frag<2, 64, false>((base + M33), f99_89, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M32), t);
+  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
   // %100 [%row, V] = mul %2, %49
   float f2_90[16];
   load_frag<2, 64, false>(f2_90, (base + M8_2), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M33_49))[i] = asked49_2;
-  team_sync(1, 256);
   float f100_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M33_49))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M20_49))[frag_row(i)]);
   // store d_v2, %100
   store_frag<2, 64, false>((base + M34), f100_91, part * 2);
   team_sync(1, 256);
@@ -3172,357 +3169,337 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %104 [%row, %col] = mul %13, %103
   float f104_96[16];
   UNROLL for (int i = 0; i < 16; ++i) f104_96[i] = (f13_9[i] * f103_95[i]);
-  // %105 [%row] = sum[%col] %104
-  row_sums_to<16>((((float*)(basep + M35)) + part * 64), f104_96);
-  team_sync(1, 256);
-  float v105_97 = 0.f;
-  if (const int i = t; i < 64) v105_97 = ((float*)(basep + M35))[0 + i] + ((float*)(basep + M35))[64 + i];
   // %106 [%row, %col] = contract[K] %34, %23
-  u32 a34_98[4][4]; load_as<4, 64, false>(a34_98, (base + M6_34));
-  float f106_99[16];
-  mma_open(); mma<32, 4, 64, false, true>(f106_99, a34_98, (base + M4_22), part * 32); mma_commit();
+  u32 a34_97[4][4]; load_as<4, 64, false>(a34_97, (base + M6_34));
+  float f106_98[16];
+  mma_open(); mma<32, 4, 64, false, true>(f106_98, a34_97, (base + M4_22), part * 32); mma_commit();
   // %107 [%row, %col] = mask strict %106
   mma_wait<0>();
-  mma_ready<sizeof(f106_99) / 4>(f106_99);
-  float f107_100[16];
-  UNROLL for (int i = 0; i < 16; ++i) f107_100[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_99[i] : 0.f);
+  mma_ready<sizeof(f106_98) / 4>(f106_98);
+  float f107_99[16];
+  UNROLL for (int i = 0; i < 16; ++i) f107_99[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_98[i] : 0.f);
   // %108 [%row, %col] = mul %31, %107
-  float f108_101[16];
-  UNROLL for (int i = 0; i < 16; ++i) f108_101[i] = (0.125f * f107_100[i]);
+  float f108_100[16];
+  UNROLL for (int i = 0; i < 16; ++i) f108_100[i] = (0.125f * f107_99[i]);
   // %109 [%row, %col] = mul %21, %108
-  float f109_102[16];
-  UNROLL for (int i = 0; i < 16; ++i) f109_102[i] = (f21_13[i] * f108_101[i]);
-  // %110 [%row] = sum[%col] %109
-  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f109_102);
-  team_sync(1, 256);
-  float v110_103 = 0.f;
-  if (const int i = t; i < 64) v110_103 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
-  // %111 [%row, K] = mul %28, %34
-  float f34_104[16];
-  load_frag<2, 64, false>(f34_104, (base + M6_34), part * 2);
-  float f111_105[16];
-  UNROLL for (int i = 0; i < 16; ++i) f111_105[i] = (f28_17[i] * f34_104[i]);
-  // %112 [%row] = sum[K] %111
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f111_105);
-  team_sync(1, 256);
-  float v112_106 = 0.f;
-  if (const int i = t; i < 64) v112_106 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
-  // %113 [%row] = mul %31, %112
-  float v113_107 = 0.f;
-  if (const int i = t; i < 64) v113_107 = (0.125f * v112_106);
-  // %114 [%row] = add %113, %105
-  float v114_108 = 0.f;
-  if (const int i = t; i < 64) v114_108 = (v113_107 + v105_97);
-  // %115 [%row] = add %114, %110
-  float v115_109 = 0.f;
-  if (const int i = t; i < 64) v115_109 = (v114_108 + v110_103);
+  float f109_101[16];
+  UNROLL for (int i = 0; i < 16; ++i) f109_101[i] = (f21_13[i] * f108_100[i]);
   // %116 [%row, %col] = contract[K] %14, %15
-  u32 a14_110[4][4]; load_as<4, 64, false>(a14_110, (base + M2_14));
-  float f116_111[16];
-  mma_open(); mma<32, 4, 64, false, true>(f116_111, a14_110, (base + M2_14), part * 32); mma_commit();
+  u32 a14_102[4][4]; load_as<4, 64, false>(a14_102, (base + M2_14));
+  float f116_103[16];
+  mma_open(); mma<32, 4, 64, false, true>(f116_103, a14_102, (base + M2_14), part * 32); mma_commit();
   // %117 [%row, %col] = mask strict %116
   mma_wait<0>();
-  mma_ready<sizeof(f116_111) / 4>(f116_111);
-  float f117_112[16];
-  UNROLL for (int i = 0; i < 16; ++i) f117_112[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_111[i] : 0.f);
+  mma_ready<sizeof(f116_103) / 4>(f116_103);
+  float f117_104[16];
+  UNROLL for (int i = 0; i < 16; ++i) f117_104[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_103[i] : 0.f);
   // %118 [%row, %col] = mul %42, %117
-  float f118_113[16];
-  UNROLL for (int i = 0; i < 16; ++i) f118_113[i] = (((float*)(basep + M18_42))[frag_row(i)] * f117_112[i]);
+  float f118_105[16];
+  UNROLL for (int i = 0; i < 16; ++i) f118_105[i] = (((float*)(basep + M19_42))[frag_row(i)] * f117_104[i]);
   // %119 [%row, %col] = mul %40, %118
-  float f119_114[16];
-  UNROLL for (int i = 0; i < 16; ++i) f119_114[i] = (f40_29[i] * f118_113[i]);
-  // %120 [%row] = sum[%col] %119
-  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f119_114);
-  team_sync(1, 256);
-  float v120_115 = 0.f;
-  if (const int i = t; i < 64) v120_115 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  float f119_106[16];
+  UNROLL for (int i = 0; i < 16; ++i) f119_106[i] = (f40_29[i] * f118_105[i]);
   // %121 [%row, %col] = contract[K] %14, %23
-  u32 a14_116[4][4]; load_as<4, 64, false>(a14_116, (base + M2_14));
-  float f121_117[16];
-  mma_open(); mma<32, 4, 64, false, true>(f121_117, a14_116, (base + M4_22), part * 32); mma_commit();
+  u32 a14_107[4][4]; load_as<4, 64, false>(a14_107, (base + M2_14));
+  float f121_108[16];
+  mma_open(); mma<32, 4, 64, false, true>(f121_108, a14_107, (base + M4_22), part * 32); mma_commit();
   // %122 [%row, %col] = mask strict %121
   mma_wait<0>();
-  mma_ready<sizeof(f121_117) / 4>(f121_117);
-  float f122_118[16];
-  UNROLL for (int i = 0; i < 16; ++i) f122_118[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_117[i] : 0.f);
+  mma_ready<sizeof(f121_108) / 4>(f121_108);
+  float f122_109[16];
+  UNROLL for (int i = 0; i < 16; ++i) f122_109[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_108[i] : 0.f);
   // %123 [%row, %col] = mul %42, %122
-  float f123_119[16];
-  UNROLL for (int i = 0; i < 16; ++i) f123_119[i] = (((float*)(basep + M18_42))[frag_row(i)] * f122_118[i]);
+  float f123_110[16];
+  UNROLL for (int i = 0; i < 16; ++i) f123_110[i] = (((float*)(basep + M19_42))[frag_row(i)] * f122_109[i]);
   // %124 [%row, %col] = mul %66, %123
-  float f124_120[16];
-  UNROLL for (int i = 0; i < 16; ++i) f124_120[i] = (f66_52[i] * f123_119[i]);
-  // %125 [%row] = sum[%col] %124
-  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f124_120);
-  team_sync(1, 256);
-  float v125_121 = 0.f;
-  if (const int i = t; i < 64) v125_121 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
-  // %126 [%row, K] = mul %69, %14
-  float f14_122[16];
-  load_frag<2, 64, false>(f14_122, (base + M2_14), part * 2);
-  float f126_123[16];
-  UNROLL for (int i = 0; i < 16; ++i) f126_123[i] = (f69_55[i] * f14_122[i]);
-  // %127 [%row] = sum[K] %126
-  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f126_123);
-  team_sync(1, 256);
-  float v127_124 = 0.f;
-  if (const int i = t; i < 64) v127_124 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
-  // %128 [%row] = mul %42, %127
-  float v128_125 = 0.f;
-  if (const int i = t; i < 64) v128_125 = (v42_30 * v127_124);
-  // %129 [%row] = add %128, %120
-  float v129_126 = 0.f;
-  if (const int i = t; i < 64) v129_126 = (v128_125 + v120_115);
-  // %130 [%row] = add %129, %125
-  float v130_127 = 0.f;
-  if (const int i = t; i < 64) v130_127 = (v129_126 + v125_121);
+  float f124_111[16];
+  UNROLL for (int i = 0; i < 16; ++i) f124_111[i] = (f66_52[i] * f123_110[i]);
   // %131 [%row, %col] = contract[K] %22, %15
-  u32 a22_128[4][4]; load_as<4, 64, false>(a22_128, (base + M4_22));
-  float f131_129[16];
-  mma_open(); mma<32, 4, 64, false, true>(f131_129, a22_128, (base + M2_14), part * 32); mma_commit();
+  u32 a22_112[4][4]; load_as<4, 64, false>(a22_112, (base + M4_22));
+  float f131_113[16];
+  mma_open(); mma<32, 4, 64, false, true>(f131_113, a22_112, (base + M2_14), part * 32); mma_commit();
   // %132 [%row, %col] = mask strict %131
   mma_wait<0>();
-  mma_ready<sizeof(f131_129) / 4>(f131_129);
-  float f132_130[16];
-  UNROLL for (int i = 0; i < 16; ++i) f132_130[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_129[i] : 0.f);
+  mma_ready<sizeof(f131_113) / 4>(f131_113);
+  float f132_114[16];
+  UNROLL for (int i = 0; i < 16; ++i) f132_114[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_113[i] : 0.f);
   // %133 [%row, %col] = mul %50, %132
-  float f133_131[16];
-  UNROLL for (int i = 0; i < 16; ++i) f133_131[i] = (((float*)(basep + M19_50))[frag_row(i)] * f132_130[i]);
+  float f133_115[16];
+  UNROLL for (int i = 0; i < 16; ++i) f133_115[i] = (((float*)(basep + M21_50))[frag_row(i)] * f132_114[i]);
   // %134 [%row, %col] = mul %48, %133
-  float f134_132[16];
-  UNROLL for (int i = 0; i < 16; ++i) f134_132[i] = (f48_35[i] * f133_131[i]);
-  // %135 [%row] = sum[%col] %134
-  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f134_132);
-  team_sync(1, 256);
-  float v135_133 = 0.f;
-  if (const int i = t; i < 64) v135_133 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  float f134_116[16];
+  UNROLL for (int i = 0; i < 16; ++i) f134_116[i] = (f48_35[i] * f133_115[i]);
   // %136 [%row, %col] = contract[K] %22, %23
-  u32 a22_134[4][4]; load_as<4, 64, false>(a22_134, (base + M4_22));
-  float f136_135[16];
-  mma_open(); mma<32, 4, 64, false, true>(f136_135, a22_134, (base + M4_22), part * 32); mma_commit();
+  u32 a22_117[4][4]; load_as<4, 64, false>(a22_117, (base + M4_22));
+  float f136_118[16];
+  mma_open(); mma<32, 4, 64, false, true>(f136_118, a22_117, (base + M4_22), part * 32); mma_commit();
   // %137 [%row, %col] = mask strict %136
   mma_wait<0>();
-  mma_ready<sizeof(f136_135) / 4>(f136_135);
-  float f137_136[16];
-  UNROLL for (int i = 0; i < 16; ++i) f137_136[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_135[i] : 0.f);
+  mma_ready<sizeof(f136_118) / 4>(f136_118);
+  float f137_119[16];
+  UNROLL for (int i = 0; i < 16; ++i) f137_119[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_118[i] : 0.f);
   // %138 [%row, %col] = mul %50, %137
-  float f138_137[16];
-  UNROLL for (int i = 0; i < 16; ++i) f138_137[i] = (((float*)(basep + M19_50))[frag_row(i)] * f137_136[i]);
+  float f138_120[16];
+  UNROLL for (int i = 0; i < 16; ++i) f138_120[i] = (((float*)(basep + M21_50))[frag_row(i)] * f137_119[i]);
   // %139 [%row, %col] = mul %82, %138
-  float f139_138[16];
-  UNROLL for (int i = 0; i < 16; ++i) f139_138[i] = (f82_69[i] * f138_137[i]);
+  float f139_121[16];
+  UNROLL for (int i = 0; i < 16; ++i) f139_121[i] = (f82_69[i] * f138_120[i]);
+  // %172 [K] = contract[V] %26, %54
+  float v172_122 = 0.f;
+  if (const int i = t; i < 64) v172_122 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  // %174 [] = exp %56
+  const float s174_123 = m_exp(s56_40);
+  // %105 [%row] = sum[%col] %104
+  row_sums_to<16>((((float*)(basep + M35)) + part * 64), f104_96);
+  // %110 [%row] = sum[%col] %109
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f109_101);
+  // %111 [%row, K] = mul %28, %34
+  float f34_124[16];
+  load_frag<2, 64, false>(f34_124, (base + M6_34), part * 2);
+  float f111_125[16];
+  UNROLL for (int i = 0; i < 16; ++i) f111_125[i] = (f28_17[i] * f34_124[i]);
+  // %112 [%row] = sum[K] %111
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f111_125);
+  // %120 [%row] = sum[%col] %119
+  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f119_106);
+  // %125 [%row] = sum[%col] %124
+  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f124_111);
+  // %126 [%row, K] = mul %69, %14
+  float f14_126[16];
+  load_frag<2, 64, false>(f14_126, (base + M2_14), part * 2);
+  float f126_127[16];
+  UNROLL for (int i = 0; i < 16; ++i) f126_127[i] = (f69_55[i] * f14_126[i]);
+  // %127 [%row] = sum[K] %126
+  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f126_127);
+  // %135 [%row] = sum[%col] %134
+  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f134_116);
   // %140 [%row] = sum[%col] %139
-  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f139_138);
-  team_sync(1, 256);
-  float v140_139 = 0.f;
-  if (const int i = t; i < 64) v140_139 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
+  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f139_121);
   // %141 [%row, K] = mul %94, %22
-  float f22_140[16];
-  load_frag<2, 64, false>(f22_140, (base + M4_22), part * 2);
-  float f141_141[16];
-  UNROLL for (int i = 0; i < 16; ++i) f141_141[i] = (f94_81[i] * f22_140[i]);
+  float f22_128[16];
+  load_frag<2, 64, false>(f22_128, (base + M4_22), part * 2);
+  float f141_129[16];
+  UNROLL for (int i = 0; i < 16; ++i) f141_129[i] = (f94_81[i] * f22_128[i]);
   // %142 [%row] = sum[K] %141
-  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f141_141);
-  team_sync(1, 256);
-  float v142_142 = 0.f;
-  if (const int i = t; i < 64) v142_142 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
-  // %143 [%row] = mul %50, %142
-  float v143_143 = 0.f;
-  if (const int i = t; i < 64) v143_143 = (v50_36 * v142_142);
-  // %144 [%row] = add %143, %135
-  float v144_144 = 0.f;
-  if (const int i = t; i < 64) v144_144 = (v143_143 + v135_133);
-  // %145 [%row] = add %144, %140
-  float v145_145 = 0.f;
-  if (const int i = t; i < 64) v145_145 = (v144_144 + v140_139);
-  // %146 [%row] = add %115, %130
-  float v146_146 = 0.f;
-  if (const int i = t; i < 64) v146_146 = (v115_109 + v130_127);
-  // %147 [%row] = add %146, %145
-  float v147_147 = 0.f;
-  if (const int i = t; i < 64) v147_147 = (v146_146 + v145_145);
+  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f141_129);
   // %148 [%col] = sum[%row] %104
   col_sums_part<16>(((float*)(basep + M44)), f104_96, 64, part * 32);
-  team_sync(1, 256);
-  float v148_148 = 0.f;
-  if (const int i = t; i < 64) v148_148 = ((float*)(basep + M44))[i] + ((float*)(basep + M44))[64 + i] + ((float*)(basep + M44))[128 + i] + ((float*)(basep + M44))[192 + i];
-  // %149 [%row] = swap %148
   // %150 [%col] = sum[%row] %119
-  col_sums_part<16>(((float*)(basep + M45)), f119_114, 64, part * 32);
-  team_sync(1, 256);
-  float v150_149 = 0.f;
-  if (const int i = t; i < 64) v150_149 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
-  // %151 [%row] = swap %150
+  col_sums_part<16>(((float*)(basep + M45)), f119_106, 64, part * 32);
   // %152 [%col] = sum[%row] %134
-  col_sums_part<16>(((float*)(basep + M46)), f134_132, 64, part * 32);
-  team_sync(1, 256);
-  float v152_150 = 0.f;
-  if (const int i = t; i < 64) v152_150 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
-  // %153 [%row] = swap %152
+  col_sums_part<16>(((float*)(basep + M46)), f134_116, 64, part * 32);
   // %154 [%row, K] = mul %59, %14
-  float f14_151[16];
-  load_frag<2, 64, false>(f14_151, (base + M2_14), part * 2);
-  float f154_152[16];
-  UNROLL for (int i = 0; i < 16; ++i) f154_152[i] = (f59_43[i] * f14_151[i]);
+  float f14_130[16];
+  load_frag<2, 64, false>(f14_130, (base + M2_14), part * 2);
+  float f154_131[16];
+  UNROLL for (int i = 0; i < 16; ++i) f154_131[i] = (f59_43[i] * f14_130[i]);
   // %155 [%row] = sum[K] %154
-  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f154_152);
-  team_sync(1, 256);
-  float v155_153 = 0.f;
-  if (const int i = t; i < 64) v155_153 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
-  // %156 [%row] = add %155, %149
-  float v156_154 = 0.f;
-  if (const int i = t; i < 64) v156_154 = (v155_153 + v148_148);
-  // %157 [%row] = add %156, %151
-  float v157_155 = 0.f;
-  if (const int i = t; i < 64) v157_155 = (v156_154 + v150_149);
-  // %158 [%row] = add %157, %153
-  float v158_156 = 0.f;
-  if (const int i = t; i < 64) v158_156 = (v157_155 + v152_150);
-  // %159 [%row] = neg %158
-  float v159_157 = 0.f;
-  if (const int i = t; i < 64) v159_157 = (-v158_156);
+  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f154_131);
   // %160 [%col] = sum[%row] %109
-  col_sums_part<16>(((float*)(basep + M48)), f109_102, 64, part * 32);
-  team_sync(1, 256);
-  float v160_158 = 0.f;
-  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M48))[i] + ((float*)(basep + M48))[64 + i] + ((float*)(basep + M48))[128 + i] + ((float*)(basep + M48))[192 + i];
-  // %161 [%row] = swap %160
+  col_sums_part<16>(((float*)(basep + M48)), f109_101, 64, part * 32);
   // %162 [%col] = sum[%row] %124
-  col_sums_part<16>(((float*)(basep + M49)), f124_120, 64, part * 32);
-  team_sync(1, 256);
-  float v162_159 = 0.f;
-  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
-  // %163 [%row] = swap %162
+  col_sums_part<16>(((float*)(basep + M49)), f124_111, 64, part * 32);
   // %164 [%col] = sum[%row] %139
-  col_sums_part<16>(((float*)(basep + M50)), f139_138, 64, part * 32);
-  team_sync(1, 256);
-  float v164_160 = 0.f;
-  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
-  // %165 [%row] = swap %164
+  col_sums_part<16>(((float*)(basep + M50)), f139_121, 64, part * 32);
   // %166 [%row, K] = mul %87, %22
-  float f22_161[16];
-  load_frag<2, 64, false>(f22_161, (base + M4_22), part * 2);
-  float f166_162[16];
-  UNROLL for (int i = 0; i < 16; ++i) f166_162[i] = (f87_73[i] * f22_161[i]);
+  float f22_132[16];
+  load_frag<2, 64, false>(f22_132, (base + M4_22), part * 2);
+  float f166_133[16];
+  UNROLL for (int i = 0; i < 16; ++i) f166_133[i] = (f87_73[i] * f22_132[i]);
   // %167 [%row] = sum[K] %166
-  row_sums_to<16>((((float*)(basep + M51)) + part * 64), f166_162);
-  team_sync(1, 256);
-  float v167_163 = 0.f;
-  if (const int i = t; i < 64) v167_163 = ((float*)(basep + M51))[0 + i] + ((float*)(basep + M51))[64 + i];
-  // %168 [%row] = add %167, %161
-  float v168_164 = 0.f;
-  if (const int i = t; i < 64) v168_164 = (v167_163 + v160_158);
-  // %169 [%row] = add %168, %163
-  float v169_165 = 0.f;
-  if (const int i = t; i < 64) v169_165 = (v168_164 + v162_159);
-  // %170 [%row] = add %169, %165
-  float v170_166 = 0.f;
-  if (const int i = t; i < 64) v170_166 = (v169_165 + v164_160);
-  // %171 [%row] = neg %170
-  float v171_167 = 0.f;
-  if (const int i = t; i < 64) v171_167 = (-v170_166);
-  // %172 [K] = contract[V] %26, %54
-  float v172_168 = 0.f;
-  if (const int i = t; i < 64) v172_168 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  row_sums_to<16>((((float*)(basep + M51)) + part * 64), f166_133);
   // %173 [] = sum[K] %172
-  if (const int i = t; i < 64) ((float*)(basep + M52_172))[i] = v172_168;
+  if (const int i = t; i < 64) ((float*)(basep + M52_172))[i] = v172_122;
   team_sync(1, 256);
-  const float s173_169 = vec_sum<64>(((float*)(basep + M52_172)));
-  // %174 [] = exp %56
-  const float s174_170 = m_exp(s56_40);
-  // %175 [] = mul %174, %173
-  const float s175_171 = (s174_170 * s173_169);
-  // %176 [] = sum[%row] %155
-  if (const int i = t; i < 64) ((float*)(basep + M53_155))[i] = v155_153;
-  team_sync(1, 256);
-  const float s176_172 = vec_sum<64>(((float*)(basep + M53_155)));
-  // %177 [] = sum[%row] %167
-  if (const int i = t; i < 64) ((float*)(basep + M54_167))[i] = v167_163;
-  team_sync(1, 256);
-  const float s177_173 = vec_sum<64>(((float*)(basep + M54_167)));
-  // %178 [] = add %175, %176
-  const float s178_174 = (s175_171 + s176_172);
-  // %179 [] = add %178, %177
-  const float s179_175 = (s178_174 + s177_173);
-  // %180 [%row] = add %147, %159
-  float v180_176 = 0.f;
-  if (const int i = t; i < 64) v180_176 = (v147_147 + v159_157);
-  // %181 [%row] = add %180, %171
-  float v181_177 = 0.f;
-  if (const int i = t; i < 64) v181_177 = (v180_176 + v171_167);
-  // %182 [%row] = cumsum reversed %181
-  if (const int i = t; i < 64) ((float*)(basep + M55_181))[i] = v181_177;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M56_182)), ((float*)(basep + M55_181)), false, true);
-  // %183 [%row] = add %182, %179
-  team_sync(1, 256);
-  float v183_178 = 0.f;
-  if (const int i = t; i < 64) v183_178 = (((float*)(basep + M56_182))[i] + s179_175);
-  // store d_g, %183
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_178);
+  const float s173_134 = vec_sum<64>(((float*)(basep + M52_172)));
   // %184 [%row, K] = mul %71, %14
-  float f14_179[16];
-  load_frag<2, 64, false>(f14_179, (base + M2_14), part * 2);
-  float f184_180[16];
-  UNROLL for (int i = 0; i < 16; ++i) f184_180[i] = (f71_59[i] * f14_179[i]);
+  float f14_135[16];
+  load_frag<2, 64, false>(f14_135, (base + M2_14), part * 2);
+  float f184_136[16];
+  UNROLL for (int i = 0; i < 16; ++i) f184_136[i] = (f71_59[i] * f14_135[i]);
   // %185 [%row] = sum[K] %184
-  row_sums_to<16>((((float*)(basep + M57)) + part * 64), f184_180);
-  team_sync(1, 256);
-  float v185_181 = 0.f;
-  if (const int i = t; i < 64) v185_181 = ((float*)(basep + M57))[0 + i] + ((float*)(basep + M57))[64 + i];
-  // %186 [%row] = neg %185
-  float v186_182 = 0.f;
-  if (const int i = t; i < 64) v186_182 = (-v185_181);
+  row_sums_to<16>((((float*)(basep + M53)) + part * 64), f184_136);
   // %188 [%row, V] = mul %1, %187
-  float f1_183[16];
-  load_frag<2, 64, false>(f1_183, (base + M7_1), part * 2);
+  float f1_137[16];
+  load_frag<2, 64, false>(f1_137, (base + M7_1), part * 2);
   cp_wait<1>();
   team_sync(1, 256);
-  float f187_184[16];
-  load_frag<2, 64, false>(f187_184, (base + M10_187), part * 2);
-  float f188_185[16];
-  UNROLL for (int i = 0; i < 16; ++i) f188_185[i] = (f1_183[i] * f187_184[i]);
+  float f187_138[16];
+  load_frag<2, 64, false>(f187_138, (base + M10_187), part * 2);
+  float f188_139[16];
+  UNROLL for (int i = 0; i < 16; ++i) f188_139[i] = (f1_137[i] * f187_138[i]);
   // %189 [%row] = sum[V] %188
-  row_sums_to<16>((((float*)(basep + M58)) + part * 64), f188_185);
-  team_sync(1, 256);
-  float v189_186 = 0.f;
-  if (const int i = t; i < 64) v189_186 = ((float*)(basep + M58))[0 + i] + ((float*)(basep + M58))[64 + i];
-  // %190 [%row] = add %186, %189
-  float v190_187 = 0.f;
-  if (const int i = t; i < 64) v190_187 = (v186_182 + v189_186);
-  // store d_beta1, %190
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_187);
+  row_sums_to<16>((((float*)(basep + M54)) + part * 64), f188_139);
   // %191 [%row, K] = mul %96, %22
-  float f22_188[16];
-  load_frag<2, 64, false>(f22_188, (base + M4_22), part * 2);
-  float f191_189[16];
-  UNROLL for (int i = 0; i < 16; ++i) f191_189[i] = (f96_85[i] * f22_188[i]);
+  float f22_140[16];
+  load_frag<2, 64, false>(f22_140, (base + M4_22), part * 2);
+  float f191_141[16];
+  UNROLL for (int i = 0; i < 16; ++i) f191_141[i] = (f96_85[i] * f22_140[i]);
   // %192 [%row] = sum[K] %191
-  row_sums_to<16>((((float*)(basep + M59)) + part * 64), f191_189);
-  team_sync(1, 256);
-  float v192_190 = 0.f;
-  if (const int i = t; i < 64) v192_190 = ((float*)(basep + M59))[0 + i] + ((float*)(basep + M59))[64 + i];
-  // %193 [%row] = neg %192
-  float v193_191 = 0.f;
-  if (const int i = t; i < 64) v193_191 = (-v192_190);
+  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f191_141);
   // %195 [%row, V] = mul %2, %194
-  float f2_192[16];
-  load_frag<2, 64, false>(f2_192, (base + M8_2), part * 2);
+  float f2_142[16];
+  load_frag<2, 64, false>(f2_142, (base + M8_2), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f194_193[16];
-  load_frag<2, 64, false>(f194_193, (base + M11_194), part * 2);
-  float f195_194[16];
-  UNROLL for (int i = 0; i < 16; ++i) f195_194[i] = (f2_192[i] * f194_193[i]);
+  float f194_143[16];
+  load_frag<2, 64, false>(f194_143, (base + M11_194), part * 2);
+  float f195_144[16];
+  UNROLL for (int i = 0; i < 16; ++i) f195_144[i] = (f2_142[i] * f194_143[i]);
   // %196 [%row] = sum[V] %195
-  row_sums_to<16>((((float*)(basep + M60)) + part * 64), f195_194);
+  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f195_144);
+  float v105_145 = 0.f;
+  if (const int i = t; i < 64) v105_145 = ((float*)(basep + M35))[0 + i] + ((float*)(basep + M35))[64 + i];
+  float v110_146 = 0.f;
+  if (const int i = t; i < 64) v110_146 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
+  float v112_147 = 0.f;
+  if (const int i = t; i < 64) v112_147 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  float v120_148 = 0.f;
+  if (const int i = t; i < 64) v120_148 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  float v125_149 = 0.f;
+  if (const int i = t; i < 64) v125_149 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  float v127_150 = 0.f;
+  if (const int i = t; i < 64) v127_150 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
+  float v135_151 = 0.f;
+  if (const int i = t; i < 64) v135_151 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  float v140_152 = 0.f;
+  if (const int i = t; i < 64) v140_152 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
+  float v142_153 = 0.f;
+  if (const int i = t; i < 64) v142_153 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
+  float v148_154 = 0.f;
+  if (const int i = t; i < 64) v148_154 = ((float*)(basep + M44))[i] + ((float*)(basep + M44))[64 + i] + ((float*)(basep + M44))[128 + i] + ((float*)(basep + M44))[192 + i];
+  float v150_155 = 0.f;
+  if (const int i = t; i < 64) v150_155 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
+  float v152_156 = 0.f;
+  if (const int i = t; i < 64) v152_156 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
+  float v155_157 = 0.f;
+  if (const int i = t; i < 64) v155_157 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
+  float v160_158 = 0.f;
+  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M48))[i] + ((float*)(basep + M48))[64 + i] + ((float*)(basep + M48))[128 + i] + ((float*)(basep + M48))[192 + i];
+  float v162_159 = 0.f;
+  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
+  float v164_160 = 0.f;
+  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
+  float v167_161 = 0.f;
+  if (const int i = t; i < 64) v167_161 = ((float*)(basep + M51))[0 + i] + ((float*)(basep + M51))[64 + i];
+  float v185_162 = 0.f;
+  if (const int i = t; i < 64) v185_162 = ((float*)(basep + M53))[0 + i] + ((float*)(basep + M53))[64 + i];
+  float v189_163 = 0.f;
+  if (const int i = t; i < 64) v189_163 = ((float*)(basep + M54))[0 + i] + ((float*)(basep + M54))[64 + i];
+  float v192_164 = 0.f;
+  if (const int i = t; i < 64) v192_164 = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
   team_sync(1, 256);
-  float v196_195 = 0.f;
-  if (const int i = t; i < 64) v196_195 = ((float*)(basep + M60))[0 + i] + ((float*)(basep + M60))[64 + i];
+  float v196_165 = 0.f;
+  if (const int i = t; i < 64) v196_165 = ((float*)(basep + M56))[0 + i] + ((float*)(basep + M56))[64 + i];
+  // %113 [%row] = mul %31, %112
+  float v113_166 = 0.f;
+  if (const int i = t; i < 64) v113_166 = (0.125f * v112_147);
+  // %114 [%row] = add %113, %105
+  float v114_167 = 0.f;
+  if (const int i = t; i < 64) v114_167 = (v113_166 + v105_145);
+  // %115 [%row] = add %114, %110
+  float v115_168 = 0.f;
+  if (const int i = t; i < 64) v115_168 = (v114_167 + v110_146);
+  // %128 [%row] = mul %42, %127
+  float v128_169 = 0.f;
+  if (const int i = t; i < 64) v128_169 = (v42_30 * v127_150);
+  // %129 [%row] = add %128, %120
+  float v129_170 = 0.f;
+  if (const int i = t; i < 64) v129_170 = (v128_169 + v120_148);
+  // %130 [%row] = add %129, %125
+  float v130_171 = 0.f;
+  if (const int i = t; i < 64) v130_171 = (v129_170 + v125_149);
+  // %143 [%row] = mul %50, %142
+  float v143_172 = 0.f;
+  if (const int i = t; i < 64) v143_172 = (v50_36 * v142_153);
+  // %144 [%row] = add %143, %135
+  float v144_173 = 0.f;
+  if (const int i = t; i < 64) v144_173 = (v143_172 + v135_151);
+  // %145 [%row] = add %144, %140
+  float v145_174 = 0.f;
+  if (const int i = t; i < 64) v145_174 = (v144_173 + v140_152);
+  // %146 [%row] = add %115, %130
+  float v146_175 = 0.f;
+  if (const int i = t; i < 64) v146_175 = (v115_168 + v130_171);
+  // %147 [%row] = add %146, %145
+  float v147_176 = 0.f;
+  if (const int i = t; i < 64) v147_176 = (v146_175 + v145_174);
+  // %149 [%row] = swap %148
+  // %151 [%row] = swap %150
+  // %153 [%row] = swap %152
+  // %156 [%row] = add %155, %149
+  float v156_177 = 0.f;
+  if (const int i = t; i < 64) v156_177 = (v155_157 + v148_154);
+  // %157 [%row] = add %156, %151
+  float v157_178 = 0.f;
+  if (const int i = t; i < 64) v157_178 = (v156_177 + v150_155);
+  // %158 [%row] = add %157, %153
+  float v158_179 = 0.f;
+  if (const int i = t; i < 64) v158_179 = (v157_178 + v152_156);
+  // %159 [%row] = neg %158
+  float v159_180 = 0.f;
+  if (const int i = t; i < 64) v159_180 = (-v158_179);
+  // %161 [%row] = swap %160
+  // %163 [%row] = swap %162
+  // %165 [%row] = swap %164
+  // %168 [%row] = add %167, %161
+  float v168_181 = 0.f;
+  if (const int i = t; i < 64) v168_181 = (v167_161 + v160_158);
+  // %169 [%row] = add %168, %163
+  float v169_182 = 0.f;
+  if (const int i = t; i < 64) v169_182 = (v168_181 + v162_159);
+  // %170 [%row] = add %169, %165
+  float v170_183 = 0.f;
+  if (const int i = t; i < 64) v170_183 = (v169_182 + v164_160);
+  // %171 [%row] = neg %170
+  float v171_184 = 0.f;
+  if (const int i = t; i < 64) v171_184 = (-v170_183);
+  // %175 [] = mul %174, %173
+  const float s175_185 = (s174_123 * s173_134);
+  // %176 [] = sum[%row] %155
+  if (const int i = t; i < 64) ((float*)(basep + M57_155))[i] = v155_157;
+  team_sync(1, 256);
+  const float s176_186 = vec_sum<64>(((float*)(basep + M57_155)));
+  // %177 [] = sum[%row] %167
+  if (const int i = t; i < 64) ((float*)(basep + M58_167))[i] = v167_161;
+  team_sync(1, 256);
+  const float s177_187 = vec_sum<64>(((float*)(basep + M58_167)));
+  // %180 [%row] = add %147, %159
+  float v180_188 = 0.f;
+  if (const int i = t; i < 64) v180_188 = (v147_176 + v159_180);
+  // %181 [%row] = add %180, %171
+  float v181_189 = 0.f;
+  if (const int i = t; i < 64) v181_189 = (v180_188 + v171_184);
+  // %182 [%row] = cumsum reversed %181
+  if (const int i = t; i < 64) ((float*)(basep + M59_181))[i] = v181_189;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M60_182)), ((float*)(basep + M59_181)), false, true);
+  // %186 [%row] = neg %185
+  float v186_190 = 0.f;
+  if (const int i = t; i < 64) v186_190 = (-v185_162);
+  // %190 [%row] = add %186, %189
+  float v190_191 = 0.f;
+  if (const int i = t; i < 64) v190_191 = (v186_190 + v189_163);
+  // store d_beta1, %190
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_191);
+  // %193 [%row] = neg %192
+  float v193_192 = 0.f;
+  if (const int i = t; i < 64) v193_192 = (-v192_164);
   // %197 [%row] = add %193, %196
-  float v197_196 = 0.f;
-  if (const int i = t; i < 64) v197_196 = (v193_191 + v196_195);
+  float v197_193 = 0.f;
+  if (const int i = t; i < 64) v197_193 = (v193_192 + v196_165);
   // store d_beta2, %197
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_196);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_193);
+  // %178 [] = add %175, %176
+  const float s178_194 = (s175_185 + s176_186);
+  // %179 [] = add %178, %177
+  const float s179_195 = (s178_194 + s177_187);
+  // %183 [%row] = add %182, %179
+  team_sync(1, 256);
+  float v183_196 = 0.f;
+  if (const int i = t; i < 64) v183_196 = (((float*)(basep + M60_182))[i] + s179_195);
+  // store d_g, %183
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_196);
 }
 
 // Reads the tokens one at a time.

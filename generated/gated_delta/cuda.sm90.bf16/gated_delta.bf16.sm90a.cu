@@ -78,8 +78,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %17 [%row] = neg %16
   float v17_13 = 0.f;
   if (const int i = t; i < 64) v17_13 = (-asked16_1);
-  // %18 [%row, %col] = mul %10, %17
   if (const int i = t; i < 64) ((float*)(basep + M5_17))[i] = v17_13;
+  // %18 [%row, %col] = mul %10, %17
   team_sync(1);
   float f18_14[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (f10_7[i] * ((float*)(basep + M5_17))[frag_row(i)]);
@@ -1346,7 +1346,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M11 = 65536, M12_12 = 0, M15_33 = 0, M16 = 8192, M18 = 0, M23 = 0, M24 = 1024, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_32 = 65536, M14_40 = 65792, M17_31 = 65792, M19_55 = 8192, M20_57 = 8448, M21_64 = 1024, M22_66 = 1280, M25_75 = 0, M26_79 = 256, M27_85 = 512, M28_86 = 0, M29_89 = 256, M30_93 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M11 = 65536, M12_12 = 0, M16_33 = 0, M17 = 8192, M18 = 0, M23 = 8192, M24 = 9216, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_40 = 66048, M19_55 = 10240, M20_57 = 10496, M21_64 = 10752, M22_66 = 11008, M25_75 = 11264, M26_79 = 11520, M27_89 = 0, M28_93 = 256, M29_85 = 512, M30_86 = 768;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1410,6 +1410,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %16 [%row] = exp %7
   float v16_9 = 0.f;
   if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M9_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_9;
   // %18 [%row, K] = contract[V] %0, %17
   u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
   cp_wait<4>();
@@ -1417,8 +1418,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f18_11[32];
   mma_open(); mma<64, 4, 64, false, true>(f18_11, a0_10, (base + M3_17)); mma_commit();
   // %19 [%row, K] = mul %16, %18
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_9;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f18_11) / 4>(f18_11);
   float f19_12[32];
@@ -1469,14 +1468,15 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f30_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = (f11_7[i] * f29_21[i]);
   // %31 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = asked31_1;
   // %32 [%row] = neg %31
   float v32_23 = 0.f;
   if (const int i = t; i < 64) v32_23 = (-asked31_1);
+  if (const int i = t; i < 64) ((float*)(basep + M14_32))[i] = v32_23;
   // %33 [%row, %col] = mul %32, %30
-  if (const int i = t; i < 64) ((float*)(basep + M13_32))[i] = v32_23;
   team_sync(1);
   float f33_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (((float*)(basep + M13_32))[frag_row(i)] * f30_22[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (((float*)(basep + M14_32))[frag_row(i)] * f30_22[i]);
   // %34 [%col, %row] = swap %33
   // %37 [%row, K] = contract[V] %2, %36
   u32 a2_25[4][4]; load_as<4, 64, false>(a2_25, (base + M1_2));
@@ -1492,21 +1492,21 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %40 [%row] = exp %39
   float v40_29 = 0.f;
   if (const int i = t; i < 64) v40_29 = m_exp(v39_28);
+  if (const int i = t; i < 64) ((float*)(basep + M15_40))[i] = v40_29;
   // %41 [%row, K] = mul %40, %37
-  if (const int i = t; i < 64) ((float*)(basep + M14_40))[i] = v40_29;
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f37_26) / 4>(f37_26);
   float f41_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M14_40))[frag_row(i)] * f37_26[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M15_40))[frag_row(i)] * f37_26[i]);
   // %42 [%row, K] = add %41, %27
   float f42_31[32];
   UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (f41_30[i] + f27_18[i]);
   // %35 [%row, K] = contract[%col] %34, %14
   // %43 [%row, K] = add %42, %35
-  store_frag<4, 64, false>((base + M15_33), f33_24, 0);
+  store_frag<4, 64, false>((base + M16_33), f33_24, 0);
   team_sync(1);
-  u32 a33_32[4][4]; load_as<4, 64, true>(a33_32, (base + M15_33));
+  u32 a33_32[4][4]; load_as<4, 64, true>(a33_32, (base + M16_33));
   float f43_33[32];
   UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f42_31[i];
   mma_open(); mma<64, 4, 64, true, false>(f43_33, a33_32, (base + M2_13)); mma_commit();
@@ -1530,21 +1530,19 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f47_38) / 4>(f47_38);
   float f48_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M13_32))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M14_32))[frag_row(i)]);
   // %49 [%row, K] = add %43, %48
   float f49_40[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_40[i] = (f43_33[i] + f48_39[i]);
   // store ws.d_k.heads, %49
-  store_frag<4, 64, false>((base + M16), f49_40, 0);
+  store_frag<4, 64, false>((base + M17), f49_40, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %50 [%row, V] = mul %1, %31
   float f1_41[32];
   load_frag<4, 64, false>(f1_41, (base + M5_1), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M17_31))[i] = asked31_1;
-  team_sync(1);
   float f50_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M17_31))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M13_31))[frag_row(i)]);
   // store d_v, %50
   store_frag<4, 64, false>((base + M18), f50_42, 0);
   team_sync(1);
@@ -1564,39 +1562,37 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %54 [%row, %col] = mul %12, %53
   float f54_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f12_8[i] * f53_46[i]);
+  // %60 [%row, %col] = contract[K] %13, %14
+  u32 a13_48[4][4]; load_as<4, 64, false>(a13_48, (base + M2_13));
+  float f60_49[32];
+  mma_open(); mma<64, 4, 64, false, true>(f60_49, a13_48, (base + M2_13)); mma_commit();
+  // %61 [%row, %col] = mask strict %60
+  mma_wait<0>();
+  mma_ready<sizeof(f60_49) / 4>(f60_49);
+  float f61_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_50[i] = (frag_col(i) < frag_row(i) ? f60_49[i] : 0.f);
+  // %62 [%row, %col] = mul %32, %61
+  float f62_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_51[i] = (((float*)(basep + M14_32))[frag_row(i)] * f61_50[i]);
+  // %63 [%row, %col] = mul %30, %62
+  float f63_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f63_52[i] = (f30_22[i] * f62_51[i]);
+  // %79 [K] = contract[V] %17, %36
+  float v79_53 = 0.f;
+  if (const int i = t; i < 64) v79_53 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  // %81 [] = exp %38
+  const float s81_54 = m_exp(s38_27);
   // %55 [%row] = sum[%col] %54
   row_sums_to<32>(((float*)(basep + M19_55)), f54_47);
   // %56 [%row, K] = mul %19, %24
-  float f24_48[32];
-  load_frag<4, 64, false>(f24_48, (base + M4_24), 0);
-  float f56_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_49[i] = (f19_12[i] * f24_48[i]);
+  float f24_55[32];
+  load_frag<4, 64, false>(f24_55, (base + M4_24), 0);
+  float f56_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_56[i] = (f19_12[i] * f24_55[i]);
   // %57 [%row] = sum[K] %56
-  row_sums_to<32>(((float*)(basep + M20_57)), f56_49);
-  // %58 [%row] = mul %21, %57
-  team_sync(1);
-  float v58_50 = 0.f;
-  if (const int i = t; i < 64) v58_50 = (0.125f * ((float*)(basep + M20_57))[i]);
-  // %59 [%row] = add %58, %55
-  float v59_51 = 0.f;
-  if (const int i = t; i < 64) v59_51 = (v58_50 + ((float*)(basep + M19_55))[i]);
-  // %60 [%row, %col] = contract[K] %13, %14
-  u32 a13_52[4][4]; load_as<4, 64, false>(a13_52, (base + M2_13));
-  float f60_53[32];
-  mma_open(); mma<64, 4, 64, false, true>(f60_53, a13_52, (base + M2_13)); mma_commit();
-  // %61 [%row, %col] = mask strict %60
-  mma_wait<0>();
-  mma_ready<sizeof(f60_53) / 4>(f60_53);
-  float f61_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_54[i] = (frag_col(i) < frag_row(i) ? f60_53[i] : 0.f);
-  // %62 [%row, %col] = mul %32, %61
-  float f62_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_55[i] = (((float*)(basep + M13_32))[frag_row(i)] * f61_54[i]);
-  // %63 [%row, %col] = mul %30, %62
-  float f63_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f63_56[i] = (f30_22[i] * f62_55[i]);
+  row_sums_to<32>(((float*)(basep + M20_57)), f56_56);
   // %64 [%row] = sum[%col] %63
-  row_sums_to<32>(((float*)(basep + M21_64)), f63_56);
+  row_sums_to<32>(((float*)(basep + M21_64)), f63_52);
   // %65 [%row, K] = mul %46, %13
   float f13_57[32];
   load_frag<4, 64, false>(f13_57, (base + M2_13), 0);
@@ -1604,101 +1600,92 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f65_58[i] = (f46_36[i] * f13_57[i]);
   // %66 [%row] = sum[K] %65
   row_sums_to<32>(((float*)(basep + M22_66)), f65_58);
-  // %67 [%row] = mul %32, %66
-  team_sync(1);
-  float v67_59 = 0.f;
-  if (const int i = t; i < 64) v67_59 = (v32_23 * ((float*)(basep + M22_66))[i]);
-  // %68 [%row] = add %67, %64
-  float v68_60 = 0.f;
-  if (const int i = t; i < 64) v68_60 = (v67_59 + ((float*)(basep + M21_64))[i]);
-  // %69 [%row] = add %59, %68
-  float v69_61 = 0.f;
-  if (const int i = t; i < 64) v69_61 = (v59_51 + v68_60);
   // %70 [%col] = sum[%row] %54
   col_sums_part<32>(((float*)(basep + M23)), f54_47, 64, 0);
-  team_sync(1);
-  float v70_62 = 0.f;
-  if (const int i = t; i < 64) v70_62 = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
-  // %71 [%row] = swap %70
   // %72 [%col] = sum[%row] %63
-  col_sums_part<32>(((float*)(basep + M24)), f63_56, 64, 0);
-  team_sync(1);
-  float v72_63 = 0.f;
-  if (const int i = t; i < 64) v72_63 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
-  // %73 [%row] = swap %72
+  col_sums_part<32>(((float*)(basep + M24)), f63_52, 64, 0);
   // %74 [%row, K] = mul %41, %13
-  float f13_64[32];
-  load_frag<4, 64, false>(f13_64, (base + M2_13), 0);
-  float f74_65[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_65[i] = (f41_30[i] * f13_64[i]);
+  float f74_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_59[i] = (f41_30[i] * f13_57[i]);
   // %75 [%row] = sum[K] %74
-  row_sums_to<32>(((float*)(basep + M25_75)), f74_65);
-  // %76 [%row] = add %75, %71
-  team_sync(1);
-  float v76_66 = 0.f;
-  if (const int i = t; i < 64) v76_66 = (((float*)(basep + M25_75))[i] + v70_62);
-  // %77 [%row] = add %76, %73
-  float v77_67 = 0.f;
-  if (const int i = t; i < 64) v77_67 = (v76_66 + v72_63);
-  // %78 [%row] = neg %77
-  float v78_68 = 0.f;
-  if (const int i = t; i < 64) v78_68 = (-v77_67);
-  // %79 [K] = contract[V] %17, %36
-  float v79_69 = 0.f;
-  if (const int i = t; i < 64) v79_69 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  row_sums_to<32>(((float*)(basep + M25_75)), f74_59);
   // %80 [] = sum[K] %79
-  if (const int i = t; i < 64) ((float*)(basep + M26_79))[i] = v79_69;
+  if (const int i = t; i < 64) ((float*)(basep + M26_79))[i] = v79_53;
   team_sync(1);
-  const float s80_70 = vec_sum<64>(((float*)(basep + M26_79)));
-  // %81 [] = exp %38
-  const float s81_71 = m_exp(s38_27);
-  // %82 [] = mul %81, %80
-  const float s82_72 = (s81_71 * s80_70);
-  // %83 [] = sum[%row] %75
-  const float s83_73 = vec_sum<64>(((float*)(basep + M25_75)));
-  // %84 [] = add %82, %83
-  const float s84_74 = (s82_72 + s83_73);
-  // %85 [%row] = add %69, %78
-  float v85_75 = 0.f;
-  if (const int i = t; i < 64) v85_75 = (v69_61 + v78_68);
-  // %86 [%row] = cumsum reversed %85
-  if (const int i = t; i < 64) ((float*)(basep + M27_85))[i] = v85_75;
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M28_86)), ((float*)(basep + M27_85)), false, true);
-  // %87 [%row] = add %86, %84
-  team_sync(1);
-  float v87_76 = 0.f;
-  if (const int i = t; i < 64) v87_76 = (((float*)(basep + M28_86))[i] + s84_74);
-  // store d_g, %87
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v87_76);
+  const float s80_60 = vec_sum<64>(((float*)(basep + M26_79)));
   // %88 [%row, K] = mul %47, %13
-  float f13_77[32];
-  load_frag<4, 64, false>(f13_77, (base + M2_13), 0);
-  float f88_78[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_78[i] = (f47_38[i] * f13_77[i]);
+  float f88_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f88_61[i] = (f47_38[i] * f13_57[i]);
   // %89 [%row] = sum[K] %88
-  row_sums_to<32>(((float*)(basep + M29_89)), f88_78);
-  // %90 [%row] = neg %89
-  team_sync(1);
-  float v90_79 = 0.f;
-  if (const int i = t; i < 64) v90_79 = (-((float*)(basep + M29_89))[i]);
+  row_sums_to<32>(((float*)(basep + M27_89)), f88_61);
   // %92 [%row, V] = mul %1, %91
-  float f1_80[32];
-  load_frag<4, 64, false>(f1_80, (base + M5_1), 0);
+  float f1_62[32];
+  load_frag<4, 64, false>(f1_62, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f91_81[32];
-  load_frag<4, 64, false>(f91_81, (base + M7_91), 0);
-  float f92_82[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_82[i] = (f1_80[i] * f91_81[i]);
+  float f91_63[32];
+  load_frag<4, 64, false>(f91_63, (base + M7_91), 0);
+  float f92_64[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_64[i] = (f1_62[i] * f91_63[i]);
   // %93 [%row] = sum[V] %92
-  row_sums_to<32>(((float*)(basep + M30_93)), f92_82);
-  // %94 [%row] = add %90, %93
+  row_sums_to<32>(((float*)(basep + M28_93)), f92_64);
+  // %58 [%row] = mul %21, %57
+  float v58_65 = 0.f;
+  if (const int i = t; i < 64) v58_65 = (0.125f * ((float*)(basep + M20_57))[i]);
+  // %59 [%row] = add %58, %55
+  float v59_66 = 0.f;
+  if (const int i = t; i < 64) v59_66 = (v58_65 + ((float*)(basep + M19_55))[i]);
+  // %67 [%row] = mul %32, %66
+  float v67_67 = 0.f;
+  if (const int i = t; i < 64) v67_67 = (v32_23 * ((float*)(basep + M22_66))[i]);
+  // %68 [%row] = add %67, %64
+  float v68_68 = 0.f;
+  if (const int i = t; i < 64) v68_68 = (v67_67 + ((float*)(basep + M21_64))[i]);
+  // %69 [%row] = add %59, %68
+  float v69_69 = 0.f;
+  if (const int i = t; i < 64) v69_69 = (v59_66 + v68_68);
+  float v70_70 = 0.f;
+  if (const int i = t; i < 64) v70_70 = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
+  float v72_71 = 0.f;
+  if (const int i = t; i < 64) v72_71 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  // %71 [%row] = swap %70
+  // %73 [%row] = swap %72
+  // %76 [%row] = add %75, %71
+  float v76_72 = 0.f;
+  if (const int i = t; i < 64) v76_72 = (((float*)(basep + M25_75))[i] + v70_70);
+  // %77 [%row] = add %76, %73
+  float v77_73 = 0.f;
+  if (const int i = t; i < 64) v77_73 = (v76_72 + v72_71);
+  // %78 [%row] = neg %77
+  float v78_74 = 0.f;
+  if (const int i = t; i < 64) v78_74 = (-v77_73);
+  // %82 [] = mul %81, %80
+  const float s82_75 = (s81_54 * s80_60);
+  // %83 [] = sum[%row] %75
+  const float s83_76 = vec_sum<64>(((float*)(basep + M25_75)));
+  // %85 [%row] = add %69, %78
+  float v85_77 = 0.f;
+  if (const int i = t; i < 64) v85_77 = (v69_69 + v78_74);
+  // %86 [%row] = cumsum reversed %85
+  if (const int i = t; i < 64) ((float*)(basep + M29_85))[i] = v85_77;
   team_sync(1);
-  float v94_83 = 0.f;
-  if (const int i = t; i < 64) v94_83 = (v90_79 + ((float*)(basep + M30_93))[i]);
+  if (t < 32) vec_cumsum(((float*)(basep + M30_86)), ((float*)(basep + M29_85)), false, true);
+  // %90 [%row] = neg %89
+  float v90_78 = 0.f;
+  if (const int i = t; i < 64) v90_78 = (-((float*)(basep + M27_89))[i]);
+  // %94 [%row] = add %90, %93
+  float v94_79 = 0.f;
+  if (const int i = t; i < 64) v94_79 = (v90_78 + ((float*)(basep + M28_93))[i]);
   // store d_beta, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_83);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_79);
+  // %84 [] = add %82, %83
+  const float s84_80 = (s82_75 + s83_76);
+  // %87 [%row] = add %86, %84
+  team_sync(1);
+  float v87_81 = 0.f;
+  if (const int i = t; i < 64) v87_81 = (((float*)(basep + M30_86))[i] + s84_80);
+  // store d_g, %87
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v87_81);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

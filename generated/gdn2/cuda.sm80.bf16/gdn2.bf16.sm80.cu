@@ -8,8 +8,8 @@ constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 4;
 typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M7 = 18432, M0_1 = 36864, M1_6 = 45056, M2_0 = 53248, M4_7 = 18432, M5 = 26624, M6 = 61440, M8 = 61440, M9 = 18432, M10 = 26624, M11 = 18432, M13 = 0, M12_20 = 26624;
+extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -18,133 +18,132 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M0_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %6 [%row, K] = load b row
-  tile_load<64, 1, 128>((base + M1_6), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
-  // %0 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M2_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %2 [%row, K] = load g row
-  array_load<64, 72, 128>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %7 [%row, K] = mul %6, %1
+  // %0 [%row, K] = load g row
+  array_load<64, 72, 128>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %5 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %9 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M2_9), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
+  // %10 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = cumsum %0
+  cp_wait<3>();
+  team_sync(1);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [K] = pick last %1
+  team_sync(1);
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M0))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_0;
+  // %3 [K] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.S.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %4 [%row, K] = exp %1
+  float f1_2[32];
+  UNROLL for (int i = 0; i < 32; ++i) f1_2[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
+  float f4_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_exp(f1_2[i]);
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  float f7_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
+  // %8 [%row, K] = mul %7, %5
   cp_wait<2>();
   team_sync(1);
-  float f6_0[32];
-  load_frag<4, 64, false>(f6_0, (base + M1_6), 0);
-  float f1_1[32];
-  load_frag<4, 64, false>(f1_1, (base + M0_1), 0);
-  float f7_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_2[i] = (f6_0[i] * f1_1[i]);
-  // %3 [%row, %col] = dscore[K] %0, %1 by %2
+  float f5_5[32];
+  load_frag<4, 64, false>(f5_5, (base + M1_5), 0);
+  float f8_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
+  // store ws.S.read0, %8
+  store_frag<4, 64, false>((base + M5), f8_6, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
+  // %11 [%row, K] = mul %9, %10
+  cp_wait<1>();
+  team_sync(1);
+  float f9_7[32];
+  load_frag<4, 64, false>(f9_7, (base + M2_9), 0);
   cp_wait<0>();
   team_sync(1);
-  team_sync(1);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<4, 64, false>((base + M4_7), f7_2, 0);
-  team_sync(1);
-  team_sync(1);
-  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2_0), (base + M4_7)}, {(base + M0_1)}, ((float*)(basep + M3)), {(base + M5)}, 0, 4, 4);
-  float f3_4[32];
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_4[i] = whole_3[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = whole_3[1][i];
-  team_sync(1);
-  // %8 [%row, %col] = dscore[K] strict %7, %1 by %2
-  // %4 [] = 0.125
-  // %5 [%row, %col] = mul %4, %3
-  float f5_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_6[i] = (0.125f * f3_4[i]);
-  // store ws.S.score0_0, %5
-  store_frag<4, 64, false>((base + M6), f5_6, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
-  // %9 [] = -1
-  // %10 [%row, %col] = mul %9, %8
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
-  // %11 [%row, %col] = inverse fine %10
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
-  team_sync(1);
-  tri_inverse<72, true>(((float*)(basep + M7)), t, 4);
-  // %12 [%row, %col] = round %11
-  team_sync(1);
-  float f11_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f12_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f11_8[i], 0.f));
-  // %13 [%row, %col] = sub %11, %12
+  float f10_8[32];
+  load_frag<4, 64, false>(f10_8, (base + M3_10), 0);
+  float f11_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f9_7[i] * f10_8[i]);
+  store_frag<4, 64, false>((base + M6_11), f11_9, 0);
+  // %12 [] = -1
+  // %13 [%row, K] = mul %4, %12
   float f13_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f11_8[i] - f12_9[i]);
-  // store ws.S.solve0_0, %11
-  store_frag<4, 64, false>((base + M8), f11_8, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
-  // store ws.S.rest0_0, %13
-  store_frag<4, 64, false>((base + M9), f13_10, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
-  // %14 [%row, K] = cumsum %2
-  // %15 [%row, K] = exp %14
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f4_3[i] * (-1.f));
+  // %14 [%row, K] = mul %13, %11
   float f14_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
-  float f15_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = m_exp(f14_11[i]);
-  // %16 [%row, K] = mul %15, %4
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * 0.125f);
-  // %17 [%row, K] = mul %16, %0
-  float f0_14[32];
-  load_frag<4, 64, false>(f0_14, (base + M2_0), 0);
-  float f17_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_13[i] * f0_14[i]);
-  // store ws.S.read0, %17
-  store_frag<4, 64, false>((base + M10), f17_15, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * f11_9[i]);
+  // store ws.S.erase0, %14
+  store_frag<4, 64, false>((base + M7), f14_11, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  // %18 [%row, K] = mul %15, %9
-  float f18_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
-  // %25 [%row, K] = mul %6, %1
-  float f6_17[32];
-  load_frag<4, 64, false>(f6_17, (base + M1_6), 0);
-  float f1_18[32];
-  load_frag<4, 64, false>(f1_18, (base + M0_1), 0);
-  float f25_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = (f6_17[i] * f1_18[i]);
-  // %19 [%row, K] = mul %18, %25
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
+  // %15 [K, %row] = sub %2, %1
+  float f1_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f1_12[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (((float*)(basep + M4_2))[frag_col(i)] - f1_12[i]);
+  // %16 [K, %row] = exp %15
+  float f16_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = m_exp(f15_13[i]);
+  // %17 [K, %row] = mul %16, %10
+  float f10_15[32];
+  load_frag<4, 64, false>(f10_15, (base + M3_10), 0);
+  float f17_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (f16_14[i] * f10_15[i]);
+  // store ws.S.col0, %17
+  store_frag<4, 64, false>((base + M8), f17_16, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  // %18 [%row, %col] = dscore[K] %5, %10 by %0
+  team_sync(1);
+  float whole_17[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_17, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
+  float f18_18[32];
+  float f20_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = whole_17[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = whole_17[1][i];
+  team_sync(1);
+  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  // %19 [%row, %col] = mul %6, %18
   float f19_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (f18_16[i] * f25_19[i]);
-  // store ws.S.erase0, %19
-  store_frag<4, 64, false>((base + M11), f19_20, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (0.125f * f18_18[i]);
+  // store ws.S.score0_0, %19
+  store_frag<4, 64, false>((base + M10), f19_20, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %20 [K] = pick last %14
-  float v20_21 = 0.f;
-  if (const int i = t; i < 64) v20_21 = ((float*)(basep + M3))[4536 + i];
-  // %21 [K, %row] = sub %20, %14
-  if (const int i = t; i < 64) ((float*)(basep + M12_20))[i] = v20_21;
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  // %21 [%row, %col] = mul %12, %20
+  float f21_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = ((-1.f) * f20_19[i]);
+  // %22 [%row, %col] = inverse fine %21
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_21[i];
   team_sync(1);
-  float f21_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = (((float*)(basep + M12_20))[frag_col(i)] - f14_11[i]);
-  // %22 [K, %row] = exp %21
-  float f22_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_23[i] = m_exp(f21_22[i]);
-  // %23 [K, %row] = mul %22, %1
-  float f23_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_23[i] * f1_18[i]);
-  // store ws.S.col0, %23
-  store_frag<4, 64, false>((base + M13), f23_24, 0);
+  tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
+  // %23 [%row, %col] = round %22
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  // %24 [K] = exp %20
-  float v24_25 = 0.f;
-  if (const int i = t; i < 64) v24_25 = m_exp(v20_21);
-  // store ws.S.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_25);
+  float f22_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_22[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
+  float f23_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = low(pack2(f22_22[i], 0.f));
+  // %24 [%row, %col] = sub %22, %23
+  float f24_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_22[i] - f23_23[i]);
+  // store ws.S.solve0_0, %22
+  store_frag<4, 64, false>((base + M12), f22_22, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
+  // store ws.S.rest0_0, %24
+  store_frag<4, 64, false>((base + M13), f24_24, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
 }
 
 // What every segment adds to S by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, f32* __restrict__ p_ws_S_local, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -319,7 +318,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 }
 
 // What every segment makes of the S before it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_8 = 8192, L2_15 = 16384, L3_19 = 24576, L4_25 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -594,7 +593,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -816,8 +815,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M8 = 18432, M0_0 = 36864, M1_1 = 45056, M2_3 = 53248, M4 = 18432, M5_2 = 18432, M6 = 26624, M7 = 61440, M9 = 61440, M10 = 18432, M11 = 26624, M12 = 18432, M14 = 0, M13_20 = 26624;
+extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -826,139 +825,135 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, K] = load b row
-  tile_load<64, 1, 128>((base + M0_0), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
-  // %1 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %3 [%row, K] = load q row
-  tile_load<64, 1, 128>((base + M2_3), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %4 [%row, K] = load g row
-  array_load<64, 72, 128>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %2 [%row, K] = mul %0, %1
+  // %0 [%row, K] = load g row
+  array_load<64, 72, 128>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %5 [%row, K] = load q row
+  tile_load<64, 1, 128>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %9 [%row, K] = load b row
+  tile_load<64, 1, 128>((base + M2_9), p_b + (i64)first * s_b.token + (i64)head * s_b.head, (i64)s_b.token, length, 64, t); cp_commit();
+  // %10 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = cumsum %0
   cp_wait<3>();
   team_sync(1);
-  float f0_0[32];
-  load_frag<4, 64, false>(f0_0, (base + M0_0), 0);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [K] = pick last %1
+  team_sync(1);
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M0))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_0;
+  // %3 [K] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.S.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %4 [%row, K] = exp %1
+  float f1_2[32];
+  UNROLL for (int i = 0; i < 32; ++i) f1_2[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
+  float f4_3[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_exp(f1_2[i]);
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  float f7_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
+  // %8 [%row, K] = mul %7, %5
   cp_wait<2>();
   team_sync(1);
-  float f1_1[32];
-  load_frag<4, 64, false>(f1_1, (base + M1_1), 0);
-  float f2_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = (f0_0[i] * f1_1[i]);
-  // store ws.value7, %2
-  store_frag<4, 64, false>((base + M4), f2_2, 0);
+  float f5_5[32];
+  load_frag<4, 64, false>(f5_5, (base + M1_5), 0);
+  float f8_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
+  // store ws.S.read0, %8
+  store_frag<4, 64, false>((base + M5), f8_6, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
-  // %5 [%row, %col] = dscore[K] %3, %1 by %4
+  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
+  // %11 [%row, K] = mul %9, %10
+  cp_wait<1>();
+  team_sync(1);
+  float f9_7[32];
+  load_frag<4, 64, false>(f9_7, (base + M2_9), 0);
   cp_wait<0>();
   team_sync(1);
+  float f10_8[32];
+  load_frag<4, 64, false>(f10_8, (base + M3_10), 0);
+  float f11_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f9_7[i] * f10_8[i]);
+  store_frag<4, 64, false>((base + M6_11), f11_9, 0);
+  // store ws.value7, %11
   team_sync(1);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<4, 64, false>((base + M5_2), f2_2, 0);
-  team_sync(1);
-  team_sync(1);
-  float whole_3[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_3, {(base + M2_3), (base + M5_2)}, {(base + M1_1)}, ((float*)(basep + M3)), {(base + M6)}, 0, 4, 4);
-  float f5_4[32];
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = whole_3[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = whole_3[1][i];
-  team_sync(1);
-  // %8 [%row, %col] = dscore[K] strict %2, %1 by %4
-  // %6 [] = 0.125
-  // %7 [%row, %col] = mul %6, %5
-  float f7_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_6[i] = (0.125f * f5_4[i]);
-  // store ws.S.score0_0, %7
-  store_frag<4, 64, false>((base + M7), f7_6, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
-  // %9 [] = -1
-  // %10 [%row, %col] = mul %9, %8
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((-1.f) * f8_5[i]);
-  // %11 [%row, %col] = inverse fine %10
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f10_7[i];
-  team_sync(1);
-  tri_inverse<72, true>(((float*)(basep + M8)), t, 4);
-  // %12 [%row, %col] = round %11
-  team_sync(1);
-  float f11_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
-  float f12_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = low(pack2(f11_8[i], 0.f));
-  // %13 [%row, %col] = sub %11, %12
+  tile_store<64, 1, 128>(p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6_11), t);
+  // %12 [] = -1
+  // %13 [%row, K] = mul %4, %12
   float f13_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f11_8[i] - f12_9[i]);
-  // store ws.S.solve0_0, %11
-  store_frag<4, 64, false>((base + M9), f11_8, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
-  // store ws.S.rest0_0, %13
-  store_frag<4, 64, false>((base + M10), f13_10, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %14 [%row, K] = cumsum %4
-  // %15 [%row, K] = exp %14
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f4_3[i] * (-1.f));
+  // %14 [%row, K] = mul %13, %11
   float f14_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
-  float f15_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = m_exp(f14_11[i]);
-  // %16 [%row, K] = mul %15, %6
-  float f16_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (f15_12[i] * 0.125f);
-  // %17 [%row, K] = mul %16, %3
-  float f3_14[32];
-  load_frag<4, 64, false>(f3_14, (base + M2_3), 0);
-  float f17_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_13[i] * f3_14[i]);
-  // store ws.S.read0, %17
-  store_frag<4, 64, false>((base + M11), f17_15, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * f11_9[i]);
+  // store ws.S.erase0, %14
+  store_frag<4, 64, false>((base + M7), f14_11, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %18 [%row, K] = mul %15, %9
-  float f18_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_16[i] = (f15_12[i] * (-1.f));
-  // %25 [%row, K] = mul %0, %1
-  float f0_17[32];
-  load_frag<4, 64, false>(f0_17, (base + M0_0), 0);
-  float f1_18[32];
-  load_frag<4, 64, false>(f1_18, (base + M1_1), 0);
-  float f25_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = (f0_17[i] * f1_18[i]);
-  // %19 [%row, K] = mul %18, %25
+  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
+  // %15 [K, %row] = sub %2, %1
+  float f1_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f1_12[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (((float*)(basep + M4_2))[frag_col(i)] - f1_12[i]);
+  // %16 [K, %row] = exp %15
+  float f16_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = m_exp(f15_13[i]);
+  // %17 [K, %row] = mul %16, %10
+  float f10_15[32];
+  load_frag<4, 64, false>(f10_15, (base + M3_10), 0);
+  float f17_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (f16_14[i] * f10_15[i]);
+  // store ws.S.col0, %17
+  store_frag<4, 64, false>((base + M8), f17_16, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  // %18 [%row, %col] = dscore[K] %5, %10 by %0
+  team_sync(1);
+  float whole_17[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_17, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
+  float f18_18[32];
+  float f20_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = whole_17[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = whole_17[1][i];
+  team_sync(1);
+  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  // %19 [%row, %col] = mul %6, %18
   float f19_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (f18_16[i] * f25_19[i]);
-  // store ws.S.erase0, %19
-  store_frag<4, 64, false>((base + M12), f19_20, 0);
+  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (0.125f * f18_18[i]);
+  // store ws.S.score0_0, %19
+  store_frag<4, 64, false>((base + M10), f19_20, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // %20 [K] = pick last %14
-  float v20_21 = 0.f;
-  if (const int i = t; i < 64) v20_21 = ((float*)(basep + M3))[4536 + i];
-  // %21 [K, %row] = sub %20, %14
-  if (const int i = t; i < 64) ((float*)(basep + M13_20))[i] = v20_21;
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
+  // %21 [%row, %col] = mul %12, %20
+  float f21_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = ((-1.f) * f20_19[i]);
+  // %22 [%row, %col] = inverse fine %21
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_21[i];
   team_sync(1);
-  float f21_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_22[i] = (((float*)(basep + M13_20))[frag_col(i)] - f14_11[i]);
-  // %22 [K, %row] = exp %21
-  float f22_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_23[i] = m_exp(f21_22[i]);
-  // %23 [K, %row] = mul %22, %1
-  float f23_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_24[i] = (f22_23[i] * f1_18[i]);
-  // store ws.S.col0, %23
-  store_frag<4, 64, false>((base + M14), f23_24, 0);
+  tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
+  // %23 [%row, %col] = round %22
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %24 [K] = exp %20
-  float v24_25 = 0.f;
-  if (const int i = t; i < 64) v24_25 = m_exp(v20_21);
-  // store ws.S.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_25);
+  float f22_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_22[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
+  float f23_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = low(pack2(f22_22[i], 0.f));
+  // %24 [%row, %col] = sub %22, %23
+  float f24_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_22[i] - f23_23[i]);
+  // store ws.S.solve0_0, %22
+  store_frag<4, 64, false>((base + M12), f22_22, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
+  // store ws.S.rest0_0, %24
+  store_frag<4, 64, false>((base + M13), f24_24, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1145,7 +1140,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1436,7 +1431,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1637,7 +1632,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 0, M26 = 0, M22 = 18432, M18_30 = 108544, M24_58 = 18432;
+  constexpr u32 M3 = 0, M24 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 18432, M26 = 0, M22 = 18432, M18_30 = 108544, M23_58 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1688,7 +1683,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<8>();
   team_sync(1, 512);
-  team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<1, 64, false>((base + M12_5), f5_2, part * 1);
   team_sync(1, 512);
@@ -1730,7 +1724,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M12_5));
   cp_wait<6>();
   team_sync(1, 512);
-  team_sync(1, 512);
   float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
   float f65_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
@@ -1757,7 +1750,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   u32 a22_21[4][4]; load_as<4, 64, true>(a22_21, (base + M16_22));
   cp_wait<4>();
   team_sync(1, 512);
-  team_sync(1, 512);
   float whole_20[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_20, {a22_21}, (base + M7_25), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
   float f66_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f66_22[i] = whole_20[0][i];
@@ -1775,159 +1767,159 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %30 [K] = pick last %9
   float v30_26 = 0.f;
   if (const int i = t; i < 64) v30_26 = ((float*)(basep + M3))[4536 + i];
-  // %31 [K, %row] = sub %30, %9
   if (const int i = t; i < 64) ((float*)(basep + M18_30))[i] = v30_26;
+  // %31 [K, %row] = sub %30, %9
   team_sync(1, 512);
-  float f31_27[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_27[i] = (((float*)(basep + M18_30))[(frag_col(i) + part * 16)] - f9_6[i]);
+  float f9_27[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f31_28[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_28[i] = (((float*)(basep + M18_30))[(frag_col(i) + part * 16)] - f9_27[i]);
   // %32 [K, %row] = exp %31
-  float f32_28[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = m_exp(f31_27[i]);
+  float f32_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_29[i] = m_exp(f31_28[i]);
   // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_25) / 4>(f29_25);
-  float f33_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_29[i] = (f32_28[i] * f29_25[i]);
+  float f33_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_30[i] = (f32_29[i] * f29_25[i]);
   // %34 [K, %row] = add %33, %20
-  float f34_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_30[i] = (f33_29[i] + f19_16[i]);
+  float f34_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] + f19_16[i]);
   // %35 [K, %row] = add %34, %27
-  float f35_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_31[i] = (f34_30[i] + f26_23[i]);
+  float f35_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f34_31[i] + f26_23[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  u32 a22_33[4][4]; load_as<4, 64, false>(a22_33, (base + M16_22));
+  u32 a22_34[4][4]; load_as<4, 64, false>(a22_34, (base + M16_22));
   team_sync(1, 512);
-  float whole_32[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_32, {a22_33}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f36_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_34[i] = whole_32[0][i];
+  float whole_33[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_33, {a22_34}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float f36_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_35[i] = whole_33[0][i];
   team_sync(1, 512);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_35[4][4]; load_as<4, 64, false>(a1_35, (base + M6_1));
-  float f37_36[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_36, a1_35, (base + M4_11), part * 16); mma_commit();
+  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M6_1));
+  float f37_37[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_37, a1_36, (base + M4_11), part * 16); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_36) / 4>(f37_36);
-  float f38_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_37[i] = (f10_7[i] * f37_36[i]);
+  mma_ready<sizeof(f37_37) / 4>(f37_37);
+  float f38_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_38[i] = (f10_7[i] * f37_37[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_38[i] = (f38_37[i] + f36_34[i]);
+  float f39_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_39[i] = (f38_38[i] + f36_35[i]);
   // %40 [%row, K] = neg %39
-  float f40_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_39[i] = (-f39_38[i]);
+  float f40_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_40[i] = (-f39_39[i]);
   // %42 [%row, K] = mul %40, %41
   cp_wait<2>();
   team_sync(1, 512);
-  float f41_40[8];
-  load_frag<1, 64, false>(f41_40, (base + M9_41), part * 1);
-  float f42_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_41[i] = (f40_39[i] * f41_40[i]);
+  float f41_41[8];
+  load_frag<1, 64, false>(f41_41, (base + M9_41), part * 1);
+  float f42_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_42[i] = (f40_40[i] * f41_41[i]);
   // %43 [K, %row] = add %35, %42
-  float f43_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_42[i] = (f35_31[i] + f42_41[i]);
+  float f43_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f35_32[i] + f42_42[i]);
   // store d_k, %43
-  store_frag<1, 64, false>((base + M20), f43_42, part * 1);
+  store_frag<1, 64, false>((base + M20), f43_43, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %45 [%row, V] = mul %1, %44
-  float f1_43[8];
-  load_frag<1, 64, false>(f1_43, (base + M6_1), part * 1);
+  float f1_44[8];
+  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_44[8];
-  load_frag<1, 64, false>(f44_44, (base + M10_44), part * 1);
-  float f45_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_45[i] = (f1_43[i] * f44_44[i]);
+  float f44_45[8];
+  load_frag<1, 64, false>(f44_45, (base + M10_44), part * 1);
+  float f45_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f1_44[i] * f44_45[i]);
   // store d_v, %45
-  store_frag<1, 64, false>((base + M21), f45_45, part * 1);
+  store_frag<1, 64, false>((base + M21), f45_46, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %46 [%row, K] = mul %14, %18
-  float f18_46[8];
-  load_frag<1, 64, false>(f18_46, (base + M5_18), part * 1);
-  float f46_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_47[i] = (f14_11[i] * f18_46[i]);
+  float f18_47[8];
+  load_frag<1, 64, false>(f18_47, (base + M5_18), part * 1);
+  float f46_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (f14_11[i] * f18_47[i]);
   // %47 [%row, K] = mul %15, %46
-  float f47_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_48[i] = (0.125f * f46_47[i]);
+  float f47_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (0.125f * f46_48[i]);
   // %48 [%row, K] = mul %39, %25
-  float f25_49[8];
-  load_frag<1, 64, false>(f25_49, (base + M7_25), part * 1);
-  float f48_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_50[i] = (f39_38[i] * f25_49[i]);
+  float f25_50[8];
+  load_frag<1, 64, false>(f25_50, (base + M7_25), part * 1);
+  float f48_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_51[i] = (f39_39[i] * f25_50[i]);
   // %49 [%row, K] = mul %23, %48
-  float f49_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_51[i] = ((-1.f) * f48_50[i]);
+  float f49_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_52[i] = ((-1.f) * f48_51[i]);
   // %50 [%row, K] = add %47, %49
-  float f50_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_52[i] = (f47_48[i] + f49_51[i]);
+  float f50_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_53[i] = (f47_49[i] + f49_52[i]);
   // %51 [K, %row] = mul %35, %6
-  float f6_53[8];
-  load_frag<1, 64, false>(f6_53, (base + M2_6), part * 1);
-  float f51_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_54[i] = (f35_31[i] * f6_53[i]);
+  float f6_54[8];
+  load_frag<1, 64, false>(f6_54, (base + M2_6), part * 1);
+  float f51_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_55[i] = (f35_32[i] * f6_54[i]);
   // %52 [K, %row] = neg %51
-  float f52_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_55[i] = (-f51_54[i]);
+  float f52_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_56[i] = (-f51_55[i]);
   // %53 [K] = contract[V] %11, %28
-  float v53_56 = 0.f;
-  if (const int i = t; i < 64) v53_56 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
+  float v53_57 = 0.f;
+  if (const int i = t; i < 64) v53_57 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
   // %54 [K] = exp %30
-  float v54_57 = 0.f;
-  if (const int i = t; i < 64) v54_57 = m_exp(v30_26);
+  float v54_58 = 0.f;
+  if (const int i = t; i < 64) v54_58 = m_exp(v30_26);
   // %55 [K] = mul %54, %53
-  float v55_58 = 0.f;
-  if (const int i = t; i < 64) v55_58 = (v54_57 * v53_56);
+  float v55_59 = 0.f;
+  if (const int i = t; i < 64) v55_59 = (v54_58 * v53_57);
   // %56 [K, %row] = mul %33, %6
-  float f56_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_59[i] = (f33_29[i] * f6_53[i]);
+  float f56_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_60[i] = (f33_30[i] * f6_54[i]);
   // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M22)), f56_59, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M22)), f56_60, 64, part * 16);
   team_sync(1, 512);
-  float v57_60 = 0.f;
-  if (const int i = t; i < 64) v57_60 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  float v57_61 = 0.f;
+  if (const int i = t; i < 64) v57_61 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %58 [K] = add %55, %57
-  float v58_61 = 0.f;
-  if (const int i = t; i < 64) v58_61 = (v55_58 + v57_60);
+  float v58_62 = 0.f;
+  if (const int i = t; i < 64) v58_62 = (v55_59 + v57_61);
+  if (const int i = t; i < 64) ((float*)(basep + M23_58))[i] = v58_62;
   // %59 [%row, K] = add %50, %52
-  float f59_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_62[i] = (f50_52[i] + f52_55[i]);
+  float f59_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_63[i] = (f50_53[i] + f52_56[i]);
   // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_62[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_63[i];
   team_sync(1, 512);
-  team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
   // %61 [%row, K] = add %60, %58
   team_sync(1, 512);
-  float f60_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_63[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M24_58))[i] = v58_61;
-  team_sync(1, 512);
-  float f61_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_64[i] = (f60_63[i] + ((float*)(basep + M24_58))[(frag_col(i) + part * 16)]);
+  float f60_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_64[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f61_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_65[i] = (f60_64[i] + ((float*)(basep + M23_58))[(frag_col(i) + part * 16)]);
   // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_64[i]); }
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_65[i]); }
   // %62 [%row, K] = mul %40, %6
-  float f6_65[8];
-  load_frag<1, 64, false>(f6_65, (base + M2_6), part * 1);
-  float f62_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_66[i] = (f40_39[i] * f6_65[i]);
+  float f6_66[8];
+  load_frag<1, 64, false>(f6_66, (base + M2_6), part * 1);
+  float f62_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_67[i] = (f40_40[i] * f6_66[i]);
   // store d_b, %62
-  store_frag<1, 64, false>((base + M25), f62_66, part * 1);
+  store_frag<1, 64, false>((base + M25), f62_67, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %64 [%row, V] = mul %1, %63
-  float f1_67[8];
-  load_frag<1, 64, false>(f1_67, (base + M6_1), part * 1);
+  float f1_68[8];
+  load_frag<1, 64, false>(f1_68, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f63_68[8];
-  load_frag<1, 64, false>(f63_68, (base + M11_63), part * 1);
-  float f64_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_69[i] = (f1_67[i] * f63_68[i]);
+  float f63_69[8];
+  load_frag<1, 64, false>(f63_69, (base + M11_63), part * 1);
+  float f64_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_70[i] = (f1_68[i] * f63_69[i]);
   // store d_w, %64
-  store_frag<1, 64, false>((base + M26), f64_69, part * 1);
+  store_frag<1, 64, false>((base + M26), f64_70, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
 }

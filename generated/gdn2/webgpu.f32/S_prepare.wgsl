@@ -8,7 +8,7 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> chunks: array<u32>;
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 3584>;
+var<workgroup> near: array<f32, 3328>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -24,153 +24,137 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[7].y + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_q = (token * heads + head) * 64u;
+  let at_g = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-  let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-  let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
-  let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
-  let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
-  let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
-  const near8 = 0u;
-  const near11 = 256u;
-  const near0 = 512u;
-  const near1 = 1536u;
-  const near2 = 2560u;
-  const near13 = 2560u;
-  // %0 [%row, K] = load q row
-  // %1 [%row, K] = load k row
-  // %2 [%row, K] = load g row
+  let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
+  let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
+  let at_ws_S_erase0 = dims[2].x + (token * heads + head) * 64u;
+  let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
+  let at_ws_S_score0_0 = dims[2].z + (chunk * heads + head) * 256u;
+  let at_ws_S_solve0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  const near20 = 0u;
+  const near22 = 256u;
+  const near0 = 256u;
+  const near1 = 1280u;
+  const near4 = 2304u;
+  // %0 [%row, K] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v0_1 = select(0.0, p_q[at_q + r * heads_64 + i_K], r < length);
+    let v0_1 = select(0.0, p_g[at_g + r * heads_64 + i_K], r < length);
     near[near0 + r * 64u + i_K] = v0_1;
-    let v1_2 = select(0.0, p_k[at_q + r * heads_64 + i_K], r < length);
-    near[near1 + r * 64u + i_K] = v1_2;
-    let v2_3 = select(0.0, p_g[at_q + r * heads_64 + i_K], r < length);
-    near[near2 + r * 64u + i_K] = v2_3;
   }
   workgroupBarrier();
-  // %4 [] = 0.125
-  // %3 [%row, %col] = dscore[K] %0, %1 by %2
-  // %5 [%row, %col] = mul %4, %3
-  // store ws.S.score0_0, %5
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum4 = 0.0;
-    for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
-      var e5 = 0.0;
-      for (var j6 = c + 1u; j6 <= r; j6++) {
-        let v2_8 = near[near2 + j6 * 64u + k7];
-        e5 = m_at_least(e5 + v2_8, -1e30f);
-      }
-      let v0_9 = near[near0 + r * 64u + k7];
-      let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v0_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
-    }
-    arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
-  }
-  // %6 [%row, K] = load b row
-  // %7 [%row, K] = mul %6, %1
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_K = i % 64u;
-    let r = i / 64u;
-    let v1_12 = near[near1 + r * 64u + i_K];
-    let v7_11 = (select(0.0, p_b[at_q + r * heads_64 + i_K], r < length) * v1_12);
-    arena[far + r * 64u + i_K] = v7_11;
-  }
-  storageBarrier();
-  // %8 [%row, %col] = dscore[K] strict %7, %1 by %2
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum14 = 0.0;
-    for (var k17 = 0u; k17 < select(0u, 64u + zero, c < r); k17++) {
-      var e15 = 0.0;
-      for (var j16 = c + 1u; j16 <= r; j16++) {
-        let v2_18 = near[near2 + j16 * 64u + k17];
-        e15 = m_at_least(e15 + v2_18, -1e30f);
-      }
-      let v7_19 = arena[far + r * 64u + k17];
-      let v1_20 = near[near1 + c * 64u + k17];
-      sum14 += v7_19 * v1_20 * m_exp(m_at_least(e15, -100.0));
-    }
-    let v8_13 = sum14;
-    near[near8 + r * 16u + c] = v8_13;
-  }
-  workgroupBarrier();
-  // %9 [] = -1
-  // %10 [%row, %col] = mul %9, %8
-  // %11 [%row, %col] = inverse %10
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    for (var r = 0u; r < 16u + zero; r++) {
-      var sum = select(0.0, 1.0, r == c);
-      for (var j = c; j < r; j++) {
-        sum += ((-1.0f) * near[near8 + r * 16u + j]) * near[near11 + j * 16u + c];
-      }
-      near[near11 + r * 16u + c] = sum;
-    }
-  }
-  workgroupBarrier();
-  // store ws.S.solve0_0, %11
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near11 + r * 16u + c];
-  }
-  // %12 [%row, K] = cumsum %2
+  // %1 [%row, K] = cumsum %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v2_21 = near[near2 + r * 64u + i_K];
-      sum += m_at_least(v2_21, -80.0);
-      arena[far + r * 64u + i_K + 1024u] = sum;
+      let v0_2 = near[near0 + r * 64u + i_K];
+      sum += m_at_least(v0_2, -80.0);
+      near[near1 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
-  storageBarrier();
-  // %13 [%row, K] = exp %12
-  // %14 [%row, K] = mul %13, %4
-  // %15 [%row, K] = mul %14, %0
-  // store ws.S.read0, %15
-  // %16 [%row, K] = mul %13, %9
-  // %17 [%row, K] = mul %16, %7
-  // store ws.S.erase0, %17
-  // %18 [K] = pick last %12
-  // %19 [K, %row] = sub %18, %12
-  // %20 [K, %row] = exp %19
-  // %21 [K, %row] = mul %20, %1
-  // store ws.S.col0, %21
+  // %2 [K] = pick last %1
+  // %3 [K] = exp %2
+  // store ws.S.decay, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_K = i;
+    let v1_3 = near[near1 + i_K + 960u];
+    let v2_4 = v1_3;
+    arena[at_ws_S_decay + i_K] = m_exp(v2_4);
+  }
+  // %4 [%row, K] = exp %1
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  // %5 [%row, K] = load q row
+  // %8 [%row, K] = mul %7, %5
+  // store ws.S.read0, %8
+  // %9 [%row, K] = load b row
+  // %10 [%row, K] = load k row
+  // %11 [%row, K] = mul %9, %10
+  // %12 [] = -1
+  // %13 [%row, K] = mul %4, %12
+  // %14 [%row, K] = mul %13, %11
+  // store ws.S.erase0, %14
+  // %15 [K, %row] = sub %2, %1
+  // %16 [K, %row] = exp %15
+  // %17 [K, %row] = mul %16, %10
+  // store ws.S.col0, %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v12_23 = arena[far + r * 64u + i_K + 1024u];
-    let v13_22 = m_exp(v12_23);
-    near[near13 + r * 64u + i_K] = v13_22;
-    let v0_24 = near[near0 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v13_22 * 0.125f) * v0_24); }
-    let v7_25 = arena[far + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v13_22 * (-1.0f)) * v7_25); }
-    let v12_26 = arena[far + i_K + 1984u];
-    let v18_27 = v12_26;
-    let v1_28 = near[near1 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v18_27 - v12_23)) * v1_28); }
+    let v1_6 = near[near1 + r * 64u + i_K];
+    let v4_5 = m_exp(v1_6);
+    near[near4 + r * 64u + i_K] = v4_5;
+    let v5_7 = select(0.0, p_q[at_g + r * heads_64 + i_K], r < length);
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v4_5 * 0.125f) * v5_7); }
+    let v10_9 = select(0.0, p_k[at_g + r * heads_64 + i_K], r < length);
+    let v11_8 = (select(0.0, p_b[at_g + r * heads_64 + i_K], r < length) * v10_9);
+    arena[far + r * 64u + i_K] = v11_8;
+    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v4_5 * (-1.0f)) * v11_8); }
+    let v1_10 = near[near1 + i_K + 960u];
+    let v2_11 = v1_10;
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v2_11 - v1_6)) * v10_9); }
   }
-  // %22 [K] = exp %18
-  // store ws.S.decay, %22
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    let v12_29 = arena[far + i_K + 1984u];
-    let v18_30 = v12_29;
-    arena[at_ws_S_decay + i_K] = m_exp(v18_30);
+  storageBarrier();
+  // %18 [%row, %col] = dscore[K] %5, %10 by %0
+  // %19 [%row, %col] = mul %6, %18
+  // store ws.S.score0_0, %19
+  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    var sum12 = 0.0;
+    for (var k15 = 0u; k15 < select(0u, 64u + zero, c <= r); k15++) {
+      var e13 = 0.0;
+      for (var j14 = c + 1u; j14 <= r; j14++) {
+        let v0_16 = near[near0 + j14 * 64u + k15];
+        e13 = m_at_least(e13 + v0_16, -1e30f);
+      }
+      let v5_17 = select(0.0, p_q[at_g + r * heads_64 + k15], r < length);
+      let v10_18 = select(0.0, p_k[at_g + c * heads_64 + k15], c < length);
+      sum12 += v5_17 * v10_18 * m_exp(m_at_least(e13, -100.0));
+    }
+    arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum12);
+    var sum20 = 0.0;
+    for (var k23 = 0u; k23 < select(0u, 64u + zero, c < r); k23++) {
+      var e21 = 0.0;
+      for (var j22 = c + 1u; j22 <= r; j22++) {
+        let v0_24 = near[near0 + j22 * 64u + k23];
+        e21 = m_at_least(e21 + v0_24, -1e30f);
+      }
+      let v11_25 = arena[far + r * 64u + k23];
+      let v10_26 = select(0.0, p_k[at_g + c * heads_64 + k23], c < length);
+      sum20 += v11_25 * v10_26 * m_exp(m_at_least(e21, -100.0));
+    }
+    let v20_19 = sum20;
+    near[near20 + r * 16u + c] = v20_19;
+  }
+  workgroupBarrier();
+  // %21 [%row, %col] = mul %12, %20
+  // %22 [%row, %col] = inverse %21
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let c = i;
+    for (var r = 0u; r < 16u + zero; r++) {
+      var sum = select(0.0, 1.0, r == c);
+      for (var j = c; j < r; j++) {
+        sum += ((-1.0f) * near[near20 + r * 16u + j]) * near[near22 + j * 16u + c];
+      }
+      near[near22 + r * 16u + c] = sum;
+    }
+  }
+  workgroupBarrier();
+  // store ws.S.solve0_0, %22
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near22 + r * 16u + c];
   }
 }

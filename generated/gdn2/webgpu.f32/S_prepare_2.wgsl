@@ -8,7 +8,7 @@
 @group(0) @binding(4) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(5) var<storage, read> chunks: array<u32>;
 @group(0) @binding(6) var<uniform> dims: array<vec4<u32>, 8>;
-var<workgroup> near: array<f32, 3584>;
+var<workgroup> near: array<f32, 3328>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -24,142 +24,140 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
+  let far = dims[7].z + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_k = (token * heads + head) * 64u;
+  let at_g = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
+  let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
+  let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
   let at_ws_value7 = dims[3].w + (token * heads + head) * 64u;
-  let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-  let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-  let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
-  let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
-  let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
-  let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
-  const near8 = 0u;
-  const near11 = 256u;
-  const near1 = 512u;
-  const near2 = 1536u;
-  const near3 = 2560u;
-  // %1 [%row, K] = load k row
-  // %0 [%row, K] = load b row
-  // %2 [%row, K] = mul %0, %1
-  // store ws.value7, %2
-  // %3 [%row, K] = load q row
+  let at_ws_S_erase0 = dims[2].x + (token * heads + head) * 64u;
+  let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
+  let at_ws_S_score0_0 = dims[2].z + (chunk * heads + head) * 256u;
+  let at_ws_S_solve0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  const near20 = 0u;
+  const near22 = 256u;
+  const near0 = 256u;
+  const near1 = 1280u;
+  const near4 = 2304u;
+  // %0 [%row, K] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v1_1 = select(0.0, p_k[at_k + r * heads_64 + i_K], r < length);
-    near[near1 + r * 64u + i_K] = v1_1;
-    let v2_2 = (select(0.0, p_b[at_k + r * heads_64 + i_K], r < length) * v1_1);
-    near[near2 + r * 64u + i_K] = v2_2;
-    if (r < length) { arena[at_ws_value7 + r * heads_64 + i_K] = v2_2; }
-    let v3_3 = select(0.0, p_q[at_k + r * heads_64 + i_K], r < length);
-    near[near3 + r * 64u + i_K] = v3_3;
+    let v0_1 = select(0.0, p_g[at_g + r * heads_64 + i_K], r < length);
+    near[near0 + r * 64u + i_K] = v0_1;
   }
   workgroupBarrier();
-  // %6 [] = 0.125
-  // %4 [%row, K] = load g row
-  // %5 [%row, %col] = dscore[K] %3, %1 by %4
-  // %7 [%row, %col] = mul %6, %5
-  // store ws.S.score0_0, %7
-  // %8 [%row, %col] = dscore[K] strict %2, %1 by %4
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum4 = 0.0;
-    for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
-      var e5 = 0.0;
-      for (var j6 = c + 1u; j6 <= r; j6++) {
-        let v4_8 = select(0.0, p_g[at_k + j6 * heads_64 + k7], j6 < length);
-        e5 = m_at_least(e5 + v4_8, -1e30f);
-      }
-      let v3_9 = near[near3 + r * 64u + k7];
-      let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v3_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
-    }
-    arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum4);
-    var sum12 = 0.0;
-    for (var k15 = 0u; k15 < select(0u, 64u + zero, c < r); k15++) {
-      var e13 = 0.0;
-      for (var j14 = c + 1u; j14 <= r; j14++) {
-        let v4_16 = select(0.0, p_g[at_k + j14 * heads_64 + k15], j14 < length);
-        e13 = m_at_least(e13 + v4_16, -1e30f);
-      }
-      let v2_17 = near[near2 + r * 64u + k15];
-      let v1_18 = near[near1 + c * 64u + k15];
-      sum12 += v2_17 * v1_18 * m_exp(m_at_least(e13, -100.0));
-    }
-    let v8_11 = sum12;
-    near[near8 + r * 16u + c] = v8_11;
-  }
-  workgroupBarrier();
-  // %9 [] = -1
-  // %10 [%row, %col] = mul %9, %8
-  // %11 [%row, %col] = inverse %10
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let c = i;
-    for (var r = 0u; r < 16u + zero; r++) {
-      var sum = select(0.0, 1.0, r == c);
-      for (var j = c; j < r; j++) {
-        sum += ((-1.0f) * near[near8 + r * 16u + j]) * near[near11 + j * 16u + c];
-      }
-      near[near11 + r * 16u + c] = sum;
-    }
-  }
-  workgroupBarrier();
-  // store ws.S.solve0_0, %11
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near11 + r * 16u + c];
-  }
-  // %12 [%row, K] = cumsum %4
+  // %1 [%row, K] = cumsum %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v4_19 = select(0.0, p_g[at_k + r * heads_64 + i_K], r < length);
-      sum += m_at_least(v4_19, -80.0);
-      arena[far + r * 64u + i_K] = sum;
+      let v0_2 = near[near0 + r * 64u + i_K];
+      sum += m_at_least(v0_2, -80.0);
+      near[near1 + r * 64u + i_K] = sum;
     }
   }
-  storageBarrier();
-  // %13 [%row, K] = exp %12
-  // %14 [%row, K] = mul %13, %6
-  // %15 [%row, K] = mul %14, %3
-  // store ws.S.read0, %15
-  // %16 [%row, K] = mul %13, %9
-  // %17 [%row, K] = mul %16, %2
-  // store ws.S.erase0, %17
-  // %18 [K] = pick last %12
-  // %19 [K, %row] = sub %18, %12
-  // %20 [K, %row] = exp %19
-  // %21 [K, %row] = mul %20, %1
-  // store ws.S.col0, %21
+  workgroupBarrier();
+  // %2 [K] = pick last %1
+  // %3 [K] = exp %2
+  // store ws.S.decay, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_K = i;
+    let v1_3 = near[near1 + i_K + 960u];
+    let v2_4 = v1_3;
+    arena[at_ws_S_decay + i_K] = m_exp(v2_4);
+  }
+  // %4 [%row, K] = exp %1
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  // %5 [%row, K] = load q row
+  // %8 [%row, K] = mul %7, %5
+  // store ws.S.read0, %8
+  // %9 [%row, K] = load b row
+  // %10 [%row, K] = load k row
+  // %11 [%row, K] = mul %9, %10
+  // store ws.value7, %11
+  // %12 [] = -1
+  // %13 [%row, K] = mul %4, %12
+  // %14 [%row, K] = mul %13, %11
+  // store ws.S.erase0, %14
+  // %15 [K, %row] = sub %2, %1
+  // %16 [K, %row] = exp %15
+  // %17 [K, %row] = mul %16, %10
+  // store ws.S.col0, %17
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v12_21 = arena[far + r * 64u + i_K];
-    let v13_20 = m_exp(v12_21);
-    arena[far + r * 64u + i_K + 1024u] = v13_20;
-    let v3_22 = near[near3 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v13_20 * 0.125f) * v3_22); }
-    let v2_23 = near[near2 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v13_20 * (-1.0f)) * v2_23); }
-    let v12_24 = arena[far + i_K + 960u];
-    let v18_25 = v12_24;
-    let v1_26 = near[near1 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v18_25 - v12_21)) * v1_26); }
+    let v1_6 = near[near1 + r * 64u + i_K];
+    let v4_5 = m_exp(v1_6);
+    near[near4 + r * 64u + i_K] = v4_5;
+    let v5_7 = select(0.0, p_q[at_g + r * heads_64 + i_K], r < length);
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((v4_5 * 0.125f) * v5_7); }
+    let v10_9 = select(0.0, p_k[at_g + r * heads_64 + i_K], r < length);
+    let v11_8 = (select(0.0, p_b[at_g + r * heads_64 + i_K], r < length) * v10_9);
+    arena[far + r * 64u + i_K] = v11_8;
+    if (r < length) { arena[at_ws_value7 + r * heads_64 + i_K] = v11_8; }
+    if (r < length) { arena[at_ws_S_erase0 + r * heads_64 + i_K] = ((v4_5 * (-1.0f)) * v11_8); }
+    let v1_10 = near[near1 + i_K + 960u];
+    let v2_11 = v1_10;
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v2_11 - v1_6)) * v10_9); }
   }
-  // %22 [K] = exp %18
-  // store ws.S.decay, %22
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    let v12_27 = arena[far + i_K + 960u];
-    let v18_28 = v12_27;
-    arena[at_ws_S_decay + i_K] = m_exp(v18_28);
+  storageBarrier();
+  // %18 [%row, %col] = dscore[K] %5, %10 by %0
+  // %19 [%row, %col] = mul %6, %18
+  // store ws.S.score0_0, %19
+  // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    var sum12 = 0.0;
+    for (var k15 = 0u; k15 < select(0u, 64u + zero, c <= r); k15++) {
+      var e13 = 0.0;
+      for (var j14 = c + 1u; j14 <= r; j14++) {
+        let v0_16 = near[near0 + j14 * 64u + k15];
+        e13 = m_at_least(e13 + v0_16, -1e30f);
+      }
+      let v5_17 = select(0.0, p_q[at_g + r * heads_64 + k15], r < length);
+      let v10_18 = select(0.0, p_k[at_g + c * heads_64 + k15], c < length);
+      sum12 += v5_17 * v10_18 * m_exp(m_at_least(e13, -100.0));
+    }
+    arena[at_ws_S_score0_0 + r * 16u + c] = (0.125f * sum12);
+    var sum20 = 0.0;
+    for (var k23 = 0u; k23 < select(0u, 64u + zero, c < r); k23++) {
+      var e21 = 0.0;
+      for (var j22 = c + 1u; j22 <= r; j22++) {
+        let v0_24 = near[near0 + j22 * 64u + k23];
+        e21 = m_at_least(e21 + v0_24, -1e30f);
+      }
+      let v11_25 = arena[far + r * 64u + k23];
+      let v10_26 = select(0.0, p_k[at_g + c * heads_64 + k23], c < length);
+      sum20 += v11_25 * v10_26 * m_exp(m_at_least(e21, -100.0));
+    }
+    let v20_19 = sum20;
+    near[near20 + r * 16u + c] = v20_19;
+  }
+  workgroupBarrier();
+  // %21 [%row, %col] = mul %12, %20
+  // %22 [%row, %col] = inverse %21
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let c = i;
+    for (var r = 0u; r < 16u + zero; r++) {
+      var sum = select(0.0, 1.0, r == c);
+      for (var j = c; j < r; j++) {
+        sum += ((-1.0f) * near[near20 + r * 16u + j]) * near[near22 + j * 16u + c];
+      }
+      near[near22 + r * 16u + c] = sum;
+    }
+  }
+  workgroupBarrier();
+  // store ws.S.solve0_0, %22
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    arena[at_ws_S_solve0_0 + r * 16u + c] = near[near22 + r * 16u + c];
   }
 }

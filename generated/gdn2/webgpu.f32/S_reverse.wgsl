@@ -51,13 +51,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_ws_S_cotangents = dims[5].x + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
-    let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
-    let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-    let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
-    let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
-    let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
+    let at_ws_S_score0_0 = dims[2].z + (chunk * heads + head) * 256u;
+    let at_ws_S_solve0_0 = dims[2].w + (chunk * heads + head) * 256u;
+    let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
+    let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
     let at_ws_S_solved0 = dims[5].y + (token * heads + head) * 64u + block;
-    let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
+    let at_ws_S_erase0 = dims[2].x + (token * heads + head) * 64u;
     // store ws.S.cotangents, %1
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;

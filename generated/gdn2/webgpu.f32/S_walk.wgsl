@@ -52,13 +52,13 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let chunk = first_chunk + nth;
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
-    let at_ws_S_erase0 = dims[2].y + (token * heads + head) * 64u;
-    let at_ws_S_solve0_0 = dims[1].w + (chunk * heads + head) * 256u;
+    let at_ws_S_erase0 = dims[2].x + (token * heads + head) * 64u;
+    let at_ws_S_solve0_0 = dims[2].w + (chunk * heads + head) * 256u;
     let at_w = (token * heads + head) * 64u + block;
-    let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
-    let at_ws_S_read0 = dims[2].x + (token * heads + head) * 64u;
-    let at_ws_S_col0 = dims[2].z + (token * heads + head) * 64u;
-    let at_ws_S_decay = dims[2].w + (chunk * heads + head) * 64u;
+    let at_ws_S_score0_0 = dims[2].z + (chunk * heads + head) * 256u;
+    let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
+    let at_ws_S_col0 = dims[2].y + (token * heads + head) * 64u;
+    let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
     // %5 [%row, K] = load ws.S.erase0 row
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_K = i % 64u;

@@ -4,7 +4,7 @@
 @group(0) @binding(0) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(1) var<storage, read> chunks: array<u32>;
 @group(0) @binding(2) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 1072>;
+var<workgroup> near: array<f32, 1088>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -34,8 +34,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_value37 = dims[8].x + (token * heads + head) * 64u;
   const near2 = 0u;
   const near7 = 16u;
-  const near12 = 32u;
-  const near4 = 48u;
+  const near9 = 32u;
+  const near13 = 48u;
+  const near4 = 64u;
   // %1 [%row, M] = load ws.Kt.result0 row
   // %2 [%row] = max[M] %1
   for (var i = lid; i < 16u + zero; i += 64u) {
@@ -63,6 +64,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %6 [] = 1
   // %5 [%row] = sum[M] %4
   // %7 [%row] = div %6, %5
+  // %9 [%row] = mul %7, %7
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum9 = 0.0f;
@@ -72,49 +74,49 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     let v7_8 = (1.0f / sum9);
     near[near7 + r] = v7_8;
+    let v9_12 = (v7_8 * v7_8);
+    near[near9 + r] = v9_12;
   }
   workgroupBarrier();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
-  // %8 [%row, M] = mul %4, %7
-  // %9 [%row, M] = mul %8, %7
-  // %10 [%row, M] = neg %9
-  // %11 [%row, M] = chain %0, %10
-  // %12 [%row] = sum[M] %11
-  // store ws.value30, %12
+  // %10 [%row, M] = mul %4, %9
+  // %11 [%row, M] = neg %10
+  // %12 [%row, M] = chain %0, %11
+  // %13 [%row] = sum[M] %12
+  // store ws.value30, %13
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
-    var sum13 = 0.0f;
-    for (var k14 = 0u; k14 < 64u + zero; k14++) {
-      let v0_15 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k14], r < length);
-      let v4_16 = near[near4 + r * 64u + k14];
-      let v7_17 = near[near7 + r];
-      sum13 += m_chain(v0_15, (-((v4_16 * v7_17) * v7_17)));
+    var sum14 = 0.0f;
+    for (var k15 = 0u; k15 < 64u + zero; k15++) {
+      let v0_16 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k15], r < length);
+      let v4_17 = near[near4 + r * 64u + k15];
+      sum14 += m_chain(v0_16, (-(v4_17 * near[near9 + r])));
     }
-    let v12_12 = sum13;
-    near[near12 + r] = v12_12;
-    if (r < length) { arena[at_ws_value30 + r * heads] = v12_12; }
+    let v13_13 = sum14;
+    near[near13 + r] = v13_13;
+    if (r < length) { arena[at_ws_value30 + r * heads] = v13_13; }
   }
   workgroupBarrier();
-  // %13 [%row, M] = chain %0, %7
-  // %14 [%row, M] = add %13, %12
-  // %15 [%row, M] = chain %14, %4
-  // %16 [%row] = sum[M] %15
-  // %17 [%row] = neg %16
-  // store ws.value36, %17
+  // %14 [%row, M] = chain %0, %7
+  // %15 [%row, M] = add %14, %13
+  // %16 [%row, M] = mul %15, %4
+  // %17 [%row] = sum[M] %16
+  // %18 [%row] = neg %17
+  // store ws.value36, %18
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum18 = 0.0f;
     for (var k19 = 0u; k19 < 64u + zero; k19++) {
       let v0_20 = select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + k19], r < length);
       let v7_21 = near[near7 + r];
-      let v12_22 = near[near12 + r];
+      let v13_22 = near[near13 + r];
       let v4_23 = near[near4 + r * 64u + k19];
-      sum18 += m_chain((m_chain(v0_20, v7_21) + v12_22), v4_23);
+      sum18 += ((m_chain(v0_20, v7_21) + v13_22) * v4_23);
     }
     if (r < length) { arena[at_ws_value36 + r * heads] = (-sum18); }
   }
-  // %18 [%row, M] = less %1, %2
-  // store ws.value37, %18
+  // %19 [%row, M] = less %1, %2
+  // store ws.value37, %19
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;

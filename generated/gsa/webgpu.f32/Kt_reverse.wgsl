@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let token = first_token + nth * 16u;
     let length = min(16u, end_token - token);
     let at_ws_Kt_cotangents = dims[8].w + (chunk * heads + head) * 4096u + block;
-    let at_ws_value14 = dims[5].x + (token * heads + head);
+    let at_ws_value14 = dims[5].z + (token * heads + head);
     let at_ws_value30 = dims[7].z + (token * heads + head);
-    let at_ws_value11 = dims[4].w + (token * heads + head);
+    let at_ws_value11 = dims[5].y + (token * heads + head);
     let at_ws_value36 = dims[7].w + (token * heads + head);
     let at_g = (token * heads + head) * 64u + block;
     let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u + block;

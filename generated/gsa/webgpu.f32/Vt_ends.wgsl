@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
-    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
     // %2 [%row, V] = load v row
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;

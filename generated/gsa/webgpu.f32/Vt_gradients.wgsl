@@ -30,14 +30,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_d_o = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value3 = dims[5].z + (token * heads + head) * 64u;
+  let at_ws_value3 = dims[5].x + (token * heads + head) * 64u;
   let at_ws_Vt_states = dims[5].w + (chunk * heads + head) * 4096u;
   let at_ws_Vt_adjoint0 = dims[6].w + (token * heads + head) * 64u;
-  let at_ws_value15 = dims[5].y + (token * heads + head) * 64u;
+  let at_ws_value15 = dims[4].w + (token * heads + head) * 64u;
   let at_ws_Vt_cotangents = dims[6].z + (chunk * heads + head) * 4096u;
   let at_ws_Vt_adjoint1 = dims[7].x + (token * heads + head) * 64u;
   let at_ws_Vt_adjoint3 = dims[7].y + (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  let at_ws_Vt_score0_0 = dims[3].z + (chunk * heads + head) * 256u;
   const near36 = 0u;
   const near3 = 0u;
   const near6 = 256u;

@@ -28,135 +28,133 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
+  let far = dims[9].w + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
-  let heads_64 = heads * 64u;
   let at_g = (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  let heads_64 = heads * 64u;
+  let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
+  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
   let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
   let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
-  let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
-  const near1 = 0u;
+  let at_ws_Vt_score0_0 = dims[3].z + (chunk * heads + head) * 256u;
   const near6 = 0u;
-  const near3 = 16u;
-  const near8 = 1040u;
-  const near9 = 2064u;
-  const near14 = 0u;
-  // %0 [%row, M] = load ws.Kt.result0 row
-  // %1 [%row] = max[M] %0
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum2 = (-3.4028234663852886e+38f);
-    for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v0_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, v0_4);
-    }
-    let v1_1 = sum2;
-    near[near1 + r] = v1_1;
-  }
-  workgroupBarrier();
-  // %2 [%row, M] = sub %0, %1
-  // %3 [%row, M] = exp %2
+  const near11 = 0u;
+  const near0 = 16u;
+  const near1 = 1040u;
+  const near8 = 2064u;
+  // %0 [%row, M] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v0_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v3_5 = m_exp((v0_6 - near[near1 + r]));
-    near[near3 + r * 64u + i_M] = v3_5;
+    let v0_1 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near0 + r * 64u + i_M] = v0_1;
   }
   workgroupBarrier();
-  // %5 [] = 1
-  // %4 [%row] = sum[M] %3
-  // %6 [%row] = div %5, %4
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum8 = 0.0f;
-    for (var k9 = 0u; k9 < 64u + zero; k9++) {
-      let v3_10 = near[near3 + r * 64u + k9];
-      sum8 += v3_10;
-    }
-    let v6_7 = (1.0f / sum8);
-    near[near6 + r] = v6_7;
-  }
-  workgroupBarrier();
-  // %7 [%row, M] = mul %3, %6
-  // %8 [%row, M] = keep %7
-  // %9 [%row, M] = load g row
-  // %10 [%row, M] = expm1 %9
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v3_12 = near[near3 + r * 64u + i_M];
-    let v8_11 = select(0.0, (v3_12 * near[near6 + r]), r < length);
-    near[near8 + r * 64u + i_M] = v8_11;
-    let v9_13 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[near9 + r * 64u + i_M] = v9_13;
-    let v10_14 = m_expm1(v9_13);
-    arena[far + r * 64u + i_M] = v10_14;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %12 [] = -1
-  // %11 [%row, %col] = dscore[M] %8, %10 by %9
-  // %13 [%row, %col] = mul %12, %11
-  // store ws.Vt.score0_0, %13
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum15 = 0.0;
-    for (var k18 = 0u; k18 < select(0u, 64u + zero, c <= r); k18++) {
-      var e16 = 0.0;
-      for (var j17 = c + 1u; j17 <= r; j17++) {
-        let v9_19 = near[near9 + j17 * 64u + k18];
-        e16 = m_at_least(e16 + v9_19, -1e30f);
-      }
-      let v8_20 = near[near8 + r * 64u + k18];
-      let v10_21 = arena[far + c * 64u + k18];
-      sum15 += v8_20 * v10_21 * m_exp(m_at_least(e16, -100.0));
-    }
-    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum15);
-  }
-  // %14 [%row, M] = cumsum %9
+  // %1 [%row, M] = cumsum %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v9_22 = near[near9 + r * 64u + i_M];
-      sum += m_at_least(v9_22, -80.0);
-      near[near14 + r * 64u + i_M] = sum;
+      let v0_2 = near[near0 + r * 64u + i_M];
+      sum += m_at_least(v0_2, -80.0);
+      near[near1 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
-  // %15 [%row, M] = exp %14
-  // %16 [%row, M] = mul %15, %8
-  // store ws.Vt.read0, %16
-  // %17 [M] = pick last %14
-  // %18 [M, %row] = sub %17, %14
-  // %19 [M, %row] = exp %18
-  // %20 [M, %row] = mul %19, %12
-  // %21 [M, %row] = mul %20, %10
-  // store ws.Vt.col0, %21
+  // %2 [M] = pick last %1
+  // %3 [M] = exp %2
+  // store ws.Vt.decay, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_M = i;
+    let v1_3 = near[near1 + i_M + 960u];
+    let v2_4 = v1_3;
+    arena[at_ws_Vt_decay + i_M] = m_exp(v2_4);
+  }
+  // %5 [%row, M] = load ws.Kt.result0 row
+  // %6 [%row] = max[M] %5
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum6 = (-3.4028234663852886e+38f);
+    for (var k7 = 0u; k7 < 64u + zero; k7++) {
+      let v5_8 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k7], r < length);
+      sum6 = m_max(sum6, v5_8);
+    }
+    let v6_5 = sum6;
+    near[near6 + r] = v6_5;
+  }
+  workgroupBarrier();
+  // %7 [%row, M] = sub %5, %6
+  // %8 [%row, M] = exp %7
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v14_23 = near[near14 + r * 64u + i_M];
-    let v8_24 = near[near8 + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v14_23) * v8_24); }
-    let v14_25 = near[near14 + i_M + 960u];
-    let v17_26 = v14_25;
-    let v10_27 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v17_26 - v14_23)) * (-1.0f)) * v10_27); }
+    let v5_10 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v8_9 = m_exp((v5_10 - near[near6 + r]));
+    near[near8 + r * 64u + i_M] = v8_9;
   }
-  // %22 [M] = exp %17
-  // store ws.Vt.decay, %22
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_M = i;
-    let v14_28 = near[near14 + i_M + 960u];
-    let v17_29 = v14_28;
-    arena[at_ws_Vt_decay + i_M] = m_exp(v17_29);
+  workgroupBarrier();
+  // %10 [] = 1
+  // %9 [%row] = sum[M] %8
+  // %11 [%row] = div %10, %9
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum12 = 0.0f;
+    for (var k13 = 0u; k13 < 64u + zero; k13++) {
+      let v8_14 = near[near8 + r * 64u + k13];
+      sum12 += v8_14;
+    }
+    let v11_11 = (1.0f / sum12);
+    near[near11 + r] = v11_11;
+  }
+  workgroupBarrier();
+  // %12 [%row, M] = mul %8, %11
+  // %13 [%row, M] = keep %12
+  // %4 [%row, M] = exp %1
+  // %14 [%row, M] = mul %4, %13
+  // store ws.Vt.read0, %14
+  // %17 [%row, M] = expm1 %0
+  // %15 [M, %row] = sub %2, %1
+  // %16 [M, %row] = exp %15
+  // %18 [] = -1
+  // %19 [M, %row] = mul %16, %18
+  // %20 [M, %row] = mul %19, %17
+  // store ws.Vt.col0, %20
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_M = i % 64u;
+    let r = i / 64u;
+    let v8_16 = near[near8 + r * 64u + i_M];
+    let v13_15 = select(0.0, (v8_16 * near[near11 + r]), r < length);
+    arena[far + r * 64u + i_M] = v13_15;
+    let v1_17 = near[near1 + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v1_17) * v13_15); }
+    let v0_19 = near[near0 + r * 64u + i_M];
+    let v17_18 = m_expm1(v0_19);
+    arena[far + r * 64u + i_M + 1024u] = v17_18;
+    let v1_20 = near[near1 + i_M + 960u];
+    let v2_21 = v1_20;
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v2_21 - v1_17)) * (-1.0f)) * v17_18); }
+  }
+  storageBarrier();
+  // %21 [%row, %col] = dscore[M] %13, %17 by %0
+  // %22 [%row, %col] = mul %18, %21
+  // store ws.Vt.score0_0, %22
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    var sum22 = 0.0;
+    for (var k25 = 0u; k25 < select(0u, 64u + zero, c <= r); k25++) {
+      var e23 = 0.0;
+      for (var j24 = c + 1u; j24 <= r; j24++) {
+        let v0_26 = near[near0 + j24 * 64u + k25];
+        e23 = m_at_least(e23 + v0_26, -1e30f);
+      }
+      let v13_27 = arena[far + r * 64u + k25];
+      let v17_28 = arena[far + c * 64u + k25 + 1024u];
+      sum22 += v13_27 * v17_28 * m_exp(m_at_least(e23, -100.0));
+    }
+    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum22);
   }
 }

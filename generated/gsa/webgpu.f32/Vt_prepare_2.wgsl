@@ -5,7 +5,7 @@
 @group(0) @binding(1) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(2) var<storage, read> chunks: array<u32>;
 @group(0) @binding(3) var<uniform> dims: array<vec4<u32>, 11>;
-var<workgroup> near: array<f32, 3104>;
+var<workgroup> near: array<f32, 3120>;
 
 fn m_max(x: f32, y: f32) -> f32 { return select(max(x, y), x + y, m_is_nan(x) || m_is_nan(y)); }
 
@@ -28,152 +28,155 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads = dims[0].y;
   let zero = dims[0].x >> 31u;
   let head = wid.y;
-  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 1024u;
+  let far = dims[10].x + ((wid.z * count.y + wid.y) * count.x + wid.x) * 2048u;
   let chunk = wid.x;
   let token = chunks[4u * chunk + 1u];
   let length = chunks[4u * chunk + 2u];
-  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
-  let heads_64 = heads * 64u;
-  let at_ws_value11 = dims[4].w + (token * heads + head);
-  let at_ws_value14 = dims[5].x + (token * heads + head);
-  let at_ws_value15 = dims[5].y + (token * heads + head) * 64u;
   let at_g = (token * heads + head) * 64u;
-  let at_ws_value3 = dims[5].z + (token * heads + head) * 64u;
-  let at_ws_Vt_score0_0 = dims[2].w + (chunk * heads + head) * 256u;
+  let heads_64 = heads * 64u;
+  let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
+  let at_ws_Kt_result0 = dims[2].z + (token * heads + head) * 64u;
+  let at_ws_value15 = dims[4].w + (token * heads + head) * 64u;
   let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
+  let at_ws_value3 = dims[5].x + (token * heads + head) * 64u;
   let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
-  let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
-  const near1 = 0u;
-  const near4 = 0u;
-  const near6 = 16u;
-  const near3 = 32u;
-  const near8 = 1056u;
-  const near9 = 2080u;
-  const near14 = 0u;
-  // %0 [%row, M] = load ws.Kt.result0 row
-  // %1 [%row] = max[M] %0
-  // store ws.value11, %1
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum2 = (-3.4028234663852886e+38f);
-    for (var k3 = 0u; k3 < 64u + zero; k3++) {
-      let v0_4 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k3], r < length);
-      sum2 = m_max(sum2, v0_4);
-    }
-    let v1_1 = sum2;
-    near[near1 + r] = v1_1;
-    if (r < length) { arena[at_ws_value11 + r * heads] = v1_1; }
-  }
-  workgroupBarrier();
-  // %2 [%row, M] = sub %0, %1
-  // %3 [%row, M] = exp %2
+  let at_ws_value11 = dims[5].y + (token * heads + head);
+  let at_ws_value14 = dims[5].z + (token * heads + head);
+  let at_ws_Vt_score0_0 = dims[3].z + (chunk * heads + head) * 256u;
+  const near5 = 0u;
+  const near8 = 16u;
+  const near10 = 32u;
+  const near0 = 48u;
+  const near1 = 1072u;
+  const near7 = 2096u;
+  // %0 [%row, M] = load g row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v0_6 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
-    let v1_7 = near[near1 + r];
-    let v3_5 = m_exp((v0_6 - v1_7));
-    near[near3 + r * 64u + i_M] = v3_5;
+    let v0_1 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
+    near[near0 + r * 64u + i_M] = v0_1;
   }
   workgroupBarrier();
-  // %4 [%row] = sum[M] %3
-  // store ws.value14, %4
-  // %5 [] = 1
-  // %6 [%row] = div %5, %4
-  for (var i = lid; i < 16u + zero; i += 64u) {
-    let r = i;
-    var sum9 = 0.0f;
-    for (var k10 = 0u; k10 < 64u + zero; k10++) {
-      let v3_11 = near[near3 + r * 64u + k10];
-      sum9 += v3_11;
-    }
-    let v4_8 = sum9;
-    near[near4 + r] = v4_8;
-    if (r < length) { arena[at_ws_value14 + r * heads] = v4_8; }
-    let v6_12 = (1.0f / v4_8);
-    near[near6 + r] = v6_12;
-  }
-  workgroupBarrier();
-  // %7 [%row, M] = mul %3, %6
-  // store ws.value15, %7
-  // %8 [%row, M] = load g row
-  // %9 [%row, M] = expm1 %8
-  // store ws.value3, %9
-  // %10 [%row, M] = keep %7
-  for (var i = lid; i < 1024u + zero; i += 64u) {
-    let i_M = i % 64u;
-    let r = i / 64u;
-    let v3_13 = near[near3 + r * 64u + i_M];
-    let v7_14 = (v3_13 * near[near6 + r]);
-    if (r < length) { arena[at_ws_value15 + r * heads_64 + i_M] = v7_14; }
-    let v8_15 = select(0.0, p_g[at_g + r * heads_64 + i_M], r < length);
-    near[near8 + r * 64u + i_M] = v8_15;
-    let v9_16 = m_expm1(v8_15);
-    near[near9 + r * 64u + i_M] = v9_16;
-    if (r < length) { arena[at_ws_value3 + r * heads_64 + i_M] = v9_16; }
-    let v10_17 = select(0.0, v7_14, r < length);
-    arena[far + r * 64u + i_M] = v10_17;
-  }
-  workgroupBarrier();
-  storageBarrier();
-  // %12 [] = -1
-  // %11 [%row, %col] = dscore[M] %10, %9 by %8
-  // %13 [%row, %col] = mul %12, %11
-  // store ws.Vt.score0_0, %13
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum18 = 0.0;
-    for (var k21 = 0u; k21 < select(0u, 64u + zero, c <= r); k21++) {
-      var e19 = 0.0;
-      for (var j20 = c + 1u; j20 <= r; j20++) {
-        let v8_22 = near[near8 + j20 * 64u + k21];
-        e19 = m_at_least(e19 + v8_22, -1e30f);
-      }
-      let v10_23 = arena[far + r * 64u + k21];
-      let v9_24 = near[near9 + c * 64u + k21];
-      sum18 += v10_23 * v9_24 * m_exp(m_at_least(e19, -100.0));
-    }
-    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum18);
-  }
-  // %14 [%row, M] = cumsum %8
+  // %1 [%row, M] = cumsum %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_M = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v8_25 = near[near8 + r * 64u + i_M];
-      sum += m_at_least(v8_25, -80.0);
-      near[near14 + r * 64u + i_M] = sum;
+      let v0_2 = near[near0 + r * 64u + i_M];
+      sum += m_at_least(v0_2, -80.0);
+      near[near1 + r * 64u + i_M] = sum;
     }
   }
   workgroupBarrier();
-  // %15 [%row, M] = exp %14
-  // %16 [%row, M] = mul %15, %10
-  // store ws.Vt.read0, %16
-  // %17 [M] = pick last %14
-  // %18 [M, %row] = sub %17, %14
-  // %19 [M, %row] = exp %18
-  // %20 [M, %row] = mul %19, %12
-  // %21 [M, %row] = mul %20, %9
-  // store ws.Vt.col0, %21
+  // %2 [M] = pick last %1
+  // %3 [M] = exp %2
+  // store ws.Vt.decay, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_M = i;
+    let v1_3 = near[near1 + i_M + 960u];
+    let v2_4 = v1_3;
+    arena[at_ws_Vt_decay + i_M] = m_exp(v2_4);
+  }
+  // %4 [%row, M] = load ws.Kt.result0 row
+  // %5 [%row] = max[M] %4
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum6 = (-3.4028234663852886e+38f);
+    for (var k7 = 0u; k7 < 64u + zero; k7++) {
+      let v4_8 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + k7], r < length);
+      sum6 = m_max(sum6, v4_8);
+    }
+    let v5_5 = sum6;
+    near[near5 + r] = v5_5;
+  }
+  workgroupBarrier();
+  // %6 [%row, M] = sub %4, %5
+  // %7 [%row, M] = exp %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_M = i % 64u;
     let r = i / 64u;
-    let v14_26 = near[near14 + r * 64u + i_M];
-    let v10_27 = arena[far + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v14_26) * v10_27); }
-    let v14_28 = near[near14 + i_M + 960u];
-    let v17_29 = v14_28;
-    let v9_30 = near[near9 + r * 64u + i_M];
-    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v17_29 - v14_26)) * (-1.0f)) * v9_30); }
+    let v4_10 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
+    let v5_11 = near[near5 + r];
+    let v7_9 = m_exp((v4_10 - v5_11));
+    near[near7 + r * 64u + i_M] = v7_9;
   }
-  // %22 [M] = exp %17
-  // store ws.Vt.decay, %22
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_M = i;
-    let v14_31 = near[near14 + i_M + 960u];
-    let v17_32 = v14_31;
-    arena[at_ws_Vt_decay + i_M] = m_exp(v17_32);
+  workgroupBarrier();
+  // %8 [%row] = sum[M] %7
+  // %9 [] = 1
+  // %10 [%row] = div %9, %8
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    var sum13 = 0.0f;
+    for (var k14 = 0u; k14 < 64u + zero; k14++) {
+      let v7_15 = near[near7 + r * 64u + k14];
+      sum13 += v7_15;
+    }
+    let v8_12 = sum13;
+    near[near8 + r] = v8_12;
+    let v10_16 = (1.0f / v8_12);
+    near[near10 + r] = v10_16;
+  }
+  workgroupBarrier();
+  // %11 [%row, M] = mul %7, %10
+  // store ws.value15, %11
+  // %13 [%row, M] = keep %11
+  // %12 [%row, M] = exp %1
+  // %14 [%row, M] = mul %12, %13
+  // store ws.Vt.read0, %14
+  // %15 [%row, M] = expm1 %0
+  // store ws.value3, %15
+  // %16 [M, %row] = sub %2, %1
+  // %17 [M, %row] = exp %16
+  // %18 [] = -1
+  // %19 [M, %row] = mul %17, %18
+  // %20 [M, %row] = mul %19, %15
+  // store ws.Vt.col0, %20
+  for (var i = lid; i < 1024u + zero; i += 64u) {
+    let i_M = i % 64u;
+    let r = i / 64u;
+    let v7_17 = near[near7 + r * 64u + i_M];
+    let v11_18 = (v7_17 * near[near10 + r]);
+    if (r < length) { arena[at_ws_value15 + r * heads_64 + i_M] = v11_18; }
+    let v13_19 = select(0.0, v11_18, r < length);
+    arena[far + r * 64u + i_M] = v13_19;
+    let v1_20 = near[near1 + r * 64u + i_M];
+    if (r < length) { arena[at_ws_Vt_read0 + r * heads_64 + i_M] = (m_exp(v1_20) * v13_19); }
+    let v0_22 = near[near0 + r * 64u + i_M];
+    let v15_21 = m_expm1(v0_22);
+    arena[far + r * 64u + i_M + 1024u] = v15_21;
+    if (r < length) { arena[at_ws_value3 + r * heads_64 + i_M] = v15_21; }
+    let v1_23 = near[near1 + i_M + 960u];
+    let v2_24 = v1_23;
+    if (r < length) { arena[at_ws_Vt_col0 + r * heads_64 + i_M] = ((m_exp((v2_24 - v1_20)) * (-1.0f)) * v15_21); }
+  }
+  // store ws.value11, %5
+  // store ws.value14, %8
+  for (var i = lid; i < 16u + zero; i += 64u) {
+    let r = i;
+    let v5_25 = near[near5 + r];
+    if (r < length) { arena[at_ws_value11 + r * heads] = v5_25; }
+    let v8_26 = near[near8 + r];
+    if (r < length) { arena[at_ws_value14 + r * heads] = v8_26; }
+  }
+  storageBarrier();
+  // %21 [%row, %col] = dscore[M] %13, %15 by %0
+  // %22 [%row, %col] = mul %18, %21
+  // store ws.Vt.score0_0, %22
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    var sum27 = 0.0;
+    for (var k30 = 0u; k30 < select(0u, 64u + zero, c <= r); k30++) {
+      var e28 = 0.0;
+      for (var j29 = c + 1u; j29 <= r; j29++) {
+        let v0_31 = near[near0 + j29 * 64u + k30];
+        e28 = m_at_least(e28 + v0_31, -1e30f);
+      }
+      let v13_32 = arena[far + r * 64u + k30];
+      let v15_33 = arena[far + c * 64u + k30 + 1024u];
+      sum27 += v13_32 * v15_33 * m_exp(m_at_least(e28, -100.0));
+    }
+    arena[at_ws_Vt_score0_0 + r * 16u + c] = ((-1.0f) * sum27);
   }
 }

@@ -47,7 +47,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_Vt_cotangents = dims[6].z + (chunk * heads + head) * 4096u + block;
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_Vt_read0 = dims[3].x + (token * heads + head) * 64u;
-    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
     // store ws.Vt.cotangents, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;

@@ -30,7 +30,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var n = 0u; n < chunk_count; n++) {
     let nth = n;
     let chunk = first_chunk + nth;
-    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
     // %4 [M] = load ws.Vt.decay
     // %5 [M] = mul %3, %4
     for (var i = lid; i < 64u + zero; i += 64u) {

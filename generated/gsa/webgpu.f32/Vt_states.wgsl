@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_Vt_states = dims[5].w + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_Vt_col0 = dims[3].y + (token * heads + head) * 64u;
-    let at_ws_Vt_decay = dims[3].z + (chunk * heads + head) * 64u;
+    let at_ws_Vt_decay = dims[2].w + (chunk * heads + head) * 64u;
     // store ws.Vt.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;

@@ -111,18 +111,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_M = i / 64u;
       let v10_9 = near[near10 + i_M];
       let v2_10 = arena[far + i_K * 64u + i_M];
-      let v16_11 = (v10_9 * v2_10);
-      let v14_12 = near[near14 + i_M];
-      let v15_13 = (v14_12 * v2_10);
-      let v19_14 = near[near19 + i_M];
-      let v22_8 = (v16_11 + (v15_13 + (near[near18 + i_K] * v19_14)));
+      let v14_11 = near[near14 + i_M];
+      let v19_12 = near[near19 + i_M];
+      let v22_8 = ((v10_9 * v2_10) + ((v14_11 * v2_10) + (near[near18 + i_K] * v19_12)));
       arena[far + i_M * 64u + i_K + 8192u] = v22_8;
     }
     // %26 [V] = load v.copy one
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      let v26_15 = arena[at_v_copy + i_V];
-      near[near26 + i_V] = v26_15;
+      let v26_13 = arena[at_v_copy + i_V];
+      near[near26 + i_V] = v26_13;
     }
     workgroupBarrier();
     // %24 [M, V] = mul %10, %3
@@ -133,14 +131,12 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let v10_17 = near[near10 + i_M];
-      let v3_18 = arena[far + i_M * 64u + i_V + 4096u];
-      let v24_19 = (v10_17 * v3_18);
-      let v14_20 = near[near14 + i_M];
-      let v23_21 = (v14_20 * v3_18);
-      let v19_22 = near[near19 + i_M];
-      let v29_16 = (v24_19 + (v23_21 + (v19_22 * near[near26 + i_V])));
-      arena[far + i_M * 64u + i_V + 12288u] = v29_16;
+      let v10_15 = near[near10 + i_M];
+      let v3_16 = arena[far + i_M * 64u + i_V + 4096u];
+      let v14_17 = near[near14 + i_M];
+      let v19_18 = near[near19 + i_M];
+      let v29_14 = ((v10_15 * v3_16) + ((v14_17 * v3_16) + (v19_18 * near[near26 + i_V])));
+      arena[far + i_M * 64u + i_V + 12288u] = v29_14;
     }
     workgroupBarrier();
     // %30 [K] = load q.copy one
@@ -148,49 +144,49 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %32 [K] = mul %30, %31
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v32_23 = (arena[at_q_copy + i_K] * 0.125f);
-      near[near32 + i_K] = v32_23;
+      let v32_19 = (arena[at_q_copy + i_K] * 0.125f);
+      near[near32 + i_K] = v32_19;
     }
     workgroupBarrier();
     storageBarrier();
     // %33 [M] = contract[K] %32, %22
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      var sum25 = 0.0;
-      for (var k24 = 0u; k24 < 64u + zero; k24++) {
-        let b26 = near[near32 + k24];
-        let v22_27 = arena[far + i_M * 64u + k24 + 8192u];
-        let b28 = v22_27;
-        sum25 += b26 * b28;
+      var sum21 = 0.0;
+      for (var k20 = 0u; k20 < 64u + zero; k20++) {
+        let b22 = near[near32 + k20];
+        let v22_23 = arena[far + i_M * 64u + k20 + 8192u];
+        let b24 = v22_23;
+        sum21 += b22 * b24;
       }
-      let m33 = sum25;
-      let v33_29 = m33;
-      near[near33 + i_M] = v33_29;
+      let m33 = sum21;
+      let v33_25 = m33;
+      near[near33 + i_M] = v33_25;
     }
     workgroupBarrier();
     // %34 [] = max[M] %33
-    var sum30 = (-3.4028234663852886e+38f);
-    for (var k31 = 0u; k31 < 64u + zero; k31++) {
-      let v33_32 = near[near33 + k31];
-      sum30 = m_max(sum30, v33_32);
+    var sum26 = (-3.4028234663852886e+38f);
+    for (var k27 = 0u; k27 < 64u + zero; k27++) {
+      let v33_28 = near[near33 + k27];
+      sum26 = m_max(sum26, v33_28);
     }
-    let t34 = sum30;
+    let t34 = sum26;
     // %35 [M] = sub %33, %34
     // %36 [M] = exp %35
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_M = i;
-      let v33_34 = near[near33 + i_M];
-      let v36_33 = m_exp((v33_34 - t34));
-      near[near36 + i_M] = v36_33;
+      let v33_30 = near[near33 + i_M];
+      let v36_29 = m_exp((v33_30 - t34));
+      near[near36 + i_M] = v36_29;
     }
     workgroupBarrier();
     // %37 [] = sum[M] %36
-    var sum35 = 0.0f;
-    for (var k36 = 0u; k36 < 64u + zero; k36++) {
-      let v36_37 = near[near36 + k36];
-      sum35 += v36_37;
+    var sum31 = 0.0f;
+    for (var k32 = 0u; k32 < 64u + zero; k32++) {
+      let v36_33 = near[near36 + k32];
+      sum31 += v36_33;
     }
-    let t37 = sum35;
+    let t37 = sum31;
     // %38 [] = div %8, %37
     let t38 = (1.0f / t37);
     // %39 [M] = mul %36, %38
@@ -198,28 +194,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %40
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      var sum39 = 0.0;
-      for (var k38 = 0u; k38 < 64u + zero; k38++) {
-        let v36_40 = near[near36 + k38];
-        let b41 = (v36_40 * t38);
-        let v29_42 = arena[far + k38 * 64u + i_V + 12288u];
-        let b43 = v29_42;
-        sum39 += b41 * b43;
+      var sum35 = 0.0;
+      for (var k34 = 0u; k34 < 64u + zero; k34++) {
+        let v36_36 = near[near36 + k34];
+        let b37 = (v36_36 * t38);
+        let v29_38 = arena[far + k34 * 64u + i_V + 12288u];
+        let b39 = v29_38;
+        sum35 += b37 * b39;
       }
-      let m40 = sum39;
+      let m40 = sum35;
       p_o[at_g + i_V] = m40;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_M = i % 64u;
       let i_K = i / 64u;
-      let v22_44 = arena[far + i_M * 64u + i_K + 8192u];
-      arena[far + i_K * 64u + i_M] = v22_44;
+      let v22_40 = arena[far + i_M * 64u + i_K + 8192u];
+      arena[far + i_K * 64u + i_M] = v22_40;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_M = i / 64u;
-      let v29_45 = arena[far + i_M * 64u + i_V + 12288u];
-      arena[far + i_M * 64u + i_V + 4096u] = v29_45;
+      let v29_41 = arena[far + i_M * 64u + i_V + 12288u];
+      arena[far + i_M * 64u + i_V + 4096u] = v29_41;
     }
     workgroupBarrier();
     storageBarrier();
@@ -228,14 +224,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_M = i % 64u;
     let i_K = i / 64u;
-    let v2_46 = arena[far + i_K * 64u + i_M];
-    p_final_Kt[at_Kt + i_K * 64u + i_M] = v2_46;
+    let v2_42 = arena[far + i_K * 64u + i_M];
+    p_final_Kt[at_Kt + i_K * 64u + i_M] = v2_42;
   }
   // store final.Vt, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_M = i / 64u;
-    let v3_47 = arena[far + i_M * 64u + i_V + 4096u];
-    p_final_Vt[at_Kt + i_M * 64u + i_V] = v3_47;
+    let v3_43 = arena[far + i_M * 64u + i_V + 4096u];
+    p_final_Vt[at_Kt + i_M * 64u + i_V] = v3_43;
   }
 }

@@ -8,8 +8,8 @@ constexpr int kTablePrograms = 128, kTableLeast = 8, kTablePays = 1;
 typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M4 = 18432, M1_0 = 34816, M2_2 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_12 = 18432;
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M2 = 18432, M8 = 0, M1_5 = 36864, M4 = 45056, M5_11 = 53248, M6 = 61440, M7 = 45056, M9 = 0, M3_2 = 69632;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,88 +19,86 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %1 [%row, K] = load g row
+  // %0 [%row, K] = load g row
   array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %0 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M1_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %2 [%row, K] = expm1 %1
+  // %5 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = cumsum %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f1_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f2_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_1[i] = m_expm1(f1_0[i]);
-  // %3 [%row, %col] = dscore[K] %0, %2 by %1
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [K] = pick last %1
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M2_2), f2_1, part * 2);
-  team_sync(1, 256);
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
+  // %3 [K] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.S.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %4 [%row, K] = exp %1
+  float f1_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  float f7_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
+  // %8 [%row, K] = mul %7, %5
   cp_wait<0>();
   team_sync(1, 256);
-  team_sync(1, 256);
-  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1_0)}, {(base + M2_2)}, ((float*)(basep + M0)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
-  float f3_3[16];
-  if (part == 0) put_whole(((float*)(basep + M4)), whole_2[0], t);
-  team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M4)), whole_2[0], t);
-  team_sync(1, 256);
-  take_part<16>(f3_3, ((float*)(basep + M4)), part, t);
-  team_sync(1, 256);
-  // %4 [] = 0.125
-  // %5 [] = -1
-  // %6 [] = mul %4, %5
-  const float s6_4 = (0.125f * (-1.f));
-  // %7 [%row, %col] = mul %6, %3
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = (s6_4 * f3_3[i]);
-  // store ws.S.score0_0, %7
-  store_frag<2, 64, false>((base + M5), f7_5, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
-  // %8 [%row, K] = cumsum %1
-  // %9 [%row, K] = exp %8
+  float f5_5[16];
+  load_frag<2, 64, false>(f5_5, (base + M1_5), part * 2);
   float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
+  // store ws.S.read0, %8
+  store_frag<2, 64, false>((base + M4), f8_6, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
+  // %9 [K, %row] = sub %2, %1
   float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
-  // %10 [%row, K] = mul %9, %4
+  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_2[i]);
+  // %10 [K, %row] = exp %9
   float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * 0.125f);
-  // %11 [%row, K] = mul %10, %0
+  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
+  // %11 [%row, K] = expm1 %0
   float f0_9[16];
-  load_frag<2, 64, false>(f0_9, (base + M1_0), part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f0_9[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f0_9[i]);
-  // store ws.S.read0, %11
-  store_frag<2, 64, false>((base + M6), f11_10, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_expm1(f0_9[i]);
+  store_frag<2, 64, false>((base + M5_11), f11_10, part * 2);
+  // %12 [] = -1
+  // %13 [K, %row] = mul %10, %12
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f10_8[i] * (-1.f));
+  // %14 [K, %row] = mul %13, %11
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f13_11[i] * f11_10[i]);
+  // store ws.S.col0, %14
+  store_frag<2, 64, false>((base + M6), f14_12, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
-  // %12 [K] = pick last %8
-  float v12_11 = 0.f;
-  if (const int i = t; i < 64) v12_11 = ((float*)(basep + M0))[4536 + i];
-  // %13 [K, %row] = sub %12, %8
-  if (const int i = t; i < 64) ((float*)(basep + M7_12))[i] = v12_11;
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
+  // %15 [%row, %col] = dscore[K] %5, %11 by %0
   team_sync(1, 256);
-  float f13_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (((float*)(basep + M7_12))[(frag_col(i) + part * 32)] - f8_6[i]);
-  // %14 [K, %row] = exp %13
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = m_exp(f13_12[i]);
-  // %15 [K, %row] = mul %14, %5
+  float whole_13[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_13, {(base + M1_5)}, {(base + M5_11)}, ((float*)(basep + M2)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
   float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] * (-1.f));
-  // %16 [K, %row] = mul %15, %2
-  float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f2_1[i]);
-  // store ws.S.col0, %16
-  store_frag<2, 64, false>((base + M8), f16_15, part * 2);
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_13[0], t);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  // %17 [K] = exp %12
-  float v17_16 = 0.f;
-  if (const int i = t; i < 64) v17_16 = m_exp(v12_11);
-  // store ws.S.decay, %17
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v17_16);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_13[0], t);
+  team_sync(1, 256);
+  take_part<16>(f15_14, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  // %16 [] = mul %6, %12
+  const float s16_15 = (0.125f * (-1.f));
+  // %17 [%row, %col] = mul %16, %15
+  float f17_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (s16_15 * f15_14[i]);
+  // store ws.S.score0_0, %17
+  store_frag<2, 64, false>((base + M9), f17_16, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
 // The decay of every segment of S.
@@ -146,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
 }
 
 // What every segment adds to S by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -294,7 +292,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -415,8 +413,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 }
 
 // Scores, solves and pointwise values of the chunks of S.
-extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_value2, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M5 = 18432, M1_2 = 34816, M2 = 18432, M3_1 = 43008, M4 = 51200, M6 = 18432, M7 = 26624, M9 = 0, M8_12 = 18432;
+extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_value2, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M2 = 18432, M8 = 0, M1_5 = 36864, M4 = 45056, M5_9 = 53248, M6 = 0, M7 = 45056, M9 = 0, M3_2 = 61440;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -428,94 +426,93 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   (void)group, (void)basep;
   // %0 [%row, K] = load g row
   array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %2 [%row, K] = load q row
-  tile_load<64, 1, 256>((base + M1_2), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %1 [%row, K] = expm1 %0
+  // %5 [%row, K] = load q row
+  tile_load<64, 1, 256>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
+  // %1 [%row, K] = cumsum %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f0_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f1_1[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_1[i] = m_expm1(f0_0[i]);
-  // store ws.value2, %1
-  store_frag<2, 64, false>((base + M2), f1_1, part * 2);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [K] = pick last %1
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M2), t);
-  // %3 [%row, %col] = dscore[K] %2, %1 by %0
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M3_1), f1_1, part * 2);
-  team_sync(1, 256);
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
+  // %3 [K] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.S.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %4 [%row, K] = exp %1
+  float f1_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  float f7_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
+  // %8 [%row, K] = mul %7, %5
   cp_wait<0>();
   team_sync(1, 256);
-  team_sync(1, 256);
-  float whole_2[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_2, {(base + M1_2)}, {(base + M3_1)}, ((float*)(basep + M0)), {(base + M4)}, part * 2, part * 2 + 2, 4 + part);
-  float f3_3[16];
-  if (part == 0) put_whole(((float*)(basep + M5)), whole_2[0], t);
-  team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M5)), whole_2[0], t);
-  team_sync(1, 256);
-  take_part<16>(f3_3, ((float*)(basep + M5)), part, t);
-  team_sync(1, 256);
-  // %4 [] = 0.125
-  // %5 [] = -1
-  // %6 [] = mul %4, %5
-  const float s6_4 = (0.125f * (-1.f));
-  // %7 [%row, %col] = mul %6, %3
-  float f7_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = (s6_4 * f3_3[i]);
-  // store ws.S.score0_0, %7
-  store_frag<2, 64, false>((base + M6), f7_5, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
-  // %8 [%row, K] = cumsum %0
-  // %9 [%row, K] = exp %8
+  float f5_5[16];
+  load_frag<2, 64, false>(f5_5, (base + M1_5), part * 2);
   float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
-  // %10 [%row, K] = mul %9, %4
-  float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = (f9_7[i] * 0.125f);
-  // %11 [%row, K] = mul %10, %2
-  float f2_9[16];
-  load_frag<2, 64, false>(f2_9, (base + M1_2), part * 2);
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = (f10_8[i] * f2_9[i]);
-  // store ws.S.read0, %11
-  store_frag<2, 64, false>((base + M7), f11_10, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
+  // store ws.S.read0, %8
+  store_frag<2, 64, false>((base + M4), f8_6, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
-  // %12 [K] = pick last %8
-  float v12_11 = 0.f;
-  if (const int i = t; i < 64) v12_11 = ((float*)(basep + M0))[4536 + i];
-  // %13 [K, %row] = sub %12, %8
-  if (const int i = t; i < 64) ((float*)(basep + M8_12))[i] = v12_11;
+  tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
+  // %9 [%row, K] = expm1 %0
+  float f0_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_7[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f0_7[i]);
+  store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
+  // store ws.value2, %9
   team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5_9), t);
+  // %10 [K, %row] = sub %2, %1
+  float f1_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f10_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_10[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_9[i]);
+  // %11 [K, %row] = exp %10
+  float f11_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = m_exp(f10_10[i]);
+  // %12 [] = -1
+  // %13 [K, %row] = mul %11, %12
   float f13_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (((float*)(basep + M8_12))[(frag_col(i) + part * 32)] - f8_6[i]);
-  // %14 [K, %row] = exp %13
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f11_11[i] * (-1.f));
+  // %14 [K, %row] = mul %13, %9
   float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = m_exp(f13_12[i]);
-  // %15 [K, %row] = mul %14, %5
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (f14_13[i] * (-1.f));
-  // %16 [K, %row] = mul %15, %1
-  float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f1_1[i]);
-  // store ws.S.col0, %16
-  store_frag<2, 64, false>((base + M9), f16_15, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f13_12[i] * f9_8[i]);
+  // store ws.S.col0, %14
+  store_frag<2, 64, false>((base + M6), f14_13, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  // %17 [K] = exp %12
-  float v17_16 = 0.f;
-  if (const int i = t; i < 64) v17_16 = m_exp(v12_11);
-  // store ws.S.decay, %17
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v17_16);
+  tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
+  // %15 [%row, %col] = dscore[K] %5, %9 by %0
+  team_sync(1, 256);
+  float whole_14[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_14, {(base + M1_5)}, {(base + M5_9)}, ((float*)(basep + M2)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
+  float f15_15[16];
+  if (part == 0) put_whole(((float*)(basep + M8)), whole_14[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M8)), whole_14[0], t);
+  team_sync(1, 256);
+  take_part<16>(f15_15, ((float*)(basep + M8)), part, t);
+  team_sync(1, 256);
+  // %16 [] = mul %6, %12
+  const float s16_16 = (0.125f * (-1.f));
+  // %17 [%row, %col] = mul %16, %15
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (s16_16 * f15_15[i]);
+  // store ws.S.score0_0, %17
+  store_frag<2, 64, false>((base + M9), f17_17, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_col0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -616,7 +613,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 }
 
 // What every segment adds to the cotangent of S by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_read0, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -764,7 +761,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_read0, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -868,7 +865,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_value2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M8 = 18432, M17 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 110592, M15 = 36864, M16 = 69632, M12_22 = 110592, M18_48 = 36864;
+  constexpr u32 M3 = 0, M8 = 18432, M18 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 110592, M15 = 36864, M16 = 69632, M12_22 = 110592, M17_48 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -911,7 +908,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %5 [] = -1
   // %56 [%row, K] = dscoreRow[K] %4, %7 by %8
   cp_wait<4>();
-  team_sync(1, 256);
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M8)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M9_4), f4_2, part * 2);
@@ -958,143 +954,143 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %22 [K] = pick last %10
   float v22_14 = 0.f;
   if (const int i = t; i < 64) v22_14 = ((float*)(basep + M8))[4536 + i];
-  // %23 [K, %row] = sub %22, %10
   if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_14;
+  // %23 [K, %row] = sub %22, %10
   team_sync(1, 256);
-  float f23_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_15[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_7[i]);
+  float f10_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_15[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f23_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_16[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f10_15[i]);
   // %24 [K, %row] = exp %23
-  float f24_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_16[i] = m_exp(f23_15[i]);
+  float f24_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_17[i] = m_exp(f23_16[i]);
   // %25 [K, %row] = mul %24, %7
-  float f7_17[16];
-  load_frag<2, 64, false>(f7_17, (base + M2_7), part * 2);
-  float f25_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_18[i] = (f24_16[i] * f7_17[i]);
+  float f7_18[16];
+  load_frag<2, 64, false>(f7_18, (base + M2_7), part * 2);
+  float f25_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (f24_17[i] * f7_18[i]);
   // %27 [%row, V] = contract[K] %25, %26
-  store_frag<2, 64, false>((base + M13_25), f25_18, part * 2);
+  store_frag<2, 64, false>((base + M13_25), f25_19, part * 2);
   team_sync(1, 256);
-  u32 a25_19[4][4]; load_as<4, 64, false>(a25_19, (base + M13_25));
+  u32 a25_20[4][4]; load_as<4, 64, false>(a25_20, (base + M13_25));
   cp_wait<1>();
   team_sync(1, 256);
-  float f27_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f27_20, a25_19, (base + M6_26), part * 32); mma_commit();
+  float f27_21[16];
+  mma_open(); mma<32, 4, 64, true, true>(f27_21, a25_20, (base + M6_26), part * 32); mma_commit();
   // %28 [%row, V] = mul %5, %27
   mma_wait<0>();
-  mma_ready<sizeof(f27_20) / 4>(f27_20);
-  float f28_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_21[i] = ((-1.f) * f27_20[i]);
+  mma_ready<sizeof(f27_21) / 4>(f27_21);
+  float f28_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = ((-1.f) * f27_21[i]);
   // %21 [%row, V] = contract[%col] %19, %20
   // %29 [%row, V] = add %28, %21
-  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M5_18));
-  float f29_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_23[i] = f28_21[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_23, a18_22, (base + M0_0), part * 32); mma_commit();
+  u32 a18_23[4][4]; load_as<4, 64, true>(a18_23, (base + M5_18));
+  float f29_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_24[i] = f28_22[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_24, a18_23, (base + M0_0), part * 32); mma_commit();
   // store d_v, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_23) / 4>(f29_23);
-  store_frag<2, 64, false>((base + M14), f29_23, part * 2);
+  mma_ready<sizeof(f29_24) / 4>(f29_24);
+  store_frag<2, 64, false>((base + M14), f29_24, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %31 [%row, K] = mul %15, %30
   cp_wait<0>();
   team_sync(1, 256);
-  float f30_24[16];
-  load_frag<2, 64, false>(f30_24, (base + M7_30), part * 2);
-  float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f15_12[i] * f30_24[i]);
+  float f30_25[16];
+  load_frag<2, 64, false>(f30_25, (base + M7_30), part * 2);
+  float f31_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_26[i] = (f15_12[i] * f30_25[i]);
   // %32 [%row, K] = mul %16, %31
-  float f32_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_26[i] = (0.125f * f31_25[i]);
+  float f32_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (0.125f * f31_26[i]);
   // %57 [%col, K] = dscoreCol[K] %4, %30 by %8
-  u32 a4_28[4][4]; load_as<4, 64, true>(a4_28, (base + M9_4));
+  u32 a4_29[4][4]; load_as<4, 64, true>(a4_29, (base + M9_4));
   team_sync(1, 256);
-  float whole_27[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_27, {a4_28}, (base + M7_30), ((float*)(basep + M8)), (base + M15), part * 2, 4 + part);
-  float f57_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_29[i] = whole_27[0][i];
+  float whole_28[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_28, {a4_29}, (base + M7_30), ((float*)(basep + M8)), (base + M15), part * 2, 4 + part);
+  float f57_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_30[i] = whole_28[0][i];
   team_sync(1, 256);
   // %34 [%col, K] = mul %57, %16
-  float f34_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f57_29[i] * 0.125f);
+  float f34_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f57_30[i] * 0.125f);
   // %35 [%row, K] = swap %34
   // %36 [%row, K] = contract[V] %1, %26
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M1_1));
-  float f36_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f36_32, a1_31, (base + M6_26), part * 32); mma_commit();
+  u32 a1_32[4][4]; load_as<4, 64, false>(a1_32, (base + M1_1));
+  float f36_33[16];
+  mma_open(); mma<32, 4, 64, false, true>(f36_33, a1_32, (base + M6_26), part * 32); mma_commit();
   // %37 [K, %row] = mul %24, %36
   mma_wait<0>();
-  mma_ready<sizeof(f36_32) / 4>(f36_32);
-  float f37_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_33[i] = (f24_16[i] * f36_32[i]);
+  mma_ready<sizeof(f36_33) / 4>(f36_33);
+  float f37_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (f24_17[i] * f36_33[i]);
   // %38 [K, %row] = add %37, %35
-  float f38_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_34[i] = (f37_33[i] + f34_30[i]);
+  float f38_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = (f37_34[i] + f34_31[i]);
   // %39 [K, %row] = mul %38, %7
-  float f7_35[16];
-  load_frag<2, 64, false>(f7_35, (base + M2_7), part * 2);
-  float f39_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_36[i] = (f38_34[i] * f7_35[i]);
+  float f7_36[16];
+  load_frag<2, 64, false>(f7_36, (base + M2_7), part * 2);
+  float f39_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_37[i] = (f38_35[i] * f7_36[i]);
   // %40 [K, %row] = mul %5, %39
-  float f40_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_37[i] = ((-1.f) * f39_36[i]);
+  float f40_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_38[i] = ((-1.f) * f39_37[i]);
   // %41 [K, %row] = neg %40
-  float f41_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (-f40_37[i]);
+  float f41_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_39[i] = (-f40_38[i]);
   // %42 [K] = contract[V] %12, %26
-  float v42_39 = 0.f;
-  if (const int i = t; i < 64) v42_39 = row_dot<64, 64>((base + M4_12), (base + M6_26), i);
+  float v42_40 = 0.f;
+  if (const int i = t; i < 64) v42_40 = row_dot<64, 64>((base + M4_12), (base + M6_26), i);
   // %43 [K] = exp %22
-  float v43_40 = 0.f;
-  if (const int i = t; i < 64) v43_40 = m_exp(v22_14);
+  float v43_41 = 0.f;
+  if (const int i = t; i < 64) v43_41 = m_exp(v22_14);
   // %44 [K] = mul %43, %42
-  float v44_41 = 0.f;
-  if (const int i = t; i < 64) v44_41 = (v43_40 * v42_39);
+  float v44_42 = 0.f;
+  if (const int i = t; i < 64) v44_42 = (v43_41 * v42_40);
   // %45 [K, %row] = mul %37, %7
-  float f45_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = (f37_33[i] * f7_35[i]);
+  float f45_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_43[i] = (f37_34[i] * f7_36[i]);
   // %46 [K, %row] = mul %5, %45
-  float f46_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = ((-1.f) * f45_42[i]);
+  float f46_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
   // %47 [K] = sum[%row] %46
-  col_sums_part<16>(((float*)(basep + M16)), f46_43, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M16)), f46_44, 64, part * 32);
   team_sync(1, 256);
-  float v47_44 = 0.f;
-  if (const int i = t; i < 64) v47_44 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
+  float v47_45 = 0.f;
+  if (const int i = t; i < 64) v47_45 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
   // %48 [K] = add %44, %47
-  float v48_45 = 0.f;
-  if (const int i = t; i < 64) v48_45 = (v44_41 + v47_44);
+  float v48_46 = 0.f;
+  if (const int i = t; i < 64) v48_46 = (v44_42 + v47_45);
+  if (const int i = t; i < 64) ((float*)(basep + M17_48))[i] = v48_46;
   // %49 [%row, K] = add %32, %41
-  float f49_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_46[i] = (f32_26[i] + f41_38[i]);
+  float f49_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_47[i] = (f32_27[i] + f41_39[i]);
   // %50 [%row, K] = cumsum reversed %49
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_46[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_47[i];
   team_sync(1, 256);
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M18)) + i, ((float*)(basep + M18)) + i, 72, i < 64);
   // %51 [%row, K] = add %50, %48
   team_sync(1, 256);
-  float f50_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_47[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M18_48))[i] = v48_45;
-  team_sync(1, 256);
-  float f51_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_48[i] = (f50_47[i] + ((float*)(basep + M18_48))[(frag_col(i) + part * 32)]);
+  float f50_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_48[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f51_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_49[i] = (f50_48[i] + ((float*)(basep + M17_48))[(frag_col(i) + part * 32)]);
   // %52 [K, %row] = neg %38
-  float f52_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_49[i] = (-f38_34[i]);
+  float f52_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f52_50[i] = (-f38_35[i]);
   // %53 [%row, K] = exp %8
-  float f8_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_50[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f53_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_51[i] = m_exp(f8_50[i]);
+  float f8_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_51[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f53_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_52[i] = m_exp(f8_51[i]);
   // %54 [K, %row] = mul %52, %53
-  float f54_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_52[i] = (f52_49[i] * f53_51[i]);
+  float f54_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_53[i] = (f52_50[i] * f53_52[i]);
   // %55 [%row, K] = add %51, %54
-  float f55_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_53[i] = (f51_48[i] + f54_52[i]);
+  float f55_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_54[i] = (f51_49[i] + f54_53[i]);
   // store d_g, %55
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_53[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_54[i]); }
 }
 
 // Reads the tokens one at a time.
@@ -1158,9 +1154,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = neg %4
       float t16[8];
       UNROLL for (int i = 0; i < 8; ++i) t16[i] = (-t4[i]);

@@ -34,7 +34,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let heads_64 = heads * 64u;
   let at_ws_value2 = dims[3].y + (token * heads + head) * 64u;
   let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u;
-  let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  let at_ws_S_score0_0 = dims[2].y + (chunk * heads + head) * 256u;
   let at_ws_S_cotangents = dims[4].y + (chunk * heads + head) * 4096u;
   let at_q_copy = dims[4].z + (token * heads + head) * 64u;
   const near48 = 0u;

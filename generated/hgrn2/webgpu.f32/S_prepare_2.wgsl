@@ -32,93 +32,93 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let length = chunks[4u * chunk + 2u];
   let at_g = (token * heads + head) * 64u;
   let heads_64 = heads * 64u;
-  let at_ws_value2 = dims[3].y + (token * heads + head) * 64u;
-  let at_ws_S_score0_0 = dims[1].z + (chunk * heads + head) * 256u;
+  let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
   let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
+  let at_ws_value2 = dims[3].y + (token * heads + head) * 64u;
   let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
-  let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+  let at_ws_S_score0_0 = dims[2].y + (chunk * heads + head) * 256u;
   const near0 = 0u;
   const near1 = 1024u;
-  const near2 = 2048u;
-  const near8 = 3072u;
+  const near5 = 2048u;
+  const near9 = 3072u;
   // %0 [%row, K] = load g row
-  // %1 [%row, K] = expm1 %0
-  // store ws.value2, %1
-  // %2 [%row, K] = load q row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
     let v0_1 = select(0.0, p_g[at_g + r * heads_64 + i_K], r < length);
     near[near0 + r * 64u + i_K] = v0_1;
-    let v1_2 = m_expm1(v0_1);
-    near[near1 + r * 64u + i_K] = v1_2;
-    if (r < length) { arena[at_ws_value2 + r * heads_64 + i_K] = v1_2; }
-    let v2_3 = select(0.0, p_q[at_g + r * heads_64 + i_K], r < length);
-    near[near2 + r * 64u + i_K] = v2_3;
   }
-  // %4 [] = 0.125
-  // %5 [] = -1
-  // %6 [] = mul %4, %5
-  let t6 = (0.125f * (-1.0f));
   workgroupBarrier();
-  // %3 [%row, %col] = dscore[K] %2, %1 by %0
-  // %7 [%row, %col] = mul %6, %3
-  // store ws.S.score0_0, %7
-  for (var i = lid; i < 256u + zero; i += 64u) {
-    let c = i % 16u;
-    let r = i / 16u;
-    var sum4 = 0.0;
-    for (var k7 = 0u; k7 < select(0u, 64u + zero, c <= r); k7++) {
-      var e5 = 0.0;
-      for (var j6 = c + 1u; j6 <= r; j6++) {
-        let v0_8 = near[near0 + j6 * 64u + k7];
-        e5 = m_at_least(e5 + v0_8, -1e30f);
-      }
-      let v2_9 = near[near2 + r * 64u + k7];
-      let v1_10 = near[near1 + c * 64u + k7];
-      sum4 += v2_9 * v1_10 * m_exp(m_at_least(e5, -100.0));
-    }
-    arena[at_ws_S_score0_0 + r * 16u + c] = (t6 * sum4);
-  }
-  // %8 [%row, K] = cumsum %0
+  // %1 [%row, K] = cumsum %0
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v0_11 = near[near0 + r * 64u + i_K];
-      sum += m_at_least(v0_11, -80.0);
-      near[near8 + r * 64u + i_K] = sum;
+      let v0_2 = near[near0 + r * 64u + i_K];
+      sum += m_at_least(v0_2, -80.0);
+      near[near1 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
-  // %9 [%row, K] = exp %8
-  // %10 [%row, K] = mul %9, %4
-  // %11 [%row, K] = mul %10, %2
-  // store ws.S.read0, %11
-  // %12 [K] = pick last %8
-  // %13 [K, %row] = sub %12, %8
-  // %14 [K, %row] = exp %13
-  // %15 [K, %row] = mul %14, %5
-  // %16 [K, %row] = mul %15, %1
-  // store ws.S.col0, %16
+  // %2 [K] = pick last %1
+  // %3 [K] = exp %2
+  // store ws.S.decay, %3
+  for (var i = lid; i < 64u + zero; i += 64u) {
+    let i_K = i;
+    let v1_3 = near[near1 + i_K + 960u];
+    let v2_4 = v1_3;
+    arena[at_ws_S_decay + i_K] = m_exp(v2_4);
+  }
+  // %5 [%row, K] = load q row
+  // %4 [%row, K] = exp %1
+  // %6 [] = 0.125
+  // %7 [%row, K] = mul %4, %6
+  // %8 [%row, K] = mul %7, %5
+  // store ws.S.read0, %8
+  // %9 [%row, K] = expm1 %0
+  // store ws.value2, %9
+  // %10 [K, %row] = sub %2, %1
+  // %11 [K, %row] = exp %10
+  // %12 [] = -1
+  // %13 [K, %row] = mul %11, %12
+  // %14 [K, %row] = mul %13, %9
+  // store ws.S.col0, %14
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v8_12 = near[near8 + r * 64u + i_K];
-    let v2_13 = near[near2 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(v8_12) * 0.125f) * v2_13); }
-    let v8_14 = near[near8 + i_K + 960u];
-    let v12_15 = v8_14;
-    let v1_16 = near[near1 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((m_exp((v12_15 - v8_12)) * (-1.0f)) * v1_16); }
+    let v5_5 = select(0.0, p_q[at_g + r * heads_64 + i_K], r < length);
+    near[near5 + r * 64u + i_K] = v5_5;
+    let v1_6 = near[near1 + r * 64u + i_K];
+    if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = ((m_exp(v1_6) * 0.125f) * v5_5); }
+    let v0_8 = near[near0 + r * 64u + i_K];
+    let v9_7 = m_expm1(v0_8);
+    near[near9 + r * 64u + i_K] = v9_7;
+    if (r < length) { arena[at_ws_value2 + r * heads_64 + i_K] = v9_7; }
+    let v1_9 = near[near1 + i_K + 960u];
+    let v2_10 = v1_9;
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = ((m_exp((v2_10 - v1_6)) * (-1.0f)) * v9_7); }
   }
-  // %17 [K] = exp %12
-  // store ws.S.decay, %17
-  for (var i = lid; i < 64u + zero; i += 64u) {
-    let i_K = i;
-    let v8_17 = near[near8 + i_K + 960u];
-    let v12_18 = v8_17;
-    arena[at_ws_S_decay + i_K] = m_exp(v12_18);
+  // %16 [] = mul %6, %12
+  let t16 = (0.125f * (-1.0f));
+  workgroupBarrier();
+  // %15 [%row, %col] = dscore[K] %5, %9 by %0
+  // %17 [%row, %col] = mul %16, %15
+  // store ws.S.score0_0, %17
+  for (var i = lid; i < 256u + zero; i += 64u) {
+    let c = i % 16u;
+    let r = i / 16u;
+    var sum11 = 0.0;
+    for (var k14 = 0u; k14 < select(0u, 64u + zero, c <= r); k14++) {
+      var e12 = 0.0;
+      for (var j13 = c + 1u; j13 <= r; j13++) {
+        let v0_15 = near[near0 + j13 * 64u + k14];
+        e12 = m_at_least(e12 + v0_15, -1e30f);
+      }
+      let v5_16 = near[near5 + r * 64u + k14];
+      let v9_17 = near[near9 + c * 64u + k14];
+      sum11 += v5_16 * v9_17 * m_exp(m_at_least(e12, -100.0));
+    }
+    arena[at_ws_S_score0_0 + r * 16u + c] = (t16 * sum11);
   }
 }

@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let length = min(16u, end_token - token);
     let at_d_o = (token * heads + head) * 64u + block;
     let at_ws_S_read0 = dims[1].w + (token * heads + head) * 64u;
-    let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+    let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
     // %2 [%row, V] = load d_o row
     for (var i = lid; i < 512u + zero; i += 64u) {
       let i_V = i % 32u;

@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let at_ws_S_states = dims[3].z + (chunk * heads + head) * 4096u + block;
     let at_v = (token * heads + head) * 64u + block;
     let at_ws_S_col0 = dims[2].x + (token * heads + head) * 64u;
-    let at_ws_S_decay = dims[2].y + (chunk * heads + head) * 64u;
+    let at_ws_S_decay = dims[1].z + (chunk * heads + head) * 64u;
     // store ws.S.states, %1
     for (var i = lid; i < 2048u + zero; i += 64u) {
       let i_V = i % 32u;

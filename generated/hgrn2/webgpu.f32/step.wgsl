@@ -90,10 +90,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_K = i / 16u;
       let v8_7 = near[near8 + i_K];
       let v1_8 = near[near1 + i_K * 16u + i_V];
-      let v14_9 = (v8_7 * v1_8);
-      let v13_10 = (near[near12 + i_K] * v1_8);
-      let v4_11 = near[near4 + i_K];
-      let v20_6 = (v14_9 + (v13_10 + ((-v4_11) * near[near17 + i_V])));
+      let v4_9 = near[near4 + i_K];
+      let v20_6 = ((v8_7 * v1_8) + ((near[near12 + i_K] * v1_8) + ((-v4_9) * near[near17 + i_V])));
       near[near20 + i_K * 16u + i_V] = v20_6;
     }
     workgroupBarrier();
@@ -104,21 +102,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum13 = 0.0;
-      for (var k12 = 0u; k12 < 64u + zero; k12++) {
-        let b14 = (p_q[at_g + k12] * 0.125f);
-        let v20_15 = near[near20 + k12 * 16u + i_V];
-        let b16 = v20_15;
-        sum13 += b14 * b16;
+      var sum11 = 0.0;
+      for (var k10 = 0u; k10 < 64u + zero; k10++) {
+        let b12 = (p_q[at_g + k10] * 0.125f);
+        let v20_13 = near[near20 + k10 * 16u + i_V];
+        let b14 = v20_13;
+        sum11 += b12 * b14;
       }
-      let m24 = sum13;
+      let m24 = sum11;
       p_o[at_v + i_V] = m24;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v20_17 = near[near20 + i_K * 16u + i_V];
-      near[near1 + i_K * 16u + i_V] = v20_17;
+      let v20_15 = near[near20 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v20_15;
     }
     workgroupBarrier();
     storageBarrier();
@@ -127,7 +125,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_18 = near[near1 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v1_18;
+    let v1_16 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_16;
   }
 }

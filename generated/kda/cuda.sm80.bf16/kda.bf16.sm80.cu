@@ -9,7 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 0, M5_8 = 61440, M10_17 = 18432;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M5_8 = 61440, M10_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -27,7 +27,6 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
-  team_sync(1);
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
@@ -50,8 +49,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %8 [%row] = neg %7
   float v8_5 = 0.f;
   if (const int i = t; i < 64) v8_5 = (-asked7_0);
-  // %9 [%row, %col] = mul %8, %6
   if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
+  // %9 [%row, %col] = mul %8, %6
   team_sync(1);
   float f9_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
@@ -99,26 +98,28 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %17 [K] = pick last %11
   float v17_16 = 0.f;
   if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
-  // %18 [K, %row] = sub %17, %11
   if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
+  // %18 [K, %row] = sub %17, %11
   team_sync(1);
-  float f18_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_8[i]);
+  float f11_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f18_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_17[i]);
   // %19 [K, %row] = exp %18
-  float f19_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = m_exp(f18_17[i]);
+  float f19_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = m_exp(f18_18[i]);
   // %20 [K, %row] = mul %19, %1
-  float f20_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f19_18[i] * f1_14[i]);
+  float f20_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_20[i] = (f19_19[i] * f1_14[i]);
   // store ws.S.col0, %20
-  store_frag<4, 64, false>((base + M11), f20_19, 0);
+  store_frag<4, 64, false>((base + M11), f20_20, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
-  float v21_20 = 0.f;
-  if (const int i = t; i < 64) v21_20 = m_exp(v17_16);
+  float v21_21 = 0.f;
+  if (const int i = t; i < 64) v21_21 = m_exp(v17_16);
   // store ws.S.decay, %21
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_20);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_21);
 }
 
 // What every segment adds to S by its end.
@@ -1125,7 +1126,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M14_25 = 18432, M15 = 18432, M17_22 = 18432, M18 = 18432, M19 = 0, M21 = 0, M22 = 18432, M25 = 0, M26 = 0, M13_24 = 83968, M16_30 = 84224, M20_23 = 8192, M24_55 = 18432;
+  constexpr u32 M3 = 0, M24 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M22 = 18432, M25 = 18432, M26 = 0, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M23_55 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1171,7 +1172,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<5>();
   team_sync(1, 512);
-  team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<1, 64, false>((base + M9_5), f5_3, part * 1);
   team_sync(1, 512);
@@ -1213,7 +1213,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   u32 a5_15[4][4]; load_as<4, 64, true>(a5_15, (base + M9_5));
   cp_wait<3>();
   team_sync(1, 512);
-  team_sync(1, 512);
   float whole_14[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_14, {a5_15}, (base + M5_18), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
   float f65_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_16[i] = whole_14[0][i];
@@ -1234,20 +1233,21 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f22_20[8];
   UNROLL for (int i = 0; i < 8; ++i) f22_20[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_19[i] : 0.f);
   // %23 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = asked23_0;
   // %24 [%row] = neg %23
   float v24_21 = 0.f;
   if (const int i = t; i < 64) v24_21 = (-asked23_0);
+  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = v24_21;
   // %25 [%row, %col] = mul %24, %22
-  if (const int i = t; i < 64) ((float*)(basep + M13_24))[i] = v24_21;
   team_sync(1, 512);
   float f25_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M13_24))[frag_row(i)] * f22_20[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_20[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
-  store_frag<1, 64, false>((base + M14_25), f25_22, part * 1);
+  store_frag<1, 64, false>((base + M15_25), f25_22, part * 1);
   team_sync(1, 512);
-  u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M14_25));
+  u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M15_25));
   team_sync(1, 512);
-  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a25_24}, (base + M2_6), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
+  float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a25_24}, (base + M2_6), ((float*)(basep + M3)), (base + M16), part * 1, 4 + part);
   float f26_25[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_25[i] = whole_23[0][i];
   team_sync(1, 512);
@@ -1261,157 +1261,154 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %30 [K] = pick last %9
   float v30_28 = 0.f;
   if (const int i = t; i < 64) v30_28 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = v30_28;
   // %31 [K, %row] = sub %30, %9
-  if (const int i = t; i < 64) ((float*)(basep + M16_30))[i] = v30_28;
   team_sync(1, 512);
-  float f31_29[8];
-  UNROLL for (int i = 0; i < 8; ++i) f31_29[i] = (((float*)(basep + M16_30))[(frag_col(i) + part * 16)] - f9_7[i]);
+  float f9_29[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_29[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f31_30[8];
+  UNROLL for (int i = 0; i < 8; ++i) f31_30[i] = (((float*)(basep + M17_30))[(frag_col(i) + part * 16)] - f9_29[i]);
   // %32 [K, %row] = exp %31
-  float f32_30[8];
-  UNROLL for (int i = 0; i < 8; ++i) f32_30[i] = m_exp(f31_29[i]);
+  float f32_31[8];
+  UNROLL for (int i = 0; i < 8; ++i) f32_31[i] = m_exp(f31_30[i]);
   // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_27) / 4>(f29_27);
-  float f33_31[8];
-  UNROLL for (int i = 0; i < 8; ++i) f33_31[i] = (f32_30[i] * f29_27[i]);
+  float f33_32[8];
+  UNROLL for (int i = 0; i < 8; ++i) f33_32[i] = (f32_31[i] * f29_27[i]);
   // %34 [K, %row] = add %33, %20
-  float f34_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_32[i] = (f33_31[i] + f19_17[i]);
+  float f34_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f34_33[i] = (f33_32[i] + f19_17[i]);
   // %35 [K, %row] = add %34, %27
-  float f35_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_33[i] = (f34_32[i] + f26_25[i]);
+  float f35_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_34[i] = (f34_33[i] + f26_25[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  store_frag<1, 64, false>((base + M17_22), f22_20, part * 1);
+  store_frag<1, 64, false>((base + M18_22), f22_20, part * 1);
   team_sync(1, 512);
-  u32 a22_35[4][4]; load_as<4, 64, false>(a22_35, (base + M17_22));
+  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M18_22));
   team_sync(1, 512);
-  float whole_34[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_34, {a22_35}, (base + M2_6), ((float*)(basep + M3)), (base + M18), part * 1, 4 + part);
-  float f36_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_36[i] = whole_34[0][i];
+  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
+  float f36_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_37[i] = whole_35[0][i];
   team_sync(1, 512);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M6_1));
-  float f37_38[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_38, a1_37, (base + M4_11), part * 16); mma_commit();
+  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
+  float f37_39[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_39, a1_38, (base + M4_11), part * 16); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_38) / 4>(f37_38);
-  float f38_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_39[i] = (f10_8[i] * f37_38[i]);
+  mma_ready<sizeof(f37_39) / 4>(f37_39);
+  float f38_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f10_8[i] * f37_39[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_40[i] = (f38_39[i] + f36_36[i]);
+  float f39_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_41[i] = (f38_40[i] + f36_37[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M13_24))[frag_row(i)]);
+  float f40_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (f39_41[i] * ((float*)(basep + M14_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_42[i] = (f35_33[i] + f40_41[i]);
+  float f41_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_43[i] = (f35_34[i] + f40_42[i]);
   // store ws.d_k.heads, %41
-  store_frag<1, 64, false>((base + M19), f41_42, part * 1);
+  store_frag<1, 64, false>((base + M20), f41_43, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_43[8];
-  load_frag<1, 64, false>(f1_43, (base + M6_1), part * 1);
-  if (const int i = t; i < 64) ((float*)(basep + M20_23))[i] = asked23_0;
-  team_sync(1, 512);
-  float f42_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M20_23))[frag_row(i)]);
+  float f1_44[8];
+  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
+  float f42_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_45[i] = (f1_44[i] * ((float*)(basep + M13_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<1, 64, false>((base + M21), f42_44, part * 1);
+  store_frag<1, 64, false>((base + M21), f42_45, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_45[8];
-  load_frag<1, 64, false>(f18_45, (base + M5_18), part * 1);
-  float f43_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_46[i] = (f14_12[i] * f18_45[i]);
+  float f18_46[8];
+  load_frag<1, 64, false>(f18_46, (base + M5_18), part * 1);
+  float f43_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f14_12[i] * f18_46[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_47[i] = (0.125f * f43_46[i]);
+  float f44_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_48[i] = (0.125f * f43_47[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_48[8];
-  load_frag<1, 64, false>(f6_48, (base + M2_6), part * 1);
-  float f45_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_49[i] = (f39_40[i] * f6_48[i]);
+  float f6_49[8];
+  load_frag<1, 64, false>(f6_49, (base + M2_6), part * 1);
+  float f45_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_50[i] = (f39_41[i] * f6_49[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (((float*)(basep + M13_24))[frag_row(i)] * f45_49[i]);
+  float f46_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_51[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_50[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (f44_47[i] + f46_50[i]);
+  float f47_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_52[i] = (f44_48[i] + f46_51[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_52[i] = (f35_33[i] * f6_48[i]);
+  float f48_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_53[i] = (f35_34[i] * f6_49[i]);
   // %49 [K, %row] = neg %48
-  float f49_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_53[i] = (-f48_52[i]);
+  float f49_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_54[i] = (-f48_53[i]);
   // %50 [K] = contract[V] %11, %28
-  float v50_54 = 0.f;
-  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
+  float v50_55 = 0.f;
+  if (const int i = t; i < 64) v50_55 = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  float v51_55 = 0.f;
-  if (const int i = t; i < 64) v51_55 = m_exp(v30_28);
+  float v51_56 = 0.f;
+  if (const int i = t; i < 64) v51_56 = m_exp(v30_28);
   // %52 [K] = mul %51, %50
-  float v52_56 = 0.f;
-  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
+  float v52_57 = 0.f;
+  if (const int i = t; i < 64) v52_57 = (v51_56 * v50_55);
   // %53 [K, %row] = mul %33, %6
-  float f53_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_57[i] = (f33_31[i] * f6_48[i]);
+  float f53_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_58[i] = (f33_32[i] * f6_49[i]);
   // %54 [K] = sum[%row] %53
-  col_sums_part<8>(((float*)(basep + M22)), f53_57, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M22)), f53_58, 64, part * 16);
   team_sync(1, 512);
-  float v54_58 = 0.f;
-  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  float v54_59 = 0.f;
+  if (const int i = t; i < 64) v54_59 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
   // %55 [K] = add %52, %54
-  float v55_59 = 0.f;
-  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
+  float v55_60 = 0.f;
+  if (const int i = t; i < 64) v55_60 = (v52_57 + v54_59);
+  if (const int i = t; i < 64) ((float*)(basep + M23_55))[i] = v55_60;
   // %56 [%row, K] = add %47, %49
-  float f56_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_60[i] = (f47_51[i] + f49_53[i]);
+  float f56_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_61[i] = (f47_52[i] + f49_54[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_60[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_61[i];
   team_sync(1, 512);
-  team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
   team_sync(1, 512);
-  float f57_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_61[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = v55_59;
-  team_sync(1, 512);
-  float f58_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M24_55))[(frag_col(i) + part * 16)]);
+  float f57_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_62[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f58_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_63[i] = (f57_62[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 16)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_63[i]); }
   // %59 [%row] = sum[K] %45
-  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f45_49);
-  team_sync(1, 512);
-  float v59_63 = 0.f;
-  if (const int i = t; i < 64) v59_63 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
-  // %60 [%row] = neg %59
-  float v60_64 = 0.f;
-  if (const int i = t; i < 64) v60_64 = (-v59_63);
+  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f45_50);
   // %62 [%row, V] = mul %1, %61
-  float f1_65[8];
-  load_frag<1, 64, false>(f1_65, (base + M6_1), part * 1);
+  float f1_64[8];
+  load_frag<1, 64, false>(f1_64, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f61_66[8];
-  load_frag<1, 64, false>(f61_66, (base + M8_61), part * 1);
-  float f62_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_67[i] = (f1_65[i] * f61_66[i]);
+  float f61_65[8];
+  load_frag<1, 64, false>(f61_65, (base + M8_61), part * 1);
+  float f62_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_66[i] = (f1_64[i] * f61_65[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<8>((((float*)(basep + M26)) + part * 64), f62_67);
+  row_sums_to<8>((((float*)(basep + M26)) + part * 64), f62_66);
+  float v59_67 = 0.f;
+  if (const int i = t; i < 64) v59_67 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
   team_sync(1, 512);
   float v63_68 = 0.f;
   if (const int i = t; i < 64) v63_68 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  // %60 [%row] = neg %59
+  float v60_69 = 0.f;
+  if (const int i = t; i < 64) v60_69 = (-v59_67);
   // %64 [%row] = add %60, %63
-  float v64_69 = 0.f;
-  if (const int i = t; i < 64) v64_69 = (v60_64 + v63_68);
+  float v64_70 = 0.f;
+  if (const int i = t; i < 64) v64_70 = (v60_69 + v63_68);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_69);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_70);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -9,7 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 0, M5_8 = 61440, M10_17 = 18432;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M5_8 = 61440, M10_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -27,7 +27,6 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
-  team_sync(1);
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
@@ -50,8 +49,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %8 [%row] = neg %7
   float v8_5 = 0.f;
   if (const int i = t; i < 64) v8_5 = (-asked7_0);
-  // %9 [%row, %col] = mul %8, %6
   if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
+  // %9 [%row, %col] = mul %8, %6
   team_sync(1);
   float f9_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
@@ -99,26 +98,28 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %17 [K] = pick last %11
   float v17_16 = 0.f;
   if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
-  // %18 [K, %row] = sub %17, %11
   if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
+  // %18 [K, %row] = sub %17, %11
   team_sync(1);
-  float f18_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_8[i]);
+  float f11_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f18_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = (((float*)(basep + M10_17))[frag_col(i)] - f11_17[i]);
   // %19 [K, %row] = exp %18
-  float f19_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = m_exp(f18_17[i]);
+  float f19_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = m_exp(f18_18[i]);
   // %20 [K, %row] = mul %19, %1
-  float f20_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = (f19_18[i] * f1_14[i]);
+  float f20_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_20[i] = (f19_19[i] * f1_14[i]);
   // store ws.S.col0, %20
-  store_frag<4, 64, false>((base + M11), f20_19, 0);
+  store_frag<4, 64, false>((base + M11), f20_20, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
-  float v21_20 = 0.f;
-  if (const int i = t; i < 64) v21_20 = m_exp(v17_16);
+  float v21_21 = 0.f;
+  if (const int i = t; i < 64) v21_21 = m_exp(v17_16);
   // store ws.S.decay, %21
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_20);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v21_21);
 }
 
 // What every segment adds to S by its end.
@@ -1197,7 +1198,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M4 = 0, M21 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M14_25 = 18432, M15 = 18432, M17 = 0, M19 = 0, M20 = 18432, M13_24 = 83968, M16_30 = 18432, M18_23 = 8192, M22_55 = 18432, M23_59 = 0, M24_63 = 0;
+  constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M15_25 = 18432, M16 = 18432, M18 = 18432, M19 = 0, M20 = 18432, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M21_55 = 19456, M23_59 = 18432, M24_63 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1253,7 +1254,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<4>();
   team_sync(1);
-  team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   u32 a5_8[4][4]; pack<4>(a5_8, f5_3);
   u32 a22_9[4][4]; pack<4>(a22_9, f22_6);
@@ -1299,7 +1299,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   u32 a5_20[4][4]; load_as<4, 64, true>(a5_20, (base + M11_5));
   cp_wait<2>();
   team_sync(1);
-  team_sync(1);
   float whole_19[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_19, {a5_20}, (base + M6_18), ((float*)(basep + M4)), (base + M12), 0, 4);
   float f65_21[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_21[i] = whole_19[0][i];
@@ -1309,20 +1308,21 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f19_22[i] = (f65_21[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %23 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = asked23_0;
   // %24 [%row] = neg %23
   float v24_23 = 0.f;
   if (const int i = t; i < 64) v24_23 = (-asked23_0);
+  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = v24_23;
   // %25 [%row, %col] = mul %24, %22
-  if (const int i = t; i < 64) ((float*)(basep + M13_24))[i] = v24_23;
   team_sync(1);
   float f25_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M13_24))[frag_row(i)] * f22_6[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_6[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
-  store_frag<4, 64, false>((base + M14_25), f25_24, 0);
+  store_frag<4, 64, false>((base + M15_25), f25_24, 0);
   team_sync(1);
-  u32 a25_26[4][4]; load_as<4, 64, true>(a25_26, (base + M14_25));
+  u32 a25_26[4][4]; load_as<4, 64, true>(a25_26, (base + M15_25));
   team_sync(1);
-  float whole_25[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_25, {a25_26}, (base + M3_6), ((float*)(basep + M4)), (base + M15), 0, 4);
+  float whole_25[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_25, {a25_26}, (base + M3_6), ((float*)(basep + M4)), (base + M16), 0, 4);
   float f26_27[32];
   UNROLL for (int i = 0; i < 32; ++i) f26_27[i] = whole_25[0][i];
   team_sync(1);
@@ -1336,127 +1336,121 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %30 [K] = pick last %9
   float v30_30 = 0.f;
   if (const int i = t; i < 64) v30_30 = ((float*)(basep + M4))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = v30_30;
   // %31 [K, %row] = sub %30, %9
-  if (const int i = t; i < 64) ((float*)(basep + M16_30))[i] = v30_30;
   team_sync(1);
-  float f31_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_31[i] = (((float*)(basep + M16_30))[frag_col(i)] - f9_12[i]);
+  float f9_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_31[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
+  float f31_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_32[i] = (((float*)(basep + M17_30))[frag_col(i)] - f9_31[i]);
   // %32 [K, %row] = exp %31
-  float f32_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_32[i] = m_exp(f31_31[i]);
+  float f32_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_33[i] = m_exp(f31_32[i]);
   // %33 [K, %row] = mul %32, %29
   mma_wait<0>();
   mma_ready<sizeof(f29_29) / 4>(f29_29);
-  float f33_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_33[i] = (f32_32[i] * f29_29[i]);
+  float f33_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_34[i] = (f32_33[i] * f29_29[i]);
   // %34 [K, %row] = add %33, %20
-  float f34_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_34[i] = (f33_33[i] + f19_22[i]);
+  float f34_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_35[i] = (f33_34[i] + f19_22[i]);
   // %35 [K, %row] = add %34, %27
-  float f35_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_35[i] = (f34_34[i] + f26_27[i]);
+  float f35_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_35[i] + f26_27[i]);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M2_1));
-  float f37_37[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_37, a1_36, (base + M5_11)); mma_commit();
+  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M2_1));
+  float f37_38[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_38, a1_37, (base + M5_11)); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_37) / 4>(f37_37);
-  float f38_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_38[i] = (f10_13[i] * f37_37[i]);
+  mma_ready<sizeof(f37_38) / 4>(f37_38);
+  float f38_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_39[i] = (f10_13[i] * f37_38[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_39[i] = (f38_38[i] + f36_11[i]);
+  float f39_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_40[i] = (f38_39[i] + f36_11[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_40[i] = (f39_39[i] * ((float*)(basep + M13_24))[frag_row(i)]);
+  float f40_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M14_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_41[i] = (f35_35[i] + f40_40[i]);
+  float f41_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_42[i] = (f35_36[i] + f40_41[i]);
   // store ws.d_k.heads, %41
-  store_frag<4, 64, false>((base + M17), f41_41, 0);
+  store_frag<4, 64, false>((base + M18), f41_42, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_42[32];
-  load_frag<4, 64, false>(f1_42, (base + M2_1), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M18_23))[i] = asked23_0;
-  team_sync(1);
-  float f42_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_43[i] = (f1_42[i] * ((float*)(basep + M18_23))[frag_row(i)]);
+  float f1_43[32];
+  load_frag<4, 64, false>(f1_43, (base + M2_1), 0);
+  float f42_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M13_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<4, 64, false>((base + M19), f42_43, 0);
+  store_frag<4, 64, false>((base + M19), f42_44, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_44[32];
-  load_frag<4, 64, false>(f18_44, (base + M6_18), 0);
-  float f43_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_45[i] = (f14_17[i] * f18_44[i]);
+  float f18_45[32];
+  load_frag<4, 64, false>(f18_45, (base + M6_18), 0);
+  float f43_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_46[i] = (f14_17[i] * f18_45[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_46[i] = (0.125f * f43_45[i]);
+  float f44_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_47[i] = (0.125f * f43_46[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_47[32];
-  load_frag<4, 64, false>(f6_47, (base + M3_6), 0);
-  float f45_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_48[i] = (f39_39[i] * f6_47[i]);
+  float f6_48[32];
+  load_frag<4, 64, false>(f6_48, (base + M3_6), 0);
+  float f45_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f45_49[i] = (f39_40[i] * f6_48[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_49[i] = (((float*)(basep + M13_24))[frag_row(i)] * f45_48[i]);
+  float f46_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_50[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_49[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_50[i] = (f44_46[i] + f46_49[i]);
+  float f47_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_51[i] = (f44_47[i] + f46_50[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_51[i] = (f35_35[i] * f6_47[i]);
+  float f48_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_52[i] = (f35_36[i] * f6_48[i]);
   // %49 [K, %row] = neg %48
-  float f49_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_52[i] = (-f48_51[i]);
+  float f49_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_53[i] = (-f48_52[i]);
   // %50 [K] = contract[V] %11, %28
-  float v50_53 = 0.f;
-  if (const int i = t; i < 64) v50_53 = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
+  float v50_54 = 0.f;
+  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  float v51_54 = 0.f;
-  if (const int i = t; i < 64) v51_54 = m_exp(v30_30);
+  float v51_55 = 0.f;
+  if (const int i = t; i < 64) v51_55 = m_exp(v30_30);
   // %52 [K] = mul %51, %50
-  float v52_55 = 0.f;
-  if (const int i = t; i < 64) v52_55 = (v51_54 * v50_53);
+  float v52_56 = 0.f;
+  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
   // %53 [K, %row] = mul %33, %6
-  float f53_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_56[i] = (f33_33[i] * f6_47[i]);
+  float f53_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_57[i] = (f33_34[i] * f6_48[i]);
   // %54 [K] = sum[%row] %53
-  col_sums_part<32>(((float*)(basep + M20)), f53_56, 64, 0);
+  col_sums_part<32>(((float*)(basep + M20)), f53_57, 64, 0);
   team_sync(1);
-  float v54_57 = 0.f;
-  if (const int i = t; i < 64) v54_57 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  float v54_58 = 0.f;
+  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
   // %55 [K] = add %52, %54
-  float v55_58 = 0.f;
-  if (const int i = t; i < 64) v55_58 = (v52_55 + v54_57);
+  float v55_59 = 0.f;
+  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
+  if (const int i = t; i < 64) ((float*)(basep + M21_55))[i] = v55_59;
   // %56 [%row, K] = add %47, %49
-  float f56_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_59[i] = (f47_50[i] + f49_52[i]);
+  float f56_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_60[i] = (f47_51[i] + f49_53[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + frag_col(i)] = f56_59[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)] = f56_60[i];
   team_sync(1);
-  team_sync(1);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M21)) + i, ((float*)(basep + M21)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
   team_sync(1);
-  float f57_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_60[i] = ((float*)(basep + M21))[frag_row(i) * 72 + frag_col(i)];
-  if (const int i = t; i < 64) ((float*)(basep + M22_55))[i] = v55_58;
-  team_sync(1);
-  float f58_61[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_61[i] = (f57_60[i] + ((float*)(basep + M22_55))[frag_col(i)]);
+  float f57_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_61[i] = ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)];
+  float f58_62[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M21_55))[frag_col(i)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_61[i]); }
+  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
   // %59 [%row] = sum[K] %45
-  row_sums_to<32>(((float*)(basep + M23_59)), f45_48);
-  // %60 [%row] = neg %59
-  team_sync(1);
-  float v60_62 = 0.f;
-  if (const int i = t; i < 64) v60_62 = (-((float*)(basep + M23_59))[i]);
+  row_sums_to<32>(((float*)(basep + M23_59)), f45_49);
   // %62 [%row, V] = mul %1, %61
   float f1_63[32];
   load_frag<4, 64, false>(f1_63, (base + M2_1), 0);
@@ -1468,12 +1462,15 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f62_65[i] = (f1_63[i] * f61_64[i]);
   // %63 [%row] = sum[V] %62
   row_sums_to<32>(((float*)(basep + M24_63)), f62_65);
+  // %60 [%row] = neg %59
+  float v60_66 = 0.f;
+  if (const int i = t; i < 64) v60_66 = (-((float*)(basep + M23_59))[i]);
   // %64 [%row] = add %60, %63
   team_sync(1);
-  float v64_66 = 0.f;
-  if (const int i = t; i < 64) v64_66 = (v60_62 + ((float*)(basep + M24_63))[i]);
+  float v64_67 = 0.f;
+  if (const int i = t; i < 64) v64_67 = (v60_66 + ((float*)(basep + M24_63))[i]);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_66);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_67);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

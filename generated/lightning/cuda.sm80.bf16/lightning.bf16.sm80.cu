@@ -958,6 +958,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %25 [%row] = exp %16
   float v25_13 = 0.f;
   if (const int i = t; i < 64) v25_13 = m_exp(((float*)(basep + M7_16))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_13;
   // %27 [%row, K] = contract[V] %0, %26
   u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
   cp_wait<2>();
@@ -965,8 +966,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f27_15[32];
   mma_open(); mma<64, 4, 64, false, true>(f27_15, a0_14, (base + M3_26)); mma_commit();
   // %28 [%row, K] = mul %25, %27
-  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_13;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f27_15) / 4>(f27_15);
   float f28_16[32];
@@ -999,8 +998,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %38 [%row] = exp %37
   float v38_23 = 0.f;
   if (const int i = t; i < 64) v38_23 = m_exp(v37_22);
-  // %39 [%row, K] = mul %38, %35
   if (const int i = t; i < 64) ((float*)(basep + M10_38))[i] = v38_23;
+  // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f35_20) / 4>(f35_20);
@@ -1144,9 +1143,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %22 [K, V] = mul %16, %11
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t16[0] * t11[i]);
-      // %23 [K, V] = add %22, %21
-      float t23[8];
-      UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t22[i] + t21[i]);
       // %24 [K] = load k one
       float t24[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

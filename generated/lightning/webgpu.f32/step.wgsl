@@ -129,9 +129,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let v11_4 = near[near11 + i_K * 16u + i_V];
-      let v22_5 = (t16 * v11_4);
-      let v21_6 = (t20 * v11_4);
-      let v28_3 = (v22_5 + (v21_6 + (near[near24 + i_K] * near[near25 + i_V])));
+      let v28_3 = ((t16 * v11_4) + ((t20 * v11_4) + (near[near24 + i_K] * near[near25 + i_V])));
       near[near28 + i_K * 16u + i_V] = v28_3;
     }
     workgroupBarrier();
@@ -140,21 +138,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum8 = 0.0;
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let b9 = p_q[at_k + k7];
-        let v28_10 = near[near28 + k7 * 16u + i_V];
-        let b11 = v28_10;
-        sum8 += b9 * b11;
+      var sum6 = 0.0;
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let b7 = p_q[at_k + k5];
+        let v28_8 = near[near28 + k5 * 16u + i_V];
+        let b9 = v28_8;
+        sum6 += b7 * b9;
       }
-      let m30 = sum8;
+      let m30 = sum6;
       p_o[at_v + i_V] = m30;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v28_12 = near[near28 + i_K * 16u + i_V];
-      near[near11 + i_K * 16u + i_V] = v28_12;
+      let v28_10 = near[near28 + i_K * 16u + i_V];
+      near[near11 + i_K * 16u + i_V] = v28_10;
     }
     workgroupBarrier();
     storageBarrier();
@@ -163,7 +161,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v11_13 = near[near11 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v11_13;
+    let v11_11 = near[near11 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v11_11;
   }
 }

@@ -948,7 +948,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M9_22 = 49152, M11 = 49152, M15_42 = 49152, M21 = 8192, M22 = 16384, M6_16 = 49152, M7_17 = 57344, M8_30 = 57600, M10_14 = 57856, M12_37 = 58112, M13_44 = 57344, M14_50 = 57856, M16_58 = 57344, M17_60 = 8192, M18_65 = 8448, M19_68 = 8192, M20_69 = 16384, M23_81 = 8192, M24_83 = 8448, M25_86 = 8192, M26_87 = 0;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M10_22 = 49152, M11 = 57344, M13_42 = 49152, M14 = 57344, M15 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 65792, M9_30 = 66048, M12_44 = 57344, M16_37 = 40960, M17_50 = 41216, M18_58 = 41472, M19_60 = 41728, M20_65 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_87 = 512, M25_81 = 0, M26_83 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1008,6 +1008,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %14 [%row] = softplus %13
   float v14_12 = 0.f;
   if (const int i = t; i < 64) v14_12 = m_softplus(v13_11);
+  if (const int i = t; i < 64) ((float*)(basep + M6_14))[i] = v14_12;
   // %15 [%row] = mul %10, %14
   float v15_13 = 0.f;
   if (const int i = t; i < 64) v15_13 = (s10_10 * v14_12);
@@ -1015,14 +1016,14 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   float v16_14 = 0.f;
   if (const int i = t; i < 64) v16_14 = (i < length ? v15_13 : 0.f);
   // %17 [%row] = cumsum %16
-  if (const int i = t; i < 64) ((float*)(basep + M6_16))[i] = v16_14;
+  if (const int i = t; i < 64) ((float*)(basep + M7_16))[i] = v16_14;
   team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M7_17)), ((float*)(basep + M6_16)), false, false);
+  if (t < 32) vec_cumsum(((float*)(basep + M8_17)), ((float*)(basep + M7_16)), false, false);
   // %18 [%col] = swap %17
   // %19 [%row, %col] = sub %17, %18
   team_sync(1);
   float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (((float*)(basep + M7_17))[frag_row(i)] - ((float*)(basep + M7_17))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (((float*)(basep + M8_17))[frag_row(i)] - ((float*)(basep + M8_17))[frag_col(i)]);
   // %20 [%row, %col] = mask %19
   float f20_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (frag_col(i) <= frag_row(i) ? f19_15[i] : 0.f);
@@ -1041,35 +1042,33 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   float f27_20[32];
   mma_open(); mma<64, 4, 64, true, true>(f27_20, a4_19, (base + M3_26)); mma_commit();
   // %28 [] = pick last %17
-  const float s28_21 = ((float*)(basep + M7_17))[63];
+  const float s28_21 = ((float*)(basep + M8_17))[63];
   // %29 [%row] = sub %28, %17
   float v29_22 = 0.f;
-  if (const int i = t; i < 64) v29_22 = (s28_21 - ((float*)(basep + M7_17))[i]);
+  if (const int i = t; i < 64) v29_22 = (s28_21 - ((float*)(basep + M8_17))[i]);
   // %30 [%row] = exp %29
   float v30_23 = 0.f;
   if (const int i = t; i < 64) v30_23 = m_exp(v29_22);
+  if (const int i = t; i < 64) ((float*)(basep + M9_30))[i] = v30_23;
   // %31 [%row, P] = mul %30, %27
-  if (const int i = t; i < 64) ((float*)(basep + M8_30))[i] = v30_23;
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f27_20) / 4>(f27_20);
   float f31_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_24[i] = (((float*)(basep + M8_30))[frag_row(i)] * f27_20[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f31_24[i] = (((float*)(basep + M9_30))[frag_row(i)] * f27_20[i]);
   // %25 [%row, P] = contract[%col] %23, %24
   // %32 [%row, P] = add %31, %25
-  store_frag<4, 64, false>((base + M9_22), f22_18, 0);
+  store_frag<4, 64, false>((base + M10_22), f22_18, 0);
   team_sync(1);
-  u32 a22_25[4][4]; load_as<4, 64, true>(a22_25, (base + M9_22));
+  u32 a22_25[4][4]; load_as<4, 64, true>(a22_25, (base + M10_22));
   float f32_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f32_26[i] = f31_24[i];
   mma_open(); mma<64, 4, 64, true, false>(f32_26, a22_25, (base + M0_0)); mma_commit();
   // %33 [%row, P] = mul %32, %14
   mma_wait<0>();
   mma_ready<sizeof(f32_26) / 4>(f32_26);
-  if (const int i = t; i < 64) ((float*)(basep + M10_14))[i] = v14_12;
-  team_sync(1);
   float f33_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (f32_26[i] * ((float*)(basep + M10_14))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (f32_26[i] * ((float*)(basep + M6_14))[frag_row(i)]);
   // %92 [%row, P] = mul %0, %1
   float f0_28[32];
   load_frag<4, 64, false>(f0_28, (base + M0_0), 0);
@@ -1082,207 +1081,202 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   store_frag<4, 64, false>((base + M11), f34_30, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %36 [%row, P] = mul %32, %35
+  // %38 [%row, P] = mul %14, %35
   cp_wait<1>();
   team_sync(1);
   float f35_31[32];
   load_frag<4, 64, false>(f35_31, (base + M4_35), 0);
-  float f36_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_32[i] = (f32_26[i] * f35_31[i]);
-  // %37 [%row] = sum[P] %36
-  row_sums_to<32>(((float*)(basep + M12_37)), f36_32);
-  // %38 [%row, P] = mul %14, %35
-  float f38_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_33[i] = (((float*)(basep + M10_14))[frag_row(i)] * f35_31[i]);
+  float f38_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_32[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_31[i]);
   // %89 [%col] = swap %14
   // %90 [%col, P] = swap %35
   // %91 [%row, %col] = contract[P] %0, %90
-  u32 a0_34[4][4]; load_as<4, 64, false>(a0_34, (base + M0_0));
-  float f91_35[32];
-  mma_open(); mma<64, 4, 64, false, true>(f91_35, a0_34, (base + M4_35)); mma_commit();
+  u32 a0_33[4][4]; load_as<4, 64, false>(a0_33, (base + M0_0));
+  float f91_34[32];
+  mma_open(); mma<64, 4, 64, false, true>(f91_34, a0_33, (base + M4_35)); mma_commit();
   // %40 [%row, %col] = mul %91, %89
   mma_wait<0>();
-  mma_ready<sizeof(f91_35) / 4>(f91_35);
-  float f40_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_36[i] = (f91_35[i] * ((float*)(basep + M10_14))[frag_col(i)]);
+  mma_ready<sizeof(f91_34) / 4>(f91_34);
+  float f40_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_35[i] = (f91_34[i] * ((float*)(basep + M6_14))[frag_col(i)]);
   // %41 [%row, %col] = mask %40
-  float f41_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_37[i] = (frag_col(i) <= frag_row(i) ? f40_36[i] : 0.f);
+  float f41_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_36[i] = (frag_col(i) <= frag_row(i) ? f40_35[i] : 0.f);
   // %42 [%row, %col] = mul %21, %41
-  float f42_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_38[i] = (f21_17[i] * f41_37[i]);
+  float f42_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f21_17[i] * f41_36[i]);
   // %44 [%row] = exp %17
-  float v44_39 = 0.f;
-  if (const int i = t; i < 64) v44_39 = m_exp(((float*)(basep + M7_17))[i]);
+  float v44_38 = 0.f;
+  if (const int i = t; i < 64) v44_38 = m_exp(((float*)(basep + M8_17))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_44))[i] = v44_38;
   // %46 [%row, N] = contract[P] %0, %45
-  u32 a0_40[4][4]; load_as<4, 64, false>(a0_40, (base + M0_0));
+  u32 a0_39[4][4]; load_as<4, 64, false>(a0_39, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
-  float f46_41[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_41, a0_40, (base + M5_45)); mma_commit();
+  float f46_40[32];
+  mma_open(); mma<64, 4, 64, false, true>(f46_40, a0_39, (base + M5_45)); mma_commit();
   // %47 [%row, N] = mul %44, %46
-  if (const int i = t; i < 64) ((float*)(basep + M13_44))[i] = v44_39;
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f46_41) / 4>(f46_41);
-  float f47_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_42[i] = (((float*)(basep + M13_44))[frag_row(i)] * f46_41[i]);
+  mma_ready<sizeof(f46_40) / 4>(f46_40);
+  float f47_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_41[i] = (((float*)(basep + M12_44))[frag_row(i)] * f46_40[i]);
   // %43 [%row, N] = contract[%col] %42, %5
   // %48 [%row, N] = add %47, %43
-  u32 a42_43[4][4]; pack<4>(a42_43, f42_38);
-  float f48_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_44[i] = f47_42[i];
-  mma_open(); mma<64, 4, 64, true, false>(f48_44, a42_43, (base + M2_4)); mma_commit();
-  // %49 [%row, N] = mul %48, %3
-  mma_wait<0>();
-  mma_ready<sizeof(f48_44) / 4>(f48_44);
-  float f3_45[32];
-  load_frag<4, 64, false>(f3_45, (base + M1_3), 0);
-  float f49_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_46[i] = (f48_44[i] * f3_45[i]);
-  // %50 [%row] = sum[N] %49
-  row_sums_to<32>(((float*)(basep + M14_50)), f49_46);
+  u32 a42_42[4][4]; pack<4>(a42_42, f42_37);
+  float f48_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_43[i] = f47_41[i];
+  mma_open(); mma<64, 4, 64, true, false>(f48_43, a42_42, (base + M2_4)); mma_commit();
   // %51 [%col, %row] = swap %42
   // %52 [%col, N] = swap %3
   // %54 [%row, N] = contract[P] %38, %26
-  u32 a38_47[4][4]; pack<4>(a38_47, f38_33);
-  float f54_48[32];
-  mma_open(); mma<64, 4, 64, false, true>(f54_48, a38_47, (base + M3_26)); mma_commit();
+  u32 a38_44[4][4]; pack<4>(a38_44, f38_32);
+  float f54_45[32];
+  mma_open(); mma<64, 4, 64, false, true>(f54_45, a38_44, (base + M3_26)); mma_commit();
   // %55 [%row, N] = mul %30, %54
   mma_wait<0>();
-  mma_ready<sizeof(f54_48) / 4>(f54_48);
-  float f55_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_49[i] = (((float*)(basep + M8_30))[frag_row(i)] * f54_48[i]);
+  mma_ready<sizeof(f48_43) / 4>(f48_43);
+  mma_ready<sizeof(f54_45) / 4>(f54_45);
+  float f55_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_46[i] = (((float*)(basep + M9_30))[frag_row(i)] * f54_45[i]);
   // %53 [%row, N] = contract[%col] %51, %52
   // %56 [%row, N] = add %55, %53
-  store_frag<4, 64, false>((base + M15_42), f42_38, 0);
+  store_frag<4, 64, false>((base + M13_42), f42_37, 0);
   team_sync(1);
-  u32 a42_50[4][4]; load_as<4, 64, true>(a42_50, (base + M15_42));
-  float f56_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_51[i] = f55_49[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_51, a42_50, (base + M1_3)); mma_commit();
-  // %57 [%row, N] = mul %56, %4
-  mma_wait<0>();
-  mma_ready<sizeof(f56_51) / 4>(f56_51);
-  float f4_52[32];
-  load_frag<4, 64, false>(f4_52, (base + M2_4), 0);
-  float f57_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_53[i] = (f56_51[i] * f4_52[i]);
-  // %58 [%row] = sum[N] %57
-  row_sums_to<32>(((float*)(basep + M16_58)), f57_53);
-  // %59 [%row] = neg %58
-  team_sync(1);
-  float v59_54 = 0.f;
-  if (const int i = t; i < 64) v59_54 = (-((float*)(basep + M16_58))[i]);
+  u32 a42_47[4][4]; load_as<4, 64, true>(a42_47, (base + M13_42));
+  float f56_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_48[i] = f55_46[i];
+  mma_open(); mma<64, 4, 64, true, false>(f56_48, a42_47, (base + M1_3)); mma_commit();
   // %60 [N] = contract[P] %45, %26
-  float v60_55 = 0.f;
-  if (const int i = t; i < 64) v60_55 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
-  // %61 [] = sum[N] %60
-  if (const int i = t; i < 64) ((float*)(basep + M17_60))[i] = v60_55;
-  team_sync(1);
-  const float s61_56 = vec_sum<64>(((float*)(basep + M17_60)));
+  float v60_49 = 0.f;
+  if (const int i = t; i < 64) v60_49 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
   // %62 [] = exp %28
-  const float s62_57 = m_exp(s28_21);
-  // %63 [] = mul %62, %61
-  const float s63_58 = (s62_57 * s61_56);
-  // %64 [%row, N] = mul %55, %4
-  float f4_59[32];
-  load_frag<4, 64, false>(f4_59, (base + M2_4), 0);
-  float f64_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f64_60[i] = (f55_49[i] * f4_59[i]);
-  // %65 [%row] = sum[N] %64
-  row_sums_to<32>(((float*)(basep + M18_65)), f64_60);
-  // %66 [] = sum[%row] %65
-  team_sync(1);
-  const float s66_61 = vec_sum<64>(((float*)(basep + M18_65)));
-  // %67 [] = add %63, %66
-  const float s67_62 = (s63_58 + s66_61);
-  // %68 [%row] = add %50, %59
-  float v68_63 = 0.f;
-  if (const int i = t; i < 64) v68_63 = (((float*)(basep + M14_50))[i] + v59_54);
-  // %69 [%row] = cumsum reversed %68
-  if (const int i = t; i < 64) ((float*)(basep + M19_68))[i] = v68_63;
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M20_69)), ((float*)(basep + M19_68)), false, true);
-  // %70 [%row] = add %69, %67
-  team_sync(1);
-  float v70_64 = 0.f;
-  if (const int i = t; i < 64) v70_64 = (((float*)(basep + M20_69))[i] + s67_62);
+  const float s62_50 = m_exp(s28_21);
   // %71 [] = -80
   // %72 [%row] = less %71, %16
-  float v72_65 = 0.f;
-  if (const int i = t; i < 64) v72_65 = ((-80.f) < v16_14 ? 1.f : 0.f);
-  // %73 [%row] = mul %70, %72
-  float v73_66 = 0.f;
-  if (const int i = t; i < 64) v73_66 = (v70_64 * v72_65);
-  // %74 [%row] = chain %73, %10
-  float v74_67 = 0.f;
-  if (const int i = t; i < 64) v74_67 = m_chain(v73_66, s10_10);
-  // %75 [%row] = add %37, %74
-  float v75_68 = 0.f;
-  if (const int i = t; i < 64) v75_68 = (((float*)(basep + M12_37))[i] + v74_67);
+  float v72_51 = 0.f;
+  if (const int i = t; i < 64) v72_51 = ((-80.f) < v16_14 ? 1.f : 0.f);
   // %76 [%row] = sigmoid %13
-  float v76_69 = 0.f;
-  if (const int i = t; i < 64) v76_69 = m_sigmoid(v13_11);
-  // %77 [%row] = chain %75, %76
-  float v77_70 = 0.f;
-  if (const int i = t; i < 64) v77_70 = m_chain(v75_68, v76_69);
-  // store d_dt, %77
-  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_70);
+  float v76_52 = 0.f;
+  if (const int i = t; i < 64) v76_52 = m_sigmoid(v13_11);
   // store ws.d_B.heads, %56
-  store_frag<4, 64, false>((base + M21), f56_51, 0);
+  mma_wait<0>();
+  mma_ready<sizeof(f56_48) / 4>(f56_48);
+  store_frag<4, 64, false>((base + M14), f56_48, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // store ws.d_C.heads, %48
-  store_frag<4, 64, false>((base + M22), f48_44, 0);
+  store_frag<4, 64, false>((base + M15), f48_43, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
-  // %78 [%row] = mul %73, %14
-  float v78_71 = 0.f;
-  if (const int i = t; i < 64) v78_71 = (v73_66 * v14_12);
-  // %79 [%row] = neg %78
-  float v79_72 = 0.f;
-  if (const int i = t; i < 64) v79_72 = (-v78_71);
-  // %80 [%row] = chain %79, %9
-  float v80_73 = 0.f;
-  if (const int i = t; i < 64) v80_73 = m_chain(v79_72, s9_9);
-  // %81 [%row] = keep %80
-  float v81_74 = 0.f;
-  if (const int i = t; i < 64) v81_74 = (i < length ? v80_73 : 0.f);
-  // %82 [] = sum[%row] %81
-  if (const int i = t; i < 64) ((float*)(basep + M23_81))[i] = v81_74;
+  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  // %36 [%row, P] = mul %32, %35
+  float f35_53[32];
+  load_frag<4, 64, false>(f35_53, (base + M4_35), 0);
+  float f36_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_54[i] = (f32_26[i] * f35_53[i]);
+  // %37 [%row] = sum[P] %36
+  row_sums_to<32>(((float*)(basep + M16_37)), f36_54);
+  // %49 [%row, N] = mul %48, %3
+  float f3_55[32];
+  load_frag<4, 64, false>(f3_55, (base + M1_3), 0);
+  float f49_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_56[i] = (f48_43[i] * f3_55[i]);
+  // %50 [%row] = sum[N] %49
+  row_sums_to<32>(((float*)(basep + M17_50)), f49_56);
+  // %57 [%row, N] = mul %56, %4
+  float f4_57[32];
+  load_frag<4, 64, false>(f4_57, (base + M2_4), 0);
+  float f57_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_58[i] = (f56_48[i] * f4_57[i]);
+  // %58 [%row] = sum[N] %57
+  row_sums_to<32>(((float*)(basep + M18_58)), f57_58);
+  // %61 [] = sum[N] %60
+  if (const int i = t; i < 64) ((float*)(basep + M19_60))[i] = v60_49;
   team_sync(1);
-  const float s82_75 = vec_sum<64>(((float*)(basep + M23_81)));
-  // store ws.d_A_log.chunks, %82
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_75);
-  // %83 [%row] = keep %77
-  float v83_76 = 0.f;
-  if (const int i = t; i < 64) v83_76 = (i < length ? v77_70 : 0.f);
-  // %84 [] = sum[%row] %83
-  if (const int i = t; i < 64) ((float*)(basep + M24_83))[i] = v83_76;
-  team_sync(1);
-  const float s84_77 = vec_sum<64>(((float*)(basep + M24_83)));
-  // store ws.d_dt_bias.chunks, %84
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_77);
+  const float s61_59 = vec_sum<64>(((float*)(basep + M19_60)));
+  // %64 [%row, N] = mul %55, %4
+  float f64_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f64_60[i] = (f55_46[i] * f4_57[i]);
+  // %65 [%row] = sum[N] %64
+  row_sums_to<32>(((float*)(basep + M20_65)), f64_60);
   // %85 [%row, P] = mul %0, %35
-  float f0_78[32];
-  load_frag<4, 64, false>(f0_78, (base + M0_0), 0);
-  float f35_79[32];
-  load_frag<4, 64, false>(f35_79, (base + M4_35), 0);
-  float f85_80[32];
-  UNROLL for (int i = 0; i < 32; ++i) f85_80[i] = (f0_78[i] * f35_79[i]);
+  float f0_61[32];
+  load_frag<4, 64, false>(f0_61, (base + M0_0), 0);
+  float f35_62[32];
+  load_frag<4, 64, false>(f35_62, (base + M4_35), 0);
+  float f85_63[32];
+  UNROLL for (int i = 0; i < 32; ++i) f85_63[i] = (f0_61[i] * f35_62[i]);
   // %86 [%row] = sum[P] %85
-  row_sums_to<32>(((float*)(basep + M25_86)), f85_80);
+  row_sums_to<32>(((float*)(basep + M21_86)), f85_63);
+  // %59 [%row] = neg %58
+  float v59_64 = 0.f;
+  if (const int i = t; i < 64) v59_64 = (-((float*)(basep + M18_58))[i]);
+  // %63 [] = mul %62, %61
+  const float s63_65 = (s62_50 * s61_59);
+  // %66 [] = sum[%row] %65
+  team_sync(1);
+  const float s66_66 = vec_sum<64>(((float*)(basep + M20_65)));
+  // %68 [%row] = add %50, %59
+  float v68_67 = 0.f;
+  if (const int i = t; i < 64) v68_67 = (((float*)(basep + M17_50))[i] + v59_64);
+  // %69 [%row] = cumsum reversed %68
+  if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_67;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M23_69)), ((float*)(basep + M22_68)), false, true);
   // %87 [%row] = keep %86
-  team_sync(1);
-  float v87_81 = 0.f;
-  if (const int i = t; i < 64) v87_81 = (i < length ? ((float*)(basep + M25_86))[i] : 0.f);
+  float v87_68 = 0.f;
+  if (const int i = t; i < 64) v87_68 = (i < length ? ((float*)(basep + M21_86))[i] : 0.f);
   // %88 [] = sum[%row] %87
-  if (const int i = t; i < 64) ((float*)(basep + M26_87))[i] = v87_81;
+  if (const int i = t; i < 64) ((float*)(basep + M24_87))[i] = v87_68;
   team_sync(1);
-  const float s88_82 = vec_sum<64>(((float*)(basep + M26_87)));
+  const float s88_69 = vec_sum<64>(((float*)(basep + M24_87)));
+  // %67 [] = add %63, %66
+  const float s67_70 = (s63_65 + s66_66);
+  // %70 [%row] = add %69, %67
+  float v70_71 = 0.f;
+  if (const int i = t; i < 64) v70_71 = (((float*)(basep + M23_69))[i] + s67_70);
+  // %73 [%row] = mul %70, %72
+  float v73_72 = 0.f;
+  if (const int i = t; i < 64) v73_72 = (v70_71 * v72_51);
+  // %74 [%row] = chain %73, %10
+  float v74_73 = 0.f;
+  if (const int i = t; i < 64) v74_73 = m_chain(v73_72, s10_10);
+  // %75 [%row] = add %37, %74
+  float v75_74 = 0.f;
+  if (const int i = t; i < 64) v75_74 = (((float*)(basep + M16_37))[i] + v74_73);
+  // %77 [%row] = chain %75, %76
+  float v77_75 = 0.f;
+  if (const int i = t; i < 64) v77_75 = m_chain(v75_74, v76_52);
+  // store d_dt, %77
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_75);
+  // %78 [%row] = mul %73, %14
+  float v78_76 = 0.f;
+  if (const int i = t; i < 64) v78_76 = (v73_72 * v14_12);
+  // %79 [%row] = neg %78
+  float v79_77 = 0.f;
+  if (const int i = t; i < 64) v79_77 = (-v78_76);
+  // %80 [%row] = mul %79, %9
+  float v80_78 = 0.f;
+  if (const int i = t; i < 64) v80_78 = (v79_77 * s9_9);
+  // %81 [%row] = keep %80
+  float v81_79 = 0.f;
+  if (const int i = t; i < 64) v81_79 = (i < length ? v80_78 : 0.f);
+  // %82 [] = sum[%row] %81
+  if (const int i = t; i < 64) ((float*)(basep + M25_81))[i] = v81_79;
+  team_sync(1);
+  const float s82_80 = vec_sum<64>(((float*)(basep + M25_81)));
+  // %83 [%row] = keep %77
+  float v83_81 = 0.f;
+  if (const int i = t; i < 64) v83_81 = (i < length ? v77_75 : 0.f);
+  // %84 [] = sum[%row] %83
+  if (const int i = t; i < 64) ((float*)(basep + M26_83))[i] = v83_81;
+  team_sync(1);
+  const float s84_82 = vec_sum<64>(((float*)(basep + M26_83)));
   // store ws.d_D.chunks, %88
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_82);
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_69);
+  // store ws.d_A_log.chunks, %82
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_80);
+  // store ws.d_dt_bias.chunks, %84
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_82);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.
@@ -1503,9 +1497,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %22 [N, P] = mul %16, %6
       float t22[8];
       UNROLL for (int i = 0; i < 8; ++i) t22[i] = (t16[0] * t6[i]);
-      // %23 [N, P] = add %22, %21
-      float t23[8];
-      UNROLL for (int i = 0; i < 8; ++i) t23[i] = (t22[i] + t21[i]);
       // %24 [N] = load B one
       float t24[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t24[c * 8], p_B + (i64)token * s_B.token + (i64)group * s_B.head + (x_N + c * 8));

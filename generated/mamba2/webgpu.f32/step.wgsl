@@ -132,9 +132,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_P = i % 16u;
       let i_N = i / 16u;
       let v6_5 = near[near6 + i_N * 16u + i_P];
-      let v22_6 = (t16 * v6_5);
-      let v21_7 = (t20 * v6_5);
-      let v29_4 = (v22_6 + (v21_7 + (near[near24 + i_N] * near[near26 + i_P])));
+      let v29_4 = ((t16 * v6_5) + ((t20 * v6_5) + (near[near24 + i_N] * near[near26 + i_P])));
       near[near29 + i_N * 16u + i_P] = v29_4;
     }
     workgroupBarrier();
@@ -145,22 +143,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %33
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_P = i;
-      var sum9 = 0.0;
-      for (var k8 = 0u; k8 < 64u + zero; k8++) {
-        let b10 = p_C[at_B + k8];
-        let v29_11 = near[near29 + k8 * 16u + i_P];
-        let b12 = v29_11;
-        sum9 += b10 * b12;
+      var sum7 = 0.0;
+      for (var k6 = 0u; k6 < 64u + zero; k6++) {
+        let b8 = p_C[at_B + k6];
+        let v29_9 = near[near29 + k6 * 16u + i_P];
+        let b10 = v29_9;
+        sum7 += b8 * b10;
       }
-      let m31 = sum9;
-      let v25_13 = p_x[at_x + i_P];
-      p_o[at_x + i_P] = (m31 + (t4 * v25_13));
+      let m31 = sum7;
+      let v25_11 = p_x[at_x + i_P];
+      p_o[at_x + i_P] = (m31 + (t4 * v25_11));
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_P = i % 16u;
       let i_N = i / 16u;
-      let v29_14 = near[near29 + i_N * 16u + i_P];
-      near[near6 + i_N * 16u + i_P] = v29_14;
+      let v29_12 = near[near29 + i_N * 16u + i_P];
+      near[near6 + i_N * 16u + i_P] = v29_12;
     }
     workgroupBarrier();
     storageBarrier();
@@ -169,7 +167,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_P = i % 16u;
     let i_N = i / 16u;
-    let v6_15 = near[near6 + i_N * 16u + i_P];
-    p_final_h[at_h + i_N * 64u + i_P] = v6_15;
+    let v6_13 = near[near6 + i_N * 16u + i_P];
+    p_final_h[at_h + i_N * 64u + i_P] = v6_13;
   }
 }

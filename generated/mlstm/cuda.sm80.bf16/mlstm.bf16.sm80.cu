@@ -1299,7 +1299,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M6 = 0, M7 = 18432, M16 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M10_3 = 96256, M13_19 = 104448, M14_7 = 36864, M18_103 = 36864, M30 = 0, M31 = 8192, M20 = 36864, M21 = 37376, M23 = 36864, M27 = 36864, M28 = 0, M8_1 = 45056, M9_6 = 112640, M11_13 = 45056, M12_14 = 112896, M15_30 = 113152, M17_101 = 113408, M19_46 = 37376, M22_57 = 37888, M24_62 = 37376, M25_65 = 36864, M26_66 = 37120, M29_91 = 8192;
+  constexpr u32 M6 = 0, M7 = 18432, M16 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M10_3 = 96256, M13_19 = 104448, M14_7 = 36864, M18_103 = 36864, M23 = 0, M24 = 8192, M20 = 36864, M21 = 0, M25 = 0, M26 = 512, M28 = 1024, M8_1 = 45056, M9_6 = 112640, M11_13 = 45056, M12_14 = 112896, M15_30 = 113152, M17_101 = 113408, M19_46 = 45056, M22_91 = 8192, M27_57 = 1536, M29_62 = 1536, M30_65 = 0, M31_66 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1329,13 +1329,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
   const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %1 [%row] = load ws.value25 row
+  if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
   // %2 [%row, V] = mul %0, %1
   cp_wait<7>();
   team_sync(1, 256);
   float f0_3[16];
   load_frag<2, 64, false>(f0_3, (base + M0_0), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
-  team_sync(1, 256);
   float f2_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f2_4[i] = (f0_3[i] * ((float*)(basep + M8_1))[frag_row(i)]);
   // %3 [%row, V] = keep %2
@@ -1345,13 +1344,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   // %6 [%row] = sigmoid %5
   float v6_6 = 0.f;
   if (const int i = t; i < 64) v6_6 = m_sigmoid(asked5_1);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
   // %7 [%row, V] = mul %4, %6
   cp_wait<6>();
   team_sync(1, 256);
   float f4_7[16];
   load_frag<2, 64, false>(f4_7, (base + M1_4), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
-  team_sync(1, 256);
   float f7_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_8[i] = (f4_7[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // %96 [%col] = swap %6
@@ -1427,8 +1425,8 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   // %30 [%row] = exp %29
   float v30_26 = 0.f;
   if (const int i = t; i < 64) v30_26 = m_exp(v29_25);
-  // %31 [%row, K] = mul %30, %27
   if (const int i = t; i < 64) ((float*)(basep + M15_30))[i] = v30_26;
+  // %31 [%row, K] = mul %30, %27
   team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f27_23) / 4>(f27_23);
@@ -1496,6 +1494,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   // %46 [%row] = exp %14
   float v46_42 = 0.f;
   if (const int i = t; i < 64) v46_42 = m_exp(((float*)(basep + M12_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M19_46))[i] = v46_42;
   // %48 [%row, K] = contract[V] %3, %47
   u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M10_3));
   cp_wait<2>();
@@ -1503,8 +1502,6 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f48_44[16];
   mma_open(); mma<32, 4, 64, false, true>(f48_44, a3_43, (base + M5_47), part * 32); mma_commit();
   // %49 [%row, K] = mul %46, %48
-  if (const int i = t; i < 64) ((float*)(basep + M19_46))[i] = v46_42;
-  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f48_44) / 4>(f48_44);
   float f49_45[16];
@@ -1515,171 +1512,168 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f50_47[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_47[i] = f49_45[i];
   mma_open(); mma<32, 4, 64, true, false>(f50_47, a19_46, (base + M4_33), part * 32); mma_commit();
-  // %51 [%row, K] = mul %50, %22
-  mma_wait<0>();
-  mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f22_48[16];
-  load_frag<2, 64, false>(f22_48, (base + M2_22), part * 2);
-  float f51_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_49[i] = (f50_47[i] * f22_48[i]);
-  // %52 [%row] = sum[K] %51
-  row_sums_to<16>((((float*)(basep + M20)) + part * 64), f51_49);
-  team_sync(1, 256);
-  float v52_50 = 0.f;
-  if (const int i = t; i < 64) v52_50 = ((float*)(basep + M20))[0 + i] + ((float*)(basep + M20))[64 + i];
-  // %53 [%row] = mul %20, %52
-  float v53_51 = 0.f;
-  if (const int i = t; i < 64) v53_51 = (0.125f * v52_50);
-  // %54 [%row, K] = mul %32, %33
-  float f33_52[16];
-  load_frag<2, 64, false>(f33_52, (base + M4_33), part * 2);
-  float f54_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_53[i] = (f32_28[i] * f33_52[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f54_53);
-  team_sync(1, 256);
-  float v55_54 = 0.f;
-  if (const int i = t; i < 64) v55_54 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
-  // %56 [%row] = neg %55
-  float v56_55 = 0.f;
-  if (const int i = t; i < 64) v56_55 = (-v55_54);
   // %57 [K] = contract[V] %47, %26
-  float v57_56 = 0.f;
-  if (const int i = t; i < 64) v57_56 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
-  // %58 [] = sum[K] %57
-  if (const int i = t; i < 64) ((float*)(basep + M22_57))[i] = v57_56;
-  team_sync(1, 256);
-  const float s58_57 = vec_sum<64>(((float*)(basep + M22_57)));
+  float v57_48 = 0.f;
+  if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
   // %59 [] = exp %28
-  const float s59_58 = m_exp(s28_24);
-  // %60 [] = mul %59, %58
-  const float s60_59 = (s59_58 * s58_57);
-  // %61 [%row, K] = mul %31, %33
-  float f33_60[16];
-  load_frag<2, 64, false>(f33_60, (base + M4_33), part * 2);
-  float f61_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_61[i] = (f31_27[i] * f33_60[i]);
-  // %62 [%row] = sum[K] %61
-  row_sums_to<16>((((float*)(basep + M23)) + part * 64), f61_61);
-  team_sync(1, 256);
-  float v62_62 = 0.f;
-  if (const int i = t; i < 64) v62_62 = ((float*)(basep + M23))[0 + i] + ((float*)(basep + M23))[64 + i];
-  // %63 [] = sum[%row] %62
-  if (const int i = t; i < 64) ((float*)(basep + M24_62))[i] = v62_62;
-  team_sync(1, 256);
-  const float s63_63 = vec_sum<64>(((float*)(basep + M24_62)));
-  // %64 [] = add %60, %63
-  const float s64_64 = (s60_59 + s63_63);
-  // %65 [%row] = add %53, %56
-  float v65_65 = 0.f;
-  if (const int i = t; i < 64) v65_65 = (v53_51 + v56_55);
-  // %66 [%row] = cumsum reversed %65
-  if (const int i = t; i < 64) ((float*)(basep + M25_65))[i] = v65_65;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M26_66)), ((float*)(basep + M25_65)), false, true);
-  // %67 [%row] = add %66, %64
-  team_sync(1, 256);
-  float v67_66 = 0.f;
-  if (const int i = t; i < 64) v67_66 = (((float*)(basep + M26_66))[i] + s64_64);
+  const float s59_49 = m_exp(s28_24);
   // %68 [] = -80
   // %69 [%row] = less %68, %13
-  float v69_67 = 0.f;
-  if (const int i = t; i < 64) v69_67 = ((-80.f) < v13_14 ? 1.f : 0.f);
-  // %70 [%row] = mul %67, %69
-  float v70_68 = 0.f;
-  if (const int i = t; i < 64) v70_68 = (v67_66 * v69_67);
-  // store ws.C.adjoint3, %70
-  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_68);
+  float v69_50 = 0.f;
+  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_14 ? 1.f : 0.f);
   // %72 [%row, V] = mul %0, %71
-  float f0_69[16];
-  load_frag<2, 64, false>(f0_69, (base + M0_0), part * 2);
+  float f0_51[16];
+  load_frag<2, 64, false>(f0_51, (base + M0_0), part * 2);
   cp_wait<1>();
   team_sync(1, 256);
-  float f71_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_70[i] = ((float*)(basep + M6))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f72_71[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_71[i] = (f0_69[i] * f71_70[i]);
+  float f71_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_52[i] = ((float*)(basep + M6))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f72_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
   // %73 [%row] = sum[V] %72
-  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f72_71);
-  team_sync(1, 256);
-  float v73_72 = 0.f;
-  if (const int i = t; i < 64) v73_72 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
+  row_sums_to<16>((((float*)(basep + M20)) + part * 64), f72_53);
   // %75 [%row, K] = mul %22, %74
-  float f22_73[16];
-  load_frag<2, 64, false>(f22_73, (base + M2_22), part * 2);
+  float f22_54[16];
+  load_frag<2, 64, false>(f22_54, (base + M2_22), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f74_74[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_74[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f75_75[16];
-  UNROLL for (int i = 0; i < 16; ++i) f75_75[i] = (f22_73[i] * f74_74[i]);
+  float f74_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f75_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
   // %76 [%row] = sum[K] %75
-  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f75_75);
+  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f75_56);
+  float v73_57 = 0.f;
+  if (const int i = t; i < 64) v73_57 = ((float*)(basep + M20))[0 + i] + ((float*)(basep + M20))[64 + i];
   team_sync(1, 256);
-  float v76_76 = 0.f;
-  if (const int i = t; i < 64) v76_76 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
+  float v76_58 = 0.f;
+  if (const int i = t; i < 64) v76_58 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
   // %77 [%row] = abs %76
-  float v77_77 = 0.f;
-  if (const int i = t; i < 64) v77_77 = fabsf(v76_76);
+  float v77_59 = 0.f;
+  if (const int i = t; i < 64) v77_59 = fabsf(v76_58);
   // %78 [] = 8
   // %79 [] = 1
   // %80 [] = div %79, %78
-  const float s80_78 = m_div(1.f, 8.f);
+  const float s80_60 = m_div(1.f, 8.f);
   // %81 [%row] = mul %77, %80
-  float v81_79 = 0.f;
-  if (const int i = t; i < 64) v81_79 = (v77_77 * s80_78);
+  float v81_61 = 0.f;
+  if (const int i = t; i < 64) v81_61 = (v77_59 * s80_60);
   // %82 [%row] = max %81, %79
-  float v82_80 = 0.f;
-  if (const int i = t; i < 64) v82_80 = max_nan(v81_79, 1.f);
+  float v82_62 = 0.f;
+  if (const int i = t; i < 64) v82_62 = max_nan(v81_61, 1.f);
   // %83 [%row] = div %73, %82
-  float v83_81 = 0.f;
-  if (const int i = t; i < 64) v83_81 = m_div(v73_72, v82_80);
+  float v83_63 = 0.f;
+  if (const int i = t; i < 64) v83_63 = m_div(v73_57, v82_62);
   // %84 [%row] = div %83, %82
-  float v84_82 = 0.f;
-  if (const int i = t; i < 64) v84_82 = m_div(v83_81, v82_80);
+  float v84_64 = 0.f;
+  if (const int i = t; i < 64) v84_64 = m_div(v83_63, v82_62);
   // %85 [%row] = neg %84
-  float v85_83 = 0.f;
-  if (const int i = t; i < 64) v85_83 = (-v84_82);
+  float v85_65 = 0.f;
+  if (const int i = t; i < 64) v85_65 = (-v84_64);
   // %86 [%row] = less %81, %79
-  float v86_84 = 0.f;
-  if (const int i = t; i < 64) v86_84 = (v81_79 < 1.f ? 1.f : 0.f);
+  float v86_66 = 0.f;
+  if (const int i = t; i < 64) v86_66 = (v81_61 < 1.f ? 1.f : 0.f);
   // %87 [%row] = sub %79, %86
-  float v87_85 = 0.f;
-  if (const int i = t; i < 64) v87_85 = (1.f - v86_84);
+  float v87_67 = 0.f;
+  if (const int i = t; i < 64) v87_67 = (1.f - v86_66);
   // %88 [%row] = mul %85, %87
-  float v88_86 = 0.f;
-  if (const int i = t; i < 64) v88_86 = (v85_83 * v87_85);
+  float v88_68 = 0.f;
+  if (const int i = t; i < 64) v88_68 = (v85_65 * v87_67);
   // %89 [%row] = mul %88, %20
-  float v89_87 = 0.f;
-  if (const int i = t; i < 64) v89_87 = (v88_86 * 0.125f);
+  float v89_69 = 0.f;
+  if (const int i = t; i < 64) v89_69 = (v88_68 * 0.125f);
   // %90 [%row] = sign %76
-  float v90_88 = 0.f;
-  if (const int i = t; i < 64) v90_88 = m_sign(v76_76);
+  float v90_70 = 0.f;
+  if (const int i = t; i < 64) v90_70 = m_sign(v76_58);
   // %91 [%row] = mul %89, %90
-  float v91_89 = 0.f;
-  if (const int i = t; i < 64) v91_89 = (v89_87 * v90_88);
+  float v91_71 = 0.f;
+  if (const int i = t; i < 64) v91_71 = (v89_69 * v90_70);
+  if (const int i = t; i < 64) ((float*)(basep + M22_91))[i] = v91_71;
   // %92 [%row, K] = mul %91, %74
-  if (const int i = t; i < 64) ((float*)(basep + M29_91))[i] = v91_89;
   team_sync(1, 256);
-  float f92_90[16];
-  UNROLL for (int i = 0; i < 16; ++i) f92_90[i] = (((float*)(basep + M29_91))[frag_row(i)] * f74_74[i]);
+  float f74_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_72[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f92_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_73[i] = (((float*)(basep + M22_91))[frag_row(i)] * f74_72[i]);
   // %93 [%row, K] = mul %50, %20
-  float f93_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f93_91[i] = (f50_47[i] * 0.125f);
+  mma_wait<0>();
+  mma_ready<sizeof(f50_47) / 4>(f50_47);
+  float f93_74[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_74[i] = (f50_47[i] * 0.125f);
   // %94 [%row, K] = add %92, %93
-  float f94_92[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_92[i] = (f92_90[i] + f93_91[i]);
+  float f94_75[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_75[i] = (f92_73[i] + f93_74[i]);
   // store d_q, %94
-  store_frag<2, 64, false>((base + M30), f94_92, part * 2);
+  store_frag<2, 64, false>((base + M23), f94_75, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M30), t);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
   // %95 [%row, V] = mul %44, %6
-  float f95_93[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_93[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  float f95_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_76[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // store d_v, %95
-  store_frag<2, 64, false>((base + M31), f95_93, part * 2);
+  store_frag<2, 64, false>((base + M24), f95_76, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M31), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  // %51 [%row, K] = mul %50, %22
+  float f22_77[16];
+  load_frag<2, 64, false>(f22_77, (base + M2_22), part * 2);
+  float f51_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_78[i] = (f50_47[i] * f22_77[i]);
+  // %52 [%row] = sum[K] %51
+  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f51_78);
+  // %54 [%row, K] = mul %32, %33
+  float f33_79[16];
+  load_frag<2, 64, false>(f33_79, (base + M4_33), part * 2);
+  float f54_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_80[i] = (f32_28[i] * f33_79[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f54_80);
+  // %58 [] = sum[K] %57
+  if (const int i = t; i < 64) ((float*)(basep + M27_57))[i] = v57_48;
+  team_sync(1, 256);
+  const float s58_81 = vec_sum<64>(((float*)(basep + M27_57)));
+  // %61 [%row, K] = mul %31, %33
+  float f61_82[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_82[i] = (f31_27[i] * f33_79[i]);
+  // %62 [%row] = sum[K] %61
+  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f61_82);
+  float v52_83 = 0.f;
+  if (const int i = t; i < 64) v52_83 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
+  float v55_84 = 0.f;
+  if (const int i = t; i < 64) v55_84 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  team_sync(1, 256);
+  float v62_85 = 0.f;
+  if (const int i = t; i < 64) v62_85 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
+  // %53 [%row] = mul %20, %52
+  float v53_86 = 0.f;
+  if (const int i = t; i < 64) v53_86 = (0.125f * v52_83);
+  // %56 [%row] = neg %55
+  float v56_87 = 0.f;
+  if (const int i = t; i < 64) v56_87 = (-v55_84);
+  // %60 [] = mul %59, %58
+  const float s60_88 = (s59_49 * s58_81);
+  // %63 [] = sum[%row] %62
+  if (const int i = t; i < 64) ((float*)(basep + M29_62))[i] = v62_85;
+  team_sync(1, 256);
+  const float s63_89 = vec_sum<64>(((float*)(basep + M29_62)));
+  // %65 [%row] = add %53, %56
+  float v65_90 = 0.f;
+  if (const int i = t; i < 64) v65_90 = (v53_86 + v56_87);
+  // %66 [%row] = cumsum reversed %65
+  if (const int i = t; i < 64) ((float*)(basep + M30_65))[i] = v65_90;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M31_66)), ((float*)(basep + M30_65)), false, true);
+  // %64 [] = add %60, %63
+  const float s64_91 = (s60_88 + s63_89);
+  // %67 [%row] = add %66, %64
+  team_sync(1, 256);
+  float v67_92 = 0.f;
+  if (const int i = t; i < 64) v67_92 = (((float*)(basep + M31_66))[i] + s64_91);
+  // %70 [%row] = mul %67, %69
+  float v70_93 = 0.f;
+  if (const int i = t; i < 64) v70_93 = (v67_92 * v69_50);
+  // store ws.C.adjoint3, %70
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_93);
 }
 
 // Pointwise values that fold an axis, before a scan.
@@ -2171,9 +2165,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %35 [K, V] = mul %29, %3
       float t35[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t35[(i) * 2 + j] = (t29[0] * t3[(i) * 2 + j]);
-      // %36 [K, V] = add %35, %34
-      float t36[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t36[(i) * 2 + j] = (t35[(i) * 2 + j] + t34[(i) * 2 + j]);
       // %37 [V] = load v one
       float t37[2];
       ldn<2>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);

@@ -1338,7 +1338,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M6 = 0, M7 = 18432, M14 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M12_19 = 36864, M26 = 0, M27 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45056, M11_14 = 96512, M13_30 = 96768, M15_101 = 97024, M16_46 = 36864, M17_52 = 37120, M18_55 = 36864, M19_57 = 37120, M20_62 = 36864, M21_65 = 37120, M22_66 = 36864, M23_73 = 36864, M24_76 = 0, M25_91 = 8192;
+  constexpr u32 M6 = 0, M7 = 18432, M14 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M12_19 = 36864, M20 = 0, M21 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45056, M11_14 = 96512, M13_30 = 96768, M15_101 = 97024, M16_46 = 36864, M17_73 = 36864, M18_76 = 0, M19_91 = 8192, M22_52 = 0, M23_55 = 256, M24_57 = 512, M25_62 = 768, M26_65 = 0, M27_66 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1367,13 +1367,12 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
   const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %1 [%row] = load ws.value25 row
+  if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
   // %2 [%row, V] = mul %0, %1
   cp_wait<7>();
   team_sync(1);
   float f0_3[32];
   load_frag<4, 64, false>(f0_3, (base + M0_0), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
-  team_sync(1);
   float f2_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = (f0_3[i] * ((float*)(basep + M8_1))[frag_row(i)]);
   // %3 [%row, V] = keep %2
@@ -1383,13 +1382,12 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   // %6 [%row] = sigmoid %5
   float v6_6 = 0.f;
   if (const int i = t; i < 64) v6_6 = m_sigmoid(asked5_1);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
   // %7 [%row, V] = mul %4, %6
   cp_wait<6>();
   team_sync(1);
   float f4_7[32];
   load_frag<4, 64, false>(f4_7, (base + M1_4), 0);
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
-  team_sync(1);
   float f7_8[32];
   UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f4_7[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // %96 [%col] = swap %6
@@ -1461,8 +1459,8 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   // %30 [%row] = exp %29
   float v30_26 = 0.f;
   if (const int i = t; i < 64) v30_26 = m_exp(v29_25);
-  // %31 [%row, K] = mul %30, %27
   if (const int i = t; i < 64) ((float*)(basep + M13_30))[i] = v30_26;
+  // %31 [%row, K] = mul %30, %27
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f27_23) / 4>(f27_23);
@@ -1528,6 +1526,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   // %46 [%row] = exp %14
   float v46_42 = 0.f;
   if (const int i = t; i < 64) v46_42 = m_exp(((float*)(basep + M11_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_42;
   // %48 [%row, K] = contract[V] %3, %47
   u32 a3_43[4][4]; pack<4>(a3_43, f3_5);
   cp_wait<2>();
@@ -1535,8 +1534,6 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f48_44[32];
   mma_open(); mma<64, 4, 64, false, true>(f48_44, a3_43, (base + M5_47)); mma_commit();
   // %49 [%row, K] = mul %46, %48
-  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_42;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f48_44) / 4>(f48_44);
   float f49_45[32];
@@ -1547,158 +1544,156 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f50_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_45[i];
   mma_open(); mma<64, 4, 64, true, false>(f50_47, a19_46, (base + M4_33)); mma_commit();
-  // %51 [%row, K] = mul %50, %22
-  mma_wait<0>();
-  mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f22_48[32];
-  load_frag<4, 64, false>(f22_48, (base + M2_22), 0);
-  float f51_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_49[i] = (f50_47[i] * f22_48[i]);
-  // %52 [%row] = sum[K] %51
-  row_sums_to<32>(((float*)(basep + M17_52)), f51_49);
-  // %53 [%row] = mul %20, %52
-  team_sync(1);
-  float v53_50 = 0.f;
-  if (const int i = t; i < 64) v53_50 = (0.125f * ((float*)(basep + M17_52))[i]);
-  // %54 [%row, K] = mul %32, %33
-  float f33_51[32];
-  load_frag<4, 64, false>(f33_51, (base + M4_33), 0);
-  float f54_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_52[i] = (f32_28[i] * f33_51[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M18_55)), f54_52);
-  // %56 [%row] = neg %55
-  team_sync(1);
-  float v56_53 = 0.f;
-  if (const int i = t; i < 64) v56_53 = (-((float*)(basep + M18_55))[i]);
   // %57 [K] = contract[V] %47, %26
-  float v57_54 = 0.f;
-  if (const int i = t; i < 64) v57_54 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
-  // %58 [] = sum[K] %57
-  if (const int i = t; i < 64) ((float*)(basep + M19_57))[i] = v57_54;
-  team_sync(1);
-  const float s58_55 = vec_sum<64>(((float*)(basep + M19_57)));
+  float v57_48 = 0.f;
+  if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
   // %59 [] = exp %28
-  const float s59_56 = m_exp(s28_24);
-  // %60 [] = mul %59, %58
-  const float s60_57 = (s59_56 * s58_55);
-  // %61 [%row, K] = mul %31, %33
-  float f33_58[32];
-  load_frag<4, 64, false>(f33_58, (base + M4_33), 0);
-  float f61_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_59[i] = (f31_27[i] * f33_58[i]);
-  // %62 [%row] = sum[K] %61
-  row_sums_to<32>(((float*)(basep + M20_62)), f61_59);
-  // %63 [] = sum[%row] %62
-  team_sync(1);
-  const float s63_60 = vec_sum<64>(((float*)(basep + M20_62)));
-  // %64 [] = add %60, %63
-  const float s64_61 = (s60_57 + s63_60);
-  // %65 [%row] = add %53, %56
-  float v65_62 = 0.f;
-  if (const int i = t; i < 64) v65_62 = (v53_50 + v56_53);
-  // %66 [%row] = cumsum reversed %65
-  if (const int i = t; i < 64) ((float*)(basep + M21_65))[i] = v65_62;
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M22_66)), ((float*)(basep + M21_65)), false, true);
-  // %67 [%row] = add %66, %64
-  team_sync(1);
-  float v67_63 = 0.f;
-  if (const int i = t; i < 64) v67_63 = (((float*)(basep + M22_66))[i] + s64_61);
+  const float s59_49 = m_exp(s28_24);
   // %68 [] = -80
   // %69 [%row] = less %68, %13
-  float v69_64 = 0.f;
-  if (const int i = t; i < 64) v69_64 = ((-80.f) < v13_14 ? 1.f : 0.f);
-  // %70 [%row] = mul %67, %69
-  float v70_65 = 0.f;
-  if (const int i = t; i < 64) v70_65 = (v67_63 * v69_64);
-  // store ws.C.adjoint3, %70
-  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_65);
+  float v69_50 = 0.f;
+  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_14 ? 1.f : 0.f);
   // %72 [%row, V] = mul %0, %71
-  float f0_66[32];
-  load_frag<4, 64, false>(f0_66, (base + M0_0), 0);
+  float f0_51[32];
+  load_frag<4, 64, false>(f0_51, (base + M0_0), 0);
   cp_wait<1>();
   team_sync(1);
-  float f71_67[32];
-  UNROLL for (int i = 0; i < 32; ++i) f71_67[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
-  float f72_68[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_68[i] = (f0_66[i] * f71_67[i]);
+  float f71_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
+  float f72_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
   // %73 [%row] = sum[V] %72
-  row_sums_to<32>(((float*)(basep + M23_73)), f72_68);
+  row_sums_to<32>(((float*)(basep + M17_73)), f72_53);
   // %75 [%row, K] = mul %22, %74
-  float f22_69[32];
-  load_frag<4, 64, false>(f22_69, (base + M2_22), 0);
+  float f22_54[32];
+  load_frag<4, 64, false>(f22_54, (base + M2_22), 0);
   cp_wait<0>();
   team_sync(1);
-  float f74_70[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f75_71[32];
-  UNROLL for (int i = 0; i < 32; ++i) f75_71[i] = (f22_69[i] * f74_70[i]);
+  float f74_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  float f75_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
   // %76 [%row] = sum[K] %75
-  row_sums_to<32>(((float*)(basep + M24_76)), f75_71);
+  row_sums_to<32>(((float*)(basep + M18_76)), f75_56);
   // %77 [%row] = abs %76
   team_sync(1);
-  float v77_72 = 0.f;
-  if (const int i = t; i < 64) v77_72 = fabsf(((float*)(basep + M24_76))[i]);
+  float v77_57 = 0.f;
+  if (const int i = t; i < 64) v77_57 = fabsf(((float*)(basep + M18_76))[i]);
   // %78 [] = 8
   // %79 [] = 1
   // %80 [] = div %79, %78
-  const float s80_73 = m_div(1.f, 8.f);
+  const float s80_58 = m_div(1.f, 8.f);
   // %81 [%row] = mul %77, %80
-  float v81_74 = 0.f;
-  if (const int i = t; i < 64) v81_74 = (v77_72 * s80_73);
+  float v81_59 = 0.f;
+  if (const int i = t; i < 64) v81_59 = (v77_57 * s80_58);
   // %82 [%row] = max %81, %79
-  float v82_75 = 0.f;
-  if (const int i = t; i < 64) v82_75 = max_nan(v81_74, 1.f);
+  float v82_60 = 0.f;
+  if (const int i = t; i < 64) v82_60 = max_nan(v81_59, 1.f);
   // %83 [%row] = div %73, %82
-  float v83_76 = 0.f;
-  if (const int i = t; i < 64) v83_76 = m_div(((float*)(basep + M23_73))[i], v82_75);
+  float v83_61 = 0.f;
+  if (const int i = t; i < 64) v83_61 = m_div(((float*)(basep + M17_73))[i], v82_60);
   // %84 [%row] = div %83, %82
-  float v84_77 = 0.f;
-  if (const int i = t; i < 64) v84_77 = m_div(v83_76, v82_75);
+  float v84_62 = 0.f;
+  if (const int i = t; i < 64) v84_62 = m_div(v83_61, v82_60);
   // %85 [%row] = neg %84
-  float v85_78 = 0.f;
-  if (const int i = t; i < 64) v85_78 = (-v84_77);
+  float v85_63 = 0.f;
+  if (const int i = t; i < 64) v85_63 = (-v84_62);
   // %86 [%row] = less %81, %79
-  float v86_79 = 0.f;
-  if (const int i = t; i < 64) v86_79 = (v81_74 < 1.f ? 1.f : 0.f);
+  float v86_64 = 0.f;
+  if (const int i = t; i < 64) v86_64 = (v81_59 < 1.f ? 1.f : 0.f);
   // %87 [%row] = sub %79, %86
-  float v87_80 = 0.f;
-  if (const int i = t; i < 64) v87_80 = (1.f - v86_79);
+  float v87_65 = 0.f;
+  if (const int i = t; i < 64) v87_65 = (1.f - v86_64);
   // %88 [%row] = mul %85, %87
-  float v88_81 = 0.f;
-  if (const int i = t; i < 64) v88_81 = (v85_78 * v87_80);
+  float v88_66 = 0.f;
+  if (const int i = t; i < 64) v88_66 = (v85_63 * v87_65);
   // %89 [%row] = mul %88, %20
-  float v89_82 = 0.f;
-  if (const int i = t; i < 64) v89_82 = (v88_81 * 0.125f);
+  float v89_67 = 0.f;
+  if (const int i = t; i < 64) v89_67 = (v88_66 * 0.125f);
   // %90 [%row] = sign %76
-  float v90_83 = 0.f;
-  if (const int i = t; i < 64) v90_83 = m_sign(((float*)(basep + M24_76))[i]);
+  float v90_68 = 0.f;
+  if (const int i = t; i < 64) v90_68 = m_sign(((float*)(basep + M18_76))[i]);
   // %91 [%row] = mul %89, %90
-  float v91_84 = 0.f;
-  if (const int i = t; i < 64) v91_84 = (v89_82 * v90_83);
+  float v91_69 = 0.f;
+  if (const int i = t; i < 64) v91_69 = (v89_67 * v90_68);
+  if (const int i = t; i < 64) ((float*)(basep + M19_91))[i] = v91_69;
   // %92 [%row, K] = mul %91, %74
-  if (const int i = t; i < 64) ((float*)(basep + M25_91))[i] = v91_84;
   team_sync(1);
-  float f92_85[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_85[i] = (((float*)(basep + M25_91))[frag_row(i)] * f74_70[i]);
+  float f74_70[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  float f92_71[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_71[i] = (((float*)(basep + M19_91))[frag_row(i)] * f74_70[i]);
   // %93 [%row, K] = mul %50, %20
-  float f93_86[32];
-  UNROLL for (int i = 0; i < 32; ++i) f93_86[i] = (f50_47[i] * 0.125f);
+  mma_wait<0>();
+  mma_ready<sizeof(f50_47) / 4>(f50_47);
+  float f93_72[32];
+  UNROLL for (int i = 0; i < 32; ++i) f93_72[i] = (f50_47[i] * 0.125f);
   // %94 [%row, K] = add %92, %93
-  float f94_87[32];
-  UNROLL for (int i = 0; i < 32; ++i) f94_87[i] = (f92_85[i] + f93_86[i]);
+  float f94_73[32];
+  UNROLL for (int i = 0; i < 32; ++i) f94_73[i] = (f92_71[i] + f93_72[i]);
   // store d_q, %94
-  store_frag<4, 64, false>((base + M26), f94_87, 0);
+  store_frag<4, 64, false>((base + M20), f94_73, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %95 [%row, V] = mul %44, %6
-  float f95_88[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_88[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  float f95_74[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_74[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // store d_v, %95
-  store_frag<4, 64, false>((base + M27), f95_88, 0);
+  store_frag<4, 64, false>((base + M21), f95_74, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  // %51 [%row, K] = mul %50, %22
+  float f22_75[32];
+  load_frag<4, 64, false>(f22_75, (base + M2_22), 0);
+  float f51_76[32];
+  UNROLL for (int i = 0; i < 32; ++i) f51_76[i] = (f50_47[i] * f22_75[i]);
+  // %52 [%row] = sum[K] %51
+  row_sums_to<32>(((float*)(basep + M22_52)), f51_76);
+  // %54 [%row, K] = mul %32, %33
+  float f33_77[32];
+  load_frag<4, 64, false>(f33_77, (base + M4_33), 0);
+  float f54_78[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_78[i] = (f32_28[i] * f33_77[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M23_55)), f54_78);
+  // %58 [] = sum[K] %57
+  if (const int i = t; i < 64) ((float*)(basep + M24_57))[i] = v57_48;
+  team_sync(1);
+  const float s58_79 = vec_sum<64>(((float*)(basep + M24_57)));
+  // %61 [%row, K] = mul %31, %33
+  float f61_80[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_80[i] = (f31_27[i] * f33_77[i]);
+  // %62 [%row] = sum[K] %61
+  row_sums_to<32>(((float*)(basep + M25_62)), f61_80);
+  // %53 [%row] = mul %20, %52
+  float v53_81 = 0.f;
+  if (const int i = t; i < 64) v53_81 = (0.125f * ((float*)(basep + M22_52))[i]);
+  // %56 [%row] = neg %55
+  float v56_82 = 0.f;
+  if (const int i = t; i < 64) v56_82 = (-((float*)(basep + M23_55))[i]);
+  // %60 [] = mul %59, %58
+  const float s60_83 = (s59_49 * s58_79);
+  // %63 [] = sum[%row] %62
+  team_sync(1);
+  const float s63_84 = vec_sum<64>(((float*)(basep + M25_62)));
+  // %65 [%row] = add %53, %56
+  float v65_85 = 0.f;
+  if (const int i = t; i < 64) v65_85 = (v53_81 + v56_82);
+  // %66 [%row] = cumsum reversed %65
+  if (const int i = t; i < 64) ((float*)(basep + M26_65))[i] = v65_85;
+  team_sync(1);
+  if (t < 32) vec_cumsum(((float*)(basep + M27_66)), ((float*)(basep + M26_65)), false, true);
+  // %64 [] = add %60, %63
+  const float s64_86 = (s60_83 + s63_84);
+  // %67 [%row] = add %66, %64
+  team_sync(1);
+  float v67_87 = 0.f;
+  if (const int i = t; i < 64) v67_87 = (((float*)(basep + M27_66))[i] + s64_86);
+  // %70 [%row] = mul %67, %69
+  float v70_88 = 0.f;
+  if (const int i = t; i < 64) v70_88 = (v67_87 * v69_50);
+  // store ws.C.adjoint3, %70
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_88);
 }
 
 // Pointwise values that fold an axis, before a scan.
@@ -2190,9 +2185,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %35 [K, V] = mul %29, %3
       float t35[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t35[(i) * 2 + j] = (t29[0] * t3[(i) * 2 + j]);
-      // %36 [K, V] = add %35, %34
-      float t36[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t36[(i) * 2 + j] = (t35[(i) * 2 + j] + t34[(i) * 2 + j]);
       // %37 [V] = load v one
       float t37[2];
       ldn<2>(&t37[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);

@@ -151,10 +151,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 64u;
       let i_K = i / 64u;
       let v3_4 = arena[far + i_K * 64u + i_V];
-      let v35_5 = (t29 * v3_4);
-      let v34_6 = (t33 * v3_4);
-      let v6_7 = near[near6 + i_K];
-      let v41_3 = (v35_5 + (v34_6 + (v6_7 * near[near38 + i_V])));
+      let v6_5 = near[near6 + i_K];
+      let v41_3 = ((t29 * v3_4) + ((t33 * v3_4) + (v6_5 * near[near38 + i_V])));
       arena[far + i_K * 64u + i_V + 4096u] = v41_3;
     }
     workgroupBarrier();
@@ -163,9 +161,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %44 [K] = mul %42, %43
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v42_9 = p_q[at_k + i_K];
-      let v44_8 = (v42_9 * 0.125f);
-      near[near44 + i_K] = v44_8;
+      let v42_7 = p_q[at_k + i_K];
+      let v44_6 = (v42_7 * 0.125f);
+      near[near44 + i_K] = v44_6;
     }
     // %22 [K] = mul %16, %2
     // %21 [K] = mul %20, %2
@@ -173,15 +171,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // %23 [K] = add %21, %7
     // %24 [K] = add %22, %23
     // %46 [] = contract[K] %42, %24
-    var sum10 = 0.0;
-    for (var k11 = 0u; k11 < 64u + zero; k11++) {
-      let v42_12 = p_q[at_k + k11];
-      let v2_13 = near[near2 + k11];
-      let v6_14 = near[near6 + k11];
-      let v24_15 = ((t16 * v2_13) + ((t20 * v2_13) + (t5 * v6_14)));
-      sum10 += v42_12 * v24_15;
+    var sum8 = 0.0;
+    for (var k9 = 0u; k9 < 64u + zero; k9++) {
+      let v42_10 = p_q[at_k + k9];
+      let v2_11 = near[near2 + k9];
+      let v6_12 = near[near6 + k9];
+      let v24_13 = ((t16 * v2_11) + ((t20 * v2_11) + (t5 * v6_12)));
+      sum8 += v42_10 * v24_13;
     }
-    let t46 = sum10;
+    let t46 = sum8;
     // %47 [] = abs %46
     let t47 = abs(t46);
     // %48 [] = 8
@@ -198,28 +196,28 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %52
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_V = i;
-      var sum17 = 0.0;
-      for (var k16 = 0u; k16 < 64u + zero; k16++) {
-        let b18 = near[near44 + k16];
-        let v41_19 = arena[far + k16 * 64u + i_V + 4096u];
-        let b20 = v41_19;
-        sum17 += b18 * b20;
+      var sum15 = 0.0;
+      for (var k14 = 0u; k14 < 64u + zero; k14++) {
+        let b16 = near[near44 + k14];
+        let v41_17 = arena[far + k14 * 64u + i_V + 4096u];
+        let b18 = v41_17;
+        sum15 += b16 * b18;
       }
-      let m45 = sum17;
+      let m45 = sum15;
       p_o[at_k + i_V] = (m45 * t51);
     }
     for (var i = lid; i < 64u + zero; i += 64u) {
       let i_K = i;
-      let v2_21 = near[near2 + i_K];
-      let v6_22 = near[near6 + i_K];
-      let v24_23 = ((t16 * v2_21) + ((t20 * v2_21) + (t5 * v6_22)));
-      near[near2 + i_K] = v24_23;
+      let v2_19 = near[near2 + i_K];
+      let v6_20 = near[near6 + i_K];
+      let v24_21 = ((t16 * v2_19) + ((t20 * v2_19) + (t5 * v6_20)));
+      near[near2 + i_K] = v24_21;
     }
     for (var i = lid; i < 4096u + zero; i += 64u) {
       let i_V = i % 64u;
       let i_K = i / 64u;
-      let v41_24 = arena[far + i_K * 64u + i_V + 4096u];
-      arena[far + i_K * 64u + i_V] = v41_24;
+      let v41_22 = arena[far + i_K * 64u + i_V + 4096u];
+      arena[far + i_K * 64u + i_V] = v41_22;
     }
     workgroupBarrier();
     storageBarrier();
@@ -227,14 +225,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // store final.n.copy, %2
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let v2_25 = near[near2 + i_K];
-    arena[at_final_n_copy + i_K] = v2_25;
+    let v2_23 = near[near2 + i_K];
+    arena[at_final_n_copy + i_K] = v2_23;
   }
   // store final.C, %3
   for (var i = lid; i < 4096u + zero; i += 64u) {
     let i_V = i % 64u;
     let i_K = i / 64u;
-    let v3_26 = arena[far + i_K * 64u + i_V];
-    p_final_C[at_C + i_K * 64u + i_V] = v3_26;
+    let v3_24 = arena[far + i_K * 64u + i_V];
+    p_final_C[at_C + i_K * 64u + i_V] = v3_24;
   }
 }

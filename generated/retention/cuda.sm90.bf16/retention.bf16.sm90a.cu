@@ -976,6 +976,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %22 [%row] = exp %13
   float v22_12 = 0.f;
   if (const int i = t; i < 64) v22_12 = m_exp(((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_12;
   // %24 [%row, K] = contract[V] %0, %23
   u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
   cp_wait<2>();
@@ -983,8 +984,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f24_14[32];
   mma_open(); mma<64, 4, 64, false, true>(f24_14, a0_13, (base + M3_23)); mma_commit();
   // %25 [%row, K] = mul %22, %24
-  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_12;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f24_14) / 4>(f24_14);
   float f25_15[32];
@@ -1034,8 +1033,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %38 [%row] = exp %37
   float v38_26 = 0.f;
   if (const int i = t; i < 64) v38_26 = m_exp(v37_25);
-  // %39 [%row, K] = mul %38, %35
   if (const int i = t; i < 64) ((float*)(basep + M11_38))[i] = v38_26;
+  // %39 [%row, K] = mul %38, %35
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f35_23) / 4>(f35_23);
@@ -1169,9 +1168,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %20 [K, V] = mul %14, %8
       float t20[8];
       UNROLL for (int i = 0; i < 8; ++i) t20[i] = (t14[0] * t8[i]);
-      // %21 [K, V] = add %20, %19
-      float t21[8];
-      UNROLL for (int i = 0; i < 8; ++i) t21[i] = (t20[i] + t19[i]);
       // %22 [K] = load k one
       float t22[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t22[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

@@ -126,9 +126,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let v8_4 = near[near8 + i_K * 16u + i_V];
-      let v20_5 = (t14 * v8_4);
-      let v19_6 = (t18 * v8_4);
-      let v26_3 = (v20_5 + (v19_6 + (near[near22 + i_K] * near[near23 + i_V])));
+      let v26_3 = ((t14 * v8_4) + ((t18 * v8_4) + (near[near22 + i_K] * near[near23 + i_V])));
       near[near26 + i_K * 16u + i_V] = v26_3;
     }
     workgroupBarrier();
@@ -139,21 +137,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %30
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum8 = 0.0;
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let b9 = (p_q[at_k + k7] * 0.125f);
-        let v26_10 = near[near26 + k7 * 16u + i_V];
-        let b11 = v26_10;
-        sum8 += b9 * b11;
+      var sum6 = 0.0;
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let b7 = (p_q[at_k + k5] * 0.125f);
+        let v26_8 = near[near26 + k5 * 16u + i_V];
+        let b9 = v26_8;
+        sum6 += b7 * b9;
       }
-      let m30 = sum8;
+      let m30 = sum6;
       p_o[at_v + i_V] = m30;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v26_12 = near[near26 + i_K * 16u + i_V];
-      near[near8 + i_K * 16u + i_V] = v26_12;
+      let v26_10 = near[near26 + i_K * 16u + i_V];
+      near[near8 + i_K * 16u + i_V] = v26_10;
     }
     workgroupBarrier();
     storageBarrier();
@@ -162,7 +160,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v8_13 = near[near8 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v8_13;
+    let v8_11 = near[near8 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v8_11;
   }
 }

@@ -9,7 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S. A number a token here, once for all kernels that read it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const f32* __restrict__ p_w, const f32* __restrict__ p_u, f32* __restrict__ p_ws_value9, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 34816, M1_3 = 43008, M5 = 51200, M7 = 18432, M8 = 26624, M10 = 18432, M4 = 18432, M3_1 = 18432, M9_12 = 43008;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 34816, M1_3 = 43008, M5 = 51200, M7 = 18432, M8 = 26624, M10 = 18432, M4 = 18432, M3_1 = 18944, M9_13 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -23,94 +23,92 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   tile_load<64, 1, 256>((base + M0_0), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %3 [%row, K] = load r row
   tile_load<64, 1, 256>((base + M1_3), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
-  // %6 [%row, K] = load w row
+  // %7 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   const float asked1_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %1 [K] = load u
-  // %2 [%row, K] = mul %0, %1
+  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = asked1_0;
+  // %4 [%row, K] = mul %0, %3
   cp_wait<2>();
   team_sync(1, 256);
   float f0_1[16];
   load_frag<2, 64, false>(f0_1, (base + M0_0), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = asked1_0;
-  team_sync(1, 256);
-  float f2_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_1[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
-  // %4 [%row, K] = mul %2, %3
   cp_wait<1>();
   team_sync(1, 256);
-  float f3_3[16];
-  load_frag<2, 64, false>(f3_3, (base + M1_3), part * 2);
-  float f4_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_4[i] = (f2_2[i] * f3_3[i]);
-  // %5 [%row] = sum[K] %4
-  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f4_4);
+  float f3_2[16];
+  load_frag<2, 64, false>(f3_2, (base + M1_3), part * 2);
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = (f0_1[i] * f3_2[i]);
+  // %5 [%row, K] = mul %4, %1
+  float f5_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_4[i] = (f4_3[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
+  // %6 [%row] = sum[K] %5
+  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f5_4);
   team_sync(1, 256);
-  float v5_5 = 0.f;
-  if (const int i = t; i < 64) v5_5 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
-  // store ws.value9, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_5);
-  // %7 [%row, %col] = dscore[K] before %3, %0 by %6
+  float v6_5 = 0.f;
+  if (const int i = t; i < 64) v6_5 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
+  // store ws.value9, %6
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
+  // %8 [%row, %col] = dscore[K] before %3, %0 by %7
   cp_wait<0>();
-  team_sync(1, 256);
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_6[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_6, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M5)}, part * 2, part * 2 + 2, 4 + part);
-  float f7_7[16];
+  float f8_7[16];
   if (part == 0) put_whole(((float*)(basep + M6)), whole_6[0], t);
   team_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M6)), whole_6[0], t);
   team_sync(1, 256);
-  take_part<16>(f7_7, ((float*)(basep + M6)), part, t);
+  take_part<16>(f8_7, ((float*)(basep + M6)), part, t);
   team_sync(1, 256);
-  // store ws.S.score0_0, %7
-  store_frag<2, 64, false>((base + M7), f7_7, part * 2);
+  // store ws.S.score0_0, %8
+  store_frag<2, 64, false>((base + M7), f8_7, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
-  // %8 [%row, K] = cumsum exclusive %6
-  float f8_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_8[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
-  // %9 [%row, K] = exp %8
-  float f9_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_9[i] = m_exp(f8_8[i]);
-  // %10 [%row, K] = mul %9, %3
+  // %9 [%row, K] = cumsum exclusive %7
+  float f9_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M2))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  // %10 [%row, K] = exp %9
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = m_exp(f9_8[i]);
+  // %11 [%row, K] = mul %10, %3
   float f3_10[16];
   load_frag<2, 64, false>(f3_10, (base + M1_3), part * 2);
-  float f10_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_11[i] = (f9_9[i] * f3_10[i]);
-  // store ws.S.read0, %10
-  store_frag<2, 64, false>((base + M8), f10_11, part * 2);
+  float f11_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = (f10_9[i] * f3_10[i]);
+  // store ws.S.read0, %11
+  store_frag<2, 64, false>((base + M8), f11_11, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
-  // %11 [%row, K] = cumsum %6
-  // %12 [K] = pick last %11
-  float v12_12 = 0.f;
-  if (const int i = t; i < 64) v12_12 = ((float*)(basep + M2))[4536 + i];
-  // %13 [K, %row] = sub %12, %11
-  if (const int i = t; i < 64) ((float*)(basep + M9_12))[i] = v12_12;
+  // %12 [%row, K] = cumsum %7
+  // %13 [K] = pick last %12
+  float v13_12 = 0.f;
+  if (const int i = t; i < 64) v13_12 = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
+  // %14 [K, %row] = sub %13, %12
   team_sync(1, 256);
-  float f11_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f13_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_14[i] = (((float*)(basep + M9_12))[(frag_col(i) + part * 32)] - f11_13[i]);
-  // %14 [K, %row] = exp %13
-  float f14_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = m_exp(f13_14[i]);
-  // %15 [K, %row] = mul %14, %0
+  float f12_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f14_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_14[i] = (((float*)(basep + M9_13))[(frag_col(i) + part * 32)] - f12_13[i]);
+  // %15 [K, %row] = exp %14
+  float f15_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_15[i] = m_exp(f14_14[i]);
+  // %16 [K, %row] = mul %15, %0
   float f0_16[16];
   load_frag<2, 64, false>(f0_16, (base + M0_0), part * 2);
-  float f15_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_17[i] = (f14_15[i] * f0_16[i]);
-  // store ws.S.col0, %15
-  store_frag<2, 64, false>((base + M10), f15_17, part * 2);
+  float f16_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_17[i] = (f15_15[i] * f0_16[i]);
+  // store ws.S.col0, %16
+  store_frag<2, 64, false>((base + M10), f16_17, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
-  // %16 [K] = exp %12
-  float v16_18 = 0.f;
-  if (const int i = t; i < 64) v16_18 = m_exp(v12_12);
-  // store ws.S.decay, %16
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v16_18);
+  // %17 [K] = exp %13
+  float v17_18 = 0.f;
+  if (const int i = t; i < 64) v17_18 = m_exp(v13_12);
+  // store ws.S.decay, %17
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v17_18);
 }
 
 // The decay of every segment of S.
@@ -474,7 +472,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   // %3 [%row, %col] = dscore[K] before %0, %1 by %2
   cp_wait<0>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
@@ -508,8 +505,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   // %8 [K] = pick last %7
   float v8_6 = 0.f;
   if (const int i = t; i < 64) v8_6 = ((float*)(basep + M2))[4536 + i];
-  // %9 [K, %row] = sub %8, %7
   if (const int i = t; i < 64) ((float*)(basep + M7_8))[i] = v8_6;
+  // %9 [K, %row] = sub %8, %7
   team_sync(1, 256);
   float f7_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_7[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
@@ -911,7 +908,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M21 = 0, M23 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 0, M10 = 83968, M18 = 0, M11_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_42 = 512, M24_54 = 18432;
+  constexpr u32 M3 = 0, M21 = 0, M24 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 18432, M10 = 83968, M18 = 0, M11_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_43 = 512, M23_55 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -955,7 +952,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %7 [%row, K] = dscoreRow[K] before %4, %5 by %6
   cp_wait<4>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_3, part * 2);
   team_sync(1, 256);
@@ -994,22 +990,21 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f0_13[i] * f1_14[i]);
   // %15 [%row] = sum[V] %14
   row_sums_to<16>((((float*)(basep + M10)) + part * 64), f14_15);
-  team_sync(1, 256);
-  float v15_16 = 0.f;
-  if (const int i = t; i < 64) v15_16 = ((float*)(basep + M10))[0 + i] + ((float*)(basep + M10))[64 + i];
   // %16 [K] = load u
-  // %17 [%row, K] = mul %5, %16
-  float f5_17[16];
-  load_frag<2, 64, false>(f5_17, (base + M2_5), part * 2);
   if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = asked16_0;
+  // %17 [%row, K] = mul %5, %16
+  float f5_16[16];
+  load_frag<2, 64, false>(f5_16, (base + M2_5), part * 2);
   team_sync(1, 256);
-  float f17_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_18[i] = (f5_17[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (f5_16[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  float v15_18 = 0.f;
+  if (const int i = t; i < 64) v15_18 = ((float*)(basep + M10))[0 + i] + ((float*)(basep + M10))[64 + i];
   // %18 [%row, K] = mul %15, %17
-  if (const int i = t; i < 64) ((float*)(basep + M12_15))[i] = v15_16;
+  if (const int i = t; i < 64) ((float*)(basep + M12_15))[i] = v15_18;
   team_sync(1, 256);
   float f18_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_19[i] = (((float*)(basep + M12_15))[frag_row(i)] * f17_18[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f18_19[i] = (((float*)(basep + M12_15))[frag_row(i)] * f17_17[i]);
   // %19 [%row, K] = add %13, %18
   float f19_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f19_20[i] = (f13_12[i] + f18_19[i]);
@@ -1020,7 +1015,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
   u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M8_4));
   cp_wait<2>();
-  team_sync(1, 256);
   team_sync(1, 256);
   float whole_21[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_21, {a4_22}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
   float f21_23[16];
@@ -1037,8 +1031,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %26 [K] = pick last %25
   float v26_26 = 0.f;
   if (const int i = t; i < 64) v26_26 = ((float*)(basep + M3))[4536 + i];
-  // %27 [K, %row] = sub %26, %25
   if (const int i = t; i < 64) ((float*)(basep + M15_26))[i] = v26_26;
+  // %27 [K, %row] = sub %26, %25
   team_sync(1, 256);
   float f25_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
@@ -1093,109 +1087,107 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   float f40_41[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_41[i] = f39_39[i];
   mma_open(); mma<32, 4, 64, true, false>(f40_41, a34_40, (base + M0_0), part * 32); mma_commit();
-  // %61 [%row, K] = mul %5, %16
-  float f61_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_42[i] = (f5_36[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
-  // %41 [%row, K] = mul %61, %20
-  float f20_43[16];
-  load_frag<2, 64, false>(f20_43, (base + M5_20), part * 2);
-  float f41_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_44[i] = (f61_42[i] * f20_43[i]);
-  // %42 [%row] = sum[K] %41
-  row_sums_to<16>((((float*)(basep + M18)) + part * 64), f41_44);
+  // %41 [%row, K] = mul %5, %20
+  float f20_42[16];
+  load_frag<2, 64, false>(f20_42, (base + M5_20), part * 2);
+  float f41_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_43[i] = (f5_36[i] * f20_42[i]);
+  // %42 [%row, K] = mul %41, %16
+  float f42_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f42_44[i] = (f41_43[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  // %43 [%row] = sum[K] %42
+  row_sums_to<16>((((float*)(basep + M18)) + part * 64), f42_44);
   team_sync(1, 256);
-  float v42_45 = 0.f;
-  if (const int i = t; i < 64) v42_45 = ((float*)(basep + M18))[0 + i] + ((float*)(basep + M18))[64 + i];
-  // %43 [%row, V] = mul %0, %42
+  float v43_45 = 0.f;
+  if (const int i = t; i < 64) v43_45 = ((float*)(basep + M18))[0 + i] + ((float*)(basep + M18))[64 + i];
+  // %44 [%row, V] = mul %0, %43
   float f0_46[16];
   load_frag<2, 64, false>(f0_46, (base + M0_0), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = v42_45;
+  if (const int i = t; i < 64) ((float*)(basep + M19_43))[i] = v43_45;
   team_sync(1, 256);
-  float f43_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_47[i] = (f0_46[i] * ((float*)(basep + M19_42))[frag_row(i)]);
-  // %44 [%row, V] = add %40, %43
+  float f44_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_47[i] = (f0_46[i] * ((float*)(basep + M19_43))[frag_row(i)]);
+  // %45 [%row, V] = add %40, %44
   mma_wait<0>();
   mma_ready<sizeof(f40_41) / 4>(f40_41);
-  float f44_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_48[i] = (f40_41[i] + f43_47[i]);
-  // store d_v, %44
-  store_frag<2, 64, false>((base + M20), f44_48, part * 2);
+  float f45_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_48[i] = (f40_41[i] + f44_47[i]);
+  // store d_v, %45
+  store_frag<2, 64, false>((base + M20), f45_48, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
-  // %45 [%row, K] = mul %13, %20
-  float f45_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_49[i] = (f13_12[i] * f20_43[i]);
-  // %46 [%row, K] = shift -1 %45
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f45_49[i];
+  // %46 [%row, K] = mul %13, %20
+  float f46_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_49[i] = (f13_12[i] * f20_42[i]);
+  // %47 [%row, K] = shift -1 %46
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_49[i];
   team_sync(1, 256);
-  float f46_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_50[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
-  // %47 [K, %row] = mul %30, %5
+  float f47_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_50[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  // %48 [K, %row] = mul %30, %5
   float f5_51[16];
   load_frag<2, 64, false>(f5_51, (base + M2_5), part * 2);
-  float f47_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_52[i] = (f30_31[i] * f5_51[i]);
-  // %48 [K, %row] = neg %47
-  float f48_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_53[i] = (-f47_52[i]);
-  // %49 [K] = contract[V] %10, %23
-  float v49_54 = 0.f;
-  if (const int i = t; i < 64) v49_54 = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
-  // %50 [K] = exp %26
-  float v50_55 = 0.f;
-  if (const int i = t; i < 64) v50_55 = m_exp(v26_26);
-  // %51 [K] = mul %50, %49
-  float v51_56 = 0.f;
-  if (const int i = t; i < 64) v51_56 = (v50_55 * v49_54);
-  // %52 [K, %row] = mul %29, %5
-  float f52_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f52_57[i] = (f29_30[i] * f5_51[i]);
-  // %53 [K] = sum[%row] %52
-  col_sums_part<16>(((float*)(basep + M22)), f52_57, 64, part * 32);
+  float f48_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_52[i] = (f30_31[i] * f5_51[i]);
+  // %49 [K, %row] = neg %48
+  float f49_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_53[i] = (-f48_52[i]);
+  // %50 [K] = contract[V] %10, %23
+  float v50_54 = 0.f;
+  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
+  // %51 [K] = exp %26
+  float v51_55 = 0.f;
+  if (const int i = t; i < 64) v51_55 = m_exp(v26_26);
+  // %52 [K] = mul %51, %50
+  float v52_56 = 0.f;
+  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
+  // %53 [K, %row] = mul %29, %5
+  float f53_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_57[i] = (f29_30[i] * f5_51[i]);
+  // %54 [K] = sum[%row] %53
+  col_sums_part<16>(((float*)(basep + M22)), f53_57, 64, part * 32);
   team_sync(1, 256);
-  float v53_58 = 0.f;
-  if (const int i = t; i < 64) v53_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
-  // %54 [K] = add %51, %53
-  float v54_59 = 0.f;
-  if (const int i = t; i < 64) v54_59 = (v51_56 + v53_58);
-  // %55 [%row, K] = add %46, %48
-  float f55_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_60[i] = (f46_50[i] + f48_53[i]);
-  // %56 [%row, K] = cumsum reversed %55
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f55_60[i];
+  float v54_58 = 0.f;
+  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  // %55 [K] = add %52, %54
+  float v55_59 = 0.f;
+  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
+  if (const int i = t; i < 64) ((float*)(basep + M23_55))[i] = v55_59;
+  // %56 [%row, K] = add %47, %49
+  float f56_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_60[i] = (f47_50[i] + f49_53[i]);
+  // %57 [%row, K] = cumsum reversed %56
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f56_60[i];
   team_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
+  // %58 [%row, K] = add %57, %55
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
-  // %57 [%row, K] = add %56, %54
+  float f57_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_61[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f58_62[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 32)]);
+  // store d_w, %58
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
+  // %62 [%row, K] = mul %5, %20
+  float f5_63[16];
+  load_frag<2, 64, false>(f5_63, (base + M2_5), part * 2);
+  float f20_64[16];
+  load_frag<2, 64, false>(f20_64, (base + M5_20), part * 2);
+  float f62_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_65[i] = (f5_63[i] * f20_64[i]);
+  // %59 [%row, K] = mul %62, %15
+  float f59_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_66[i] = (f62_65[i] * ((float*)(basep + M12_15))[frag_row(i)]);
+  // %60 [%row, K] = keep %59
+  float f60_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_67[i] = (frag_row(i) < length ? f59_66[i] : 0.f);
+  // %61 [K] = sum[%row] %60
+  col_sums_part<16>(((float*)(basep + M25)), f60_67, 64, part * 32);
   team_sync(1, 256);
-  float f56_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_61[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M24_54))[i] = v54_59;
-  team_sync(1, 256);
-  float f57_62[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_62[i] = (f56_61[i] + ((float*)(basep + M24_54))[(frag_col(i) + part * 32)]);
-  // store d_w, %57
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f57_62[i]); }
-  // %62 [%row, K] = mul %15, %20
-  float f20_63[16];
-  load_frag<2, 64, false>(f20_63, (base + M5_20), part * 2);
-  float f62_64[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_64[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_63[i]);
-  // %58 [%row, K] = mul %62, %5
-  float f5_65[16];
-  load_frag<2, 64, false>(f5_65, (base + M2_5), part * 2);
-  float f58_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_66[i] = (f62_64[i] * f5_65[i]);
-  // %59 [%row, K] = keep %58
-  float f59_67[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_67[i] = (frag_row(i) < length ? f58_66[i] : 0.f);
-  // %60 [K] = sum[%row] %59
-  col_sums_part<16>(((float*)(basep + M25)), f59_67, 64, part * 32);
-  team_sync(1, 256);
-  float v60_68 = 0.f;
-  if (const int i = t; i < 64) v60_68 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
-  // store ws.d_u.chunks, %60
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v60_68);
+  float v61_68 = 0.f;
+  if (const int i = t; i < 64) v61_68 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  // store ws.d_u.chunks, %61
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v61_68);
 }
 
 // Gradients of parameters, summed over all chunks.
@@ -1294,9 +1286,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %15 [K, V] = mul %9, %2
       float t15[8];
       UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t9[i] * t2[i]);
-      // %16 [K, V] = add %15, %14
-      float t16[8];
-      UNROLL for (int i = 0; i < 8; ++i) t16[i] = (t15[i] + t14[i]);
       // %17 [K] = load k one
       float t17[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t17[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> arena: array<f32>;
 @group(0) @binding(7) var<storage, read> chunks: array<u32>;
 @group(0) @binding(8) var<uniform> dims: array<vec4<u32>, 7>;
-var<workgroup> near: array<f32, 3408>;
+var<workgroup> near: array<f32, 3424>;
 
 fn m_at_least(x: f32, least: f32) -> f32 { return select(max(x, least), x, m_is_nan(x)); }
 
@@ -41,16 +41,16 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   let at_ws_S_score0_0 = dims[1].w + (chunk * heads + head) * 256u;
   let at_ws_d_u_chunks = dims[4].z + (chunk * heads + head) * 64u;
   const near15 = 0u;
-  const near42 = 0u;
-  const near16 = 16u;
-  const near54 = 0u;
-  const near3 = 80u;
-  const near35 = 80u;
-  const near0 = 336u;
-  const near1 = 1360u;
-  const near5 = 2384u;
-  const near25 = 1360u;
-  const near56 = 64u;
+  const near43 = 16u;
+  const near16 = 32u;
+  const near55 = 16u;
+  const near3 = 96u;
+  const near35 = 96u;
+  const near0 = 352u;
+  const near1 = 1376u;
+  const near5 = 2400u;
+  const near25 = 1376u;
+  const near57 = 80u;
   // %0 [%row, V] = load d_o row
   // %1 [%row, V] = load v.copy row
   for (var i = lid; i < 1024u + zero; i += 64u) {
@@ -191,57 +191,56 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v15_43 = near[near15 + r];
     let v5_44 = near[near5 + r * 64u + i_K];
     let v16_45 = near[near16 + i_K];
-    let v17_46 = (v5_44 * v16_45);
-    if (r < length) { p_d_r[at_d_o + r * heads_64 + i_K] = (v13_42 + (v15_43 * v17_46)); }
+    if (r < length) { p_d_r[at_d_o + r * heads_64 + i_K] = (v13_42 + (v15_43 * (v5_44 * v16_45))); }
   }
   // %20 [%row, K] = load r.copy row
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let c = i / 64u;
-    var sum48 = 0.0;
-    var e49 = 0.0;
-    for (var j50 = c + 1u; j50 < 16u + zero; j50++) {
-      let v4_52 = select(0.0, near[near3 + j50 * 16u + c], c < j50);
-      let v20_53 = select(0.0, arena[at_r_copy + j50 * heads_64 + i_K], j50 < length);
-      sum48 += v4_52 * v20_53 * m_exp(m_at_least(e49, -100.0));
-      let v6_54 = select(0.0, p_w[at_d_o + j50 * heads_64 + i_K], j50 < length);
-      e49 = m_at_least(e49 + v6_54, -1e30f);
+    var sum47 = 0.0;
+    var e48 = 0.0;
+    for (var j49 = c + 1u; j49 < 16u + zero; j49++) {
+      let v4_51 = select(0.0, near[near3 + j49 * 16u + c], c < j49);
+      let v20_52 = select(0.0, arena[at_r_copy + j49 * heads_64 + i_K], j49 < length);
+      sum47 += v4_51 * v20_52 * m_exp(m_at_least(e48, -100.0));
+      let v6_53 = select(0.0, p_w[at_d_o + j49 * heads_64 + i_K], j49 < length);
+      e48 = m_at_least(e48 + v6_53, -1e30f);
     }
-    let v21_47 = sum48;
-    arena[far + c * 64u + i_K + 2048u] = v21_47;
+    let v21_46 = sum47;
+    arena[far + c * 64u + i_K + 2048u] = v21_46;
   }
   // %23 [K, V] = load ws.S.cotangents
   // %24 [%row, K] = contract[V] %1, %23
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_K = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum55 = vec4<f32>();
     var sum56 = vec4<f32>();
     var sum57 = vec4<f32>();
     var sum58 = vec4<f32>();
-    var sum59 = vec4<f32>();
-    for (var k55 = 0u; k55 < 64u + zero; k55++) {
-      let v1_60 = near[near1 + first_r * 64u + k55];
-      let v1_61 = near[near1 + first_r * 64u + k55 + 64u];
-      let v1_62 = near[near1 + first_r * 64u + k55 + 128u];
-      let v1_63 = near[near1 + first_r * 64u + k55 + 192u];
-      let v23_64 = arena[at_ws_S_cotangents + first_i_K * 64u + k55];
-      let v23_65 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 64u];
-      let v23_66 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 128u];
-      let v23_67 = arena[at_ws_S_cotangents + first_i_K * 64u + k55 + 192u];
-      let b68 = vec4<f32>(v23_64, v23_65, v23_66, v23_67);
-      sum56 += v1_60 * b68;
-      sum57 += v1_61 * b68;
-      sum58 += v1_62 * b68;
-      sum59 += v1_63 * b68;
+    for (var k54 = 0u; k54 < 64u + zero; k54++) {
+      let v1_59 = near[near1 + first_r * 64u + k54];
+      let v1_60 = near[near1 + first_r * 64u + k54 + 64u];
+      let v1_61 = near[near1 + first_r * 64u + k54 + 128u];
+      let v1_62 = near[near1 + first_r * 64u + k54 + 192u];
+      let v23_63 = arena[at_ws_S_cotangents + first_i_K * 64u + k54];
+      let v23_64 = arena[at_ws_S_cotangents + first_i_K * 64u + k54 + 64u];
+      let v23_65 = arena[at_ws_S_cotangents + first_i_K * 64u + k54 + 128u];
+      let v23_66 = arena[at_ws_S_cotangents + first_i_K * 64u + k54 + 192u];
+      let b67 = vec4<f32>(v23_63, v23_64, v23_65, v23_66);
+      sum55 += v1_59 * b67;
+      sum56 += v1_60 * b67;
+      sum57 += v1_61 * b67;
+      sum58 += v1_62 * b67;
     }
-    var m24 = array<vec4<f32>, 4>(sum56, sum57, sum58, sum59);
+    var m24 = array<vec4<f32>, 4>(sum55, sum56, sum57, sum58);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_K = first_i_K + x;
-        let v24_69 = m24[y][x];
-        arena[far + r * 64u + i_K + 3072u] = v24_69;
+        let v24_68 = m24[y][x];
+        arena[far + r * 64u + i_K + 3072u] = v24_68;
       }
     }
   }
@@ -252,8 +251,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v6_70 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
-      sum += m_at_least(v6_70, -80.0);
+      let v6_69 = select(0.0, p_w[at_d_o + r * heads_64 + i_K], r < length);
+      sum += m_at_least(v6_69, -80.0);
       near[near25 + r * 64u + i_K] = sum;
     }
   }
@@ -262,189 +261,188 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %26 [K] = pick last %25
   // %27 [K, %row] = sub %26, %25
   // %28 [K, %row] = exp %27
-  // %31 [%row, K] = mul %15, %20
   // %29 [K, %row] = mul %28, %24
   // %22 [%row, K] = swap %21
   // %30 [K, %row] = add %29, %22
+  // %31 [%row, K] = mul %15, %20
   // %32 [%row, K] = mul %31, %16
   // %33 [K, %row] = add %30, %32
   // store d_k, %33
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let v25_72 = near[near25 + i_K + 960u];
-    let v26_73 = v25_72;
-    let v25_74 = near[near25 + r * 64u + i_K];
-    let v28_71 = m_exp((v26_73 - v25_74));
-    arena[far + i_K * 16u + r + 4096u] = v28_71;
+    let v25_71 = near[near25 + i_K + 960u];
+    let v26_72 = v25_71;
+    let v25_73 = near[near25 + r * 64u + i_K];
+    let v28_70 = m_exp((v26_72 - v25_73));
+    arena[far + i_K * 16u + r + 4096u] = v28_70;
+    let v29_74 = (v28_70 * arena[far + r * 64u + i_K + 3072u]);
+    let v30_75 = (v29_74 + arena[far + r * 64u + i_K + 2048u]);
     let v15_76 = near[near15 + r];
     let v20_77 = select(0.0, arena[at_r_copy + r * heads_64 + i_K], r < length);
-    let v31_75 = (v15_76 * v20_77);
-    arena[far + r * 64u + i_K + 5120u] = v31_75;
-    let v29_78 = (v28_71 * arena[far + r * 64u + i_K + 3072u]);
-    let v30_79 = (v29_78 + arena[far + r * 64u + i_K + 2048u]);
-    let v16_80 = near[near16 + i_K];
-    if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (v30_79 + (v31_75 * v16_80)); }
+    let v16_78 = near[near16 + i_K];
+    if (r < length) { p_d_k[at_d_o + r * heads_64 + i_K] = (v30_75 + ((v15_76 * v20_77) * v16_78)); }
   }
   // %34 [%row, %col] = load ws.S.score0_0
   // %35 [%col, %row] = swap %34
   for (var i = lid; i < 256u + zero; i += 64u) {
     let r = i % 16u;
     let c = i / 16u;
-    let v35_81 = arena[at_ws_S_score0_0 + c * 16u + r];
-    near[near35 + c * 16u + r] = v35_81;
+    let v35_79 = arena[at_ws_S_score0_0 + c * 16u + r];
+    near[near35 + c * 16u + r] = v35_79;
   }
   storageBarrier();
   // %38 [K, %row] = mul %28, %5
+  // %41 [%row, K] = mul %5, %20
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let r = i % 16u;
     let i_K = i / 16u;
-    let v28_83 = arena[far + i_K * 16u + r + 4096u];
-    let v5_84 = near[near5 + r * 64u + i_K];
-    let v38_82 = (v28_83 * v5_84);
-    arena[far + i_K * 16u + r + 6144u] = v38_82;
+    let v28_81 = arena[far + i_K * 16u + r + 4096u];
+    let v5_82 = near[near5 + r * 64u + i_K];
+    let v38_80 = (v28_81 * v5_82);
+    arena[far + i_K * 16u + r + 5120u] = v38_80;
+    let v20_84 = select(0.0, arena[at_r_copy + r * heads_64 + i_K], r < length);
+    let v41_83 = (v5_82 * v20_84);
+    arena[far + r * 64u + i_K + 6144u] = v41_83;
   }
-  workgroupBarrier();
-  // %41 [%row, K] = mul %17, %20
-  // %42 [%row] = sum[K] %41
+  storageBarrier();
+  // %42 [%row, K] = mul %41, %16
+  // %43 [%row] = sum[K] %42
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum86 = 0.0f;
     for (var k87 = 0u; k87 < 64u + zero; k87++) {
-      let v5_88 = near[near5 + r * 64u + k87];
+      let v41_88 = arena[far + r * 64u + k87 + 6144u];
       let v16_89 = near[near16 + k87];
-      let v17_90 = (v5_88 * v16_89);
-      let v20_91 = select(0.0, arena[at_r_copy + r * heads_64 + k87], r < length);
-      sum86 += (v17_90 * v20_91);
+      sum86 += (v41_88 * v16_89);
     }
-    let v42_85 = sum86;
-    near[near42 + r] = v42_85;
+    let v43_85 = sum86;
+    near[near43 + r] = v43_85;
   }
   workgroupBarrier();
-  storageBarrier();
   // %39 [%row, V] = contract[K] %38, %23
   // %36 [%col, V] = swap %0
   // %37 [%row, V] = contract[%col] %35, %36
   // %40 [%row, V] = add %39, %37
-  // %43 [%row, V] = mul %0, %42
-  // %44 [%row, V] = add %40, %43
-  // store d_v, %44
+  // %44 [%row, V] = mul %0, %43
+  // %45 [%row, V] = add %40, %44
+  // store d_v, %45
   for (var i = lid; i < 64u + zero; i += 64u) {
     let first_i_V = (i % 16u) * 4u;
     let first_r = (i / 16u) * 4u;
+    var sum91 = vec4<f32>();
+    var sum92 = vec4<f32>();
     var sum93 = vec4<f32>();
     var sum94 = vec4<f32>();
-    var sum95 = vec4<f32>();
-    var sum96 = vec4<f32>();
-    for (var k92 = 0u; k92 < 64u + zero; k92++) {
-      let v23_97 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V];
-      let v23_98 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 1u];
-      let v23_99 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 2u];
-      let v23_100 = arena[at_ws_S_cotangents + k92 * 64u + first_i_V + 3u];
-      let b101 = vec4<f32>(v23_97, v23_98, v23_99, v23_100);
-      sum93 += arena[far + k92 * 16u + first_r + 6144u] * b101;
-      sum94 += arena[far + k92 * 16u + first_r + 6145u] * b101;
-      sum95 += arena[far + k92 * 16u + first_r + 6146u] * b101;
-      sum96 += arena[far + k92 * 16u + first_r + 6147u] * b101;
+    for (var k90 = 0u; k90 < 64u + zero; k90++) {
+      let v23_95 = arena[at_ws_S_cotangents + k90 * 64u + first_i_V];
+      let v23_96 = arena[at_ws_S_cotangents + k90 * 64u + first_i_V + 1u];
+      let v23_97 = arena[at_ws_S_cotangents + k90 * 64u + first_i_V + 2u];
+      let v23_98 = arena[at_ws_S_cotangents + k90 * 64u + first_i_V + 3u];
+      let b99 = vec4<f32>(v23_95, v23_96, v23_97, v23_98);
+      sum91 += arena[far + k90 * 16u + first_r + 5120u] * b99;
+      sum92 += arena[far + k90 * 16u + first_r + 5121u] * b99;
+      sum93 += arena[far + k90 * 16u + first_r + 5122u] * b99;
+      sum94 += arena[far + k90 * 16u + first_r + 5123u] * b99;
     }
-    var m39 = array<vec4<f32>, 4>(sum93, sum94, sum95, sum96);
+    var m39 = array<vec4<f32>, 4>(sum91, sum92, sum93, sum94);
+    var sum101 = vec4<f32>();
+    var sum102 = vec4<f32>();
     var sum103 = vec4<f32>();
     var sum104 = vec4<f32>();
-    var sum105 = vec4<f32>();
-    var sum106 = vec4<f32>();
-    for (var k102 = 0u; k102 < 16u + zero; k102++) {
-      let v0_107 = near[near0 + k102 * 64u + first_i_V];
-      let v0_108 = near[near0 + k102 * 64u + first_i_V + 1u];
-      let v0_109 = near[near0 + k102 * 64u + first_i_V + 2u];
-      let v0_110 = near[near0 + k102 * 64u + first_i_V + 3u];
-      let b111 = vec4<f32>(v0_107, v0_108, v0_109, v0_110);
-      sum103 += near[near35 + k102 * 16u + first_r] * b111;
-      sum104 += near[near35 + k102 * 16u + first_r + 1u] * b111;
-      sum105 += near[near35 + k102 * 16u + first_r + 2u] * b111;
-      sum106 += near[near35 + k102 * 16u + first_r + 3u] * b111;
+    for (var k100 = 0u; k100 < 16u + zero; k100++) {
+      let v0_105 = near[near0 + k100 * 64u + first_i_V];
+      let v0_106 = near[near0 + k100 * 64u + first_i_V + 1u];
+      let v0_107 = near[near0 + k100 * 64u + first_i_V + 2u];
+      let v0_108 = near[near0 + k100 * 64u + first_i_V + 3u];
+      let b109 = vec4<f32>(v0_105, v0_106, v0_107, v0_108);
+      sum101 += near[near35 + k100 * 16u + first_r] * b109;
+      sum102 += near[near35 + k100 * 16u + first_r + 1u] * b109;
+      sum103 += near[near35 + k100 * 16u + first_r + 2u] * b109;
+      sum104 += near[near35 + k100 * 16u + first_r + 3u] * b109;
     }
-    var m37 = array<vec4<f32>, 4>(sum103, sum104, sum105, sum106);
+    var m37 = array<vec4<f32>, 4>(sum101, sum102, sum103, sum104);
     for (var y = 0u; y < 4u + zero; y++) {
       let r = first_r + y;
       for (var x = 0u; x < 4u + zero; x++) {
         let i_V = first_i_V + x;
-        let v0_112 = near[near0 + r * 64u + i_V];
-        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((m39[y][x] + m37[y][x]) + (v0_112 * near[near42 + r])); }
+        let v0_110 = near[near0 + r * 64u + i_V];
+        if (r < length) { p_d_v[at_d_o + r * heads_64 + i_V] = ((m39[y][x] + m37[y][x]) + (v0_110 * near[near43 + r])); }
       }
     }
   }
   workgroupBarrier();
-  // %50 [K] = exp %26
-  // %49 [K] = contract[V] %10, %23
-  // %51 [K] = mul %50, %49
-  // %52 [K, %row] = mul %29, %5
-  // %53 [K] = sum[%row] %52
-  // %54 [K] = add %51, %53
+  // %51 [K] = exp %26
+  // %50 [K] = contract[V] %10, %23
+  // %52 [K] = mul %51, %50
+  // %53 [K, %row] = mul %29, %5
+  // %54 [K] = sum[%row] %53
+  // %55 [K] = add %52, %54
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum114 = 0.0;
-    for (var k113 = 0u; k113 < 64u + zero; k113++) {
-      let v10_115 = arena[at_ws_S_states + i_K * 64u + k113];
-      let b116 = v10_115;
-      let v23_117 = arena[at_ws_S_cotangents + i_K * 64u + k113];
-      let b118 = v23_117;
-      sum114 += b116 * b118;
+    var sum112 = 0.0;
+    for (var k111 = 0u; k111 < 64u + zero; k111++) {
+      let v10_113 = arena[at_ws_S_states + i_K * 64u + k111];
+      let b114 = v10_113;
+      let v23_115 = arena[at_ws_S_cotangents + i_K * 64u + k111];
+      let b116 = v23_115;
+      sum112 += b114 * b116;
     }
-    let m49 = sum114;
-    let v25_120 = near[near25 + i_K + 960u];
-    let v26_121 = v25_120;
-    var sum122 = 0.0f;
-    for (var k123 = 0u; k123 < 16u + zero; k123++) {
-      let v28_124 = arena[far + i_K * 16u + k123 + 4096u];
-      let v29_125 = (v28_124 * arena[far + k123 * 64u + i_K + 3072u]);
-      let v5_126 = near[near5 + k123 * 64u + i_K];
-      sum122 += (v29_125 * v5_126);
+    let m50 = sum112;
+    let v25_118 = near[near25 + i_K + 960u];
+    let v26_119 = v25_118;
+    var sum120 = 0.0f;
+    for (var k121 = 0u; k121 < 16u + zero; k121++) {
+      let v28_122 = arena[far + i_K * 16u + k121 + 4096u];
+      let v29_123 = (v28_122 * arena[far + k121 * 64u + i_K + 3072u]);
+      let v5_124 = near[near5 + k121 * 64u + i_K];
+      sum120 += (v29_123 * v5_124);
     }
-    let v54_119 = ((m_exp(v26_121) * m49) + sum122);
-    near[near54 + i_K] = v54_119;
+    let v55_117 = ((m_exp(v26_119) * m50) + sum120);
+    near[near55 + i_K] = v55_117;
   }
-  // %45 [%row, K] = mul %13, %20
-  // %46 [%row, K] = shift -1 %45
-  // %47 [K, %row] = mul %30, %5
-  // %48 [K, %row] = neg %47
-  // %55 [%row, K] = add %46, %48
-  // %56 [%row, K] = cumsum reversed %55
+  // %46 [%row, K] = mul %13, %20
+  // %47 [%row, K] = shift -1 %46
+  // %48 [K, %row] = mul %30, %5
+  // %49 [K, %row] = neg %48
+  // %56 [%row, K] = add %47, %49
+  // %57 [%row, K] = cumsum reversed %56
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = 15u - s;
-      let s127 = min(r + 1u, 15u);
-      let v13_128 = arena[far + s127 * 64u + i_K + 1024u];
-      let v20_129 = select(0.0, arena[at_r_copy + s127 * heads_64 + i_K], s127 < length);
-      let v28_130 = arena[far + i_K * 16u + r + 4096u];
-      let v29_131 = (v28_130 * arena[far + r * 64u + i_K + 3072u]);
-      let v30_132 = (v29_131 + arena[far + r * 64u + i_K + 2048u]);
-      let v5_133 = near[near5 + r * 64u + i_K];
-      sum += (select((v13_128 * v20_129), 0.0, r == 15u) + (-(v30_132 * v5_133)));
-      near[near56 + r * 64u + i_K] = sum;
+      let s125 = min(r + 1u, 15u);
+      let v13_126 = arena[far + s125 * 64u + i_K + 1024u];
+      let v20_127 = select(0.0, arena[at_r_copy + s125 * heads_64 + i_K], s125 < length);
+      let v28_128 = arena[far + i_K * 16u + r + 4096u];
+      let v29_129 = (v28_128 * arena[far + r * 64u + i_K + 3072u]);
+      let v30_130 = (v29_129 + arena[far + r * 64u + i_K + 2048u]);
+      let v5_131 = near[near5 + r * 64u + i_K];
+      sum += (select((v13_126 * v20_127), 0.0, r == 15u) + (-(v30_130 * v5_131)));
+      near[near57 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
-  // %57 [%row, K] = add %56, %54
-  // store d_w, %57
+  // %58 [%row, K] = add %57, %55
+  // store d_w, %58
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    if (r < length) { p_d_w[at_d_o + r * heads_64 + i_K] = (near[near56 + r * 64u + i_K] + near[near54 + i_K]); }
+    if (r < length) { p_d_w[at_d_o + r * heads_64 + i_K] = (near[near57 + r * 64u + i_K] + near[near55 + i_K]); }
   }
-  // %58 [%row, K] = mul %31, %5
-  // %59 [%row, K] = keep %58
-  // %60 [K] = sum[%row] %59
-  // store ws.d_u.chunks, %60
+  // %59 [%row, K] = mul %41, %15
+  // %60 [%row, K] = keep %59
+  // %61 [K] = sum[%row] %60
+  // store ws.d_u.chunks, %61
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    var sum134 = 0.0f;
-    for (var k135 = 0u; k135 < 16u + zero; k135++) {
-      let v31_136 = arena[far + k135 * 64u + i_K + 5120u];
-      let v5_137 = near[near5 + k135 * 64u + i_K];
-      sum134 += select(0.0, (v31_136 * v5_137), k135 < length);
+    var sum132 = 0.0f;
+    for (var k133 = 0u; k133 < 16u + zero; k133++) {
+      let v41_134 = arena[far + k133 * 64u + i_K + 6144u];
+      let v15_135 = near[near15 + k133];
+      sum132 += select(0.0, (v41_134 * v15_135), k133 < length);
     }
-    arena[at_ws_d_u_chunks + i_K] = sum134;
+    arena[at_ws_d_u_chunks + i_K] = sum132;
   }
 }

@@ -39,8 +39,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   const near1 = 0u;
   const near0 = 64u;
   const near3 = 1088u;
-  const near6 = 2112u;
-  const near11 = 1088u;
+  const near7 = 2112u;
+  const near12 = 1088u;
   // %0 [%row, K] = load k row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
@@ -62,30 +62,30 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near3 + r * 64u + i_K] = v3_3;
   }
   workgroupBarrier();
-  // %2 [%row, K] = mul %0, %1
-  // %4 [%row, K] = mul %2, %3
-  // %5 [%row] = sum[K] %4
-  // store ws.value9, %5
+  // %4 [%row, K] = mul %0, %3
+  // %5 [%row, K] = mul %4, %1
+  // %6 [%row] = sum[K] %5
+  // store ws.value9, %6
   for (var i = lid; i < 16u + zero; i += 64u) {
     let r = i;
     var sum4 = 0.0f;
     for (var k5 = 0u; k5 < 64u + zero; k5++) {
       let v0_6 = near[near0 + r * 64u + k5];
       let v3_7 = near[near3 + r * 64u + k5];
-      sum4 += ((v0_6 * near[near1 + k5]) * v3_7);
+      sum4 += ((v0_6 * v3_7) * near[near1 + k5]);
     }
     if (r < length) { arena[at_ws_value9 + r * heads] = sum4; }
   }
-  // %6 [%row, K] = load w row
+  // %7 [%row, K] = load w row
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v6_8 = select(0.0, p_w[at_k + r * heads_64 + i_K], r < length);
-    near[near6 + r * 64u + i_K] = v6_8;
+    let v7_8 = select(0.0, p_w[at_k + r * heads_64 + i_K], r < length);
+    near[near7 + r * 64u + i_K] = v7_8;
   }
   workgroupBarrier();
-  // %7 [%row, %col] = dscore[K] before %3, %0 by %6
-  // store ws.S.score0_0, %7
+  // %8 [%row, %col] = dscore[K] before %3, %0 by %7
+  // store ws.S.score0_0, %8
   for (var i = lid; i < 256u + zero; i += 64u) {
     let c = i % 16u;
     let r = i / 16u;
@@ -93,8 +93,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     for (var k12 = 0u; k12 < select(0u, 64u + zero, c < r); k12++) {
       var e10 = 0.0;
       for (var j11 = c + 1u; j11 < r; j11++) {
-        let v6_13 = near[near6 + j11 * 64u + k12];
-        e10 = m_at_least(e10 + v6_13, -1e30f);
+        let v7_13 = near[near7 + j11 * 64u + k12];
+        e10 = m_at_least(e10 + v7_13, -1e30f);
       }
       let v3_14 = near[near3 + r * 64u + k12];
       let v0_15 = near[near0 + c * 64u + k12];
@@ -102,22 +102,22 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     }
     arena[at_ws_S_score0_0 + r * 16u + c] = sum9;
   }
-  // %8 [%row, K] = cumsum exclusive %6
+  // %9 [%row, K] = cumsum exclusive %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v6_16 = near[near6 + r * 64u + i_K];
-      let own = m_at_least(v6_16, -80.0);
+      let v7_16 = near[near7 + r * 64u + i_K];
+      let own = m_at_least(v7_16, -80.0);
       arena[far + r * 64u + i_K] = sum;
       sum += own;
     }
   }
   storageBarrier();
-  // %9 [%row, K] = exp %8
-  // %10 [%row, K] = mul %9, %3
-  // store ws.S.read0, %10
+  // %10 [%row, K] = exp %9
+  // %11 [%row, K] = mul %10, %3
+  // store ws.S.read0, %11
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
@@ -125,38 +125,38 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     if (r < length) { arena[at_ws_S_read0 + r * heads_64 + i_K] = (m_exp(arena[far + r * 64u + i_K]) * v3_17); }
   }
   workgroupBarrier();
-  // %11 [%row, K] = cumsum %6
+  // %12 [%row, K] = cumsum %7
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum = 0.0;
     for (var s = 0u; s < 16u + zero; s++) {
       let r = s;
-      let v6_18 = near[near6 + r * 64u + i_K];
-      sum += m_at_least(v6_18, -80.0);
-      near[near11 + r * 64u + i_K] = sum;
+      let v7_18 = near[near7 + r * 64u + i_K];
+      sum += m_at_least(v7_18, -80.0);
+      near[near12 + r * 64u + i_K] = sum;
     }
   }
   workgroupBarrier();
-  // %12 [K] = pick last %11
-  // %13 [K, %row] = sub %12, %11
-  // %14 [K, %row] = exp %13
-  // %15 [K, %row] = mul %14, %0
-  // store ws.S.col0, %15
+  // %13 [K] = pick last %12
+  // %14 [K, %row] = sub %13, %12
+  // %15 [K, %row] = exp %14
+  // %16 [K, %row] = mul %15, %0
+  // store ws.S.col0, %16
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_K = i % 64u;
     let r = i / 64u;
-    let v11_19 = near[near11 + i_K + 960u];
-    let v12_20 = v11_19;
-    let v11_21 = near[near11 + r * 64u + i_K];
+    let v12_19 = near[near12 + i_K + 960u];
+    let v13_20 = v12_19;
+    let v12_21 = near[near12 + r * 64u + i_K];
     let v0_22 = near[near0 + r * 64u + i_K];
-    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v12_20 - v11_21)) * v0_22); }
+    if (r < length) { arena[at_ws_S_col0 + r * heads_64 + i_K] = (m_exp((v13_20 - v12_21)) * v0_22); }
   }
-  // %16 [K] = exp %12
-  // store ws.S.decay, %16
+  // %17 [K] = exp %13
+  // store ws.S.decay, %17
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
-    let v11_23 = near[near11 + i_K + 960u];
-    let v12_24 = v11_23;
-    arena[at_ws_S_decay + i_K] = m_exp(v12_24);
+    let v12_23 = near[near12 + i_K + 960u];
+    let v13_24 = v12_23;
+    arena[at_ws_S_decay + i_K] = m_exp(v13_24);
   }
 }

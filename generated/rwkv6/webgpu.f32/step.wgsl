@@ -132,11 +132,9 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_K = i / 32u;
       let v9_19 = near[near9 + i_K];
       let v2_20 = near[near2 + i_K * 32u + i_V];
-      let v15_21 = (v9_19 * v2_20);
-      let v14_22 = (near[near13 + i_K] * v2_20);
-      let v17_23 = near[near17 + i_K];
-      let v18_24 = near[near18 + i_V];
-      near[near2 + i_K * 32u + i_V] = (v15_21 + (v14_22 + (v17_23 * v18_24)));
+      let v17_21 = near[near17 + i_K];
+      let v18_22 = near[near18 + i_V];
+      near[near2 + i_K * 32u + i_V] = ((v9_19 * v2_20) + ((near[near13 + i_K] * v2_20) + (v17_21 * v18_22)));
     }
     workgroupBarrier();
     storageBarrier();
@@ -145,7 +143,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 2048u + zero; i += 64u) {
     let i_V = i % 32u;
     let i_K = i / 32u;
-    let v2_25 = near[near2 + i_K * 32u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v2_25;
+    let v2_23 = near[near2 + i_K * 32u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v2_23;
   }
 }

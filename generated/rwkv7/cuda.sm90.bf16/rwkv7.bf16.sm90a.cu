@@ -9,7 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M2 = 0, M10 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 18432, M7 = 26624, M8 = 77824, M9 = 86016, M11 = 77824, M12 = 18432, M13 = 26624, M14 = 18432, M16 = 0, M17 = 8192, M15_19 = 26624;
+  constexpr u32 M2 = 0, M10 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 18432, M7 = 26624, M8 = 77824, M9 = 86016, M11 = 77824, M12 = 18432, M13 = 26624, M14 = 18432, M16 = 18432, M17 = 0, M15_19 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -33,10 +33,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<3>();
   team_sync(1);
-  team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   cp_wait<1>();
-  team_sync(1);
   team_sync(1);
   float whole_0[4][32]; decay_scores<2, 2, 72, 2, 2>(whole_0, {(base + M0_0), (base + M3_6)}, {(base + M1_1), (base + M4_4)}, ((float*)(basep + M2)), {(base + M6), (base + M7)}, 0, 4, 4);
   float f3_1[32];
@@ -116,37 +114,39 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %19 [K] = pick last %13
   float v19_16 = 0.f;
   if (const int i = t; i < 64) v19_16 = ((float*)(basep + M2))[4536 + i];
-  // %20 [K, %row] = sub %19, %13
   if (const int i = t; i < 64) ((float*)(basep + M15_19))[i] = v19_16;
+  // %20 [K, %row] = sub %19, %13
   team_sync(1);
-  float f20_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_17[i] = (((float*)(basep + M15_19))[frag_col(i)] - f13_8[i]);
+  float f13_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
+  float f20_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = (((float*)(basep + M15_19))[frag_col(i)] - f13_17[i]);
   // %21 [K, %row] = exp %20
-  float f21_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_18[i] = m_exp(f20_17[i]);
+  float f21_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_19[i] = m_exp(f20_18[i]);
   // %22 [K, %row] = mul %21, %1
-  float f1_19[32];
-  load_frag<4, 64, false>(f1_19, (base + M1_1), 0);
-  float f22_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f21_18[i] * f1_19[i]);
+  float f1_20[32];
+  load_frag<4, 64, false>(f1_20, (base + M1_1), 0);
+  float f22_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (f21_19[i] * f1_20[i]);
   // store ws.S.col0, %22
-  store_frag<4, 64, false>((base + M16), f22_20, 0);
+  store_frag<4, 64, false>((base + M16), f22_21, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %23 [K, %row] = mul %21, %4
-  float f4_21[32];
-  load_frag<4, 64, false>(f4_21, (base + M4_4), 0);
-  float f23_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_22[i] = (f21_18[i] * f4_21[i]);
+  float f4_22[32];
+  load_frag<4, 64, false>(f4_22, (base + M4_4), 0);
+  float f23_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = (f21_19[i] * f4_22[i]);
   // store ws.S.col1, %23
-  store_frag<4, 64, false>((base + M17), f23_22, 0);
+  store_frag<4, 64, false>((base + M17), f23_23, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %24 [K] = exp %19
-  float v24_23 = 0.f;
-  if (const int i = t; i < 64) v24_23 = m_exp(v19_16);
+  float v24_24 = 0.f;
+  if (const int i = t; i < 64) v24_24 = m_exp(v19_16);
   // store ws.S.decay, %24
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_23);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v24_24);
 }
 
 // What every segment adds to S by its end.
@@ -1285,7 +1285,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M4 = 0, M28 = 18432, M31 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 0, M34 = 8192, M29 = 0, M30 = 18432, M21_32 = 116736, M32_84 = 18432;
+  constexpr u32 M4 = 0, M28 = 18432, M32 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 18432, M34 = 0, M29 = 36864, M30 = 37888, M21_32 = 116736, M31_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1347,7 +1347,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<7>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M12_5), f5_2, part * 2);
   team_sync(1, 256);
@@ -1393,7 +1392,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   u32 a53_19[4][4]; load_as<4, 64, false>(a53_19, (base + M16_53));
   cp_wait<5>();
   team_sync(1, 256);
-  team_sync(1, 256);
   float whole_17[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_17, {a12_18, a53_19}, (base + M6_13), ((float*)(basep + M4)), (base + M17), part * 2, 4 + part);
   float f14_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_20[i] = whole_17[0][i];
@@ -1433,7 +1431,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   u32 a12_31[4][4]; load_as<4, 64, true>(a12_31, (base + M15_12));
   cp_wait<3>();
   team_sync(1, 256);
-  team_sync(1, 256);
   float whole_29[2][16]; decay_sides<2, 2, 72, 0, 0, true>(whole_29, {a5_30, a12_31}, (base + M8_22), ((float*)(basep + M4)), (base + M19), part * 2, 4 + part);
   float f23_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f23_32[i] = whole_29[0][i];
@@ -1446,7 +1443,6 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   u32 a26_35[4][4]; load_as<4, 64, true>(a26_35, (base + M13_26));
   u32 a53_36[4][4]; load_as<4, 64, true>(a53_36, (base + M16_53));
   cp_wait<2>();
-  team_sync(1, 256);
   team_sync(1, 256);
   float whole_34[2][16]; decay_sides<2, 2, 72, 3, 3, true>(whole_34, {a26_35, a53_36}, (base + M9_27), ((float*)(basep + M4)), (base + M20), part * 2, 4 + part);
   float f28_37[16];
@@ -1465,214 +1461,213 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %32 [K] = pick last %15
   float v32_41 = 0.f;
   if (const int i = t; i < 64) v32_41 = ((float*)(basep + M4))[4536 + i];
-  // %33 [K, %row] = sub %32, %15
   if (const int i = t; i < 64) ((float*)(basep + M21_32))[i] = v32_41;
+  // %33 [K, %row] = sub %32, %15
   team_sync(1, 256);
-  float f33_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_42[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_22[i]);
+  float f15_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_42[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f33_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_43[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_42[i]);
   // %34 [K, %row] = exp %33
-  float f34_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_43[i] = m_exp(f33_42[i]);
+  float f34_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_44[i] = m_exp(f33_43[i]);
   // %35 [K, %row] = mul %34, %31
   mma_wait<0>();
   mma_ready<sizeof(f31_40) / 4>(f31_40);
-  float f35_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_44[i] = (f34_43[i] * f31_40[i]);
+  float f35_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_45[i] = (f34_44[i] * f31_40[i]);
   // %36 [K, %row] = add %35, %24
-  float f36_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_45[i] = (f35_44[i] + f23_32[i]);
+  float f36_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_46[i] = (f35_45[i] + f23_32[i]);
   // %37 [K, %row] = add %36, %29
-  float f37_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_46[i] = (f36_45[i] + f28_37[i]);
+  float f37_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_47[i] = (f36_46[i] + f28_37[i]);
   // store d_k, %37
-  store_frag<2, 64, false>((base + M22), f37_46, part * 2);
+  store_frag<2, 64, false>((base + M22), f37_47, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %39 [%col, %row] = swap %38
   // %40 [%col, V] = swap %0
   // %42 [%row, %col] = dscore[K] before %27, %6 by %7
   team_sync(1, 256);
-  float whole_47[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_47, {(base + M9_27)}, {(base + M3_6)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
-  float f42_48[16];
-  if (part == 0) put_whole(((float*)(basep + M24)), whole_47[0], t);
+  float whole_48[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_48, {(base + M9_27)}, {(base + M3_6)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
+  float f42_49[16];
+  if (part == 0) put_whole(((float*)(basep + M24)), whole_48[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M24)), whole_47[0], t);
+  if (part == 1) add_whole(((float*)(basep + M24)), whole_48[0], t);
   team_sync(1, 256);
-  take_part<16>(f42_48, ((float*)(basep + M24)), part, t);
+  take_part<16>(f42_49, ((float*)(basep + M24)), part, t);
   team_sync(1, 256);
   // %43 [%col, %row] = swap %42
   // %44 [%col, V] = swap %1
   // %46 [K, %row] = mul %34, %6
-  float f6_49[16];
-  load_frag<2, 64, false>(f6_49, (base + M3_6), part * 2);
-  float f46_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_50[i] = (f34_43[i] * f6_49[i]);
+  float f6_50[16];
+  load_frag<2, 64, false>(f6_50, (base + M3_6), part * 2);
+  float f46_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_51[i] = (f34_44[i] * f6_50[i]);
   // %47 [%row, V] = contract[K] %46, %30
-  store_frag<2, 64, false>((base + M25_46), f46_50, part * 2);
+  store_frag<2, 64, false>((base + M25_46), f46_51, part * 2);
   team_sync(1, 256);
-  u32 a46_51[4][4]; load_as<4, 64, false>(a46_51, (base + M25_46));
-  float f47_52[16];
-  mma_open(); mma<32, 4, 64, true, true>(f47_52, a46_51, (base + M10_30), part * 32); mma_commit();
+  u32 a46_52[4][4]; load_as<4, 64, false>(a46_52, (base + M25_46));
+  float f47_53[16];
+  mma_open(); mma<32, 4, 64, true, true>(f47_53, a46_52, (base + M10_30), part * 32); mma_commit();
   // %41 [%row, V] = contract[%col] %39, %40
   // %48 [%row, V] = add %47, %41
   mma_wait<0>();
-  mma_ready<sizeof(f47_52) / 4>(f47_52);
+  mma_ready<sizeof(f47_53) / 4>(f47_53);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a38_53[4][4]; load_as<4, 64, true>(a38_53, (base + M11_38));
-  float f48_54[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_54[i] = f47_52[i];
-  mma_open(); mma<32, 4, 64, true, false>(f48_54, a38_53, (base + M0_0), part * 32); mma_commit();
+  u32 a38_54[4][4]; load_as<4, 64, true>(a38_54, (base + M11_38));
+  float f48_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_55[i] = f47_53[i];
+  mma_open(); mma<32, 4, 64, true, false>(f48_55, a38_54, (base + M0_0), part * 32); mma_commit();
   // %45 [%row, V] = contract[%col] %43, %44
   // %49 [%row, V] = add %48, %45
   mma_wait<0>();
-  mma_ready<sizeof(f48_54) / 4>(f48_54);
-  store_frag<2, 64, false>((base + M26_42), f42_48, part * 2);
+  mma_ready<sizeof(f48_55) / 4>(f48_55);
+  store_frag<2, 64, false>((base + M26_42), f42_49, part * 2);
   team_sync(1, 256);
-  u32 a42_55[4][4]; load_as<4, 64, true>(a42_55, (base + M26_42));
-  float f49_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_56[i] = f48_54[i];
-  mma_open(); mma<32, 4, 64, true, false>(f49_56, a42_55, (base + M2_1), part * 32); mma_commit();
+  u32 a42_56[4][4]; load_as<4, 64, true>(a42_56, (base + M26_42));
+  float f49_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_57[i] = f48_55[i];
+  mma_open(); mma<32, 4, 64, true, false>(f49_57, a42_56, (base + M2_1), part * 32); mma_commit();
   // store d_v, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_56) / 4>(f49_56);
-  store_frag<2, 64, false>((base + M27), f49_56, part * 2);
+  mma_ready<sizeof(f49_57) / 4>(f49_57);
+  store_frag<2, 64, false>((base + M27), f49_57, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
   // %50 [%row, K] = mul %21, %22
-  float f22_57[16];
-  load_frag<2, 64, false>(f22_57, (base + M8_22), part * 2);
-  float f50_58[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_58[i] = (f21_28[i] * f22_57[i]);
+  float f22_58[16];
+  load_frag<2, 64, false>(f22_58, (base + M8_22), part * 2);
+  float f50_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_59[i] = (f21_28[i] * f22_58[i]);
   // %55 [%row, K] = cumsum exclusive %7
-  float f55_59[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_59[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f55_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_60[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
   // %56 [%row, K] = exp %55
-  float f56_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_60[i] = m_exp(f55_59[i]);
+  float f56_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_61[i] = m_exp(f55_60[i]);
   // %57 [%row, K] = contract[V] %1, %17
-  u32 a1_61[4][4]; load_as<4, 64, false>(a1_61, (base + M2_1));
-  float f57_62[16];
-  mma_open(); mma<32, 4, 64, false, true>(f57_62, a1_61, (base + M7_17), part * 32); mma_commit();
+  u32 a1_62[4][4]; load_as<4, 64, false>(a1_62, (base + M2_1));
+  float f57_63[16];
+  mma_open(); mma<32, 4, 64, false, true>(f57_63, a1_62, (base + M7_17), part * 32); mma_commit();
   // %58 [%row, K] = mul %56, %57
   mma_wait<0>();
-  mma_ready<sizeof(f57_62) / 4>(f57_62);
-  float f58_63[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_63[i] = (f56_60[i] * f57_62[i]);
+  mma_ready<sizeof(f57_63) / 4>(f57_63);
+  float f58_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_64[i] = (f56_61[i] * f57_63[i]);
   // %59 [%row, K] = add %58, %51
-  float f59_64[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_64[i] = (f58_63[i] + f51_10[i]);
+  float f59_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_65[i] = (f58_64[i] + f51_10[i]);
   // %60 [%row, K] = add %59, %54
-  float f60_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_65[i] = (f59_64[i] + f54_21[i]);
+  float f60_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_66[i] = (f59_65[i] + f54_21[i]);
   // %61 [%row, K] = mul %60, %27
-  float f27_66[16];
-  load_frag<2, 64, false>(f27_66, (base + M9_27), part * 2);
-  float f61_67[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_67[i] = (f60_65[i] * f27_66[i]);
+  float f27_67[16];
+  load_frag<2, 64, false>(f27_67, (base + M9_27), part * 2);
+  float f61_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_68[i] = (f60_66[i] * f27_67[i]);
   // %62 [%row, K] = shift -1 %61
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_67[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_68[i];
   team_sync(1, 256);
-  float f62_68[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_68[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M28))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  float f62_69[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_69[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M28))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
   // %63 [%row, K] = add %50, %62
-  float f63_69[16];
-  UNROLL for (int i = 0; i < 16; ++i) f63_69[i] = (f50_58[i] + f62_68[i]);
+  float f63_70[16];
+  UNROLL for (int i = 0; i < 16; ++i) f63_70[i] = (f50_59[i] + f62_69[i]);
   // %64 [K, %row] = mul %37, %6
-  float f6_70[16];
-  load_frag<2, 64, false>(f6_70, (base + M3_6), part * 2);
-  float f64_71[16];
-  UNROLL for (int i = 0; i < 16; ++i) f64_71[i] = (f37_46[i] * f6_70[i]);
+  float f6_71[16];
+  load_frag<2, 64, false>(f6_71, (base + M3_6), part * 2);
+  float f64_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f64_72[i] = (f37_47[i] * f6_71[i]);
   // %65 [K, %row] = neg %64
-  float f65_72[16];
-  UNROLL for (int i = 0; i < 16; ++i) f65_72[i] = (-f64_71[i]);
+  float f65_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_73[i] = (-f64_72[i]);
   // %67 [%row, K] = swap %66
   // %69 [%row, K] = swap %68
   // %70 [%row, K] = contract[V] %9, %30
-  u32 a9_73[4][4]; load_as<4, 64, false>(a9_73, (base + M5_9));
-  float f70_74[16];
-  mma_open(); mma<32, 4, 64, false, true>(f70_74, a9_73, (base + M10_30), part * 32); mma_commit();
+  u32 a9_74[4][4]; load_as<4, 64, false>(a9_74, (base + M5_9));
+  float f70_75[16];
+  mma_open(); mma<32, 4, 64, false, true>(f70_75, a9_74, (base + M10_30), part * 32); mma_commit();
   // %71 [K, %row] = mul %34, %70
   mma_wait<0>();
-  mma_ready<sizeof(f70_74) / 4>(f70_74);
-  float f71_75[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_75[i] = (f34_43[i] * f70_74[i]);
+  mma_ready<sizeof(f70_75) / 4>(f70_75);
+  float f71_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_76[i] = (f34_44[i] * f70_75[i]);
   // %72 [K, %row] = add %71, %67
-  float f72_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_76[i] = (f71_75[i] + f66_33[i]);
+  float f72_77[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_77[i] = (f71_76[i] + f66_33[i]);
   // %73 [K, %row] = add %72, %69
-  float f73_77[16];
-  UNROLL for (int i = 0; i < 16; ++i) f73_77[i] = (f72_76[i] + f68_38[i]);
+  float f73_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_78[i] = (f72_77[i] + f68_38[i]);
   // %74 [K, %row] = mul %73, %13
-  float f13_78[16];
-  load_frag<2, 64, false>(f13_78, (base + M6_13), part * 2);
-  float f74_79[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_79[i] = (f73_77[i] * f13_78[i]);
+  float f13_79[16];
+  load_frag<2, 64, false>(f13_79, (base + M6_13), part * 2);
+  float f74_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_80[i] = (f73_78[i] * f13_79[i]);
   // %75 [K, %row] = neg %74
-  float f75_80[16];
-  UNROLL for (int i = 0; i < 16; ++i) f75_80[i] = (-f74_79[i]);
+  float f75_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_81[i] = (-f74_80[i]);
   // %76 [K] = contract[V] %17, %30
-  float v76_81 = 0.f;
-  if (const int i = t; i < 64) v76_81 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
+  float v76_82 = 0.f;
+  if (const int i = t; i < 64) v76_82 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
   // %77 [K] = exp %32
-  float v77_82 = 0.f;
-  if (const int i = t; i < 64) v77_82 = m_exp(v32_41);
+  float v77_83 = 0.f;
+  if (const int i = t; i < 64) v77_83 = m_exp(v32_41);
   // %78 [K] = mul %77, %76
-  float v78_83 = 0.f;
-  if (const int i = t; i < 64) v78_83 = (v77_82 * v76_81);
+  float v78_84 = 0.f;
+  if (const int i = t; i < 64) v78_84 = (v77_83 * v76_82);
   // %79 [K, %row] = mul %35, %6
-  float f6_84[16];
-  load_frag<2, 64, false>(f6_84, (base + M3_6), part * 2);
-  float f79_85[16];
-  UNROLL for (int i = 0; i < 16; ++i) f79_85[i] = (f35_44[i] * f6_84[i]);
+  float f6_85[16];
+  load_frag<2, 64, false>(f6_85, (base + M3_6), part * 2);
+  float f79_86[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_86[i] = (f35_45[i] * f6_85[i]);
   // %80 [K] = sum[%row] %79
-  col_sums_part<16>(((float*)(basep + M29)), f79_85, 64, part * 32);
-  team_sync(1, 256);
-  float v80_86 = 0.f;
-  if (const int i = t; i < 64) v80_86 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  col_sums_part<16>(((float*)(basep + M29)), f79_86, 64, part * 32);
   // %81 [K, %row] = mul %71, %13
   float f13_87[16];
   load_frag<2, 64, false>(f13_87, (base + M6_13), part * 2);
   float f81_88[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_88[i] = (f71_75[i] * f13_87[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f81_88[i] = (f71_76[i] * f13_87[i]);
   // %82 [K] = sum[%row] %81
   col_sums_part<16>(((float*)(basep + M30)), f81_88, 64, part * 32);
   team_sync(1, 256);
-  float v82_89 = 0.f;
-  if (const int i = t; i < 64) v82_89 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float v80_89 = 0.f;
+  if (const int i = t; i < 64) v80_89 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  float v82_90 = 0.f;
+  if (const int i = t; i < 64) v82_90 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // %83 [K] = add %78, %80
-  float v83_90 = 0.f;
-  if (const int i = t; i < 64) v83_90 = (v78_83 + v80_86);
+  float v83_91 = 0.f;
+  if (const int i = t; i < 64) v83_91 = (v78_84 + v80_89);
   // %84 [K] = add %83, %82
-  float v84_91 = 0.f;
-  if (const int i = t; i < 64) v84_91 = (v83_90 + v82_89);
+  float v84_92 = 0.f;
+  if (const int i = t; i < 64) v84_92 = (v83_91 + v82_90);
+  if (const int i = t; i < 64) ((float*)(basep + M31_84))[i] = v84_92;
   // %85 [%row, K] = add %63, %65
-  float f85_92[16];
-  UNROLL for (int i = 0; i < 16; ++i) f85_92[i] = (f63_69[i] + f65_72[i]);
+  float f85_93[16];
+  UNROLL for (int i = 0; i < 16; ++i) f85_93[i] = (f63_70[i] + f65_73[i]);
   // %86 [%row, K] = add %85, %75
-  float f86_93[16];
-  UNROLL for (int i = 0; i < 16; ++i) f86_93[i] = (f85_92[i] + f75_80[i]);
+  float f86_94[16];
+  UNROLL for (int i = 0; i < 16; ++i) f86_94[i] = (f85_93[i] + f75_81[i]);
   // %87 [%row, K] = cumsum reversed %86
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_93[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_94[i];
   team_sync(1, 256);
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M32)) + i, ((float*)(basep + M32)) + i, 72, i < 64);
   // %88 [%row, K] = add %87, %84
   team_sync(1, 256);
-  float f87_94[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_94[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M32_84))[i] = v84_91;
-  team_sync(1, 256);
-  float f88_95[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_95[i] = (f87_94[i] + ((float*)(basep + M32_84))[(frag_col(i) + part * 32)]);
+  float f87_95[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_95[i] = ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f88_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_96[i] = (f87_95[i] + ((float*)(basep + M31_84))[(frag_col(i) + part * 32)]);
   // store d_w, %88
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_95[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_96[i]); }
   // store d_a, %60
-  store_frag<2, 64, false>((base + M33), f60_65, part * 2);
+  store_frag<2, 64, false>((base + M33), f60_66, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
   // store d_b, %73
-  store_frag<2, 64, false>((base + M34), f73_77, part * 2);
+  store_frag<2, 64, false>((base + M34), f73_78, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
 }
@@ -1738,9 +1733,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

@@ -123,10 +123,8 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_K = i / 16u;
       let v8_15 = near[near8 + i_K];
       let v1_16 = near[near1 + i_K * 16u + i_V];
-      let v14_17 = (v8_15 * v1_16);
-      let v13_18 = (near[near12 + i_K] * v1_16);
-      let v24_19 = (v13_18 + ((near[near16 + i_K] * near[near17 + i_V]) + (near[near19 + i_K] * near[near21 + i_V])));
-      let v25_14 = (v14_17 + v24_19);
+      let v24_17 = ((near[near12 + i_K] * v1_16) + ((near[near16 + i_K] * near[near17 + i_V]) + (near[near19 + i_K] * near[near21 + i_V])));
+      let v25_14 = ((v8_15 * v1_16) + v24_17);
       near[near25 + i_K * 16u + i_V] = v25_14;
     }
     workgroupBarrier();
@@ -135,21 +133,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %27
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum21 = 0.0;
-      for (var k20 = 0u; k20 < 64u + zero; k20++) {
-        let b22 = arena[at_r_copy + k20];
-        let v25_23 = near[near25 + k20 * 16u + i_V];
-        let b24 = v25_23;
-        sum21 += b22 * b24;
+      var sum19 = 0.0;
+      for (var k18 = 0u; k18 < 64u + zero; k18++) {
+        let b20 = arena[at_r_copy + k18];
+        let v25_21 = near[near25 + k18 * 16u + i_V];
+        let b22 = v25_21;
+        sum19 += b20 * b22;
       }
-      let m27 = sum21;
+      let m27 = sum19;
       p_o[at_o + i_V] = m27;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v25_25 = near[near25 + i_K * 16u + i_V];
-      near[near1 + i_K * 16u + i_V] = v25_25;
+      let v25_23 = near[near25 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v25_23;
     }
     workgroupBarrier();
     storageBarrier();
@@ -158,7 +156,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_26 = near[near1 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v1_26;
+    let v1_24 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_24;
   }
 }

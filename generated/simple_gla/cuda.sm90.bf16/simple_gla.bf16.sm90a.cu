@@ -834,7 +834,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_31 = 57344, M15_45 = 0, M16_48 = 256, M17_50 = 0, M18_55 = 256, M19_58 = 0, M20_59 = 256;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_31 = 57344, M15_45 = 0, M16_48 = 256, M17_50 = 512, M18_55 = 768, M19_58 = 0, M20_59 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -893,6 +893,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %15 [%row] = exp %6
   float v15_8 = 0.f;
   if (const int i = t; i < 64) v15_8 = m_exp(((float*)(basep + M7_6))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_8;
   // %17 [%row, K] = contract[V] %0, %16
   u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<2>();
@@ -900,8 +901,6 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f17_10[32];
   mma_open(); mma<64, 4, 64, false, true>(f17_10, a0_9, (base + M3_16)); mma_commit();
   // %18 [%row, K] = mul %15, %17
-  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_8;
-  team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f17_10) / 4>(f17_10);
   float f18_11[32];
@@ -951,8 +950,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %31 [%row] = exp %30
   float v31_22 = 0.f;
   if (const int i = t; i < 64) v31_22 = m_exp(v30_21);
-  // %32 [%row, K] = mul %31, %28
   if (const int i = t; i < 64) ((float*)(basep + M11_31))[i] = v31_22;
+  // %32 [%row, K] = mul %31, %28
   team_sync(1);
   mma_wait<0>();
   mma_ready<sizeof(f28_19) / 4>(f28_19);
@@ -1005,64 +1004,60 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   store_frag<4, 64, false>((base + M14), f43_34, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
-  // %44 [%row, K] = mul %19, %23
-  float f23_35[32];
-  load_frag<4, 64, false>(f23_35, (base + M4_23), 0);
-  float f44_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_36[i] = (f19_13[i] * f23_35[i]);
-  // %45 [%row] = sum[K] %44
-  row_sums_to<32>(((float*)(basep + M15_45)), f44_36);
-  // %46 [%row] = mul %20, %45
-  team_sync(1);
-  float v46_37 = 0.f;
-  if (const int i = t; i < 64) v46_37 = (0.125f * ((float*)(basep + M15_45))[i]);
-  // %47 [%row, K] = mul %33, %12
-  float f12_38[32];
-  load_frag<4, 64, false>(f12_38, (base + M2_12), 0);
-  float f47_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_39[i] = (f33_24[i] * f12_38[i]);
-  // %48 [%row] = sum[K] %47
-  row_sums_to<32>(((float*)(basep + M16_48)), f47_39);
-  // %49 [%row] = neg %48
-  team_sync(1);
-  float v49_40 = 0.f;
-  if (const int i = t; i < 64) v49_40 = (-((float*)(basep + M16_48))[i]);
   // %50 [K] = contract[V] %16, %27
-  float v50_41 = 0.f;
-  if (const int i = t; i < 64) v50_41 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
-  // %51 [] = sum[K] %50
-  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_41;
-  team_sync(1);
-  const float s51_42 = vec_sum<64>(((float*)(basep + M17_50)));
+  float v50_35 = 0.f;
+  if (const int i = t; i < 64) v50_35 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
   // %52 [] = exp %29
-  const float s52_43 = m_exp(s29_20);
-  // %53 [] = mul %52, %51
-  const float s53_44 = (s52_43 * s51_42);
+  const float s52_36 = m_exp(s29_20);
+  // %44 [%row, K] = mul %19, %23
+  float f23_37[32];
+  load_frag<4, 64, false>(f23_37, (base + M4_23), 0);
+  float f44_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f19_13[i] * f23_37[i]);
+  // %45 [%row] = sum[K] %44
+  row_sums_to<32>(((float*)(basep + M15_45)), f44_38);
+  // %47 [%row, K] = mul %33, %12
+  float f12_39[32];
+  load_frag<4, 64, false>(f12_39, (base + M2_12), 0);
+  float f47_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_40[i] = (f33_24[i] * f12_39[i]);
+  // %48 [%row] = sum[K] %47
+  row_sums_to<32>(((float*)(basep + M16_48)), f47_40);
+  // %51 [] = sum[K] %50
+  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_35;
+  team_sync(1);
+  const float s51_41 = vec_sum<64>(((float*)(basep + M17_50)));
   // %54 [%row, K] = mul %32, %12
-  float f12_45[32];
-  load_frag<4, 64, false>(f12_45, (base + M2_12), 0);
-  float f54_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_46[i] = (f32_23[i] * f12_45[i]);
+  float f54_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_42[i] = (f32_23[i] * f12_39[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M18_55)), f54_46);
+  row_sums_to<32>(((float*)(basep + M18_55)), f54_42);
+  // %46 [%row] = mul %20, %45
+  float v46_43 = 0.f;
+  if (const int i = t; i < 64) v46_43 = (0.125f * ((float*)(basep + M15_45))[i]);
+  // %49 [%row] = neg %48
+  float v49_44 = 0.f;
+  if (const int i = t; i < 64) v49_44 = (-((float*)(basep + M16_48))[i]);
+  // %53 [] = mul %52, %51
+  const float s53_45 = (s52_36 * s51_41);
   // %56 [] = sum[%row] %55
   team_sync(1);
-  const float s56_47 = vec_sum<64>(((float*)(basep + M18_55)));
-  // %57 [] = add %53, %56
-  const float s57_48 = (s53_44 + s56_47);
+  const float s56_46 = vec_sum<64>(((float*)(basep + M18_55)));
   // %58 [%row] = add %46, %49
-  float v58_49 = 0.f;
-  if (const int i = t; i < 64) v58_49 = (v46_37 + v49_40);
+  float v58_47 = 0.f;
+  if (const int i = t; i < 64) v58_47 = (v46_43 + v49_44);
   // %59 [%row] = cumsum reversed %58
-  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_49;
+  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_47;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M20_59)), ((float*)(basep + M19_58)), false, true);
+  // %57 [] = add %53, %56
+  const float s57_48 = (s53_45 + s56_46);
   // %60 [%row] = add %59, %57
   team_sync(1);
-  float v60_50 = 0.f;
-  if (const int i = t; i < 64) v60_50 = (((float*)(basep + M20_59))[i] + s57_48);
+  float v60_49 = 0.f;
+  if (const int i = t; i < 64) v60_49 = (((float*)(basep + M20_59))[i] + s57_48);
   // store d_g, %60
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v60_50);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v60_49);
 }
 
 // Reads the tokens one at a time.
@@ -1126,9 +1121,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[0] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));

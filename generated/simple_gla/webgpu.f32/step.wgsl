@@ -93,9 +93,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let i_V = i % 16u;
       let i_K = i / 16u;
       let v1_4 = near[near1 + i_K * 16u + i_V];
-      let v14_5 = (t8 * v1_4);
-      let v13_6 = (t12 * v1_4);
-      let v20_3 = (v14_5 + (v13_6 + (near[near16 + i_K] * near[near17 + i_V])));
+      let v20_3 = ((t8 * v1_4) + ((t12 * v1_4) + (near[near16 + i_K] * near[near17 + i_V])));
       near[near20 + i_K * 16u + i_V] = v20_3;
     }
     workgroupBarrier();
@@ -106,21 +104,21 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     // store o, %24
     for (var i = lid; i < 16u + zero; i += 64u) {
       let i_V = i;
-      var sum8 = 0.0;
-      for (var k7 = 0u; k7 < 64u + zero; k7++) {
-        let b9 = (p_q[at_k + k7] * 0.125f);
-        let v20_10 = near[near20 + k7 * 16u + i_V];
-        let b11 = v20_10;
-        sum8 += b9 * b11;
+      var sum6 = 0.0;
+      for (var k5 = 0u; k5 < 64u + zero; k5++) {
+        let b7 = (p_q[at_k + k5] * 0.125f);
+        let v20_8 = near[near20 + k5 * 16u + i_V];
+        let b9 = v20_8;
+        sum6 += b7 * b9;
       }
-      let m24 = sum8;
+      let m24 = sum6;
       p_o[at_v + i_V] = m24;
     }
     for (var i = lid; i < 1024u + zero; i += 64u) {
       let i_V = i % 16u;
       let i_K = i / 16u;
-      let v20_12 = near[near20 + i_K * 16u + i_V];
-      near[near1 + i_K * 16u + i_V] = v20_12;
+      let v20_10 = near[near20 + i_K * 16u + i_V];
+      near[near1 + i_K * 16u + i_V] = v20_10;
     }
     workgroupBarrier();
     storageBarrier();
@@ -129,7 +127,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   for (var i = lid; i < 1024u + zero; i += 64u) {
     let i_V = i % 16u;
     let i_K = i / 16u;
-    let v1_13 = near[near1 + i_K * 16u + i_V];
-    p_final_S[at_S + i_K * 64u + i_V] = v1_13;
+    let v1_11 = near[near1 + i_K * 16u + i_V];
+    p_final_S[at_S + i_K * 64u + i_V] = v1_11;
   }
 }

@@ -28,7 +28,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
@@ -68,8 +67,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   // %10 [K] = pick last %6
   float v10_8 = 0.f;
   if (const int i = t; i < 64) v10_8 = ((float*)(basep + M2))[4536 + i];
-  // %11 [K, %row] = sub %10, %6
   if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_8;
+  // %11 [K, %row] = sub %10, %6
   team_sync(1, 256);
   float f11_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = (((float*)(basep + M7_10))[(frag_col(i) + part * 32)] - f6_3[i]);
@@ -797,7 +796,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M17 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 0, M14_31 = 8192, M15 = 0, M16 = 18432, M12_22 = 75776, M18_43 = 18432;
+  constexpr u32 M3 = 0, M18 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 75776, M14_31 = 0, M15 = 0, M16 = 18432, M12_22 = 83968, M17_43 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -840,7 +839,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %7 [%row, K] = dscoreRow[K] %4, %5 by %6
   cp_wait<4>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
@@ -882,7 +880,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
   team_sync(1, 256);
-  team_sync(1, 256);
   float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_17), ((float*)(basep + M3)), (base + M11), part * 2, 4 + part);
   float f47_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_15[i] = whole_13[0][i];
@@ -900,107 +897,107 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   // %22 [K] = pick last %8
   float v22_19 = 0.f;
   if (const int i = t; i < 64) v22_19 = ((float*)(basep + M3))[4536 + i];
-  // %23 [K, %row] = sub %22, %8
   if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_19;
+  // %23 [K, %row] = sub %22, %8
   team_sync(1, 256);
-  float f23_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f8_6[i]);
+  float f8_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_20[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f23_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = (((float*)(basep + M12_22))[(frag_col(i) + part * 32)] - f8_20[i]);
   // %24 [K, %row] = exp %23
-  float f24_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = m_exp(f23_20[i]);
+  float f24_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = m_exp(f23_21[i]);
   // %25 [K, %row] = mul %24, %21
   mma_wait<0>();
   mma_ready<sizeof(f21_18) / 4>(f21_18);
-  float f25_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_22[i] = (f24_21[i] * f21_18[i]);
+  float f25_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] * f21_18[i]);
   // %26 [K, %row] = add %25, %19
-  float f26_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_23[i] = (f25_22[i] + f18_16[i]);
+  float f26_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_24[i] = (f25_23[i] + f18_16[i]);
   // store d_k, %26
-  store_frag<2, 64, false>((base + M13), f26_23, part * 2);
+  store_frag<2, 64, false>((base + M13), f26_24, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %28 [%col, %row] = swap %27
   // %29 [%col, V] = swap %0
   // %31 [K, %row] = mul %24, %5
-  float f5_24[16];
-  load_frag<2, 64, false>(f5_24, (base + M2_5), part * 2);
-  float f31_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_25[i] = (f24_21[i] * f5_24[i]);
+  float f5_25[16];
+  load_frag<2, 64, false>(f5_25, (base + M2_5), part * 2);
+  float f31_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_26[i] = (f24_22[i] * f5_25[i]);
   // %32 [%row, V] = contract[K] %31, %20
-  store_frag<2, 64, false>((base + M14_31), f31_25, part * 2);
+  store_frag<2, 64, false>((base + M14_31), f31_26, part * 2);
   team_sync(1, 256);
-  u32 a31_26[4][4]; load_as<4, 64, false>(a31_26, (base + M14_31));
-  float f32_27[16];
-  mma_open(); mma<32, 4, 64, true, true>(f32_27, a31_26, (base + M6_20), part * 32); mma_commit();
+  u32 a31_27[4][4]; load_as<4, 64, false>(a31_27, (base + M14_31));
+  float f32_28[16];
+  mma_open(); mma<32, 4, 64, true, true>(f32_28, a31_27, (base + M6_20), part * 32); mma_commit();
   // %30 [%row, V] = contract[%col] %28, %29
   // %33 [%row, V] = add %32, %30
   mma_wait<0>();
-  mma_ready<sizeof(f32_27) / 4>(f32_27);
+  mma_ready<sizeof(f32_28) / 4>(f32_28);
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a27_28[4][4]; load_as<4, 64, true>(a27_28, (base + M7_27));
-  float f33_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_29[i] = f32_27[i];
-  mma_open(); mma<32, 4, 64, true, false>(f33_29, a27_28, (base + M0_0), part * 32); mma_commit();
+  u32 a27_29[4][4]; load_as<4, 64, true>(a27_29, (base + M7_27));
+  float f33_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_30[i] = f32_28[i];
+  mma_open(); mma<32, 4, 64, true, false>(f33_30, a27_29, (base + M0_0), part * 32); mma_commit();
   // store d_v, %33
   mma_wait<0>();
-  mma_ready<sizeof(f33_29) / 4>(f33_29);
-  store_frag<2, 64, false>((base + M15), f33_29, part * 2);
+  mma_ready<sizeof(f33_30) / 4>(f33_30);
+  store_frag<2, 64, false>((base + M15), f33_30, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // %34 [%row, K] = mul %13, %17
-  float f17_30[16];
-  load_frag<2, 64, false>(f17_30, (base + M5_17), part * 2);
-  float f34_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f13_11[i] * f17_30[i]);
+  float f17_31[16];
+  load_frag<2, 64, false>(f17_31, (base + M5_17), part * 2);
+  float f34_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_32[i] = (f13_11[i] * f17_31[i]);
   // %35 [%row, K] = mul %14, %34
-  float f35_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_32[i] = (0.125f * f34_31[i]);
+  float f35_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_33[i] = (0.125f * f34_32[i]);
   // %36 [K, %row] = mul %26, %5
-  float f36_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_33[i] = (f26_23[i] * f5_24[i]);
+  float f36_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_34[i] = (f26_24[i] * f5_25[i]);
   // %37 [K, %row] = neg %36
-  float f37_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (-f36_33[i]);
+  float f37_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_35[i] = (-f36_34[i]);
   // %38 [K] = contract[V] %10, %20
-  float v38_35 = 0.f;
-  if (const int i = t; i < 64) v38_35 = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
+  float v38_36 = 0.f;
+  if (const int i = t; i < 64) v38_36 = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
   // %39 [K] = exp %22
-  float v39_36 = 0.f;
-  if (const int i = t; i < 64) v39_36 = m_exp(v22_19);
+  float v39_37 = 0.f;
+  if (const int i = t; i < 64) v39_37 = m_exp(v22_19);
   // %40 [K] = mul %39, %38
-  float v40_37 = 0.f;
-  if (const int i = t; i < 64) v40_37 = (v39_36 * v38_35);
+  float v40_38 = 0.f;
+  if (const int i = t; i < 64) v40_38 = (v39_37 * v38_36);
   // %41 [K, %row] = mul %25, %5
-  float f41_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_38[i] = (f25_22[i] * f5_24[i]);
+  float f41_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_39[i] = (f25_23[i] * f5_25[i]);
   // %42 [K] = sum[%row] %41
-  col_sums_part<16>(((float*)(basep + M16)), f41_38, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M16)), f41_39, 64, part * 32);
   team_sync(1, 256);
-  float v42_39 = 0.f;
-  if (const int i = t; i < 64) v42_39 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
+  float v42_40 = 0.f;
+  if (const int i = t; i < 64) v42_40 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
   // %43 [K] = add %40, %42
-  float v43_40 = 0.f;
-  if (const int i = t; i < 64) v43_40 = (v40_37 + v42_39);
+  float v43_41 = 0.f;
+  if (const int i = t; i < 64) v43_41 = (v40_38 + v42_40);
+  if (const int i = t; i < 64) ((float*)(basep + M17_43))[i] = v43_41;
   // %44 [%row, K] = add %35, %37
-  float f44_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f35_32[i] + f37_34[i]);
+  float f44_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_42[i] = (f35_33[i] + f37_35[i]);
   // %45 [%row, K] = cumsum reversed %44
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_41[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_42[i];
   team_sync(1, 256);
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M17)) + i, ((float*)(basep + M17)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M18)) + i, ((float*)(basep + M18)) + i, 72, i < 64);
   // %46 [%row, K] = add %45, %43
   team_sync(1, 256);
-  float f45_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_42[i] = ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M18_43))[i] = v43_40;
-  team_sync(1, 256);
-  float f46_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = (f45_42[i] + ((float*)(basep + M18_43))[(frag_col(i) + part * 32)]);
+  float f45_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_43[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f46_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = (f45_43[i] + ((float*)(basep + M17_43))[(frag_col(i) + part * 32)]);
   // store d_g, %46
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_43[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_44[i]); }
 }
 
 // Reads the tokens one at a time.
@@ -1064,9 +1061,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %14 [K, V] = mul %8, %1
       float t14[8];
       UNROLL for (int i = 0; i < 8; ++i) t14[i] = (t8[i] * t1[i]);
-      // %15 [K, V] = add %14, %13
-      float t15[8];
-      UNROLL for (int i = 0; i < 8; ++i) t15[i] = (t14[i] + t13[i]);
       // %16 [K] = load k one
       float t16[8];
       UNROLL for (int c = 0; c < 1; ++c) ldn<8>(&t16[c * 8], p_k + (i64)token * s_k.token + (i64)head * s_k.head + (x_K + c * 8));
@@ -1118,50 +1112,50 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare_2(const bf16* __rest
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_K = block * 32 + lane;
-  // %0 [%row, K] = load k row
+  // %0 [%row, K] = load g row
   float t0[8];
-  { auto* const at = p_k + (i64)(first + x__row) * s_k.token + (i64)head * s_k.head; const i64 step = (i64)s_k.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_K); else zeron<1>(&t0[i]); } }
-  // %1 [%row, K] = load g row
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_K); else zeron<1>(&t0[i]); } }
+  // %1 [%row, K] = cumsum %0
   float t1[8];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t1[i], at + i * step + x_K); else zeron<1>(&t1[i]); } }
-  // %2 [%row, K] = cumsum %1
-  float t2[8];
-  float in2[1], out2[1];
+  float in1[1], out1[1];
    {
     float* const ex = (sm + 0);
     UNROLL for (int j = 0; j < 1; ++j) {
       float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t1[i]); }
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
       ex[(warp * 1 + j) * 32 + lane] = h;
     }
     __syncthreads();
     UNROLL for (int j = 0; j < 1; ++j) {
       float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in2[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
-      out2[j] = h;
-      h = in2[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t1[i]); t2[i] = h; }
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
     }
   }
-  // %3 [K] = pick last %2
-  float t3[1];
-  if (warp == 7) (sm + 256)[0 * 32 + lane] = t2[7];
+  // %2 [K] = pick last %1
+  float t2[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
   __syncthreads();
-  t3[0] = (sm + 256)[0 * 32 + lane];
-  // %4 [K, %row] = sub %3, %2
+  t2[0] = (sm + 256)[0 * 32 + lane];
+  // %3 [K, %row] = sub %2, %1
+  float t3[8];
+  UNROLL for (int i = 0; i < 8; ++i) t3[i] = (t2[0] - t1[i]);
+  // %4 [K, %row] = exp %3
   float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t3[0] - t2[i]);
-  // %5 [K, %row] = exp %4
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = m_exp(t3[i]);
+  // %5 [%row, K] = load k row
   float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-  // %6 [K, %row] = mul %5, %0
+  { auto* const at = p_k + (i64)(first + x__row) * s_k.token + (i64)head * s_k.head; const i64 step = (i64)s_k.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t5[i], at + i * step + x_K); else zeron<1>(&t5[i]); } }
+  // %6 [K, %row] = mul %4, %5
   float t6[8];
-  UNROLL for (int i = 0; i < 8; ++i) t6[i] = (t5[i] * t0[i]);
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = (t4[i] * t5[i]);
   // store ws.S.col0, %6
   { auto* const at = p_ws_S_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_K, t6[i]); }
-  // %7 [K] = exp %3
+  // %7 [K] = exp %2
   float t7[1];
-  t7[0] = m_exp(t3[0]);
+  t7[0] = m_exp(t2[0]);
   // store ws.S.decay, %7
   if (warp == 0) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + x_K, t7[0]);
 }

@@ -130,7 +130,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       cp_wait<1>();
       team_sync(1);
       // %6 [%row, M] = cumsum %2
-      team_sync(1);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -382,7 +381,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
       team_sync(2);
-      team_sync(2);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
@@ -421,8 +419,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M9 = 0, M6_10 = 36864, M7_8 = 45056, M8 = 53248, M10 = 0, M11 = 8192, M13 = 0, M2 = 36864, M4 = 0, M3_1 = 512, M5_6 = 512, M12_17 = 16384;
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M13 = 0, M8_13 = 18432, M9 = 26624, M10_17 = 55296, M11 = 63488, M12 = 26624, M14 = 0, M4 = 55296, M6 = 18432, M3_2 = 71680, M5_6 = 18944, M7_11 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -432,113 +430,113 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %9 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %1 [%row] = max[M] %0
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %5 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, M] = cumsum %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f0_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f0_0);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
   team_sync(1, 256);
-  float v1_1 = 0.f;
-  if (const int i = t; i < 64) v1_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %2 [%row, M] = sub %0, %1
-  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = v1_1;
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
+  // %3 [M] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %4 [%row, M] = exp %1
+  float f1_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
+  // %6 [%row] = max[M] %5
+  cp_wait<0>();
   team_sync(1, 256);
-  float f2_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_0[i] - ((float*)(basep + M3_1))[frag_row(i)]);
-  // %3 [%row, M] = exp %2
-  float f3_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_3[i] = m_exp(f2_2[i]);
-  // %4 [%row] = sum[M] %3
-  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f3_3);
+  float f5_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f5_4);
   team_sync(1, 256);
-  float v4_4 = 0.f;
-  if (const int i = t; i < 64) v4_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
-  // %5 [] = 1
-  // %6 [%row] = div %5, %4
   float v6_5 = 0.f;
-  if (const int i = t; i < 64) v6_5 = m_div(1.f, v4_4);
-  // %7 [%row, M] = mul %3, %6
+  if (const int i = t; i < 64) v6_5 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  // %7 [%row, M] = sub %5, %6
   if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_5;
   team_sync(1, 256);
   float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f3_3[i] * ((float*)(basep + M5_6))[frag_row(i)]);
-  // %8 [%row, M] = keep %7
+  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f5_4[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  // %8 [%row, M] = exp %7
   float f8_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = (frag_row(i) < length ? f7_6[i] : 0.f);
-  // %10 [%row, M] = expm1 %9
-  cp_wait<0>();
+  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = m_exp(f7_6[i]);
+  // %9 [%row] = sum[M] %8
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_7);
+  // %10 [] = 1
   team_sync(1, 256);
-  float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = m_expm1(f9_8[i]);
-  // %11 [%row, %col] = dscore[M] %8, %10 by %9
+  float v9_8 = 0.f;
+  if (const int i = t; i < 64) v9_8 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %11 [%row] = div %10, %9
+  float v11_9 = 0.f;
+  if (const int i = t; i < 64) v11_9 = m_div(1.f, v9_8);
+  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_9;
+  // %12 [%row, M] = mul %8, %11
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M6_10), f10_9, part * 2);
-  store_frag<2, 64, false>((base + M7_8), f8_7, part * 2);
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_7[i] * ((float*)(basep + M7_11))[frag_row(i)]);
+  // %13 [%row, M] = keep %12
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
+  store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %4, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_3[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M9), f14_12, part * 2);
   team_sync(1, 256);
-  team_sync(1, 256);
-  float whole_10[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_10, {(base + M7_8)}, {(base + M6_10)}, ((float*)(basep + M1)), {(base + M8)}, part * 2, part * 2 + 2, 4 + part);
-  float f11_11[16];
-  if (part == 0) put_whole(((float*)(basep + M9)), whole_10[0], t);
-  team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M9)), whole_10[0], t);
-  team_sync(1, 256);
-  take_part<16>(f11_11, ((float*)(basep + M9)), part, t);
-  team_sync(1, 256);
-  // %12 [] = -1
-  // %13 [%row, %col] = mul %12, %11
-  float f13_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = ((-1.f) * f11_11[i]);
-  // store ws.Vt.score0_0, %13
-  store_frag<2, 64, false>((base + M10), f13_12, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
-  // %14 [%row, M] = cumsum %9
-  // %15 [%row, M] = exp %14
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %15 [M, %row] = sub %2, %1
+  float f1_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_exp(f14_13[i]);
-  // %16 [%row, M] = mul %15, %8
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_13[i]);
+  // %16 [M, %row] = exp %15
   float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f8_7[i]);
-  // store ws.Vt.read0, %16
-  store_frag<2, 64, false>((base + M11), f16_15, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %17 [M] = pick last %14
-  float v17_16 = 0.f;
-  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M1))[4536 + i];
-  // %18 [M, %row] = sub %17, %14
-  if (const int i = t; i < 64) ((float*)(basep + M12_17))[i] = v17_16;
-  team_sync(1, 256);
-  float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M12_17))[(frag_col(i) + part * 32)] - f14_13[i]);
-  // %19 [M, %row] = exp %18
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
+  // %17 [%row, M] = expm1 %0
+  float f0_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
+  store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
+  // %18 [] = -1
+  // %19 [M, %row] = mul %16, %18
   float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = m_exp(f18_17[i]);
-  // %20 [M, %row] = mul %19, %12
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f16_15[i] * (-1.f));
+  // %20 [M, %row] = mul %19, %17
   float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * (-1.f));
-  // %21 [M, %row] = mul %20, %10
-  float f21_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = (f20_19[i] * f10_9[i]);
-  // store ws.Vt.col0, %21
-  store_frag<2, 64, false>((base + M13), f21_20, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f17_17[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M11), f20_19, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  // %22 [M] = exp %17
-  float v22_21 = 0.f;
-  if (const int i = t; i < 64) v22_21 = m_exp(v17_16);
-  // store ws.Vt.decay, %22
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v22_21);
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  // %21 [%row, %col] = dscore[M] %13, %17 by %0
+  team_sync(1, 256);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M2)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_21[16];
+  if (part == 0) put_whole(((float*)(basep + M13)), whole_20[0], t);
+  team_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M13)), whole_20[0], t);
+  team_sync(1, 256);
+  take_part<16>(f21_21, ((float*)(basep + M13)), part, t);
+  team_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M14), f22_22, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
 
 // The decay of every segment of Vt.
@@ -584,7 +582,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
 }
 
 // What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -732,7 +730,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 }
 
 // Carries Vt from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -952,7 +950,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       // %14 [%row, M] = cumsum %2
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
-      team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %19 [M] = pick last %14
       team_sync(2);
@@ -993,7 +990,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
       store_frag<4, 64, true>((base + W3), f4_8, 0);
       team_sync(2);
-      team_sync(2);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
@@ -1030,8 +1026,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
 }
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M11 = 0, M6 = 0, M7 = 0, M8_9 = 36864, M9_10 = 45056, M10 = 53248, M12 = 0, M13 = 8192, M15 = 0, M2 = 36864, M4 = 0, M3_1 = 512, M5_6 = 8192, M14_17 = 16384;
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M14 = 0, M8 = 18432, M9_13 = 26624, M10 = 55296, M11_15 = 18432, M12 = 0, M13 = 55296, M15 = 0, M4 = 55296, M6 = 18432, M3_2 = 63488, M5_5 = 18944, M7_10 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1041,129 +1037,126 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %8 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %1 [%row] = max[M] %0
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %4 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, M] = cumsum %0
   cp_wait<1>();
   team_sync(1, 256);
-  float f0_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f0_0);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
   team_sync(1, 256);
-  float v1_1 = 0.f;
-  if (const int i = t; i < 64) v1_1 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // store ws.value11, %1
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v1_1);
-  // %2 [%row, M] = sub %0, %1
-  if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = v1_1;
-  team_sync(1, 256);
-  float f2_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_2[i] = (f0_0[i] - ((float*)(basep + M3_1))[frag_row(i)]);
-  // %3 [%row, M] = exp %2
-  float f3_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_3[i] = m_exp(f2_2[i]);
-  // %4 [%row] = sum[M] %3
-  row_sums_to<16>((((float*)(basep + M4)) + part * 64), f3_3);
-  team_sync(1, 256);
-  float v4_4 = 0.f;
-  if (const int i = t; i < 64) v4_4 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
-  // store ws.value14, %4
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v4_4);
-  // %5 [] = 1
-  // %6 [%row] = div %5, %4
-  float v6_5 = 0.f;
-  if (const int i = t; i < 64) v6_5 = m_div(1.f, v4_4);
-  // %7 [%row, M] = mul %3, %6
-  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_5;
-  team_sync(1, 256);
-  float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f3_3[i] * ((float*)(basep + M5_6))[frag_row(i)]);
-  // store ws.value15, %7
-  store_frag<2, 64, false>((base + M6), f7_6, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
-  // %9 [%row, M] = expm1 %8
+  float v2_0 = 0.f;
+  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
+  // %3 [M] = exp %2
+  float v3_1 = 0.f;
+  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %5 [%row] = max[M] %4
   cp_wait<0>();
   team_sync(1, 256);
-  float f8_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f8_7[i]);
-  // store ws.value3, %9
-  store_frag<2, 64, false>((base + M7), f9_8, part * 2);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f4_2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
-  // %10 [%row, M] = keep %7
-  float f10_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = (frag_row(i) < length ? f7_6[i] : 0.f);
-  // %11 [%row, %col] = dscore[M] %10, %9 by %8
+  float v5_3 = 0.f;
+  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  // %6 [%row, M] = sub %4, %5
+  if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
   team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M1)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_9), f9_8, part * 2);
-  store_frag<2, 64, false>((base + M9_10), f10_9, part * 2);
+  float f6_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_2[i] - ((float*)(basep + M5_5))[frag_row(i)]);
+  // %7 [%row, M] = exp %6
+  float f7_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
+  // %8 [%row] = sum[M] %7
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
+  // %9 [] = 1
   team_sync(1, 256);
+  float v8_6 = 0.f;
+  if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  // %10 [%row] = div %9, %8
+  float v10_7 = 0.f;
+  if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
+  // %11 [%row, M] = mul %7, %10
   team_sync(1, 256);
-  float whole_10[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_10, {(base + M9_10)}, {(base + M8_9)}, ((float*)(basep + M1)), {(base + M10)}, part * 2, part * 2 + 2, 4 + part);
-  float f11_11[16];
-  if (part == 0) put_whole(((float*)(basep + M11)), whole_10[0], t);
+  float f11_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
+  // store ws.value15, %11
+  store_frag<2, 64, false>((base + M8), f11_8, part * 2);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M11)), whole_10[0], t);
+  tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  // %12 [%row, M] = exp %1
+  float f1_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f12_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
+  // %13 [%row, M] = keep %11
+  float f13_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f11_8[i] : 0.f);
+  store_frag<2, 64, false>((base + M9_13), f13_11, part * 2);
+  // %14 [%row, M] = mul %12, %13
+  float f14_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
+  // store ws.Vt.read0, %14
+  store_frag<2, 64, false>((base + M10), f14_12, part * 2);
   team_sync(1, 256);
-  take_part<16>(f11_11, ((float*)(basep + M11)), part, t);
-  team_sync(1, 256);
-  // %12 [] = -1
-  // %13 [%row, %col] = mul %12, %11
-  float f13_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = ((-1.f) * f11_11[i]);
-  // store ws.Vt.score0_0, %13
-  store_frag<2, 64, false>((base + M12), f13_12, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
-  // %14 [%row, M] = cumsum %8
-  // %15 [%row, M] = exp %14
-  float f14_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  // %15 [%row, M] = expm1 %0
+  float f0_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_exp(f14_13[i]);
-  // %16 [%row, M] = mul %15, %10
+  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
+  store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
+  // store ws.value3, %15
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
+  // %16 [M, %row] = sub %2, %1
   float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (f15_14[i] * f10_9[i]);
-  // store ws.Vt.read0, %16
-  store_frag<2, 64, false>((base + M13), f16_15, part * 2);
+  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_9[i]);
+  // %17 [M, %row] = exp %16
+  float f17_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = m_exp(f16_15[i]);
+  // %18 [] = -1
+  // %19 [M, %row] = mul %17, %18
+  float f19_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_17[i] = (f17_16[i] * (-1.f));
+  // %20 [M, %row] = mul %19, %15
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_17[i] * f15_14[i]);
+  // store ws.Vt.col0, %20
+  store_frag<2, 64, false>((base + M12), f20_18, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  // %17 [M] = pick last %14
-  float v17_16 = 0.f;
-  if (const int i = t; i < 64) v17_16 = ((float*)(basep + M1))[4536 + i];
-  // %18 [M, %row] = sub %17, %14
-  if (const int i = t; i < 64) ((float*)(basep + M14_17))[i] = v17_16;
+  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  // store ws.value11, %5
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_3);
+  // store ws.value14, %8
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v8_6);
+  // %21 [%row, %col] = dscore[M] %13, %15 by %0
   team_sync(1, 256);
-  float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = (((float*)(basep + M14_17))[(frag_col(i) + part * 32)] - f14_13[i]);
-  // %19 [M, %row] = exp %18
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = m_exp(f18_17[i]);
-  // %20 [M, %row] = mul %19, %12
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * (-1.f));
-  // %21 [M, %row] = mul %20, %9
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M2)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
   float f21_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_20[i] = (f20_19[i] * f9_8[i]);
-  // store ws.Vt.col0, %21
-  store_frag<2, 64, false>((base + M15), f21_20, part * 2);
+  if (part == 0) put_whole(((float*)(basep + M14)), whole_19[0], t);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
-  // %22 [M] = exp %17
-  float v22_21 = 0.f;
-  if (const int i = t; i < 64) v22_21 = m_exp(v17_16);
-  // store ws.Vt.decay, %22
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v22_21);
+  if (part == 1) add_whole(((float*)(basep + M14)), whole_19[0], t);
+  team_sync(1, 256);
+  take_part<16>(f21_20, ((float*)(basep + M14)), part, t);
+  team_sync(1, 256);
+  // %22 [%row, %col] = mul %18, %21
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
+  // store ws.Vt.score0_0, %22
+  store_frag<2, 64, false>((base + M15), f22_21, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1264,7 +1257,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
 }
 
 // What every segment adds to the cotangent of Vt by its start.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1412,7 +1405,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
 }
 
 // Carries the cotangent of Vt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1516,7 +1509,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
 
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M3 = 0, M13 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 0, M16 = 0, M12 = 75776, M11_21 = 76800, M14_36 = 26624;
+  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 75776, M11_21 = 76800, M13_36 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1560,7 +1553,6 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
   cp_wait<4>();
   team_sync(1, 256);
-  team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
   team_sync(1, 256);
@@ -1599,7 +1591,6 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
   team_sync(1, 256);
-  team_sync(1, 256);
   float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
   float f17_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
@@ -1614,111 +1605,111 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %21 [M] = pick last %10
   float v21_18 = 0.f;
   if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
-  // %22 [M, %row] = sub %21, %10
   if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
+  // %22 [M, %row] = sub %21, %10
   team_sync(1, 256);
-  float f22_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_19[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_7[i]);
+  float f10_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f22_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (((float*)(basep + M11_21))[(frag_col(i) + part * 32)] - f10_19[i]);
   // %23 [M, %row] = exp %22
-  float f23_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = m_exp(f22_19[i]);
+  float f23_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_21[i] = m_exp(f22_20[i]);
   // %24 [M, %row] = mul %23, %20
   mma_wait<0>();
   mma_ready<sizeof(f20_17) / 4>(f20_17);
-  float f24_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = (f23_20[i] * f20_17[i]);
+  float f24_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_22[i] = (f23_21[i] * f20_17[i]);
   // %25 [M, %row] = add %24, %18
-  float f25_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_22[i] = (f24_21[i] + f17_15[i]);
+  float f25_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
   // store ws.Vt.adjoint1, %25
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_22[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i]); }
   // %26 [%row, M] = mul %15, %16
-  float f16_23[16];
-  load_frag<2, 64, false>(f16_23, (base + M5_16), part * 2);
-  float f26_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f26_24[i] = (f15_12[i] * f16_23[i]);
+  float f16_24[16];
+  load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
+  float f26_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f26_25[i] = (f15_12[i] * f16_24[i]);
   // %27 [M, %row] = mul %25, %7
-  float f7_25[16];
-  load_frag<2, 64, false>(f7_25, (base + M2_7), part * 2);
-  float f27_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_26[i] = (f25_22[i] * f7_25[i]);
+  float f7_26[16];
+  load_frag<2, 64, false>(f7_26, (base + M2_7), part * 2);
+  float f27_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_27[i] = (f25_23[i] * f7_26[i]);
   // %28 [M, %row] = mul %5, %27
-  float f28_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_27[i] = ((-1.f) * f27_26[i]);
+  float f28_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_28[i] = ((-1.f) * f27_27[i]);
   // %29 [M, %row] = neg %28
-  float f29_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_28[i] = (-f28_27[i]);
+  float f29_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_29[i] = (-f28_28[i]);
   // %30 [M] = contract[V] %12, %19
-  float v30_29 = 0.f;
-  if (const int i = t; i < 64) v30_29 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
+  float v30_30 = 0.f;
+  if (const int i = t; i < 64) v30_30 = row_dot<64, 64>((base + M4_12), (base + M6_19), i);
   // %31 [M] = exp %21
-  float v31_30 = 0.f;
-  if (const int i = t; i < 64) v31_30 = m_exp(v21_18);
+  float v31_31 = 0.f;
+  if (const int i = t; i < 64) v31_31 = m_exp(v21_18);
   // %32 [M] = mul %31, %30
-  float v32_31 = 0.f;
-  if (const int i = t; i < 64) v32_31 = (v31_30 * v30_29);
+  float v32_32 = 0.f;
+  if (const int i = t; i < 64) v32_32 = (v31_31 * v30_30);
   // %33 [M, %row] = mul %24, %7
-  float f33_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = (f24_21[i] * f7_25[i]);
+  float f33_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_33[i] = (f24_22[i] * f7_26[i]);
   // %34 [M, %row] = mul %5, %33
-  float f34_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_33[i] = ((-1.f) * f33_32[i]);
+  float f34_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
   // %35 [M] = sum[%row] %34
-  col_sums_part<16>(((float*)(basep + M12)), f34_33, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
   team_sync(1, 256);
-  float v35_34 = 0.f;
-  if (const int i = t; i < 64) v35_34 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
+  float v35_35 = 0.f;
+  if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
   // %36 [M] = add %32, %35
-  float v36_35 = 0.f;
-  if (const int i = t; i < 64) v36_35 = (v32_31 + v35_34);
+  float v36_36 = 0.f;
+  if (const int i = t; i < 64) v36_36 = (v32_32 + v35_35);
+  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_36;
   // %37 [%row, M] = add %26, %29
-  float f37_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_36[i] = (f26_24[i] + f29_28[i]);
+  float f37_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
   // %38 [%row, M] = cumsum reversed %37
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_36[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
   team_sync(1, 256);
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M13)) + i, ((float*)(basep + M13)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
   // %39 [%row, M] = add %38, %36
   team_sync(1, 256);
-  float f38_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_37[i] = ((float*)(basep + M13))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  if (const int i = t; i < 64) ((float*)(basep + M14_36))[i] = v36_35;
-  team_sync(1, 256);
-  float f39_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_38[i] = (f38_37[i] + ((float*)(basep + M14_36))[(frag_col(i) + part * 32)]);
+  float f38_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f39_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
   // store ws.Vt.adjoint3, %39
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_38[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i]); }
   // %41 [%col, %row] = swap %40
   // %42 [%col, V] = swap %0
   // %44 [M, %row] = mul %23, %7
-  float f7_39[16];
-  load_frag<2, 64, false>(f7_39, (base + M2_7), part * 2);
-  float f44_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_40[i] = (f23_20[i] * f7_39[i]);
+  float f7_40[16];
+  load_frag<2, 64, false>(f7_40, (base + M2_7), part * 2);
+  float f44_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
   // %45 [%row, V] = contract[M] %44, %19
-  store_frag<2, 64, false>((base + M15_44), f44_40, part * 2);
+  store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
   team_sync(1, 256);
-  u32 a44_41[4][4]; load_as<4, 64, false>(a44_41, (base + M15_44));
-  float f45_42[16];
-  mma_open(); mma<32, 4, 64, true, true>(f45_42, a44_41, (base + M6_19), part * 32); mma_commit();
+  u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
+  float f45_43[16];
+  mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
   // %46 [%row, V] = mul %5, %45
   mma_wait<0>();
-  mma_ready<sizeof(f45_42) / 4>(f45_42);
-  float f46_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_43[i] = ((-1.f) * f45_42[i]);
+  mma_ready<sizeof(f45_43) / 4>(f45_43);
+  float f46_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
   // %43 [%row, V] = contract[%col] %41, %42
   // %47 [%row, V] = add %46, %43
   cp_wait<0>();
   team_sync(1, 256);
-  u32 a40_44[4][4]; load_as<4, 64, true>(a40_44, (base + M7_40));
-  float f47_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_45[i] = f46_43[i];
-  mma_open(); mma<32, 4, 64, true, false>(f47_45, a40_44, (base + M0_0), part * 32); mma_commit();
+  u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
+  float f47_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
+  mma_open(); mma<32, 4, 64, true, false>(f47_46, a40_45, (base + M0_0), part * 32); mma_commit();
   // store d_v, %47
   mma_wait<0>();
-  mma_ready<sizeof(f47_45) / 4>(f47_45);
-  store_frag<2, 64, false>((base + M16), f47_45, part * 2);
+  mma_ready<sizeof(f47_46) / 4>(f47_46);
+  store_frag<2, 64, false>((base + M16), f47_46, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
@@ -1762,49 +1753,49 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   // %7 [%row] = div %6, %5
   float t7[2];
   UNROLL for (int i = 0; i < 2; ++i) t7[i] = m_div(t6[0], t5[i]);
-  // %8 [%row, M] = mul %4, %7
-  float t8[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[(i) * 2 + j] = (t4[(i) * 2 + j] * t7[i]);
-  // %9 [%row, M] = mul %8, %7
-  float t9[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = (t8[(i) * 2 + j] * t7[i]);
-  // %10 [%row, M] = neg %9
+  // %9 [%row] = mul %7, %7
+  float t9[2];
+  UNROLL for (int i = 0; i < 2; ++i) t9[i] = (t7[i] * t7[i]);
+  // %10 [%row, M] = mul %4, %9
   float t10[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[(i) * 2 + j] = (-t9[(i) * 2 + j]);
-  // %11 [%row, M] = chain %0, %10
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[(i) * 2 + j] = (t4[(i) * 2 + j] * t9[i]);
+  // %11 [%row, M] = neg %10
   float t11[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t10[(i) * 2 + j]);
-  // %12 [%row] = sum[M] %11
-  float t12[2];
-  UNROLL for (int i = 0; i < 2; ++i) t12[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[i] = t12[i] + t11[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t12[i] = lanes_fold(t12[i], [](float x, float y) { return fold_sum(x, y); });
-  // store ws.value30, %12
-  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t12[i]); }
-  // %13 [%row, M] = chain %0, %7
-  float t13[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
-  // %14 [%row, M] = add %13, %12
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (-t10[(i) * 2 + j]);
+  // %12 [%row, M] = chain %0, %11
+  float t12[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t11[(i) * 2 + j]);
+  // %13 [%row] = sum[M] %12
+  float t13[2];
+  UNROLL for (int i = 0; i < 2; ++i) t13[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[i] = t13[i] + t12[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t13[i] = lanes_fold(t13[i], [](float x, float y) { return fold_sum(x, y); });
+  // store ws.value30, %13
+  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
+  // %14 [%row, M] = chain %0, %7
   float t14[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t13[(i) * 2 + j] + t12[i]);
-  // %15 [%row, M] = chain %14, %4
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
+  // %15 [%row, M] = add %14, %13
   float t15[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_chain(t14[(i) * 2 + j], t4[(i) * 2 + j]);
-  // %16 [%row] = sum[M] %15
-  float t16[2];
-  UNROLL for (int i = 0; i < 2; ++i) t16[i] = 0.f;
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[i] = t16[i] + t15[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 2; ++i) t16[i] = lanes_fold(t16[i], [](float x, float y) { return fold_sum(x, y); });
-  // %17 [%row] = neg %16
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[(i) * 2 + j] + t13[i]);
+  // %16 [%row, M] = mul %15, %4
+  float t16[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t15[(i) * 2 + j] * t4[(i) * 2 + j]);
+  // %17 [%row] = sum[M] %16
   float t17[2];
-  UNROLL for (int i = 0; i < 2; ++i) t17[i] = (-t16[i]);
-  // store ws.value36, %17
-  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t17[i]); }
-  // %18 [%row, M] = less %1, %2
-  float t18[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
-  // store ws.value37, %18
-  { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t18[(i) * 2 + 0], t18[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  UNROLL for (int i = 0; i < 2; ++i) t17[i] = 0.f;
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[i] = t17[i] + t16[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 2; ++i) t17[i] = lanes_fold(t17[i], [](float x, float y) { return fold_sum(x, y); });
+  // %18 [%row] = neg %17
+  float t18[2];
+  UNROLL for (int i = 0; i < 2; ++i) t18[i] = (-t17[i]);
+  // store ws.value36, %18
+  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
+  // %19 [%row, M] = less %1, %2
+  float t19[4];
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
+  // store ws.value37, %19
+  { auto* const at = p_ws_value37 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 2; ++i) if ((x__row + i) < length) { const float v[] = {t19[(i) * 2 + 0], t19[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
@@ -1928,7 +1919,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
       // %21 [%row, M] = cumsum %20
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %18 [%row, M] = add %13, %17
@@ -2162,7 +2152,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       // %21 [%row, M] = cumsum %20
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
       team_sync(2);
-      team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %18 [%row, M] = add %13, %17
       float f18_12[32];
@@ -2207,8 +2196,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 }
 
 // Gradients of what the scan of Kt reads.
-extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 36864, M8 = 55296, M9 = 73728, M14 = 0, M29 = 0, M18 = 18432, M2_18 = 92160, M4_22 = 100352, M5_28 = 108544, M6_34 = 116736, M7_42 = 124928, M15_19 = 133120, M16_17 = 141312, M17 = 149504, M19_27 = 18432, M20_21 = 26624, M21 = 18432, M23_41 = 18432, M24 = 26624, M25_50 = 18432, M26 = 26624, M27 = 18432, M28 = 26624, M10_3 = 133120, M11_5 = 0, M12_8 = 0, M13_12 = 256, M22_38 = 34816, M30_67 = 18432;
+extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 36864, M8 = 55296, M9 = 73728, M16 = 0, M30 = 0, M18 = 18432, M2_18 = 92160, M4_22 = 100352, M5_28 = 108544, M6_34 = 116736, M7_42 = 124928, M14_17 = 133120, M15_19 = 141312, M17 = 149504, M19_27 = 18432, M20_21 = 26624, M21 = 18432, M23_41 = 18432, M24 = 26624, M25_50 = 18432, M26 = 26624, M27 = 18432, M28 = 26624, M10_3 = 133120, M11_5 = 133376, M12_8 = 0, M13_12 = 256, M22_38 = 34816, M29_67 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2247,38 +2236,37 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %3 [%row] = div %1, %2
   float v3_4 = 0.f;
   if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
+  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = v3_4;
   // %4 [%row, M] = chain %0, %3
   cp_wait<9>();
   team_sync(1, 512);
   float f0_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f0_5[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = v3_4;
-  team_sync(1, 512);
   float f4_6[8];
   UNROLL for (int i = 0; i < 8; ++i) f4_6[i] = m_chain(f0_5[i], ((float*)(basep + M10_3))[frag_row(i)]);
   // %5 [%row] = load ws.value30 row
-  // %6 [%row, M] = add %4, %5
   if (const int i = t; i < 64) ((float*)(basep + M11_5))[i] = asked5_1;
+  // %6 [%row, M] = add %4, %5
   team_sync(1, 512);
   float f6_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f6_7[i] = (f4_6[i] + ((float*)(basep + M11_5))[frag_row(i)]);
   // %8 [%row] = load ws.value11 row
+  if (const int i = t; i < 64) ((float*)(basep + M12_8))[i] = asked8_2;
   // %9 [%row, M] = sub %7, %8
   cp_wait<8>();
   team_sync(1, 512);
   float f7_8[8];
   UNROLL for (int i = 0; i < 8; ++i) f7_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M12_8))[i] = asked8_2;
-  team_sync(1, 512);
   float f9_9[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_9[i] = (f7_8[i] - ((float*)(basep + M12_8))[frag_row(i)]);
   // %10 [%row, M] = exp %9
   float f10_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f10_10[i] = m_exp(f9_9[i]);
-  // %11 [%row, M] = chain %6, %10
+  // %11 [%row, M] = mul %6, %10
   float f11_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = m_chain(f6_7[i], f10_10[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = (f6_7[i] * f10_10[i]);
   // %12 [%row] = load ws.value36 row
+  if (const int i = t; i < 64) ((float*)(basep + M13_12))[i] = asked12_3;
   // %13 [%row, M] = less %7, %8
   float f13_12[8];
   UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (f7_8[i] < ((float*)(basep + M12_8))[frag_row(i)] ? 1.f : 0.f);
@@ -2286,7 +2274,6 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f14_13[8];
   UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (1.f - f13_12[i]);
   // %15 [%row, M] = mul %12, %14
-  if (const int i = t; i < 64) ((float*)(basep + M13_12))[i] = asked12_3;
   team_sync(1, 512);
   float f15_14[8];
   UNROLL for (int i = 0; i < 8; ++i) f15_14[i] = (((float*)(basep + M13_12))[frag_row(i)] * f14_13[i]);
@@ -2296,6 +2283,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %17 [%row, M] = keep %16
   float f17_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f17_16[i] = (frag_row(i) < length ? f16_15[i] : 0.f);
+  store_frag<1, 64, false>((base + M14_17), f17_16, part * 1);
   // %19 [%row, M] = neg %18
   cp_wait<7>();
   team_sync(1, 512);
@@ -2303,16 +2291,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   load_frag<1, 64, false>(f18_17, (base + M2_18), part * 1);
   float f19_18[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (-f18_17[i]);
+  store_frag<1, 64, false>((base + M15_19), f19_18, part * 1);
   // %21 [%row, %col] = dscore[M] %17, %19 by %20
   cp_wait<6>();
   team_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M16)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M15_19), f19_18, part * 1);
-  store_frag<1, 64, false>((base + M16_17), f17_16, part * 1);
-  team_sync(1, 512);
-  team_sync(1, 512);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M16_17)}, {(base + M15_19)}, ((float*)(basep + M14)), {(base + M17)}, part * 1, part * 1 + 1, 4 + part);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M14_17)}, {(base + M15_19)}, ((float*)(basep + M16)), {(base + M17)}, part * 1, part * 1 + 1, 4 + part);
   float f21_20[8];
   if (part == 0) put_whole(((float*)(basep + M18)), whole_19[0], t);
   team_sync(1, 512);
@@ -2328,7 +2313,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %25 [%row, M] = cumsum %20
   // %26 [%row, M] = exp %25
   float f25_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f26_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
   // %27 [%row, M] = mul %26, %17
@@ -2377,178 +2362,178 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
   // %38 [M] = pick last %25
   float v38_32 = 0.f;
-  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
-  // %39 [M, %row] = sub %38, %25
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M16))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M22_38))[i] = v38_32;
+  // %39 [M, %row] = sub %38, %25
   team_sync(1, 512);
-  float f39_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_33[i] = (((float*)(basep + M22_38))[(frag_col(i) + part * 16)] - f25_21[i]);
+  float f25_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f39_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M22_38))[(frag_col(i) + part * 16)] - f25_33[i]);
   // %40 [M, %row] = exp %39
-  float f40_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_34[i] = m_exp(f39_33[i]);
+  float f40_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
   // %82 [%row, M] = neg %18
-  float f18_35[8];
-  load_frag<1, 64, false>(f18_35, (base + M2_18), part * 1);
-  float f82_36[8];
-  UNROLL for (int i = 0; i < 8; ++i) f82_36[i] = (-f18_35[i]);
+  float f18_36[8];
+  load_frag<1, 64, false>(f18_36, (base + M2_18), part * 1);
+  float f82_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_37[i] = (-f18_36[i]);
   // %41 [M, %row] = mul %40, %82
-  float f41_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_37[i] = (f40_34[i] * f82_36[i]);
+  float f41_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] * f82_37[i]);
   // %43 [%row, K] = contract[M] %41, %42
   // %44 [%row, K] = add %43, %37
-  store_frag<1, 64, false>((base + M23_41), f41_37, part * 1);
+  store_frag<1, 64, false>((base + M23_41), f41_38, part * 1);
   team_sync(1, 512);
-  u32 a41_38[4][4]; load_as<4, 64, false>(a41_38, (base + M23_41));
+  u32 a41_39[4][4]; load_as<4, 64, false>(a41_39, (base + M23_41));
   cp_wait<2>();
   team_sync(1, 512);
-  float f44_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_39[i] = f37_31[i];
-  mma_open(); mma<16, 4, 64, false, false>(f44_39, a41_38, (base + M7_42), part * 16); mma_commit();
+  float f44_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_40[i] = f37_31[i];
+  mma_open(); mma<16, 4, 64, false, false>(f44_40, a41_39, (base + M7_42), part * 16); mma_commit();
   // store d_k, %44
   mma_wait<0>();
-  mma_ready<sizeof(f44_39) / 4>(f44_39);
-  store_frag<1, 64, false>((base + M24), f44_39, part * 1);
+  mma_ready<sizeof(f44_40) / 4>(f44_40);
+  store_frag<1, 64, false>((base + M24), f44_40, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
   // %46 [%row, M] = contract[K] %34, %28
-  u32 a34_40[4][4]; load_as<4, 64, false>(a34_40, (base + M6_34));
-  float f46_41[8];
-  mma_open(); mma<16, 4, 64, true, true>(f46_41, a34_40, (base + M5_28), part * 16); mma_commit();
+  u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M6_34));
+  float f46_42[8];
+  mma_open(); mma<16, 4, 64, true, true>(f46_42, a34_41, (base + M5_28), part * 16); mma_commit();
   // %47 [%row, M] = mul %26, %31
-  float f47_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_42[i] = (f26_22[i] * 0.125f);
+  float f47_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_43[i] = (f26_22[i] * 0.125f);
   // %48 [%row, M] = mul %47, %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_41) / 4>(f46_41);
-  float f48_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_43[i] = (f47_42[i] * f46_41[i]);
+  mma_ready<sizeof(f46_42) / 4>(f46_42);
+  float f48_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_44[i] = (f47_43[i] * f46_42[i]);
   // %49 [%row, %col] = contract[K] %34, %23
-  u32 a34_44[4][4]; load_as<4, 64, false>(a34_44, (base + M6_34));
-  float f49_45[8];
-  mma_open(); mma<16, 4, 64, false, true>(f49_45, a34_44, (base + M4_22), part * 16); mma_commit();
+  u32 a34_45[4][4]; load_as<4, 64, false>(a34_45, (base + M6_34));
+  float f49_46[8];
+  mma_open(); mma<16, 4, 64, false, true>(f49_46, a34_45, (base + M4_22), part * 16); mma_commit();
   // %50 [%row, %col] = mask %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_45) / 4>(f49_45);
-  float f50_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_46[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_45[i] : 0.f);
+  mma_ready<sizeof(f49_46) / 4>(f49_46);
+  float f50_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_47[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_46[i] : 0.f);
   // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
-  store_frag<1, 64, false>((base + M25_50), f50_46, part * 1);
+  store_frag<1, 64, false>((base + M25_50), f50_47, part * 1);
   team_sync(1, 512);
-  u32 a50_48[4][4]; load_as<4, 64, false>(a50_48, (base + M25_50));
+  u32 a50_49[4][4]; load_as<4, 64, false>(a50_49, (base + M25_50));
   team_sync(1, 512);
-  float whole_47[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_47, {a50_48}, (base + M15_19), ((float*)(basep + M14)), (base + M26), part * 1, 4 + part);
-  float f80_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f80_49[i] = whole_47[0][i];
+  float whole_48[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_48, {a50_49}, (base + M15_19), ((float*)(basep + M16)), (base + M26), part * 1, 4 + part);
+  float f80_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f80_50[i] = whole_48[0][i];
   team_sync(1, 512);
   // %52 [%row, M] = mul %80, %31
-  float f52_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_50[i] = (f80_49[i] * 0.125f);
+  float f52_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_51[i] = (f80_50[i] * 0.125f);
   // %53 [%row, M] = add %48, %52
-  float f53_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_51[i] = (f48_43[i] + f52_50[i]);
+  float f53_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_52[i] = (f48_44[i] + f52_51[i]);
   // %54 [%row, M] = mul %53, %17
-  float f54_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f54_52[i] = (f53_51[i] * f17_16[i]);
+  float f54_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_53[i] = (f53_52[i] * f17_16[i]);
   // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
-  u32 a50_54[4][4]; load_as<4, 64, true>(a50_54, (base + M25_50));
+  u32 a50_55[4][4]; load_as<4, 64, true>(a50_55, (base + M25_50));
   team_sync(1, 512);
-  float whole_53[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_53, {a50_54}, (base + M16_17), ((float*)(basep + M14)), (base + M27), part * 1, 4 + part);
-  float f81_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_55[i] = whole_53[0][i];
+  float whole_54[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_54, {a50_55}, (base + M14_17), ((float*)(basep + M16)), (base + M27), part * 1, 4 + part);
+  float f81_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_56[i] = whole_54[0][i];
   team_sync(1, 512);
   // %55 [%col, M] = mul %81, %31
-  float f55_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_56[i] = (f81_55[i] * 0.125f);
+  float f55_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_57[i] = (f81_56[i] * 0.125f);
   // %56 [%row, M] = swap %55
   // %57 [%row, M] = contract[K] %22, %42
-  u32 a22_57[4][4]; load_as<4, 64, false>(a22_57, (base + M4_22));
-  float f57_58[8];
-  mma_open(); mma<16, 4, 64, true, true>(f57_58, a22_57, (base + M7_42), part * 16); mma_commit();
+  u32 a22_58[4][4]; load_as<4, 64, false>(a22_58, (base + M4_22));
+  float f57_59[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_59, a22_58, (base + M7_42), part * 16); mma_commit();
   // %58 [M, %row] = mul %40, %57
   mma_wait<0>();
-  mma_ready<sizeof(f57_58) / 4>(f57_58);
-  float f58_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_59[i] = (f40_34[i] * f57_58[i]);
+  mma_ready<sizeof(f57_59) / 4>(f57_59);
+  float f58_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_60[i] = (f40_35[i] * f57_59[i]);
   // %59 [M, %row] = add %58, %56
-  float f59_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_60[i] = (f58_59[i] + f55_56[i]);
+  float f59_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_61[i] = (f58_60[i] + f55_57[i]);
   // %83 [%row, M] = neg %18
-  float f18_61[8];
-  load_frag<1, 64, false>(f18_61, (base + M2_18), part * 1);
-  float f83_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f83_62[i] = (-f18_61[i]);
+  float f18_62[8];
+  load_frag<1, 64, false>(f18_62, (base + M2_18), part * 1);
+  float f83_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_63[i] = (-f18_62[i]);
   // %60 [%row, M] = mul %83, %59
-  float f60_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_63[i] = (f83_62[i] * f59_60[i]);
+  float f60_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_64[i] = (f83_63[i] * f59_61[i]);
   // %61 [%row, M] = neg %60
-  float f61_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_64[i] = (-f60_63[i]);
+  float f61_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_65[i] = (-f60_64[i]);
   // %62 [M] = contract[K] %28, %42
-  float v62_65 = 0.f;
-  if (const int i = t; i < 64) v62_65 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  float v62_66 = 0.f;
+  if (const int i = t; i < 64) v62_66 = col_dot<64>((base + M5_28), (base + M7_42), i);
   // %63 [M] = exp %38
-  float v63_66 = 0.f;
-  if (const int i = t; i < 64) v63_66 = m_exp(v38_32);
+  float v63_67 = 0.f;
+  if (const int i = t; i < 64) v63_67 = m_exp(v38_32);
   // %64 [M] = mul %63, %62
-  float v64_67 = 0.f;
-  if (const int i = t; i < 64) v64_67 = (v63_66 * v62_65);
+  float v64_68 = 0.f;
+  if (const int i = t; i < 64) v64_68 = (v63_67 * v62_66);
   // %65 [%row, M] = mul %83, %58
-  float f65_68[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_68[i] = (f83_62[i] * f58_59[i]);
+  float f65_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_69[i] = (f83_63[i] * f58_60[i]);
   // %66 [M] = sum[%row] %65
-  col_sums_part<8>(((float*)(basep + M28)), f65_68, 64, part * 16);
+  col_sums_part<8>(((float*)(basep + M28)), f65_69, 64, part * 16);
   team_sync(1, 512);
-  float v66_69 = 0.f;
-  if (const int i = t; i < 64) v66_69 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  float v66_70 = 0.f;
+  if (const int i = t; i < 64) v66_70 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
   // %67 [M] = add %64, %66
-  float v67_70 = 0.f;
-  if (const int i = t; i < 64) v67_70 = (v64_67 + v66_69);
+  float v67_71 = 0.f;
+  if (const int i = t; i < 64) v67_71 = (v64_68 + v66_70);
+  if (const int i = t; i < 64) ((float*)(basep + M29_67))[i] = v67_71;
   // %68 [%row, M] = add %54, %61
-  float f68_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f68_71[i] = (f54_52[i] + f61_64[i]);
+  float f68_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_72[i] = (f54_53[i] + f61_65[i]);
   // %69 [%row, M] = cumsum reversed %68
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M29))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_71[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M30))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_72[i];
   team_sync(1, 512);
-  team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M29)) + i, ((float*)(basep + M29)) + i, 72, i < 64);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M30)) + i, ((float*)(basep + M30)) + i, 72, i < 64);
   // %70 [%row, M] = add %69, %67
   team_sync(1, 512);
-  float f69_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f69_72[i] = ((float*)(basep + M29))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  if (const int i = t; i < 64) ((float*)(basep + M30_67))[i] = v67_70;
-  team_sync(1, 512);
-  float f70_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_73[i] = (f69_72[i] + ((float*)(basep + M30_67))[(frag_col(i) + part * 16)]);
+  float f69_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_73[i] = ((float*)(basep + M30))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_74[i] = (f69_73[i] + ((float*)(basep + M29_67))[(frag_col(i) + part * 16)]);
   // %71 [%row, M] = add %45, %70
   cp_wait<1>();
   team_sync(1, 512);
-  float f45_74[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_74[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f71_75[8];
-  UNROLL for (int i = 0; i < 8; ++i) f71_75[i] = (f45_74[i] + f70_73[i]);
+  float f45_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_75[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_76[i] = (f45_75[i] + f70_74[i]);
   // %73 [%row, M] = add %72, %59
   cp_wait<0>();
   team_sync(1, 512);
-  float f72_76[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_76[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f73_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_77[i] = (f72_76[i] + f59_60[i]);
+  float f72_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_77[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_78[i] = (f72_77[i] + f59_61[i]);
   // %74 [%row, M] = neg %73
-  float f74_78[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_78[i] = (-f73_77[i]);
+  float f74_79[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_79[i] = (-f73_78[i]);
   // %75 [%row, M] = exp %20
-  float f20_79[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_79[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_80[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_80[i] = m_exp(f20_79[i]);
+  float f20_80[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_80[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_81[i] = m_exp(f20_80[i]);
   // %76 [%row, M] = mul %74, %75
-  float f76_81[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_81[i] = (f74_78[i] * f75_80[i]);
+  float f76_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_82[i] = (f74_79[i] * f75_81[i]);
   // %77 [%row, M] = add %71, %76
-  float f77_82[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_82[i] = (f71_75[i] + f76_81[i]);
+  float f77_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_83[i] = (f71_76[i] + f76_82[i]);
   // store d_g, %77
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_82[i]); }
+  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_83[i]); }
 }
 
 // Reads the tokens one at a time.
@@ -2618,9 +2603,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %16 [M, K] = mul %10, %2
       float t16[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t10[i] * t2[(i) * 2 + j]);
-      // %17 [M, K] = add %16, %15
-      float t17[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = (t16[(i) * 2 + j] + t15[(i) * 2 + j]);
       // %18 [K] = load k one
       float t18[2];
       ldn<2>(&t18[0], p_k + (i64)token * s_k.token + (i64)head * s_k.head + x_K);
@@ -2642,9 +2624,6 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
       // %24 [M, V] = mul %10, %3
       float t24[16];
       UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t24[(i) * 2 + j] = (t10[i] * t3[(i) * 2 + j]);
-      // %25 [M, V] = add %24, %23
-      float t25[16];
-      UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t25[(i) * 2 + j] = (t24[(i) * 2 + j] + t23[(i) * 2 + j]);
       // %26 [V] = load v one
       float t26[2];
       ldn<2>(&t26[0], p_v + (i64)token * s_v.token + (i64)head * s_v.head + x_V);
@@ -2839,7 +2818,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __res
       cp_wait<1>();
       team_sync(1);
       // %6 [%row, M] = cumsum %2
-      team_sync(1);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
@@ -2964,7 +2942,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
 }
 
 // Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2977,12 +2955,9 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __rest
   // %0 [%row, M] = load g row
   float t0[8];
   { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
-  // %1 [%row, M] = expm1 %0
+  // %1 [%row, M] = cumsum %0
   float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) t1[i] = m_expm1(t0[i]);
-  // %2 [%row, M] = cumsum %0
-  float t2[8];
-  float in2[1], out2[1];
+  float in1[1], out1[1];
    {
     float* const ex = (sm + 0);
     UNROLL for (int j = 0; j < 1; ++j) {
@@ -2993,39 +2968,42 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __rest
     __syncthreads();
     UNROLL for (int j = 0; j < 1; ++j) {
       float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in2[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
-      out2[j] = h;
-      h = in2[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t2[i] = h; }
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
     }
   }
-  // %3 [M] = pick last %2
-  float t3[1];
-  if (warp == 7) (sm + 256)[0 * 32 + lane] = t2[7];
+  // %2 [M] = pick last %1
+  float t2[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
   __syncthreads();
-  t3[0] = (sm + 256)[0 * 32 + lane];
-  // %4 [M, %row] = sub %3, %2
+  t2[0] = (sm + 256)[0 * 32 + lane];
+  // %3 [M] = exp %2
+  float t3[1];
+  t3[0] = m_exp(t2[0]);
+  // store ws.Vt.decay, %3
+  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
+  // %4 [M, %row] = sub %2, %1
   float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t3[0] - t2[i]);
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
   // %5 [M, %row] = exp %4
   float t5[8];
   UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-  // %6 [] = -1
-  float t6[1];
-  t6[0] = (-1.f);
-  // %7 [M, %row] = mul %5, %6
-  float t7[8];
-  UNROLL for (int i = 0; i < 8; ++i) t7[i] = (t5[i] * t6[0]);
-  // %8 [M, %row] = mul %7, %1
+  // %6 [%row, M] = expm1 %0
+  float t6[8];
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
+  // %7 [] = -1
+  float t7[1];
+  t7[0] = (-1.f);
+  // %8 [M, %row] = mul %5, %7
   float t8[8];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t7[i] * t1[i]);
-  // store ws.Vt.col0, %8
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t8[i]); }
-  // %9 [M] = exp %3
-  float t9[1];
-  t9[0] = m_exp(t3[0]);
-  // store ws.Vt.decay, %9
-  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t9[0]);
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
+  // %9 [M, %row] = mul %8, %6
+  float t9[8];
+  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
+  // store ws.Vt.col0, %9
+  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
 }
 
 // The decay of every segment of Vt.
@@ -3071,7 +3049,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restri
 }
 
 // What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3346,7 +3324,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk_2(const bf16* __res
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
       team_sync(2);
-      team_sync(2);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
@@ -3383,7 +3360,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk_2(const bf16* __res
 }
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, bf16* __restrict__ p_ws_value3, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3393,107 +3370,107 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __rest
   (void)lane, (void)warp, (void)block;
   const int x__row = warp * 8;
   const int x_M = lane * 2;
-  // %0 [%row, M] = load ws.Kt.result0 row
+  // %0 [%row, M] = load g row
   float t0[16];
-  { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t0[(i) * 2 + 0]); } }
-  // %1 [%row] = max[M] %0
-  float t1[8];
-  UNROLL for (int i = 0; i < 8; ++i) t1[i] = __int_as_float(0xff800000);
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t1[i] = max_nan(t1[i], t0[(i) * 2 + j]);
-  UNROLL for (int i = 0; i < 8; ++i) t1[i] = lanes_fold(t1[i], [](float x, float y) { return max_nan(x, y); });
-  // store ws.value11, %1
-  { auto* const at = p_ws_value11 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t1[i]); }
-  // %2 [%row, M] = sub %0, %1
-  float t2[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t2[(i) * 2 + j] = (t0[(i) * 2 + j] - t1[i]);
-  // %3 [%row, M] = exp %2
-  float t3[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t3[(i) * 2 + j] = m_exp(t2[(i) * 2 + j]);
-  // %4 [%row] = sum[M] %3
-  float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = 0.f;
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t4[i] = t4[i] + t3[(i) * 2 + j];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = lanes_fold(t4[i], [](float x, float y) { return fold_sum(x, y); });
-  // store ws.value14, %4
-  { auto* const at = p_ws_value14 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t4[i]); }
-  // %5 [] = 1
-  float t5[1];
-  t5[0] = 1.f;
-  // %6 [%row] = div %5, %4
-  float t6[8];
-  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_div(t5[0], t4[i]);
-  // %7 [%row, M] = mul %3, %6
-  float t7[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[(i) * 2 + j] = (t3[(i) * 2 + j] * t6[i]);
-  // %8 [%row, M] = load g row
-  float t8[16];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t8[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t8[(i) * 2 + 0]); } }
-  // %9 [%row, M] = expm1 %8
-  float t9[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t9[(i) * 2 + j] = m_expm1(t8[(i) * 2 + j]);
-  // store ws.value3, %9
-  { auto* const at = p_ws_value3 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t9[(i) * 2 + 0], t9[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %10 [%row, M] = keep %7
-  float t10[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t10[(i) * 2 + j] = (x__row + i) < length ? t7[(i) * 2 + j] : 0.f;
-  // %12 [] = -1
-  float t12[1];
-  t12[0] = (-1.f);
-  // %14 [%row, M] = cumsum %8
-  float t14[16];
-  float in14[2], out14[2];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t0[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t0[(i) * 2 + 0]); } }
+  // %1 [%row, M] = cumsum %0
+  float t1[16];
+  float in1[2], out1[2];
    {
     float* const ex = (sm + 0);
     UNROLL for (int j = 0; j < 2; ++j) {
       float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t8[(i) * 2 + j]); }
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[(i) * 2 + j]); }
       ex[(warp * 2 + j) * 32 + lane] = h;
     }
     __syncthreads();
     UNROLL for (int j = 0; j < 2; ++j) {
       float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in14[j] = h; h += ex[(s * 2 + j) * 32 + lane]; }
-      out14[j] = h;
-      h = in14[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t8[(i) * 2 + j]); t14[(i) * 2 + j] = h; }
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 2 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[(i) * 2 + j]); t1[(i) * 2 + j] = h; }
     }
   }
-  // %15 [%row, M] = exp %14
-  float t15[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_exp(t14[(i) * 2 + j]);
-  // %16 [%row, M] = mul %15, %10
-  float t16[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t15[(i) * 2 + j] * t10[(i) * 2 + j]);
-  // store ws.Vt.read0, %16
-  { auto* const at = p_ws_Vt_read0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t16[(i) * 2 + 0], t16[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %17 [M] = pick last %14
-  float t17[2];
-  UNROLL for (int j = 0; j < 2; ++j) if (warp == 7) (sm + 512)[j * 32 + lane] = t14[(7) * 2 + j];
+  // %2 [M] = pick last %1
+  float t2[2];
+  UNROLL for (int j = 0; j < 2; ++j) if (warp == 7) (sm + 512)[j * 32 + lane] = t1[(7) * 2 + j];
   __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) t17[j] = (sm + 512)[j * 32 + lane];
-  // %18 [M, %row] = sub %17, %14
-  float t18[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t18[(i) * 2 + j] = (t17[j] - t14[(i) * 2 + j]);
-  // %19 [M, %row] = exp %18
+  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (sm + 512)[j * 32 + lane];
+  // %3 [M] = exp %2
+  float t3[2];
+  UNROLL for (int j = 0; j < 2; ++j) t3[j] = m_exp(t2[j]);
+  // store ws.Vt.decay, %3
+  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, v); }
+  // %4 [%row, M] = load ws.Kt.result0 row
+  float t4[16];
+  { auto* const at = p_ws_Kt_result0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<2>(&t4[(i) * 2 + 0], at + i * step + x_M); else zeron<2>(&t4[(i) * 2 + 0]); } }
+  // %5 [%row] = max[M] %4
+  float t5[8];
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = __int_as_float(0xff800000);
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t5[i] = max_nan(t5[i], t4[(i) * 2 + j]);
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = lanes_fold(t5[i], [](float x, float y) { return max_nan(x, y); });
+  // %6 [%row, M] = sub %4, %5
+  float t6[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t6[(i) * 2 + j] = (t4[(i) * 2 + j] - t5[i]);
+  // %7 [%row, M] = exp %6
+  float t7[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t7[(i) * 2 + j] = m_exp(t6[(i) * 2 + j]);
+  // %8 [%row] = sum[M] %7
+  float t8[8];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = 0.f;
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t8[i] = t8[i] + t7[(i) * 2 + j];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = lanes_fold(t8[i], [](float x, float y) { return fold_sum(x, y); });
+  // %9 [] = 1
+  float t9[1];
+  t9[0] = 1.f;
+  // %10 [%row] = div %9, %8
+  float t10[8];
+  UNROLL for (int i = 0; i < 8; ++i) t10[i] = m_div(t9[0], t8[i]);
+  // %11 [%row, M] = mul %7, %10
+  float t11[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t11[(i) * 2 + j] = (t7[(i) * 2 + j] * t10[i]);
+  // %12 [%row, M] = exp %1
+  float t12[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t12[(i) * 2 + j] = m_exp(t1[(i) * 2 + j]);
+  // %13 [%row, M] = keep %11
+  float t13[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[(i) * 2 + j] = (x__row + i) < length ? t11[(i) * 2 + j] : 0.f;
+  // %14 [%row, M] = mul %12, %13
+  float t14[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = (t12[(i) * 2 + j] * t13[(i) * 2 + j]);
+  // store ws.Vt.read0, %14
+  { auto* const at = p_ws_Vt_read0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t14[(i) * 2 + 0], t14[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  // %15 [%row, M] = expm1 %0
+  float t15[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = m_expm1(t0[(i) * 2 + j]);
+  // store ws.value3, %15
+  { auto* const at = p_ws_value3 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t15[(i) * 2 + 0], t15[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  // %16 [M, %row] = sub %2, %1
+  float t16[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t2[j] - t1[(i) * 2 + j]);
+  // %17 [M, %row] = exp %16
+  float t17[16];
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t17[(i) * 2 + j] = m_exp(t16[(i) * 2 + j]);
+  // %18 [] = -1
+  float t18[1];
+  t18[0] = (-1.f);
+  // %19 [M, %row] = mul %17, %18
   float t19[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = m_exp(t18[(i) * 2 + j]);
-  // %20 [M, %row] = mul %19, %12
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t17[(i) * 2 + j] * t18[0]);
+  // %20 [M, %row] = mul %19, %15
   float t20[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t19[(i) * 2 + j] * t12[0]);
-  // %21 [M, %row] = mul %20, %9
-  float t21[16];
-  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t21[(i) * 2 + j] = (t20[(i) * 2 + j] * t9[(i) * 2 + j]);
-  // store ws.Vt.col0, %21
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t21[(i) * 2 + 0], t21[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
-  // %22 [M] = exp %17
-  float t22[2];
-  UNROLL for (int j = 0; j < 2; ++j) t22[j] = m_exp(t17[j]);
-  // store ws.Vt.decay, %22
-  if (warp == 0) { const float v[] = {t22[0], t22[1]}; stn<2>(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, v); }
+  UNROLL for (int i = 0; i < 8; ++i) UNROLL for (int j = 0; j < 2; ++j) t20[(i) * 2 + j] = (t19[(i) * 2 + j] * t15[(i) * 2 + j]);
+  // store ws.Vt.col0, %20
+  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) { const float v[] = {t20[(i) * 2 + 0], t20[(i) * 2 + 1]}; stn<2>(at + i * step + x_M, v); } }
+  // store ws.value11, %5
+  { auto* const at = p_ws_value11 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t5[i]); }
+  // store ws.value14, %8
+  { auto* const at = p_ws_value14 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
 }
 
 // Carries the cotangent of Vt against time.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_2(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_2(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3623,7 +3600,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* 
   // %5 [] = -1
   // %16 [%row, M] = dscoreRow[M] %4, %7 by %8
   cp_wait<1>();
-  team_sync(1, 256);
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M5_4), f4_2, part * 2);
@@ -3782,7 +3758,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
       UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
       // %21 [%row, M] = cumsum %20
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      team_sync(2);
       team_sync(2);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %18 [%row, M] = add %13, %17
