@@ -320,10 +320,10 @@ function runProgram(
           const order = [...places(stmt, place)];
           if (stmt.reverse) order.reverse();
           for (const inner of order) {
+            if (stmt.while !== undefined && !(tile(stmt.while.tile).data[0] >= stmt.while.least)) break;
             run(stmt.body, inner);
             const next = stmt.carry.map((carry) => tile(carry.next));
             stmt.carry.forEach((carry, i) => tiles.set(carry.tile, next[i]));
-            if (stmt.while !== undefined && !(tile(stmt.while.tile).data[0] >= stmt.while.least)) break;
           }
           break;
         }

@@ -261,10 +261,10 @@ function printActions(p: Printing, { plan, limit }: Chosen, code: Code, kernel: 
             if (micro !== undefined) clearText(code, tile, micro);
           }
           const inside = openLoop(code, kernel, action.loop, place, p.s.module.chunk);
+          if (action.loop.while !== undefined) roundText(code, action.loop.while);
           settle(action.loop.body, inside);
           print(action.body, inside);
           barriers.all();
-          if (action.loop.while !== undefined) roundText(code, action.loop.while);
           code.close();
           break;
         }

@@ -65,7 +65,7 @@ export interface KernelBuilder {
   loop(
     over: TileLoop['over'], reverse: boolean, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
   ): readonly TileId[];
-  /** Rounds, as long as the first that is carried, a number, is `least` or more, at most so many. */
+  /** Rounds, as long as the first that is carried, a number, is `least` or more before each, at most so many. */
   rounds(
     least: number, most: number, inits: readonly TileId[], body: (carried: readonly TileId[]) => readonly TileId[],
   ): readonly TileId[];

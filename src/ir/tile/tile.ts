@@ -174,7 +174,7 @@ export interface TileLoop {
   readonly kind: 'loop';
   readonly over: 'chunks' | 'segments' | 'runs' | 'rows' | 'members' | 'rounds';
   readonly reverse: boolean;
-  /** Of rounds: a carried number. They end when it is not `least` or more after one, at the latest after `most`. */
+  /** Of rounds: a carried number. They end when it is not `least` or more before one, at the latest after `most`. */
   readonly while?: { readonly tile: TileId; readonly least: number; readonly most: number };
   /** The first or last chunk alone of a run, if it has any (over `chunks`, kernel outer `run`). */
   readonly only?: RunEnd;

@@ -54,7 +54,7 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(flow, id)] : []));
   const module = inStages(withoutCopies({
     name: flow.name, chunk, sizes: sizesOf(flow), domains, buffers: bindings.map(({ buffer }) => buffer),
-    kernels: [...there, ...back],
+    kernels: [...new Map([...there, ...back].map((kernel) => [kernel.name, kernel])).values()],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),

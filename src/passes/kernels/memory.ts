@@ -24,9 +24,10 @@ export type Held =
 
 /**
  * Of a choice among rows: scores as they are put in order, the least that is chosen of each column, and the last row of its equals. Of a
- * plan: exponentials, the factors of columns before the last round and after it, and how many rows there are.
+ * plan: exponentials, what the segments of a round add to its sums, the factors of columns before the last round and after it, how much
+ * these differ, and how many rows there are.
  */
-export type Step = 'order' | 'least' | 'last' | 'cost' | 'before' | 'after' | 'rows';
+export type Step = 'order' | 'least' | 'last' | 'cost' | 'sums' | 'before' | 'after' | 'change' | 'rows';
 
 /** Numbers of tokens: among those of the call or of their sequence, and what draws know them by, which the host says. */
 export type RowNumber = 'tokens' | 'time' | 'position' | 'sequence';
@@ -173,8 +174,12 @@ export function numberBuffer(memory: Memory, number: RowNumber): TileBuffer {
   return bound(memory, `${number} of tokens`, cellsOf(memory, TOKEN), [], role, 'f32', { kind: 'number', number });
 }
 
-export function stepBuffer(memory: Memory, value: ValueId, step: Step, domain: DomainId, axes: readonly Axis[]): TileBuffer {
-  return bound(memory, `${step} of %${value}`, cellsOf(memory, domain), names(axes), 'workspace', 'f32', { kind: 'step', value, step });
+/** `segments`: one for each segment of the domain. */
+export function stepBuffer(
+  memory: Memory, value: ValueId, step: Step, domain: DomainId, axes: readonly Axis[], segments = false,
+): TileBuffer {
+  const cells: Cells = segments ? { outer: 'segment', domain: tileDomain(memory.flow, domain) } : cellsOf(memory, domain);
+  return bound(memory, `${step} of %${value}`, cells, names(axes), 'workspace', 'f32', { kind: 'step', value, step });
 }
 
 export function keyBuffer(memory: Memory, path: string, number: number): TileBuffer {

@@ -71,10 +71,10 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
     barriers.flush();
     for (const text of notes.loop(loop)) code.line(text);
     const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place);
+    if (loop.while !== undefined) code.line(`if (!(t${loop.while.tile} >= ${floatLiteral(loop.while.least)})) break;`);
     bodyText(loop.body, inside, depth + 1);
     for (const { tile, next } of copiesInOrder(loop)) copy(tile, next, inside);
     barriers.flush();
-    if (loop.while !== undefined) code.line(`if (!(t${loop.while.tile} >= ${floatLiteral(loop.while.least)})) break;`);
     code.close();
   };
 

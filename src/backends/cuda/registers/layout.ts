@@ -84,7 +84,11 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
     if (stmt.kind === 'loop' && stmt.over === 'rows') tokens = true;
   });
   eachStatement(kernel.body, (stmt, depth) => {
-    if (stmt.kind === 'loop') nested ||= depth > 0;
+    if (stmt.kind === 'loop') {
+      nested ||= depth > 0;
+      // Nobody ends its loops early.
+      fits &&= stmt.while === undefined;
+    }
     if (stmt.kind === 'store') {
       access(stmt.buffer, tokens);
       fits &&= stmt.by === undefined;
