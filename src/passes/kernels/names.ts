@@ -40,7 +40,9 @@ export function namesOf(flow: Flow, { module, bindings, alone }: Lowered): PlanN
     held.kind === 'value' && held.value === value && buffer.role === 'output' ? [{ choice: name, tensor: buffer.name }] : []
   )));
   return refusals.length > 0 ? { refusals } : {
-    alone, joins: joinsSequences(module), given: Object.fromEntries(given), results: { forward: added(forward), backward: added(backward) }, checks,
+    alone, joins: joinsSequences(module), given: Object.fromEntries(given), results: {
+      forward: added(forward), backward: added(backward),
+    }, checks,
   };
 }
 

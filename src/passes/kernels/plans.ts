@@ -21,9 +21,9 @@ const SHARED = 16;
 const LARGE = 1e30;
 
 /**
- * A plan whose rows and columns are scaled in turn: exponentials; rounds until the factors of columns stay, of which each reads all rows, the
- * first of them segment by segment (behind the last that is needed nothing changes any more), the others in one block; and the plan of each
- * row by the factors of the last round. The same two kernels are launched for every shared round.
+ * A plan whose rows and columns are scaled in turn: exponentials; rounds until the factors of columns stay, of which each reads all rows,
+ * the first of them segment by segment (behind the last that is needed nothing changes any more), the others in one block; and the plan of
+ * each row by the factors of the last round. The same two kernels are launched for every shared round.
  */
 export function planKernels(
   memory: Memory, id: ValueId, name: string, frameOf: (k: KernelBuilder, domain: number) => Frame,

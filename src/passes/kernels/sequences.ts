@@ -4,8 +4,8 @@ import type { TileModule, TileOp, TileStmt } from '../../ir/tile/tile.js';
 import { TOKENS } from '../chunk/programs.js';
 
 /**
- * Is it nothing to a module where a sequence of tokens ends and the next begins? All tokens of a call may be one sequence then: fewer chunks,
- * where sequences are short, as in decoding.
+ * Is it nothing to a module where a sequence of tokens ends and the next begins? All tokens of a call may be one sequence then: fewer
+ * chunks, where sequences are short, as in decoding.
  */
 export function joinsSequences({ kernels, buffers }: TileModule): boolean {
   const ofSequences = new Set(buffers.filter((one) => isRuns(one) && sameDomain(one.domain, TOKENS)).map(({ name }) => name));

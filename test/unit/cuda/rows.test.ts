@@ -90,6 +90,8 @@ describe('rows by themselves as CUDA', () => {
     const errors = emulate(module, { dtype, plain: false, call, longest: 2, programs: ['forward'], given });
     expect(errors.size).toBe(module.programs.forward.gives.length);
     // Sums are in f32: what is stored in 16 bits has their last digit.
-    for (const [what, error] of errors) expect([what, error < (what === 'forward sum' && dtype !== 'f32' ? 2e-2 : 1e-5)]).toEqual([what, true]);
+    for (const [what, error] of errors) expect([
+      what, error < (what === 'forward sum' && dtype !== 'f32' ? 2e-2 : 1e-5),
+    ]).toEqual([what, true]);
   });
 });

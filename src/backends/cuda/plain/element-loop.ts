@@ -12,8 +12,8 @@ import type { PlainWriter } from './writer.js';
 const AHEAD = 8;
 
 /**
- * The axes of a loop whose elements have nothing to do with each other, from one iteration to the next either: each thread may go through all
- * iterations of its own. undefined: they meet.
+ * The axes of a loop whose elements have nothing to do with each other, from one iteration to the next either: each thread may go through
+ * all iterations of its own. undefined: they meet.
  */
 export function elementAxes(module: TileModule, kernel: TileKernel, loop: TileLoop): readonly Axis[] | undefined {
   const axes = loop.carry.length === 0 ? [] : kernel.tiles[loop.carry[0].tile].axes;

@@ -6,7 +6,8 @@ import { eachStatement, usesOf, type Uses } from '../uses.js';
 
 /**
  * Where the values of a tile are: nowhere (the expression stands where it is used), in one register of every thread, in an array, in the
- * array of the carried tile it replaces, or in registers: accumulators of a product that runs where its result is used, what a loop carries.
+ * array of the carried tile it replaces, or in registers: accumulators of a product that runs where its result is used, what a loop
+ * carries.
  */
 export type Home =
   | { readonly kind: 'inline'; readonly op: TileOp }

@@ -56,7 +56,8 @@ function over(w: RowsWriter, axes: readonly Axis[], step: Step, body: (at: At) =
     const number = apart ? name : first;
     if (one.pieces > 1) open(`UNROLL for (int ${first} = 0; ${first} < ${one.pieces * piece}; ${first} += ${piece})`);
     if (apart) open(`UNROLL for (int ${name} = ${first}; ${name} < ${first} + ${one.vec}; ++${name})`);
-    if (one.total % (piece * one.pieces * units) !== 0) open(`if (${elements.first(axis)}${number === '0' ? '' : ` + ${number}`} < ${one.total})`);
+    const index = number === '0' ? elements.first(axis) : `${elements.first(axis)} + ${number}`;
+    if (one.total % (piece * one.pieces * units) !== 0) open(`if (${index} < ${one.total})`);
     at.set(axis, number);
   }
   if (opened === 0) open('');

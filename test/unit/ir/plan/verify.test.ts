@@ -59,7 +59,9 @@ describe('the plan verifier', () => {
       kernels: [{ ...kernels[0], args: [...kernels[0].args, { kind: 'table', table: 'experts' }] }, ...kernels.slice(1)],
     }, /a takes the table experts, which there is not/],
     ['a program that gives what there is not', { programs: programsOf(queuesOf(kernels), 'p') }, /forward names p, which there is not/],
-    ['a tensor that is nobody\'s', { names: { alone: true, joins: false, given: {}, results: {}, checks: [] } }, /forward takes x, which is nobody's/],
+    ['a tensor that is nobody\'s', {
+      names: { alone: true, joins: false, given: {}, results: {}, checks: [] },
+    }, /forward takes x, which is nobody's/],
     ['a result that nobody gives', {
       names: {
         alone: true, joins: false, given: { x: { kind: 'user', name: 'x', shape: ['tokens', 4], axes: ['K'] } },

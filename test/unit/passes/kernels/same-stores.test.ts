@@ -24,7 +24,9 @@ function moduleOf(copy: TileBuffer): TileModule {
     buildKernel({ ...head, name: 'read' }, (k) => k.store(y, k.add(k.load(copy), k.load(x)))),
   ];
   const forward = { takes: ['x'], gives: ['first', 'y'], launches: ['choose', 'read'] };
-  return { name: 'm', chunk: 4, sizes: new Map([['E', 3]]), domains: [TOKENS], buffers: [x, first, copy, y], kernels, programs: { forward } };
+  return {
+    name: 'm', chunk: 4, sizes: new Map([['E', 3]]), domains: [TOKENS], buffers: [x, first, copy, y], kernels, programs: { forward },
+  };
 }
 
 describe('what is stored twice', () => {
@@ -32,7 +34,9 @@ describe('what is stored twice', () => {
     const made = withoutCopies(moduleOf(row('copy', 'workspace')));
     expect(verifyTiles(made)).toEqual([]);
     expect(made.buffers.map(({ name }) => name)).toEqual(['x', 'first', 'y']);
-    expect(made.kernels.map(({ body }) => [loadedBuffers(body), storedBuffers(body)])).toEqual([[['x'], ['first']], [['first', 'x'], ['y']]]);
+    expect(made.kernels.map(({ body }) => [loadedBuffers(body), storedBuffers(body)])).toEqual([
+      [['x'], ['first']], [['first', 'x'], ['y']],
+    ]);
   });
 
   it.each([['a result', row('copy', 'output')], ['other numbers', row('copy', 'workspace', 'io')]] as const)('%s stays', (_, copy) => {
