@@ -116,7 +116,8 @@ export function routedMixture(seed: number): RoutedMixture {
     `use ${family}[${axes}] = expert_part`,
     ...(rest.includes('shared') ? ['use shared = shared_part'] : []), ...(rest.includes('shared2') ? ['use shared2 = shared_part'] : []),
   ];
-  const parts = [expertOf('expert_part', own, latent ? 'Z' : 'D'), ...(rest.includes('shared') ? [expertOf('shared_part', shared, 'D')] : [])];
+  const beside = rest.includes('shared') ? [expertOf('shared_part', shared, 'D')] : [];
+  const parts = [expertOf('expert_part', own, latent ? 'Z' : 'D'), ...beside];
   return { name: 'routed', text: `${parts.join('')}
 moe routed(x: [D]) -> y: [D] with D = 4, ${sizes} {
   param ${params.join(', ')}

@@ -5,7 +5,7 @@ import { movedBody, needsOf } from '../../ir/flow/operands.js';
 export function pruned(flow: Flow): Flow {
   const { values, domains, backward } = flow;
   const needed = new Set<ValueId>();
-  const open = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes, ...flow.update.results,
+  const open = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes, ...flow.update.results,
     ...(backward?.gradients ?? [])].map(({ value }) => value);
   for (let id = open.pop(); id !== undefined; id = open.pop()) {
     if (needed.has(id)) continue;
@@ -30,6 +30,7 @@ export function pruned(flow: Flow): Flow {
       return one.kind === 'slot' ? { ...one, choice: to(one.choice) } : one;
     }),
     outputs: results(flow.outputs), losses: results(flow.losses), counts: results(flow.counts),
+    checks: results(flow.checks),
     update: { takes: results(flow.update.takes), results: results(flow.update.results) },
     backward: backward && {
       kept: backward.kept.filter((id) => needed.has(id)).map(to), gradients: results(backward.gradients),

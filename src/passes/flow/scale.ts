@@ -32,7 +32,7 @@ export function scaled(flow: Flow): Flow {
   const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
   return {
     ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, outputs: results(flow.outputs),
-    losses: results(flow.losses), counts: results(flow.counts),
+    losses: results(flow.losses), counts: results(flow.counts), checks: results(flow.checks),
     update: { takes: results(flow.update.takes), results: results(flow.update.results) },
   };
 }

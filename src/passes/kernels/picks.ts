@@ -4,6 +4,7 @@ import { ONCE, type DomainId, type Flow, type FlowResult, type FlowValue, type V
 import { movedBody } from '../../ir/flow/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes } from '../../ir/graph/typing.js';
+import { pruned } from '../flow/prune.js';
 
 /** More elements than these are not looked through for one of them, or multiplied one by one. */
 const [MOST_PICKED, MOST_FACTORS] = [1024, 32];
@@ -14,7 +15,7 @@ const [MOST_PICKED, MOST_FACTORS] = [1024, 32];
  */
 export function withoutPicks(flow: Flow): Flow {
   const { values, domains } = flow;
-  if (values.every(({ kind }) => kind !== 'pick' && kind !== 'fold')) return flow;
+  if (!values.some((value) => value.kind === 'pick' || (value.kind === 'fold' && value.op === 'prod'))) return flow;
   const b = flowBuilder();
   const places: ValueId[] = [];
   const to = (id: ValueId): ValueId => places[id];
@@ -27,11 +28,11 @@ export function withoutPicks(flow: Flow): Flow {
   flow.params.forEach((param) => b.param(param, values[0].origin));
   for (const value of values) places.push(summed(b, value, to) ?? b.add(movedBody(value, to, domainAt), value.origin));
   const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
-  return {
+  return pruned({
     ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, outputs: results(flow.outputs),
     losses: results(flow.losses), counts: results(flow.counts), checks: results(flow.checks),
     update: { takes: results(flow.update.takes), results: results(flow.update.results) },
-  };
+  });
 }
 
 function summed(b: FlowBuilder, value: FlowValue, to: (id: ValueId) => ValueId): ValueId | undefined {
