@@ -35,11 +35,6 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const bound = pairs<() => TileId>();
   const paddedTiles = new Map<NodeId, TileId>();
 
-  /** Exponentials end at the largest number, so nothing there is beyond all numbers. */
-  const isProduct = (node: ScanNode) => node.kind === 'map' && node.fn === 'chain' && node.args.some((arg) => {
-    const slope = graph.node(arg);
-    return slope.kind === 'map' && slope.fn === 'exp';
-  });
   const straight = site.kind === 'gradients' || site.kind === 'chunk' || site.kind === 'rest';
   /** `back`: at the token so many before. */
   const compute = (id: NodeId, back: number): TileId => {
@@ -68,7 +63,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
       }
       case 'map': {
         const args = node.args.map((arg) => at(arg, back));
-        return straight && (node.fn === 'mul' || isProduct(node)) ? multiplied(k, args[0], args[1]) : mapped(k, node.fn, args);
+        return straight && node.fn === 'mul' ? multiplied(k, args[0], args[1]) : mapped(k, node.fn, args);
       }
       case 'reduce': return product(node.arg, node.axis, node.op)
         ?? (straight ? reduced(k, node.op, node.axis, at(node.arg, back)) : k.reduce(node.op, node.axis, at(node.arg, back)));
