@@ -99,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   workgroupBarrier();
   // %14 [%row, M] = chain %0, %7
   // %15 [%row, M] = add %14, %13
-  // %16 [%row, M] = mul %15, %4
+  // %16 [%row, M] = chain %15, %4
   // %17 [%row] = sum[M] %16
   // %18 [%row] = neg %17
   // store ws.value36, %18
@@ -111,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
       let v7_21 = near[near7 + r];
       let v13_22 = near[near13 + r];
       let v4_23 = near[near4 + r * 64u + k19];
-      sum18 += ((m_chain(v0_20, v7_21) + v13_22) * v4_23);
+      sum18 += m_chain((m_chain(v0_20, v7_21) + v13_22), v4_23);
     }
     if (r < length) { arena[at_ws_value36 + r * heads] = (-sum18); }
   }

@@ -81,7 +81,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   // %7 [%row, M] = load ws.Kt.result0 row
   // %9 [%row, M] = sub %7, %8
   // %10 [%row, M] = exp %9
-  // %11 [%row, M] = mul %6, %10
+  // %11 [%row, M] = chain %6, %10
   // %13 [%row, M] = less %7, %8
   // %14 [%row, M] = sub %1, %13
   // %15 [%row, M] = mul %12, %14
@@ -96,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     let v4_6 = m_chain(select(0.0, arena[at_ws_Vt_adjoint0 + r * heads_64 + i_M], r < length), near[near3 + r]);
     let v7_7 = select(0.0, arena[at_ws_Kt_result0 + r * heads_64 + i_M], r < length);
     let v8_8 = near[near8 + r];
-    let v16_9 = (((v4_6 + near[near5 + r]) * m_exp((v7_7 - v8_8))) + (near[near12 + r] * (1.0f - select(0.0, 1.0, v7_7 < v8_8))));
+    let v16_9 = (m_chain((v4_6 + near[near5 + r]), m_exp((v7_7 - v8_8))) + (near[near12 + r] * (1.0f - select(0.0, 1.0, v7_7 < v8_8))));
     let v17_5 = select(0.0, v16_9, r < length);
     near[near17 + r * 64u + i_M] = v17_5;
     let v19_10 = (-select(0.0, arena[at_ws_value3 + r * heads_64 + i_M], r < length));

@@ -1254,9 +1254,9 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %79 [%row] = neg %78
   float v79_77 = 0.f;
   if (const int i = t; i < 64) v79_77 = (-v78_76);
-  // %80 [%row] = mul %79, %9
+  // %80 [%row] = chain %79, %9
   float v80_78 = 0.f;
-  if (const int i = t; i < 64) v80_78 = (v79_77 * s9_9);
+  if (const int i = t; i < 64) v80_78 = m_chain(v79_77, s9_9);
   // %81 [%row] = keep %80
   float v81_79 = 0.f;
   if (const int i = t; i < 64) v81_79 = (i < length ? v80_78 : 0.f);

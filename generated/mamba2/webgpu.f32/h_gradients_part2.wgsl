@@ -421,14 +421,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
   workgroupBarrier();
   // %80 [%row] = mul %69, %14
   // %81 [%row] = neg %80
-  // %82 [%row] = mul %81, %9
+  // %82 [%row] = chain %81, %9
   // %83 [%row] = keep %82
   // %84 [] = sum[%row] %83
   var sum100 = 0.0f;
   for (var k101 = 0u; k101 < 16u + zero; k101++) {
     let v69_102 = (((near[near62 + k101] + near[near64 + k101]) + t61) * select(0.0, 1.0, (-80.0f) < arena[at_ws_h_gradients_kept16 + k101]));
     let v14_103 = near[near14 + k101];
-    sum100 += select(0.0, ((-(v69_102 * v14_103)) * t9), k101 < length);
+    sum100 += select(0.0, m_chain((-(v69_102 * v14_103)), t9), k101 < length);
   }
   let t84 = sum100;
   // store ws.d_A_log.chunks, %84

@@ -1778,9 +1778,9 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   // %15 [%row, M] = add %14, %13
   float t15[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t15[(i) * 2 + j] = (t14[(i) * 2 + j] + t13[i]);
-  // %16 [%row, M] = mul %15, %4
+  // %16 [%row, M] = chain %15, %4
   float t16[4];
-  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = (t15[(i) * 2 + j] * t4[(i) * 2 + j]);
+  UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t16[(i) * 2 + j] = m_chain(t15[(i) * 2 + j], t4[(i) * 2 + j]);
   // %17 [%row] = sum[M] %16
   float t17[2];
   UNROLL for (int i = 0; i < 2; ++i) t17[i] = 0.f;
@@ -2262,9 +2262,9 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %10 [%row, M] = exp %9
   float f10_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f10_10[i] = m_exp(f9_9[i]);
-  // %11 [%row, M] = mul %6, %10
+  // %11 [%row, M] = chain %6, %10
   float f11_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = (f6_7[i] * f10_10[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = m_chain(f6_7[i], f10_10[i]);
   // %12 [%row] = load ws.value36 row
   if (const int i = t; i < 64) ((float*)(basep + M13_12))[i] = asked12_3;
   // %13 [%row, M] = less %7, %8
