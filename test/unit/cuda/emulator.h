@@ -209,7 +209,9 @@ template <typename T> inline T __shfl_up_sync(u32, T x, int n) {
 template <typename T> inline T __shfl_sync(u32, T x, int n) {
   static const char WHAT[] = "shfl.idx";
   struct { T in, out; int from; } mine = {x, x, n & 31};
-  together(WHAT, &mine, [&](auto** of) { for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = of[of[l]->from]->in; });
+  together(WHAT, &mine, [&](auto** of) {
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = of[of[l]->from]->in;
+  });
   return mine.out;
 }
 

@@ -41,7 +41,9 @@ function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads)
       return;
     case 'open': code.open(step.head); return;
     case 'close': code.close(); return;
-    case 'barrier': code.line(plain === true ? `bar_sync(${barrier}, ${threads});` : `team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});`); return;
+    case 'barrier':
+      code.line(plain === true ? `bar_sync(${barrier}, ${threads});` : `team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});`);
+      return;
     case 'copied': code.line(`cp_wait<${step.left}>();`); return;
     case 'multiplied': code.line(`mma_wait<${step.left}>();`); return;
     case 'arrived': code.line(`mma_ready<sizeof(${step.sum}) / 4>(${step.sum});`); return;

@@ -18,7 +18,9 @@ export interface PipeShape {
   readonly stages: number;
 }
 
-/** Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; after. */
+/**
+ * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; after.
+ */
 export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'after';
 export const partsOfPipe = (n: number) => [`ask${n}`, `issue${n}`, `body${n}`] as const;
 
@@ -68,7 +70,9 @@ const REGISTERS = { byEngine: [24, 240], byThreads: [40, 232], alongRows: [56, 2
 
 const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisSize(cx.module, axis) / width);
 
-export function pipeText(cx: CudaContext, { parted, loops, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace }: PipePlan): LoweredKernel {
+export function pipeText(
+  cx: CudaContext, { parted, loops, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace }: PipePlan,
+): LoweredKernel {
   const { kernel, split } = parted;
   const { stages } = shape;
   const isAlong = isAlongRows(kernel);
@@ -155,7 +159,8 @@ export function pipeText(cx: CudaContext, { parted, loops, shape, plan, ring, ow
   const size = axisSize(cx.module, split);
   ownRows(code, parted, ownBytes);
   code.open(`UNROLL for (int slice = 0; slice < ${shape.width / SLICE}; ++slice)`);
-  code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`};`);
+  const here = size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`;
+  code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${here};`);
   code.line('(void)v_here;');
   if (size % shape.width !== 0) code.line(`if (v0 >= ${size}) break;`);
   printSteps(code, plan.steps('after'), { threads: 128, barrier: '1 + half', plain: true });
@@ -175,7 +180,8 @@ export function pipeText(cx: CudaContext, { parted, loops, shape, plan, ring, ow
 function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
   const isAlong = isAlongRows(kernel);
   const [from, here] = isAlong ? ['u0', 'u_here'] : ['first', BLOCK_ROWS];
-  code.line(`const int block_v0 = v0, own_from = ${from} + half * ${STEP}, own_here = ${here} - half * ${STEP} < ${STEP} ? ${here} - half * ${STEP} : ${STEP};`);
+  const left = `${here} - half * ${STEP}`;
+  code.line(`const int block_v0 = v0, own_from = ${from} + half * ${STEP}, own_here = ${left} < ${STEP} ? ${left} : ${STEP};`);
   code.line(`const u32 own_base = base + half * ${ownBytes};`);
   code.line(`u8* const own_basep = basep + half * ${ownBytes};`);
   code.open('');
@@ -211,7 +217,8 @@ function openBlocks(code: Code, cx: CudaContext, { kernel, rows, split }: BlockP
     + `v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
   code.line('(void)v_here;');
   if (isAlong) {
-    code.line(`const int outer = block / ${rowBlocks * columns}, u0 = row * ${HIGH}, u_here = ${size(axisSize(cx.module, rows), HIGH, 'u0')};`);
+    const here = size(axisSize(cx.module, rows), HIGH, 'u0');
+    code.line(`const int outer = block / ${rowBlocks * columns}, u0 = row * ${HIGH}, u_here = ${here};`);
     code.line('(void)outer, (void)u_here;');
     spanLines(code, kernel);
     code.line(`const int steps = (rows_end - rows_first + ${STEP - 1}) / ${STEP};`);
@@ -219,7 +226,8 @@ function openBlocks(code: Code, cx: CudaContext, { kernel, rows, split }: BlockP
   }
   const { run } = kernel.domain;
   const runs = sizeName(kernel.domain, 'run');
-  code.line(`const int ${run} = pipe_run(${runs}, d.sequences, row), first = ${runs}[6 * ${run}] + (row - pipe_pair(${runs}, ${run})) * ${HIGH};`);
+  code.line(`const int ${run} = pipe_run(${runs}, d.sequences, row), `
+    + `first = ${runs}[6 * ${run}] + (row - pipe_pair(${runs}, ${run})) * ${HIGH};`);
   code.line(`const int ${BLOCK_ROWS} = ${runs}[6 * ${run} + 1] - first < ${HIGH} ? ${runs}[6 * ${run} + 1] - first : ${HIGH};`);
   code.line(`if (${BLOCK_ROWS} <= 0) continue;`);
 }

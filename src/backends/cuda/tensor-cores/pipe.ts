@@ -1,7 +1,7 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, outerStride, type Place } from '../address.js';
@@ -55,7 +55,8 @@ export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer
 function unfit(cx: CudaContext, { before, loops, rows }: BlockParts): string | undefined {
   if (cx.target !== 'cuda.sm90') return 'products out of shared memory';
   if (before.length > 0) return 'what steps need besides operands';
-  if (loops.some(({ inside }) => inside.some(({ op }) => !['load', 'gather', 'swap', 'contract'].includes(op.op)))) return 'operands that are worked out';
+  const isOwn = (op: TileOp) => !['load', 'gather', 'swap', 'contract'].includes(op.op);
+  if (loops.some(({ inside }) => inside.some(({ op }) => isOwn(op)))) return 'operands that are worked out';
   return rows !== ROW && axisSize(cx.module, rows) <= STEP ? 'few rows' : undefined;
 }
 
@@ -65,7 +66,9 @@ function apart({ axis, inside }: BlockLoop): readonly BlockLoop[] {
   for (const stmt of [...inside].reverse()) {
     const touched = [stmt.tile, ...operandsOf(stmt.op)];
     const met = groups.filter(({ tiles }) => touched.some((tile) => tiles.has(tile)));
-    const joined = { tiles: new Set([...touched, ...met.flatMap(({ tiles }) => [...tiles])]), inside: [stmt, ...met.flatMap((one) => one.inside)] };
+    const joined = {
+      tiles: new Set([...touched, ...met.flatMap(({ tiles }) => [...tiles])]), inside: [stmt, ...met.flatMap((one) => one.inside)],
+    };
     for (const one of met) groups.splice(groups.indexOf(one), 1);
     groups.unshift(joined);
   }
@@ -83,8 +86,8 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
     const high = STEP * tall;
     const sizes = new Map([...cx.module.sizes, ...loops.map(({ axis }) => [axis, STEP] as const), [rows, high], [split, width]]);
     return createTeam({
-      cx: { ...cx, module: { ...cx.module, sizes, chunk: isAlong ? cx.module.chunk : high } }, kernel: { ...kernel, split: undefined }, draft,
-      parts: 1, tall, ...own, defs: definitions(kernel), notes,
+      cx: { ...cx, module: { ...cx.module, sizes, chunk: isAlong ? cx.module.chunk : high } },
+      kernel: { ...kernel, split: undefined }, draft, parts: 1, tall, ...own, defs: definitions(kernel), notes,
       rowOf: (axes) => (axes.includes(rows) ? rows : tokenRow(axes)), stage: { address: 'sa', pointer: 'sp' }, exported: new Set(),
     });
   };
@@ -212,7 +215,9 @@ function gatherCopies(
   const name = team.fresh(`rows${tile}`);
   const [rows, cols] = cell.axes.map(team.pad);
   const shape = [rows, cols / 64];
-  const at = (row: string | undefined) => [cellPointer(cx.module, { buffer: index }, { ...place, first: row }), outerStride(cx.module, index)];
+  const at = (row: string | undefined) => [
+    cellPointer(cx.module, { buffer: index }, { ...place, first: row }), outerStride(cx.module, index),
+  ];
   const [from, count] = isAlong ? ['rows_first', 'rows_end - rows_first'] : [place.first, cell.rows];
   const copied = [`to + ${piece.name}`, cell.at, cell.rowStride, name, cell.cols];
   return {

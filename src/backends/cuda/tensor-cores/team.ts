@@ -362,9 +362,9 @@ export function createTeam(options: TeamOptions) {
   };
 
   return {
-    ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf, copiers,
-    newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec, letGo,
-    scalar, putScalar, exportScalar,
+    ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
+    copiers, newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec,
+    letGo, scalar, putScalar, exportScalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => draft.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };
