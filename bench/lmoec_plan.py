@@ -37,9 +37,6 @@ class Plan:
         self.loaded = self.parts._plan.Plan(str(path))
         self.plan = self.loaded.json
         self.images = self.parts._images.Images()
-        if "names" in self.plan:
-            # Results come as the program gives them.
-            self.loaded.gradients = tuple(self.plan["programs"]["backward"]["gives"])
 
     def prepare(self, program, given, lengths, heads, groups=None):
         """Tensors by the plan's names, results among them, and what launches the program again. Absent states and cotangents are zeros."""

@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   passes: ['ir', 'math', 'ops', 'diagnostics', 'support', 'grammar'],
   interp: ['ir/common', 'ir/spec', 'ir/tile', 'ir/graph', 'ir/flow', 'math', 'ops', 'support', 'runtime'],
   backends: ['ir', 'math', 'ops', 'support'],
-  emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/graph', 'ir/common', 'math', 'support'],
+  emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/graph', 'ir/flow', 'ir/common', 'math', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],
   // Runs graphs where there are no kernels, without the compiler.
   'runtime/interpreter': ['runtime', 'interp/graph', 'ir/graph', 'ir/common', 'support'],

@@ -1,4 +1,5 @@
 import type { PackageScan } from '../emit/torch/package.js';
+import type { PackagePart } from '../emit/torch/part/package.js';
 import type { FileSurface } from '../emit/bindings/surface.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Signature } from '../ir/common/signature.js';
@@ -45,8 +46,11 @@ export interface Kind {
   /** Kernels, plans and whatever else lies in the folder of its binding. */
   build(host: Host, declaration: Declaration, request: BuildRequest): Promise<Built | Failed>;
   /** Its functions in a Python package; undefined where there are none yet. */
-  readonly python: ((host: Host, declaration: Declaration, request: PythonRequest) => Promise<PackageScan | Failed>) | undefined;
+  readonly python: ((host: Host, declaration: Declaration, request: PythonRequest) => Promise<PythonPart | Failed>) | undefined;
 }
+
+/** What a Python package has of a declaration. */
+export type PythonPart = { readonly scan: PackageScan } | { readonly part: PackagePart };
 
 export interface CheckRequest {
   readonly given: Settings;

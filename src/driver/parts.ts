@@ -76,3 +76,8 @@ export function withUnsaid(part: PartInfo, given: Iterable<readonly [string, num
   const size = missing.length === 0 ? 0 : part.standIn();
   return new Map([...missing.map((axis) => [axis, size] as const), ...own]);
 }
+
+/** The text of a declaration without the comments before it. */
+export function formulaOf({ source, part: { origin, file } }: { readonly source: Source; readonly part: PartInfo }): string {
+  return file === source.file ? source.text.slice(origin.start, origin.end) : '';
+}

@@ -1,5 +1,7 @@
 import { isPackageName } from '../emit/torch/names.js';
-import { planFolder, printPackage, type PackageScan } from '../emit/torch/package.js';
+import { diagnostic } from '../diagnostics/diagnostic.js';
+import { plansOf, printPackage, type PackageScan } from '../emit/torch/package.js';
+import type { PackagePart } from '../emit/torch/part/package.js';
 import type { Axis } from '../ir/common/axes.js';
 import type { IoDtype } from '../ir/common/dtype.js';
 import type { Target } from '../ir/plan/plan.js';
@@ -69,22 +71,23 @@ async function torchPackage(
   if (unknown !== undefined) return unknown;
   const command = commandOf(host, source, name, options);
   const scans: PackageScan[] = [];
+  const parts: PackagePart[] = [];
   for (const declaration of signed) {
     step(declaration.part.name);
     await host.breathe();
-    const scan = await kindOf(declaration).python?.(host, declaration, { ...options, name, command, given });
-    if (scan !== undefined && !('signature' in scan)) return scan;
-    if (scan !== undefined) scans.push(scan);
+    const made = await kindOf(declaration).python?.(host, declaration, { ...options, name, command, given });
+    if (made === undefined) continue;
+    if ('scan' in made) scans.push(made.scan);
+    else if ('part' in made) parts.push(made.part);
+    else return made;
   }
   const identity = host.sha256(source.hash, compilerVersion(host), command, name, options.version);
   const files = printPackage({
     name, version: options.version, source: {
       hash: source.hash, compiler: compilerVersion(host), command,
-    }, scans, templates: templatesOf(host, 'torch'), identity,
+    }, scans, parts, templates: templatesOf(host, 'torch'), identity,
   });
-  const jobs = scans.flatMap(({ signature, plans }) => plans.flatMap(({ plan, files: kernels }) => (
-    cudaJobs(`${name}/${planFolder(name, signature, plan)}/`, plan, kernels)
-  )));
+  const jobs = plansOf({ name, scans, parts }).flatMap(({ folder, plan, files: kernels }) => cudaJobs(`${name}/${folder}/`, plan, kernels));
   return { folder: name, files, jobs, identity };
 }
 
@@ -100,9 +103,14 @@ function signedParts(source: Source, name: string | undefined): readonly Signed[
     if (!('required' in found)) return found;
     signed.push({ source, part, signature: found, folder: false });
   }
-  return signed.length > 0 ? signed : problem(
-    'E703', `${source.file} declares no scan`, 'Python packages have functions of scans; layers, mixtures and models have none yet',
-  );
+  if (signed.length > 0) return signed;
+  const { name: first, origin } = parts[0];
+  return {
+    diagnostics: [diagnostic(
+      'E815', `\`${first}\` has no kernels yet`, origin, `a Python package has no functions of a ${kindOf({ part: parts[0] }).words[0]}`,
+      { help: ['name a layer, a mixture or a scan of the file with --name', 'leave --target out: it runs in the interpreter, with gradients'] },
+    )],
+  };
 }
 
 function packageName(host: Host, source: Source, given: string | undefined): string | Problem {

@@ -20,7 +20,7 @@ export type Cost = 'simple' | 'root' | 'series';
 export type TorchText =
   | { readonly kind: 'infix'; readonly operator: string; readonly level: number }
   | { readonly kind: 'sign' }
-  /** A function of tensors; names without a dot are those of templates/torch/_algebra.py. */
+  /** A function of tensors; names without a dot are those of templates/torch/_math.py. */
   | { readonly kind: 'call'; readonly name: string };
 
 /** One scalar function: what every part of the compiler needs to know of it. */

@@ -30,6 +30,10 @@ export function graphKind(one: string, several: string, kernels: 'asked' | 'neve
       const { buildGraph } = await import('./build.js');
       return buildGraph(host, declaration, request);
     },
-    python: undefined,
+    python: kernels === 'never' ? undefined : async (host, declaration, request) => {
+      const { packagePart } = await import('./torch.js');
+      const made = await packagePart(host, declaration, request);
+      return 'signature' in made ? { part: made } : made;
+    },
   };
 }

@@ -36,6 +36,7 @@ export const scanKind: Kind = {
   },
   async python(host, declaration, request) {
     const { packageScan } = await import('./torch.js');
-    return packageScan(host, declaration, request);
+    const made = await packageScan(host, declaration, request);
+    return 'signature' in made ? { scan: made } : made;
   },
 };

@@ -6,6 +6,7 @@ import { backwardToken, forwardToken } from '../../passes/adjoint/token.js';
 import { normalize } from '../../passes/normalize/normalize.js';
 import type { Host } from '../host.js';
 import type { Declaration, PythonRequest } from '../kind.js';
+import { formulaOf } from '../parts.js';
 import { problem, type Failed } from '../problem.js';
 import { isProblem } from '../session.js';
 import { defaultDtype } from '../targets.js';
@@ -50,9 +51,4 @@ export async function packageScan(host: Host, declaration: Declaration, request:
     formula: formulaOf(declaration),
     plans: compiled,
   };
-}
-
-/** The text of a declaration without the comments before it. */
-function formulaOf({ source, part: { origin, file } }: Declaration): string {
-  return file === source.file ? source.text.slice(origin.start, origin.end) : '';
 }

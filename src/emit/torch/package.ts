@@ -7,6 +7,9 @@ import { printSignature, type Signature } from './signature.js';
 import { printTransitions } from './transitions.js';
 import { comments, docstring } from './text.js';
 import { jsonText } from '../../support/text.js';
+import { partExports, printPartFunctions } from './part/functions.js';
+import { printPartOperators, printParts, printSmall, type PackagePart } from './part/package.js';
+import { resultsOf } from './part/part.js';
 
 /** One scan of a package. */
 export interface PackageScan {
@@ -25,15 +28,21 @@ export interface PackageParts {
   /** Of the source text, and the compiler and the command as generated files name them. */
   readonly source: Plan['source'];
   readonly scans: readonly PackageScan[];
+  /** Layers and mixtures. */
+  readonly parts: readonly PackagePart[];
   /** templates/torch by path. */
   readonly templates: Readonly<Record<string, string>>;
   /** A hash of whatever makes two packages differ: operators of both may live in one process. */
   readonly identity: string;
 }
 
+/** Templates that only packages with scans need, and those that only packages with layers or mixtures need. */
+const OF_SCANS = /^(_algebra|_carry|_drive|_heads|_library|_shards|_signature|cp|tests\/(cases|test_[a-oq-z]\w*))\.py$/;
+const OF_PARTS = /^(_launch|_module|_part|_part_ops|_rows|tests\/(part_cases|test_part_\w*))\.py$/;
+
 /** The files of a package by path. */
 export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
-  const { name, templates, scans } = parts;
+  const { name, templates, scans, identity } = parts;
   const header = comments([
     `Made by lmoec ${parts.source.compiler}; changes will be lost.`, `source: sha256 ${parts.source.hash}`,
     `command: ${parts.source.command}`,
@@ -43,30 +52,56 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     ['README.md', readme(parts)],
     [`${name}/__init__.py`, init(parts, header)],
     [`${name}/py.typed`, ''],
-    [`${name}/_reference.py`, reference(scans, header)],
     [`${name}/_ops.py`, operators(parts, header)],
-    [`${name}/_transitions.py`, transitions(scans, header)],
     ['tests/subject.py', subject(name)],
   ]);
-  for (const [path, text] of Object.entries(templates)) {
-    if (path === '_backend.py' || path.startsWith('tests/')) files.set(path, text);
-    else files.set(`${name}/${path}`, text);
+  if (scans.length > 0) {
+    files.set(`${name}/_reference.py`, reference(scans, header));
+    files.set(`${name}/_transitions.py`, transitions(scans, header));
   }
+  if (parts.parts.length > 0) {
+    files.set(`${name}/_parts.py`, joined(printParts(parts.parts, header)));
+    files.set('tests/small.py', joined(printSmall(name, parts.parts, header, identity)));
+  }
+  for (const [path, text] of Object.entries(templates)) {
+    if ((OF_SCANS.test(path) && scans.length === 0) || (OF_PARTS.test(path) && parts.parts.length === 0)) continue;
+    files.set(path === '_backend.py' || path.startsWith('tests/') ? path : `${name}/${path}`, text);
+  }
+  const place = (folder: string, plan: Plan, kernels: ReadonlyMap<string, string>): void => {
+    files.set(`${folder}/plan.json`, `${jsonText(plan, 1)}\n`);
+    for (const [path, text] of kernels) files.set(`${folder}/${path}`, text);
+  };
   for (const { signature, formula, plans } of scans) {
     files.set(
       `${name}/${signature.module}.py`, printFunctions(signature, { header, formula, built: plans.map(({ plan }) => builtText(plan)) }),
     );
-    for (const { plan, files: kernels } of plans) {
-      const folder = planFolder(name, signature, plan);
-      files.set(`${folder}/plan.json`, `${jsonText(plan, 1)}\n`);
-      for (const [path, text] of kernels) files.set(`${folder}/${path}`, text);
-    }
+    for (const { plan, files: kernels } of plans) place(planFolder(name, signature, plan), plan, kernels);
+  }
+  for (const { signature, formula, plans } of parts.parts) {
+    const built = [...new Set(plans.map(({ plan }) => `${plan.dtype} on ${plan.target.replace('cuda.', '')}`))];
+    files.set(`${name}/${signature.module}.py`, printPartFunctions(signature, { header, formula, built }));
+    for (const { mode, plan, files: kernels } of plans) place(partFolder(name, signature, plan, mode), plan, kernels);
   }
   return files;
 }
 
+/** Folders of all plans, with what nvcc can make of them. */
+export function plansOf({ name, scans, parts }: Pick<PackageParts, 'name' | 'scans' | 'parts'>): readonly {
+  readonly folder: string; readonly plan: Plan; readonly files: ReadonlyMap<string, string>;
+}[] {
+  return [
+    ...scans.flatMap(({ signature, plans }) => plans.map((one) => ({ ...one, folder: planFolder(name, signature, one.plan) }))),
+    ...parts.flatMap(({ signature, plans }) => plans.map((one) => ({ ...one, folder: partFolder(name, signature, one.plan, one.mode) }))),
+  ];
+}
+
+/** Where a package has the kernels of a layer or mixture. */
+function partFolder(name: string, { module }: { readonly module: string }, plan: Plan, mode: string): string {
+  return `${name}/plans/${module}/${plan.target}.${plan.dtype}/${mode}`;
+}
+
 /** Where a package has the kernels of a plan. */
-export function planFolder(name: string, signature: Signature, plan: Plan): string {
+function planFolder(name: string, signature: Signature, plan: Plan): string {
   const sizes = Object.entries(plan.sizes).map(([axis, size]) => `${axis}${size}`).join('_');
   return `${name}/plans/${signature.module}/${sizes}/${plan.target}.${plan.dtype}`;
 }
@@ -90,7 +125,7 @@ function builtText(plan: Plan): string {
 
 const joined = (lines: readonly string[]): string => `${lines.join('\n')}\n`;
 
-function pyproject({ name, version, scans }: PackageParts, header: readonly string[]): string {
+function pyproject({ name, version, scans, parts }: PackageParts, header: readonly string[]): string {
   return joined([
     ...header,
     '[build-system]',
@@ -101,7 +136,7 @@ function pyproject({ name, version, scans }: PackageParts, header: readonly stri
     '[project]',
     `name = "${name}"`,
     `version = "${version}"`,
-    `description = "${scans.map(({ spec }) => spec.name).join(', ')}: kernels with gradients from a formula"`,
+    `description = "${[...scans, ...parts].map(({ signature }) => signature.name).join(', ')}: kernels with gradients from a formula"`,
     'requires-python = ">=3.10"',
     '',
     '[project.optional-dependencies]',
@@ -113,14 +148,19 @@ function pyproject({ name, version, scans }: PackageParts, header: readonly stri
   ]);
 }
 
-function init({ name, version, source, scans }: PackageParts, header: readonly string[]): string {
-  const names = scans.flatMap(({ signature }) => exportsOf(signature));
+function init({ name, version, source, scans, parts }: PackageParts, header: readonly string[]): string {
+  const exported = [
+    ...scans.map(({ signature }) => [signature.module, exportsOf(signature)] as const),
+    ...parts.map(({ signature }) => [signature.module, partExports(signature)] as const),
+  ];
+  const names = exported.flatMap(([, own]) => own);
   const own = ['LmoecError', 'SAC_SAVE_OPS', 'SOURCE_HASH', '__version__', 'doctor', 'warmup'];
   const modules = scans.map(({ signature }) => signature.module);
   return joined([
     ...header,
     ...docstring([
       ...scans.map(({ signature }) => signature.doc.split('\n')[0] || `The scan \`${signature.name}\`.`),
+      ...parts.map(({ signature }) => signature.doc.split('\n')[0] || `The ${signature.kind} \`${signature.name}\`.`),
       '',
       `Functions: ${names.join(', ')}. \`doctor()\` says what runs where, \`warmup()\` loads kernels before the first call.`,
     ]),
@@ -130,17 +170,20 @@ function init({ name, version, source, scans }: PackageParts, header: readonly s
     // First, since it says which torch is too old for the others.
     'from ._runtime import LmoecError',
     'from ._runtime import doctor as _doctor',
-    'from . import _ops, _reference, _transitions, cp',
-    ...scans.map(({ signature }) => `from .${signature.module} import ${exportsOf(signature).join(', ')}`),
+    `from . import ${['_ops', ...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference', '_transitions', 'cp'] : [])].join(', ')}`,
+    ...exported.map(([module, all]) => `from .${module} import ${all.join(', ')}`),
     '',
     `__version__ = "${version}"`,
     `SOURCE_HASH = "${source.hash}"`,
     '#: For selective activation checkpointing: the results of these operators are worth keeping.',
-    `SAC_SAVE_OPS = {${modules.map((module) => `_ops.${module}.forward, _ops.${module}.forward_final`).join(', ')}}`,
+    `SAC_SAVE_OPS = {${[
+      ...modules.map((module) => `_ops.${module}.forward, _ops.${module}.forward_final`),
+      ...parts.map(({ signature: { module } }) => `_ops.${module}_train.forward, _ops.${module}_eval.forward`),
+    ].join(', ')}}`,
     '',
     '',
     'def warmup(device: object = None) -> None:',
-    '    """Loads the kernels of every scan for a device (the current one if None), so that the first call waits for nothing."""',
+    '    """Loads all kernels for a device (the current one if None), so that the first call waits for nothing."""',
     '    for scan in _ops.KERNELS:',
     '        scan.warmup(device)',
     '',
@@ -154,29 +197,39 @@ function init({ name, version, source, scans }: PackageParts, header: readonly s
   ]);
 }
 
-function operators({ scans, identity }: PackageParts, header: readonly string[]): string {
+function operators({ scans, parts, identity }: PackageParts, header: readonly string[]): string {
   const modules = scans.map(({ signature }) => signature.module);
+  const kernels = [
+    ...modules.map((module) => `${module}_kernels`),
+    ...parts.flatMap(({ signature: { module } }) => [`${module}_train_kernels`, `${module}_eval_kernels`]),
+  ];
   return joined([
     ...header,
-    '"""The operators of every scan. Importing this touches no device."""',
+    '"""The operators of everything in the package. Importing this touches no device."""',
     '',
     'from __future__ import annotations',
     '',
     'from pathlib import Path',
     '',
-    'from . import _reference',
-    'from ._library import register',
-    'from ._runtime import Scan',
+    `from . import ${[...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference'] : [])].join(', ')}`,
+    ...(parts.length > 0 ? ['from ._launch import Kernels', 'from ._part_ops import register as register_part'] : []),
+    ...(scans.length > 0 ? ['from ._library import register', 'from ._runtime import Scan'] : []),
     '',
     'PLANS = Path(__file__).resolve().parent / "plans"',
-    `KERNELS = (${modules.map((module) => `Scan(PLANS / "${module}"),`).join(' ')})`,
-    ...modules.map((module, i) => `${module} = register("lmoec_${module}_${identity.slice(0, 8)}", _reference.${module}, KERNELS[${i}])`),
+    ...modules.flatMap((module) => [
+      `${module}_kernels = Scan(PLANS / "${module}")`,
+      `${module} = register("lmoec_${module}_${identity.slice(0, 8)}", _reference.${module}, ${module}_kernels)`,
+    ]),
+    ...printPartOperators(parts, identity),
+    `KERNELS = (${kernels.map((one) => `${one},`).join(' ')})`,
     `SCANS = {${scans.map(({ signature }) => `"${signature.name}": ${signature.module}`).join(', ')}}`,
   ]);
 }
 
 /** What printed references name besides scalar functions. */
-const ALGEBRA = ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'outer_walk_adjoint', 'permuted', 'prefix', 'prefix_adjoint'];
+const ALGEBRA = ['Gate', 'Read', 'Write', 'outer_walk', 'outer_walk_adjoint', 'permuted', 'prefix', 'prefix_adjoint'];
+
+const MATH = ['number', ...ALGEBRA_FUNCTIONS].sort();
 
 function reference(scans: readonly PackageScan[], header: readonly string[]): string {
   const lines = [
@@ -190,8 +243,9 @@ function reference(scans: readonly PackageScan[], header: readonly string[]): st
     '',
     'import torch',
     '',
-    `from ._algebra import ${[...ALGEBRA, ...ALGEBRA_FUNCTIONS].sort().join(', ')}`,
+    `from ._algebra import ${ALGEBRA.join(', ')}`,
     'from ._drive import Reference',
+    `from ._math import ${MATH.join(', ')}`,
     'from ._signature import Named, Signature',
   ];
   for (const { spec, signature, programs } of scans) {
@@ -228,29 +282,33 @@ function transitions(scans: readonly PackageScan[], header: readonly string[]): 
     'import torch',
     '',
     'from . import _reference',
-    `from ._algebra import ${
-      ['Gate', 'Read', 'Write', 'number', 'outer_walk', 'permuted', 'prefix', ...ALGEBRA_FUNCTIONS].sort().join(', ')
-    }`,
+    'from ._algebra import Gate, Read, Write, outer_walk, permuted, prefix',
     'from ._carry import Carried, Transitions, product, span',
+    `from ._math import ${MATH.join(', ')}`,
     ...scans.flatMap(({ spec, signature, programs }) => ['', '', ...(programs.chunked === undefined
       ? ['# Step by step, and perhaps not linear.', `${signature.module} = None`]
       : printTransitions(spec, signature, programs.chunked.forward))]),
   ]);
 }
 
-function readme({ name, scans, source }: PackageParts): string {
-  const { signature } = scans[0];
-  const shapes = signature.inputs.map((x) => `${x.python} [${['B', 'T', x.group ? 'G' : 'H', ...x.axes].join(', ')}]`).join(', ');
-  const args = [...signature.inputs.map((x) => x.python), ...signature.params.map((x) => `${x.python}=${x.python}`)];
+function readme({ name, scans, parts, source }: PackageParts): string {
   return joined([
     `# ${name}`,
     '',
     `PyTorch functions with gradients that lmoec ${source.compiler} made from a formula: `
-    + `${scans.map((scan) => `\`${scan.spec.name}\``).join(', ')}.`,
+    + `${[...scans, ...parts].map(({ signature }) => `\`${signature.name}\``).join(', ')}.`,
     '',
     '    pip install .              # no network, no compiler; PYTHONPATH works, too',
     '    pytest                     # its own tests',
     '',
+    ...(scans.length > 0 ? scanExample(name, scans[0]) : partExample(name, parts[0])),
+  ]);
+}
+
+function scanExample(name: string, { signature }: PackageScan): readonly string[] {
+  const shapes = signature.inputs.map((x) => `${x.python} [${['B', 'T', x.group ? 'G' : 'H', ...x.axes].join(', ')}]`).join(', ');
+  const args = [...signature.inputs.map((x) => x.python), ...signature.params.map((x) => `${x.python}=${x.python}`)];
+  return [
     '```python',
     `from ${name} import ${signature.module}`,
     '',
@@ -258,7 +316,30 @@ function readme({ name, scans, source }: PackageParts): string {
     `${signature.outputs.map((x) => x.python).join(', ')}, state = ${signature.module}(${args.join(', ')}, output_final_state=True)`,
     '```',
     '',
+    ...whereItRuns(name, signature.module),
+  ];
+}
+
+function partExample(name: string, { signature }: PackagePart): readonly string[] {
+  const { inputs, module, programs: { train } } = signature;
+  const [, , module_] = partExports(signature);
+  return [
+    '```python',
+    `from ${name} import ${module_}`,
+    '',
+    `layer = ${module_}(device="cuda")`,
+    `results = layer(${inputs.map((x) => x.python).join(', ')})     # ${inputs.map((x) => `${x.python} [B, T${
+      x.sizes.map((size) => `, ${size}`).join('')}]`).join(', ')}`,
+    `# ${resultsOf(train).map((x) => `results.${x.python}`).join(', ')}`,
+    '```',
+    '',
+    ...whereItRuns(name, module),
+  ];
+}
+
+function whereItRuns(name: string, module: string): readonly string[] {
+  return [
     `On NVIDIA GPUs this runs compiled kernels, on the CPU a reference in PyTorch; \`${name}.doctor()\` says which and why.`,
-    `\`help(${name}.${signature.module})\` has shapes, dtypes and errors.`,
-  ]);
+    `\`help(${name}.${module})\` has shapes, dtypes and errors.`,
+  ];
 }
