@@ -1,7 +1,6 @@
 """Kernels of one layer or mixture, emulated, by the runtime of packages, against the reference on the same rounded numbers (parts-launcher.test.ts)."""
 import json
 import math
-import os
 import sys
 import unittest
 from pathlib import Path
@@ -18,8 +17,8 @@ from pkg._rows import keys_of
 FOLDER = Path(sys.argv[1])
 CASE = json.loads((FOLDER / "case.json").read_text())
 DTYPE = {"bf16": torch.bfloat16, "f32": torch.float32}[CASE["dtype"]]
-# Ten times what is seen, in rms of what is expected.
-LIMIT = {"bf16": 6e-2, "f32": 1e-4}[CASE["dtype"]]
+# More than ten times what is seen (5e-3 and 4e-7), in rms of what is expected.
+LIMIT = {"bf16": 6e-2, "f32": 1e-5}[CASE["dtype"]]
 PROGRAM = getattr(_parts, f"{CASE['name']}_{CASE['mode']}")
 KERNELS = _launch.Kernels(FOLDER / "plans" / CASE["name"], CASE["mode"], PROGRAM)
 KEYS = keys_of(7, 0, PROGRAM.sites) if PROGRAM.sites else None
@@ -42,6 +41,8 @@ def exact(args):
 def error(found, expected):
     found, expected = found.double(), expected.double()
     size, difference = expected.norm().item(), (found - expected).norm().item()
+    # A loss may be what is left of larger numbers: spreads of loads are a mean over a mean less one.
+    size = max(size, 1e-2) if expected.ndim == 0 else size
     wrong = difference / size if size > 0 else difference
     return wrong if wrong == wrong else math.inf
 
@@ -73,8 +74,6 @@ class Values(unittest.TestCase):
         for i, (field, x, y) in enumerate(zip(compared, [*found, *gradients], [*expected, *wanted])):
             self.assertEqual(x.shape, y.shape)
             self.assertEqual(x.dtype, PROGRAM.wanted(field, DTYPE))
-            if "LMOEC_SHOW" in os.environ:
-                print(CASE["name"], tuple(args[0].shape), field.name, error(x, y), file=open("/tmp/tmx/errors", "a"))
             if fields is None or i < fields:
                 self.assertLess(error(x, y), LIMIT, (i, field.name))
 
