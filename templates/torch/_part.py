@@ -18,7 +18,7 @@ Printed = Callable[[Rows, dict, "Tensor | None"], "tuple[Tensor, ...]"]
 @dataclass(frozen=True)
 class Field:
     """A tensor of the formula. `io`: has the dtype of a call; others are float32 (float64 in calls in float64). `size`s that are names are
-    those of a call. `index`: its numbers are indices below that, negative ones none."""
+    those of a call. `index`: its numbers are indices, negative ones none. `fixed`: no gradient comes back from it."""
 
     name: str
     python: str
@@ -28,6 +28,7 @@ class Field:
     index: bool = False
     buffer: bool = False
     token: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _function(forward: Operator, backward: Operator, program: Program) -> type[t
             *results, kept = forward(*given)
             ctx.save_for_backward(*given, kept)
             ctx.set_materialize_grads(False)
-            ctx.mark_non_differentiable(*results[outputs:])
+            ctx.mark_non_differentiable(*[y for field, y in zip(program.results, results) if field.fixed])
             return tuple(results)
 
         @staticmethod

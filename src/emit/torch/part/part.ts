@@ -18,6 +18,8 @@ export interface PartField {
   readonly buffer: boolean;
   /** [B, T, ...] */
   readonly token: boolean;
+  /** A result that no gradient comes back from. */
+  readonly fixed: boolean;
 }
 
 /** What a layer or mixture gives in training, or outside. */
@@ -56,7 +58,7 @@ export function partSignature(
   const field = (tensor: SignatureTensor): PartField => ({
     name: tensor.name, python: free(given, tensor.name, pythonName), axes: tensor.axes, sizes: tensor.sizes ?? [],
     io: tensor.indices === undefined && isIo(tensor.name), index: tensor.indices !== undefined, buffer: tensor.buffer,
-    token: tensor.leading.length > 0,
+    token: tensor.leading.length > 0, fixed: false,
   });
   const inputs = contract.inputs.map(field);
   const params = contract.params.map(field);
@@ -70,7 +72,7 @@ export function partSignature(
         known.set(key, python);
         return {
           name: key, python, axes: axes.map((axis) => axis.name), sizes: axes.map(({ size }) => size), io: prefix === '' && isIo(name),
-          index: false, buffer: false, token: flow.values[value].type.domain === TOKEN,
+          index: false, buffer: false, token: flow.values[value].type.domain === TOKEN, fixed: !isRead(flow, `d_${key}`),
         };
       })
     );
@@ -84,6 +86,11 @@ export function partSignature(
     name: contract.name, module: moduleName(contract.name), kind, doc: contract.doc, inputs, params,
     programs: { train: program(train), eval: program(flows.eval) }, starts,
   };
+}
+
+/** Does backward ask for it? */
+function isRead({ values, inputs }: Flow, name: string): boolean {
+  return values.some((value) => value.kind === 'input' && inputs[value.input].name === name);
 }
 
 function free(taken: Set<string>, name: string, python: (name: string) => string): string {
@@ -168,11 +175,11 @@ function tuple(name: string, items: readonly string[]): readonly string[] {
   return items.length === 0 ? [`    ${name}=(),`] : [`    ${name}=(`, ...items.map((item) => `        ${item}`), '    ),'];
 }
 
-function fieldText({ name, python, axes, sizes, io, index, buffer, token }: PartField): string {
+function fieldText({ name, python, axes, sizes, io, index, buffer, token, fixed }: PartField): string {
   const list = (items: readonly (number | string)[]): string => (
     `(${items.map((item) => (typeof item === 'string' ? `"${item}",` : `${item},`)).join(' ')})`
   );
-  const flags = Object.entries({ io, index, buffer, token }).flatMap(([flag, set]) => (set ? [`${flag}=True`] : []));
+  const flags = Object.entries({ io, index, buffer, token, fixed }).flatMap(([flag, set]) => (set ? [`${flag}=True`] : []));
   return `Field(${[`"${name}"`, `"${python}"`, list(axes.map(lastName)), list(sizes), ...flags].join(', ')})`;
 }
 
