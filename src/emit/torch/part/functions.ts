@@ -91,7 +91,7 @@ const OPTIONS = ['training: bool = True', 'cu_seqlens: Tensor | None = None', 's
 
 function definition(name: string, given: readonly string[], returns: string): readonly string[] {
   const line = `def ${name}(${given.join(', ')}) -> ${returns}:`;
-  return line.length <= 130 ? [line] : [`def ${name}(`, `    ${given.join(', ')}`, `) -> ${returns}:`];
+  return line.length <= 130 ? [line] : [`def ${name}(`, ...given.map((one) => `    ${one},`), `) -> ${returns}:`];
 }
 
 /** The results of a program in the places of the tuple. */
