@@ -12,32 +12,60 @@ from ._layout import boundary, distances
 from ._images import Images, cache_folder, Nvrtc, targets_for
 from ._plan import Call, Plan
 
-__all__ = ["LmoecError", "Scan", "doctor"]
+__all__ = ["Built", "LmoecError", "Scan", "doctor"]
 
 # Programs made ready, for each scan and program: training needs one or two, a packed batch of ever new sizes must not grow without end.
 MOST_BOUND = 64
-_images = Images()
+images = Images()
 
 
-class Scan:
-    """One scan with the plans that were built of it."""
+class Built:
+    """Plans that were built of one thing, in folders of it."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, pattern):
+        self.folder, self._pattern = Path(folder), pattern
         self._lock = threading.Lock()
         self._plans = None
-        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step", "ends", "reverse_ends")}
 
     def plans(self):
         """Every plan, in the order of their folders."""
         if self._plans is None:
             with self._lock:
                 if self._plans is None:
-                    found = tuple(Plan(path) for path in sorted(self.folder.glob("*/*/plan.json")))
+                    found = tuple(Plan(path) for path in sorted(self.folder.glob(self._pattern)))
                     if not found:
                         raise LmoecError(f"there is no plan in {self.folder}", "build the package again: files are missing")
                     self._plans = found
         return self._plans
+
+    def warmup(self, device=None):
+        """Loads the kernels for a device, so that the first call, or one in a captured graph, does not."""
+        index = torch.device(device).index if device is not None and not isinstance(device, int) else device
+        index = host.current_device() if index is None else index
+        with host.guard(index):
+            cuda.ensure_context(index)
+            for plan in self.suitable(index):
+                images.kernels(plan, index)
+
+    def suitable(self, index):
+        """Plans for a device, the preferred target first."""
+        targets = targets_for(host.capability(index))
+        found = [plan for target in targets for plan in self.plans() if plan.target == target]
+        if not found:
+            scan, built = self.plans()[0].scan, ", ".join(sorted({plan.target for plan in self.plans()}))
+            needs = " or ".join(targets) or "compute capability 8.0 or later"
+            raise LmoecError(
+                f"{scan} was built for {built}; {cuda.describe_device(index)} needs {needs}",
+                f"build again with --target {targets[0]}" if targets else "set LMOEC_BACKEND=reference")
+        return found
+
+
+class Scan(Built):
+    """One scan with the plans that were built of it."""
+
+    def __init__(self, folder):
+        super().__init__(folder, "*/*/plan.json")
+        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step", "ends", "reverse_ends")}
 
     @property
     def sizes(self):
@@ -67,27 +95,6 @@ class Scan:
     def reverse_ends(self, args, cotangents, cu_seqlens=None):
         """Gradients of initial states alone."""
         return self._programs["reverse_ends"](args, cotangents, cu_seqlens, "all", False)
-
-    def warmup(self, device=None):
-        """Loads the kernels for a device, so that the first call, or one in a captured graph, does not."""
-        index = torch.device(device).index if device is not None and not isinstance(device, int) else device
-        index = host.current_device() if index is None else index
-        with host.guard(index):
-            cuda.ensure_context(index)
-            for plan in self.suitable(index):
-                _images.kernels(plan, index)
-
-    def suitable(self, index):
-        """Plans for a device, the preferred target first."""
-        targets = targets_for(host.capability(index))
-        found = [plan for target in targets for plan in self.plans() if plan.target == target]
-        if not found:
-            scan, built = self.plans()[0].scan, ", ".join(sorted({plan.target for plan in self.plans()}))
-            needs = " or ".join(targets) or "compute capability 8.0 or later"
-            raise LmoecError(
-                f"{scan} was built for {built}; {cuda.describe_device(index)} needs {needs}",
-                f"build again with --target {targets[0]}" if targets else "set LMOEC_BACKEND=reference")
-        return found
 
     def choose(self, index, program, args, cotangents, offsets):
         """The plan that the tensors of a call fit, and what the call brings."""
@@ -226,8 +233,9 @@ class Program:
         lead = (known["B"],) if call.step else (known["B"], known["T"])
         request = Request(
             plan, self._name, given, absent, results[wanted], in_place, lead, call.extents(lengths),
-            0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables, self._distances(args, cotangents))
-        return Bound(request, _images.kernels(plan, index), index)
+            0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables, self._distances(args, cotangents),
+            plan.gradients if self._name == "backward" else None)
+        return Bound(request, images.kernels(plan, index), index)
 
     def _distances(self, args, cotangents):
         """How far tokens and heads are apart where they have gaps."""

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from . import _ops, _reference, _transitions
+from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready
 from ._layout import laid
-from ._library import exact_dtype, io_dtype, no_gradient, once, packed, ready
 from .cp import HeadShards, SequenceShards, sharded
 
 _op = _ops.gla.calls

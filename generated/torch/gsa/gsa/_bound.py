@@ -18,13 +18,14 @@ MOST_LAYERS = 64
 class Request:
     """What distinguishes a call from others that can use the same memory layout."""
 
-    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None):
+    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None, order=None):
         """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None.
-        `wanted`: results that somebody asked for. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
+        `wanted`: results that somebody asked for; those among `given` are written where they lie. `order`: of results, if not that; None among them: nobody
+        asked. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
         `keeps_tables`: they stay on the device from call to call. `distances`: elements between tokens and between heads of given tensors with gaps."""
         self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
         self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
-        self.distances = distances or {}
+        self.distances, self.order = distances or {}, order
 
 
 class Bound:
@@ -33,10 +34,11 @@ class Bound:
         self.request, self.index, self.plan, self._checks = request, index, plan, CHECK
         self._launches = launches = Launches(plan, request.program, request.wanted, extents, ONE_QUEUE)
         aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
+        aliases.update({name: name for name in request.wanted if name in request.given})
         self.results = [name for name in request.wanted if name not in aliases]
         self.made = [self._form(name) for name in self.results]
         place = {name: i for i, name in enumerate(self.results)}
-        self._order = [place.get(name) for name in plan.gradients] if request.program == "backward" else None
+        self._order = None if request.order is None else [place.get(name) for name in request.order]
         self._place_memory(aliases)
         self._dims = {domain: (ctypes.c_int32 * len(names))(*(extents[name] for name in names)) for domain, names in plan.dims.items()}
         self._offset_bytes = ctypes.c_int32(request.offset_bytes)

@@ -8,11 +8,9 @@ from typing import Any, Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from . import _host as host
+from ._calls import straight
 from ._drive import Reference
-from ._layout import laid
 from ._runtime import LmoecError, Scan
 
 Operator = Callable[..., Any]
@@ -41,38 +39,6 @@ class Operators(Calls):
     calls: Calls
     #: Holds the registrations: they last as long as it does.
     library: torch.library.Library
-
-
-def _absent() -> bool:
-    """In the place of a question that this torch does not answer: somebody may stand between."""
-    return True
-
-
-# Whoever wants to see operators: compilers and tracers, modes, transforms, profilers. Subclasses of tensors see them too.
-_PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None)})
-_compiling = torch.compiler.is_compiling
-_tracing = getattr(torch._C, "_is_tracing", _absent)
-_dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", _absent)
-_function_modes = getattr(torch._C, "_len_torch_function_stack", _absent)
-_transforms = getattr(torch._C, "_are_functorch_transforms_active", _absent)
-_profiling = getattr(torch.autograd, "_profiler_enabled", _absent)
-
-
-def straight(given: tuple[Tensor | None, ...]) -> bool:
-    """Would torch's dispatcher do nothing but pass a call on to our kernels? Its way there costs more than half of what their launch does."""
-    return not (_compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()) and (
-        _PLAIN.issuperset(map(type, given)) and host.device_of(given[0]) >= 0
-    )
-
-
-def once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """`once_differentiable`, where somebody is about to differentiate gradients: saying so takes longer than the rest of what Python does in a backward."""
-    told = once_differentiable(backward)
-
-    def run(ctx: Any, *cotangents: Tensor | None) -> Any:
-        return (told if torch.is_grad_enabled() and not _compiling() else backward)(ctx, *cotangents)
-
-    return run
 
 
 def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
@@ -157,36 +123,3 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             lambda *given: signature.gradients(given[:count], signature.check(given[:count], given[count]), True)[len(args) :],
         )
     return Operators(**found, calls=Calls(**calls), library=library)
-
-
-def io_dtype(x: Tensor) -> torch.dtype:
-    """The dtype of a call whose first io input is `x`: under autocast that of autocast."""
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-        return torch.get_autocast_dtype(kind)
-    return x.dtype
-
-
-def exact_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
-
-
-def ready(x: Tensor, dtype: torch.dtype, name: str, own: int | None = None) -> Tensor:
-    """The tensor in the dtype and the layout that the operators want. `own`: axes of one head, of what is given token by token."""
-    if x.dtype != dtype:
-        if not x.is_floating_point():
-            raise ValueError(f"{name} must be of a floating dtype, found {x.dtype}")
-        x = x.to(dtype)
-    return laid(x, own)
-
-
-def packed(cu_seqlens: Tensor | None, cu_seqlens_cpu: Tensor | None) -> Tensor | None:
-    """Offsets that the CPU knows save kernels work; traced programs get those of the device."""
-    offsets = cu_seqlens if cu_seqlens_cpu is None or torch.compiler.is_compiling() else cu_seqlens_cpu
-    # Loaders that batch everything give [1, N + 1].
-    return offsets[0] if isinstance(offsets, Tensor) and offsets.ndim == 2 and offsets.shape[0] == 1 else offsets
-
-
-def no_gradient(name: str, *tensors: Tensor) -> None:
-    if torch.is_grad_enabled() and any(x.requires_grad for x in tensors):
-        raise RuntimeError(f"{name} has no gradient: call it under torch.no_grad(), or use the function over whole sequences with T = 1")

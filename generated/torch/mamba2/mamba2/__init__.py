@@ -20,7 +20,7 @@ SAC_SAVE_OPS = {_ops.mamba2.forward, _ops.mamba2.forward_final}
 
 
 def warmup(device: object = None) -> None:
-    """Loads the kernels of every scan for a device (the current one if None), so that the first call waits for nothing."""
+    """Loads all kernels for a device (the current one if None), so that the first call waits for nothing."""
     for scan in _ops.KERNELS:
         scan.warmup(device)
 

@@ -9,8 +9,9 @@ import math
 
 import torch
 
-from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, outer_walk_adjoint, permuted, prefix, prefix_adjoint, sign, silu, softplus
+from ._algebra import Gate, Read, Write, outer_walk, outer_walk_adjoint, permuted, prefix, prefix_adjoint
 from ._drive import Reference
+from ._math import chain, gelu, less, number, sign, silu, softplus
 from ._signature import Named, Signature
 
 

@@ -10,8 +10,9 @@ import math
 import torch
 
 from . import _reference
-from ._algebra import Gate, Read, Write, chain, gelu, less, number, outer_walk, permuted, prefix, sign, silu, softplus
+from ._algebra import Gate, Read, Write, outer_walk, permuted, prefix
 from ._carry import Carried, Transitions, product, span
+from ._math import chain, gelu, less, number, sign, silu, softplus
 
 
 def _mamba2_transition(tokens, dt, A_log, dt_bias, h):
