@@ -6,6 +6,7 @@ import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
 import { eachStatement, usesOf } from '../uses.js';
 import { turnsOf, type Turns } from './turns.js';
+import { windowsOf, type Window } from './windows.js';
 
 /**
  * Axes that are spread over threads together, the last one fastest. A thread holds `regs` elements of them: pieces of `vec` neighbours,
@@ -47,6 +48,8 @@ export interface Layout {
   readonly shared: SharedLoop | undefined;
   /** The rows come some at a time. */
   readonly turns?: Turns;
+  /** Rows of a buffer that a thread takes once for several loads: its own, and so many before and after them. */
+  readonly windows?: ReadonlyMap<string, Window>;
 }
 
 /** A thread should not hold more of one tile: the rest would be spilled. */
@@ -59,6 +62,8 @@ const WARP = 32;
 const PIECES = 4;
 /** Rows of a thread that do not meet others. */
 const ROWS_AT_ONCE = 2;
+/** Rows of a thread that shares what it reads among them. */
+const SLIDING_ROWS = 4;
 
 interface Survey {
   readonly axes: readonly Axis[];
@@ -130,8 +135,8 @@ export function isProduct(a: readonly Axis[], b: readonly Axis[], axis: Axis): b
 export function layoutOf(module: TileModule, kernel: TileKernel): Layout | undefined {
   const s = survey(module, kernel);
   if (s === undefined) return undefined;
-  return sharedLayout(module, kernel, s) ?? flatLayout(module, kernel, s) ?? rowsLayout(module, kernel, s)
-    ?? matrixLayout(module, kernel, s);
+  return sharedLayout(module, kernel, s) ?? slidingLayout(module, kernel, s) ?? flatLayout(module, kernel, s)
+    ?? rowsLayout(module, kernel, s) ?? matrixLayout(module, kernel, s);
 }
 
 /** Neighbours per access such that pieces of `threads` of them leave the fewest threads idle. */
@@ -213,6 +218,27 @@ function orderOf(module: TileModule, kernel: TileKernel, axes: readonly Axis[]):
     orders.push(axes.includes(ROW) && isRows(buffer) ? [ROW, ...buffer.axes] : buffer.axes);
   });
   return orders.find((order) => order.length === axes.length && axes.every((axis) => order.includes(axis)));
+}
+
+/**
+ * Nothing meets anything but rows and those near them: a thread has neighbours in time, and takes what they share once. (In one run over
+ * all axes, each tap of a convolution would read and widen every row again.)
+ */
+function slidingLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
+  if (s.folded.size > 0 || s.rowsMeet || s.loops.length > 0 || kernel.outer !== 'chunk') return undefined;
+  const windows = windowsOf(module, kernel);
+  const [first, ...columns] = orderOf(module, kernel, s.axes) ?? [];
+  if (windows.size === 0 || first !== ROW || lastSize(module, columns) % 4 !== 0) return undefined;
+  const lanes = sizeOf(module, columns) / 4;
+  if (256 % lanes !== 0) return undefined;
+  const warps = Math.min(256 / lanes, Math.ceil(module.chunk / SLIDING_ROWS));
+  if (warps * lanes < WARP) return undefined;
+  const regs = Math.min(SLIDING_ROWS, module.chunk);
+  const groups: Group[] = [
+    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: warps * regs < module.chunk },
+    flatGroup(module, columns, lanes),
+  ];
+  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows };
 }
 
 /** Nothing meets anything: all axes in one run over the threads of many blocks. */

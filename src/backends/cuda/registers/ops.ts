@@ -4,6 +4,7 @@ import { endRow, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Group } from './layout.js';
+import { takeFromWindow } from './sliding.js';
 import { loadText, type Writer } from './values.js';
 
 const WARPS = 8;
@@ -17,14 +18,26 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${value(i, j)};`);
   };
   switch (op.op) {
-    case 'load': loadText(w, tile, op, place); return;
+    case 'load': {
+      const window = op.rows === 'row' ? w.layout.windows?.get(op.buffer) : undefined;
+      if (window === undefined) loadText(w, tile, op, place);
+      else takeFromWindow(w, tile, op, window);
+      return;
+    }
     case 'gather': throw new Error(`${w.kernel.name}: gathered rows`);
     case 'literal': assign(() => floatLiteral(op.value)); return;
     case 'zeros': assign(() => '0.f'); return;
     case 'head': assign(() => `(float)${place.head ?? place.group}`); return;
     case 'heads': assign(() => '(float)d.heads'); return;
     case 'keep': assign((i, j) => `${w.index(ROW, i, j)} < ${place.length} ? ${w.at(op.arg, i, j)} : 0.f`); return;
-    case 'put': assign((i, j) => `${w.index(ROW, i, j)} == ${endRow(place, op)} ? ${w.at(op.of, i, j)} : ${w.at(op.arg, i, j)}`); return;
+    case 'put': {
+      assign((i, j) => w.at(op.arg, i, j));
+      // Few chunks have that row.
+      w.code.open(`if (const int at = ${endRow(place, op)}; at >= 0 && at < kChunk)`);
+      w.each(axes, (i, j) => `if (${w.index(ROW, i, j)} == at) ${w.at(tile, i, j)} = ${w.at(op.of, i, j)};`);
+      w.code.close();
+      return;
+    }
     case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
     case 'map': assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j)))); return;
     case 'reduce': foldText(w, tile, op.axis, op.reduce, w.kernel.tiles[op.arg].axes, (i, j) => w.at(op.arg, i, j)); return;

@@ -124,9 +124,11 @@ function slotsOf({ threads, regs, total, cut }: Group): number {
 /** Where the elements of a thread start along every group. */
 export function indexLines(cx: CudaContext, layout: Layout, code: Code): void {
   const warp = layout.threads === layout.lanes ? '0' : `threadIdx.x / ${layout.lanes}`;
+  // Lanes are a power of two.
+  const lane = layout.threads === layout.lanes ? '' : `& ${layout.lanes - 1}`;
   const mine = layout.blocks === 1 ? '0' : `blockIdx.x % ${layout.blocks}`;
   const block = layout.pieces === undefined ? mine : layout.blocks === 1 ? 'piece' : `${mine} * ${layout.pieces} + piece`;
-  code.line(`const int lane = threadIdx.x ${layout.lanes === 32 ? '& 31' : ''}, warp = ${warp}, block = ${block};`);
+  code.line(`const int lane = threadIdx.x ${lane}, warp = ${warp}, block = ${block};`);
   code.line('(void)lane, (void)warp, (void)block;');
   for (const { name, axes, role, threads, vec, regs, cut } of layout.groups) {
     code.line(`const int x_${name} = ${cut ? `block * ${threads * regs} + ` : ''}${role}${vec === 1 ? '' : ` * ${vec}`};`);
@@ -153,6 +155,13 @@ interface Access {
   readonly start: string | undefined;
 }
 
+/** C text of an element's place in its cell; '' where a cell is a number. */
+export function elementOf(w: Writer, { axes }: TileBuffer, i: string, j: string): string {
+  return axes.reduce(
+    (text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(w.cx.module, axis)} + ${w.index(axis, i, j)})`), '',
+  );
+}
+
 /** `place.row`: inside a loop over rows; `known`: names of first row and length, which may have a suffix. */
 function access(w: Writer, source: Source, here: Place, back?: number): Access {
   const { buffer } = source;
@@ -163,9 +172,7 @@ function access(w: Writer, source: Source, here: Place, back?: number): Access {
   const axes = rowed ? [ROW, ...buffer.axes] : buffer.axes;
   const last = buffer.axes[buffer.axes.length - 1];
   const group = layout.groups.find((candidate) => candidate.role === 'lane' && candidate.axes[candidate.axes.length - 1] === last);
-  const inner = (i: string, j: string) => buffer.axes.reduce(
-    (text, axis) => (text === '' ? w.index(axis, i, j) : `(${text} * ${axisSize(cx.module, axis)} + ${w.index(axis, i, j)})`), '',
-  );
+  const inner = (i: string, j: string) => elementOf(w, buffer, i, j);
   const rows = w.regs(axes, 'warp');
   const stepped = rowed && rows > 1;
   const firstRow = { ...place, first: `(${place.first} + ${rowed ? w.index(ROW, '0', '0') : ''})` };

@@ -1,0 +1,36 @@
+import { ROW } from '../../../ir/common/axes.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { bufferNamed, outerStride, type Place } from '../address.js';
+import { cellPointer, sourcePresence } from '../lowered.js';
+import { elementOf, type Writer } from './values.js';
+import type { Window } from './windows.js';
+
+const windowName = (w: Writer, buffer: string) => `near_${w.cx.module.buffers.findIndex(({ name }) => name === buffer)}`;
+
+/** Takes the rows that a thread needs of a buffer, zeros where its run has none. */
+export function openWindow(w: Writer, name: string, { before, after }: Window, place: Place): void {
+  const { cx, code } = w;
+  const source = { buffer: bufferNamed(cx.module, name) };
+  const axes = [ROW, ...source.buffer.axes];
+  const columns = w.regs(axes, 'lane');
+  const rows = w.regs(axes, 'warp') + before + after;
+  const start = `(${w.index(ROW, '0', '0')} - ${before})`;
+  const to = `&${windowName(w, name)}[r * ${columns}]`;
+  const there = [sourcePresence(source), w.live(axes, '0', '0')].filter((text) => text !== undefined && text !== '');
+  const exists = ['r >= from', 'r < to', ...there].join(' && ');
+  code.line(`float ${windowName(w, name)}[${rows * columns}];`);
+  code.open('');
+  code.line(`auto* const at = ${cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` })} + ${elementOf(w, source.buffer, '0', '0')};`);
+  code.line(`const i64 step = ${outerStride(cx.module, source.buffer)};`);
+  code.line(`const int from = ${place.runFirst} - ${place.first} - ${start}, to = ${place.runEnd} - ${place.first} - ${start};`);
+  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { if (${exists}) ldn<${columns}>(${to}, at + r * step); else zeron<${columns}>(${to}); }`);
+  code.close();
+}
+
+/** A load of rows that a window holds. */
+export function takeFromWindow(w: Writer, tile: TileId, { buffer, back = 0 }: Extract<TileOp, { op: 'load' }>, { before }: Window): void {
+  const { axes } = w.kernel.tiles[tile];
+  const columns = w.regs(axes, 'lane');
+  w.declare(tile);
+  w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${windowName(w, buffer)}[(${i} + ${before - back}) * ${columns} + ${j}];`);
+}
