@@ -50,15 +50,17 @@ export function planTensor(module: TileModule, buffer: TileBuffer, dtype: IoDtyp
 /** Blocks that run at once on a large device where each has a multiprocessor for itself. */
 const BLOCKS = 128;
 
+/** Do segments hand on states by matrices? */
+export function hasMaps(module: TileModule): boolean {
+  return module.kernels.some(({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity'));
+}
+
 /**
  * How to cut where segments hand on states by matrices, which costs two walks more: as many as run at once, and only where most of a device
  * would wait otherwise. `undefined`: they hand on decays, or nothing.
  */
 export function mappedSegmentation(module: TileModule, kernels: readonly PlanKernel[]): Segmentation | undefined {
-  const maps = module.kernels.some(
-    ({ cut, body }) => cut === true && body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'identity')
-  );
-  if (!maps) return undefined;
+  if (!hasMaps(module)) return undefined;
   const uncut = new Set(module.kernels.filter(({ cut, outer }) => cut === undefined && outer === 'segment').map(({ name }) => name));
   const blocks = kernels.filter(
     ({ name }) => uncut.has(name)

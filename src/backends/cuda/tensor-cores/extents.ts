@@ -20,8 +20,10 @@ export interface Resolved {
   name(axis: Axis): Axis;
 }
 
-/** Sizes of tiles, and of what a thread of a team holds of them. */
-export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap<TileId, TileOp>, parts: Parts, tall: Tall) {
+/** Sizes of tiles, and of what a thread of a team holds of them; `slab`: most of the split axis that a block has. */
+export function extentsOf(
+  cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap<TileId, TileOp>, parts: Parts, tall: Tall, slab: number,
+) {
   const resolve = (tile: TileId): Resolved => {
     const op = defs.get(tile);
     if (op?.op !== 'swap') return { id: tile, turned: false, own: (axis) => axis, name: (axis) => axis };
@@ -32,7 +34,7 @@ export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap
       name: (axis) => swap(inner.name(axis)),
     };
   };
-  const size = (axis: Axis) => (axis === kernel.split ? Math.min(64, axisSize(cx.module, axis)) : axisSize(cx.module, axis));
+  const size = (axis: Axis) => (axis === kernel.split ? Math.min(slab, axisSize(cx.module, axis)) : axisSize(cx.module, axis));
   const pad = (axis: Axis) => padded(size(axis));
   /** Column of value i of what this part holds. */
   const colText = (col: Axis) => (parts === 1 ? 'frag_col(i)' : `(frag_col(i) + part * ${pad(col) / parts})`);
@@ -42,8 +44,13 @@ export function extentsOf(cx: CudaContext, kernel: TileKernel, defs: ReadonlyMap
     resolve, size, pad, colText, rowText,
     /** Rows of a fragment, all warpgroups together. */
     fragRows: 64 * tall,
-    /** Where in a tile at an address the rows of this warpgroup are: 64 rows further down, or, across, a panel of 64 columns further on. */
-    ofHalf: (address: string) => (tall === 1 ? address : `${address} + half * ${64 * 128}`),
+    /**
+     * Where in a tile at an address the rows of this warpgroup are: 64 rows further down, or, across, a panel of 64 columns further on,
+     * which has as many rows as the tile.
+     */
+    ofHalf: (address: string, across: boolean, rows: number) => (
+      tall === 1 ? address : `${address} + half * ${(across ? rows : 64) * 128}`
+    ),
     axesOf: (id: TileId) => kernel.tiles[id].axes,
     /** Values of a fragment that one thread holds. */
     values: (col: Axis) => pad(col) / 2 / parts,

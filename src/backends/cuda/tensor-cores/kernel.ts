@@ -94,7 +94,7 @@ export function offsetLines(offsets: ReadonlyMap<Piece, number>): string[] {
   return list.length === 0 ? [] : [`constexpr u32 ${list.join(', ')};`];
 }
 
-/** Size of the split axis in blocks of 64. */
-export function slabs(module: TileModule, split: Axis): number {
-  return Math.ceil(axisSize(module, split) / 64);
+/** Size of the split axis in blocks of so much of it. */
+export function slabs(module: TileModule, split: Axis, width: number): number {
+  return Math.ceil(axisSize(module, split) / width);
 }

@@ -195,13 +195,17 @@ export function vectorElement(cell: Cell, i: string): string {
   return `(${there} ? ld(${cell.at} + ${token ? `${i} * (${cell.rowStride})` : i}) : 0.f)`;
 }
 
+/** Shared memory in which a tile waits until so many threads, of another team, store it. */
+export interface Staging {
+  readonly threads: number;
+  address(bytes: number): string;
+}
+
 /**
  * Writes a tile to its buffer. Returns what must follow a barrier of the team, if the tile goes through shared memory: `direct` does
  * without, since it would take that from what is stored more often.
  */
-export function storeCell(
-  team: Team, value: TileId, cell: Cell, staging: ((bytes: number) => string) | 'direct' | undefined,
-): Action | undefined {
+export function storeCell(team: Team, value: TileId, cell: Cell, staging: Staging | 'direct' | undefined): Action | undefined {
   team.begin();
   for (const text of team.options.notes.store({ buffer: cell.buffer.name, value })) team.add({ kind: 'note', text });
   if (cell.axes.length === 0) {
@@ -224,8 +228,8 @@ export function storeCell(
   if (row === undefined) return team.refuse(`store of ${cell.buffer.name}`);
   const { id, name: outerName } = team.resolve(value);
   const known = team.formsOf(id).t16;
-  const finish = (address: string): Action => ({
-    kind: 'call', fn: cell.even ? 'tile_store' : 'ragged_store', shape: [team.pad(rows), team.pad(cols) / 64, team.threads],
+  const finish = (address: string, threads = team.threads): Action => ({
+    kind: 'call', fn: cell.even ? 'tile_store' : 'ragged_store', shape: [team.pad(rows), team.pad(cols) / 64, threads],
     args: [cell.at, cell.rowStride, cell.rows, cell.cols, address, 't'],
   });
   if (cell.half && known !== undefined && known.most === undefined) {
@@ -275,13 +279,13 @@ export function storeCell(
   const bytes = team.pad(rows) * team.pad(cols) * 2;
   const putDown = (address: string) => ({
     kind: 'call', fn: 'store_frag', shape: [team.steps(frag.col), team.pad(rows), across], args: [
-      team.ofHalf(address), name, team.stepText(frag.col),
+      team.ofHalf(address, across, team.pad(rows)), name, team.stepText(frag.col),
     ],
   }) as const;
   if (staging !== undefined) {
-    const address = staging(bytes);
+    const address = staging.address(bytes);
     team.add(putDown(address));
-    return finish(address);
+    return finish(address, staging.threads);
   }
   const piece = team.draft.take(bytes, false);
   const address = team.address(piece);

@@ -19,6 +19,8 @@ export interface TeamOptions {
   readonly outlet?: Piece;
   /** Threads that copy, numbered from 0, where they are not the team's. */
   readonly copiers?: number;
+  /** Most of the split axis that a block has; absent: what the rows of this team hold. */
+  readonly slab?: number;
   readonly defs: ReadonlyMap<TileId, TileOp>;
   readonly notes: Notes;
   /** Decay operations that are computed together, by the first. */
@@ -52,7 +54,7 @@ export function createTeam(options: TeamOptions) {
   /** Numbers are f32 of any size, operands made of them are not. */
   const fits = cx.dtype === 'f16';
   const warps = 4 * parts;
-  const extents = extentsOf(cx, kernel, defs, parts, tall);
+  const extents = extentsOf(cx, kernel, defs, parts, tall, options.slab ?? 64 * tall);
   const { resolve, size, pad, values, colText, stepText, steps, axesOf, rowText, fragRows, ofHalf } = extents;
 
   /** Log decays of channels, whose running sums lie in an array. */
@@ -125,7 +127,7 @@ export function createTeam(options: TeamOptions) {
       const made = named(id, row, col, true);
       add({
         kind: 'call', fn: 'load_frag', shape: [steps(col), pad(f.t16.rows), f.t16.rows !== row],
-        args: [made.name, ofHalf(f.t16.address), stepText(col)], makes: registersOf(made), reads: [f.t16.piece],
+        args: [made.name, ofHalf(f.t16.address, f.t16.rows !== row, pad(f.t16.rows)), stepText(col)], makes: registersOf(made), reads: [f.t16.piece],
       });
       const back = backOf(f.t16);
       if (back !== undefined) each(made, `${made.name}[i] *= ${back};`);
@@ -178,7 +180,7 @@ export function createTeam(options: TeamOptions) {
     add({
       kind: 'call', fn: most === undefined ? 'store_frag' : 'fit_store', shape: [steps(from.col), rows, across],
       args: [
-        ofHalf(address(piece)), from.name, stepText(from.col), ...(most === undefined ? [] : [upText(most)]),
+        ofHalf(address(piece), across, rows), from.name, stepText(from.col), ...(most === undefined ? [] : [upText(most)]),
       ], writes: [{ piece, by: 'any' }],
     });
     return {
@@ -278,7 +280,7 @@ export function createTeam(options: TeamOptions) {
     if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
       const t = t16(id);
       add({
-        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [name, ofHalf(t.address)], declares: [declared],
+        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [name, ofHalf(t.address, t.rows !== row, pad(t.rows))], declares: [declared],
         reads: [t.piece],
       });
       return { name, steps: all, pieces: [t.piece], back: backOf(t) };

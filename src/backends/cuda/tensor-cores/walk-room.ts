@@ -1,8 +1,10 @@
 import { storedBuffers } from '../../../ir/tile/buffers.js';
+import { axisSize, hasMaps } from '../../describe.js';
 import type { Arena, Piece } from '../instructions/pieces.js';
 import { sharedLimit, type CudaContext } from '../lowered.js';
 import { crowded, type Refused } from '../refused.js';
-import { carriedRegisters, type Division } from './walk-division.js';
+import type { Tall } from './extents.js';
+import { carriedRegisters, type Division, type Walk } from './walk-division.js';
 
 /** Stages of what chunks take in, and of what they give out, best first. */
 const RINGS = [[3, 3], [3, 2], [2, 2], [1, 1]] as const;
@@ -17,11 +19,25 @@ export const SHARED_REGISTERS = { loading: 88, walking: 168 };
 /** Of what such a walk may carry, so that it fits with what it packs. */
 const CARRIED_REGISTERS = 64;
 
-/** May two blocks share a multiprocessor, as far as registers go? Operands in two parts take twice as many. */
-function fitsTwice(cx: CudaContext, { kernel, split, loop }: Division): boolean {
-  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.outer !== 'segment' || storedBuffers(loop.body).length > 0) return false;
+/** The same in a block of one warpgroup that loads and two that walk: of 168 for every thread, what the compiler may give to 384 of them. */
+export const TALL_REGISTERS = { loading: 120, walking: 192 };
+
+/** Has a walk over segments few registers? Operands in two parts take twice as many. */
+function isLight(cx: CudaContext, { kernel, split, loop }: Walk): boolean {
+  if (cx.target !== 'cuda.sm90' || cx.dtype !== 'bf16' || kernel.outer !== 'segment') return false;
   const fine = loop.body.some((stmt) => stmt.kind === 'let' && stmt.op.op === 'round');
   return carriedRegisters(cx, kernel, split, loop) <= CARRIED_REGISTERS && !fine;
+}
+
+/** May two blocks share a multiprocessor, as far as registers go? */
+const fitsTwice = (cx: CudaContext, walk: Walk): boolean => isLight(cx, walk) && storedBuffers(walk.loop.body).length === 0;
+
+/**
+ * Does it pay that two warpgroups walk? They share what is loaded and worked out ahead. Where segments are cut as many as a device runs at
+ * once, that is half of the work of their loading teams; where a sequence is one segment mostly, it would leave half of a device idle.
+ */
+export function fitsTall(cx: CudaContext, walk: Walk): boolean {
+  return isLight(cx, walk) && storedBuffers(walk.loop.body).length > 0 && axisSize(cx.module, walk.split) > 64 && !hasMaps(cx.module);
 }
 
 /** Where everything lies in shared memory, of which a block takes `bytes`; `blocks` of them share a multiprocessor. */
@@ -46,7 +62,9 @@ export interface Kept {
 }
 
 /** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
-export function roomOf(cx: CudaContext, division: Division, { walk, load, out }: Kept, leastStages: number): Room | Refused {
+export function roomOf(
+  cx: CudaContext, division: Division, { walk, load, out }: Kept, { leastStages, tall }: { readonly leastStages: number; readonly tall: Tall },
+): Room | Refused {
   const offsets = new Map([...walk.offsets, ...out.offsets]);
   for (const [piece, offset] of load.offsets) offsets.set(piece, piece.staged ? offset : offset + walk.fixedBytes);
   const outAt = walk.fixedBytes + load.fixedBytes;
@@ -57,7 +75,9 @@ export function roomOf(cx: CudaContext, division: Division, { walk, load, out }:
     return { stages, outputs, stageAt, barriersAt, bytes: barriersAt + stages * BARRIERS + 1024 };
   };
   const rings = RINGS.filter(([stages]) => stages >= leastStages).map(sized);
-  const shared = fitsTwice(cx, division) ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2)) : undefined;
+  const shared = tall === 1 && fitsTwice(cx, division)
+    ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2))
+    : undefined;
   const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
   if (best === undefined) return crowded(rings[rings.length - 1].bytes);
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };

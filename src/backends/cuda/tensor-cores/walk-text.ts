@@ -5,9 +5,10 @@ import { printSteps } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
 import type { BulkCopy } from './bulk-copy.js';
+import type { Tall } from './extents.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Division } from './walk-division.js';
-import { SHARED_REGISTERS, type Room } from './walk-room.js';
+import { SHARED_REGISTERS, TALL_REGISTERS, type Room } from './walk-room.js';
 
 /** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
 export type LoadingPart = 'before' | 'issue' | 'fill' | 'body';
@@ -32,22 +33,27 @@ export interface WalkPlan {
   /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
   readonly draining: readonly Action[];
   readonly room: Room;
+  /** Warpgroups that walk. */
+  readonly tall: Tall;
 }
 
 const LOADING = { threads: 128, barrier: 1 };
-const WALKING = { threads: 128, barrier: 2 };
 
-export function walkText(cx: CudaContext, { division, loading, walking, draining, room }: WalkPlan): LoweredKernel {
+export function walkText(cx: CudaContext, { division, loading, walking, draining, room, tall }: WalkPlan): LoweredKernel {
   const { kernel, split, loop } = division;
   const { offsets, outAt, outBytes, outputs, stageAt, stageBytes, stages, barriersAt, bytes } = room;
   const early = stages >= 3;
-  const blocks = slabs(cx.module, split);
+  const width = 64 * tall;
+  const blocks = slabs(cx.module, split, width);
+  const walkers = { threads: 128 * tall, barrier: 2 };
+  const threads = 128 + walkers.threads;
+  const registers = tall === 2 ? TALL_REGISTERS : room.blocks === 2 ? SHARED_REGISTERS : undefined;
   const count = loop.over === 'segments' ? 'walk_segments' : loopCount(kernel, loop);
   const { copies, bulk, readsBulk } = loading;
   const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
   const code = createCode();
   const load = (steps: readonly Step[]) => printSteps(code, steps, LOADING);
-  const walk = (part: WalkingPart) => printSteps(code, walking.steps(part), WALKING);
+  const walk = (part: WalkingPart) => printSteps(code, walking.steps(part), walkers);
   const lambda = (name: string, body: () => void) => {
     code.open(`auto ${name} = [&](int n)`);
     iterationLines(code, kernel, loop, 'n', '', 64, division.outside);
@@ -67,10 +73,12 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   };
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(256, ${room.blocks}) ${kernel.name}(${parameters})`);
+  code.open(`extern "C" __global__ void __launch_bounds__(${threads}, ${room.blocks}) ${kernel.name}(${parameters})`);
   for (const line of offsetLines(offsets)) code.line(line);
-  for (const line of head(cx, kernel, blocks)) code.line(line);
-  code.line('const int t = threadIdx.x & 127;');
+  for (const line of head(cx, kernel, blocks, width)) code.line(line);
+  // Told uniform, the compiler can order products across branches.
+  code.line('const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);');
+  code.line(`const int t = half < ${tall} ? (int)threadIdx.x : (int)threadIdx.x & 127;`);
   outerLines(code, kernel);
   if (loop.over === 'segments') code.line(`const int ${count} = ${loopCount(kernel, loop)};`);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
@@ -82,16 +90,15 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   code.line('(void)group, (void)v_here, (void)out0, (void)landed;');
   code.open('if (threadIdx.x == 0)');
   code.line(
-    `for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128);${
+    `for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, ${walkers.threads});${
       bulk.length === 0 ? '' : ' bar_init(landed + i * 8, 1);'
     } }`,
   );
   code.close();
   code.line('__syncthreads();');
 
-  // Told uniform, the compiler can order products across the branch.
-  code.open('if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0)');
-  if (room.blocks === 2) code.line(`regs_down<${SHARED_REGISTERS.loading}>();`);
+  code.open(`if (half >= ${tall})`);
+  if (registers !== undefined) code.line(`regs_down<${registers.loading}>();`);
   load(loading.registers.map((registers) => ({ kind: 'registers', ...registers })));
   load(loading.plan.steps('before'));
   lambda('issue', () => {
@@ -153,7 +160,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   code.close();
 
   code.open('else');
-  if (room.blocks === 2) code.line(`regs_up<${SHARED_REGISTERS.walking}>();`);
+  if (registers !== undefined) code.line(`regs_up<${registers.walking}>();`);
   walk('before');
   perChunk();
   outputsLine();
@@ -168,6 +175,6 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   code.close();
   code.close();
   return {
-    text: code.text(), runtime: runtimeOf(code.text()), block: 256, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [],
+    text: code.text(), runtime: runtimeOf(code.text()), block: threads, sharedBytes: bytes, grid: gridOf(kernel, blocks), args, scratch: [],
   };
 }

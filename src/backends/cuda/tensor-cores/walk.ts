@@ -12,12 +12,13 @@ import { planTeam } from '../instructions/plan.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
 import { bulkCopy, type BulkCopy } from './bulk-copy.js';
+import type { Tall } from './extents.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
 import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
-import { roomOf } from './walk-room.js';
+import { fitsTall, roomOf } from './walk-room.js';
 import { walkText, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
 
 /** Where the text of the current stage finds it, and what a chunk gives out. */
@@ -26,11 +27,13 @@ const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
 /**
  * Kernels that carry states along the chunks of a sequence, split along an axis of the state. Two teams of 128 threads: one loads what the
  * next chunks need and works out what does not depend on the state; the other walks, states in registers with the split axis as rows,
- * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk).
+ * so that every product on the way has its left operand in registers (docs/algorithms.md: the walk). Or two warpgroups walk side by side.
  */
 export function lowerWalk(cx: CudaContext, kernel: TileKernel): LoweredKernel | Refused {
   const walk = walkOf(cx, kernel);
   if (isRefused(walk)) return walk;
+  const tall = fitsTall(cx, walk) ? divided(cx, kernel, divide(cx, walk, TALL), TALL) : undefined;
+  if (tall !== undefined && !isRefused(tall)) return tall;
   let found: LoweredKernel | Refused = refused('no way to divide a walk');
   for (const way of WAYS) {
     found = divided(cx, kernel, divide(cx, walk, way), way);
@@ -43,28 +46,31 @@ interface Way extends DivisionOptions {
   readonly leastStages: number;
   /** Late loads that may be under way or unread at once. */
   readonly lateAtOnce: number;
+  /** Warpgroups that walk, each with 64 rows of the states. */
+  readonly tall: Tall;
 }
 
 /** How to divide a walk, best first: what is loaded ahead takes its room in every stage. */
 const WAYS: readonly Way[] = [
-  { arrays: true, squaresLate: false, leastStages: 2, lateAtOnce: 0 },
-  { arrays: false, squaresLate: false, leastStages: 1, lateAtOnce: 0 },
-  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: true, squaresLate: true, leastStages: 2, lateAtOnce })),
-  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: false, squaresLate: true, leastStages: 1, lateAtOnce })),
+  { arrays: true, squaresLate: false, leastStages: 2, lateAtOnce: 0, tall: 1 },
+  { arrays: false, squaresLate: false, leastStages: 1, lateAtOnce: 0, tall: 1 },
+  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: true, squaresLate: true, leastStages: 2, lateAtOnce, tall: 1 } as const)),
+  ...[6, 4, 2].map((lateAtOnce) => ({ arrays: false, squaresLate: true, leastStages: 1, lateAtOnce, tall: 1 } as const)),
 ];
+const TALL: Way = { ...WAYS[0], tall: 2 };
 
-function divided(cx: CudaContext, kernel: TileKernel, division: Division, { leastStages, lateAtOnce }: Way): LoweredKernel | Refused {
+function divided(cx: CudaContext, kernel: TileKernel, division: Division, way: Way): LoweredKernel | Refused {
   const notes = notesOf(kernel);
-  const loading = loadingTeam(cx, kernel, division, notes);
-  const walking = walkingTeam(cx, kernel, division, notes, loading.team, lateAtOnce);
+  const loading = loadingTeam(cx, kernel, division, notes, way);
+  const walking = walkingTeam(cx, kernel, division, notes, loading.team, way);
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
   if (refusal !== undefined) return refusal;
   const plans = { loading: planTeam(loading.draft), walking: planTeam(walking.draft) };
   const kept = { walk: plans.walking.arena, load: plans.loading.arena, out: arenaOf(walking.outgoing, new Map()) };
-  const room = roomOf(cx, division, kept, leastStages);
+  const room = roomOf(cx, division, kept, way);
   if (isRefused(room)) return room;
   const { draining } = walking;
-  return walkText(cx, { division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room });
+  return walkText(cx, { division, loading: { ...loading, plan: plans.loading }, walking: plans.walking, draining, room, tall: way.tall });
 }
 
 interface LoadingTeam extends Loading {
@@ -79,13 +85,15 @@ interface WalkingTeam {
   readonly draining: readonly Action[];
 }
 
-function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes): LoadingTeam {
+function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
   const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
   const draft: Draft<LoadingPart> = createDraft(['before', 'issue', 'fill', 'body'], 'L');
   const registers: Registers[] = [];
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
-  const team = createTeam({ cx, kernel, draft, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported });
+  const team = createTeam({
+    cx, kernel, draft, slab: 64 * tall, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported,
+  });
   draft.keepPieces(true);
   outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
   team.add({ kind: 'settle' });
@@ -152,14 +160,14 @@ function throughRegisters(
 }
 
 function walkingTeam(
-  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, lateAtOnce: number,
+  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, { lateAtOnce, tall }: Way,
 ): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
   const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
   const outgoing = createPieces('O');
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
   const team = createTeam({
-    cx, kernel, draft, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
+    cx, kernel, draft, tall, defs: division.defs, notes, rowOf, stage: STAGE, exported: new Set(),
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
   draft.keepPieces(true);
@@ -175,10 +183,10 @@ function walkingTeam(
   draft.to('body');
   team.add({ kind: 'loop', edge: 'begin' });
   const put = (stmt: (typeof outputs)[number]): Action[] => {
-    const rest = storeCell(
-      team, stmt.value, division.cellOfStore(cx, stmt),
-      (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, { staged: true, lasting: false }).name})`,
-    );
+    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), {
+      threads: loading.threads,
+      address: (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, { staged: true, lasting: false }).name})`,
+    });
     return rest === undefined ? [] : [rest];
   };
   const carried = new Set(loop.carry.map((c) => c.tile));
