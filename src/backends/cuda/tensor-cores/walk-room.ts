@@ -20,7 +20,7 @@ export const SHARED_REGISTERS = { loading: 88, walking: 168 };
 const CARRIED_REGISTERS = 64;
 
 /** The same in a block of one warpgroup that loads and two that walk: of 168 for every thread, what the compiler may give to 384 of them. */
-export const TALL_REGISTERS = { loading: 120, walking: 192 };
+export const TALL_REGISTERS = { loading: 136, walking: 184 };
 
 /** Has a walk over segments few registers? Operands in two parts take twice as many. */
 function isLight(cx: CudaContext, { kernel, split, loop }: Walk): boolean {
