@@ -109,8 +109,8 @@ export function sourcePresence({ buffer, whole }: Source): string | undefined {
 }
 
 /**
- * Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine reads it; always, unless
- * it is among those that are read in place `too`.
+ * Arguments in the plan's order and the matching C parameters. `boxes`: by buffer, the box in which the copy engine writes it, or reads it;
+ * always, unless it is among those that are read in place `too`.
  */
 export function signature(
   cx: CudaContext, kernel: TileKernel, scratch: readonly string[], boxes: ReadonlyMap<string, readonly number[]> = new Map(),
@@ -119,11 +119,14 @@ export function signature(
   const touched = buffersOf(cx.module, kernel).filter(
     ({ buffer: { name }, access }) => access !== 'read' || !boxes.has(name) || too.has(name),
   );
+  const stored = new Set(touched.filter(({ access }) => access !== 'read').map(({ buffer }) => buffer.name));
   const apart = touched.filter(({ buffer }) => isStrided(buffer)).map(({ buffer }) => buffer.name);
   const tables = tablesOf(kernel.domain);
   const args: PlanArg[] = [
     ...touched.map(({ buffer, access }): PlanArg => ({ kind: 'tensor', tensor: buffer.name, access })),
-    ...[...boxes].map(([tensor, box]): PlanArg => ({ kind: 'tensorMap', tensor, box })),
+    ...[...boxes].map(([tensor, box]): PlanArg => (
+      { kind: 'tensorMap', tensor, box, ...(stored.has(tensor) && { access: 'write' }) }
+    )),
     ...scratch.map((tensor): PlanArg => ({ kind: 'tensor', tensor, access: 'readwrite' })),
     ...apart.map((tensor): PlanArg => ({ kind: 'strides', tensor })),
     ...tables.map((table): PlanArg => ({ kind: 'table', table })),

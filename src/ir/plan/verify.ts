@@ -92,8 +92,8 @@ function argFaults(plan: Plan, kernel: string, arg: PlanArg): readonly string[] 
 function touched(kernel: PlanKernel): Readonly<Record<'reads' | 'writes' | 'either', readonly string[]>> {
   const of = (wanted: (arg: PlanArg) => boolean) => kernel.args.filter(wanted).flatMap(namesIn);
   return {
-    reads: of((arg) => arg.kind === 'tensorMap' || (arg.kind === 'tensor' && arg.access === 'read')),
-    writes: of((arg) => arg.kind === 'tensor' && arg.access !== 'read'),
+    reads: of((arg) => (arg.kind === 'tensorMap' && arg.access !== 'write') || (arg.kind === 'tensor' && arg.access === 'read')),
+    writes: of((arg) => (arg.kind === 'tensor' && arg.access !== 'read') || (arg.kind === 'tensorMap' && arg.access === 'write')),
     either: of((arg) => arg.kind === 'arena'),
   };
 }

@@ -33,6 +33,7 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
 #if __CUDA_ARCH__ >= 900
 // The same by the copy engine: a box for each 64 columns. The map's swizzle is swz's.
 template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) { UNROLL for (int p = 0; p < P; ++p) bulk_copy(dst + p * R * 128, map, x + p * 64, y, z, bar); }
+template <int R, int P> DEV void tile_push(const TensorMap& map, int x, int y, int z, u32 src) { UNROLL for (int p = 0; p < P; ++p) bulk_store(map, x + p * 64, y, z, src + p * R * 128); }
 template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
 #endif
 // Rows that another sequence's tokens came to become 0.

@@ -156,6 +156,48 @@ DEV void bulk_copy_rows(u32 dst, const TensorMap& map, int x, int y, u32 b) {
   bulk_copy_any(dst, map, x, y, 0, b);
 }
 DEV void bulk_prefetch(const TensorMap&, int, int, int) {}
+// Stores of the engine read when somebody waits for them at the latest; then they do here. By thread, in groups.
+struct BulkStore { TensorMap map; int to[3]; u32 from; };
+static std::vector<std::vector<std::vector<BulkStore>>> bulk_stores;
+static void leave(const BulkStore& c) {
+  const TensorMap& m = c.map;
+  u32 from = c.from;
+  for (int z = 0; z < m.box[2]; ++z) for (int y = 0; y < m.box[1]; ++y) for (int x = 0; x < m.box[0]; x += 16 / m.element, from += 16) {
+    const i64 at[3] = {c.to[0] + x, c.to[1] + y, c.to[2] + z};
+    const u8* here = shared_at(from ^ (from >> 7 & 7) << 4, 16, 16);
+    for (int i = 0; i < 16 / m.element; ++i) if (at[0] + i < m.dims[0] && at[1] < m.dims[1] && at[2] < m.dims[2])
+      memcpy((u8*)m.at + (at[0] + i) * m.element + at[1] * m.strides[0] + at[2] * m.strides[1], here + i * m.element, m.element);
+  }
+}
+DEV void bulk_store(const TensorMap& map, int x, int y, int z, u32 src) {
+  if (src % 1024 != 0) fail("a swizzled store from %u", src);
+  const int bytes = map.box[0] * map.box[1] * map.box[2] * map.element;
+  if (map.box[0] * map.element != 128) fail("a box with rows of %d bytes", map.box[0] * map.element);
+  accessed(shared_at(src, bytes, 16), bytes, false);
+  for (int n = 0; n < bytes / 16; ++n)
+    if (unfenced[(src - SHARED_AT) / 16 + n] != 0)
+      fail("a store of what thread %d wrote without a fence after it", unfenced[(src - SHARED_AT) / 16 + n] - 1);
+  auto& mine = bulk_stores[threadIdx.x];
+  if (mine.empty()) mine.emplace_back();
+  mine.back().push_back({map, {x, y, z}, src});
+}
+DEV void bulk_commit() {
+  auto& mine = bulk_stores[threadIdx.x];
+  if (mine.empty()) mine.emplace_back();
+  mine.emplace_back();
+}
+template <int LEFT> DEV void bulk_wait() {
+  static_assert(LEFT >= 0);
+  auto& mine = bulk_stores[threadIdx.x];
+  // The last is not a group yet.
+  while ((int)mine.size() - 1 > LEFT) {
+    for (const BulkStore& c : mine.front()) {
+      accessed(shared_at(c.from, 16, 16), c.map.box[0] * c.map.box[1] * c.map.box[2] * c.map.element, false);
+      leave(c);
+    }
+    mine.erase(mine.begin());
+  }
+}
 #else
 struct BulkCopy { u32 bar; };
 static std::vector<BulkCopy> bulk_copies;
@@ -391,6 +433,9 @@ static const bool ptx_is_kept = [] {
     bulk_copies.clear();
     arrivals.clear();
     anybodys.clear();
+#if __CUDA_ARCH__ >= 900
+    bulk_stores.assign(threads, {});
+#endif
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     product_groups.assign(threads, 0);
     for (auto& warp : running) warp.clear();
@@ -400,6 +445,9 @@ static const bool ptx_is_kept = [] {
   at_block_end.push_back([] {
     if (!arrivals.empty()) fail("nobody waits for %d copies", (int)arrivals.size());
     if (!bulk_copies.empty()) fail("nobody waits for %d copies", (int)bulk_copies.size());
+#if __CUDA_ARCH__ >= 900
+    for (const auto& groups : bulk_stores) for (const auto& group : groups) if (!group.empty()) fail("nobody waits for %d stores", (int)group.size());
+#endif
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     for (int w = 0; w < threads / 32; ++w) {
       if (!running[w].empty()) fail("warp %d does not wait for its products", w);

@@ -1,7 +1,7 @@
 import { isRows } from '../../../ir/tile/domain.js';
 import type { TileId } from '../../../ir/tile/tile.js';
 import type { Action } from '../instructions/instruction.js';
-import { tensorMap } from '../lowered.js';
+import { tensorMap, type CudaContext } from '../lowered.js';
 import { tileToCome, type Cell } from './memory.js';
 import type { Team } from './team.js';
 
@@ -17,6 +17,31 @@ export interface BulkCopy {
   readonly prefetch: Action;
   /** Clears rows past the end of a sequence, which the engine knows nothing of: all threads do. */
   readonly clear: Action | undefined;
+}
+
+/** A store of a 16-bit matrix from shared memory that the copy engine makes. */
+export interface BulkStore {
+  readonly buffer: string;
+  readonly box: BulkCopy['box'];
+  /** One thread asks for it, where all rows of the box are the sequence's. */
+  readonly push: Action;
+  /** What all threads do where they are not; undefined: they always are. */
+  readonly rest: Action | undefined;
+}
+
+/** A store by the copy engine that takes the place of `store`; undefined: it cannot. `address`: of the tile. */
+export function bulkStore(cx: CudaContext, team: Team, cell: Cell, address: string, store: Action): BulkStore | undefined {
+  if (cx.target !== 'cuda.sm90' || !cell.half || !cell.even || cell.there !== undefined || store.kind !== 'call') return undefined;
+  const [rows, cols] = cell.axes.map(team.pad);
+  const token = isRows(cell.buffer);
+  // The engine knows nothing of sequences that end within a chunk.
+  const text = `tile_push<${rows}, ${cols / 64}>(${[tensorMap(cell.buffer.name), ...cell.origin, address].join(', ')});`;
+  return {
+    buffer: cell.buffer.name,
+    box: token ? [64, 1, rows] : [64, rows, 1],
+    push: { kind: 'one', text, ...(token && { when: `${cell.rows} == ${rows}` }) },
+    rest: token ? { ...store, when: `${cell.rows} < ${rows}` } : undefined,
+  };
 }
 
 export function bulkCopy(team: Team, tile: TileId, cell: Cell): BulkCopy {

@@ -4,7 +4,7 @@ import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { iterationLines, loopCount, outerLines } from '../prologue.js';
-import type { BulkCopy } from './bulk-copy.js';
+import type { BulkCopy, BulkStore } from './bulk-copy.js';
 import type { Tall } from './extents.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Division } from './walk-division.js';
@@ -25,13 +25,19 @@ export interface Loading {
   readonly readsBulk: boolean;
 }
 
+/** A store of what a chunk gives out: by all threads of the loading team, or by the copy engine. */
+export interface Drain {
+  readonly store: Action;
+  readonly bulk: BulkStore | undefined;
+}
+
 /** A walk, but for its text. */
 export interface WalkPlan {
   readonly division: Division;
   readonly loading: Loading & { readonly plan: TeamPlan<LoadingPart> };
   readonly walking: TeamPlan<WalkingPart>;
   /** Stores of a chunk's outputs, which the loading team makes when it takes their stage back. */
-  readonly draining: readonly Action[];
+  readonly draining: readonly Drain[];
   readonly room: Room;
   /** Warpgroups that walk. */
   readonly tall: Tall;
@@ -50,7 +56,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   const registers = tall === 2 ? TALL_REGISTERS : room.blocks === 2 ? SHARED_REGISTERS : undefined;
   const count = loop.over === 'segments' ? 'walk_segments' : loopCount(kernel, loop);
   const { copies, bulk, readsBulk } = loading;
-  const { args, parameters } = signature(cx, kernel, [], new Map(bulk.map((copy) => [copy.buffer, copy.box])));
+  const pushed = draining.flatMap((drain) => drain.bulk ?? []);
+  const { args, parameters } = signature(cx, kernel, [], new Map([...bulk, ...pushed].map(({ buffer, box }) => [buffer, box])));
   const code = createCode();
   const load = (steps: readonly Step[]) => printSteps(code, steps, LOADING);
   const walk = (part: WalkingPart) => printSteps(code, walking.steps(part), walkers);
@@ -119,7 +126,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (draining.length > 0) {
     lambda('drain', () => {
       outputsLine();
-      load(draining);
+      load(draining.flatMap(({ store, bulk: by }) => (by === undefined ? [store] : [by.push, ...(by.rest === undefined ? [] : [by.rest])])));
+      if (pushed.length > 0) code.line('if (t == 0) bulk_commit();');
     });
   }
   const ask = () => {
@@ -149,6 +157,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   }
   load(loading.plan.steps('body'));
   if (!readsBulk) clear();
+  // What goes out in this chunk takes the place of what has to be read by then.
+  if (pushed.length > 0) code.line(`if (t == 0) bulk_wait<${outputs - stages + (early ? 1 : 0)}>();`);
   code.line('team_sync(1);');
   code.line(`bar_arrive(full + ${stage} * 8);`);
   if (!early) ask();
@@ -157,6 +167,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (
     draining.length > 0 && stages > 1
   ) code.line(`for (int n = ${count} < ${stages} ? 0 : ${count} + 1 - ${stages}; n < ${count}; ++n) { taken_back(n); drain(n); }`);
+  if (pushed.length > 0) code.line('if (t == 0) bulk_wait<0>();');
   code.close();
 
   code.open('else');
@@ -169,6 +180,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (bulk.length > 0 && !readsBulk) code.line(waitFor('landed'));
   code.line('proxy_fence();');
   walk('body');
+  if (pushed.length > 0) code.line('proxy_fence();');
   code.line(`bar_arrive(empty + ${stage} * 8);`);
   code.close();
   walk('after');

@@ -6,12 +6,12 @@ import { bufferNamed, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { outermost } from '../prologue.js';
 import { createDraft, type Draft } from '../instructions/draft.js';
-import type { Action, Registers } from '../instructions/instruction.js';
+import type { Registers } from '../instructions/instruction.js';
 import { arenaOf, createPieces, type Piece } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
-import { bulkCopy, type BulkCopy } from './bulk-copy.js';
+import { bulkCopy, bulkStore, type BulkCopy } from './bulk-copy.js';
 import type { Tall } from './extents.js';
 import { letText, tokenRow } from './kernel.js';
 import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Load, present } from './memory.js';
@@ -19,7 +19,7 @@ import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
 import { fitsTall, roomOf } from './walk-room.js';
-import { walkText, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
+import { walkText, type Drain, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
 
 /** Where the text of the current stage finds it, and what a chunk gives out. */
 const STAGE = { address: 'sa', pointer: 'sp', outputs: 'oa' };
@@ -82,7 +82,7 @@ interface WalkingTeam {
   readonly draft: Draft<WalkingPart>;
   /** What a chunk gives out, and the stores of it that the other team makes. */
   readonly outgoing: readonly Piece[];
-  readonly draining: readonly Action[];
+  readonly draining: readonly Drain[];
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
@@ -182,12 +182,17 @@ function walkingTeam(
   team.add({ kind: 'settle' });
   draft.to('body');
   team.add({ kind: 'loop', edge: 'begin' });
-  const put = (stmt: (typeof outputs)[number]): Action[] => {
-    const rest = storeCell(team, stmt.value, division.cellOfStore(cx, stmt), {
+  const put = (stmt: (typeof outputs)[number]): Drain[] => {
+    const cell = division.cellOfStore(cx, stmt);
+    let place = '';
+    const store = storeCell(team, stmt.value, cell, {
       threads: loading.threads,
-      address: (bytes) => `(${STAGE.outputs} + ${outgoing.take(bytes, { staged: true, lasting: false }).name})`,
+      address(bytes) {
+        place = `(${STAGE.outputs} + ${outgoing.take(bytes, { staged: true, lasting: false }).name})`;
+        return place;
+      },
     });
-    return rest === undefined ? [] : [rest];
+    return store === undefined ? [] : [{ store, bulk: bulkStore(cx, team, cell, place, store) }];
   };
   const carried = new Set(loop.carry.map((c) => c.tile));
   const early = outputs.filter((stmt) => carried.has(stmt.value)).flatMap(put);

@@ -111,7 +111,7 @@ function kernelCost(kernel: PlanKernel, extents: Extents, machine: Machine, made
     if (arg.kind === 'tensor' && (arg.access === access || arg.access === 'readwrite')) return [arg.tensor];
     // The first that uses a tensor of the arena makes it.
     if (arg.kind === 'arena') return arg.tensors.filter((name) => made.has(name) === (access === 'read'));
-    return arg.kind === 'tensorMap' && access === 'read' ? [arg.tensor] : [];
+    return arg.kind === 'tensorMap' && access === (arg.access ?? 'read') ? [arg.tensor] : [];
   });
   const [reads, writes] = [[...new Set(named('read'))], [...new Set(named('write'))]];
   for (const name of writes) made.add(name);
