@@ -243,6 +243,6 @@ function pipeProduct(team: Team, tile: TileId, into: TileId, op: Parameters<type
   team.add({
     kind: 'product', fn: 'pipe_mma', name: sum.name, sum: sum.name, pieces: [a.piece, b.piece], then: [],
     shape: [team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
-    args: [sum.name, team.ofHalf(a.address), b.address],
+    args: [sum.name, team.ofHalf(a.address, a.rows === op.axis, team.pad(a.rows)), b.address],
   });
 }
