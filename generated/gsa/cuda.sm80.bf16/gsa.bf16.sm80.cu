@@ -89,7 +89,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -103,7 +104,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -260,7 +261,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -274,7 +276,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -588,7 +590,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -602,7 +605,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -736,7 +739,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -750,7 +754,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r11_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -857,7 +861,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -871,7 +876,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1162,7 +1167,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1176,7 +1182,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -1263,7 +1269,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -1277,7 +1284,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -1411,7 +1418,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1425,7 +1433,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r5_0[1];
     team_sync(1);
     auto issue = [&](int n) {
@@ -1805,7 +1813,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -1819,7 +1828,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r4_0[1];
     float r7_1[1];
     float r10_2[1];
@@ -2026,7 +2035,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -2040,7 +2050,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r4_0[1];
     float r7_1[1];
     float r10_2[1];

@@ -384,7 +384,7 @@ extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x & 31, warp = 0, block = 0;
+  const int lane = threadIdx.x , warp = 0, block = 0;
   (void)lane, (void)warp, (void)block;
   const int x_D = lane * 2;
   // %0 [D] = load h

@@ -122,7 +122,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -136,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     team_sync(1);
     auto issue = [&](int n) {
@@ -264,7 +265,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -278,7 +280,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     team_sync(1);
     auto issue = [&](int n) {
@@ -381,7 +383,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
@@ -394,7 +397,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -483,13 +486,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 }
 
 // Carries S from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_13 = 40960, L6_16 = 49152, L7_22 = 57344, L8_24 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -503,7 +507,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -553,7 +557,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -574,6 +580,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L7_22), length, t);
         tile_clear<64, 1>((sa + L8_24), length, t);
       }
+      if (t == 0) bulk_wait<0>();
       team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
@@ -582,6 +589,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
     }
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -662,6 +670,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // store o, %21
       store_frag<4, 64, true>((oa + O0), f21_17, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f27_15[i];
+      proxy_fence();
       bar_arrive(empty + n % 2 * 8);
     }
     // store final.S, %1
@@ -670,13 +679,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 }
 
 // Carries S from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_given1, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_b, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -690,7 +700,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -720,8 +730,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -743,10 +755,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
         tile_clear<64, 1>((sa + L4_10), length, t);
         tile_clear<64, 1>((sa + L5_12), length, t);
       }
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -804,6 +818,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // store ws.S.written1, %9
       store_frag<4, 64, true>((oa + O1), f9_8, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f15_10[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
   }
@@ -816,7 +831,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -830,7 +846,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     team_sync(1);
     auto issue = [&](int n) {
@@ -969,7 +985,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
   const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
   (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
@@ -982,7 +999,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1070,13 +1087,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 }
 
 // Carries the cotangent of S against time.
-extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_b, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_a, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_b, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_a, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_18 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1090,7 +1108,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     team_sync(1);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1120,8 +1138,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
-      tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O1));
+      if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1145,10 +1165,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
         tile_clear<64, 1>((sa + L4_16), length, t);
         tile_clear<64, 1>((sa + L5_18), length, t);
       }
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1215,6 +1237,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // store ws.S.solved1, %13
       store_frag<4, 64, true>((oa + O1), f13_11, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f21_13[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
     // store d_S, %1

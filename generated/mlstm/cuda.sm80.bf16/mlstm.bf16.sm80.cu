@@ -237,7 +237,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -251,7 +252,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r7_1[1];
     team_sync(1);
@@ -417,7 +418,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -431,7 +433,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r11_1[1];
     float r29_2[1];
@@ -749,7 +751,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -763,7 +766,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r11_1[1];
     team_sync(1);
@@ -985,7 +988,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -999,7 +1003,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r6_1[1];
     team_sync(1);
@@ -1167,7 +1171,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1181,7 +1186,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r6_1[1];
     team_sync(1);

@@ -237,7 +237,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -251,7 +252,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
     float r7_1[1];
@@ -420,13 +421,14 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 }
 
 // Carries C from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, const f32* __restrict__ p_ws_value18, const f32* __restrict__ p_ws_C_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, const f32* __restrict__ p_ws_value18, const f32* __restrict__ p_ws_C_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -440,7 +442,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r11_1[1];
     float r29_2[1];
@@ -473,7 +475,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -550,10 +554,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       // %38 [] = exp %33
       const float s38_12 = m_exp(s33_11);
       if (t == 0) ((float*)(sp + L16_38))[0] = s38_12;
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry, whole C
@@ -615,6 +621,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       // store o, %32
       store_frag<4, 64, true>((oa + O0), f32_14, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f40_10[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
     // store final.C, %1
@@ -759,13 +766,14 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 }
 
 // Carries C from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_C_states, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -779,7 +787,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r11_1[1];
     team_sync(1);
@@ -809,7 +817,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_C_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      if (t == 0) tile_push<64, 1>(m_ws_C_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -882,10 +891,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       // %34 [] = exp %29
       const float s34_11 = m_exp(s29_10);
       if (t == 0) ((float*)(sp + L14_34))[0] = s34_11;
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry, whole C
@@ -946,6 +957,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       // store ws.C.result0, %28
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < length && c < v_here) st(p_ws_C_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1 + (i64)r * (i64)d.heads * 64 + c, f28_13[i]); }
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f36_10[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
   }
@@ -1008,7 +1020,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -1022,7 +1035,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
     float r6_1[1];
@@ -1193,13 +1206,14 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of C against time.
-extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_C, f32* __restrict__ p_d_C, const f32* __restrict__ p_ws_value25, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_C, f32* __restrict__ p_d_C, const f32* __restrict__ p_ws_value25, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_C_cotangents, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1213,7 +1227,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r3_0[1];
     float r6_1[1];
     team_sync(1);
@@ -1241,7 +1255,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      if (t == 0) tile_push<64, 1>(m_ws_C_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1280,10 +1295,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L3_14), length, t);
       }
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry_cotangent, whole d_final.C
@@ -1329,6 +1346,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
     // store d_C, %1

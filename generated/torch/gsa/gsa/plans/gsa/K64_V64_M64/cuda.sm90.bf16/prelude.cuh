@@ -108,6 +108,12 @@ DEV void bulk_copy(u32 dst, const TensorMap& map, int x, int y, int z, u32 b) {
   asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], [%5];"
                ::"r"(dst), "l"(&map), "r"(x), "r"(y), "r"(z), "r"(b) : "memory");
 }
+// The other way: what lies outside the tensor is left out. Such stores are waited for in groups, until they have read what they move.
+DEV void bulk_store(const TensorMap& map, int x, int y, int z, u32 src) {
+  asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%1, %2, %3}], [%4];" ::"l"(&map), "r"(x), "r"(y), "r"(z), "r"(src) : "memory");
+}
+DEV void bulk_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+template <int LEFT> DEV void bulk_wait() { asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(LEFT) : "memory"); }
 // The same box to the L2 cache.
 DEV void bulk_prefetch(const TensorMap& map, int x, int y, int z) { asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(&map), "r"(x), "r"(y), "r"(z) : "memory"); }
 #endif
@@ -237,6 +243,7 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 ds
 #if __CUDA_ARCH__ >= 900
 // The same by the copy engine: a box for each 64 columns. The map's swizzle is swz's.
 template <int R, int P> DEV void tile_bulk(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) { UNROLL for (int p = 0; p < P; ++p) bulk_copy(dst + p * R * 128, map, x + p * 64, y, z, bar); }
+template <int R, int P> DEV void tile_push(const TensorMap& map, int x, int y, int z, u32 src) { UNROLL for (int p = 0; p < P; ++p) bulk_store(map, x + p * 64, y, z, src + p * R * 128); }
 template <int P> DEV void tile_prefetch(const TensorMap& map, int x, int y, int z) { UNROLL for (int p = 0; p < P; ++p) bulk_prefetch(map, x + p * 64, y, z); }
 #endif
 // Rows that another sequence's tokens came to become 0.

@@ -78,7 +78,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends(const f32* __restric
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
@@ -92,7 +93,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends(const f32* __restric
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r6_4[1];
     // %0 [] = load dt_bias
@@ -267,13 +268,14 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 }
 
 // Carries h from chunk to chunk and reads it.
-extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_entry, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_entry, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_B, const __grid_constant__ TensorMap m_o, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -287,7 +289,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r7_4[1];
     // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
@@ -322,7 +324,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -390,10 +394,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       // %38 [] = exp %33
       const float s38_13 = m_exp(s33_12);
       if (t == 0) ((float*)(sp + L13_38))[0] = s38_13;
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %4 [] = load D
@@ -460,6 +466,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
       // store o, %32
       store_frag<4, 64, true>((oa + O0), f32_16, 0);
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = f40_11[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
     // store final.h, %6
@@ -468,13 +475,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
 }
 
 // Carries h from chunk to chunk and keeps it for the gradients.
-extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const __grid_constant__ TensorMap m_ws_h_states, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -488,7 +496,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r6_4[1];
     // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
@@ -521,7 +529,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_h_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      if (t == 0) tile_push<64, 1>(m_ws_h_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -562,10 +571,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
         tile_clear<64, 1>((sa + L1_9), length, t);
         tile_clear<64, 1>((sa + L2_11), length, t);
       }
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %4 [N, P] = load ws.h.entry, whole h
@@ -608,6 +619,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
       mma_wait<0>();
       mma_ready<sizeof(f22_8) / 4>(f22_8);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
   }
@@ -620,7 +632,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends(const f32* _
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = is_first ? 0 : segments[4 * segment + 2];
@@ -634,7 +647,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends(const f32* _
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r7_4[1];
     // %0 [] = load dt_bias
@@ -804,13 +817,14 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 }
 
 // Carries the cotangent of h against time.
-extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_ws_h_cotangents, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -824,7 +838,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     float r7_4[1];
     // %0 [] = load dt_bias
     const float s0_0 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
@@ -857,7 +871,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      tile_store<64, 1, 128>(p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
+      if (t == 0) tile_push<64, 1>(m_ws_h_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 0) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -896,10 +911,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
         tile_clear<64, 1>((sa + L0_6), length, t);
         tile_clear<64, 1>((sa + L2_15), length, t);
       }
+      if (t == 0) bulk_wait<1>();
       team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 0) bulk_wait<0>();
   }
   else {
     // %4 [N, P] = load ws.h.entry_cotangent, whole d_final.h
@@ -939,6 +956,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
+      proxy_fence();
       bar_arrive(empty + n % 3 * 8);
     }
     // store d_h, %5
@@ -1611,7 +1629,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restr
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1625,7 +1644,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restr
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r6_4[1];
     // %0 [] = load dt_bias
@@ -1806,7 +1825,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32*
   const int v0 = 0;
   const int v_here = 64;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x & 127;
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
   const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
   const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
   const int walk_chunks = segments[4 * segment + 2];
@@ -1820,7 +1840,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32*
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
   }
   __syncthreads();
-  if (__shfl_sync(~0u, threadIdx.x >> 7, 0) != 0) {
+  if (half >= 1) {
     regs_down<88>();
     float r7_4[1];
     // %0 [] = load dt_bias
