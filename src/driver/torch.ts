@@ -108,7 +108,9 @@ function signedParts(source: Source, name: string | undefined): readonly Signed[
   return {
     diagnostics: [diagnostic(
       'E815', `\`${first}\` has no kernels yet`, origin, `a Python package has no functions of a ${kindOf({ part: parts[0] }).words[0]}`,
-      { help: ['name a layer, a mixture or a scan of the file with --name', 'leave --target out: it runs in the interpreter, with gradients'] },
+      { help: [
+        'name a layer, a mixture or a scan of the file with --name', 'leave --target out: it runs in the interpreter, with gradients',
+      ] },
     )],
   };
 }

@@ -50,7 +50,8 @@ async function refusal(text: string, sizes: readonly ReadonlyMap<string, number>
 
 describe('what packages have no functions of is refused with its place and a remedy', () => {
   it('models', async () => {
-    const text = 'layer f(x: [D]) -> y: [D] with D = 8 { param w: [D]  y = w * x }\nmodel m(x: [D]) -> y: [D] with D = 8 { use a = f  y = a(x) }\n';
+    const text = 'layer f(x: [D]) -> y: [D] with D = 8 { param w: [D]  y = w * x }\n'
+      + 'model m(x: [D]) -> y: [D] with D = 8 { use a = f  y = a(x) }\n';
     const said = await refusal(text, [new Map()], 'm');
     expect(said).toContain('E815');
     expect(said).toContain('f.lmoe:2:');

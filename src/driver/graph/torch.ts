@@ -18,7 +18,9 @@ import { compileGraph, type CompiledGraph } from './kernels.js';
 type Graphs = Readonly<Record<Mode, Graph>>;
 const MODES = ['train', 'eval'] as const;
 
-/** What a Python package has of a layer or mixture: plans and the reference in training and outside, and the same formula at small sizes. */
+/**
+ * What a Python package has of a layer or mixture: plans and the reference in training and outside, and the same formula at small sizes.
+ */
 export async function packagePart(host: Host, declaration: Declaration, request: PythonRequest): Promise<PackagePart | Failed> {
   const { source, part } = declaration;
   const [given, ...others] = request.given;
@@ -61,7 +63,9 @@ export function ioOf(made: readonly Pick<CompiledGraph, 'names' | 'lowered'>[]):
     const io = new Set(module.buffers.filter(({ dtype }) => dtype === 'io').map(({ name }) => name));
     return [
       ...Object.entries(given).flatMap(([tensor, source]) => (source.kind === 'user' && io.has(tensor) ? [source.name] : [])),
-      ...Object.entries(results['forward'] ?? {}).flatMap(([name, { tensors }]) => (tensors.some((tensor) => io.has(tensor)) ? [name] : [])),
+      ...Object.entries(results['forward'] ?? {}).flatMap(([name, { tensors }]) => (
+        tensors.some((tensor) => io.has(tensor)) ? [name] : []
+      )),
     ];
   }));
   return (name) => names.has(name);

@@ -170,7 +170,9 @@ function init({ name, version, source, scans, parts }: PackageParts, header: rea
     // First, since it says which torch is too old for the others.
     'from ._runtime import LmoecError',
     'from ._runtime import doctor as _doctor',
-    `from . import ${['_ops', ...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference', '_transitions', 'cp'] : [])].join(', ')}`,
+    `from . import ${
+      ['_ops', ...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference', '_transitions', 'cp'] : [])].join(', ')
+    }`,
     ...exported.map(([module, all]) => `from .${module} import ${all.join(', ')}`),
     '',
     `__version__ = "${version}"`,

@@ -128,9 +128,9 @@ export type PlanArg =
    */
   | { readonly kind: 'strides'; readonly tensor: string }
   /**
-   * CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled), by which the kernel reads (or writes) the tensor. `box`: what one copy moves,
-   * innermost axis first, a number per dimension of the map; what is left of the tensor's axes joins the outermost. A box whose rows have
-   * 32, 64 or 128 bytes is swizzled so.
+   * CUDA: a 128-byte CUtensorMap by value (cuTensorMapEncodeTiled), by which the kernel reads (or writes) the tensor. `box`: what one copy
+   * moves, innermost axis first, a number per dimension of the map; what is left of the tensor's axes joins the outermost. A box whose rows
+   * have 32, 64 or 128 bytes is swizzled so.
    */
   | { readonly kind: 'tensorMap'; readonly tensor: string; readonly box: readonly number[]; readonly access?: 'write' };
 

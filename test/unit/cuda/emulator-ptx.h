@@ -446,7 +446,8 @@ static const bool ptx_is_kept = [] {
     if (!arrivals.empty()) fail("nobody waits for %d copies", (int)arrivals.size());
     if (!bulk_copies.empty()) fail("nobody waits for %d copies", (int)bulk_copies.size());
 #if __CUDA_ARCH__ >= 900
-    for (const auto& groups : bulk_stores) for (const auto& group : groups) if (!group.empty()) fail("nobody waits for %d stores", (int)group.size());
+    for (const auto& groups : bulk_stores) for (const auto& group : groups)
+      if (!group.empty()) fail("nobody waits for %d stores", (int)group.size());
 #endif
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     for (int w = 0; w < threads / 32; ++w) {

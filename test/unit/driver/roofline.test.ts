@@ -8,7 +8,9 @@ import { compileExample } from '../cuda/compiled.js';
  * backward, and kernels of at least 0.05 ms, one at a time. What is shorter is mostly the measurement's own launch.
  */
 const MEASURED: Readonly<Record<string, readonly [number, number, Readonly<Record<string, number>>]>> = {
-  simple_gla: [0.222, 1.030, { S_ends: 0.070, S_walk: 0.147, S_states: 0.149, S_reverse_ends: 0.071, S_reverse: 0.152, S_gradients: 0.604 }],
+  simple_gla: [
+    0.222, 1.030, { S_ends: 0.070, S_walk: 0.147, S_states: 0.149, S_reverse_ends: 0.071, S_reverse: 0.152, S_gradients: 0.604 },
+  ],
   gla: [0.640, 2.134, { S_prepare: 0.424, S_ends: 0.064, S_walk: 0.160, S_states: 0.150, S_reverse: 0.152, S_gradients: 1.300 }],
   gated_delta: [0.460, 1.355, { S_prepare: 0.157, S_walk: 0.305, S_states: 0.290, S_reverse: 0.332, S_gradients: 0.742 }],
   kda: [0.913, 3.461, { S_prepare: 0.614, S_walk: 0.300, S_states: 0.277, S_reverse: 0.357, S_gradients: 2.188 }],

@@ -20,10 +20,12 @@ export function openWindow(w: Writer, name: string, { before, after }: Window, p
   const exists = ['r >= from', 'r < to', ...there].join(' && ');
   code.line(`float ${windowName(w, name)}[${rows * columns}];`);
   code.open('');
-  code.line(`auto* const at = ${cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` })} + ${elementOf(w, source.buffer, '0', '0')};`);
+  const cell = cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` });
+  code.line(`auto* const at = ${cell} + ${elementOf(w, source.buffer, '0', '0')};`);
   code.line(`const i64 step = ${outerStride(cx.module, source.buffer)};`);
   code.line(`const int from = ${place.runFirst} - ${place.first} - ${start}, to = ${place.runEnd} - ${place.first} - ${start};`);
-  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { if (${exists}) ldn<${columns}>(${to}, at + r * step); else zeron<${columns}>(${to}); }`);
+  const take = `if (${exists}) ldn<${columns}>(${to}, at + r * step); else zeron<${columns}>(${to});`;
+  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { ${take} }`);
   code.close();
 }
 

@@ -28,7 +28,9 @@ export function lowerTensorCores(given: CudaContext, whole: TileKernel): Lowered
   const free = freeOperands(
     kernel, (axes) => (!inChunk && split !== undefined && axes.includes(split) ? split : tokenRow(axes)),
   );
-  return unfitCells(cx, free) ?? (!inChunk ? lowerWalk(cx, free) : split === undefined ? lowerChunk(cx, free) : lowerBlocks(cx, free, isMapped));
+  return unfitCells(cx, free) ?? (
+    !inChunk ? lowerWalk(cx, free) : split === undefined ? lowerChunk(cx, free) : lowerBlocks(cx, free, isMapped)
+  );
 }
 
 /** What a kernel is, or has, that this lowering does not know. */

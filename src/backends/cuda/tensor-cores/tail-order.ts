@@ -10,8 +10,8 @@ const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || (op.op 
 /**
  * The kernel with folds, and what is made of them, behind its products of matrices, scores and solves, folds beside folds: threads that
  * meet for one meet for all. Whatever else only these wait for comes with them, unless it takes the place of something in registers.
- * Within a turn everything keeps its order. `matrices`: those made of folds wait, too, with all that they are made of; else their folds stay
- * where they are.
+ * Within a turn everything keeps its order. `matrices`: those made of folds wait, too, with all that they are made of; else their folds
+ * stay where they are.
  */
 export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel {
   const { tiles, body } = kernel;

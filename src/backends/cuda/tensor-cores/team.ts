@@ -127,7 +127,9 @@ export function createTeam(options: TeamOptions) {
       const made = named(id, row, col, true);
       add({
         kind: 'call', fn: 'load_frag', shape: [steps(col), pad(f.t16.rows), f.t16.rows !== row],
-        args: [made.name, ofHalf(f.t16.address, f.t16.rows !== row, pad(f.t16.rows)), stepText(col)], makes: registersOf(made), reads: [f.t16.piece],
+        args: [
+          made.name, ofHalf(f.t16.address, f.t16.rows !== row, pad(f.t16.rows)), stepText(col),
+        ], makes: registersOf(made), reads: [f.t16.piece],
       });
       const back = backOf(f.t16);
       if (back !== undefined) each(made, `${made.name}[i] *= ${back};`);
@@ -280,7 +282,9 @@ export function createTeam(options: TeamOptions) {
     if (own === undefined && (f.t16 !== undefined || f.frags.length > 0)) {
       const t = t16(id);
       add({
-        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [name, ofHalf(t.address, t.rows !== row, pad(t.rows))], declares: [declared],
+        kind: 'call', fn: 'load_as', shape: [all, pad(t.rows), t.rows !== row], args: [
+          name, ofHalf(t.address, t.rows !== row, pad(t.rows)),
+        ], declares: [declared],
         reads: [t.piece],
       });
       return { name, steps: all, pieces: [t.piece], back: backOf(t) };

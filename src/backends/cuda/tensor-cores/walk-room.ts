@@ -19,7 +19,9 @@ export const SHARED_REGISTERS = { loading: 88, walking: 168 };
 /** Of what such a walk may carry, so that it fits with what it packs. */
 const CARRIED_REGISTERS = 64;
 
-/** The same in a block of one warpgroup that loads and two that walk: of 168 for every thread, what the compiler may give to 384 of them. */
+/**
+ * The same in a block of one warpgroup that loads and two that walk: of 168 for every thread, what the compiler may give to 384 of them.
+ */
 export const TALL_REGISTERS = { loading: 136, walking: 184 };
 
 /** Has a walk over segments few registers? Operands in two parts take twice as many. */
@@ -63,7 +65,8 @@ export interface Kept {
 
 /** Shared memory: fixed pieces of both teams, a ring of what chunks give out, a ring of what they take in, barriers. */
 export function roomOf(
-  cx: CudaContext, division: Division, { walk, load, out }: Kept, { leastStages, tall }: { readonly leastStages: number; readonly tall: Tall },
+  cx: CudaContext, division: Division, { walk, load, out }: Kept,
+  { leastStages, tall }: { readonly leastStages: number; readonly tall: Tall },
 ): Room | Refused {
   const offsets = new Map([...walk.offsets, ...out.offsets]);
   for (const [piece, offset] of load.offsets) offsets.set(piece, piece.staged ? offset : offset + walk.fixedBytes);

@@ -126,7 +126,9 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (draining.length > 0) {
     lambda('drain', () => {
       outputsLine();
-      load(draining.flatMap(({ store, bulk: by }) => (by === undefined ? [store] : [by.push, ...(by.rest === undefined ? [] : [by.rest])])));
+      load(draining.flatMap(({ store, bulk: by }) => (
+        by === undefined ? [store] : [by.push, ...(by.rest === undefined ? [] : [by.rest])]
+      )));
       if (pushed.length > 0) code.line('if (t == 0) bulk_commit();');
     });
   }

@@ -136,7 +136,9 @@ export function printPart(signature: PartSignature): readonly string[] {
     const where = mode === 'train' ? 'in training' : 'outside of training';
     return [
       ...printFlow(
-        flow, names, printed([...flow.outputs, ...flow.losses].map(prefixed(flow))).concat(printed(flow.counts), printed(flow.update.takes)),
+        flow, names, printed([...flow.outputs, ...flow.losses].map(prefixed(flow))).concat(
+          printed(flow.counts), printed(flow.update.takes),
+        ),
         title, `What \`${signature.name}\` gives ${where}.`,
       ),
       '', '',
@@ -192,7 +194,8 @@ function printStored(signature: PartSignature): readonly string[] {
   const updates = flow.update.results;
   return [
     ...(updates.length === 0 ? [] : ['', '', ...printFlow(
-      flow, namesOf(train, signature), printed(updates), `_${module}_update`, `Buffers of \`${signature.name}\` after a step of the optimiser.`,
+      flow, namesOf(train, signature), printed(updates), `_${module}_update`,
+      `Buffers of \`${signature.name}\` after a step of the optimiser.`,
     )]),
     ...starts.flatMap((start, i) => [
       '', '', `def _${module}_start_${params[i].python}(x: Tensor) -> None:`, `    x.copy_(${startText(start)})`,
@@ -203,7 +206,9 @@ function printStored(signature: PartSignature): readonly string[] {
     ...tuple('starts', params.map(({ python }) => `_${module}_start_${python},`)),
     ...(updates.length === 0 ? [] : [
       '    update=Update(',
-      `        takes=(${train.takes.map(({ python }, i) => `("${python}", ${flow.update.takes[i].over === 'sum' ? 'True' : 'False'}),`).join(' ')}),`,
+      `        takes=(${
+        train.takes.map(({ python }, i) => `("${python}", ${flow.update.takes[i].over === 'sum' ? 'True' : 'False'}),`).join(' ')
+      }),`,
       `        buffers=(${updates.map(({ name }) => `"${name}",`).join(' ')}),`,
       `        run=_${module}_update,`,
       '    ),',

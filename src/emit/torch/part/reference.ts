@@ -28,8 +28,8 @@ export function drawsOf(flow: Flow): readonly { readonly path: string; readonly 
 }
 
 /**
- * A function of PyTorch that computes some values of a Flow from inputs and params alone. Tensors are [rows, ...axes], numbers once have one
- * row; what a choice leaves out may be anything, and folds are told what is there (templates/torch/_rows.py).
+ * A function of PyTorch that computes some values of a Flow from inputs and params alone. Tensors are [rows, ...axes], numbers once have
+ * one row; what a choice leaves out may be anything, and folds are told what is there (templates/torch/_rows.py).
  */
 export function printFlow(flow: Flow, names: PartNames, results: readonly PrintedResult[], title: string, doc: string): readonly string[] {
   const ids = neededBy(flow, results.flatMap(({ values }) => values));
@@ -228,7 +228,9 @@ class Printer {
       const at = order.findIndex(({ name }) => name === axis.name);
       return at < 0 ? 0 : order.slice(at + 1).reduce((n, { size }) => n * size, 1);
     }));
-    const box = `${sizes(type.axes)}, ${steps(axes, type.axes)}, ${steps(axes, groups)}, ${steps(lanes, type.axes)}, ${steps(lanes, groups)}`;
+    const box = [
+      sizes(type.axes), steps(axes, type.axes), steps(axes, groups), steps(lanes, type.axes), steps(lanes, groups),
+    ].join(', ');
     return `rows.draw("${law}", keys, ${this.places.get(`${path} ${place}`) ?? 0}, ${domain}, ${box})`;
   }
 
@@ -310,7 +312,8 @@ class Printer {
     const inOrder = along.kept.length === groups.length && along.kept.every(({ name }, i) => groups[i].name === name);
     const slots = this.type(left).domain === domain && this.type(right).domain === domain;
     if (along.to === ONCE && inOrder && slots) return `rows.sum_by_group(${domain}, "${lLetters},${rLetters}->${spell(rest)}", ${l}, ${r})`;
-    return `rows.add(torch.einsum("${lLetters},${rLetters}->r${spell(rest)}", ${l}, ${r}), ${domain}, ${along.to}${this.kept(domain, along)})`;
+    const product = `torch.einsum("${lLetters},${rLetters}->r${spell(rest)}", ${l}, ${r})`;
+    return `rows.add(${product}, ${domain}, ${along.to}${this.kept(domain, along)})`;
   }
 }
 
