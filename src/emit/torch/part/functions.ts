@@ -15,9 +15,9 @@ export interface PartTexts {
 /** Attributes that every module of torch has, and ours. */
 const ATTRIBUTES = new Set([
   'add_module', 'apply', 'bfloat16', 'buffers', 'children', 'compile', 'cpu', 'cuda', 'double', 'dump_patches', 'eval', 'extra_repr',
-  'float', 'forward', 'half', 'ipu', 'modules', 'mtia', 'named_buffers', 'named_children', 'named_modules', 'named_parameters', 'parameters',
-  'register_buffer', 'register_module', 'register_parameter', 'requires_grad_', 'share_memory', 'state_dict', 'stored', 'to', 'to_empty',
-  'train', 'training', 'type', 'update', 'xpu', 'zero_grad', 'reset_parameters', 'load_state_dict', 'call_super_init',
+  'float', 'forward', 'half', 'ipu', 'modules', 'mtia', 'named_buffers', 'named_children', 'named_modules', 'named_parameters',
+  'parameters', 'register_buffer', 'register_module', 'register_parameter', 'requires_grad_', 'share_memory', 'state_dict', 'stored',
+  'to', 'to_empty', 'train', 'training', 'type', 'update', 'xpu', 'zero_grad', 'reset_parameters', 'load_state_dict', 'call_super_init',
 ]);
 
 /** The name of a param that no module can have. */
