@@ -4,7 +4,8 @@
 // (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over; where
 // PyTorch finds the device, Python packages and a short training. Needs no internet: dist/ is compiled again only where the TypeScript
 // compiler is installed.
-//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--jobs N]
+//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--ways REGEXP] [--jobs N]
+// --ways: of backend, dtype and note, such as `cuda bf16 sm80`
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,9 @@ import { testTorch } from './gpu-torch.mjs';
 import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
 
-const { values } = parseArgs({ options: { conformance: { type: 'string' }, only: { type: 'string' }, jobs: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { conformance: { type: 'string' }, only: { type: 'string' }, ways: { type: 'string' }, jobs: { type: 'string' } },
+});
 if (existsSync(join(root, 'node_modules/typescript')) ? !compile() : !existsSync(main)) {
   console.error('dist/ is missing and cannot be compiled here: build it where npm packages can be installed');
   process.exit(1);
@@ -90,9 +93,12 @@ const MIXTURES = [
   ['gates', 'sqrt_softplus', `${PLAIN},k=2`], ['gates', 'llama4', `${PLAIN},k=1`], ['gates', 'remoe', PLAIN],
 ].map(([file, ...rest]) => [`moe/${file}`, ...rest]);
 const LAYERS = ['swiglu', 'geglu', 'clamped_swiglu'].map((name) => ['layers/feed_forward', name, 'D=64,F=128']);
-const casesOfMixtures = [...MIXTURES, ...LAYERS].flatMap(([file, name, sizes, ...more]) => CALLS.flatMap((call) => (
+// One token's plan is the same for all experts: which of them is the best is decided by rounding.
+const callsOf = (name) => (name === 'sinkhorn_base' ? [CALLS[0], 'B=1,T=2'] : CALLS);
+const casesOfMixtures = [...MIXTURES, ...LAYERS].flatMap(([file, name, sizes, ...more]) => callsOf(name).flatMap((call) => (
   [...ways, ...(call === CALLS[0] ? moreWays : [])].map((way) => ({
-    name, label: call, way, args: [
+    // A router's gradient is a difference of experts' products with the cotangent, for one token a small one.
+    name, label: call, way, response: call === CALLS[1], args: [
       'run', `examples/${file}.lmoe`, '--name', name, '--check', '--json', '--training', '--size', `${sizes},${call}`, ...more,
       '--backend', way.backend, '--dtype', way.dtype, ...way.args,
     ],
@@ -128,7 +134,9 @@ const [
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const only = values.only?.split(',');
-const wanted = ({ name }) => only === undefined || only.includes(name);
+const some = new RegExp(values.ways ?? '');
+const wanted = ({ name, way }) => (only === undefined || only.includes(name))
+  && (way === undefined || some.test([way.backend, way.dtype, way.note].join(' ').trim()));
 const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) => {
   if (!wanted({ name })) return [];
   const path = [
@@ -143,7 +151,7 @@ const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) =
   writeFileSync(file, writeSafetensors(tensors));
   // What the problem itself makes of a rounding is no fault of kernels.
   const response = label.startsWith('one key');
-  return theirs.map((way) => (
+  return theirs.filter((way) => wanted({ name, way })).map((way) => (
     { name, label, way, response, args: [
       'run', path, '--check', '--json', '--inputs', file, '--backend', way.backend, '--dtype', way.dtype, ...way.args,
     ] }

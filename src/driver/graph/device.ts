@@ -15,15 +15,27 @@ import type { CompiledGraph } from './kernels.js';
 import { faultDiagnostic, type Results } from './run.js';
 
 /** A call with the numbers that kernels see: those of rows and matrices have the dtype of the plan, others are f32. */
-export function roundedCall({ plan }: Pick<CompiledGraph, 'plan'>, call: GivenCall): GivenCall {
-  const halves = new Set(Object.entries(namesIn(plan).given).flatMap(([tensor, source]) => (
+export function roundedCall(compiled: Pick<CompiledGraph, 'plan'>, call: GivenCall): GivenCall {
+  return changed(compiled, call, (data, io) => rounded(data, io ? compiled.plan.dtype : 'f32'));
+}
+
+/** The same with what kernels have in the dtype of the plan moved. */
+export function movedCall(
+  compiled: Pick<CompiledGraph, 'plan'>, call: GivenCall, move: (data: Float64Array) => Float64Array,
+): GivenCall {
+  return changed(compiled, call, (data, io) => (io ? move(data) : data));
+}
+
+/** `change` is told whether a tensor has the dtype of the plan. */
+function changed(
+  { plan }: Pick<CompiledGraph, 'plan'>, call: GivenCall, change: (data: Float64Array, io: boolean) => Float64Array,
+): GivenCall {
+  const io = new Set(Object.entries(namesIn(plan).given).flatMap(([tensor, source]) => (
     source.kind === 'user' && plan.tensors.some(({ name, dtype }) => name === tensor && dtype === plan.dtype) ? [source.name] : []
   )));
   const all = (
     tensors: ReadonlyMap<string, Float64Array>,
-  ): ReadonlyMap<string, Float64Array> => new Map([...tensors].map(([name, data]) => (
-    [name, rounded(data, halves.has(name) ? plan.dtype : 'f32')]
-  )));
+  ): ReadonlyMap<string, Float64Array> => new Map([...tensors].map(([name, data]) => [name, change(data, io.has(name))]));
   return { ...call, inputs: all(call.inputs), weights: all(call.weights), cotangents: all(call.cotangents) };
 }
 

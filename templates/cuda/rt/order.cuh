@@ -31,7 +31,7 @@ DEV float nth(const float* p, i64 stride, int first, int end, float count, u32* 
   const u32 left = order_count(count);
   u32 found;
   const bool there = order_find(first, end, left, tally, found, [&](int row, u32& k) { k = ~order_key(p[row * stride]); return k < 0xff800000u; });
-  return left == 0 ? INFINITY : there ? order_number(~found) : -INFINITY;
+  return left == 0 ? __int_as_float(0x7f800000) : there ? order_number(~found) : __int_as_float(0xff800000);
 }
 // The row up to which those that equal `of` are among the `count` largest: -1 if none is, infinity if all are.
 DEV float nth_row(const float* p, i64 stride, int first, int end, float count, float of, u32* tally) {
@@ -46,14 +46,14 @@ DEV float nth_row(const float* p, i64 stride, int first, int end, float count, f
   __syncthreads();
   u32 found;
   const bool there = order_find(first, end, left, tally, found, [&](int row, u32& k) { k = row; return order_key(p[row * stride]) == key; });
-  return left == 0 ? -1.f : there ? (float)found : INFINITY;
+  return left == 0 ? -1.f : there ? (float)found : __int_as_float(0x7f800000);
 }
 // Marks the `count` largest of N numbers, the first of equals, by a warp: bit by bit the largest key that so many reach, then what is above it.
 // `get`, `put`: of number j, the i-th of its lane; those of -infinity are none.
 template <int N, typename Get, typename Put> DEV void top(float count, Get get, Put put) {
   constexpr int EACH = (N + 31) / 32;
   const int lane = threadIdx.x & 31;
-  const u32 wanted = order_count(count), none = order_key(-INFINITY);
+  const u32 wanted = order_count(count), none = order_key(__int_as_float(0xff800000));
   u32 keys[EACH], bound = 0;
   UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i, i * 32 + lane)) : 0;
 #pragma unroll 1

@@ -9,6 +9,8 @@ const lines = new Set(
   Object.values(templates).flatMap((text) => text.split('\n')).filter((line) => /^(DEV|struct|template|extern)/.test(line)),
 );
 
+const OF_HEADERS = /\b(INFINITY|NAN|HUGE_VALF?|FLT_\w+|U?INT(?:8|16|32|64)?_MAX|assert|u?int\d+_t|printf)\b/g;
+
 describe.skipIf(NO_EXAMPLES)('what kernels have in common (skipped without examples)', () => {
   it('is a file that the plan names and kernels include', async () => {
     const { plan, files } = await compileExample('gated_delta', 64, 'bf16', 'cuda.sm90');
@@ -25,6 +27,14 @@ describe.skipIf(NO_EXAMPLES)('what kernels have in common (skipped without examp
     const scans = [['gla', 64, 'cuda.sm90'], ['gla', 128, 'cuda.sm90'], ['gla', 64, 'cuda.sm80'], ['simple_gla', 64, 'cuda.sm90']] as const;
     const made = await Promise.all(scans.map(([name, size, target]) => compileExample(name, size, 'bf16', target)));
     expect(new Set(made.map(({ files }) => files.get('prelude.cuh'))).size).toBe(1);
+  });
+
+  // NVRTC brings no headers of the C library.
+  it('names no macro of a header', () => {
+    const odd = Object.entries(templates).flatMap(([file, text]) => (
+      [...text.replaceAll(/\/\/.*/g, '').matchAll(OF_HEADERS)].map(([name]) => `${file}: ${name}`)
+    ));
+    expect(odd).toEqual([]);
   });
 
   it('is given to NVRTC by its name, and asked for', async () => {
