@@ -115,8 +115,20 @@ def test_values(name):
 
 @pytest.mark.parametrize("name", ["gla", "gated delta, grouped", "kda", "rwkv7", "rwkv6", "retention"])
 def test_padding_is_exact(name, monkeypatch):
-    monkeypatch.setattr(_scan, "fitting", lambda name, device, sizes: {axis: -(-size // 16) * 16 for axis, size in sizes.items()})
+    monkeypatch.setattr(_scan, "fitting", lambda name, device, sizes, whole: {axis: -(-size // 16) * 16 for axis, size in sizes.items()})
     test_values(name)
+
+
+def test_a_softmax_is_not_padded(monkeypatch):
+    monkeypatch.setattr(_scan, "_built", lambda name: ({"K": 128, "V": 128, "M": 64},))
+    there = torch.device("cuda")
+    assert _scan.fitting("fla_gsa", there, {"K": 60, "V": 64, "M": 64}, ("M",)) == {"K": 128, "V": 128, "M": 64}
+    few = {"K": 64, "V": 64, "M": 32}
+    assert _scan.fitting("fla_gsa", there, few, ("M",)) == few
+    asked = []
+    monkeypatch.setattr(_scan, "fitting", lambda name, device, sizes, whole: asked.append(whole) or sizes)
+    ours.chunk_gsa(q, k, v, k[..., :4], gk[..., :4])
+    assert asked == [("M",)]
 
 
 @pytest.mark.parametrize("name", ["gla", "simple_gla", "gated delta, grouped", "kda", "gdn2"])

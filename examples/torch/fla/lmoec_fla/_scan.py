@@ -44,11 +44,14 @@ def _built(name: str) -> tuple[dict[str, int], ...]:
     return tuple(load(name)._ops.KERNELS[0].sizes)
 
 
-def fitting(name: str, device: torch.device, sizes: dict[str, int]) -> dict[str, int]:
-    """The smallest built sizes that hold `sizes`. The CPU takes any size. Where none fits, the package says what to build."""
+def fitting(name: str, device: torch.device, sizes: dict[str, int], whole: tuple[str, ...] = ()) -> dict[str, int]:
+    """
+    The smallest built sizes that hold `sizes`, which those of the axes `whole` are themselves: a softmax along them would count zeros. The CPU takes any size. Where none
+    fits, the package says what to build.
+    """
     if device.type != "cuda":
         return sizes
-    fits = [built for built in _built(name) if all(built[axis] >= size for axis, size in sizes.items())]
+    fits = [built for built in _built(name) if all(built[axis] == size or (built[axis] > size and axis not in whole) for axis, size in sizes.items())]
     return min(fits, key=lambda built: math.prod(built.values()), default=sizes)
 
 
@@ -94,19 +97,20 @@ def v_first(state_v_first: bool, options: dict[str, Any]) -> bool:
 def run(
     name: str, inputs: dict[str, Tensor], *, scale: float | None = None, scaled: str = "q", own: float = -0.5, params: dict[str, Tensor] | None = None,
     state: Any = None, final: bool = False, transposed: bool = False, cu_seqlens: Tensor | None = None, cu_seqlens_cpu: Tensor | None = None, token: bool = False,
-    shards: Any = None,
+    shards: Any = None, whole: tuple[str, ...] = (),
 ) -> tuple[Tensor, Any]:
     """Output and final state (or None) of a scan.
 
     `scale` stands in for the formula's `K ** own`, by scaling the input `scaled`; None leaves it at K ** -0.5 with the K that was given, not the one that was built.
     `transposed`: states are V-first. `shards`: the tokens are those of one rank. `token`: one token per sequence may go the way of decoding, which has no gradient.
+    `whole`: axes that zeros must not fill.
     """
     CALLS[name] += 1
     package = load(name)
     signature = package._reference.__dict__[name].signature
     first = inputs[signature.inputs[0].name]
     sizes = {axis: size for x in signature.inputs for axis, size in zip(x.axes, inputs[x.name].shape[3:])}
-    built = fitting(name, first.device, sizes)
+    built = fitting(name, first.device, sizes, whole)
     if scaled in inputs:
         factor = (sizes["K"] ** -0.5 if scale is None else scale) / built["K"] ** own
         if abs(factor - 1) > 1e-12:

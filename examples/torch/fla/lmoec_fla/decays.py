@@ -122,7 +122,8 @@ def _gsa(q, k, v, s, g, scale, state, final, cu_seqlens, cu_seqlens_cpu, options
         g = torch.cat((z[:, :1], z[:, :-1]), 1) - z
         s = torch.exp(s - z).to(k.dtype)
     o, last = run(
-        "fla_gsa", {"q": q, "k": k, "v": v, "s": s, "g": g}, scale=scale, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token
+        "fla_gsa", {"q": q, "k": k, "v": v, "s": s, "g": g}, scale=scale, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token,
+        whole=("M",),
     )
     return o, last
 
