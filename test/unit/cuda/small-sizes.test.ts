@@ -19,6 +19,10 @@ const CASES: readonly (readonly [name: string, run: TensorRun, walks: boolean])[
   ['mlstm', { sizes: [12, 5], target: SM80 }, true],
   ['delta_product', { sizes: [24, 40], target: SM90 }, true],
   ['rwkv7', { sizes: [12], target: SM90 }, true],
+  // Two warpgroups that walk, of which the second has a part of 64 channels, or a block a part of 128.
+  ['simple_gla', { sizes: [48, 96], target: SM90 }, true],
+  ['gla', { sizes: [24, 136], target: SM90 }, true],
+  ['retention', { sizes: [16, 77], target: SM90 }, true],
 ];
 
 describe.skipIf(!compiler || NO_EXAMPLES)('16-bit kernels of any size (skipped where g++ or the examples are missing)', () => {
