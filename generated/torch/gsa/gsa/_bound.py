@@ -317,7 +317,8 @@ class Bound:
                 at.value = base + place
             self._base = base
         for made_map, source, place in self._map_list:
-            address = base + place if source < 0 else pointers[source]
+            # Without memory for workspaces all of them are empty.
+            address = (base or 0) + place if source < 0 else pointers[source]
             if address != made_map.pointer:
                 made_map.point(address)
         if main != self._stream:
