@@ -23,11 +23,12 @@ export interface BulkCopy {
 export interface BulkStore {
   readonly buffer: string;
   readonly box: BulkCopy['box'];
-  /** One thread asks for it, where all rows of the box are the sequence's. */
-  readonly push: Action;
-  /** What all threads do where they are not; undefined: they always are. */
-  readonly rest: Action | undefined;
+  /** One thread asks for it, where all rows of the box are the sequence's; else all threads store. */
+  readonly actions: readonly Action[];
 }
+
+/** What one copy moves: a panel of 64 columns. */
+const boxOf = ({ buffer }: Cell, rows: number): BulkCopy['box'] => (isRows(buffer) ? [64, 1, rows] : [64, rows, 1]);
 
 /** A store by the copy engine that takes the place of `store`; undefined: it cannot. `address`: of the tile. */
 export function bulkStore(cx: CudaContext, team: Team, cell: Cell, address: string, store: Action): BulkStore | undefined {
@@ -38,9 +39,10 @@ export function bulkStore(cx: CudaContext, team: Team, cell: Cell, address: stri
   const text = `tile_push<${rows}, ${cols / 64}>(${[tensorMap(cell.buffer.name), ...cell.origin, address].join(', ')});`;
   return {
     buffer: cell.buffer.name,
-    box: token ? [64, 1, rows] : [64, rows, 1],
-    push: { kind: 'one', text, ...(token && { when: `${cell.rows} == ${rows}` }) },
-    rest: token ? { ...store, when: `${cell.rows} < ${rows}` } : undefined,
+    box: boxOf(cell, rows),
+    actions: token
+      ? [{ kind: 'one', text, when: `${cell.rows} == ${rows}` }, { ...store, when: `${cell.rows} < ${rows}` }]
+      : [{ kind: 'one', text }],
   };
 }
 
@@ -52,7 +54,7 @@ export function bulkCopy(team: Team, tile: TileId, cell: Cell): BulkCopy {
   const from = [tensorMap(cell.buffer.name), ...cell.origin];
   return {
     buffer: cell.buffer.name,
-    box: token ? [64, 1, rows] : [64, rows, 1],
+    box: boxOf(cell, rows),
     bytes: rows * cols * 2,
     ask: (stage, barrier) => ({ kind: 'call', fn: 'tile_bulk', shape, args: [`${stage} + ${piece.name}`, ...from, barrier] }),
     prefetch: { kind: 'call', fn: 'tile_prefetch', shape: [cols / 64], args: from },

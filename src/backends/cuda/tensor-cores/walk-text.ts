@@ -126,9 +126,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (draining.length > 0) {
     lambda('drain', () => {
       outputsLine();
-      load(draining.flatMap(({ store, bulk: by }) => (
-        by === undefined ? [store] : [by.push, ...(by.rest === undefined ? [] : [by.rest])]
-      )));
+      load(draining.flatMap((drain) => drain.bulk?.actions ?? [drain.store]));
       if (pushed.length > 0) code.line('if (t == 0) bulk_commit();');
     });
   }
