@@ -1,4 +1,4 @@
-import type { Domain, DomainId, FlowBody, FlowValue, ValueId } from './flow.js';
+import type { Domain, DomainId, Flow, FlowBody, FlowValue, ValueId } from './flow.js';
 
 /** The values that a value reads, in order; what says where it is present is in its type. */
 export function operandsOf(body: FlowBody): readonly ValueId[] {
@@ -69,4 +69,9 @@ function readsMoved(body: FlowBody, to: (id: ValueId) => ValueId): FlowBody {
     case 'fold': case 'first': case 'others': case 'gather': case 'lift': case 'stop': case 'f32': case 'taps': case 'untap':
     case 'sinkhorn': return { ...body, arg: to(body.arg) };
   }
+}
+
+/** What a call forward gives. */
+export function resultsOf(flow: Pick<Flow, 'outputs' | 'losses' | 'counts' | 'checks' | 'update'>): readonly ValueId[] {
+  return [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
 }

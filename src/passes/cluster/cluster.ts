@@ -1,5 +1,5 @@
 import { ONCE, SEQUENCE, type DomainId, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { needsOf, operandsOf, readsOf } from '../../ir/flow/operands.js';
+import { needsOf, operandsOf, readsOf, resultsOf } from '../../ir/flow/operands.js';
 import type { Axis } from '../../ir/graph/types.js';
 import type { Refused } from '../flow/flow.js';
 import { verified } from '../../support/verified.js';
@@ -13,10 +13,9 @@ import { verifyKernels } from './verify.js';
 export function clustersOf(flow: Flow): Clusters | Refused {
   const seen = flow.values.find(({ type }) => flow.domains[type.domain].kind === 'pair');
   if (seen !== undefined) return { refusals: [{ reason: 'what sees the past', origin: seen.origin, form: 'past' }] };
-  const results = [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
   const { backward } = flow;
   return {
-    forward: kernelsOf(flow, [...results, ...backward?.kept ?? []], new Set()),
+    forward: kernelsOf(flow, [...resultsOf(flow), ...backward?.kept ?? []], new Set()),
     backward: backward === undefined ? [] : kernelsOf(flow, backward.gradients.map(({ value }) => value), new Set(backward.kept)),
   };
 }

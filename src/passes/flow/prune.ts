@@ -1,5 +1,6 @@
-import type { Flow, FlowResult, ValueId } from '../../ir/flow/flow.js';
+import type { Flow, ValueId } from '../../ir/flow/flow.js';
 import { movedBody, needsOf } from '../../ir/flow/operands.js';
+import { movedResults } from './rebuild.js';
 
 /** The Flow without what nothing needs; inputs and params stay. */
 export function pruned(flow: Flow): Flow {
@@ -22,18 +23,16 @@ export function pruned(flow: Flow): Flow {
     const { type, origin } = values[id];
     return { ...movedBody(values[id], to, domain), type: { ...type, domain: domain(type.domain), where: type.where.map(to) }, origin };
   });
-  const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
   return {
     ...flow, values: moved,
     domains: used.map((id) => {
       const one = domains[id];
       return one.kind === 'slot' ? { ...one, choice: to(one.choice) } : one;
     }),
-    outputs: results(flow.outputs), losses: results(flow.losses), counts: results(flow.counts),
-    checks: results(flow.checks),
-    update: { takes: results(flow.update.takes), results: results(flow.update.results) },
+    ...movedResults(flow, to),
     backward: backward && {
-      kept: backward.kept.filter((id) => needed.has(id)).map(to), gradients: results(backward.gradients),
+      kept: backward.kept.filter((id) => needed.has(id)).map(to),
+      gradients: backward.gradients.map((one) => ({ ...one, value: to(one.value) })),
     },
   };
 }

@@ -1,6 +1,7 @@
-import { contract, flowBuilder, map, type FlowBuilder } from '../../ir/flow/build.js';
-import { ONCE, type DomainId, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { movedBody, operandsOf } from '../../ir/flow/operands.js';
+import { contract, map, type FlowBuilder } from '../../ir/flow/build.js';
+import { ONCE, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
+import { operandsOf } from '../../ir/flow/operands.js';
+import { rebuilt } from './rebuild.js';
 
 /**
  * Weights of slots multiply where rows are made, never where they are only read. Behind a product they go into it: g (h @ W) becomes
@@ -8,33 +9,15 @@ import { movedBody, operandsOf } from '../../ir/flow/operands.js';
  * Before one they go out: (g x) @ W becomes g (x @ W), so that the rows of tokens are read as they are.
  */
 export function scaled(flow: Flow): Flow {
-  const { values, domains } = flow;
-  const b = flowBuilder();
+  const { values } = flow;
   const readers = values.map(() => 0);
   for (const value of values) for (const arg of operandsOf(value)) readers[arg]++;
   for (const { value } of [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.update.takes, ...flow.update.results]) readers[value]++;
-  const places: ValueId[] = [];
-  const to = (id: ValueId): ValueId => places[id];
-  const domainAt = (id: DomainId): DomainId => {
-    const domain = domains[id];
-    return b.domain(domain.kind === 'slot' ? { ...domain, choice: to(domain.choice) } : domain);
-  };
-  flow.inputs.forEach((input) => b.input(input, values[0].origin));
-  flow.scans.forEach((scan) => b.scan(scan));
-  flow.params.forEach((param) => b.param(param, values[0].origin));
-  values.forEach((value) => {
+  return rebuilt(flow, (b, value, to) => {
+    if (value.kind === 'contract') return outside(b, flow, value, to);
     const weight = value.kind === 'map' && value.fn === 'mul' ? weighted(flow, value.args, readers) : undefined;
-    const pulled = value.kind === 'contract' ? outside(b, flow, value, to) : undefined;
-    places.push(
-      pulled ?? (weight === undefined ? b.add(movedBody(value, to, domainAt), value.origin) : pushed(b, flow, weight, readers, to))
-    );
+    return weight && pushed(b, flow, weight, readers, to);
   });
-  const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
-  return {
-    ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, outputs: results(flow.outputs),
-    losses: results(flow.losses), counts: results(flow.counts), checks: results(flow.checks),
-    update: { takes: results(flow.update.takes), results: results(flow.update.results) },
-  };
 }
 
 interface Weighted {

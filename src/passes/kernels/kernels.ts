@@ -1,6 +1,6 @@
 import type { Axis as Name } from '../../ir/common/axes.js';
 import { SEQUENCE, type DomainId, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { operandsOf } from '../../ir/flow/operands.js';
+import { operandsOf, resultsOf } from '../../ir/flow/operands.js';
 import { elements } from '../../ir/graph/typing.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import type { TileKernel, TileModule, TileProgram } from '../../ir/tile/tile.js';
@@ -65,10 +65,6 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
 
 function overRanks(value: FlowValue): boolean {
   return 'along' in value ? value.along.ranks : value.kind === 'count' && value.of === 'ranks';
-}
-
-function resultsOf(flow: Flow): readonly ValueId[] {
-  return [...flow.outputs, ...flow.losses, ...flow.counts, ...flow.checks, ...flow.update.takes].map(({ value }) => value);
 }
 
 /** It takes what its kernels read and none of them has written. */

@@ -1,10 +1,10 @@
 import type { Span } from '../../ir/common/span.js';
-import { contract, flowBuilder, literal, map, restrict, type FlowBuilder } from '../../ir/flow/build.js';
-import { ONCE, type DomainId, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { movedBody } from '../../ir/flow/operands.js';
+import { contract, literal, map, restrict, type FlowBuilder } from '../../ir/flow/build.js';
+import { ONCE, type Flow, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { includes } from '../../ir/graph/typing.js';
 import { pruned } from '../flow/prune.js';
+import { rebuilt } from '../flow/rebuild.js';
 
 /** More elements than these are not looked through for one of them, or multiplied one by one. */
 const [MOST_PICKED, MOST_FACTORS] = [1024, 32];
@@ -14,25 +14,8 @@ const [MOST_PICKED, MOST_FACTORS] = [1024, 32];
  * 0, which is exact, and what is made of such sums has gradients that kernels have too.
  */
 export function withoutPicks(flow: Flow): Flow {
-  const { values, domains } = flow;
-  if (!values.some((value) => value.kind === 'pick' || (value.kind === 'fold' && value.op === 'prod'))) return flow;
-  const b = flowBuilder();
-  const places: ValueId[] = [];
-  const to = (id: ValueId): ValueId => places[id];
-  const domainAt = (id: DomainId): DomainId => {
-    const domain = domains[id];
-    return b.domain(domain.kind === 'slot' ? { ...domain, choice: to(domain.choice) } : domain);
-  };
-  flow.inputs.forEach((input) => b.input(input, values[0].origin));
-  flow.scans.forEach((scan) => b.scan(scan));
-  flow.params.forEach((param) => b.param(param, values[0].origin));
-  for (const value of values) places.push(summed(b, value, to) ?? b.add(movedBody(value, to, domainAt), value.origin));
-  const results = <T extends FlowResult>(list: readonly T[]): T[] => list.map((one) => ({ ...one, value: to(one.value) }));
-  return pruned({
-    ...flow, domains: b.domains, inputs: b.inputs, params: b.params, values: b.values, scans: b.scans, outputs: results(flow.outputs),
-    losses: results(flow.losses), counts: results(flow.counts), checks: results(flow.checks),
-    update: { takes: results(flow.update.takes), results: results(flow.update.results) },
-  });
+  const found = flow.values.some((value) => value.kind === 'pick' || (value.kind === 'fold' && value.op === 'prod'));
+  return found ? pruned(rebuilt(flow, summed)) : flow;
 }
 
 function summed(b: FlowBuilder, value: FlowValue, to: (id: ValueId) => ValueId): ValueId | undefined {
