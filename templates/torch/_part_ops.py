@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ._calls import io_dtype, laid, straight
-from ._driver import LmoecError
+from ._calls import io_dtype, laid
+from ._definitions import Definitions, Operator
 from ._part import Program, Reference
 from ._rows import keys_of
-
-Operator = Callable[..., Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,46 +62,14 @@ class Operators:
 def register(namespace: str, name: str, program: Program, kernels: Any = None) -> Operators:
     """`kernels`: of CUDA devices (_launch.py); None: there are none."""
     reference = Reference(program)
-    # The reference serves CUDA only where somebody asks for it: it is many times slower, which must not come unasked.
-    device = reference if os.environ.get("LMOEC_BACKEND") == "reference" or kernels is None else kernels
-    library = torch.library.Library(namespace, "FRAGMENT")
+    made = Definitions(namespace, reference, kernels)
     given = [*(f"Tensor {field.python}" for field in program.args), "Tensor? cu_seqlens", "Tensor? keys"]
     cotangents = [f"Tensor? d_{field.python}" for field in program.outputs]
     count, has = len(program.args), program.differentiable
-    calls: dict[str, Operator] = {}
-
-    def define(name: str, takes: list[str], gives: int, run: Callable[[Any, tuple], tuple], fake: Callable[[tuple], list[Tensor]]) -> Operator:
-        result = "Tensor" if gives == 1 else f"({', '.join(['Tensor'] * gives)})"
-        library.define(f"{name}({', '.join(takes)}) -> {result}", tags=(torch.Tag.pt2_compliant_tag,))
-        one = gives == 1
-
-        def on_cpu(*args: Tensor | None) -> Any:
-            results = run(reference, args)
-            return results[0] if one else tuple(results)
-
-        def on_cuda(*args: Tensor | None) -> Any:
-            try:
-                results = run(device, args)
-            except LmoecError:
-                # What is wrong with a tensor is said in the same words on every device.
-                fake(args)
-                raise
-            return results[0] if one else tuple(results)
-
-        def shapes(*args: Tensor | None) -> Any:
-            results = fake(args)
-            return results[0] if one else tuple(results)
-
-        library.impl(name, on_cpu, "CPU")
-        library.impl(name, on_cuda, "CUDA")
-        torch.library.register_fake(f"{namespace}::{name}", shapes, lib=library)
-        operator = getattr(getattr(torch.ops, namespace), name).default
-        calls[name] = lambda *args: on_cuda(*args) if straight(args) else operator(*args)
-        return operator
 
     def fake_forward(args: tuple) -> list[Tensor]:
         extents = program.check(args[:count], *args[count:])
-        runner = reference if args[0].device.type == "cpu" else device
+        runner = reference if args[0].device.type == "cpu" else made.device
         kept = args[0].new_empty(runner.kept_bytes(args[:count], args[count], extents), dtype=torch.uint8)
         return [*program.empty(args[0], program.results, extents), kept]
 
@@ -112,14 +77,14 @@ def register(namespace: str, name: str, program: Program, kernels: Any = None) -
         program.check(args[:count], args[count], args[count + 1])
         return [x.new_empty(x.shape) for x, wanted in zip(args, has) if wanted]
 
-    forward = define(
+    forward = made.define(
         name, given, len(program.results) + 1, lambda runner, args: runner.forward(args[:count], args[count], args[count + 1]), fake_forward)
-    backward = define(
+    backward = made.define(
         f"{name}_backward", [*given, "Tensor kept", *cotangents], sum(has),
         lambda runner, args: runner.backward(args[:count], args[count], args[count + 1], args[count + 2], args[count + 3 :]), fake_backward)
     return Operators(
-        program=program, forward=forward, backward=backward, reference=reference, plain=calls[name], library=library,
-        traced=_function(calls[name], calls[f"{name}_backward"], program))
+        program=program, forward=forward, backward=backward, reference=reference, plain=made.calls[name], library=made.library,
+        traced=_function(made.calls[name], made.calls[f"{name}_backward"], program))
 
 
 def _function(forward: Operator, backward: Operator, program: Program) -> type[torch.autograd.Function]:
