@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   emit: ['ir/plan', 'ir/spec', 'ir/scan', 'ir/graph', 'ir/flow', 'ir/common', 'math', 'support'],
   runtime: ['ir/plan', 'ir/common', 'support'],
   // Runs graphs where there are no kernels, without the compiler.
-  'runtime/interpreter': ['runtime', 'interp/graph', 'ir/graph', 'ir/common', 'support'],
+  'runtime/interpreter': ['runtime', 'interp/graph', 'interp/flow', 'ir/graph', 'ir/flow', 'ir/common', 'support'],
   driver: ['ir', 'grammar', 'diagnostics', 'math', 'ops', 'passes', 'interp', 'backends', 'emit', 'runtime', 'support'],
   cli: ['driver', 'diagnostics', 'support'],
   editor: ['driver', 'diagnostics', 'ir/ast'],

@@ -29,6 +29,7 @@ export const COMMANDS: readonly {
       '  --version V          of the Python package (default: 0.1.0)',
       '  --name NAME          only this declaration',
       '  --with aux=0.01      numbers, texts and parts in place of those of the header; once for each',
+      '  --eval               kernels for serving alone: nothing of training, no gradients; half the work of nvcc',
       '  --emit spec,scan,tile,plan,kernel  print these levels and write nothing; with -o, write them beside the kernels',
       '  --sources            leave nvcc out even if it is there: no .cubin, no .ptx',
       '  --watch              build again whenever a file changes',

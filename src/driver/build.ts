@@ -27,6 +27,8 @@ export interface BuildOptions {
   readonly name: string | undefined;
   /** Besides sizes. */
   readonly settings: Settings;
+  /** Kernels for whoever only serves: nothing of training, no gradients. */
+  readonly evalOnly: boolean;
   /** Runs nvcc where it is found. */
   readonly machineCode: boolean;
   /** Written as text too, beside the kernels. */
@@ -46,6 +48,7 @@ function commandOf(host: Host, source: Source, options: BuildOptions): string {
     ...list('--dtype', options.dtypes),
     ...list('--size', [...options.sizes].map(([axis, size]) => `${axis}=${size}`)),
     ...[...options.settings].map(([key, value]) => `--with ${key}=${value}`),
+    ...(options.evalOnly ? ['--eval'] : []),
   ].join(' ');
 }
 

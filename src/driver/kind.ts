@@ -85,6 +85,8 @@ export interface BuildRequest {
   /** undefined: the default of each target. */
   readonly dtypes: readonly IoDtype[] | undefined;
   readonly given: Settings;
+  /** Kernels for whoever only serves: nothing of training, no gradients. */
+  readonly evalOnly: boolean;
   /** The command as generated files name it. */
   readonly command: string;
   readonly levels: readonly string[];
@@ -112,6 +114,8 @@ export interface PythonRequest {
   readonly dtypes: readonly IoDtype[] | undefined;
   /** One set of plans for each. */
   readonly given: readonly Settings[];
+  /** Kernels for whoever only serves: nothing of training, no gradients. */
+  readonly evalOnly: boolean;
   readonly command: string;
 }
 

@@ -26,6 +26,8 @@ export interface TorchOptions {
   readonly sizes: readonly ReadonlyMap<Axis, number>[];
   /** Other numbers, the same in all of them. */
   readonly settings: Settings;
+  /** Kernels for whoever only serves: nothing of training, no gradients. */
+  readonly evalOnly: boolean;
   /** Only the declaration of this name. */
   readonly part: string | undefined;
 }
@@ -131,6 +133,7 @@ function commandOf(host: Host, source: Source, name: string, options: TorchOptio
     ...options.sizes.filter((sizes) => sizes.size > 0)
       .map((sizes) => `--size ${[...sizes].map(([axis, size]) => `${axis}=${size}`).join(',')}`),
     ...[...options.settings].map(([key, value]) => `--with ${key}=${value}`),
+    ...(options.evalOnly ? ['--eval'] : []),
     ...(options.name === undefined ? [] : [`--package ${name}`]),
     ...(options.version === '0.1.0' ? [] : [`--version ${options.version}`]),
   ].join(' ');

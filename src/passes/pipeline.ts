@@ -52,6 +52,8 @@ export interface LowerOptions {
    * runs, instead of over states and cotangents of every token in memory. A power of two; off unless told otherwise.
    */
   readonly runs?: number;
+  /** Gradients, unless it is false. */
+  readonly backward?: boolean;
   /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */
   readonly pieces?: boolean;
 }
@@ -83,7 +85,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   });
   if (spec.mode === 'sequential') {
     const d = start(new Set());
-    lowerSequential(d);
+    lowerSequential(d, options.backward !== false);
     return { spec, scan: undefined, module: checkedTiles(d.finish()) };
   }
   const sizeOf = (axis: Axis) => sizes.get(axis) ?? 1;
@@ -91,12 +93,12 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   const scan = checked('the normal form with scales folded', withFactors(spec, foldScales(formed, sizeOf), sizeOf));
   const d = start(gateNames(spec, scan));
   lowerForward(d, scan);
-  const reversed = checked('the adjoint', adjoint(spec, scan));
-  lowerBackward(d, reversed);
+  const reversed = options.backward === false ? undefined : checked('the adjoint', adjoint(spec, scan));
+  if (reversed !== undefined) lowerBackward(d, reversed);
   lowerStep(d, scan);
   if (options.pieces === true) {
     lowerForward(d, checked('the states alone', rootedIn(scan, ({ kind }) => kind === 'final')), 'ends');
-    lowerBackward(d, checked('their adjoint', rootedIn(reversed, ({ kind }) => kind === 'initial-gradient')), 'reverse_ends');
+    if (reversed !== undefined) lowerBackward(d, checked('their adjoint', rootedIn(reversed, ({ kind }) => kind === 'initial-gradient')), 'reverse_ends');
   }
   return { spec, scan, module: checkedTiles(d.finish()) };
 }

@@ -9,7 +9,7 @@ import {
 import { expectRecord, inElements, member, type Tensor } from './tensors.js';
 
 export type { ReadFile } from './open.js';
-export { openKernels, type OpenKernels } from './kernels.js';
+export { openEvalKernels, openKernels, type OpenEvalKernels, type OpenKernels } from './kernels.js';
 export { read, readFloats, release, tensor, upload, type Tensor, type TensorValues } from './tensors.js';
 
 /** What a call may be given besides inputs. */

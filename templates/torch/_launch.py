@@ -24,6 +24,7 @@ class Kernels(Built):
 
     def __init__(self, folder: Any, mode: str, program: Program):
         super().__init__(folder, f"*/{mode}/plan.json")
+        self.mode = mode
         self.program = program
         #: What is ready for a call, by all that decides its layout. A call takes one out and puts it back, so that threads never share one.
         self._free: dict[tuple, list[Bound]] = {}
@@ -31,6 +32,15 @@ class Kernels(Built):
 
     def forget(self) -> None:
         self._free = {}
+
+    def plans(self) -> tuple[Plan, ...]:
+        try:
+            return super().plans()
+        except LmoecError:
+            if self.mode == "train" and any(self.folder.glob("*/eval/plan.json")):
+                how = "pass training=False (a module: call eval()), or build it again without --eval"
+                raise LmoecError(f"{self.program.name} was built with --eval: it has no kernels of training", how) from None
+            raise
 
     # What operators call
 
@@ -50,6 +60,7 @@ class Kernels(Built):
         extents = self.program.check(args, cu_seqlens, keys)
         index = host.device_of(args[0])
         plan = self.choose(index, extents.dtype)
+        plan.expect("backward")
         kept = Kept(plan, args[0], cu_seqlens, extents)
         made = self._run(plan, "backward", index, args, cotangents, cu_seqlens, keys, extents, kept.views(memory))
         results = plan.json["names"]["results"]["backward"]

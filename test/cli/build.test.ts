@@ -122,6 +122,22 @@ describe('build', () => {
     expect(binding).toMatch(/A matrix memory that forgets per channel/);
   });
 
+  it('leaves gradients out where they are not wanted', () => {
+    expect(inFolder(['build', 'decaying.lmoe', '-o', 'serving', '--eval', '--target', 'torch,webgpu', '--sources']).code).toBe(0);
+    const [plan, other] = ['webgpu.f32', 'decaying/plans/decaying/K16_V24/cuda.sm90.bf16'].map((folder) => (
+      JSON.parse(readFileSync(at('serving/decaying', folder, 'plan.json'), 'utf8'))
+    ));
+    for (const { programs, source } of [plan, other]) {
+      expect(programs.backward.launches).toEqual([]);
+      for (const program of ['forward', 'step']) expect(programs[program].launches.length).toBeGreaterThan(0);
+      expect(source.command).toContain('--eval');
+    }
+    const binding = readFileSync(at('serving/decaying/decaying.ts'), 'utf8');
+    expect(binding).toContain('built with --eval: there is no `backward`');
+    expect(binding).not.toMatch(/backward\(|Gradients|Grads/);
+    expect(readFileSync(at('serving/decaying/decaying/decaying.py'), 'utf8')).toContain('built with --eval: on CUDA there are no gradients');
+  });
+
   it('makes the same bytes of the same input, wherever they go', () => {
     for (const out of ['one', 'two']) expect(inFolder(['build', 'decaying.lmoe', '-o', out, '--sources']).code).toBe(0);
     expect(filesOf('one')).toEqual(filesOf('two'));

@@ -10,13 +10,17 @@ import { PYTHON } from './python.js';
 const host = nodeHost();
 
 /** The package of a text, in a folder of its own below `at`. Kernels are made for one target: the CPU takes none. */
-export async function packageIn(at: string, name: string, text: string, sizes: ReadonlyMap<string, number>): Promise<string> {
+export async function packageIn(
+  at: string, name: string, text: string, sizes: ReadonlyMap<string, number>, evalOnly = false,
+): Promise<string> {
   const source = sourceOf(host, `${name}.lmoe`, text);
   if (source.failed) throw new Error(source.render(false));
   const made = await torchPackages(
     host, [source],
-    { name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], settings: new Map(), part: undefined },
-    () => undefined,
+    {
+      name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], settings: new Map(), evalOnly,
+      part: undefined,
+    }, () => undefined,
   );
   if ('failures' in made) throw new Error(made.failures.map(({ failed }) => (
     'title' in failed ? failed.title : source.renderThese(failed.diagnostics, false)

@@ -40,7 +40,8 @@ async function refusal(text: string, sizes: readonly ReadonlyMap<string, number>
   const source = sourceOf(nodeHost(), 'f.lmoe', text);
   const made = await torchPackages(
     nodeHost(), [source],
-    { name: 'f', version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes, settings: new Map(), part }, () => undefined,
+    { name: 'f', version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes, settings: new Map(), evalOnly: false, part },
+    () => undefined,
   );
   if (!('failures' in made)) return '';
   return made.failures.map(({ failed }) => (
@@ -77,11 +78,16 @@ layer f(x: [D]) -> y: [D] with D = 8 {
 
 describe.skipIf(NO_TORCH !== undefined)(`packages of layers and mixtures${NO_TORCH === undefined ? '' : `: ${NO_TORCH}`}`, () => {
   const folder = emptyFolder();
-  let at = '';
+  const other = emptyFolder();
+  let [at, serving] = ['', ''];
   beforeAll(async () => {
     at = await packageIn(folder.path, 'mixed', MIXED, new Map());
+    serving = await packageIn(other.path, 'mixed', MIXED, new Map(), true);
   });
-  afterAll(() => folder.remove());
+  afterAll(() => {
+    folder.remove();
+    other.remove();
+  });
 
   it('pass their own tests, beside those of scans', () => {
     const said = python(['-m', 'pytest', '-q', '-p', 'no:warnings', 'tests'], at).trim().split('\n').at(-1) ?? '';
@@ -108,6 +114,26 @@ for _ in range(60):
 assert layer._orig_mod.b.abs().sum() > 0 and made.count_expert.sum() == 2 * 32 * 4
 print(sum(losses[-5:]) / sum(losses[:5]))`;
     expect(Number(python(['-c', program], at))).toBeLessThan(0.7);
+  });
+
+  it('built for serving alone say what they have not', () => {
+    const program = `
+from pathlib import Path
+import torch, mixed
+from mixed._launch import Kernels
+from mixed._ops import noisy_eval
+told = []
+for mode in ("train", "eval"):
+    kernels = Kernels(Path("mixed/plans/noisy"), mode, noisy_eval.program)
+    try:
+        kernels.plans()[0].expect("forward"), kernels.plans()[0].expect("backward")
+    except mixed.LmoecError as error:
+        told.append(str(error).splitlines()[0])
+print("; ".join(told))`;
+    expect(python(['-c', program], serving).trim()).toMatch(
+      /^noisy was built with --eval: it has no kernels of training.*; noisy was built with --eval: it has no kernels of backward/,
+    );
+    expect(python(['-c', 'import mixed; help(mixed.noisy)'], serving)).toContain('on CUDA `training` must be False');
   });
 
   it('take buffers and params by the paths of checkpoints', () => {

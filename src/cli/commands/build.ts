@@ -35,6 +35,7 @@ export const build: Command = (args) => guarded(async () => {
     with: { type: 'string', multiple: true },
     package: { type: 'string' },
     version: { type: 'string' },
+    eval: { type: 'boolean' },
     emit: { type: 'string', multiple: true },
     sources: { type: 'boolean' },
     watch: { type: 'boolean' },
@@ -66,6 +67,7 @@ export const build: Command = (args) => guarded(async () => {
       sizes: sizesOf(values.size ?? []),
       name: values.name ?? values.scan,
       settings: settingsOf(values.with ?? []),
+      evalOnly: values.eval === true,
       machineCode: values.sources !== true,
       levels: emit,
     },
@@ -76,6 +78,7 @@ export const build: Command = (args) => guarded(async () => {
       dtypes: dtypesGiven,
       sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
       settings: settingsOf(values.with ?? []),
+      evalOnly: values.eval === true,
       part: values.name ?? values.scan,
     } : undefined,
   };

@@ -1,9 +1,11 @@
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import { graphSurface } from '../../emit/bindings/graph-surface.js';
+import { flowJson } from '../../ir/flow/json.js';
 import type { Graph } from '../../ir/graph/graph.js';
 import { graphJson } from '../../ir/graph/json.js';
 import { signatureOf } from '../../ir/graph/signature.js';
 import { printTiles } from '../../ir/tile/print.js';
+import { updateAlone } from '../../passes/flow/update-alone.js';
 import { jsonText } from '../../support/text.js';
 import type { Host } from '../host.js';
 import { compilerVersion } from '../installed.js';
@@ -13,6 +15,8 @@ import { settingsFor, withUnsaid } from '../parts.js';
 import type { Failed } from '../problem.js';
 import { defaultDtype, variantFolder } from '../targets.js';
 import { compileGraph, type CompiledGraph } from './kernels.js';
+
+type Program = 'train' | 'eval';
 
 /** Kernels of one program for one target and dtype. */
 interface Variant {
@@ -24,12 +28,13 @@ interface Variant {
 /** The graphs of a layer, mixture or model, in training and outside, which the interpreter runs; and kernels for the targets. */
 export async function buildGraph(host: Host, declaration: Declaration, request: BuildRequest): Promise<Built | Failed> {
   const { source, part } = declaration;
-  const { given, command } = request;
+  const { given, command, evalOnly } = request;
   const own = withUnsaid(part, settingsFor(part, given));
   const [training, other] = [true, false].map((mode) => source.parts.elaborate(part.name, own, mode));
   const diagnostics = [...training.diagnostics, ...other.diagnostics];
   if (training.graph === undefined || other.graph === undefined || hasErrors(diagnostics)) return { diagnostics };
-  const variants = await variantsOf(host, declaration, request, { train: training.graph, eval: other.graph });
+  const graphs = evalOnly ? { eval: other.graph } : { train: training.graph, eval: other.graph };
+  const variants = await variantsOf(host, declaration, request, graphs);
   if (!Array.isArray(variants)) return variants;
   const folders = [...new Set(variants.map(({ made }) => variantFolder(made.plan)))];
   const levels = new Set(request.levels);
@@ -37,29 +42,37 @@ export async function buildGraph(host: Host, declaration: Declaration, request: 
     ...declaration,
     files: new Map([
       ['train.json', `${graphJson(training.graph)}\n`], ['eval.json', `${graphJson(other.graph)}\n`],
-      ...variants.flatMap((variant) => filesOf(variant, part.name, levels)),
+      ...updateFile(variants), ...variants.flatMap((variant) => filesOf(variant, part.name, levels)),
     ]),
     binding: graphSurface(
-      signatureOf(other.graph), other.graph.settings, { compiler: compilerVersion(host), hash: source.hash, command }, folders,
+      signatureOf(other.graph), other.graph.settings, { compiler: compilerVersion(host), hash: source.hash, command }, folders, evalOnly,
     ),
     jobs: variants.flatMap(({ folder, made }): readonly CudaJob[] => cudaJobs(`${part.name}/${folder}/`, made.plan, made.files)),
-    identity: [part.name, source.hash, [...other.graph.settings], folders],
+    identity: [part.name, source.hash, [...other.graph.settings], folders, evalOnly],
     summary: folders.length === 0 ? `${part.kind}, in the interpreter; --target makes kernels where there are some`
-      : variants.filter(({ folder }) => folder.endsWith('/train')).map(({ made: { plan } }) => `${plan.target} ${plan.dtype}`).join(', '),
+      : variants.filter(({ folder }) => folder.endsWith('/eval')).map(({ made: { plan } }) => `${plan.target} ${plan.dtype}`).join(', '),
     text: variants.map((variant) => textOf(variant, levels)).filter((text) => text !== '').join('\n'),
   };
 }
 
 async function variantsOf(
-  host: Host, { source }: Declaration, { targets, dtypes, command }: BuildRequest, graphs: Readonly<Record<'train' | 'eval', Graph>>,
+  host: Host, { source }: Declaration, { targets, dtypes, command }: BuildRequest, graphs: Readonly<Partial<Record<Program, Graph>>>,
 ): Promise<Variant[] | Failed> {
   const variants: Variant[] = [];
   for (const target of targets) for (const dtype of dtypes ?? [defaultDtype(target)]) for (const program of ['train', 'eval'] as const) {
-    const made = await compileGraph(host, source, graphs[program], { target, dtype, command, backward: program === 'train' });
+    const graph = graphs[program];
+    if (graph === undefined) continue;
+    const made = await compileGraph(host, source, graph, { target, dtype, command, backward: program === 'train' });
     if (!('plan' in made)) return made;
     variants.push({ folder: `${variantFolder(made.plan)}/${program}`, made });
   }
   return variants;
+}
+
+/** How buffers move after a step, for hosts of kernels of training. */
+function updateFile(variants: readonly Variant[]): [string, string][] {
+  const flow = variants.find(({ folder }) => folder.endsWith('/train'))?.made.flow;
+  return flow?.params.some(({ buffer }) => buffer) === true ? [['update.json', `${flowJson(updateAlone(flow))}\n`]] : [];
 }
 
 function filesOf({ folder, made: { plan, files, lowered } }: Variant, name: string, levels: ReadonlySet<string>): [string, string][] {

@@ -81,8 +81,7 @@ async function programs(
   const takes = new Map([...forward].flatMap(([name, { data }]) => (
     name.startsWith('take.') ? [[name.slice('take.'.length), Float64Array.from(data)] as const] : []
   )));
-  const none = { outputs: new Map(), losses: new Map(), counts: new Map(), kept: new Map() };
-  const updated = flow.update.results.length === 0 ? new Map<string, Float64Array>() : update(flow, [{ ...none, takes }], call.weights);
+  const updated = flow.update.results.length === 0 ? new Map<string, Float64Array>() : update(flow, [{ takes }], call.weights);
   const differentiable = flow.backward !== undefined && (flow.losses.length > 0 || call.cotangents.size > 0);
   const backward = differentiable ? await runNamed(loaded, 'backward', named(made)) : {};
   const gradients = differentiable ? await fetched(runtime, loaded, 'backward', backward, call) : [];

@@ -34,9 +34,10 @@ export async function packagePart(host: Host, declaration: Declaration, request:
   if (forbidden !== undefined) return problem(
     'E705', `\`${part.name}\` has a param \`${forbidden}\`, and every module of torch has something else of that name`, 'rename the param',
   );
+  const modes = request.evalOnly ? ['eval'] as const : MODES;
   const plans: { readonly mode: Mode; readonly made: CompiledGraph }[] = [];
-  for (const target of request.targets) for (const dtype of request.dtypes ?? [defaultDtype(target)]) for (const mode of MODES) {
-    const made = await compileGraph(host, source, graphs[mode], { target, dtype, command: request.command, backward: true });
+  for (const target of request.targets) for (const dtype of request.dtypes ?? [defaultDtype(target)]) for (const mode of modes) {
+    const made = await compileGraph(host, source, graphs[mode], { target, dtype, command: request.command, backward: !request.evalOnly });
     if (!('plan' in made)) return made;
     plans.push({ mode, made });
     await host.breathe();

@@ -15,7 +15,7 @@ import { sizesOf, specAt } from './spec.js';
 /** Plans and kernels of a scan, one folder for each target and dtype. */
 export async function buildScan(host: Host, declaration: Declaration, request: BuildRequest): Promise<Built | Failed> {
   const { source } = declaration;
-  const { targets, dtypes, given, command } = request;
+  const { targets, dtypes, given, command, evalOnly } = request;
   const spec = specAt(declaration, given);
   if (!('nodes' in spec)) return spec;
   const sizes = sizesFor(spec, sizesOf(given));
@@ -23,7 +23,7 @@ export async function buildScan(host: Host, declaration: Declaration, request: B
   const variants: Compiled[] = [];
   for (const target of targets) {
     for (const dtype of dtypes ?? [defaultDtype(target)]) {
-      const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command });
+      const compiled = await compileScan(host, source, spec, { target, dtype, sizes, command, backward: !evalOnly });
       if (!('plan' in compiled)) return compiled;
       variants.push(compiled);
     }
@@ -40,7 +40,7 @@ export async function buildScan(host: Host, declaration: Declaration, request: B
   return {
     ...declaration,
     files,
-    binding: bindingSurface(signatureOf(spec), variants.map(({ plan }) => ({ folder: variantFolder(plan), plan }))),
+    binding: bindingSurface(signatureOf(spec), variants.map(({ plan }) => ({ folder: variantFolder(plan), plan })), !evalOnly),
     jobs,
     identity: [spec.name, variants.map(({ plan }) => [variantFolder(plan), plan.sizes, plan.source])],
     summary: variants.map(({ plan }) => `${plan.target} ${plan.dtype}`).join(', '),

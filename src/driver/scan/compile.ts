@@ -25,6 +25,8 @@ export interface Request {
   readonly command: string;
   /** What an adapter offers; WebGPU's defaults if not given. */
   readonly capabilities?: WgslCapabilities;
+  /** Gradients, unless it is false. */
+  readonly backward?: boolean;
   /** For hosts that share sequences among devices: the programs of pieces, too. CUDA. */
   readonly pieces?: boolean;
 }
@@ -43,16 +45,17 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
  * meant to take.
  */
 export function lowerFor(
-  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'pieces'>, chunk = DEFAULT_CHUNK, room = 1,
+  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'>, chunk = DEFAULT_CHUNK, room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
   const narrowRange = dtype === 'f16';
+  const backward = request.backward ?? true;
   const options: LowerOptions = target === 'webgpu'
-    ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange }
+    ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange, backward }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
-      runs: RUNS, pieces: request.pieces === true,
+      runs: RUNS, backward, pieces: request.pieces === true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);

@@ -4,7 +4,7 @@ import { tensorType, typeName } from './names.js';
 import type { FileSurface, InterfaceSurface } from './surface.js';
 
 /** Types that the file uses besides its own. */
-const USED = new Set(['OpenGraph', 'OpenKernels', 'Promise', 'ReadFile', 'Runtime', 'Tensor']);
+const USED = new Set(['OpenEvalKernels', 'OpenGraph', 'OpenKernels', 'Promise', 'ReadFile', 'Runtime', 'Tensor']);
 
 /** Of a generated file. */
 export interface Provenance {
@@ -17,14 +17,16 @@ type Property = InterfaceSurface['properties'][number];
 
 /**
  * The typed binding of a layer, mixture or model that was made with these settings, which runs in the interpreter, and on devices where
- * there are `folders` of kernels. Pure data in, pure data out.
+ * there are `folders` of kernels; `evalOnly`: of none for training. Pure data in, pure data out.
  */
 export function graphSurface(
   signature: Signature, made: ReadonlyMap<string, number | string>, { compiler, hash, command }: Provenance,
-  folders: readonly string[] = [],
+  folders: readonly string[] = [], evalOnly = false,
 ): FileSurface {
   const name = typeName(signature.name, USED, 'Graph');
   const kernels = folders.length > 0;
+  const [opened, open] = evalOnly ? ['OpenEvalKernels', 'openEvalKernels'] : ['OpenKernels', 'openKernels'];
+  const moves = kernels && !evalOnly && signature.params.some(({ buffer }) => buffer);
   const params = signature.params.map((tensor) => property(
     tensor, [], `${tensor.buffer ? 'Buffer' : 'Param'} ${sized(tensor, [])}${tensor.dtype === 'f32' ? ', read in f32' : ''}`,
   ));
@@ -62,11 +64,11 @@ export function graphSurface(
     header: [`Made by lmoec ${compiler}; changes will be lost.`, `source: sha256 ${hash}`, `command: ${command}`],
     imports: [
       ...(kernels ? [{ from: 'lmoec/runtime', names: ['Runtime'], typeOnly: true }] : []),
-      { from: 'lmoec/bindings', names: kernels ? ['OpenKernels', 'ReadFile', 'Tensor'] : ['ReadFile', 'Tensor'], typeOnly: true },
-      ...(kernels ? [{ from: 'lmoec/bindings', names: ['openKernels'], typeOnly: false }] : []),
+      { from: 'lmoec/bindings', names: kernels ? [opened, 'ReadFile', 'Tensor'] : ['ReadFile', 'Tensor'], typeOnly: true },
+      ...(kernels ? [{ from: 'lmoec/bindings', names: [open], typeOnly: false }] : []),
       { from: 'lmoec/files', names: ['filesBeside'], typeOnly: false },
       { from: 'lmoec/interpreter', names: ['OpenGraph'], typeOnly: true },
-      { from: 'lmoec/interpreter', names: ['openGraph'], typeOnly: false },
+      { from: 'lmoec/interpreter', names: moves ? ['openGraph', 'openUpdate'] : ['openGraph'], typeOnly: false },
     ],
     constants: [{
       name: 'settings', doc: 'The sizes, other numbers, texts and parts that it was built with.', value: `{ ${settings} } as const`,
@@ -85,10 +87,12 @@ export function graphSurface(
       body: ['return openGraph(read);'],
     }, ...(kernels ? [{
       name: 'loadKernels',
-      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device: forward, backward, and single tokens.`,
+      doc: `Loads the kernels of \`${signature.name}\` for the runtime's device: ${evalOnly
+        ? '`eval` and single tokens. It was built with --eval: there is no `forward` of training and no `backward`; build it again without.'
+        : `forward, backward${moves ? ', updates of buffers' : ''}, and single tokens.`}`,
       parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
-      returns: `Promise<OpenKernels<${name}Types>>`,
-      body: ['return openKernels(runtime, read, plans);'],
+      returns: `Promise<${opened}<${name}Types>>`,
+      body: [`return ${open}(runtime, read, plans${moves ? ', openUpdate' : ''});`],
     }] : [])],
   };
 }

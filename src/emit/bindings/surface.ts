@@ -77,9 +77,11 @@ function rangeText({ lo, hi }: Range): string {
 
 /**
  * The typed binding of one scan. `plans`: the variants that were built, with the folder of each relative to the file
- * (`webgpu.f32`). Pure data in, pure data out.
+ * (`webgpu.f32`). `gradients`: they have `backward`. Pure data in, pure data out.
  */
-export function bindingSurface(signature: Signature, plans: readonly { readonly folder: string; readonly plan: Plan }[]): FileSurface {
+export function bindingSurface(
+  signature: Signature, plans: readonly { readonly folder: string; readonly plan: Plan }[], gradients = true,
+): FileSurface {
   const name = typeName(signature.name, USED, 'Scan');
   const { inputs, params, states, outputs } = members(signature);
   const [{ plan }] = plans;
@@ -111,14 +113,16 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
       ...outputs.map((member) => property(member)),
       { name: 'state', type: `${name}State`, optional: false, doc: 'States after the last token.' },
     ], methods: [] },
-    { name: `${name}Grads`, doc: 'Cotangents of what `forward` gives; zeros where left out.', properties: [
-      ...outputs.map((member) => property(member, true)),
-      { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Cotangents of the final states.' },
-    ], methods: [] },
-    { name: `${name}Gradients`, doc: 'What `backward` gives: the gradient of every input, parameter and initial state.', properties: [
-      ...[...inputs, ...params].map((member) => ({ ...property(member), doc: member.doc.replace(RANGE, '') })),
-      { name: 'state', type: `${name}State`, optional: false, doc: 'Gradients of the initial states.' },
-    ], methods: [] },
+    ...(gradients ? [
+      { name: `${name}Grads`, doc: 'Cotangents of what `forward` gives; zeros where left out.', properties: [
+        ...outputs.map((member) => property(member, true)),
+        { name: 'state', type: `Partial<${name}State>`, optional: true, doc: 'Cotangents of the final states.' },
+      ], methods: [] },
+      { name: `${name}Gradients`, doc: 'What `backward` gives: the gradient of every input, parameter and initial state.', properties: [
+        ...[...inputs, ...params].map((member) => ({ ...property(member), doc: member.doc.replace(RANGE, '') })),
+        { name: 'state', type: `${name}State`, optional: false, doc: 'Gradients of the initial states.' },
+      ], methods: [] },
+    ] : []),
     { name: `${name}StepInputs`, doc: 'Inputs of a single token.', properties: [
       ...inputs.map(step), ...params.map((member) => property(member)),
     ], methods: [] },
@@ -135,9 +139,11 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
       { name: 'forward', parameters: [
         { name: 'inputs', type: `${name}Inputs` }, { name: 'options?', type: `${name}Options` },
       ], returns: `Promise<${name}Result>`, doc: 'Runs the scan over all tokens.' },
-      { name: 'backward', parameters: [
-        { name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` },
-      ], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
+      ...(gradients ? [
+        { name: 'backward', parameters: [
+          { name: 'inputs', type: `${name}Inputs` }, { name: 'grads', type: `${name}Grads` }, { name: 'options?', type: `${name}Options` },
+        ], returns: `Promise<${name}Gradients>`, doc: 'Gradients, from the inputs alone: what forward computed is computed again.' },
+      ] : []),
       { name: 'step', parameters: [
         { name: 'state', type: `${name}State` }, { name: 'inputs', type: `${name}StepInputs` },
       ], returns: `Promise<${name}StepResult>`, doc: 'One token for every sequence: decoding.' },
@@ -170,10 +176,12 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
     '    const results = await scan.forward(inputs, options);',
     `    return { ${[...outputs.map((member) => got(member)), stateOf(states, finalOf)].join(', ')} };`,
     '  },',
-    '  async backward(inputs, grads, options) {',
-    '    const results = await scan.backward(inputs, grads, options);',
-    `    return { ${gotGradients.join(', ')} };`,
-    '  },',
+    ...(gradients ? [
+      '  async backward(inputs, grads, options) {',
+      '    const results = await scan.backward(inputs, grads, options);',
+      `    return { ${gotGradients.join(', ')} };`,
+      '  },',
+    ] : []),
     '  async step(state, inputs) {',
     '    const results = await scan.step(state, inputs);',
     `    return { ${gotStep.join(', ')} };`,
@@ -213,7 +221,8 @@ export function bindingSurface(signature: Signature, plans: readonly { readonly 
     functions: [{
       name: 'load',
       doc: `Loads the kernels of \`${signature.name}\` for the runtime's device. `
-        + '`read` gives the files of this folder; by default they are read from beside this module.',
+        + '`read` gives the files of this folder; by default they are read from beside this module.'
+        + (gradients ? '' : '\n\nIt was built with --eval: there is no `backward`; build it again without.'),
       parameters: [{ name: 'runtime', type: 'Runtime' }, { name: 'read', type: 'ReadFile', initializer: 'filesBeside(import.meta.url)' }],
       returns: `Promise<${name}>`,
       body,

@@ -11,6 +11,8 @@ export interface FunctionTexts {
   readonly formula: string;
   /** Sizes and dtypes that were built: `K = 64, V = 64 in bf16`. */
   readonly built: readonly string[];
+  /** Are there none of gradients? */
+  readonly evalOnly: boolean;
 }
 
 const indent = (
@@ -225,6 +227,7 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
       '    LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.',
       '',
       ...(texts.built.length === 0 ? [] : [`Kernels were built for ${texts.built.join('; ')}. Other sizes and float64 run on the CPU.`]),
+      ...(texts.evalOnly ? ['They were built with --eval: on CUDA there are no gradients.'] : []),
       'Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.',
     ]),
     ...prepared(signature, true),

@@ -72,17 +72,24 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
     for (const [path, text] of kernels) files.set(`${folder}/${path}`, text);
   };
   for (const { signature, formula, plans } of scans) {
-    files.set(
-      `${name}/${signature.module}.py`, printFunctions(signature, { header, formula, built: plans.map(({ plan }) => builtText(plan)) }),
-    );
+    const texts = {
+      header, formula, built: plans.map(({ plan }) => builtText(plan)), evalOnly: plans.every(({ plan }) => servesOnly(plan)),
+    };
+    files.set(`${name}/${signature.module}.py`, printFunctions(signature, texts));
     for (const { plan, files: kernels } of plans) place(planFolder(name, signature, plan), plan, kernels);
   }
   for (const { signature, formula, plans } of parts.parts) {
     const built = [...new Set(plans.map(({ plan }) => `${plan.dtype} on ${plan.target.replace('cuda.', '')}`))];
-    files.set(`${name}/${signature.module}.py`, printPartFunctions(signature, { header, formula, built }));
+    const evalOnly = plans.every(({ plan }) => servesOnly(plan));
+    files.set(`${name}/${signature.module}.py`, printPartFunctions(signature, { header, formula, built, evalOnly }));
     for (const { mode, plan, files: kernels } of plans) place(partFolder(name, signature, plan, mode), plan, kernels);
   }
   return files;
+}
+
+/** Has it no kernels of gradients? */
+function servesOnly({ programs }: Plan): boolean {
+  return programs['backward']?.launches.length === 0;
 }
 
 /** Folders of all plans, with what nvcc can make of them. */

@@ -57,7 +57,7 @@ export function valuesOf(flow: Flow, call: FlowCall, there: There, wanted: reado
 }
 
 /** New values of buffers by path, after the calls of one step. */
-export function update(flow: Flow, calls: readonly FlowOutcome[], params: FlowTensors): FlowTensors {
+export function update(flow: Flow, calls: readonly Pick<FlowOutcome, 'takes'>[], params: FlowTensors): FlowTensors {
   const inputs = new Map(flow.update.takes.map(({ name, over }) => {
     const all = calls.map(({ takes }) => takes.get(name) ?? new Float64Array(0));
     return [name, over === 'last' ? all[all.length - 1] : all.reduce((a, b) => a.map((x, i) => x + b[i]))];

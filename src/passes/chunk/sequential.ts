@@ -11,12 +11,13 @@ import { steadyToken } from './steady.js';
 import { widened } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
 
-/** All programs of a scan that runs step by step: loops over tokens; backward keeps the state before every token. */
-export function lowerSequential(draft: Draft): void {
+/** The programs of a scan that runs step by step: loops over tokens; backward keeps the state before every token. */
+export function lowerSequential(draft: Draft, gradients: boolean): void {
   const { spec } = draft;
   const plain = forwardToken(spec);
   const forward = steadyToken(plain);
   for (const name of ['forward', 'step'] as const) tokenKernel(contextOf(draft, name, programOf(forward)), forward, false);
+  if (!gradients) return;
   const backward = steadyToken(backwardToken(spec, plain));
   const cx = contextOf(draft, 'backward', programOf(backward));
   tokenKernel({ ...cx, program: { ...cx.program, roots: [] } }, backward, true);

@@ -14,6 +14,7 @@ import { expectRecord, expectTensor, member, tensor, type Tensor } from '../tens
 /** Tensors by name or path. */
 export type { GraphTypes } from '../graph-types.js';
 export type { GraphState } from '../../interp/graph/state.js';
+export { openUpdate } from './update.js';
 
 export interface GraphOptions {
   /** Packed sequences: N + 1 offsets of tokens; the batch is 1 then. */
@@ -42,7 +43,7 @@ export interface GraphTraining<T extends GraphTypes> extends GraphResult<T['outp
   gradients(
     cotangents?: Partial<T['outputs']>, weights?: Partial<T['losses']>,
   ): { readonly inputs: Partial<T['inputs']>; readonly params: Omit<T['params'], keyof T['buffers']> };
-  /** New values of the buffers, if this call is all of an optimiser step. */
+  /** The buffers after an optimiser step of which this call is all. */
   update(): T['buffers'];
 }
 
@@ -117,7 +118,11 @@ export async function openGraph<T extends GraphTypes>(readFile: ReadFile): Promi
             buffer ? [] : [[path, found.get(`d_${path}`) ?? new Float64Array()] as const]
           )))) };
         },
-        update: () => packed(update([made], weights(given))),
+        update() {
+          const before = weights(given);
+          const still = params.flatMap(({ path, buffer }) => (buffer ? [[path, before.get(path) ?? new Float64Array()] as const] : []));
+          return packed(new Map([...still, ...update([made], before)]));
+        },
       };
     },
     begin: (batch) => ({ sequences: batch, seen: new Map(), kept: new Map(), scans: new Map() }),

@@ -35,7 +35,7 @@ async function everything(doc: string, file: string) {
   const told = { ...source, specs: source.specs.map((spec) => ({ ...spec, doc })) };
   const options = {
     targets: ['cuda.sm80', 'cuda.sm90', 'webgpu'], dtypes: undefined, asked: false, sizes: new Map(), name: undefined, settings: new Map(),
-    machineCode: false, levels: ['spec', 'scan', 'tile'],
+    evalOnly: false, machineCode: false, levels: ['spec', 'scan', 'tile'],
   } as const;
   const built = await buildAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');

@@ -10,6 +10,8 @@ export interface PartTexts {
   readonly formula: string;
   /** Dtypes and devices that were built: `bf16 on sm90`. */
   readonly built: readonly string[];
+  /** Are there none of training, and none of gradients? */
+  readonly evalOnly: boolean;
 }
 
 /** Attributes that every module of torch has, and ours. */
@@ -141,6 +143,7 @@ function wholeFunction(signature: PartSignature, texts: PartTexts, result: strin
       '    LmoecError: no kernels for the device or the dtype; the message says what to do.',
       '',
       ...(texts.built.length === 0 ? [] : [`Kernels were built for ${texts.built.join('; ')}. float64 runs on the CPU.`]),
+      ...(texts.evalOnly ? [`They were built with --eval: on CUDA \`training\` must be False, and there are no gradients.`] : []),
       'There is no second derivative, no forward mode and no vmap.',
     ])),
     ...indent(body(signature, result, '')),
