@@ -45,6 +45,11 @@ class Plan:
         """What a program takes of one role."""
         return tuple(name for name in self.programs[program]["takes"] if self.tensors[name]["role"] == role)
 
+    def expect(self, program):
+        """Builds for serving have programs without launches."""
+        if not self.programs[program]["launches"]:
+            raise LmoecError(f"{self.scan} was built with --eval: it has no kernels of {program}", "build it again without --eval")
+
     def _gradient(self, name):
         """The plan's name of a gradient: a state's is told from the cotangent of the final state, which users call the same."""
         base = name.removeprefix("initial.")

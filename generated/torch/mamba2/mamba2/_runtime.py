@@ -101,6 +101,7 @@ class Scan(Built):
         plans = self.suitable(index)
         calls = []
         for plan in plans:
+            plan.expect(program)
             count, expected = len(args), len(plan.args)
             seeds = plan.taken(program, "cotangent")
             if count != expected or len(cotangents) != len(seeds):
