@@ -72,8 +72,6 @@ export type CallOutputs = (output: number) => Value;
 export interface Facts {
   /** Calls of parts that have losses or updates, themselves or in parts of theirs: they count whether or not their outputs are read. */
   readonly counted: readonly number[];
-  /** For each node, the nodes that read it. */
-  readonly readers: readonly (readonly number[])[];
 }
 
 export function openScope(run: Run, graph: Graph, at: Omit<Scope, 'run' | 'graph' | 'values' | 'calls'>): Scope {
@@ -87,12 +85,10 @@ export function openScope(run: Run, graph: Graph, at: Omit<Scope, 'run' | 'graph
 export function factsOf(run: Run, graph: Graph): Facts {
   const known = run.facts.get(graph);
   if (known !== undefined) return known;
-  const readers: number[][] = graph.nodes.map(() => []);
-  graph.nodes.forEach((node, id) => operandsOf(node).forEach((arg) => readers[arg].push(id)));
   const counted = graph.nodes.flatMap((node, id) => {
     return node.kind === 'call' && settles(run, graph.instances[node.instance].part) ? [id] : [];
   });
-  const facts = { counted, readers };
+  const facts = { counted };
   run.facts.set(graph, facts);
   return facts;
 }

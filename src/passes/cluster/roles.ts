@@ -28,11 +28,19 @@ export function rolesOf(flow: Flow, needed: ReadonlySet<ValueId>, given: Readonl
     const parts = value.args.filter((arg) => ['product', 'groups'].includes(roles.get(arg) ?? '') && readers.get(arg)?.length === 1);
     const [first, second] = parts.map((arg) => values[arg]);
     if (parts.length !== 2 || parts[0] === parts[1] || first.type.domain !== value.type.domain || second.type.domain !== value.type.domain
-      || !sameAxes(first.type.axes, second.type.axes) || roles.get(parts[0]) !== roles.get(parts[1])) continue;
+      || !sameAxes(first.type.axes, second.type.axes) || roles.get(parts[0]) !== roles.get(parts[1])
+      || !sameRows(flow, first, second)) continue;
     roles.set(id, roles.get(parts[0]) ?? 'light');
     for (const part of parts) roles.set(part, 'part');
   }
   return roles;
+}
+
+/** Do two products go from the same rows, by the same groups? One loop makes both then. */
+function sameRows({ values }: Flow, a: FlowValue, b: FlowValue): boolean {
+  const from = (value: FlowValue): number => Math.max(...operandsOf(value).map((arg) => values[arg].type.domain));
+  const kept = (value: FlowValue) => ('along' in value ? value.along.kept : []);
+  return from(a) === from(b) && sameAxes(kept(a), kept(b));
 }
 
 function roleOf({ values, domains }: Flow, value: FlowValue): Role {

@@ -1,12 +1,12 @@
-import { along, at, gather, literal, map, restrict } from '../../ir/flow/build.js';
-import { ONCE, TOKEN, type DomainId, type ValueId } from '../../ir/flow/flow.js';
+import { along, at, literal, map, restrict } from '../../ir/flow/build.js';
+import { TOKEN, type DomainId } from '../../ir/flow/flow.js';
 import { factsOf } from '../../ir/graph/facts.js';
 import type { Graph, GraphNode, Instance } from '../../ir/graph/graph.js';
 import { below, instancePath, lossPath } from '../../ir/graph/paths.js';
-import type { Axis } from '../../ir/graph/types.js';
 import { elements, includes, without } from '../../ir/graph/typing.js';
 import { low, plainAxes, refuse, type Low, type Scope } from './scope.js';
 import { scanOf } from './scans.js';
+import { countRows } from './rows.js';
 import { groupsAt } from './slots.js';
 
 type CallNode = Extract<GraphNode, { kind: 'call' }>;
@@ -47,25 +47,15 @@ function opened(scope: Scope, id: number, call: CallNode, domain: DomainId): Sco
   if (known !== undefined) return known;
   const { making, graph } = scope;
   const instance = graph.instances[call.instance];
-  const inner = openScope(scope, instance, call, domain);
+  const inner = openScope(scope, id, instance, call, domain);
   scope.calls.set(key, inner);
   gatherLosses(inner);
   if (inner.graph.updates.length > 0) making.updated.push(inner);
-  if (instance.family.length > 0) {
-    // At what was chosen before, all members are evaluated, chosen there or not: all rows would count.
-    if (scope.some && graph.nodes.some(({ type }) => type.restricted.length > 0)) {
-      refuse(scope, 'its rows are counted for all tokens or slots, not for some of those yet', call, 'choice');
-    }
-    const family = instance.family.map(scope.named);
-    // A part that looks at other tokens is evaluated once for each other index that it is mapped over; another one once for all.
-    const times = factsOf(inner.graph).tokenwise ? 1 : elements(without(call.mapped.map(scope.named), family));
-    const value = map(making.b, 'mul', [literal(making.b, times, call.origin), rowsOf(inner, family, call)], call.origin);
-    making.counts.push({ name: inner.path, axes: inner.family, value });
-  }
+  if (instance.family.length > 0) countRows(scope, id, call, inner);
   return inner;
 }
 
-function openScope(scope: Scope, instance: Instance, call: CallNode, domain: DomainId): Scope {
+function openScope(scope: Scope, id: number, instance: Instance, call: CallNode, domain: DomainId): Scope {
   const { making, named } = scope;
   const path = below(scope.path, instancePath(instance));
   const part = graphOf(instance);
@@ -74,7 +64,7 @@ function openScope(scope: Scope, instance: Instance, call: CallNode, domain: Dom
   ].map((axis) => axis.name));
   const family = instance.family.map(named);
   return {
-    making, graph: part, path, domain,
+    making, graph: part, path, place: `${scope.place}/${id}`, domain,
     family: [...scope.family, ...family],
     lanes: [...scope.lanes, ...family, ...without(call.mapped.map(named), family)],
     some: scope.some || domain !== TOKEN, before: undefined,
@@ -112,24 +102,4 @@ export function gatherLosses(scope: Scope): void {
     const value = map(b, 'mul', [literal(b, times, loss.origin), sum], loss.origin);
     making.losses.push({ name: below(path, lossPath(loss)), axes: [], value });
   }
-}
-
-/** Tokens of each index of a family. */
-function rowsOf({ making: { b }, domain }: Scope, family: readonly Axis[], { origin }: CallNode): ValueId {
-  const groups = groupsAt(b, domain);
-  const one = literal(b, 1, origin);
-  const spread = (value: ValueId, missing: readonly Axis[]): ValueId => {
-    return missing.length === 0 ? value : map(b, 'mul', [value, literal(b, 1, origin, missing)], origin);
-  };
-  if (domain === TOKEN) return spread(b.add({ kind: 'count', of: 'tokens' }, origin), family);
-  const own = groups.filter((axis) => includes(family, axis));
-  if (own.length === groups.length) {
-    const rows = b.add({ kind: 'fold', op: 'sum', arg: gather(b, one, domain, origin), along: along([], ONCE, { kept: own }) }, origin);
-    return spread(rows, without(family, own));
-  }
-  const slots = b.domains[domain];
-  if (slots.kind !== 'slot') throw new Error('only slots have groups');
-  const some = b.add({ kind: 'mask', choice: slots.choice }, origin);
-  const all = b.add({ kind: 'fold', op: 'max', arg: some, along: along(without(groups, own), TOKEN) }, origin);
-  return spread(b.add({ kind: 'fold', op: 'sum', arg: all, along: along([], ONCE) }, origin), without(family, own));
 }

@@ -20,12 +20,12 @@ export interface Refused {
 /** A Graph as a Flow, or why it is none. */
 export function flowOf(graph: Graph): Flow | Refused {
   const b = flowBuilder();
-  const making: Making = { b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [], takes: [], updated: [] };
+  const making: Making = { b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [], counted: new Map(), takes: [], updated: [] };
   const inputs = graph.inputs.map(({ name, type, origin }) => {
     return b.input({ name, domain: TOKEN, axes: type.axes, of: type.of }, origin);
   });
   const scope: Scope = {
-    making, graph, path: '', domain: TOKEN, family: [], lanes: [], some: false, before: undefined, named: (axis) => axis,
+    making, graph, path: '', place: '', domain: TOKEN, family: [], lanes: [], some: false, before: undefined, named: (axis) => axis,
     input: (index) => ({ id: inputs[index], picked: [] }), made: new Map(), calls: new Map(),
   };
   calledFirst(scope);

@@ -105,6 +105,15 @@ export function countOf(b: FlowBuilder, x: ValueId, group: Along, origin: Span):
   if (ended.length === 0 && group.axes.length === 0 && domain === SEQUENCE && group.to === ONCE && !group.ranks) {
     return b.add({ kind: 'count', of: 'batch' }, origin);
   }
+  const slots = b.domains[domain];
+  if (ended.length === 0 && slots.kind === 'slot' && group.to === TOKEN) {
+    // A token has a slot for each index that it chose.
+    const chosen = b.typeOf(slots.choice);
+    const mask = b.add({ kind: 'mask', choice: slots.choice }, origin);
+    const own = without(chosen.axes, group.kept);
+    const many = own.length === 0 ? mask : b.add({ kind: 'fold', op: 'sum', arg: mask, along: along(own, chosen.domain) }, origin);
+    return group.axes.length === 0 ? many : map(b, 'mul', [many, literal(b, elements(group.axes), origin)], origin);
+  }
   const ones = gather(b, literal(b, 1, origin, group.axes), domain, origin);
   const there = ended.reduce((value, choice) => restrict(b, value, choice, origin), ones);
   return b.add({ kind: 'fold', op: 'sum', arg: there, along: group }, origin);

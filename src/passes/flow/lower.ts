@@ -1,5 +1,6 @@
 import { at, along, contract, gather, literal, map, pick, restrict, together } from '../../ir/flow/build.js';
 import { ONCE, TOKEN, type DomainId, type ValueId } from '../../ir/flow/flow.js';
+import { factsOf } from '../../ir/graph/facts.js';
 import type { GraphNode } from '../../ir/graph/graph.js';
 import { below } from '../../ir/graph/paths.js';
 import type { Axis } from '../../ir/graph/types.js';
@@ -47,8 +48,10 @@ function pushedTo(scope: Scope, node: GraphNode, domain: DomainId): Low | undefi
   const apart = (axes: readonly Axis[]): boolean => !meets(axes.map(scope.named), groups);
   const local = ((): boolean => {
     switch (node.kind) {
-      case 'map': case 'restrict': case 'lift': case 'stop': case 'f32': case 'dropout': case 'normal': case 'uniform': case 'result':
+      case 'map': case 'restrict': case 'lift': case 'stop': case 'f32': case 'dropout': case 'normal': case 'uniform':
         return true;
+      // What looks at other tokens is computed for all, and read at some.
+      case 'result': return tokenwise(scope, node.call);
       case 'contract': case 'softmax': return apart(node.axes);
       case 'fold': return node.silent.length === 0 && apart(node.axes);
       case 'before': case 'conv': return isAlong(scope, [node.arg], domain, node);
@@ -57,6 +60,12 @@ function pushedTo(scope: Scope, node: GraphNode, domain: DomainId): Low | undefi
     }
   })();
   return local ? made(scope, node, domain, (id) => valueAt(scope, id, domain)) : undefined;
+}
+
+function tokenwise({ graph }: Scope, id: number): boolean {
+  const call = graph.nodes[id];
+  const part = call.kind === 'call' ? graph.instances[call.instance].part : undefined;
+  return part === undefined || part.kind === 'scan' || factsOf(part).tokenwise;
 }
 
 function make(scope: Scope, id: number): Low {

@@ -22,6 +22,8 @@ export interface Making {
   /** By path; several of one path add up. */
   readonly losses: FlowResult[];
   readonly counts: FlowResult[];
+  /** Where the rows of a call stand among them, by its place, and the scope that called. */
+  readonly counted: Map<string, { readonly at: number; readonly scope: Scope }>;
   readonly takes: FlowTake[];
   /** Scopes of parts that have updates. */
   readonly updated: Scope[];
@@ -32,6 +34,8 @@ export interface Scope {
   readonly making: Making;
   readonly graph: Graph;
   readonly path: string;
+  /** The calls through which it was reached. */
+  readonly place: string;
   /** Its tokens: those of the call, or slots. */
   readonly domain: DomainId;
   /** Families around it, whose axes its params have in front. */

@@ -50,7 +50,7 @@ function computed(frame: Frame, id: ValueId, view: View): TileId {
     case 'restrict': case 'stop': case 'f32': return of(value.arg);
     case 'lift': return selected(frame, of(value.arg), present(frame, value.arg, view));
     case 'mask': return holding(frame, value.choice, view);
-    case 'compare': return compared(frame, value.op, of(value.left), of(value.right));
+    case 'compare': return heldTrue(frame, value, of(value.left), of(value.right));
     case 'logic': {
       if (value.op === 'not') return k.sub(k.literal(1), of(value.args[0]));
       return value.args.map((arg) => holding(frame, arg, view)).reduce((a, b) => k.map(value.op === 'and' ? 'min' : 'max', a, b));
@@ -83,6 +83,17 @@ export function jointly(frame: Frame, ids: readonly ValueId[], view: View): Tile
   return all.length === 0 ? undefined : all.reduce((a, b) => frame.k.mul(a, b));
 }
 
+/** NaN is less, more and equal to nothing, itself neither. */
+function heldTrue(frame: Frame, { op, left, right }: Of<'compare'>, x: TileId, y: TileId): TileId {
+  const { k, flow } = frame;
+  const plain = compared(frame, op, x, y);
+  if (op === '<' || op === '>') return plain;
+  const none = [[left, x], [right, y]].flatMap(([id, tile]) => (flow.values[id].kind === 'literal' ? [] : [k.map('nan', tile)]));
+  if (op === '!=') return none.reduce((all, one) => k.map('max', all, one), plain);
+  return none.reduce((all, one) => k.mul(all, k.sub(k.literal(1), one)), plain);
+}
+
+/** Of numbers. */
 export function compared({ k }: Frame, op: Comparison, x: TileId, y: TileId): TileId {
   const not = (a: TileId): TileId => k.sub(k.literal(1), a);
   const [less, more] = [(): TileId => k.map('less', x, y), (): TileId => k.map('less', y, x)];

@@ -7,7 +7,7 @@ import { panels } from './panel-module.js';
 
 const K = 8;
 const V = 12;
-const sizes = new Map<Axis, number>([['K', K], ['V', V], ['W', 96]]);
+const sizes = new Map<Axis, number>([['K', K], ['V', V], ['W', 96], ['half__', 4]]);
 
 const buffer = (
   name: string, outer: TileBuffer['outer'], axes: readonly Axis[], role: BufferRole, more: Partial<TileBuffer> = {},
@@ -321,6 +321,22 @@ function scalars(): TileModule {
   })));
 }
 
+/** Draws by keys and whole numbers of all kinds; the words of the interpreter are those that its generator's authors published. */
+function draws(): TileModule {
+  const key = input('half', ['half__']);
+  const drawn = buffer('drawn', 'row', ['K'], 'output');
+  return moduleOf('draws', [x, y, s, key, drawn], [{
+    head: head('drawn'),
+    write(k) {
+      // Times powers of two, so that both machines round down the same numbers.
+      const whole = (tile: number, scale: number): number => k.map('floor', k.mul(k.map('abs', tile), k.literal(scale)));
+      k.store(drawn, k.draw(whole(k.load(key), 8192), 'half__', {
+        element: whole(k.load(x), 64), position: whole(k.load(y), 2 ** 20), sequence: whole(k.load(s), 4096), lane: whole(k.load(s), 2),
+      }));
+    },
+  }]);
+}
+
 /** What rounding to the digits of `io` leaves of a number, made large. */
 export function remainders(): TileModule {
   const rest = buffer('rest', 'row', ['K'], 'output');
@@ -334,5 +350,5 @@ export function remainders(): TileModule {
 }
 
 export const OPERATION_MODULES: readonly TileModule[] = [
-  rowwise(), runs(), products(), decays(), loops(), pressure(), scalars(), remainders(), panels,
+  rowwise(), runs(), products(), decays(), loops(), pressure(), scalars(), draws(), remainders(), panels,
 ];

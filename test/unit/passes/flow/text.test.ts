@@ -25,7 +25,7 @@ describe('what has no flow', () => {
     expect(isRefused(made) && made.refusals.map(({ reason }) => reason)).toEqual(['it sees the past along two axes']);
   });
 
-  it('is refused where experts that tokens of an outer choice chose would be counted for all of these', () => {
+  it('is refused where a mixture that folds its tokens is given some of them', () => {
     const made = flowOf(graphOf(readText(`layer ffn(x: [D]) -> y: [D] with D = 4 { param w: [D]  y = w * x }
 moe inner(x: [D]) -> y: [D] with D = 4, E = 3 {
   param gate: [D, E]
@@ -33,16 +33,17 @@ moe inner(x: [D]) -> y: [D] with D = 4, E = 3 {
   let s = sigmoid(x @ gate)
   let c = top[E, 1](s)
   y = sum[E](s[c] * expert(x))
+  loss size = mean[tokens](sum[E](s))
 }
 moe nested(x: [D]) -> y: [D] with D = 4, J = 2 {
   param gate: [D, J]
   use m[J] = inner
   let s = softmax[J](x @ gate)
   let c = top[J, 1](s)
-  y = sum[J](s[c] * m(x))
+  y = sum[J](m(outer(s[c], x)))
 }`), 'nested'));
     const reasons = isRefused(made) ? made.refusals.map(({ reason }) => reason) : [];
-    expect(reasons).toContain('its rows are counted for all tokens or slots, not for some of those yet');
+    expect(reasons).toContain('inner looks at other tokens, and is called on some of them');
   });
 });
 

@@ -25,6 +25,20 @@ const PROGRAMS = [
   }`],
 ] as const;
 
+it('NaN is less, more and equal to nothing', () => {
+  const ops = ['<', '<=', '>', '>=', '==', '!='];
+  const graph = graphOf(`layer m(x, z: [D]) -> ${ops.map((_, i) => `a${i}, b${i}`).join(', ')}: [D] with D = 4 {
+    ${ops.map((op, i) => `a${i} = mask(x ${op} z)   b${i} = mask(x ${op} 0.25)`).join('\n')}
+  }`, 'm');
+  const call = someCall(graph, [3, 2], 12, { program: 'train' });
+  const ends = [NaN, Infinity, -Infinity, 0.25];
+  const x = Float64Array.from({ length: 20 }, (_, i) => ends[i % 4]);
+  const z = Float64Array.from({ length: 20 }, (_, i) => ends[Math.floor(i / 4) % 4]);
+  const extreme = { ...call, inputs: new Map([['x', x], ['z', z]]) };
+  judgeForward(graph, extreme, 0);
+  judgeKernels(madeOf(graph), extreme, 0);
+});
+
 describe('kernels of tiles for parts of other shapes', () => {
   it.each(PROGRAMS)('%s', (_, text) => {
     const graph = graphOf(`${FFN}\n${text}`, 'm');
