@@ -27,6 +27,7 @@ export const COMMANDS: readonly {
       '  --size K=64,V=64     sizes of axes (default: those of the file); given several times, a package has kernels for each',
       '  --package NAME       of the Python package (default: that of the file)',
       '  --version V          of the Python package (default: 0.1.0)',
+      '  --experts N,...      how many experts of a mixture a rank has: the package has kernels of its parts',
       '  --name NAME          only this declaration',
       '  --with aux=0.01      numbers, texts and parts in place of those of the header; once for each',
       '  --eval               kernels for serving alone: nothing of training, no gradients; half the work of nvcc',

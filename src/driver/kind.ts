@@ -116,6 +116,8 @@ export interface PythonRequest {
   readonly given: readonly Settings[];
   /** Kernels for whoever only serves: nothing of training, no gradients. */
   readonly evalOnly: boolean;
+  /** How many experts of a mixture a rank may have: kernels of its parts are made for each. */
+  readonly experts: readonly number[];
   readonly command: string;
 }
 

@@ -24,6 +24,8 @@ export interface TorchOptions {
   readonly dtypes: readonly IoDtype[] | undefined;
   /** One set of plans for each. */
   readonly sizes: readonly ReadonlyMap<Axis, number>[];
+  /** How many experts of a mixture a rank may have; none: no kernels of its parts. */
+  readonly experts: readonly number[];
   /** Other numbers, the same in all of them. */
   readonly settings: Settings;
   /** Kernels for whoever only serves: nothing of training, no gradients. */
@@ -132,6 +134,7 @@ function commandOf(host: Host, source: Source, name: string, options: TorchOptio
     ...(options.dtypes === undefined ? [] : [`--dtype ${options.dtypes.join(',')}`]),
     ...options.sizes.filter((sizes) => sizes.size > 0)
       .map((sizes) => `--size ${[...sizes].map(([axis, size]) => `${axis}=${size}`).join(',')}`),
+    ...(options.experts.length === 0 ? [] : [`--experts ${options.experts.join(',')}`]),
     ...[...options.settings].map(([key, value]) => `--with ${key}=${value}`),
     ...(options.evalOnly ? ['--eval'] : []),
     ...(options.name === undefined ? [] : [`--package ${name}`]),

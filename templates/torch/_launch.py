@@ -17,17 +17,20 @@ from ._runtime import MOST_BOUND, Built, images
 
 # Workspaces begin on as many bytes.
 APART = 256
+MORE = "build again with --experts N: how many experts a rank has"
 
 
 class Kernels(Built):
     """A part in training, or outside, with the plans that were built of it."""
 
     def __init__(self, folder: Any, mode: str, program: Program):
-        super().__init__(folder, f"*/{mode}/plan.json")
+        """`mode`: in which folders the plans are; those of parts of mixtures are there where somebody asked for them."""
+        super().__init__(folder, f"*/{mode}/plan.json", *(() if mode in ("train", "eval") else (MORE,)))
         self.mode = mode
         self.program = program
         #: What is ready for a call, by all that decides its layout. A call takes one out and puts it back, so that threads never share one.
         self._free: dict[tuple, list[Bound]] = {}
+        self._known: dict[Any, dict[str, int]] = {}
         cuda.holders.add(self)
 
     def forget(self) -> None:
@@ -47,7 +50,7 @@ class Kernels(Built):
     def forward(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, keys: Tensor | None) -> tuple[Tensor, ...]:
         extents = self.program.check(args, cu_seqlens, keys)
         index = host.device_of(args[0])
-        plan = self.choose(index, extents.dtype)
+        plan = self.choose(index, extents.dtype, extents.sizes)
         kept = Kept(plan, args[0], cu_seqlens, extents)
         memory = host.empty((kept.bytes,), (1,), torch.uint8)
         made = self._run(plan, "forward", index, args, (), cu_seqlens, keys, extents, kept.views(memory))
@@ -59,7 +62,7 @@ class Kernels(Built):
     ) -> tuple[Tensor, ...]:
         extents = self.program.check(args, cu_seqlens, keys)
         index = host.device_of(args[0])
-        plan = self.choose(index, extents.dtype)
+        plan = self.choose(index, extents.dtype, extents.sizes)
         plan.expect("backward")
         kept = Kept(plan, args[0], cu_seqlens, extents)
         made = self._run(plan, "backward", index, args, cotangents, cu_seqlens, keys, extents, kept.views(memory))
@@ -70,21 +73,37 @@ class Kernels(Built):
     def kept_bytes(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, extents: Extents) -> int:
         """Of what forward leaves for backward: shapes for tracing."""
         index = args[0].device.index
-        plan = self.choose(host.current_device() if index is None else index, extents.dtype)
+        plan = self.choose(host.current_device() if index is None else index, extents.dtype, extents.sizes)
         return Kept(plan, args[0], cu_seqlens, extents).bytes
 
     # Plans
 
-    def choose(self, index: int, dtype: torch.dtype) -> Plan:
-        """The plan for a device and a dtype."""
+    def choose(self, index: int, dtype: torch.dtype, sizes: dict[str, int]) -> Plan:
+        """The plan for a device, a dtype, and sizes that a call brings."""
         if index < 0:
             raise LmoecError(f"{self.program.name}: kernels need a CUDA device", "move the tensors, or set LMOEC_BACKEND=reference")
         suitable = self.suitable(index)
-        for plan in suitable:
+        fitting = [plan for plan in suitable if all(sizes[name] == size for name, size in self._sizes(plan).items())]
+        for plan in fitting:
             if host.DTYPES[plan.dtype] == dtype:
                 return plan
+        if not fitting:
+            built = " or ".join(dict.fromkeys(_sizes_text(self._sizes(plan)) for plan in suitable))
+            found = _sizes_text({name: sizes[name] for name in self._sizes(suitable[0])})
+            raise LmoecError(f"{self.program.name} was built for {built}, found {found}", MORE)
         built = ", ".join(dict.fromkeys(plan.dtype for plan in suitable))
         raise LmoecError(f"{self.program.name} was built for {built}, found {dtype}", "convert the tensors, or build again with --dtype")
+
+    def _sizes(self, plan: Plan) -> dict[str, int]:
+        """What a plan has where a call brings a size."""
+        known = self._known.get(plan.path)
+        if known is None:
+            users = {source["name"]: source["shape"] for source in plan.json["names"]["given"].values() if source["kind"] == "user"}
+            known = self._known[plan.path] = {
+                size: extent for field in self.program.args if field.name in users and field.sizes
+                for size, extent in zip(field.sizes, users[field.name][-len(field.sizes) :]) if isinstance(size, str)
+            }
+        return known
 
     # Calls
 
@@ -168,6 +187,10 @@ class Kernels(Built):
         for other in others:
             first = first.float() + other.float()
         return first.reshape(shape).to(dtype)
+
+
+def _sizes_text(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{name} = {size}" for name, size in sizes.items())
 
 
 def _numbers(like: Tensor, cu_seqlens: Tensor | None, extents: Extents) -> dict[str, Tensor]:

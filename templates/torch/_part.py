@@ -155,7 +155,7 @@ class Reference:
         return tuple(self._shaped(field, x, extents) for field, x in zip(fields, found))
 
     def _given(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, extents: Extents) -> tuple[Rows, dict[str, Tensor]]:
-        rows = Rows(extents.batch, extents.tokens, cu_seqlens, exact(extents.dtype), args[0].device)
+        rows = Rows(extents.batch, extents.tokens, cu_seqlens, exact(extents.dtype), args[0].device, extents.sizes)
         given = {}
         for field, x in zip(self.program.args, args):
             x = x if field.index else x.to(rows.dtype)

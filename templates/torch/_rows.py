@@ -36,8 +36,12 @@ class Groups:
 class Rows:
     """The rows of one call: equally long sequences, or packed ones in one row of tokens."""
 
-    def __init__(self, batch: int, tokens: int, cu_seqlens: Tensor | None, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, batch: int, tokens: int, cu_seqlens: Tensor | None, dtype: torch.dtype, device: torch.device, sizes: dict[str, int] | None = None
+    ):
         self.dtype, self.device = dtype, device
+        #: Of axes that a call brings.
+        self.sizes = sizes or {}
         if cu_seqlens is None:
             lengths = torch.full((batch,), tokens, dtype=torch.int64, device=device)
         else:

@@ -18,7 +18,7 @@ export async function packageIn(
   const made = await torchPackages(
     host, [source],
     {
-      name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], settings: new Map(), evalOnly,
+      name, version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes: [sizes], experts: [], settings: new Map(), evalOnly,
       part: undefined,
     }, () => undefined,
   );

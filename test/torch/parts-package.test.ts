@@ -40,7 +40,8 @@ async function refusal(text: string, sizes: readonly ReadonlyMap<string, number>
   const source = sourceOf(nodeHost(), 'f.lmoe', text);
   const made = await torchPackages(
     nodeHost(), [source],
-    { name: 'f', version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes, settings: new Map(), evalOnly: false, part },
+    { name: 'f', version: '0.1.0', targets: ['cuda.sm80'], dtypes: undefined, sizes, experts: [], settings: new Map(), evalOnly: false,
+      part },
     () => undefined,
   );
   if (!('failures' in made)) return '';

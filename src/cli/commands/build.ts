@@ -36,6 +36,7 @@ export const build: Command = (args) => guarded(async () => {
     package: { type: 'string' },
     version: { type: 'string' },
     eval: { type: 'boolean' },
+    experts: { type: 'string', multiple: true },
     emit: { type: 'string', multiple: true },
     sources: { type: 'boolean' },
     watch: { type: 'boolean' },
@@ -50,12 +51,16 @@ export const build: Command = (args) => guarded(async () => {
   const targets = named.filter(isKernelTarget);
   const torch = named.length > targets.length;
   if (
-    !torch && (values.package ?? values.version) !== undefined
-  ) throw new UsageError('--package and --version are of Python packages: add --target torch');
+    !torch && (values.package ?? values.version ?? values.experts) !== undefined
+  ) throw new UsageError('--package, --version and --experts are of Python packages: add --target torch');
   if (
     torch && targets.length > 0 && (values.size ?? []).length > 1
   ) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
   const dtypesGiven = dtypes.length === 0 ? undefined : dtypes;
+  const experts = list(values.experts).map((text) => {
+    if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`--experts ${text}: must be how many experts a rank has, as in --experts 8,16`);
+    return Number(text);
+  });
   const cuda = targets.filter((target) => target !== 'webgpu');
   const wanted: Wanted = {
     paths: positionals,
@@ -77,6 +82,7 @@ export const build: Command = (args) => guarded(async () => {
       targets: cuda.length === 0 ? TORCH_TARGETS : cuda,
       dtypes: dtypesGiven,
       sizes: values.size === undefined ? [new Map()] : values.size.map((text) => sizesOf([text])),
+      experts: [...new Set(experts)],
       settings: settingsOf(values.with ?? []),
       evalOnly: values.eval === true,
       part: values.name ?? values.scan,

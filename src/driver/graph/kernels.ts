@@ -40,18 +40,25 @@ export function lowerGraph(graph: Graph, backward: boolean, chunk: number): Lowe
 
 type Clustered = Pick<LoweredGraph, 'flow' | 'clusters'>;
 
+/** What kernels are made for: its name and what is said of it. */
+type Subject = Pick<Graph, 'name' | 'doc'>;
+
 /** What does not depend on the rows of a block. */
 function clustered(graph: Graph, backward: boolean): Clustered | Failed {
   const made = flowOf(graph);
-  const there = isRefused(made) ? made : withoutPicks(made);
-  const whole = isRefused(there) || !backward ? there : adjointOf(there);
-  if (isRefused(whole)) return unmade(graph, whole.refusals);
-  const flow = forKernels(whole);
-  const clusters = clustersOf(flow);
-  return isRefused(clusters) ? unmade(graph, clusters.refusals) : { flow, clusters };
+  return isRefused(made) ? unmade(graph, made.refusals) : clusteredFlow(graph, made, backward);
 }
 
-function tiled(graph: Graph, { flow, clusters }: Clustered, chunk: number): LoweredGraph | Failed {
+function clusteredFlow(subject: Subject, made: Flow, backward: boolean): Clustered | Failed {
+  const there = withoutPicks(made);
+  const whole = backward ? adjointOf(there) : there;
+  if (isRefused(whole)) return unmade(subject, whole.refusals);
+  const flow = forKernels(whole);
+  const clusters = clustersOf(flow);
+  return isRefused(clusters) ? unmade(subject, clusters.refusals) : { flow, clusters };
+}
+
+function tiled(graph: Subject, { flow, clusters }: Clustered, chunk: number): LoweredGraph | Failed {
   const lowered = kernelsOf(flow, clusters, chunk);
   if (isRefused(lowered)) return unmade(graph, lowered.refusals);
   const names = namesOf(flow, lowered);
@@ -59,7 +66,7 @@ function tiled(graph: Graph, { flow, clusters }: Clustered, chunk: number): Lowe
 }
 
 /** Each place once. */
-function unmade({ name }: Graph, refusals: readonly Refusal[]): Failed {
+function unmade({ name }: Subject, refusals: readonly Refusal[]): Failed {
   return {
     diagnostics: distinct(refusals.map(({ reason, origin, form }) => {
       const { code, what, help }: Unmade = UNMADE[form ?? 'other'];
@@ -116,23 +123,32 @@ const CUDA_CHUNKS = { f32: [64, 32, 16], bf16: [64], f16: [64] } as const;
 
 /** Graph -> kernels and plan for one target and dtype. Same input, same output. */
 export async function compileGraph(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
-  const made = await compiled(host, source, graph, request);
+  const whole = clustered(graph, request.backward);
+  const made = 'flow' in whole ? await compiled(host, source, graph, whole, request) : whole;
   return 'plan' in made ? made : otherNames(source, graph, made);
 }
 
-async function compiled(host: Host, source: Source, graph: Graph, request: KernelRequest): Promise<CompiledGraph | Failed> {
-  const { target, dtype, command, backward, capabilities } = request;
+/** The same of a Flow, without gradients yet, that was made of a graph. */
+export async function compileFlow(
+  host: Host, source: Source, subject: Subject, flow: Flow, request: KernelRequest,
+): Promise<CompiledGraph | Failed> {
+  const whole = clusteredFlow(subject, flow, request.backward);
+  return 'flow' in whole ? compiled(host, source, subject, whole, request) : whole;
+}
+
+async function compiled(
+  host: Host, source: Source, graph: Subject, whole: Clustered, request: KernelRequest,
+): Promise<CompiledGraph | Failed> {
+  const { target, dtype, command, capabilities } = request;
   const provenance: Plan['source'] = { hash: source.hash, compiler: compilerVersion(host), command };
   const options = { dtype, source: provenance, doc: graph.doc };
   if (target === 'webgpu') {
     const { emitWgsl } = await import('../../backends/wgsl/emit.js');
-    const made = lowerGraph(graph, backward, chunkFor(new Map(), capabilities));
+    const made = tiled(graph, whole, chunkFor(new Map(), capabilities));
     if (!('lowered' in made)) return made;
     return named(made, emitWgsl(made.lowered.module, { ...options, capabilities, templates: templatesOf(host, 'wgsl') }));
   }
   const { emitCuda } = await import('../../backends/cuda/emit.js');
-  const whole = clustered(graph, backward);
-  if (!('flow' in whole)) return whole;
   const compile = (chunk: number): CompiledGraph | Failed => {
     const made = tiled(graph, whole, chunk);
     return 'lowered' in made

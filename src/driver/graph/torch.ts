@@ -1,8 +1,8 @@
 import { hasErrors } from '../../diagnostics/diagnostic.js';
 import type { PackagePart } from '../../emit/torch/part/package.js';
 import { forbiddenParam } from '../../emit/torch/part/functions.js';
-import { lastName, partSignature, type Mode, type PartSignature } from '../../emit/torch/part/part.js';
-import type { Flow } from '../../ir/flow/flow.js';
+import { partSignature, type PartSignature } from '../../emit/torch/part/part.js';
+import { lastName, MODES, type Mode } from '../../emit/torch/part/program.js';
 import type { Graph } from '../../ir/graph/graph.js';
 import { paramsOf } from '../../ir/graph/paths.js';
 import { signatureOf } from '../../ir/graph/signature.js';
@@ -13,10 +13,10 @@ import type { Declaration, PythonRequest } from '../kind.js';
 import { formulaOf, settingsFor, withUnsaid, type Settings } from '../parts.js';
 import { problem, type Failed } from '../problem.js';
 import { defaultDtype } from '../targets.js';
+import { dividedFlows, portionPlans } from './divided.js';
 import { compileGraph, type CompiledGraph } from './kernels.js';
 
 type Graphs = Readonly<Record<Mode, Graph>>;
-const MODES = ['train', 'eval'] as const;
 
 /**
  * What a Python package has of a layer or mixture: plans and the reference in training and outside, and the same formula at small sizes.
@@ -43,10 +43,12 @@ export async function packagePart(host: Host, declaration: Declaration, request:
     await host.breathe();
   }
   const io = ioOf(plans.map(({ made }) => made));
+  const portions = await portionPlans(host, declaration, graphs, request);
+  if (!('length' in portions)) return portions;
   const signature = partOf(declaration, graphs, io);
   if (signature === undefined) throw new Error(`${part.name} has kernels and no flow`);
   return {
-    signature, formula: formulaOf(declaration), plans: plans.map(({ mode, made: { plan, files } }) => ({ mode, plan, files })),
+    signature, formula: formulaOf(declaration), plans: [...plans, ...portions].map(({ mode, made: { plan, files } }) => ({ mode, plan, files })),
     small: smallPart(declaration, graphs, own, io),
   };
 }
@@ -74,16 +76,12 @@ export function ioOf(made: readonly Pick<CompiledGraph, 'names' | 'lowered'>[]):
 
 /** Its reference, or nothing where its flow is refused. */
 export function partOf({ part: { kind } }: Declaration, graphs: Graphs, io: (name: string) => boolean): PartSignature | undefined {
-  const flows = MODES.map((mode) => differentiated(graphs[mode]));
-  const [train, other] = flows;
-  if (train === undefined || other === undefined) return undefined;
-  return partSignature(kind, signatureOf(graphs.train), { train, eval: other }, paramsOf(graphs.train), io);
-}
-
-function differentiated(graph: Graph): Flow | undefined {
-  const there = flowOf(graph);
-  const flow = isRefused(there) ? there : adjointOf(there);
-  return isRefused(flow) ? undefined : flow;
+  const flows = MODES.map((mode) => flowOf(graphs[mode])).flatMap((flow) => (isRefused(flow) ? [] : [flow]));
+  const [train, other] = flows.map(adjointOf);
+  if (train === undefined || other === undefined || isRefused(train) || isRefused(other)) return undefined;
+  return partSignature(
+    kind, signatureOf(graphs.train), { train, eval: other }, paramsOf(graphs.train), io, dividedFlows({ train: flows[0], eval: flows[1] }),
+  );
 }
 
 /** Sizes that axes get in turn for what a package tests on the CPU; numbers of choices become small with them. */

@@ -8,8 +8,8 @@ import { printTransitions } from './transitions.js';
 import { comments, docstring } from './text.js';
 import { jsonText } from '../../support/text.js';
 import { partExports, printPartFunctions } from './part/functions.js';
-import { printPartOperators, printParts, printSmall, type PackagePart } from './part/package.js';
-import { resultsOf } from './part/part.js';
+import { builtKernels, forwardOperators, printPartOperators, printParts, printSmall, type PackagePart } from './part/package.js';
+import { resultsOf } from './part/program.js';
 
 /** One scan of a package. */
 export interface PackageScan {
@@ -37,8 +37,10 @@ export interface PackageParts {
 }
 
 /** Templates that only packages with scans need, and those that only packages with layers or mixtures need. */
-const OF_SCANS = /^(_algebra|_carry|_drive|_heads|_library|_shards|_signature|cp|tests\/(cases|test_[a-oq-z]\w*))\.py$/;
+const OF_SCANS = /^(_algebra|_carry|_drive|_heads|_library|_shards|_signature|cp|tests\/(cases|test_(?!ep|part_)\w*))\.py$/;
 const OF_PARTS = /^(_launch|_module|_part|_part_ops|_rows|tests\/(part_cases|test_part_\w*))\.py$/;
+/** What only packages with mixtures in parts need. */
+const OF_DIVIDED = /^(_experts|ep|tests\/test_ep)\.py$/;
 
 /** The files of a package by path. */
 export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
@@ -65,6 +67,7 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
   }
   for (const [path, text] of Object.entries(templates)) {
     if ((OF_SCANS.test(path) && scans.length === 0) || (OF_PARTS.test(path) && parts.parts.length === 0)) continue;
+    if (OF_DIVIDED.test(path) && !parts.parts.some(isDivided)) continue;
     files.set(path === '_backend.py' || path.startsWith('tests/') ? path : `${name}/${path}`, text);
   }
   const place = (folder: string, plan: Plan, kernels: ReadonlyMap<string, string>): void => {
@@ -90,6 +93,10 @@ export function printPackage(parts: PackageParts): ReadonlyMap<string, string> {
 /** Has it no kernels of gradients? */
 function servesOnly({ programs }: Plan): boolean {
   return programs['backward']?.launches.length === 0;
+}
+
+function isDivided({ signature }: PackagePart): boolean {
+  return typeof signature.divided !== 'string';
 }
 
 /** Folders of all plans, with what nvcc can make of them. */
@@ -178,7 +185,8 @@ function init({ name, version, source, scans, parts }: PackageParts, header: rea
     'from ._runtime import LmoecError',
     'from ._runtime import doctor as _doctor',
     `from . import ${
-      ['_ops', ...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference', '_transitions', 'cp'] : [])].join(', ')
+      ['_ops', ...(parts.length > 0 ? ['_parts'] : []), ...(scans.length > 0 ? ['_reference', '_transitions', 'cp'] : []),
+        ...(parts.some(isDivided) ? ['ep'] : [])].join(', ')
     }`,
     ...exported.map(([module, all]) => `from .${module} import ${all.join(', ')}`),
     '',
@@ -187,7 +195,7 @@ function init({ name, version, source, scans, parts }: PackageParts, header: rea
     '#: For selective activation checkpointing: the results of these operators are worth keeping.',
     `SAC_SAVE_OPS = {${[
       ...modules.map((module) => `_ops.${module}.forward, _ops.${module}.forward_final`),
-      ...parts.map(({ signature: { module } }) => `_ops.${module}_train.forward, _ops.${module}_eval.forward`),
+      ...parts.flatMap(forwardOperators),
     ].join(', ')}}`,
     '',
     '',
@@ -210,7 +218,7 @@ function operators({ scans, parts, identity }: PackageParts, header: readonly st
   const modules = scans.map(({ signature }) => signature.module);
   const kernels = [
     ...modules.map((module) => `${module}_kernels`),
-    ...parts.flatMap(({ signature: { module } }) => [`${module}_train_kernels`, `${module}_eval_kernels`]),
+    ...parts.flatMap(builtKernels),
   ];
   return joined([
     ...header,

@@ -1,6 +1,6 @@
 import { runsOf, type Axis as Name } from '../../ir/common/axes.js';
 import type { BufferDtype } from '../../ir/common/dtype.js';
-import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type ValueId } from '../../ir/flow/flow.js';
+import { ONCE, SEQUENCE, TOKEN, type DomainId, type Flow, type FlowType, type ValueId } from '../../ir/flow/flow.js';
 import { operandsOf } from '../../ir/flow/operands.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
@@ -131,14 +131,19 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}${blocks}`, cells, [...names(order), ...runs], role, dtype, held);
 }
 
-/** Rows and matrices have few bits, where devices do; numbers, scores of groups and what is one of a call have all. */
 function dtypeOf({ flow }: Memory, id: ValueId, axes: readonly Axis[]): BufferDtype {
-  const value = flow.values[id];
-  const { domain, kind } = value.type;
-  const groups = flow.domains.flatMap(groupsOf);
+  const { kind, type } = flow.values[id];
+  return bitsOf(flow, { ...type, axes }, kind === 'param');
+}
+
+/**
+ * Rows and matrices have few bits, where devices do; numbers, scores of groups, numbers beside indices and what is one of a call have all.
+ */
+export function bitsOf(flow: Flow, { domain, kind, axes }: Pick<FlowType, 'domain' | 'kind' | 'axes'>, isParam: boolean): 'io' | 'f32' {
+  const numbered = [...flow.domains.flatMap(groupsOf), ...flow.inputs.flatMap((input) => (input.of === undefined ? [] : input.axes))];
   if (kind !== 'number' || axes.length === 0) return 'f32';
-  if (domain === ONCE) return value.kind === 'param' && axes.length > 1 ? 'io' : 'f32';
-  return domain === SEQUENCE || axes.some((axis) => includes(groups, axis)) ? 'f32' : 'io';
+  if (domain === ONCE) return isParam && axes.length > 1 ? 'io' : 'f32';
+  return domain === SEQUENCE || axes.some((axis) => includes(numbered, axis)) ? 'f32' : 'io';
 }
 
 function ownName(flow: Flow, id: ValueId): string {

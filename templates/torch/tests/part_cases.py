@@ -4,19 +4,27 @@ import math
 
 import pytest
 import torch
-from small import SMALL
+from small import PORTIONS, SMALL
 from subject import ops, package
 
 PARTS = sorted(SMALL)
 MODES = ("train", "eval")
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch):
+def in_place(monkeypatch):
+    """Puts them there."""
     for module, train, evaluated, stored in SMALL.values():
         monkeypatch.setattr(ops, f"{module}_train", train)
         monkeypatch.setattr(ops, f"{module}_eval", evaluated)
         monkeypatch.setattr(class_of(module), "stored", stored)
+    for part, portions in PORTIONS.items():
+        for key, operators in portions.items():
+            monkeypatch.setattr(ops, f"{SMALL[part][0]}_{key}", operators)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    in_place(monkeypatch)
 
 
 def class_of(module):

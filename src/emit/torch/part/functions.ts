@@ -1,6 +1,9 @@
-import { className, pythonName } from '../names.js';
+import { pythonName } from '../names.js';
 import { docstring } from '../text.js';
-import { lastName, resultsOf, type PartField, type PartSignature } from './part.js';
+import { dividedExports, dividedFunctions } from './divided-functions.js';
+import type { PartSignature } from './part.js';
+import { resultsOf, type PartField } from './program.js';
+import { definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
 
 /** What the text of a part's module says besides its signature. */
 export interface PartTexts {
@@ -28,14 +31,9 @@ export function forbiddenParam(names: readonly string[]): string | undefined {
 }
 
 /** Names that a module exports. */
-export function partExports({ module }: PartSignature): readonly string[] {
-  return [module, `${module}_reference`, partClass(module), `${partClass(module)}Result`];
-}
-
-/** `moe` as `Moe`; another name where it is the function's. */
-function partClass(module: string): string {
-  const name = className(module);
-  return name === module ? `${name}Module` : name;
+export function partExports(signature: PartSignature): readonly string[] {
+  const { module } = signature;
+  return [module, `${module}_reference`, partClass(module), `${partClass(module)}Result`, ...dividedExports(signature)];
 }
 
 /** The module of one layer or mixture: a typed function with gradients, and a module that has its params. */
@@ -53,6 +51,7 @@ export function printPartFunctions(signature: PartSignature, texts: PartTexts): 
     'from torch import Tensor',
     '',
     'from . import _ops, _parts',
+    ...(typeof signature.divided === 'string' ? [] : ['from ._experts import by_counts, by_ids, chosen']),
     'from ._module import PartModule',
     '',
     '',
@@ -67,13 +66,11 @@ export function printPartFunctions(signature: PartSignature, texts: PartTexts): 
     ...referenceFunction(signature, result),
     '', '',
     ...moduleClass(signature, result),
+    ...(typeof signature.divided === 'string'
+      ? ['', '', `# There are no functions for experts on several ranks: ${signature.divided}.`] : ['', '', ...dividedFunctions(signature)]),
   ];
   return `${lines.join('\n')}\n`;
 }
-
-const shape = (lead: readonly string[], { axes }: PartField): string => `[${[...lead, ...axes.map(lastName)].join(', ')}]`;
-const leadOf = ({ token }: PartField): readonly string[] => (token ? ['B', 'T'] : []);
-const indent = (lines: readonly string[]): readonly string[] => lines.map((line) => (line === '' ? '' : `    ${line}`));
 
 /** All results of training; those that a call outside of it lacks may be None. */
 function fieldsOf(signature: PartSignature): readonly string[] {
@@ -87,13 +84,6 @@ function parameters({ inputs, params }: PartSignature, own: readonly string[]): 
   return [
     ...inputs.map(({ python }) => `${python}: Tensor`), '*', ...params.map(({ python }) => `${python}: Tensor`), ...own,
   ];
-}
-
-const OPTIONS = ['training: bool = True', 'cu_seqlens: Tensor | None = None', 'seed: int | Tensor | None = None', 'step: int = 0'];
-
-function definition(name: string, given: readonly string[], returns: string): readonly string[] {
-  const line = `def ${name}(${given.join(', ')}) -> ${returns}:`;
-  return line.length <= 130 ? [line] : [`def ${name}(`, ...given.map((one) => `    ${one},`), `) -> ${returns}:`];
 }
 
 /** The results of a program in the places of the tuple. */
@@ -148,10 +138,6 @@ function wholeFunction(signature: PartSignature, texts: PartTexts, result: strin
     ])),
     ...indent(body(signature, result, '')),
   ];
-}
-
-function sizesText({ axes, sizes }: PartField): string {
-  return axes.length === 0 ? '' : ` with ${axes.map((axis, i) => `${lastName(axis)} = ${sizes[i]}`).join(', ')}`;
 }
 
 function meaning({ programs: { train } }: PartSignature, field: PartField): string {

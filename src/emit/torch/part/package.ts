@@ -1,14 +1,16 @@
 import type { Plan } from '../../../ir/plan/plan.js';
 import { ALGEBRA_FUNCTIONS } from '../math.js';
-import { printPart, type Mode, type PartSignature } from './part.js';
+import { portionsOf } from './divided.js';
+import { printPart, type PartSignature } from './part.js';
+import { MODES } from './program.js';
 
 /** One layer or mixture of a package. */
 export interface PackagePart {
   readonly signature: PartSignature;
   /** The declaration as written. */
   readonly formula: string;
-  /** Two for each target and dtype. */
-  readonly plans: readonly { readonly mode: Mode; readonly plan: Plan; readonly files: ReadonlyMap<string, string> }[];
+  /** Of each target and dtype those of `train` and `eval`; those of portions, by their keys, where somebody asked for them. */
+  readonly plans: readonly { readonly mode: string; readonly plan: Plan; readonly files: ReadonlyMap<string, string> }[];
   /** The same at sizes for tests; undefined: there are none. */
   readonly small: PartSignature | undefined;
 }
@@ -43,13 +45,37 @@ export function printParts(parts: readonly PackagePart[], header: readonly strin
   ];
 }
 
+/** Programs of a part, by what its operators are called. */
+function keysOf(signature: PartSignature): readonly string[] {
+  return [...MODES, ...portionsOf(signature).map(({ key }) => key)];
+}
+
+/** Folders of plans of a program: those of work say for how many indices they are. */
+export function planKey(key: string, local: number): string {
+  return key.startsWith('experts') ? `${key}-${local}` : key;
+}
+
 /** The operators of all parts, as lines of `_ops.py`. */
 export function printPartOperators(parts: readonly PackagePart[], identity: string): readonly string[] {
-  return parts.flatMap(({ signature: { module } }) => (['train', 'eval'] as const).flatMap((mode) => [
-    `${module}_${mode}_kernels = Kernels(PLANS / "${module}", "${mode}", _parts.${module}_${mode})`,
-    `${module}_${mode} = register_part(`,
-    `    "lmoec_${module}_${identity.slice(0, 8)}", "${mode}", _parts.${module}_${mode}, ${module}_${mode}_kernels)`,
-  ]));
+  return parts.flatMap(({ signature }) => keysOf(signature).flatMap((key) => {
+    const operators = `${signature.module}_${key}`;
+    const folder = key.startsWith('experts') ? `${key}-*` : key;
+    return [
+      `${operators}_kernels = Kernels(PLANS / "${signature.module}", "${folder}", _parts.${operators})`,
+      `${operators} = register_part("lmoec_${signature.module}_${identity.slice(0, 8)}", "${key}", _parts.${operators}, ${operators}_kernels)`,
+    ];
+  }));
+}
+
+/** Variables of `_ops.py` that hold the kernels that were built. */
+export function builtKernels({ signature, plans }: PackagePart): readonly string[] {
+  const built = new Set(plans.map(({ mode }) => mode.replace(/-\d+$/, '')));
+  return keysOf(signature).flatMap((key) => (built.has(key) ? [`${signature.module}_${key}_kernels`] : []));
+}
+
+/** Forward operators of a part. */
+export function forwardOperators({ signature }: PackagePart): readonly string[] {
+  return keysOf(signature).map((key) => `_ops.${signature.module}_${key}.forward`);
 }
 
 /** tests/small.py: the parts at sizes that a test can differentiate by finite differences. */
@@ -63,9 +89,9 @@ export function printSmall(name: string, parts: readonly PackagePart[], header: 
     `from ${name}._part_ops import register`,
     ...small.flatMap(({ small: signature }) => [
       '', '', ...printPart(signature), '',
-      ...(['train', 'eval'] as const).map((mode) => (
-        `${signature.module}_${mode}_ops = register("lmoec_${signature.module}_${identity.slice(0, 8)}_small", "${mode}", ${
-          signature.module}_${mode})`
+      ...keysOf(signature).map((key) => (
+        `${signature.module}_${key}_ops = register("lmoec_${signature.module}_${identity.slice(0, 8)}_small", "${key}", ${
+          signature.module}_${key})`
       )),
     ]),
     '', '',
@@ -74,6 +100,14 @@ export function printSmall(name: string, parts: readonly PackagePart[], header: 
     ...small.map(({ small: { name: part, module } }) => (
       `    "${part}": ("${module}", ${module}_train_ops, ${module}_eval_ops, ${module}_stored),`
     )),
+    '}',
+    '#: Programs of mixtures in parts.',
+    'PORTIONS = {',
+    ...small.flatMap(({ small: signature }) => {
+      const { name: part, module } = signature;
+      const portions = portionsOf(signature).map(({ key }) => `"${key}": ${module}_${key}_ops`);
+      return portions.length === 0 ? [] : [`    "${part}": {${portions.join(', ')}},`];
+    }),
     '}',
   ];
 }

@@ -29,11 +29,14 @@ export function drawsOf(flow: Flow): readonly { readonly path: string; readonly 
 
 /**
  * A function of PyTorch that computes some values of a Flow from inputs and params alone. Tensors are [rows, ...axes], numbers once have
- * one row; what a choice leaves out may be anything, and folds are told what is there (templates/torch/_rows.py).
+ * one row; what a choice leaves out may be anything, and folds are told what is there (templates/torch/_rows.py). `open`: names of axes
+ * whose extents a call brings, by what it calls these.
  */
-export function printFlow(flow: Flow, names: PartNames, results: readonly PrintedResult[], title: string, doc: string): readonly string[] {
+export function printFlow(
+  flow: Flow, names: PartNames, results: readonly PrintedResult[], title: string, doc: string, open: ReadonlyMap<string, string>,
+): readonly string[] {
   const ids = neededBy(flow, results.flatMap(({ values }) => values));
-  const printer = new Printer(flow, names);
+  const printer = new Printer(flow, names, open);
   for (const id of ids) printer.write(id);
   return [
     `def ${title}(rows: Rows, given: dict[str, Tensor], keys: Tensor | None) -> tuple[Tensor, ...]:`,
@@ -74,7 +77,7 @@ class Printer {
   readonly lines: string[] = [];
   private readonly places: ReadonlyMap<string, number>;
 
-  constructor(private readonly flow: Flow, private readonly names: PartNames) {
+  constructor(private readonly flow: Flow, private readonly names: PartNames, private readonly open: ReadonlyMap<string, string>) {
     this.places = new Map(drawsOf(flow).map(({ path, number }, i) => [`${path} ${number}`, i]));
   }
 
@@ -85,7 +88,7 @@ class Printer {
     this.flow.domains.forEach((domain, at) => {
       if (domain.kind !== 'slot' || domain.choice !== id) return;
       const dims = domain.groups.map((axis) => this.dim(value.type.axes, axis));
-      this.lines.push(`rows.open(${at}, v${id}, ${list(dims)}, ${sizes(domain.groups)})`);
+      this.lines.push(`rows.open(${at}, v${id}, ${list(dims)}, ${this.sizes(domain.groups)})`);
     });
   }
 
@@ -96,6 +99,10 @@ class Printer {
       const x = this.whole(value, domain, axes);
       return domain === ONCE ? `${x}[0]` : x;
     }).join(' + ');
+  }
+
+  private sizes(axes: readonly Axis[]): string {
+    return list(axes.map(({ name, size }) => (this.open.has(name) ? `rows.sizes["${this.open.get(name)}"]` : size)));
   }
 
   private type(id: ValueId): FlowValue['type'] {
@@ -125,7 +132,7 @@ class Printer {
   private whole(id: ValueId, domain: number, axes: readonly Axis[]): string {
     const { type } = this.flow.values[id];
     const full = type.domain === domain && axes.every((axis) => includes(type.axes, axis));
-    return full ? this.along(id, axes) : `rows.wide(${this.along(id, axes)}, ${domain}, ${sizes(axes)})`;
+    return full ? this.along(id, axes) : `rows.wide(${this.along(id, axes)}, ${domain}, ${this.sizes(axes)})`;
   }
 
   /** Where all of these choices hold, along axes; None: everywhere. */
@@ -141,11 +148,11 @@ class Printer {
   private text(id: ValueId, value: FlowValue): string {
     const { axes, domain } = value.type;
     switch (value.kind) {
-      case 'literal': return `rows.full(${number(value.value)}${axes.length === 0 ? '' : `, ${sizes(axes)}`})`;
+      case 'literal': return `rows.full(${number(value.value)}${axes.length === 0 ? '' : `, ${this.sizes(axes)}`})`;
       case 'input': return `given["${this.names.inputs[value.input]}"]`;
       case 'param': return `given["${this.names.params[value.param]}"][None]`;
       case 'count': return `rows.count("${value.of}")`;
-      case 'index': return `rows.index(${domain}, ${value.over === undefined ? 'None' : `"${value.over}"`}, ${sizes(axes)})`;
+      case 'index': return `rows.index(${domain}, ${value.over === undefined ? 'None' : `"${value.over}"`}, ${this.sizes(axes)})`;
       case 'draw': return this.drawn(value);
       case 'map': return this.map(value);
       case 'contract': return this.contract(value);
@@ -229,7 +236,7 @@ class Printer {
       return at < 0 ? 0 : order.slice(at + 1).reduce((n, { size }) => n * size, 1);
     }));
     const box = [
-      sizes(type.axes), steps(axes, type.axes), steps(axes, groups), steps(lanes, type.axes), steps(lanes, groups),
+      this.sizes(type.axes), steps(axes, type.axes), steps(axes, groups), steps(lanes, type.axes), steps(lanes, groups),
     ].join(', ');
     return `rows.draw("${law}", keys, ${this.places.get(`${path} ${place}`) ?? 0}, ${domain}, ${box})`;
   }
@@ -341,8 +348,4 @@ export function number(value: number): string {
 
 function list(items: readonly (number | string)[]): string {
   return items.length === 1 ? `(${items[0]},)` : `(${items.join(', ')})`;
-}
-
-function sizes(axes: readonly Axis[]): string {
-  return list(axes.map(({ size }) => size));
 }

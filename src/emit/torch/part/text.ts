@@ -1,0 +1,23 @@
+import { className } from '../names.js';
+import { lastName, type PartField } from './program.js';
+
+/** `moe` as `Moe`; another name where it is the function's. */
+export function partClass(module: string): string {
+  const name = className(module);
+  return name === module ? `${name}Module` : name;
+}
+
+export const shape = (lead: readonly string[], { axes }: PartField): string => `[${[...lead, ...axes.map(lastName)].join(', ')}]`;
+export const leadOf = ({ token }: PartField): readonly string[] => (token ? ['B', 'T'] : []);
+export const indent = (lines: readonly string[]): readonly string[] => lines.map((line) => (line === '' ? '' : `    ${line}`));
+
+export const OPTIONS = ['training: bool = True', 'cu_seqlens: Tensor | None = None', 'seed: int | Tensor | None = None', 'step: int = 0'];
+
+export function definition(name: string, given: readonly string[], returns: string): readonly string[] {
+  const line = `def ${name}(${given.join(', ')}) -> ${returns}:`;
+  return line.length <= 130 ? [line] : [`def ${name}(`, ...given.map((one) => `    ${one},`), `) -> ${returns}:`];
+}
+
+export function sizesText({ axes, sizes }: PartField): string {
+  return axes.length === 0 ? '' : ` with ${axes.map((axis, i) => `${lastName(axis)} = ${sizes[i]}`).join(', ')}`;
+}
