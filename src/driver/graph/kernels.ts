@@ -38,6 +38,12 @@ export function lowerGraph(graph: Graph, backward: boolean, chunk: number): Lowe
   return 'flow' in made ? tiled(graph, made, chunk) : made;
 }
 
+/** The same of a Flow, without gradients yet, that was made of a graph. */
+export function lowerFlow(subject: Subject, flow: Flow, backward: boolean, chunk: number): LoweredGraph | Failed {
+  const made = clusteredFlow(subject, flow, backward);
+  return 'flow' in made ? tiled(subject, made, chunk) : made;
+}
+
 type Clustered = Pick<LoweredGraph, 'flow' | 'clusters'>;
 
 /** What kernels are made for: its name and what is said of it. */
@@ -128,7 +134,7 @@ export async function compileGraph(host: Host, source: Source, graph: Graph, req
   return 'plan' in made ? made : otherNames(source, graph, made);
 }
 
-/** The same of a Flow, without gradients yet, that was made of a graph. */
+/** The same of a Flow. */
 export async function compileFlow(
   host: Host, source: Source, subject: Subject, flow: Flow, request: KernelRequest,
 ): Promise<CompiledGraph | Failed> {

@@ -48,7 +48,8 @@ export async function packagePart(host: Host, declaration: Declaration, request:
   const signature = partOf(declaration, graphs, io);
   if (signature === undefined) throw new Error(`${part.name} has kernels and no flow`);
   return {
-    signature, formula: formulaOf(declaration), plans: [...plans, ...portions].map(({ mode, made: { plan, files } }) => ({ mode, plan, files })),
+    signature, formula: formulaOf(declaration),
+    plans: [...plans, ...portions].map(({ mode, made: { plan, files } }) => ({ mode, plan, files })),
     small: smallPart(declaration, graphs, own, io),
   };
 }

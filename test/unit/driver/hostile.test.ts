@@ -40,7 +40,9 @@ async function everything(doc: string, file: string) {
   const built = await buildAll(host, [told], options, () => undefined);
   if ('failures' in built) throw new Error('the scan does not compile');
   const python = await torchPackages(
-    host, [told], { ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], experts: [], part: undefined },
+    host, [told], {
+      ...options, name: 'memory', version: '0.1.0', targets: ['cuda.sm80'], sizes: [new Map()], experts: [], part: undefined,
+    },
     () => undefined,
   );
   if ('failures' in python) throw new Error('there is no Python package');

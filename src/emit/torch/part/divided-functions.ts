@@ -20,7 +20,9 @@ export function dividedFunctions({ module, name, divided }: PartSignature): read
   if (typeof divided === 'string') return [];
   return [
     ...routeFunction({ module, name }, divided), '', '', ...expertsFunction({ module, name }, divided), '', '',
-    ...byIdFunction({ module, name }, divided), ...(divided.combine === undefined ? [] : ['', '', ...combineFunction({ module, name }, divided)]),
+    ...byIdFunction({ module, name }, divided), ...(
+      divided.combine === undefined ? [] : ['', '', ...combineFunction({ module, name }, divided)]
+    ),
   ];
 }
 
@@ -49,7 +51,9 @@ function routeFunction({ module, name }: Named, divided: DividedSignature): read
   const others = resultsOf(route.train).filter((one) => !own.has(one.name));
   const outside = new Set(resultsOf(route.eval).map((one) => one.name));
   const title = `${partClass(module)}Route`;
-  const index = (program: PartProgram, field: PartField): string => `results[${resultsOf(program).findIndex((one) => one.name === field.name)}]`;
+  const index = (
+    program: PartProgram, field: PartField,
+  ): string => `results[${resultsOf(program).findIndex((one) => one.name === field.name)}]`;
   const { inputs, params } = route.train;
   return [
     ...resultClass(title, 'Where tokens go, and what no expert is needed for.', [
@@ -79,8 +83,10 @@ function routeFunction({ module, name }: Named, divided: DividedSignature): read
 const rowShape = (field: PartField): string => `[R${field.axes.length > 0 ? `, ${shape([], field).slice(1, -1)}` : ''}]${sizesText(field)}`;
 
 function weightsText({ params }: PartProgram): readonly string[] {
-  return params.map((field) => `    ${field.python}: ${shape([], field)}${sizesText(field)}${field.sizes.some((size) => typeof size === 'string')
-    ? ': of the experts that this rank has, however many' : ''}.`);
+  const about = ({ sizes }: PartField): string => (
+    sizes.some((size) => typeof size === 'string') ? ': of the experts that this rank has, however many' : ''
+  );
+  return params.map((field) => `    ${field.python}: ${shape([], field)}${sizesText(field)}${about(field)}.`);
 }
 
 function expertsFunction({ module, name }: Named, divided: DividedSignature): readonly string[] {
@@ -96,7 +102,9 @@ function expertsFunction({ module, name }: Named, divided: DividedSignature): re
       `What \`${name}\` does for rows that lie expert by expert, as dispatchers bring them.`,
       '',
       'Args:',
-      ...fields.map((field) => `    ${field.python}: ${rowShape(field)}. More rows than \`${python.counts}\` says are neither read nor differentiated.`),
+      ...fields.map((field) => (
+        `    ${field.python}: ${rowShape(field)}. More rows than \`${python.counts}\` says are neither read nor differentiated.`
+      )),
       `    ${python.counts}: int32 or int64 [experts], on the device: rows of each, of any number; they are not read back.`,
       ...weightsText(experts),
       ...(scores === undefined ? [] : [`    ${python.scores}: [R], float32: what weighs each row; None: one.`]),
@@ -126,7 +134,8 @@ function byIdFunction({ module, name }: Named, divided: DividedSignature): reado
       '',
       'Args:',
       ...fields.map((field) => `    ${field.python}: ${rowShape(field)}.`),
-      `    ${python.ids}: [R, K], whole numbers that differ: experts of each row; those that this rank has not, and negative ones, are none. Kernels have K = ${columns}.`,
+      `    ${python.ids}: [R, K], whole numbers that differ: experts of each row; those that this rank has not, and negative ones,`,
+      `        are none. Kernels have K = ${columns}.`,
       ...(scores === undefined ? [] : [`    ${python.scores}: [R, K], float32: what weighs each; beside none anything.`]),
       ...weightsText(byIds),
       '    first: the number of the first expert that this rank has.',
@@ -148,10 +157,14 @@ function combineFunction({ module, name }: Named, { combine, sums }: DividedSign
   const results = resultsOf(combine.train);
   const title = `${partClass(module)}Combined`;
   return [
-    ...resultClass(title, 'What a call gives of sums.', results.map((field) => `${field.python}: Tensor  # ${shape(leadOf(field), field)}`)),
+    ...resultClass(
+      title, 'What a call gives of sums.', results.map((field) => `${field.python}: Tensor  # ${shape(leadOf(field), field)}`),
+    ),
     '', '',
     ...definition(`${module}_combine`, [...typed(inputs), ...starred([...typed(params), ...OPTIONS])], title),
-    ...indent(docstring([`What \`${name}\` makes of \`${sums.python}\` ${shape(leadOf(sums), sums)}: what its experts gave for each token, summed.`])),
+    ...indent(docstring([
+      `What \`${name}\` makes of \`${sums.python}\` ${shape(leadOf(sums), sums)}: what its experts gave for each token, summed.`,
+    ])),
     ...indent(inBoth((mode) => [
       `results = _ops.${module}_combine_${mode}(${tuple([...named(inputs), ...named(params)])}, cu_seqlens, seed, step)`,
       `return ${title}(${placed(results, combine[mode]).join(', ')})`,

@@ -55,7 +55,9 @@ interface Whole {
 
 export function dividedSignature(flows: DividedFlows, { inputs, params, given }: Whole): DividedSignature {
   const open = new Map([[flows.local, LOCAL], [flows.ids, COLUMNS]]);
-  const python = { scores: free(given, 'scores', pythonName), ids: free(given, 'ids', pythonName), counts: free(given, 'counts', pythonName) };
+  const python = {
+    scores: free(given, 'scores', pythonName), ids: free(given, 'ids', pythonName), counts: free(given, 'counts', pythonName),
+  };
   const names: ResultNames = { taken: new Set(Object.values(python)), known: new Map() };
   const last: ResultNames = { taken: new Set(), known: new Map() };
   const io = (flow: Flow) => (name: string): boolean => flows.isIo(flow, name);
@@ -92,7 +94,8 @@ export function dividedSignature(flows: DividedFlows, { inputs, params, given }:
   };
   return {
     route, experts, byIds: work(flows.byIds, true), rows, python, sums, columns: flows.columns,
-    scores: flows.scores === undefined ? undefined : routed(flows.scores), held: routed(flows.held), counts: routed(`count.${flows.counts}`),
+    scores: flows.scores === undefined ? undefined : routed(flows.scores), held: routed(flows.held),
+    counts: routed(`count.${flows.counts}`),
     combine: combine && both((mode) => {
       const own = taken(combine[mode]);
       return programOf(combine[mode], { ...own, inputs: [...own.inputs, { ...sums, fixed: false }] }, io(combine[mode]), last);
@@ -120,7 +123,9 @@ export function portionsOf({ name, divided }: { readonly name: string; readonly 
   const where = { train: 'in training', eval: 'outside of training' } as const;
   const { route, combine, experts, byIds } = divided;
   return [
-    ...MODES.map((mode) => ({ key: `route_${mode}`, title: `${name}_route`, program: route[mode], about: `\`${name}\` sends where ${where[mode]}` })),
+    ...MODES.map((mode) => ({
+      key: `route_${mode}`, title: `${name}_route`, program: route[mode], about: `\`${name}\` sends where ${where[mode]}`,
+    })),
     { key: 'experts', title: `${name}_experts`, program: experts, about: `\`${name}\` does for rows of one index each` },
     {
       key: 'experts_by_id', title: `${name}_experts_by_id`, program: byIds, about: `\`${name}\` does for rows of several indices`,

@@ -67,7 +67,9 @@ export function printPartFunctions(signature: PartSignature, texts: PartTexts): 
     '', '',
     ...moduleClass(signature, result),
     ...(typeof signature.divided === 'string'
-      ? ['', '', `# There are no functions for experts on several ranks: ${signature.divided}.`] : ['', '', ...dividedFunctions(signature)]),
+      ? [
+        '', '', `# There are no functions for experts on several ranks: ${signature.divided}.`,
+      ] : ['', '', ...dividedFunctions(signature)]),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -62,7 +62,8 @@ export function printPartOperators(parts: readonly PackagePart[], identity: stri
     const folder = key.startsWith('experts') ? `${key}-*` : key;
     return [
       `${operators}_kernels = Kernels(PLANS / "${signature.module}", "${folder}", _parts.${operators})`,
-      `${operators} = register_part("lmoec_${signature.module}_${identity.slice(0, 8)}", "${key}", _parts.${operators}, ${operators}_kernels)`,
+      `${operators} = register_part(`,
+      `    "lmoec_${signature.module}_${identity.slice(0, 8)}", "${key}", _parts.${operators}, ${operators}_kernels)`,
     ];
   }));
 }

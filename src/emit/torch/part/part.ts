@@ -53,7 +53,8 @@ export function printPart(signature: PartSignature): readonly string[] {
   const { module, name, programs } = signature;
   const all = [
     ...MODES.map((mode) => ({
-      key: mode, title: name, program: programs[mode], about: `\`${name}\` gives ${mode === 'train' ? 'in training' : 'outside of training'}`,
+      key: mode, title: name, program: programs[mode],
+      about: `\`${name}\` gives ${mode === 'train' ? 'in training' : 'outside of training'}`,
     })),
     ...portionsOf(signature),
   ];

@@ -119,7 +119,9 @@ export function printProgram(program: PartProgram, title: string, about: string)
 }
 
 /** The data by which they are called. */
-export function printData({ flow, inputs, params, outputs, losses, counts, takes }: PartProgram, variable: string, name: string): readonly string[] {
+export function printData(
+  { flow, inputs, params, outputs, losses, counts, takes }: PartProgram, variable: string, name: string,
+): readonly string[] {
   const field = (one: PartField): string => `${fieldText(one)},`;
   return [
     `${variable} = Program(`,
