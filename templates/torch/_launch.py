@@ -9,7 +9,7 @@ from torch import Tensor
 
 from . import _driver as cuda
 from . import _host as host
-from ._bound import Bound, Request
+from ._bound import CHECK, Bound, Request
 from ._driver import ELEMENT, LmoecError, driver
 from ._part import Extents, Field, Program
 from ._plan import Plan, extents_of, most_of
@@ -54,6 +54,8 @@ class Kernels(Built):
         kept = Kept(plan, args[0], cu_seqlens, extents)
         memory = host.empty((kept.bytes,), (1,), torch.uint8)
         made = self._run(plan, "forward", index, args, (), cu_seqlens, keys, extents, kept.views(memory))
+        if CHECK and not host.capturing():
+            self.examine(args, cu_seqlens, keys, memory)
         results = plan.json["names"]["results"]["forward"]
         return (*(self._result(field, results[field.name], made, args[0], extents) for field in self.program.results), memory)
 
@@ -69,6 +71,20 @@ class Kernels(Built):
         results = plan.json["names"]["results"]["backward"]
         fields = [field for field, has in zip(self.program.args, self.program.differentiable) if has]
         return tuple(self._result(field, results[f"d_{field.name}"], made, args[0], extents) for field in fields)
+
+    def examine(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, keys: Tensor | None, memory: Tensor) -> None:
+        """Raises where a choice had scores that are no numbers: kernels note it, and who asks waits for the device."""
+        extents = self.program.check(args, cu_seqlens, keys)
+        plan = self.choose(host.device_of(args[0]), extents.dtype, extents.sizes)
+        views = Kept(plan, args[0], cu_seqlens, extents).views(memory)
+        noted = [(check["choice"], views[check["tensor"]].view(torch.float32) != 0) for check in plan.json["names"]["checks"]]
+        found = [x.any() for _, x in noted]
+        for (choice, wrong), some in zip(noted, torch.stack(found).tolist() if found else ()):
+            if some:
+                # Of each token, or of no one in particular.
+                first = divmod(int(wrong.nonzero()[0]), extents.tokens) if wrong.numel() == extents.batch * extents.tokens else None
+                where = "" if first is None else f", the first at [{first[0]}, {first[1]}] of [B, T]"
+                raise ValueError(f"{self.program.name}: `{choice}` has scores that are no numbers{where}")
 
     def kept_bytes(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, extents: Extents) -> int:
         """Of what forward leaves for backward: shapes for tracing."""
@@ -206,13 +222,15 @@ def _numbers(like: Tensor, cu_seqlens: Tensor | None, extents: Extents) -> dict[
 
 
 class Kept:
-    """What forward leaves for backward, in one piece of memory. Sizes are sums of products of what a call brings, known when it is traced."""
+    """What forward leaves for backward, and for who asks whether scores were numbers, in one piece of memory. Sizes are sums of products of what a call brings, known when it is traced."""
 
     def __init__(self, plan: Plan, like: Tensor, cu_seqlens: Tensor | None, extents: Extents):
         self.plan = plan
         tokens = extents.batch * extents.tokens
         sequences = extents.batch if cu_seqlens is None else cu_seqlens.shape[0] - 1
-        names = dict.fromkeys(source["tensor"] for source in plan.json["names"]["given"].values() if source["kind"] == "kept")
+        said = plan.json["names"]
+        left = [source["tensor"] for source in said["given"].values() if source["kind"] == "kept"]
+        names = dict.fromkeys([*left, *(check["tensor"] for check in said["checks"])])
         self.shapes = {name: tuple(self._extent(extent, tokens, sequences) for extent in plan.tensors[name]["shape"]) for name in names}
         self.places, self.bytes = {}, 0
         for name, shape in self.shapes.items():

@@ -134,6 +134,9 @@ class Reference:
         with torch.no_grad():
             return (*self.differentiable(args, cu_seqlens, keys), args[0].new_empty(0, dtype=torch.uint8))
 
+    def examine(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, keys: Tensor | None, kept: Tensor) -> None:
+        """Nothing is left to say: a score that is no number is an error of the call."""
+
     def differentiable(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, keys: Tensor | None) -> tuple[Tensor, ...]:
         """As plain PyTorch, by autograd."""
         program, extents = self.program, self.program.check(args, cu_seqlens, keys)

@@ -23,18 +23,32 @@ class Operators:
     forward: Operator
     backward: Operator
     reference: Reference
+    #: What serves CUDA devices.
+    device: Any
     #: The autograd function, and the operator past the dispatcher where nobody stands between.
     traced: type[torch.autograd.Function]
     plain: Operator
     #: Holds the registrations: they last as long as it does.
     library: torch.library.Library
 
-    def __call__(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None = None, seed: int | Tensor | None = None, step: int = 0) -> tuple[Tensor, ...]:
-        """Results from tensors of any floating dtype and layout. `seed`: of draws; a tensor of keys, or None for keys from torch's generator."""
+    def __call__(
+        self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None = None, seed: int | Tensor | None = None, step: int = 0, check: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Results from tensors of any floating dtype and layout. `seed`: of draws; a tensor of keys, or None for keys from torch's generator. `check`: an
+        error where something was chosen by scores that are no numbers, for which the call waits for the device."""
         args, keys = self.ready(args), self.keys(seed, step, args[0].device)
+        if check and torch.compiler.is_compiling():
+            raise ValueError(f"{self.program.name}: check=True waits for the device, which a compiled call cannot: set LMOEC_CHECK=1, or leave it out")
         if torch.is_grad_enabled() and any(x.requires_grad for x in args):
-            return self.traced.apply(*args, cu_seqlens, keys)
-        return self.plain(*args, cu_seqlens, keys)[:-1]
+            return self.traced.apply(*args, cu_seqlens, keys, self.examine if check else None)
+        *results, kept = self.plain(*args, cu_seqlens, keys)
+        if check:
+            self.examine(args, cu_seqlens, keys, kept)
+        return tuple(results)
+
+    def examine(self, args: tuple[Tensor, ...], cu_seqlens: Tensor | None, keys: Tensor | None, kept: Tensor) -> None:
+        runner = self.reference if args[0].device.type == "cpu" else self.device
+        runner.examine(args, cu_seqlens, keys, kept)
 
     def ready(self, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """In the dtypes and the layout that operators want."""
@@ -83,7 +97,7 @@ def register(namespace: str, name: str, program: Program, kernels: Any = None) -
         f"{name}_backward", [*given, "Tensor kept", *cotangents], sum(has),
         lambda runner, args: runner.backward(args[:count], args[count], args[count + 1], args[count + 2], args[count + 3 :]), fake_backward)
     return Operators(
-        program=program, forward=forward, backward=backward, reference=reference, plain=made.calls[name], library=made.library,
+        program=program, forward=forward, backward=backward, reference=reference, device=made.device, plain=made.calls[name], library=made.library,
         traced=_function(made.calls[name], made.calls[f"{name}_backward"], program))
 
 
@@ -95,8 +109,11 @@ def _function(forward: Operator, backward: Operator, program: Program) -> type[t
         """Keeps what the call was given and what forward leaves."""
 
         @staticmethod
-        def forward(ctx: Any, *given: Tensor | None) -> Any:
+        def forward(ctx: Any, *takes: Any) -> Any:
+            *given, examine = takes
             *results, kept = forward(*given)
+            if examine is not None:
+                examine(tuple(given[:-2]), *given[-2:], kept)
             ctx.save_for_backward(*given, kept)
             ctx.set_materialize_grads(False)
             ctx.mark_non_differentiable(*[y for field, y in zip(program.results, results) if field.fixed])
@@ -107,6 +124,6 @@ def _function(forward: Operator, backward: Operator, program: Program) -> type[t
         def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
             found = backward(*ctx.saved_tensors, *[laid(d) for d in cotangents[:outputs]])
             gradients = iter((found,) if one else found)
-            return (*[next(gradients) if wanted else None for wanted in has], None, None)
+            return (*[next(gradients) if wanted else None for wanted in has], None, None, None)
 
     return Traced

@@ -100,6 +100,27 @@ class Values(unittest.TestCase):
     def test_absent_cotangents(self):
         self.run_both(draw(2, 60), absent=True)
 
+    def test_scores_that_are_no_numbers(self):
+        """Kernels note them; who asks hears which choice it is and where."""
+        if not KERNELS.plans()[0].json["names"]["checks"]:
+            self.skipTest("nothing is chosen by scores")
+        args = draw(2, 40)
+        wrong = args[0].clone()
+        wrong[1, 17, 3] = math.nan
+        for x, says in ((args[0], None), (wrong, r"`top\[.*\]` has scores that are no numbers")):
+            *_, kept = KERNELS.forward((x, *args[1:]), None, KEYS)
+            if says is None:
+                KERNELS.examine((x, *args[1:]), None, KEYS, kept)
+                continue
+            with self.assertRaisesRegex(ValueError, says) as raised:
+                KERNELS.examine((x, *args[1:]), None, KEYS, kept)
+            if CASE["name"] in ("olmoe", "deepseek_v3"):
+                self.assertIn("the first at [1, 17] of [B, T]", str(raised.exception))
+            self.addCleanup(setattr, _launch, "CHECK", _launch.CHECK)
+            _launch.CHECK = True
+            with self.assertRaisesRegex(ValueError, says):
+                KERNELS.forward((x, *args[1:]), None, KEYS)
+
     def test_no_tokens(self):
         *found, kept = KERNELS.forward(draw(1, 0), None, KEYS)
         self.assertTrue(all(x.shape == y.shape for x, y in zip(found, Reference(PROGRAM).forward(exact(draw(1, 0)), None, KEYS))))
@@ -120,8 +141,8 @@ class Values(unittest.TestCase):
 
     def test_errors_say_what_to_do(self):
         args = draw(1, 4)
-        with self.assertRaisesRegex(LmoecError, f"{CASE['name']} was built for {CASE['dtype']}.*--dtype"):
-            KERNELS.forward(tuple(x.half() if x.dtype == DTYPE else x for x in args), None, KEYS)
+        with self.assertRaisesRegex(LmoecError, f"{PROGRAM.name} was built for {CASE['dtype']}.*--dtype"):
+            KERNELS.forward(tuple(x.half() if field.io else x for field, x in zip(PROGRAM.args, args)), None, KEYS)
         fake.capabilities[0] = (7, 5)
         with self.assertRaisesRegex(LmoecError, "was built for cuda.sm90"):
             KERNELS.forward(args, None, KEYS)

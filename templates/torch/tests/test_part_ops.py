@@ -28,7 +28,7 @@ def test_gradcheck(part, mode):
     args = leaves(part, draw(part, mode, batch=1, tokens=3), mode)
     operators, count = operators_of(part, mode), len(program_of(part, mode).outputs)
     keys = keys_of(part, mode)
-    assert torch.autograd.gradcheck(lambda *given: [y for y in operators.traced.apply(*given, None, keys)[:count] if y.requires_grad], args)
+    assert torch.autograd.gradcheck(lambda *given: [y for y in operators.traced.apply(*given, None, keys, None)[:count] if y.requires_grad], args)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -186,6 +186,28 @@ def test_updates_move_buffers_once_a_step(part):
         assert all(torch.equal(module._at(path), once._at(path)) for path in update.buffers)
     twice.update(results[0])
     assert all(not x.requires_grad for x in twice.buffers())
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_scores_are_looked_at_where_somebody_asks(part, monkeypatch):
+    """With gradients and without; what asks nothing waits for nothing."""
+    args, asked = draw(part), []
+    monkeypatch.setattr(operators_of(part).reference, "examine", lambda given, offsets, keys, kept: asked.append((len(given), kept.dtype)))
+    expected = call(part, args)
+    call(part, leaves(part, args))
+    assert asked == []
+    for given in (args, leaves(part, args)):
+        for x, y in zip(call(part, given, check=True), expected):
+            assert (x is None and y is None) or torch.equal(x, y)
+    assert asked == [(len(args), torch.uint8)] * 2
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_compiled_calls_do_not_wait(part):
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda *given: call(part, given, check=True), fullgraph=True, backend="eager")
+    with pytest.raises(Exception, match="check=True waits for the device"):
+        compiled(*draw(part))
 
 
 @pytest.mark.parametrize("part", PARTS)

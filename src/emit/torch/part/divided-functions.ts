@@ -2,7 +2,7 @@ import { docstring } from '../text.js';
 import type { DividedSignature } from './divided.js';
 import type { PartSignature } from './part.js';
 import { resultsOf, type PartField, type PartProgram } from './program.js';
-import { definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
+import { CHECK, definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
 
 type Named = Pick<PartSignature, 'module' | 'name'>;
 
@@ -63,7 +63,7 @@ function routeFunction({ module, name }: Named, divided: DividedSignature): read
       ...others.map((field) => `${field.python}: Tensor${outside.has(field.name) ? '' : ' | None'}  # ${shape(leadOf(field), field)}`),
     ]),
     '', '',
-    ...definition(`${module}_route`, [...typed(inputs), ...starred([...typed(params), ...OPTIONS])], title),
+    ...definition(`${module}_route`, [...typed(inputs), ...starred([...typed(params), ...OPTIONS, CHECK])], title),
     ...indent(docstring([
       `Where \`${name}\` sends each token, as an operator of its own, with gradients of scores${
         rows.some(({ given }) => !given) ? ', of the rows that experts read' : ''} and losses. Nothing is read back.`,
@@ -72,7 +72,7 @@ function routeFunction({ module, name }: Named, divided: DividedSignature): read
         divided.scores === undefined ? '' : ' Scores are float32.'}`,
     ])),
     ...indent(inBoth((mode) => [
-      `results = _ops.${module}_route_${mode}(${tuple([...named(inputs), ...named(params)])}, cu_seqlens, seed, step)`,
+      `results = _ops.${module}_route_${mode}(${tuple([...named(inputs), ...named(params)])}, cu_seqlens, seed, step, check)`,
       `return ${title}(*chosen(${[
         index(route[mode], held), scores === undefined ? 'None' : index(route[mode], scores), index(route[mode], counts), String(columns),
       ].join(', ')}), ${placed(others, route[mode]).join(', ')})`.replace(', )', ')'),

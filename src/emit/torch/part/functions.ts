@@ -3,7 +3,7 @@ import { docstring } from '../text.js';
 import { dividedExports, dividedFunctions } from './divided-functions.js';
 import type { PartSignature } from './part.js';
 import { resultsOf, type PartField } from './program.js';
-import { definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
+import { CHECK, definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
 
 /** What the text of a part's module says besides its signature. */
 export interface PartTexts {
@@ -99,7 +99,8 @@ function body(signature: PartSignature, result: string, call: string): readonly 
   const { module, inputs, params } = signature;
   const args = [...inputs, ...params].map(({ python }) => python);
   const tuple = `(${args.join(', ')}${args.length === 1 ? ',' : ''})`;
-  const run = (mode: string): string => `results = _ops.${module}_${mode}${call}(${tuple}, cu_seqlens, seed, step)`;
+  const last = call === '' ? ', check' : '';
+  const run = (mode: string): string => `results = _ops.${module}_${mode}${call}(${tuple}, cu_seqlens, seed, step${last})`;
   const [train, other] = [gathered(signature, result, 'train'), gathered(signature, result, 'eval')];
   return ['if training:', `    ${run('train')}`, `    return ${train}`, run('eval'), `return ${other}`];
 }
@@ -113,7 +114,7 @@ function wholeFunction(signature: PartSignature, texts: PartTexts, result: strin
   const { train } = programs;
   const draws = [train, programs.eval].some(({ flow }) => flow.values.some((value) => value.kind === 'draw'));
   return [
-    ...definition(module, parameters(signature, OPTIONS), result),
+    ...definition(module, parameters(signature, [...OPTIONS, CHECK]), result),
     ...indent(docstring([
       ...(signature.doc === '' ? [`The ${kind} \`${name}\`.`] : signature.doc.split('\n')),
       '',
@@ -126,12 +127,13 @@ function wholeFunction(signature: PartSignature, texts: PartTexts, result: strin
       draws ? '    seed: of draws; a tensor of keys, or None for keys from torch\'s generator. A traced call has an int as a constant.'
         : '    seed: of draws, of which there are none.',
       '    step: of the optimiser: the same seed draws other numbers at every step.',
+      '    check: raises where something is chosen by scores that are no numbers, for which the call waits for the device.',
       '',
       'Returns:',
       ...resultsOf(train).map((field) => `    ${field.python}: ${shape(leadOf(field), field)}, ${meaning(signature, field)}.`),
       '',
       'Raises:',
-      '    ValueError: a shape, dtype, device or `cu_seqlens` that does not fit; the message names the tensor.',
+      '    ValueError: a shape, dtype, device or `cu_seqlens` that does not fit; the message names the tensor. What `check` finds.',
       '    LmoecError: no kernels for the device or the dtype; the message says what to do.',
       '',
       ...(texts.built.length === 0 ? [] : [`Kernels were built for ${texts.built.join('; ')}. float64 runs on the CPU.`]),
@@ -167,7 +169,7 @@ function attribute(path: string): string {
 
 function moduleClass(signature: PartSignature, result: string): readonly string[] {
   const { name, module, inputs, params, programs: { train } } = signature;
-  const given = [...inputs.map(({ python }) => `${python}: Tensor`), '*', ...OPTIONS.slice(1)];
+  const given = [...inputs.map(({ python }) => `${python}: Tensor`), '*', ...OPTIONS.slice(1), CHECK];
   const updates = train.flow.update.results.map((one) => `\`${one.name}\``);
   return [
     `class ${partClass(module)}(PartModule):`,
@@ -184,7 +186,7 @@ function moduleClass(signature: PartSignature, result: string): readonly string[
       `    return ${module}(`,
       ...inputs.map(({ python }) => `        ${python},`),
       ...params.map((one) => `        ${one.python}=${attribute(one.name)},`),
-      '        training=self.training, cu_seqlens=cu_seqlens, seed=seed, step=step,',
+      '        training=self.training, cu_seqlens=cu_seqlens, seed=seed, step=step, check=check,',
       '    )',
     ]),
   ];

@@ -12,6 +12,8 @@ export const leadOf = ({ token }: PartField): readonly string[] => (token ? ['B'
 export const indent = (lines: readonly string[]): readonly string[] => lines.map((line) => (line === '' ? '' : `    ${line}`));
 
 export const OPTIONS = ['training: bool = True', 'cu_seqlens: Tensor | None = None', 'seed: int | Tensor | None = None', 'step: int = 0'];
+/** Of what chooses. */
+export const CHECK = 'check: bool = False';
 
 export function definition(name: string, given: readonly string[], returns: string): readonly string[] {
   const line = `def ${name}(${given.join(', ')}) -> ${returns}:`;
