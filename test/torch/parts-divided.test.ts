@@ -57,7 +57,7 @@ moe twice(x: [D]) -> y: [D] with D = 16, E = 8, F = 32, k = 2 {
 
 const options = (experts: readonly number[]) => ({
   name: 'f', version: '0.1.0', targets: ['cuda.sm80'] as const, dtypes: undefined, sizes: [new Map<string, number>()], experts,
-  settings: new Map<string, number | string>(), part: undefined,
+  settings: new Map<string, number | string>(), evalOnly: false, part: undefined,
 });
 
 describe('packages of mixtures in parts', () => {

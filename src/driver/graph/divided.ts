@@ -106,7 +106,8 @@ export interface PortionPlan {
 
 /** Kernels of the parts, where somebody asked for them. */
 export async function portionPlans(
-  host: Host, { source, part }: Declaration, graphs: Readonly<Record<Mode, Graph>>, { experts, targets, dtypes, command }: PythonRequest,
+  host: Host, { source, part }: Declaration, graphs: Readonly<Record<Mode, Graph>>,
+  { experts, targets, dtypes, command, evalOnly }: PythonRequest,
 ): Promise<readonly PortionPlan[] | Failed> {
   const flows = experts.length === 0 || part.kind !== 'moe' ? [] : portionFlows(graphs, experts);
   if ('reason' in flows) return { diagnostics: [diagnostic(
@@ -115,7 +116,8 @@ export async function portionPlans(
   )] };
   const plans: PortionPlan[] = [];
   for (const target of targets) for (const dtype of dtypes ?? [defaultDtype(target)]) for (const { key, flow } of flows) {
-    const made = await compileFlow(host, source, { name: flow.name, doc: '' }, flow, { target, dtype, command, backward: true });
+    if (evalOnly && key.endsWith('_train')) continue;
+    const made = await compileFlow(host, source, { name: flow.name, doc: '' }, flow, { target, dtype, command, backward: !evalOnly });
     if (!('plan' in made)) return made;
     plans.push({ mode: key, made });
     await host.breathe();
