@@ -22,8 +22,8 @@ images = Images()
 class Built:
     """Plans that were built of one thing, in folders of it."""
 
-    def __init__(self, folder, pattern):
-        self.folder, self._pattern = Path(folder), pattern
+    def __init__(self, folder, pattern, missing="build the package again: files are missing"):
+        self.folder, self._pattern, self._missing = Path(folder), pattern, missing
         self._lock = threading.Lock()
         self._plans = None
 
@@ -34,7 +34,7 @@ class Built:
                 if self._plans is None:
                     found = tuple(Plan(path) for path in sorted(self.folder.glob(self._pattern)))
                     if not found:
-                        raise LmoecError(f"there is no plan in {self.folder}", "build the package again: files are missing")
+                        raise LmoecError(f"there is no plan in {self.folder}", self._missing)
                     self._plans = found
         return self._plans
 
