@@ -4,7 +4,7 @@
 to be timed. Without two devices the ranks use gloo, and without any the reference: the same checks, at times that mean nothing.
 
 `values`: outputs, states and gradients of rows on two ranks against one. `ranks`: time and memory of a rank's tokens alone and as half of a row, FLA's beside it, and the
-bytes that a piece gives per head: what a state and its map have, whatever the tokens. `training`: examples/torch/train.py on two ranks and on one that reads the same
+bytes that a piece gives per head: what a state and its map have, whatever the tokens; with --profile where a call's time goes. `training`: examples/torch/train.py on two ranks and on one that reads the same
 batches; a checkpoint that two have written, read by one. NVLink multicast stays off.
 """
 import argparse
@@ -26,9 +26,14 @@ SCANS = ("gla", "gated_delta", "kda", "rwkv7", "mamba2")
 COLUMNS = {
     "values": {"passed": ["checks passed", ""], "failed": ["failed", ""]},
     "ranks": {
-        "dtype": ["dtype", ""], "shared": ["ms a rank", ".2f"], "alone": ["its tokens alone", ".2f"], "over": ["ratio", ".2f"], "fla": ["FLA", ".2f"], "x_fla": ["ratio", ".2f"],
+        "dtype": ["dtype", ""], "shared": ["ms a rank", ".2f"], "alone": ["its tokens alone", ".2f"], "alone_again": ["again", ".2f"], "over": ["ratio", ".2f"],
+        "host": ["ms of the host", ".2f"], "alone_host": ["alone", ".2f"], "fla": ["FLA", ".2f"], "x_fla": ["ratio", ".2f"],
         "peak_GiB": ["peak GiB", ".2f"], "fla_peak_GiB": ["FLA's", ".2f"], "gathers": ["gathers", ""], "bytes": ["bytes a piece and head", ""],
         "expected": ["of states and maps", ""], "fla_missing": ["FLA not measured", ""],
+    },
+    "phases": {
+        "ends": ["ends", ".3f"], "gather": ["gather", ".3f"], "forward": ["forward", ".3f"], "reverse_ends": ["reverse ends", ".3f"], "gather_back": ["gather", ".3f"],
+        "backward": ["backward", ".3f"], "between": ["between", ".3f"], "kernels": ["kernels", ""],
     },
     "training": {
         "apart": ["losses at most apart", ".1e"], "first": ["first loss", ".4f"], "last": ["last", ".4f"], "speed_two": ["tokens/s, two ranks", ".0f"],
@@ -37,6 +42,7 @@ COLUMNS = {
 }
 TITLES = {
     "values": "Rows of tokens on two ranks against one process", "ranks": "One row of tokens on two ranks, forward and backward, 16 heads",
+    "phases": "Where the time of a call goes, in ms on the device (a gather waits for the ranks that come later to it)",
     "training": "FSDP2 on two ranks beside one that reads the same batches",
 }
 
@@ -76,12 +82,13 @@ class Pair:
         passed, failed = re.search(r"(\d+) passed, (\d+) failed on all ranks", self.ranks(self.folder(scan))).groups()
         return dict(passed=passed, failed=failed)
 
-    def timed(self, table, scan):
-        """The first dtype's row; others have rows of their own."""
+    def timed(self, table, where, scan):
+        """The first dtype's row; others have rows of their own, and programs one for each rank."""
         with tempfile.TemporaryDirectory() as folder:
             result, late = Path(folder) / "timed.json", None
+            flags = ["--profile"] if self.options.profile else []
             try:
-                self.ranks("--no-values", "--fla", "--tokens", self.options.tokens, "--json", result, self.folder(scan))
+                self.ranks("--no-values", "--fla", *flags, "--tokens", self.options.tokens, "--json", result, self.folder(scan))
             except (OutOfTime, RuntimeError) as error:
                 # What was measured before stands.
                 if not result.exists():
@@ -96,10 +103,21 @@ class Pair:
                 row["x_fla"] = row["fla"] / row["shared"]
             for key in ("gathers", "bytes", "expected"):
                 row[key] = " + ".join(f"{x:.0f}" for x in row[key])
+            if "phases" in row:
+                self.phases(where, f"{scan} {row['dtype']}", row)
         first, *others = rows
         for row in others:
             table.add(f"{scan} {row['dtype']}", **row)
         return first
+
+    def phases(self, table, name, row):
+        told = [(f"rank {rank}", *both) for rank, both in enumerate(zip(row.pop("phases"), row.pop("kernels")))]
+        for who, parts, kernels in [*told, ("alone", row.pop("alone_phases"), row.pop("alone_kernels"))]:
+            found = {}
+            for part, ms in parts:
+                key = "gather_back" if part == "gather" and "forward" in found else part
+                found[key] = found.get(key, 0.0) + ms
+            table.add(f"{name}, {who}", **found, kernels=", ".join(f"{kernel} {count} x {ms / count:.3f}" if count else kernel for kernel, count, ms in kernels))
 
     def train(self, ranks, *flags):
         os.environ["PYTHONPATH"] = os.pathsep.join([str(self.folder("gated_delta")), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -133,13 +151,14 @@ def main():
     common_arguments(parser, seconds=540, row_seconds=180)
     parser.add_argument("--packages", help="folder of lmoec build --target torch")
     parser.add_argument("--tokens", type=int, default=65536, help="of a rank, in what is timed (default: 65536)")
+    parser.add_argument("--profile", action="store_true", help="with `ranks`: the programs, exchanges and kernels of a call, as table `phases`")
     parser.add_argument("--steps", type=int, default=60, help="of training (default: 60)")
     parser.add_argument("--train", nargs="*", default=[], help="flags for examples/torch/train.py without their dashes in front: width=512 layers=6")
     options = parser.parse_args()
     options.train = [f"--{flag}" for flag in options.train]
     clock = Clock(options.seconds, options.row_seconds)
     pair = Pair(options, clock)
-    rows = {f"ranks/{scan}": (lambda scan=scan: pair.timed(tables["ranks"], scan)) for scan in SCANS}
+    rows = {f"ranks/{scan}": (lambda scan=scan: pair.timed(tables["ranks"], tables["phases"], scan)) for scan in SCANS}
     rows |= {"training/two ranks and one": pair.together, "training/from two to one": pair.handed_over}
     rows |= {f"values/{scan}": (lambda scan=scan: pair.values(scan)) for scan in SCANS}
     todo = chosen(rows, options.rows)

@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 test/gpu/torch_ranks.py [--backend gloo|nccl] [--tokens 65536] FOLDER...
 
 FOLDERs were made by `lmoec build --target torch --dtype bf16,f32`. With gloo ranks may share a device, and without one the reference runs. --tokens: the tokens of a
-rank in what is timed; 0: nothing is. --json FILE: what was timed, and the bytes that a rank's pieces gave to the others, beside what algebra says.
+rank in what is timed; 0: nothing is. --profile: where the time goes. --json FILE: what was timed, and the bytes that a rank's pieces gave to the others, beside what algebra says.
 """
 import argparse
 import importlib
@@ -11,18 +11,18 @@ import inspect
 import json
 import os
 import sys
-import time
 import traceback
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
+from rank_times import DEVICE, kernels, milliseconds, of_all_ranks, phases
+
 # Of rms(difference) / rms(expected), as for other orders of the same sums: outputs and states, gradients of io tensors, gradients of what is exact.
 ALLOWED = {torch.bfloat16: (6e-3, 8e-3, 2e-2), torch.float16: (6e-3, 8e-3, 2e-2), torch.float32: (1e-4, 1e-4, 1e-4)}
 NEGLIGIBLE = 1e-6
 LENGTH = 1500
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HEADS = 16
 # Where FLA has context parallelism: the function, and how it is called with our inputs by name.
 FLA = {
@@ -107,23 +107,6 @@ def compare(package, scan, sizes, dtype, layout, offsets):
     return wrong
 
 
-def wait():
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
-
-
-def milliseconds(run, times=5):
-    for _ in range(2):
-        run()
-    wait()
-    dist.barrier()
-    begin = time.perf_counter()
-    for _ in range(times):
-        run()
-    wait()
-    return (time.perf_counter() - begin) * 1e3 / times
-
-
 class Volume:
     """Counts what a package's ranks gather: calls, and the bytes that this rank gave."""
 
@@ -160,7 +143,7 @@ def volume(package, scan, run, forward, sizes, pieces):
     return {"gathers": [there.calls, both.calls - there.calls], "bytes": [there.bytes / per, (both.bytes - there.bytes) / per], "expected": [states + maps, states]}
 
 
-def cost(package, scan, sizes, dtype, tokens):
+def cost(package, scan, sizes, dtype, tokens, profile):
     """Forward and backward of a rank's tokens: alone, and as a part of one row."""
     signature = package._reference.SCANS[scan].signature
     inputs, params, _ = draw(signature, sizes, dtype, 1, tokens, HEADS, HEADS, 1, seed=dist.get_rank())
@@ -178,9 +161,17 @@ def cost(package, scan, sizes, dtype, tokens):
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
     shared = milliseconds(run(shards=shards))
-    made = {"alone": alone, "shared": shared}
+    made = {"alone": alone["median"], "shared": shared["median"], "shared_least": shared["least"], "host": shared["host"], "alone_host": alone["host"]}
     if DEVICE == "cuda":
         made["peak_GiB"] = torch.cuda.max_memory_allocated() / 2**30
+    # Far from the first: something else was using the device.
+    made["alone_again"] = milliseconds(run())["median"]
+    if profile:
+        made["phases"] = of_all_ranks(phases(package, run(shards=shards)))
+        forward = milliseconds(lambda: call(package, scan, given[:n], given[n:], []))["median"]
+        made["alone_phases"] = [["forward", forward], ["backward", made["alone"] - forward]]
+        made["kernels"] = of_all_ranks(kernels(run(shards=shards)))
+        made["alone_kernels"] = kernels(run())
 
     def forward():
         with torch.no_grad():
@@ -209,7 +200,7 @@ def fla_cost(package, scan, sizes, dtype, tokens):
 
     seed = torch.randn_like(forward())
     torch.cuda.reset_peak_memory_stats()
-    return {"fla": milliseconds(lambda: torch.autograd.grad(forward(), given, seed)), "fla_peak_GiB": torch.cuda.max_memory_allocated() / 2**30}
+    return {"fla": milliseconds(lambda: torch.autograd.grad(forward(), given, seed))["median"], "fla_peak_GiB": torch.cuda.max_memory_allocated() / 2**30}
 
 
 def main():
@@ -218,6 +209,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=0)
     parser.add_argument("--no-values", action="store_true", help="times and volumes alone")
     parser.add_argument("--fla", action="store_true", help="beside FLA's context parallelism, where it has the operator")
+    parser.add_argument("--profile", action="store_true", help="with what is timed: the programs, exchanges and kernels of one call")
     parser.add_argument("--json")
     parser.add_argument("folders", nargs="+")
     options = parser.parse_args()
@@ -251,7 +243,7 @@ def main():
                         if rank == 0 or bad:
                             print(f"{label}, rank {rank}: {'FAILED ' + str(bad) if bad else 'ok'}; closest to its limit: {worst[0]} {worst[1]:.1e} of {worst[2]:.0e}", flush=True)
                 if options.tokens > 0:
-                    row = {"scan": scan, "dtype": plan.dtype, "ranks": world, "tokens": options.tokens, **cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens)}
+                    row = {"scan": scan, "dtype": plan.dtype, "ranks": world, "tokens": options.tokens, **cost(package, scan, plan.sizes, dtypes[plan.dtype], options.tokens, options.profile)}
                     timed.append(row)
                     # FLA tunes for minutes, and may be cut: what is ours is written before.
                     tell = lambda: Path(options.json).write_text(json.dumps(timed)) if rank == 0 and options.json is not None else None
