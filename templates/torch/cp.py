@@ -15,8 +15,8 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ._calls import once
 from ._carry import Transitions
 from ._heads import HeadShards, SumOfRanks
 from ._pieces import PiecesCall
@@ -168,7 +168,7 @@ class _Sharded(torch.autograd.Function):
         return (*outputs, *(call.ended(x) for x in results[call.outputs :]))
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
         call = ctx.call
         states, saved, count = len(call.transitions.states), ctx.saved_tensors, len(ctx.given)
