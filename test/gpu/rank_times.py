@@ -32,7 +32,7 @@ def wait():
 
 
 def together(run, warm=6):
-    """Both ranks begin at once, with everything made that a first call makes, and nobody collects garbage: a collection takes as long as many calls."""
+    """Both ranks begin at once, with all made that first calls make. Nobody collects garbage meanwhile: that takes as long as many calls."""
     for _ in range(warm):
         run()
     gc.collect()
@@ -43,7 +43,7 @@ def together(run, warm=6):
 
 
 def milliseconds(run, times=15):
-    """The median and the least of calls that follow each other as the device sees them, and the median of what the host takes to ask for one."""
+    """Of calls that follow each other: the median and the least as the device sees them, the median of what the host takes to ask for one."""
     together(run)
     marks, asked = [Mark()], []
     for _ in range(times):
@@ -86,7 +86,7 @@ class Phases:
 
 
 def phases(package, run, times=7):
-    """Medians over calls: [name, ms] in order, and what lies between and around them. A gather waits for the ranks that come later to it."""
+    """Medians over calls: [name, ms] in order, and what lies between and around them. A gather waits for ranks that come later to it."""
     together(run)
     calls = []
     with Phases(package) as there:
@@ -100,7 +100,8 @@ def phases(package, run, times=7):
     names = [name for name, _, _ in calls[0][1]]
     own = [[a.until(b) for _, a, b in found] for _, found, _ in calls]
     rest = [begin.until(end) - sum(parts) for (begin, _, end), parts in zip(calls, own)]
-    return [*([name, round(statistics.median(column), 4)] for name, column in zip(names, zip(*own))), ["between", round(statistics.median(rest), 4)]]
+    middle = lambda taken: round(statistics.median(taken), 4)
+    return [*([name, middle(column)] for name, column in zip(names, zip(*own))), ["between", middle(rest)]]
 
 
 def kernels(run, most=16):
@@ -112,8 +113,8 @@ def kernels(run, most=16):
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
             run()
             wait()
-        rows = [(each.key, each.count, each.self_device_time_total / 1e3) for each in seen.key_averages() if each.self_device_time_total > 0]
-        return [[name[:60], count, round(ms, 4)] for name, count, ms in sorted(rows, key=lambda row: -row[2])[:most]]
+        rows = sorted(seen.key_averages(), key=lambda each: -each.self_device_time_total)
+        return [[each.key[:60], each.count, round(each.self_device_time_total / 1e3, 4)] for each in rows[:most] if each.self_device_time_total > 0]
     except Exception as error:
         return [[f"{type(error).__name__}: {error}"[:120], 0, 0.0]]
     finally:
