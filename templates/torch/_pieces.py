@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class PiecesCall:
-    """One call on this rank. `rows` are parts of sequences: those of the batch where each is one, else tokens of all lie in one row. A state that is None is
-    zero in all rows, as it is to kernels."""
+    """One call on this rank. `rows` are parts of sequences: those of the batch where each is one, else tokens of all lie in one row. A
+    state that is None is zero in all rows, as it is to kernels."""
 
     def __init__(self, shards: SequenceShards, op: Any, transitions: Transitions, args: Sequence[Tensor | None]):
         signature = transitions.reference.signature
@@ -112,11 +112,13 @@ class PiecesCall:
                     for state in level:
                         starts[state] = at.put(starts[state], carry[state], self.rows.count)
                 if p in self.shards.before:
-                    carry = {state: self._after(piece, state, u, m, carry) for state, (u, m) in zip(level, self._split(level, every[p], True))}
+                    found = zip(level, self._split(level, every[p], True))
+                    carry = {state: self._after(piece, state, u, m, carry) for state, (u, m) in found}
         return starts, kept
 
     def leave(
-        self, d_outputs: Sequence[Tensor | None], d_finals: Sequence[Tensor | None], starts: Sequence[Tensor | None], kept: Sequence[Tensor | None]
+        self, d_outputs: Sequence[Tensor | None], d_finals: Sequence[Tensor | None], starts: Sequence[Tensor | None],
+        kept: Sequence[Tensor | None],
     ) -> list[Tensor | None]:
         """The cotangents of the states after each row."""
         last, sequences = self.rows.last_rows, self.rows.last_sequences
@@ -180,12 +182,14 @@ class PiecesCall:
         if leaving:
             part = self.rows.part([row for i in leaving for row in self.rows.tail_rows[i]], self._reach(level))
             finals = _tuple(self.op.ends(*self._of(part, starts)))
+            maps = self._maps([i for i in leaving if own[i].through], level, starts)
             for n, i in enumerate(leaving):
-                us = [finals[state][n * self.batch : (n + 1) * self.batch] for state in level]
-                made[i] = (us, self._maps(i, level, starts) if own[i].through else [None for _ in level])
+                made[i] = ([finals[state][n * self.batch : (n + 1) * self.batch] for state in level], maps.get(i, [None for _ in level]))
         return self._join(level, made, True)
 
-    def _begins(self, level: Sequence[int], d_outputs: Sequence[Tensor | None], starts: Sequence[Tensor | None], ends: Sequence[Tensor | None]) -> Tensor:
+    def _begins(
+        self, level: Sequence[int], d_outputs: Sequence[Tensor | None], starts: Sequence[Tensor | None], ends: Sequence[Tensor | None]
+    ) -> Tensor:
         """The gradients of the states before own pieces, as if none came from beyond them."""
         own = [self.shards.pieces[p] for p in self.shards.own]
         made: list[tuple[list, list] | None] = [None for _ in own]
@@ -211,27 +215,30 @@ class PiecesCall:
             most = max(most, depth)
         return most
 
-    def _maps(self, slot: int, level: Sequence[int], starts: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """M of an own piece that one sequence fills."""
+    def _maps(self, slots: Sequence[int], level: Sequence[int], starts: Sequence[Tensor | None]) -> dict[int, list[Tensor | None]]:
+        """M of own pieces that one sequence fills."""
         kinds = {state: self.transitions.states[state].kind for state in level}
-        found: dict[int, Tensor | None] = {}
-        if not {"scaled", "each"}.isdisjoint(kinds.values()):
+        found: dict[int, dict[int, Tensor | None]] = {slot: {} for slot in slots}
+        for slot in slots if not {"scaled", "each"}.isdisjoint(kinds.values()) else ():
             a, b = self.rows.ranges[slot]
             tokens = [self.out(x)[:, a:b] for x in self.tensors[: self.inputs]]
             before = [self.rows.heads[slot].of(start) for start in starts]
             states = [self.zeros(i, self.batch) if start is None else start for i, start in enumerate(before)]
-            found.update(enumerate(self.transitions.over([*tokens, *self.tensors[self.inputs :], *states], self.times)))
+            found[slot].update(enumerate(self.transitions.over([*tokens, *self.tensors[self.inputs :], *states], self.times)))
         mixed = [state for state in level if kinds[state] == "mixed"]
-        found.update(self._mixed(slot, mixed, starts) if mixed else {})
-        return [found.get(state) for state in level]
+        if mixed and slots:
+            for state, every in self._mixed(slots, mixed, starts).items():
+                for slot, m in zip(slots, every.split(self.batch)):
+                    found[slot][state] = m
+        return {slot: [ms.get(state) for state in level] for slot, ms in found.items()}
 
-    def _mixed(self, slot: int, states: Sequence[int], starts: Sequence[Tensor | None]) -> dict[int, Tensor]:
-        """M of states that tokens mix: its rows are the gradients of a state before the piece, where those of the one after it are units. What is
-        written has no part in that."""
-        args = self._of(self.rows.part(self.rows.head_rows[slot]), starts)
+    def _mixed(self, slots: Sequence[int], states: Sequence[int], starts: Sequence[Tensor | None]) -> dict[int, Tensor]:
+        """M of states that tokens mix, piece after piece: its rows are the gradients of a state before the piece, where those of the one
+        after it are units. What is written has no part in that."""
+        args = self._of(self.rows.part([row for slot in slots for row in self.rows.head_rows[slot]]), starts)
         carried = {state: self.transitions.states[state] for state in states}
         rows: dict[int, list[Tensor]] = {state: [] for state in states}
-        for units in zip_longest(*(carried[state].units(self.zeros(state, self.batch)) for state in states)):
+        for units in zip_longest(*(carried[state].units(self.zeros(state, self.batch * len(slots))) for state in states)):
             seeds: list[Tensor | None] = [None for _ in starts]
             for state, unit in zip(states, units):
                 seeds[state] = unit

@@ -96,8 +96,8 @@ class Part:
 
 
 class Rows:
-    """The segments of a rank's pieces in all rows of a batch, in the order of its tokens when these lie in one row. What a call needs on the device is made once:
-    to bring numbers there, the host waits for the device."""
+    """The segments of a rank's pieces in all rows of a batch, in the order of its tokens when these lie in one row. What a call needs on
+    the device is made once: to bring numbers there, the host waits for the device."""
 
     def __init__(self, pieces: Sequence[Piece], batch: int, device: torch.device):
         tokens = sum(piece.tokens for piece in pieces)

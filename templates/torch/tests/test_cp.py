@@ -171,6 +171,21 @@ def test_volume(by_rank):
             assert sum(forward) == 4 * (numbers + maps)
 
 
+@pytest.mark.parametrize("scan", LINEAR)
+def test_states_are_carried_in_every_bit(scan):
+    # Neither autocast nor what a user allows products may round a state once for each piece.
+    generator = torch.Generator().manual_seed(0)
+    for carried in TRANSITIONS[scan].states:
+        state = torch.randn(2, 3, *(16 for _ in range(2 + max(carried.row, carried.channel or 0))), generator=generator)
+        shape = carried.shape(state.shape[2:])
+        m = None if shape is None else torch.randn(2, 3, *shape, generator=generator)
+        for transposed in (False, True):
+            expected = carried.apply(m, state, transposed)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                found = carried.apply(m, state, transposed)
+            assert found.dtype == torch.float32 and apart(found, expected) < 1e-6
+
+
 class Numbers:
     """torch, for a module whose tensors of numbers are counted."""
 
