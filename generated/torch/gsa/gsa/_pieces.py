@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Sequence
 
@@ -10,23 +10,15 @@ import torch
 from torch import Tensor
 
 from ._carry import Transitions
-from ._shards import Piece, cut
+from ._shards import Part, Piece, cut
 
 if TYPE_CHECKING:
     from .cp import SequenceShards
 
 
-@dataclass
-class _Part:
-    """Some rows of a call, as a packed call of their own."""
-
-    spans: list[tuple[int, int]]
-    offsets: Tensor
-    rows: Tensor
-
-
 class PiecesCall:
-    """One call on this rank. Tokens of all rows of the batch lie in one row; `rows` are parts of sequences."""
+    """One call on this rank. `rows` are parts of sequences: those of the batch where each is one, else tokens of all lie in one row. A
+    state that is None is zero in all rows, as it is to kernels."""
 
     def __init__(self, shards: SequenceShards, op: Any, transitions: Transitions, args: Sequence[Tensor | None]):
         signature = transitions.reference.signature
@@ -43,7 +35,8 @@ class PiecesCall:
         self.sequences = shards.sequences if shards.packed else self.batch
         self.sizes = [self._own(named, extents, state) for named, state in zip(signature.states, (*given, *(None for _ in range(count - len(given)))))]
         self.initial = given
-        self.tensors: tuple[Tensor, ...] = tuple(self.flat(x) if i < self.inputs else x for i, x in enumerate(args[: len(args) - count]))
+        lie = (lambda x: x) if self.rows.plain else self.flat
+        self.tensors: tuple[Tensor, ...] = tuple(lie(x) if i < self.inputs else x for i, x in enumerate(args[: len(args) - count]))
 
     def _own(self, named: Any, extents: Any, state: Tensor | None) -> tuple[int, ...]:
         return tuple(state.shape[2:]) if state is not None else self.transitions.reference.signature.own(named, extents)
@@ -56,96 +49,104 @@ class PiecesCall:
         self.tensors = tuple(tensors)
 
     def flat(self, x: Tensor) -> Tensor:
-        return x.contiguous().view(1, self.batch * self.tokens, *x.shape[2:])
+        """All rows of the batch in one."""
+        return x.reshape(1, self.batch * self.tokens, *x.shape[2:])
+
+    def given(self, d: Tensor | None) -> Tensor | None:
+        """The cotangent of an output, as this call has its tensors."""
+        return d if d is None else d.contiguous() if self.rows.plain else self.flat(d.contiguous())
 
     def out(self, x: Tensor) -> Tensor:
-        return x.view(self.batch, self.tokens, *x.shape[2:])
+        return x if self.rows.plain else x.view(self.batch, self.tokens, *x.shape[2:])
 
     def zeros(self, state: int, rows: int) -> Tensor:
-        return torch.zeros(rows, self.heads, *self.sizes[state], dtype=self.exact, device=self.tensors[0].device)
+        return torch.zeros(rows, self.heads, *self.sizes[state], dtype=self.exact, device=self.rows.device)
 
     def ended(self, x: Tensor) -> Tensor:
         """Final states by sequence, of those that end here."""
-        return x.new_zeros(self.sequences, *x.shape[1:]).index_copy_(0, self.rows.last_sequences, x[self.rows.last_rows])
+        found = self.rows.last_sequences.put(None, self.rows.last_rows.of(x), self.sequences)
+        return x.new_zeros(self.sequences, *x.shape[1:]) if found is None else found
 
     def began(self, d: Tensor) -> Tensor:
         """Gradients of initial states by sequence, of those that begin here."""
-        return d.new_zeros(self.sequences, *d.shape[1:]).index_copy_(0, self.rows.first_sequences, d[self.rows.first_rows])
+        found = self.rows.first_sequences.put(None, self.rows.first_rows.of(d), self.sequences)
+        return d.new_zeros(self.sequences, *d.shape[1:]) if found is None else found
 
-    def known(self) -> list[Tensor]:
-        """What states are before each row, where that is given; zeros elsewhere."""
-        made = [self.zeros(i, self.rows.count) for i in range(len(self.transitions.states))]
-        for start, state in zip(made, self.initial):
-            if state is not None:
-                start.index_copy_(0, self.rows.first_rows, state[self.rows.first_sequences])
-        return made
+    def known(self) -> list[Tensor | None]:
+        """What states are before each row, where that is given."""
+        first = self.rows.first_rows
+        given = [None if state is None else first.put(None, self.rows.first_sequences.of(state), self.rows.count) for state in self.initial]
+        return [*given, *(None for _ in self.transitions.states[len(given) :])]
 
-    def forward(self, final: bool, starts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def forward(self, final: bool, starts: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
         return _tuple((self.op.forward_final if final else self.op.forward)(*self.tensors, *starts, self.rows.offsets))
 
-    def backward(self, d_outputs: Sequence[Tensor | None], d_ends: Sequence[Tensor], starts: Sequence[Tensor], initial: bool) -> tuple[list, list]:
+    def backward(
+        self, d_outputs: Sequence[Tensor | None], d_ends: Sequence[Tensor | None], starts: Sequence[Tensor | None], initial: bool
+    ) -> tuple[list, list]:
         run = self.op.backward_initial if initial else self.op.backward
         grads = _tuple(run(*self.tensors, *starts, self.rows.offsets, *d_outputs, *d_ends))
         count = len(self.tensors)
         return list(grads[:count]), list(grads[count:]) if initial else [None for _ in starts]
 
-    def part(self, which: Sequence[int], most: int | None = None) -> _Part:
-        """These rows; of each only the last `most` tokens."""
-        spans = [self.rows.spans[row] for row in which]
-        if most is not None:
-            spans = [(max(a, b - most), b) for a, b in spans]
-        offsets = [0]
-        for a, b in spans:
-            offsets.append(offsets[-1] + b - a)
-        return _Part(spans, torch.tensor(offsets), torch.tensor(which, device=self.tensors[0].device))
+    def _of(self, part: Part, starts: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """Arguments of a call of these rows alone."""
+        inputs = self.tensors if part.whole else [*self._tokens(part, self.tensors[: self.inputs]), *self.tensors[self.inputs :]]
+        return [*inputs, *(part.rows.of(start) for start in starts), part.offsets]
 
-    def arrive(self) -> tuple[list[Tensor], list[Tensor]]:
-        """The states before each row, and by state M of all pieces (empty where there is none)."""
-        starts = self.known()
-        maps = [self.zeros(i, 0) for i in range(len(starts))]
-        if not self.shards.crossing:
-            return starts, maps
-        for level in self.transitions.levels:
-            every = self.shards.gather(self._ends(level, starts))
-            parts = [self._split(level, x, True) for x in every]
-            for i, state in enumerate(level):
-                if parts[0][i][1] is not None:
-                    maps[state] = torch.stack([part[i][1] for part in parts])
+    def _tokens(self, part: Part, given: Sequence[Tensor | None]) -> list[Tensor | None]:
+        return [x if x is None or part.whole else cut(self.flat(x), part.spans) for x in given]
+
+    def arrive(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """The states before each row, and by level what all pieces have handed on, if backward needs the M in it."""
+        starts, kept = self.known(), []
+        for level in self.transitions.levels if self.shards.crossing else ():
+            gathered = self.shards.gather(self._ends(level, starts))
+            every = self.shards.by_piece(gathered)
+            kept.append(gathered if self._needs_maps(level) else None)
             carry: dict[int, Tensor] = {}
-            for p, piece in enumerate(self.shards.pieces):
+            for p in sorted({*self.shards.before, *self.shards.own}):
+                piece = self.shards.pieces[p]
                 if piece.enters and p in self.shards.own:
                     at = self.rows.heads[self.shards.own.index(p)]
                     for state in level:
-                        starts[state].index_copy_(0, at, carry[state])
-                if piece.leaves:
-                    carry = {state: self._after(piece, state, u, m, carry) for state, (u, m) in zip(level, parts[p])}
-        return starts, maps
+                        starts[state] = at.put(starts[state], carry[state], self.rows.count)
+                if p in self.shards.before:
+                    found = zip(level, self._split(level, every[p], True))
+                    carry = {state: self._after(piece, state, u, m, carry) for state, (u, m) in found}
+        return starts, kept
 
-    def leave(self, d_outputs: Sequence[Tensor | None], d_finals: Sequence[Tensor | None], starts: Sequence[Tensor], maps: Sequence[Tensor]) -> list[Tensor]:
+    def leave(
+        self, d_outputs: Sequence[Tensor | None], d_finals: Sequence[Tensor | None], starts: Sequence[Tensor | None],
+        kept: Sequence[Tensor | None],
+    ) -> list[Tensor | None]:
         """The cotangents of the states after each row."""
-        ends = [self.zeros(i, self.rows.count) for i in range(len(starts))]
-        for end, d in zip(ends, d_finals):
-            if d is not None:
-                end.index_copy_(0, self.rows.last_rows, d[self.rows.last_sequences].to(end.dtype))
-        if not self.shards.crossing:
-            return ends
-        for level in reversed(self.transitions.levels):
-            every = self.shards.gather(self._begins(level, d_outputs, starts, ends))
-            parts = [self._split(level, x, False) for x in every]
+        last, sequences = self.rows.last_rows, self.rows.last_sequences
+        ends = [None if d is None else last.put(None, sequences.of(d.to(self.exact).contiguous()), self.rows.count) for d in d_finals]
+        levels = self.transitions.levels
+        for level, forward in zip(reversed(levels), reversed(kept)):
+            every = self.shards.by_piece(self.shards.gather(self._begins(level, d_outputs, starts, ends)))
+            maps = None if forward is None else self.shards.by_piece(forward)
             carry: dict[int, Tensor] = {}
-            for p in reversed(range(len(self.shards.pieces))):
+            for p in sorted({*self.shards.after, *self.shards.own}, reverse=True):
                 piece = self.shards.pieces[p]
                 if piece.leaves and p in self.shards.own:
                     at = self.rows.tails[self.shards.own.index(p)]
                     for state in level:
-                        ends[state].index_copy_(0, at, carry[state])
-                if piece.enters:
-                    found = {state: r for state, (r, _) in zip(level, parts[p])}
+                        ends[state] = at.put(ends[state], carry[state], self.rows.count)
+                if p in self.shards.after:
+                    found = {state: r for state, (r, _) in zip(level, self._split(level, every[p], False))}
                     if piece.through:
-                        for state in level:
-                            self._before(piece, state, maps[state][p] if len(maps[state]) else None, carry[state], found)
+                        ms = self._split(level, maps[p], True) if maps is not None else [(None, None) for _ in level]
+                        for state, (_, m) in zip(level, ms):
+                            self._before(piece, state, m, carry[state], found)
                     carry = found
         return ends
+
+    def _needs_maps(self, level: Sequence[int]) -> bool:
+        """Does a cotangent come here past a whole piece whose M backward has to know?"""
+        through = any(self.shards.pieces[p].through for p in self.shards.after)
+        return through and any(self.transitions.states[state].shape(self.sizes[state]) is not None for state in level)
 
     def _after(self, piece: Piece, state: int, u: Tensor, m: Tensor | None, carry: dict[int, Tensor]) -> Tensor:
         """The state after a piece."""
@@ -173,36 +174,33 @@ class PiecesCall:
                 return None
         return at
 
-    def _ends(self, level: Sequence[int], starts: Sequence[Tensor]) -> Tensor:
-        """U and M of own pieces, in a row [own, B, H, ...]; zeros where nothing goes on."""
+    def _ends(self, level: Sequence[int], starts: Sequence[Tensor | None]) -> Tensor:
+        """U and M of own pieces, each in a row of numbers; zeros where nothing goes on."""
         own = [self.shards.pieces[p] for p in self.shards.own]
-        made = [None for _ in own]
+        made: list[tuple[list, list] | None] = [None for _ in own]
         leaving = [i for i, piece in enumerate(own) if piece.leaves]
         if leaving:
-            part = self.part([row for i in leaving for row in self.rows.tail_rows[i]], self._reach(level))
-            args = [*(cut(x, part.spans) for x in self.tensors[: self.inputs]), *self.tensors[self.inputs :], *(start[part.rows] for start in starts)]
-            finals = _tuple(self.op.ends(*args, part.offsets))
+            part = self.rows.part([row for i in leaving for row in self.rows.tail_rows[i]], self._reach(level))
+            finals = _tuple(self.op.ends(*self._of(part, starts)))
+            maps = self._maps([i for i in leaving if own[i].through], level, starts)
             for n, i in enumerate(leaving):
-                us = [finals[state][n * self.batch : (n + 1) * self.batch] for state in level]
-                made[i] = self._join(level, us, self._maps(i, level, starts) if own[i].through else [None for _ in level], True)
-        empty = self._join(level, [self.zeros(state, self.batch) for state in level], [None for _ in level], True)
-        return torch.stack([empty if x is None else x for x in made])
+                made[i] = ([finals[state][n * self.batch : (n + 1) * self.batch] for state in level], maps.get(i, [None for _ in level]))
+        return self._join(level, made, True)
 
-    def _begins(self, level: Sequence[int], d_outputs: Sequence[Tensor | None], starts: Sequence[Tensor], ends: Sequence[Tensor]) -> Tensor:
+    def _begins(
+        self, level: Sequence[int], d_outputs: Sequence[Tensor | None], starts: Sequence[Tensor | None], ends: Sequence[Tensor | None]
+    ) -> Tensor:
         """The gradients of the states before own pieces, as if none came from beyond them."""
         own = [self.shards.pieces[p] for p in self.shards.own]
-        made = [None for _ in own]
+        made: list[tuple[list, list] | None] = [None for _ in own]
         entering = [i for i, piece in enumerate(own) if piece.enters]
-        none = [None for _ in level]
         if entering:
-            part = self.part([row for i in entering for row in self.rows.head_rows[i]])
-            args = [*(cut(x, part.spans) for x in self.tensors[: self.inputs]), *self.tensors[self.inputs :], *(start[part.rows] for start in starts)]
-            given = [*(None if d is None else cut(d, part.spans) for d in d_outputs), *(end[part.rows] for end in ends)]
-            grads = _tuple(self.op.reverse_ends(*args, part.offsets, *given))
+            part = self.rows.part([row for i in entering for row in self.rows.head_rows[i]])
+            given = [*self._tokens(part, d_outputs), *(part.rows.of(end) for end in ends)]
+            grads = _tuple(self.op.reverse_ends(*self._of(part, starts), *given))
             for n, i in enumerate(entering):
-                made[i] = self._join(level, [grads[state][n * self.batch : (n + 1) * self.batch] for state in level], none, False)
-        empty = self._join(level, [self.zeros(state, self.batch) for state in level], none, False)
-        return torch.stack([empty if x is None else x for x in made])
+                made[i] = ([grads[state][n * self.batch : (n + 1) * self.batch] for state in level], [None for _ in level])
+        return self._join(level, made, False)
 
     def _reach(self, level: Sequence[int]) -> int | None:
         """How many last tokens decide what delay lines of inputs have; None: all."""
@@ -217,61 +215,72 @@ class PiecesCall:
             most = max(most, depth)
         return most
 
-    def _maps(self, slot: int, level: Sequence[int], starts: Sequence[Tensor]) -> list[Tensor | None]:
-        """M of an own piece that one sequence fills."""
+    def _maps(self, slots: Sequence[int], level: Sequence[int], starts: Sequence[Tensor | None]) -> dict[int, list[Tensor | None]]:
+        """M of own pieces that one sequence fills."""
         kinds = {state: self.transitions.states[state].kind for state in level}
-        found: dict[int, Tensor | None] = {}
-        if not {"scaled", "each"}.isdisjoint(kinds.values()):
+        found: dict[int, dict[int, Tensor | None]] = {slot: {} for slot in slots}
+        for slot in slots if not {"scaled", "each"}.isdisjoint(kinds.values()) else ():
             a, b = self.rows.ranges[slot]
             tokens = [self.out(x)[:, a:b] for x in self.tensors[: self.inputs]]
-            given = [*tokens, *self.tensors[self.inputs :], *(start[self.rows.heads[slot]] for start in starts)]
-            found.update(enumerate(self.transitions.over(given, self.times)))
+            before = [self.rows.heads[slot].of(start) for start in starts]
+            states = [self.zeros(i, self.batch) if start is None else start for i, start in enumerate(before)]
+            found[slot].update(enumerate(self.transitions.over([*tokens, *self.tensors[self.inputs :], *states], self.times)))
         mixed = [state for state in level if kinds[state] == "mixed"]
-        found.update(self._mixed(slot, mixed, starts) if mixed else {})
-        return [found.get(state) for state in level]
+        if mixed and slots:
+            for state, every in self._mixed(slots, mixed, starts).items():
+                for slot, m in zip(slots, every.split(self.batch)):
+                    found[slot][state] = m
+        return {slot: [ms.get(state) for state in level] for slot, ms in found.items()}
 
-    def _mixed(self, slot: int, states: Sequence[int], starts: Sequence[Tensor]) -> dict[int, Tensor]:
-        """M of states that tokens mix: its rows are the gradients of a state before the piece, where those of the one after it are units. What is
-        written has no part in that."""
-        part = self.part(self.rows.head_rows[slot])
-        args = [*(cut(x, part.spans) for x in self.tensors[: self.inputs]), *self.tensors[self.inputs :], *(start[part.rows] for start in starts)]
+    def _mixed(self, slots: Sequence[int], states: Sequence[int], starts: Sequence[Tensor | None]) -> dict[int, Tensor]:
+        """M of states that tokens mix, piece after piece: its rows are the gradients of a state before the piece, where those of the one
+        after it are units. What is written has no part in that."""
+        args = self._of(self.rows.part([row for slot in slots for row in self.rows.head_rows[slot]]), starts)
         carried = {state: self.transitions.states[state] for state in states}
         rows: dict[int, list[Tensor]] = {state: [] for state in states}
-        for units in zip_longest(*(carried[state].units(self.zeros(state, self.batch)) for state in states)):
+        for units in zip_longest(*(carried[state].units(self.zeros(state, self.batch * len(slots))) for state in states)):
             seeds: list[Tensor | None] = [None for _ in starts]
             for state, unit in zip(states, units):
                 seeds[state] = unit
-            grads = _tuple(self.op.reverse_ends(*args, part.offsets, *(None for _ in range(self.outputs)), *seeds))
+            grads = _tuple(self.op.reverse_ends(*args, *(None for _ in range(self.outputs)), *seeds))
             for state, unit in zip(states, units):
                 if unit is not None:
                     rows[state].append(carried[state].columns(grads[state]))
         return {state: torch.cat(found, 3)[..., : found[0].shape[2]].mT for state, found in rows.items()}
 
-    def _join(self, level: Sequence[int], us: Sequence[Tensor], ms: Sequence[Tensor | None], maps: bool) -> Tensor:
-        """[B, H, numbers]: by state U, then M if it has one."""
-        parts = []
-        for state, u, m in zip(level, us, ms):
-            parts.append(u.flatten(2))
-            shape = self.transitions.states[state].shape(self.sizes[state]) if maps else None
-            if shape is not None:
-                lead = (self.batch, self.heads)
-                parts.append(u.new_zeros(*lead, *shape).flatten(2) if m is None else m.expand(*lead, *shape).flatten(2))
-        return torch.cat(parts, 2)
+    def _shapes(self, level: Sequence[int], maps: bool) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
+        """Of U and M of these states."""
+        lead, found = (self.batch, self.heads), []
+        for state in level:
+            m = self.transitions.states[state].shape(self.sizes[state]) if maps else None
+            found.append(((*lead, *self.sizes[state]), None if m is None else (*lead, *m)))
+        return found
+
+    def _join(self, level: Sequence[int], made: Sequence[tuple[list, list] | None], maps: bool) -> Tensor:
+        """[own pieces, numbers]: by state U, then M if it has one."""
+        shapes = self._shapes(level, maps)
+        total = sum(math.prod(shape) for each in shapes for shape in each if shape is not None)
+        parts: list[Tensor] = []
+        for found in made:
+            if found is None:
+                parts.append(torch.zeros(total, dtype=self.exact, device=self.rows.device))
+                continue
+            for u, m, (_, of_m) in zip(*found, shapes):
+                parts.append(u.reshape(-1))
+                if of_m is not None:
+                    parts.append(u.new_zeros(math.prod(of_m)) if m is None else m.expand(of_m).reshape(-1))
+        return (parts[0] if len(parts) == 1 else torch.cat(parts)).view(len(made), total)
 
     def _split(self, level: Sequence[int], x: Tensor, maps: bool) -> list[tuple[Tensor, Tensor | None]]:
-        """The reverse of `_join`."""
+        """The reverse of `_join`, of one piece."""
         made, at = [], 0
-
-        def take(shape: Sequence[int]) -> Tensor:
-            nonlocal at
-            count = torch.Size(shape).numel()
-            at += count
-            return x[:, :, at - count : at].unflatten(2, tuple(shape)) if len(shape) > 0 else x[:, :, at - 1]
-
-        for state in level:
-            shape = self.transitions.states[state].shape(self.sizes[state]) if maps else None
-            u = take(self.sizes[state])
-            made.append((u, None if shape is None else take(shape)))
+        for shapes in self._shapes(level, maps):
+            found: list[Tensor | None] = []
+            for shape in shapes:
+                count = 0 if shape is None else math.prod(shape)
+                found.append(None if shape is None else x[at : at + count].view(shape))
+                at += count
+            made.append((found[0], found[1]))
         return made
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from itertools import accumulate
+from typing import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -62,11 +63,45 @@ def pieces_of(offsets: Sequence[int], count: int) -> list[Piece]:
     return [Piece(start, end, tuple(segments)) for start, end, segments in zip(bounds, bounds[1:], found)]
 
 
+class Places:
+    """Some rows of a tensor, in rising order."""
+
+    def __init__(self, numbers: Sequence[int], device: torch.device):
+        self.numbers = list(numbers)
+        self.index = torch.tensor(self.numbers, dtype=torch.int64, device=device)
+
+    def _all(self, rows: int) -> bool:
+        return self.numbers == list(range(rows))
+
+    def of(self, x: Tensor | None) -> Tensor | None:
+        return x if x is None or self._all(x.shape[0]) else x.index_select(0, self.index)
+
+    def put(self, x: Tensor | None, values: Tensor, rows: int) -> Tensor | None:
+        """`x` of that many rows with these replaced; None is zeros."""
+        if not self.numbers:
+            return x
+        if self._all(rows):
+            return values
+        return (values.new_zeros(rows, *values.shape[1:]) if x is None else x).index_copy(0, self.index, values)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a call as a call of their own. `whole`: its tokens are all of them. `offsets`: None where rows are those of a batch."""
+
+    whole: bool
+    spans: list[tuple[int, int]]
+    offsets: Tensor | None
+    rows: Places
+
+
 class Rows:
-    """The segments of a rank's pieces in all rows of a batch, in the order of its tokens when these lie in one row."""
+    """The segments of a rank's pieces in all rows of a batch, in the order of its tokens when these lie in one row. What a call needs on
+    the device is made once: to bring numbers there, the host waits for the device."""
 
     def __init__(self, pieces: Sequence[Piece], batch: int, device: torch.device):
         tokens = sum(piece.tokens for piece in pieces)
+        self.device = device
         #: By row, and by piece in one row of the batch: first token, end.
         self.spans: list[tuple[int, int]] = []
         self.ranges: list[tuple[int, int]] = []
@@ -96,15 +131,31 @@ class Rows:
             # Calls have a sequence at least.
             self.spans.append((0, 0))
         self.count = len(self.spans)
-        self.offsets = torch.tensor([0, *(end for _, end in self.spans)])
+        #: Every row of the batch is one segment: nothing has to be packed.
+        self.plain = tokens > 0 and self.spans == [(b * tokens, (b + 1) * tokens) for b in range(batch)]
+        self.offsets = None if self.plain else _offsets(self.spans)
 
-        def index(values: list[int]) -> Tensor:
-            return torch.tensor(values, dtype=torch.int64, device=device)
+        def places(numbers: Iterable[int]) -> Places:
+            return Places(list(numbers), device)
 
-        self.first_rows, self.first_sequences = index([row for row, _ in firsts]), index([n for _, n in firsts])
-        self.last_rows, self.last_sequences = index([row for row, _ in lasts]), index([n for _, n in lasts])
-        self.heads = [index(rows) for rows in self.head_rows]
-        self.tails = [index(rows) for rows in self.tail_rows]
+        self.first_rows, self.first_sequences = places(row for row, _ in firsts), places(n for _, n in firsts)
+        self.last_rows, self.last_sequences = places(row for row, _ in lasts), places(n for _, n in lasts)
+        self.heads = [places(rows) for rows in self.head_rows]
+        self.tails = [places(rows) for rows in self.tail_rows]
+        self._parts: dict[tuple[tuple[int, ...], int | None], Part] = {}
+
+    def part(self, which: Sequence[int], most: int | None = None) -> Part:
+        """These rows; of each only the last `most` tokens."""
+        key = (tuple(which), most)
+        if key not in self._parts:
+            spans = [(max(a, b - most), b) if most is not None else (a, b) for a, b in (self.spans[row] for row in which)]
+            whole = spans == self.spans
+            self._parts[key] = Part(whole, spans, self.offsets if whole else _offsets(spans), Places(which, self.device))
+        return self._parts[key]
+
+
+def _offsets(spans: Sequence[tuple[int, int]]) -> Tensor:
+    return torch.tensor([0, *accumulate(b - a for a, b in spans)])
 
 
 def cut(x: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:
@@ -116,5 +167,5 @@ def cut(x: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:
         else:
             joined.append((a, b))
     if len(joined) == 1:
-        return x[:, joined[0][0] : joined[0][1]].contiguous()
+        return x[:, joined[0][0] : joined[0][1]]
     return torch.cat([x[:, a:b] for a, b in joined], 1)

@@ -10,13 +10,13 @@ the number of tokens.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from ._calls import once
 from ._carry import Transitions
 from ._heads import HeadShards, SumOfRanks
 from ._pieces import PiecesCall
@@ -65,6 +65,11 @@ class SequenceShards:
         self.held = [(rank,) if layout == "contiguous" else (rank, 2 * self.world - 1 - rank) for rank in range(self.world)]
         self.own = self.held[self.rank]
         self.crossing = any(piece.leaves for piece in self.pieces)
+        #: Pieces from which states come to own ones, and those from which cotangents do: up to where a sequence begins or ends.
+        count = len(self.pieces)
+        self.before = frozenset(q for p in self.own if self.pieces[p].enters for q in self._until(range(p - 1, -1, -1)))
+        self.after = frozenset(q for p in self.own if self.pieces[p].leaves for q in self._until(range(p + 1, count)))
+        self._places = [next(rank * len(held) + held.index(p) for rank, held in enumerate(self.held) if p in held) for p in range(count)]
         self._rows: dict[tuple[int, torch.device], Rows] = {}
 
     def heads(self) -> HeadShards:
@@ -89,6 +94,14 @@ class SequenceShards:
             raise ValueError(f"SequenceShards.local: axis {axis} has {x.shape[axis]} tokens, the whole row has {self.tokens}")
         return torch.cat([x.narrow(axis, self.pieces[p].start, self.pieces[p].tokens) for p in self.own], axis)
 
+    def _until(self, order: Iterable[int]) -> Iterator[int]:
+        """Pieces with tokens in this order, until a sequence has an end in one."""
+        for q in order:
+            if self.pieces[q].tokens > 0:
+                yield q
+                if not self.pieces[q].through:
+                    return
+
     def rows(self, batch: int, device: torch.device) -> Rows:
         """The parts of sequences that this rank has, as the rows of one packed call."""
         key = (batch, device)
@@ -96,16 +109,18 @@ class SequenceShards:
             self._rows[key] = Rows([self.pieces[p] for p in self.own], batch, device)
         return self._rows[key]
 
-    def gather(self, x: Tensor) -> list[Tensor]:
-        """By piece, in order of time, what its rank has given: x [own pieces, ...] of one shape on all ranks. The only communication."""
-        x = x.contiguous()
+    def gather(self, x: Tensor) -> Tensor:
+        """What all ranks give, each x [own pieces, numbers] of one shape. The only communication."""
         if self.world == 1:
-            every = x[None]
-        else:
-            flat = torch.empty(self.world * x.numel(), dtype=x.dtype, device=x.device)
-            all_gather(flat, x.view(-1), group=self.group)
-            every = flat.view(self.world, *x.shape)
-        return [every[rank, held.index(p)] for p in range(len(self.pieces)) for rank, held in enumerate(self.held) if p in held]
+            return x
+        every = torch.empty(self.world * x.shape[0], x.shape[1], dtype=x.dtype, device=x.device)
+        all_gather(every.view(-1), x.view(-1), group=self.group)
+        return every
+
+    def by_piece(self, gathered: Tensor) -> list[Tensor]:
+        """The rows of what was gathered, in order of time."""
+        rows = gathered.unbind(0)
+        return [rows[place] for place in self._places]
 
 
 @torch.compiler.disable
@@ -138,32 +153,31 @@ def sharded(
 
 
 class _Sharded(torch.autograd.Function):
-    """Keeps what the call was given, the states in which its pieces begin, and what every piece does to a state."""
+    """Keeps what the call was given, the states in which its pieces begin, and what pieces do to a state where backward needs it."""
 
     @staticmethod
     def forward(ctx: Any, shards: SequenceShards, op: Any, transitions: Transitions, final: bool, *args: Tensor | None) -> Any:
         call = PiecesCall(shards, op, transitions, args)
-        starts, maps = call.arrive()
+        starts, kept = call.arrive()
         results = call.forward(final, starts)
         ctx.call, ctx.given = call, [x is not None for x in args]
-        ctx.save_for_backward(*call.tensors, *starts, *maps)
+        ctx.save_for_backward(*call.tensors, *starts, *kept)
         call.release()
         ctx.set_materialize_grads(False)
         outputs = [call.out(x) for x in results[: call.outputs]]
         return (*outputs, *(call.ended(x) for x in results[call.outputs :]))
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, *cotangents: Tensor | None) -> Any:
         call = ctx.call
-        states, saved = len(call.transitions.states), ctx.saved_tensors
-        first = len(saved) - 2 * states
-        call.hold(saved[:first])
-        starts, maps = saved[first : first + states], saved[first + states :]
-        d_outputs = [None if d is None else call.flat(d) for d in cotangents[: call.outputs]]
+        states, saved, count = len(call.transitions.states), ctx.saved_tensors, len(ctx.given)
+        call.hold(saved[: count - states])
+        starts, kept = saved[count - states : count], saved[count:]
+        d_outputs = [call.given(d) for d in cotangents[: call.outputs]]
         d_finals = (*cotangents[call.outputs :], *(None for _ in range(states)))[:states]
         initial = any(needed for needed in ctx.needs_input_grad[len(ctx.needs_input_grad) - states :]) if states else False
-        d_inputs, d_starts = call.backward(d_outputs, call.leave(d_outputs, d_finals, starts, maps), starts, initial)
+        d_inputs, d_starts = call.backward(d_outputs, call.leave(d_outputs, d_finals, starts, kept), starts, initial)
         call.release()
         shaped = [call.out(d) if i < call.inputs else d for i, d in enumerate(d_inputs)]
         given = ctx.given[len(ctx.given) - states :] if states else []

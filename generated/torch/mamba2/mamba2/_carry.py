@@ -51,7 +51,8 @@ class Carried:
         if self.kind in ("scaled", "each"):
             return m * state
         x = state.movedim(2 + self.row, 2)
-        y = (m.mT if transposed else m) @ self.columns(state)
+        with _precise(state.device.type):
+            y = (m.mT if transposed else m) @ self.columns(state)
         return y.reshape(x.shape).movedim(2, 2 + self.row)
 
     def units(self, like: Tensor) -> Iterator[Tensor]:

@@ -95,7 +95,7 @@ def job(rank, world):
                     for name, error in compare(scan, shards, length, offsets, i % 2 == 0, i, by_heads).items():
                         key = (scan, name, by_heads)
                         found[key] = max(found.get(key, (0.0, "")), (error, f"{kind} {offsets or length} {layout} on {size}, rank {rank}"))
-    return (found, volume(groups[2]), refusals(groups[2])) if rank < 2 else (found, None, None)
+    return (found, volume(groups[2]), refusals(groups[2]), economy(groups[2])) if rank < 2 else (found, None, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def by_rank():
 @pytest.mark.parametrize("scan", LINEAR)
 @pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
 def test_ranks_agree_with_one_process(by_rank, scan, what):
-    for errors, _, _ in by_rank:
+    for errors, *_ in by_rank:
         worst, where = errors[scan, what, False]
         assert worst < 1e-10, f"{worst} at {where}"
 
@@ -114,7 +114,7 @@ def test_ranks_agree_with_one_process(by_rank, scan, what):
 @pytest.mark.parametrize("scan", [scan for scan in SCANS if fits_heads(scan, 2)])
 @pytest.mark.parametrize("what", ["outputs", "states", "gradients", "sums"])
 def test_ranks_that_exchange_tokens_for_heads_agree_too(by_rank, scan, what):
-    for errors, _, _ in by_rank[:2]:
+    for errors, *_ in by_rank[:2]:
         worst, where = errors[scan, what, True]
         assert worst < 1e-10, f"{worst} at {where}"
 
@@ -152,7 +152,7 @@ def volume(group):
 
 
 def test_volume(by_rank):
-    for _, found, _ in by_rank[:2]:
+    for _, found, *_ in by_rank[:2]:
         for scan in LINEAR:
             levels = len(TRANSITIONS[scan].levels)
             forward, backward = found[scan, 8]
@@ -169,6 +169,70 @@ def test_volume(by_rank):
                 shape = carried.shape(state.shape[2:])
                 maps += 0 if shape is None else state.shape[0] * state.shape[1] * torch.Size(shape).numel()
             assert sum(forward) == 4 * (numbers + maps)
+
+
+@pytest.mark.parametrize("scan", LINEAR)
+def test_states_are_carried_in_every_bit(scan):
+    # Neither autocast nor what a user allows products may round a state once for each piece.
+    generator = torch.Generator().manual_seed(0)
+    for carried in TRANSITIONS[scan].states:
+        state = torch.randn(2, 3, *(16 for _ in range(2 + max(carried.row, carried.channel or 0))), generator=generator)
+        shape = carried.shape(state.shape[2:])
+        m = None if shape is None else torch.randn(2, 3, *shape, generator=generator)
+        for transposed in (False, True):
+            expected = carried.apply(m, state, transposed)
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                found = carried.apply(m, state, transposed)
+            assert found.dtype == torch.float32 and apart(found, expected) < 1e-6
+
+
+class Numbers:
+    """torch, for a module whose tensors of numbers are counted."""
+
+    def __init__(self):
+        self.made = 0
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+    def tensor(self, *given, **options):
+        self.made += 1
+        return torch.tensor(*given, **options)
+
+
+def economy(group):
+    """By scan and layout: offsets that programs were given, and how many tensors of numbers a first and a second call made."""
+    found, real = {}, package.cp.PiecesCall
+    for layout in LAYOUTS:
+        for scan in LINEAR:
+            shards = package.cp.SequenceShards(group, tokens=64, layout=layout)
+            args = leaves(draw(scan, tokens=64, states=False, dtype=torch.float32))
+            inputs = len(reference_of(scan).signature.inputs)
+            own = [shards.local(x) if i < inputs and x is not None else x for i, x in enumerate(args)]
+            offsets, counts = [], []
+
+            def calling(shards, op, *given):
+                made = real(shards, op, *given)
+                offsets.append(made.rows.offsets)
+                return made
+
+            package.cp.PiecesCall, package._shards.torch = calling, Numbers()
+            package._pieces.torch = package._shards.torch
+            for _ in range(2):
+                before = package._shards.torch.made
+                sum(x.sum() for x in call(scan, own, shards=shards)).backward()
+                counts.append(package._shards.torch.made - before)
+            package.cp.PiecesCall, package._shards.torch, package._pieces.torch = real, torch, torch
+            found[scan, layout] = (all(x is None for x in offsets), *counts)
+    return found
+
+
+def test_numbers_come_to_the_device_once(by_rank):
+    # What brings them there waits for all that the device has to do.
+    for *_, found in by_rank[:2]:
+        for (scan, layout), (plain, first, second) in found.items():
+            assert plain == (layout == "contiguous"), f"{scan}: rows of one piece each need no packing, others do"
+            assert first > 0 and second == 0, f"{scan}, {layout}: {second} tensors of numbers in a second call"
 
 
 def refusals(group):
@@ -200,7 +264,7 @@ def refusals(group):
 
 
 def test_refusals(by_rank):
-    for _, _, found in by_rank[:2]:
+    for _, _, found, _ in by_rank[:2]:
         messages = iter(found)
         for scan in SCANS:
             assert "4 tokens of 8" in next(messages)
