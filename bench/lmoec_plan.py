@@ -60,7 +60,7 @@ class Plan:
         kernels = self.images.kernels(plan, index)
         # A graph has all that it needs, as those that packages are captured in: the tables too.
         bound, alone, inside = parts._bound.Bound(request, kernels, index), [], parts._bound.Bound(captured, kernels, index)
-        pointers = [tensors[name].data_ptr() if name in tensors else 0 for name in names]
+        pointers = [tensors[name].data_ptr() for name in names if name in tensors]
 
         def launch(only=None):
             """All kernels, or one of them on the current stream, with what a whole call left it."""

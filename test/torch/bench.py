@@ -25,8 +25,7 @@ import table
 import torch_together
 import written
 
-for name in ("current_device", "current_stream", "capturing", "capability", "guard", "empty", "device_of", "device_name", "record_use", "beside"):
-    setattr(lmoec_plan.runtime()._host, name, getattr(fake, name))
+fake.install(lmoec_plan.runtime()._host)
 
 # A peer that does what it should, in float32, by the recurrence.
 PEER = """

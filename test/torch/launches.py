@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from stub import _driver, _host, _runtime, fake, library, record
-from pkg import _bound, _images, _plan
+from pkg import _again, _graph, _images, _plan
 
 FOLDER = Path(sys.argv[1])
 PLANS = FOLDER / "plans" / "gla"
@@ -122,14 +122,14 @@ class Launches(Fresh):
             fake.thread.stream = stream
             for _ in range(2):
                 self.scan.forward(args)
-        self.assertLessEqual(len([line for line in record() if line == "graph"]), _bound.MOST_GRAPHS)
+        self.assertLessEqual(len([line for line in record() if line == "graph"]), _graph.MOST_GRAPHS)
         self.scan._programs["forward"].forget()
         gc.collect()
-        self.assertEqual(len([line for line in record() if line == "exec destroyed"]), _bound.MOST_GRAPHS)
+        self.assertEqual(len([line for line in record() if line == "exec destroyed"]), _graph.MOST_GRAPHS)
 
     def set_most(self, name, most):
-        self.addCleanup(setattr, _bound, name, getattr(_bound, name))
-        setattr(_bound, name, most)
+        self.addCleanup(setattr, _graph, name, getattr(_graph, name))
+        setattr(_graph, name, most)
 
     def layers(self, count):
         """A step of a model, whose layers have each its tensors and get the same memory at every step, as torch's allocator gives it."""
@@ -214,6 +214,71 @@ class Launches(Fresh):
             self.scan.forward(draw(batch=1, tokens=tokens, heads=1, states=False))
             fake.alive.clear()
         self.assertLessEqual(len(self.scan._programs["forward"].free), _runtime.MOST_BOUND)
+
+    def test_calls_that_look_the_same_are_asked_once(self):
+        program, anew = self.scan._programs["forward"], []
+        called = type(program).__call__
+        self.addCleanup(setattr, type(program), "__call__", called)
+        type(program).__call__ = lambda self, *given: anew.append(given) or called(self, *given)
+        args = draw()
+
+        def looks(how, given, cu_seqlens=None, calls=1):
+            """`calls`: of two, how many are looked at anew."""
+            anew.clear()
+            for _ in range(2):
+                results = self.scan.forward(given, cu_seqlens)
+            self.assertEqual(len(anew), calls, how)
+            return results
+
+        looks("the first", args)
+        looks("others that look the same", draw(), calls=0)
+        looks("a state that is not there", [*args[:4], None])
+        looks("a state that is there again", args, calls=0)
+        looks("fewer tokens", draw(tokens=90))
+        self.assertEqual(looks("the results are of the call", draw(batch=1, tokens=7))[0].shape, (1, 7, 4, 64))
+        wide = torch.zeros(2, 100, 3, 4, 64).bfloat16()
+        looks("a slice", [args[0], wide.select(2, 1), *args[2:]])
+        looks("another slice", [wide.select(2, 0), wide.select(2, 1), *args[2:]])
+        looks("gradients", [args[0].requires_grad_(), *args[1:]])
+        looks("a parameter", [args[0].detach(), torch.nn.Parameter(args[1]), *args[2:]])
+        looks("one tensor twice is never remembered", [args[1], args[1], *args[2:]], calls=2)
+        odd = torch.empty(args[0].numel() + 1, dtype=torch.bfloat16)[1:].view(args[0].shape)
+        looks("data that begins anywhere", [odd, *args[1:]], calls=4)
+        fake.capture = True
+        looks("a capture", draw(), calls=2)
+        fake.capture = False
+        with torch.inference_mode():
+            looks("tensors of inference", draw())
+        one = draw(batch=1, states=False)
+        looks("offsets", one, torch.tensor([0, 40, 100]))
+        looks("other offsets", one, torch.tensor([0, 70, 100]), calls=0)
+        looks("more sequences", one, torch.tensor([0, 30, 70, 100]))
+        elsewhere = torch.tensor([0, 50, 100])
+        fake.elsewhere = {id(elsewhere)}
+        looks("offsets that the host reads", one, elsewhere, calls=2)
+        fake.elsewhere = set()
+        for tokens in range(1, 3 * _again.MOST_KNOWN):
+            self.scan.forward(draw(tokens=tokens))
+        self.assertLessEqual(max(len(way._known) for way in program._ways), _again.MOST_KNOWN)
+        looks("one that was forgotten for others", args)
+        program.forget()
+        looks("what was forgotten", args)
+
+    def test_a_call_that_looks_the_same_may_still_be_wrong(self):
+        self.scan.forward(draw())
+        self.refused(lambda: self.scan.forward([draw()[0].float(), *draw()[1:]]), "q is torch.float32")
+        self.refused(lambda: self.scan.forward(draw()[:4]), "4 arguments")
+        self.set(STUB_LAUNCH="719")
+        self.refused(lambda: self.scan.forward(draw()), "S_prepare", "CUDA_ERROR_LAUNCH_FAILED")
+
+    def test_where_torch_compares_nothing(self):
+        self.addCleanup(setattr, _host, "TensorGuards", _host.TensorGuards)
+        for guards in (None, lambda *tensors: None):
+            _host.TensorGuards = guards
+            args = draw()
+            for _ in range(3):
+                self.assertEqual(len(self.scan.forward(args)), 2)
+            self.assertEqual([way._known for way in self.scan._programs["forward"]._ways], [()])
 
     def test_threads_share_nothing(self):
         args, wrong = draw(tokens=700), []

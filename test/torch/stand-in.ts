@@ -12,14 +12,14 @@ import { templates, wholeText } from '../unit/cuda/templates.js';
 const REPOSITORY = join(import.meta.dirname, '../..');
 const EMULATOR = join(REPOSITORY, 'test/unit/cuda');
 
+const RUNTIME = /^_(again|bound|driver|graph|host|images|layout|memory|plan|program|runtime)\.py$/;
+
 /** Puts the static modules of a package into FOLDER/pkg. */
 export function copyRuntime(folder: string): void {
   const from = join(REPOSITORY, 'templates/torch');
   mkdirSync(join(folder, 'pkg'), { recursive: true });
   writeFileSync(join(folder, 'pkg/__init__.py'), '');
-  for (const name of readdirSync(from).filter((name) => /^_(runtime|bound|driver|graph|host|images|layout|plan)\.py$/.test(name))) cpSync(
-    join(from, name), join(folder, 'pkg', name),
-  );
+  for (const name of readdirSync(from).filter((name) => RUNTIME.test(name))) cpSync(join(from, name), join(folder, 'pkg', name));
 }
 
 /**

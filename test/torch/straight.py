@@ -49,6 +49,10 @@ class Straight(unittest.TestCase):
     # Tensors are the CPU's: what goes through the dispatcher ends in the reference.
     def setUp(self):
         self.args, self.state = draw(), torch.zeros(2, 4, 64, 64)
+        # What a call like it was must not keep anybody from seeing the next.
+        for wants in (False, True):
+            for _ in range(2):
+                pkg.gla(*(x.detach().requires_grad_(wants) for x in self.args))
         record()
 
     def test_kernels_are_called(self):
@@ -103,6 +107,22 @@ class Straight(unittest.TestCase):
         o = torch.func.vmap(lambda q: called(q, *self.args[1:], None, None))(self.args[0][None])
         self.assertEqual(o.shape, (1, *SHAPE))
         self.assertFalse(by_kernels(), "kernels read no wrapped tensors")
+
+    def test_autocast_decides_what_a_call_is_like(self):
+        floats = [x.float() for x in self.args]
+        with torch.autocast("cpu", torch.bfloat16):
+            pkg.gla(*floats)
+            o, _ = pkg.gla(*floats)
+        self.assertEqual(o.dtype, torch.bfloat16)
+        self.assertTrue(by_kernels())
+
+    def test_what_a_transform_left_behind_is_unwrapped(self):
+        left = []
+        torch.func.grad(lambda x: left.append(x) or x.float().sum())(self.args[0])
+        leaves = [x.detach().requires_grad_() for x in self.args[1:]]
+        o, _ = pkg.gla(left[0], *leaves)
+        self.assertEqual(o.shape, SHAPE)
+        self.assertTrue(by_kernels())
 
     def test_compilers_see_operators(self):
         graphs = []

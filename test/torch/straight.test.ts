@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../cli/lmoec.js';
 import { NO_EXAMPLES } from '../examples.js';
 import { compiler } from '../unit/cuda/emulate.js';
@@ -20,5 +20,13 @@ describe.skipIf(skip)(`calls without torch's dispatcher (skipped: ${NO_TORCH ?? 
     buildRecorder(folder.path);
     const environment = { LD_LIBRARY_PATH: join(folder.path, 'lib'), PYTHONDONTWRITEBYTECODE: '1' };
     python([join(import.meta.dirname, 'straight.py'), at], folder.path, environment);
+    const bench = [join(ROOT, 'bench/host_torch.py'), at, '--without-device', '--bursts', '2'];
+    const rows = python(bench, folder.path, environment).trim().split('\n').slice(2).map((row) => row.trim().split(/ {2,}/));
+    expect(rows.map(([, what, call]) => `${what}: ${call}`)).toEqual([
+      'runtime: forward', 'runtime: backward', 'runtime: backward of 20 layers', 'runtime: backward of 128 layers',
+      'runtime: forward, packed', 'runtime: step in place', 'function: step', 'function: forward, no gradients',
+      'function: forward, with gradients', 'function: backward, with gradients',
+    ]);
+    for (const [, , , micros, torch] of rows.slice(-2)) expect(Math.min(Number(micros), Number(torch))).toBeGreaterThan(0);
   });
 });

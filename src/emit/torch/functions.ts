@@ -37,7 +37,7 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     'from torch import Tensor',
     '',
     'from . import _ops, _reference, _transitions',
-    'from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready',
+    'from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready, traced',
     'from ._layout import laid',
     'from .cp import HeadShards, SequenceShards, sharded',
     '',
@@ -47,6 +47,9 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     ...autogradFunction(signature, false),
     '', '',
     ...autogradFunction(signature, true),
+    '', '',
+    `_traced = traced(_${className(signature.module)}, _op.forward)`,
+    `_traced_final = traced(_${className(signature.module)}Final, _op.forward_final)`,
     '', '',
     ...wholeFunction(signature, texts),
     '', '',
@@ -97,19 +100,19 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   const finals = states.map((_, i) => `d_final${i}`);
   const all = [...cotangents, ...(final ? finals : [])];
   const brought = [...signature.outputs.map((_, i) => `laid(d_out${i})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))];
-  const none = commas([...args, 'cu_seqlens'].map(() => 'None'));
+  const none = commas(['known', ...given].map(() => 'None'));
   const call = commas([...given, ...brought]);
-  const wantsInitial = states.map((_, i) => `ctx.needs_input_grad[${first + i}]`).join(' or ');
-  const plain = `return (*_op.backward(${call}), ${commas([...states, 'cu_seqlens'].map(() => 'None'))})`;
+  const wantsInitial = states.map((state, i) => `${state} is not None and ctx.needs_input_grad[${1 + first + i}]`).join(' or ');
+  const plain = `return (None, *_op.backward(${call}), ${commas([...states, 'cu_seqlens'].map(() => 'None'))})`;
   return [
     `class _${className(signature.module)}${final ? 'Final' : ''}(torch.autograd.Function):`,
     '    """Keeps what the call was given; backward computes the rest again."""',
     '',
     '    @staticmethod',
-    `    def forward(ctx: Any, ${commas(given)}) -> Any:`,
+    `    def forward(ctx: Any, known: Any, ${commas(given)}) -> Any:`,
     `        ctx.save_for_backward(${commas(given)})`,
     '        ctx.set_materialize_grads(False)',
-    `        return _op.${final ? 'forward_final' : 'forward'}(${commas(given)})`,
+    `        return _op.${final ? 'forward_final' : 'forward'}.by(known, (${commas(given)}))`,
     '',
     '    @staticmethod',
     '    @once',
@@ -119,7 +122,7 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
     `        ${commas(given)} = ctx.saved_tensors`,
     ...(states.length === 0 ? [`        ${plain}`] : [
       `        if ${wantsInitial}:`,
-      `            return (*_op.backward_initial(${call}), None)`,
+      `            return (None, *_op.backward_initial(${call}), None)`,
       `        ${plain}`,
     ]),
   ];
@@ -148,6 +151,9 @@ function define(name: string, parts: readonly string[], returns: string, body: r
   return [`def ${name}(`, ...parts.map((part) => `    ${part},`), `) -> ${returns}:`, ...indent(body)];
 }
 
+/** Most calls bring what operators want; asking here spares a call for each tensor. */
+const asIs = (x: string, dtype: string): string => `${x} if ${x}.dtype is ${dtype} and ${x}.is_contiguous()`;
+
 /** Casts and lays out what was given, so that operators see what they want. */
 function prepared(signature: Signature, withStates: boolean): readonly string[] {
   const { name, inputs, params } = signature;
@@ -163,7 +169,8 @@ function prepared(signature: Signature, withStates: boolean): readonly string[] 
     ...lines,
     ...[...inputs, ...params].map((x) => {
       const axes = inputs.includes(x) ? `, ${x.axes.length}` : '';
-      return `${x.python} = ready(${x.python}, ${x.io ? 'dtype' : 'exact'}, "${name}: ${x.python}"${axes})`;
+      const dtype = x.io ? 'dtype' : 'exact';
+      return `${x.python} = ${asIs(x.python, dtype)} else ready(${x.python}, ${dtype}, "${name}: ${x.python}"${axes})`;
     }),
   ];
 }
@@ -174,7 +181,7 @@ function unpacked(signature: Signature, from: string, optional: boolean): readon
   const own = names(states);
   const hidden = states.map((state) => state.hidden);
   const cast = own.map((state, i) => {
-    const made = `ready(${state}, exact, "${name}: the state ${state}")`;
+    const made = `${asIs(state, 'exact')} else ready(${state}, exact, "${name}: the state ${state}")`;
     return `${state} = ${optional || hidden[i] ? `None if ${state} is None else ${made}` : made}`;
   });
   if (own.length === 0) return [];
@@ -207,7 +214,7 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
   const { module, name } = signature;
   const given = commas([...operands(signature), 'cu_seqlens']);
   const call = (final: boolean): readonly string[] => {
-    const traced = `_${className(module)}${final ? 'Final' : ''}.apply(${given})`;
+    const traced = `_traced${final ? '_final' : ''}(${given})`;
     const plain = `_op.${final ? 'forward_final' : 'forward'}(${given})`;
     return [`results = ${traced} if wanted else ${plain}`, ...result(signature, 'results', final)];
   };
