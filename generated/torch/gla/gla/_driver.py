@@ -81,6 +81,8 @@ def _open():
     if version.value < OLDEST:
         found = f"{version.value // 1000}.{version.value % 1000 // 10}"
         raise LmoecError(f"the NVIDIA driver is for CUDA {found}", "update it: kernels need a driver for CUDA 12.0 or later (525 or later)")
+    # So that addresses go there as the numbers that they are.
+    library.cuTensorMapReplaceAddress.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
     return library
 
 
@@ -160,7 +162,6 @@ class TensorMap:
         # On a boundary of 64 bytes, as the driver wants it.
         self._memory = ctypes.create_string_buffer(_MAP_BYTES + 64)
         self.at = (ctypes.addressof(self._memory) + 63) // 64 * 64
-        self._ref = ctypes.c_void_p(self.at)
         self.pointer = None
         axes = shape[::-1]
         outermost = 1
@@ -176,19 +177,20 @@ class TensorMap:
 
     def point(self, pointer):
         """The tensor has moved."""
-        library = driver()
         # The driver describes nothing empty; no block will ask for a copy of it.
         if 0 in self.dims:
             return
         if self.pointer is None:
+            library, self._replace = driver(), driver().cuTensorMapReplaceAddress
             longs, ints, n = lambda v: (ctypes.c_uint64 * len(v))(*v), lambda v: (ctypes.c_uint32 * len(v))(*v), len(self.dims)
             swizzle = _MAP_SWIZZLE.get(self.box[0] * ELEMENT[self.dtype], 0)
             code = library.cuTensorMapEncodeTiled(
-                self._ref, _MAP_TYPE[self.dtype], n, ctypes.c_void_p(pointer), longs(self.dims), longs(self.strides),
+                ctypes.c_void_p(self.at), _MAP_TYPE[self.dtype], n, ctypes.c_void_p(pointer), longs(self.dims), longs(self.strides),
                 ints(self.box), ints([1] * n), 0, swizzle, 2, 0)
         else:
-            code = library.cuTensorMapReplaceAddress(self._ref, ctypes.c_void_p(pointer))
-        check(code, f"describing {self.name} to the copy engine")
+            code = self._replace(self.at, pointer)
+        if code:
+            check(code, f"describing {self.name} to the copy engine")
         self.pointer = pointer
 
 

@@ -23,8 +23,30 @@ except ImportError:
         """A tensor of the current device."""
         return torch.empty_strided(shape, strides, dtype=dtype, device="cuda")
 
+try:
+    from torch._C._dynamo.guards import TensorGuards
+except ImportError:
+    TensorGuards = None
 
 device_of = torch.Tensor.get_device
+# Subclasses of tensors want to see what is done with them.
+_PLAIN = frozenset({torch.Tensor, torch.nn.Parameter, type(None)})
+
+
+def plain(given):
+    """Are all tensors torch's own?"""
+    return _PLAIN.issuperset(map(type, given))
+
+
+def alike(tensors):
+    """What says of as many tensors whether they have the types, dtypes, devices, sizes and strides of these, and whether the same
+    autograd, autocast, modes and transforms see what is done with them: as compiled programs of torch ask, by the same function."""
+    try:
+        sizes, strides = [[*x.shape] for x in tensors], [[*x.stride()] for x in tensors]
+        return TensorGuards(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides).check
+    except TypeError:
+        # This torch has it not, or otherwise.
+        return lambda *others: False
 
 
 def device_name(index):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _ops, _reference, _transitions
-from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready
+from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready, traced
 from ._layout import laid
 from .cp import HeadShards, SequenceShards, sharded
 
@@ -24,40 +24,44 @@ class _Gla(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, q, k, v, g, S, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, q, k, v, g, S, cu_seqlens) -> Any:
         ctx.save_for_backward(q, k, v, g, S, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward(q, k, v, g, S, cu_seqlens)
+        return _op.forward.by(known, (q, k, v, g, S, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0) -> Any:
         if d_out0 is None:
-            return None, None, None, None, None, None
+            return None, None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[4]:
-            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None)
-        return (*_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None, None)
+        if S is not None and ctx.needs_input_grad[5]:
+            return (None, *_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None)
+        return (None, *_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), None), None, None)
 
 
 class _GlaFinal(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, q, k, v, g, S, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, q, k, v, g, S, cu_seqlens) -> Any:
         ctx.save_for_backward(q, k, v, g, S, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward_final(q, k, v, g, S, cu_seqlens)
+        return _op.forward_final.by(known, (q, k, v, g, S, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0, d_final0) -> Any:
         if d_out0 is None and d_final0 is None:
-            return None, None, None, None, None, None
+            return None, None, None, None, None, None, None
         q, k, v, g, S, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[4]:
-            return (*_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None)
-        return (*_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
+        if S is not None and ctx.needs_input_grad[5]:
+            return (None, *_op.backward_initial(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None)
+        return (None, *_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
+
+
+_traced = traced(_Gla, _op.forward)
+_traced_final = traced(_GlaFinal, _op.forward_final)
 
 
 def gla(
@@ -105,12 +109,12 @@ def gla(
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q", 1)
-    k = ready(k, dtype, "gla: k", 1)
-    v = ready(v, dtype, "gla: v", 1)
-    g = ready(g, exact, "gla: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gla: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gla: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gla: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gla: g", 1)
     S = initial_state
-    S = None if S is None else ready(S, exact, "gla: the state S")
+    S = None if S is None else S if S.dtype is exact and S.is_contiguous() else ready(S, exact, "gla: the state S")
     if shards is not None:
         rows = (_op, _reference.gla.signature, _transitions.gla, (q, k, v, g, S), output_final_state, cu_seqlens)
         results = sharded(gla, shards, *rows)
@@ -124,9 +128,9 @@ def gla(
         or (S is not None and S.requires_grad)
     )
     if output_final_state:
-        results = _GlaFinal.apply(q, k, v, g, S, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, S, cu_seqlens)
+        results = _traced_final(q, k, v, g, S, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, S, cu_seqlens)
         return results[0], results[1]
-    results = _Gla.apply(q, k, v, g, S, cu_seqlens) if wanted else _op.forward(q, k, v, g, S, cu_seqlens)
+    results = _traced(q, k, v, g, S, cu_seqlens) if wanted else _op.forward(q, k, v, g, S, cu_seqlens)
     return results, None
 
 
@@ -144,10 +148,10 @@ def gla_step(
     no_gradient("gla_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q", 1)
-    k = ready(k, dtype, "gla: k", 1)
-    v = ready(v, dtype, "gla: v", 1)
-    g = ready(g, exact, "gla: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gla: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gla: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gla: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gla: g", 1)
     S = state
     return _op.step(q, k, v, g, S)
 
@@ -166,12 +170,12 @@ def gla_step_functional(
     no_gradient("gla_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q", 1)
-    k = ready(k, dtype, "gla: k", 1)
-    v = ready(v, dtype, "gla: v", 1)
-    g = ready(g, exact, "gla: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gla: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gla: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gla: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gla: g", 1)
     S = state
-    S = ready(S, exact, "gla: the state S")
+    S = S if S.dtype is exact and S.is_contiguous() else ready(S, exact, "gla: the state S")
     results = _op.step_functional(q, k, v, g, S)
     return results[0], results[1]
 
@@ -190,12 +194,12 @@ def gla_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gla: q", 1)
-    k = ready(k, dtype, "gla: k", 1)
-    v = ready(v, dtype, "gla: v", 1)
-    g = ready(g, exact, "gla: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gla: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gla: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gla: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gla: g", 1)
     S = initial_state
-    S = None if S is None else ready(S, exact, "gla: the state S")
+    S = None if S is None else S if S.dtype is exact and S.is_contiguous() else ready(S, exact, "gla: the state S")
     results = _reference.gla.loop((q, k, v, g, S), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
     final = results[1] if output_final_state else None
     return results[0], final

@@ -18,20 +18,34 @@ def _absent() -> bool:
 
 
 # Whoever wants to see operators: compilers and tracers, modes, transforms, profilers. Subclasses of tensors see them too.
-_PLAIN = frozenset({Tensor, torch.nn.Parameter, type(None)})
 _compiling = torch.compiler.is_compiling
 _tracing = getattr(torch._C, "_is_tracing", _absent)
 _dispatch_modes = getattr(torch._C, "_len_torch_dispatch_stack", _absent)
 _function_modes = getattr(torch._C, "_len_torch_function_stack", _absent)
 _transforms = getattr(torch._C, "_are_functorch_transforms_active", _absent)
 _profiling = getattr(torch.autograd, "_profiler_enabled", _absent)
+_some_autocast = getattr(torch._C, "_is_any_autocast_enabled", _absent)
+
+
+def watched() -> bool:
+    return _compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()
 
 
 def straight(given: tuple[Tensor | None, ...]) -> bool:
     """Would torch's dispatcher do nothing but pass a call on to our kernels? Its way there costs more than half of what their launch does."""
-    return not (_compiling() or _dispatch_modes() or _function_modes() or _transforms() or _profiling() or _tracing()) and (
-        _PLAIN.issuperset(map(type, given)) and host.device_of(given[0]) >= 0
-    )
+    return not watched() and host.plain(given) and host.device_of(given[0]) >= 0
+
+
+def traced(function: type[torch.autograd.Function], call: Any) -> Callable[..., Any]:
+    """`apply` of an autograd function whose first argument is what `call` knows. Tensors that it knows are no transform's, which
+    torch's own `apply` asks of each before it goes on to that of its base: a third of what it takes."""
+    past = getattr(super(torch.autograd.Function, function), "apply", function.apply)
+
+    def apply(*given: Tensor | None) -> Any:
+        known = call.known(given)
+        return function.apply(None, *given) if known is None else past(known, *given)
+
+    return apply
 
 
 def once(backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,9 +60,8 @@ def once(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 def io_dtype(x: Tensor) -> torch.dtype:
     """The dtype of a call whose first io input is `x`: under autocast that of autocast."""
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
-        return torch.get_autocast_dtype(kind)
+    if _some_autocast() and torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(x.device.type)
     return x.dtype
 
 

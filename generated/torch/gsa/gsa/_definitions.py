@@ -8,10 +8,32 @@ from typing import Any, Callable
 import torch
 from torch import Tensor
 
-from ._calls import straight
+from ._calls import straight, watched
 from ._driver import LmoecError
 
 Operator = Callable[..., Any]
+
+
+class Call:
+    """An operator as functions call it: past torch's dispatcher where that would do nothing but pass a call on."""
+
+    def __init__(self, operator: Operator, direct: Operator, way: Any, one: bool) -> None:
+        """`direct`: straight to the kernels. `way`: to their program (_again.py), None where nobody remembers calls. `one`: result."""
+        self._operator, self._direct, self._way, self._one = operator, direct, way, one
+
+    def known(self, given: tuple[Tensor | None, ...]) -> Any:
+        """An earlier call that looked the same; None: there was none, or somebody wants to see this one."""
+        return None if self._way is None or watched() else self._way.known(given)
+
+    def by(self, known: Any, given: tuple[Tensor | None, ...]) -> Any:
+        """Results, by what is known of a call."""
+        if known is None:
+            return self._direct(*given) if straight(given) else self._operator(*given)
+        results = known(given)
+        return results[0] if self._one else results
+
+    def __call__(self, *given: Tensor | None) -> Any:
+        return self.by(self.known(given), given)
 
 
 class Definitions:
@@ -23,12 +45,17 @@ class Definitions:
         self.device = reference if os.environ.get("LMOEC_BACKEND") == "reference" or kernels is None else kernels
         #: Holds the registrations: they last as long as it does.
         self.library = torch.library.Library(namespace, "FRAGMENT")
-        #: By name: calls that go past torch's dispatcher where it would do nothing but pass them on.
-        self.calls: dict[str, Operator] = {}
+        #: By name: what functions call.
+        self.calls: dict[str, Call] = {}
 
-    def define(self, name: str, takes: list[str], gives: int, run: Callable[[Any, tuple], Any], fake: Callable[[tuple], Any]) -> Operator:
-        """`takes`: arguments of the schema. `run` has the reference or the kernels, and what was given; `fake` makes results of the right shapes, or says what is wrong."""
+    def define(
+        self, name: str, takes: list[str], gives: int, run: Callable[[Any, tuple], Any], fake: Callable[[tuple], Any],
+        way: Callable[[Any], Any] | None = None,
+    ) -> Operator:
+        """`takes`: arguments of the schema. `run` has the reference or the kernels, and what was given; `fake` makes results of the
+        right shapes, or says what is wrong. `way`: that of the kernels, which takes what was given as it is."""
         library, reference, device = self.library, self.reference, self.device
+        kernels = None if way is None or device is reference else way(device)
         result = "Tensor" if gives == 1 else f"({', '.join(['Tensor'] * gives)})"
         library.define(f"{name}({', '.join(takes)}) -> {result}", tags=(torch.Tag.pt2_compliant_tag,))
         one = gives == 1
@@ -39,7 +66,7 @@ class Definitions:
 
         def on_cuda(*given: Tensor | None) -> Any:
             try:
-                results = run(device, given)
+                results = run(device, given) if kernels is None else kernels(given)
             except LmoecError:
                 # What is wrong with a tensor is said in the same words on every device.
                 fake(given)
@@ -54,5 +81,5 @@ class Definitions:
         library.impl(name, on_cuda, "CUDA")
         torch.library.register_fake(f"{self.namespace}::{name}", shapes, lib=library)
         operator = getattr(getattr(torch.ops, self.namespace), name).default
-        self.calls[name] = lambda *given: on_cuda(*given) if straight(given) else operator(*given)
+        self.calls[name] = Call(operator, on_cuda, kernels, one)
         return operator

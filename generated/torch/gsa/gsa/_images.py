@@ -191,3 +191,6 @@ def _nvrtc_library():
             pass
     what = f"LMOEC_NVRTC={given} is no NVRTC library" if given else "there is no machine code for this device and no NVRTC to make it"
     raise LmoecError(what, "build where nvcc is found, install nvidia-cuda-nvrtc, or set LMOEC_NVRTC to libnvrtc.so")
+
+
+images = Images()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _ops, _reference, _transitions
-from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready
+from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready, traced
 from ._layout import laid
 from .cp import HeadShards, SequenceShards, sharded
 
@@ -31,40 +31,44 @@ class _Gsa(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
         ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
+        return _op.forward.by(known, (q, k, v, g, Kt, Vt, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0) -> Any:
         if d_out0 is None:
-            return None, None, None, None, None, None, None
+            return None, None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
-            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None)
-        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None, None, None)
+        if Kt is not None and ctx.needs_input_grad[5] or Vt is not None and ctx.needs_input_grad[6]:
+            return (None, *_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None)
+        return (None, *_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None), None, None, None)
 
 
 class _GsaFinal(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
         ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
+        return _op.forward_final.by(known, (q, k, v, g, Kt, Vt, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0, d_final0, d_final1) -> Any:
         if d_out0 is None and d_final0 is None and d_final1 is None:
-            return None, None, None, None, None, None, None
+            return None, None, None, None, None, None, None, None
         q, k, v, g, Kt, Vt, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[4] or ctx.needs_input_grad[5]:
-            return (*_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None)
-        return (*_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None, None, None)
+        if Kt is not None and ctx.needs_input_grad[5] or Vt is not None and ctx.needs_input_grad[6]:
+            return (None, *_op.backward_initial(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None)
+        return (None, *_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None, None, None)
+
+
+_traced = traced(_Gsa, _op.forward)
+_traced_final = traced(_GsaFinal, _op.forward_final)
 
 
 def gsa(
@@ -116,13 +120,13 @@ def gsa(
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q", 1)
-    k = ready(k, dtype, "gsa: k", 1)
-    v = ready(v, dtype, "gsa: v", 1)
-    g = ready(g, exact, "gsa: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gsa: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gsa: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gsa: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gsa: g", 1)
     Kt, Vt = (None, None) if initial_state is None else initial_state
-    Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
-    Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
+    Kt = None if Kt is None else Kt if Kt.dtype is exact and Kt.is_contiguous() else ready(Kt, exact, "gsa: the state Kt")
+    Vt = None if Vt is None else Vt if Vt.dtype is exact and Vt.is_contiguous() else ready(Vt, exact, "gsa: the state Vt")
     if shards is not None:
         rows = (_op, _reference.gsa.signature, _transitions.gsa, (q, k, v, g, Kt, Vt), output_final_state, cu_seqlens)
         results = sharded(gsa, shards, *rows)
@@ -137,9 +141,9 @@ def gsa(
         or (Vt is not None and Vt.requires_grad)
     )
     if output_final_state:
-        results = _GsaFinal.apply(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
+        results = _traced_final(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
         return results[0], GsaState(*results[1:])
-    results = _Gsa.apply(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
+    results = _traced(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
     return results, None
 
 
@@ -157,10 +161,10 @@ def gsa_step(
     no_gradient("gsa_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q", 1)
-    k = ready(k, dtype, "gsa: k", 1)
-    v = ready(v, dtype, "gsa: v", 1)
-    g = ready(g, exact, "gsa: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gsa: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gsa: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gsa: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gsa: g", 1)
     Kt, Vt = state
     return _op.step(q, k, v, g, Kt, Vt)
 
@@ -179,13 +183,13 @@ def gsa_step_functional(
     no_gradient("gsa_step", q, k, v, g)
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q", 1)
-    k = ready(k, dtype, "gsa: k", 1)
-    v = ready(v, dtype, "gsa: v", 1)
-    g = ready(g, exact, "gsa: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gsa: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gsa: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gsa: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gsa: g", 1)
     Kt, Vt = state
-    Kt = ready(Kt, exact, "gsa: the state Kt")
-    Vt = ready(Vt, exact, "gsa: the state Vt")
+    Kt = Kt if Kt.dtype is exact and Kt.is_contiguous() else ready(Kt, exact, "gsa: the state Kt")
+    Vt = Vt if Vt.dtype is exact and Vt.is_contiguous() else ready(Vt, exact, "gsa: the state Vt")
     results = _op.step_functional(q, k, v, g, Kt, Vt)
     return results[0], GsaState(*results[1:])
 
@@ -204,13 +208,13 @@ def gsa_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
-    q = ready(q, dtype, "gsa: q", 1)
-    k = ready(k, dtype, "gsa: k", 1)
-    v = ready(v, dtype, "gsa: v", 1)
-    g = ready(g, exact, "gsa: g", 1)
+    q = q if q.dtype is dtype and q.is_contiguous() else ready(q, dtype, "gsa: q", 1)
+    k = k if k.dtype is dtype and k.is_contiguous() else ready(k, dtype, "gsa: k", 1)
+    v = v if v.dtype is dtype and v.is_contiguous() else ready(v, dtype, "gsa: v", 1)
+    g = g if g.dtype is exact and g.is_contiguous() else ready(g, exact, "gsa: g", 1)
     Kt, Vt = (None, None) if initial_state is None else initial_state
-    Kt = None if Kt is None else ready(Kt, exact, "gsa: the state Kt")
-    Vt = None if Vt is None else ready(Vt, exact, "gsa: the state Vt")
+    Kt = None if Kt is None else Kt if Kt.dtype is exact and Kt.is_contiguous() else ready(Kt, exact, "gsa: the state Kt")
+    Vt = None if Vt is None else Vt if Vt.dtype is exact and Vt.is_contiguous() else ready(Vt, exact, "gsa: the state Vt")
     results = _reference.gsa.loop((q, k, v, g, Kt, Vt), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
     final = GsaState(*results[1:]) if output_final_state else None
     return results[0], final

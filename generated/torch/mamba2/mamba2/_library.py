@@ -55,15 +55,17 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             "forward_final" if final else "forward", [*fixed, *optional, "Tensor? cu_seqlens"], outputs + (finals if final else 0),
             lambda scan, given: scan.forward(given[:count], given[count], final),
             lambda given: signature.results(given[:count], signature.check(given[:count], given[count]), final),
+            lambda scan: scan.way("forward", count, "all" if final else "outputs"),
         )
 
     def backward_of(initial: bool) -> Operator:
-        wanted = None if initial or not states else (*(True for _ in args), *(False for _ in states))
         gives = len(args) + (finals if initial else 0)
+        wanted = (*(True for _ in args), *(initial for _ in states))
         return define(
             "backward_initial" if initial else "backward", [*fixed, *optional, "Tensor? cu_seqlens", *cotangents], gives,
             lambda scan, given: scan.backward(given[:count], given[count + 1 :], given[count], wanted)[:gives],
             lambda given: signature.gradients(given[:count], signature.check(given[:count], given[count]), initial),
+            lambda scan: scan.way("backward", count, wanted[:gives]),
         )
 
     def step_of(in_place: bool) -> Operator:
@@ -71,6 +73,7 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
             "step" if in_place else "step_functional", [*fixed, *(mutable if in_place else optional)], outputs + (0 if in_place else finals),
             lambda scan, given: scan.step(given, in_place),
             lambda given: signature.results(given, signature.check(given, token=True), not in_place, token=True),
+            lambda scan: scan.way("step", None, "all", in_place),
         )
 
     found = {
@@ -81,10 +84,12 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
         found["ends"] = define(
             "ends", [*fixed, *optional, "Tensor? cu_seqlens"], finals, lambda scan, given: scan.ends(given[:count], given[count]),
             lambda given: signature.results(given[:count], signature.check(given[:count], given[count]), True)[outputs:],
+            lambda scan: scan.way("ends", count),
         )
         found["reverse_ends"] = define(
             "reverse_ends", [*fixed, *optional, "Tensor? cu_seqlens", *cotangents], finals,
             lambda scan, given: scan.reverse_ends(given[:count], given[count + 1 :], given[count]),
             lambda given: signature.gradients(given[:count], signature.check(given[:count], given[count]), True)[len(args) :],
+            lambda scan: scan.way("reverse_ends", count),
         )
     return Operators(**found, calls=Calls(**made.calls), library=made.library)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _ops, _reference, _transitions
-from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready
+from ._calls import exact_dtype, io_dtype, no_gradient, once, packed, ready, traced
 from ._layout import laid
 from .cp import HeadShards, SequenceShards, sharded
 
@@ -24,40 +24,44 @@ class _Mamba2(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
         ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        return _op.forward.by(known, (x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0) -> Any:
         if d_out0 is None:
-            return None, None, None, None, None, None, None, None, None
+            return None, None, None, None, None, None, None, None, None, None
         x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[7]:
-            return (*_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None), None)
-        return (*_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None), None, None)
+        if h is not None and ctx.needs_input_grad[8]:
+            return (None, *_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None), None)
+        return (None, *_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None), None, None)
 
 
 class _Mamba2Final(torch.autograd.Function):
     """Keeps what the call was given; backward computes the rest again."""
 
     @staticmethod
-    def forward(ctx: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+    def forward(ctx: Any, known: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
         ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
         ctx.set_materialize_grads(False)
-        return _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        return _op.forward_final.by(known, (x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens))
 
     @staticmethod
     @once
     def backward(ctx: Any, d_out0, d_final0) -> Any:
         if d_out0 is None and d_final0 is None:
-            return None, None, None, None, None, None, None, None, None
+            return None, None, None, None, None, None, None, None, None, None
         x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens = ctx.saved_tensors
-        if ctx.needs_input_grad[7]:
-            return (*_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0)), None)
-        return (*_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
+        if h is not None and ctx.needs_input_grad[8]:
+            return (None, *_op.backward_initial(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0)), None)
+        return (None, *_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
+
+
+_traced = traced(_Mamba2, _op.forward)
+_traced_final = traced(_Mamba2Final, _op.forward_final)
 
 
 def mamba2(
@@ -113,15 +117,15 @@ def mamba2(
     """
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x", 1)
-    dt = ready(dt, exact, "mamba2: dt", 0)
-    B = ready(B, dtype, "mamba2: B", 1)
-    C = ready(C, dtype, "mamba2: C", 1)
-    A_log = ready(A_log, exact, "mamba2: A_log")
-    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
-    D = ready(D, exact, "mamba2: D")
+    x = x if x.dtype is dtype and x.is_contiguous() else ready(x, dtype, "mamba2: x", 1)
+    dt = dt if dt.dtype is exact and dt.is_contiguous() else ready(dt, exact, "mamba2: dt", 0)
+    B = B if B.dtype is dtype and B.is_contiguous() else ready(B, dtype, "mamba2: B", 1)
+    C = C if C.dtype is dtype and C.is_contiguous() else ready(C, dtype, "mamba2: C", 1)
+    A_log = A_log if A_log.dtype is exact and A_log.is_contiguous() else ready(A_log, exact, "mamba2: A_log")
+    dt_bias = dt_bias if dt_bias.dtype is exact and dt_bias.is_contiguous() else ready(dt_bias, exact, "mamba2: dt_bias")
+    D = D if D.dtype is exact and D.is_contiguous() else ready(D, exact, "mamba2: D")
     h = initial_state
-    h = None if h is None else ready(h, exact, "mamba2: the state h")
+    h = None if h is None else h if h.dtype is exact and h.is_contiguous() else ready(h, exact, "mamba2: the state h")
     if shards is not None:
         rows = (_op, _reference.mamba2.signature, _transitions.mamba2, (x, dt, B, C, A_log, dt_bias, D, h), output_final_state, cu_seqlens)
         results = sharded(mamba2, shards, *rows)
@@ -138,9 +142,9 @@ def mamba2(
         or (h is not None and h.requires_grad)
     )
     if output_final_state:
-        results = _Mamba2Final.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        results = _traced_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
         return results[0], results[1]
-    results = _Mamba2.apply(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+    results = _traced(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
     return results, None
 
 
@@ -162,13 +166,13 @@ def mamba2_step(
     no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x", 1)
-    dt = ready(dt, exact, "mamba2: dt", 0)
-    B = ready(B, dtype, "mamba2: B", 1)
-    C = ready(C, dtype, "mamba2: C", 1)
-    A_log = ready(A_log, exact, "mamba2: A_log")
-    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
-    D = ready(D, exact, "mamba2: D")
+    x = x if x.dtype is dtype and x.is_contiguous() else ready(x, dtype, "mamba2: x", 1)
+    dt = dt if dt.dtype is exact and dt.is_contiguous() else ready(dt, exact, "mamba2: dt", 0)
+    B = B if B.dtype is dtype and B.is_contiguous() else ready(B, dtype, "mamba2: B", 1)
+    C = C if C.dtype is dtype and C.is_contiguous() else ready(C, dtype, "mamba2: C", 1)
+    A_log = A_log if A_log.dtype is exact and A_log.is_contiguous() else ready(A_log, exact, "mamba2: A_log")
+    dt_bias = dt_bias if dt_bias.dtype is exact and dt_bias.is_contiguous() else ready(dt_bias, exact, "mamba2: dt_bias")
+    D = D if D.dtype is exact and D.is_contiguous() else ready(D, exact, "mamba2: D")
     h = state
     return _op.step(x, dt, B, C, A_log, dt_bias, D, h)
 
@@ -191,15 +195,15 @@ def mamba2_step_functional(
     no_gradient("mamba2_step", x, dt, B, C, A_log, dt_bias, D)
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x", 1)
-    dt = ready(dt, exact, "mamba2: dt", 0)
-    B = ready(B, dtype, "mamba2: B", 1)
-    C = ready(C, dtype, "mamba2: C", 1)
-    A_log = ready(A_log, exact, "mamba2: A_log")
-    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
-    D = ready(D, exact, "mamba2: D")
+    x = x if x.dtype is dtype and x.is_contiguous() else ready(x, dtype, "mamba2: x", 1)
+    dt = dt if dt.dtype is exact and dt.is_contiguous() else ready(dt, exact, "mamba2: dt", 0)
+    B = B if B.dtype is dtype and B.is_contiguous() else ready(B, dtype, "mamba2: B", 1)
+    C = C if C.dtype is dtype and C.is_contiguous() else ready(C, dtype, "mamba2: C", 1)
+    A_log = A_log if A_log.dtype is exact and A_log.is_contiguous() else ready(A_log, exact, "mamba2: A_log")
+    dt_bias = dt_bias if dt_bias.dtype is exact and dt_bias.is_contiguous() else ready(dt_bias, exact, "mamba2: dt_bias")
+    D = D if D.dtype is exact and D.is_contiguous() else ready(D, exact, "mamba2: D")
     h = state
-    h = ready(h, exact, "mamba2: the state h")
+    h = h if h.dtype is exact and h.is_contiguous() else ready(h, exact, "mamba2: the state h")
     results = _op.step_functional(x, dt, B, C, A_log, dt_bias, D, h)
     return results[0], results[1]
 
@@ -221,15 +225,15 @@ def mamba2_reference(
     """The formula token by token in plain PyTorch: slow, on any device, in any floating dtype, differentiable by autograd as often as wanted."""
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
-    x = ready(x, dtype, "mamba2: x", 1)
-    dt = ready(dt, exact, "mamba2: dt", 0)
-    B = ready(B, dtype, "mamba2: B", 1)
-    C = ready(C, dtype, "mamba2: C", 1)
-    A_log = ready(A_log, exact, "mamba2: A_log")
-    dt_bias = ready(dt_bias, exact, "mamba2: dt_bias")
-    D = ready(D, exact, "mamba2: D")
+    x = x if x.dtype is dtype and x.is_contiguous() else ready(x, dtype, "mamba2: x", 1)
+    dt = dt if dt.dtype is exact and dt.is_contiguous() else ready(dt, exact, "mamba2: dt", 0)
+    B = B if B.dtype is dtype and B.is_contiguous() else ready(B, dtype, "mamba2: B", 1)
+    C = C if C.dtype is dtype and C.is_contiguous() else ready(C, dtype, "mamba2: C", 1)
+    A_log = A_log if A_log.dtype is exact and A_log.is_contiguous() else ready(A_log, exact, "mamba2: A_log")
+    dt_bias = dt_bias if dt_bias.dtype is exact and dt_bias.is_contiguous() else ready(dt_bias, exact, "mamba2: dt_bias")
+    D = D if D.dtype is exact and D.is_contiguous() else ready(D, exact, "mamba2: D")
     h = initial_state
-    h = None if h is None else ready(h, exact, "mamba2: the state h")
+    h = None if h is None else h if h.dtype is exact and h.is_contiguous() else ready(h, exact, "mamba2: the state h")
     results = _reference.mamba2.loop((x, dt, B, C, A_log, dt_bias, D, h), packed(cu_seqlens, cu_seqlens_cpu), output_final_state)
     final = results[1] if output_final_state else None
     return results[0], final
