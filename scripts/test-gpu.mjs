@@ -4,8 +4,9 @@
 // (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over; where
 // PyTorch finds the device, Python packages and a short training. Needs no internet: dist/ is compiled again only where the TypeScript
 // compiler is installed.
-//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--ways REGEXP] [--jobs N]
-// --ways: of backend, dtype and note, such as `cuda bf16 sm80`
+//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--ways REGEXP] [--jobs N] [--programs] [--faults FOLDER]
+// --ways: of backend, dtype and note, such as `cuda bf16 sm80`; --programs: small programs and scans of test/foreign alone;
+// --faults: scans of the files of a folder, too
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,10 @@ import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.
 import { compile, root } from './setup.mjs';
 
 const { values } = parseArgs({
-  options: { conformance: { type: 'string' }, only: { type: 'string' }, ways: { type: 'string' }, jobs: { type: 'string' } },
+  options: {
+    conformance: { type: 'string' }, only: { type: 'string' }, ways: { type: 'string' }, jobs: { type: 'string' },
+    programs: { type: 'boolean' }, faults: { type: 'string' },
+  },
 });
 if (existsSync(join(root, 'node_modules/typescript')) ? !compile() : !existsSync(main)) {
   console.error('dist/ is missing and cannot be compiled here: build it where npm packages can be installed');
@@ -55,18 +59,34 @@ const PACKED = ['--lengths', '64,1,200,15', '--size', 'H=2'];
 const shapes = [['--size', 'B=2,T=77,H=2'], ['--size', 'B=1,T=1,H=2'], ['--size', 'B=1,T=1000,H=4'], PACKED];
 // What passes from call to call is compared as well.
 const RANDOM = ['--states', 'random'];
+const built = (path) => import(pathToFileURL(join(root, 'dist/src/driver', path)).href);
+const [
+  { nodeHost }, { openSource }, { randomTensors }, { writeSafetensors },
+] = await Promise.all(['host.js', 'session.js', 'scan/run/random.js', 'run/safetensors.js'].map(built));
 // Small programs that once showed a fault, zero, strong and factor gates among them; and the weakest of gates, token by token for long.
 const programs = readdirSync(join(root, 'test/programs')).filter((name) => name.endsWith('.lmoe')).sort()
   .map((name) => join(root, 'test/programs', name));
 const casesOfPrograms = programs.flatMap((path) => {
   const name = basename(path, '.lmoe');
   const shapesOf = [PACKED, ...(name === 'next_to_one' ? [['--size', 'B=1,T=16384,H=2']] : [])];
-  return shapesOf.flatMap((args) => ways.map((way) => (
+  return shapesOf.flatMap((args) => [...ways, ...(args === PACKED ? moreWays : [])].map((way) => (
     { name, label: args[1], way, args: [
       'run', path, '--check', '--json', ...args, ...RANDOM, '--backend', way.backend, '--dtype', way.dtype, ...way.args,
     ] }
   )));
 });
+/** The scans of files that have more than one, or layers beside them; axes of sizes that all kernels can have. */
+const filesIn = (path) => readdirSync(path).filter((name) => name.endsWith('.lmoe')).sort().map((name) => join(path, name));
+const others = [...filesIn(join(root, 'test/foreign/programs')), ...(values.faults === undefined ? [] : filesIn(values.faults))];
+const casesOfOthers = others.flatMap((path) => (openSource(nodeHost(), path).specs ?? []).flatMap((spec) => {
+  const sizes = [...spec.axes.map((axis) => `${axis.name}=32`), 'H=2'].join();
+  return [...ways, ...moreWays].map((way) => ({
+    name: spec.name, label: basename(path, '.lmoe'), way, args: [
+      'run', path, '--name', spec.name, '--check', '--json', '--lengths', '64,1,200,15', '--size', sizes,
+      '--backend', way.backend, '--dtype', way.dtype, ...way.args,
+    ],
+  }));
+}));
 const casesOfExamples = examples().flatMap((example) => {
   const name = basename(example, '.lmoe');
   const inputs = files.filter((file) => basename(file).startsWith(`${name}.`));
@@ -127,10 +147,6 @@ const special = [
   ].flatMap((name) => [2, 1.9].map((strength) => [name, 64, `one key, ${strength}`, repeated(strength), BF16])),
   ...[2, 1.9].map((strength) => ['delta_product', 128, `one key, ${strength}`, repeated(strength), BF16]),
 ];
-const built = (path) => import(pathToFileURL(join(root, 'dist/src/driver', path)).href);
-const [
-  { nodeHost }, { openSource }, { randomTensors }, { writeSafetensors },
-] = await Promise.all(['host.js', 'session.js', 'scan/run/random.js', 'run/safetensors.js'].map(built));
 const folder = mkdtempSync(join(tmpdir(), 'lmoec-inputs-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const only = values.only?.split(',');
@@ -157,7 +173,9 @@ const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) =
     ] }
   ));
 });
-const cases = [...[...casesOfExamples, ...casesOfPrograms, ...casesOfMixtures].filter(wanted), ...casesOfInputs];
+const small = [...casesOfPrograms, ...casesOfOthers];
+const all = values.programs === true ? small : [...casesOfExamples, ...small, ...casesOfMixtures];
+const cases = [...all.filter(wanted), ...casesOfInputs.filter(({ args }) => values.programs !== true || args[1].includes('test/programs'))];
 
 /** Is every tensor within what is allowed, or within a few times what one rounding of the inputs makes of it? */
 const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(
@@ -181,7 +199,7 @@ await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())),
     code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : reason(result),
   );
 });
-const packages = await testTorch(folder, ['gla', 'gated_delta'].filter((name) => wanted({ name })));
+const packages = await testTorch(folder, ['gla', 'gated_delta'].filter((name) => values.programs !== true && wanted({ name })));
 const bad = failed + packages.failed;
 console.log(`\n${cases.length - failed + packages.passed} passed, ${bad} failed`);
 process.exitCode = bad === 0 ? 0 : 1;

@@ -54,6 +54,11 @@ export interface LowerOptions {
   readonly runs?: number;
   /** Gradients, unless it is false. */
   readonly backward?: boolean;
+  /**
+   * Kernels over chunks make what rows near their own are made of once for all that read it: cotangents that other tokens read are left
+   * before what tokens before say of them. Off unless told otherwise.
+   */
+  readonly slides?: boolean;
   /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */
   readonly pieces?: boolean;
 }
@@ -81,6 +86,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     halfOperands: options.halfOperands ?? false,
     narrowRange: options.narrowRange ?? false,
     runs: options.runs,
+    slides: options.slides ?? false,
     exact,
   });
   if (spec.mode === 'sequential') {

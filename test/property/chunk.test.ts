@@ -19,10 +19,10 @@ describe('chunk programs of random recurrences', () => {
     { lengths: [1], options: { chunk: 4 } },
     { lengths: [3, 0], options: { chunk: 16, fits: () => false, exactGates: true } },
     { lengths: [16], options: { chunk: 4, longest: 1, halfOperands: true } },
-    { lengths: [17, 1], options: { chunk: 16, segments: false, inlineScores: 'all' } },
+    { lengths: [17, 1], options: { chunk: 16, segments: false, inlineScores: 'all', slides: true } },
     { lengths: [0, 63], options: { chunk: 16, longest: 2, fits: within(40_000), exactGates: true } },
     { lengths: [64], options: { chunk: 64, halfOperands: true } },
-    { lengths: [100], options: { chunk: 16, longest: 3, inlineScores: 'diagonal', fits: () => false } },
+    { lengths: [100], options: { chunk: 16, longest: 3, inlineScores: 'diagonal', fits: () => false, slides: true } },
     { lengths: [5, 0, 100, 3], options: { chunk: 64, longest: 1 } },
   ];
   shapes.forEach(({ lengths, options }, i) => {

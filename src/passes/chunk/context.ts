@@ -1,9 +1,12 @@
 import type { Axis } from '../../ir/common/axes.js';
 import { includesAll, unionAxes } from '../../ir/common/axes.js';
-import { ancestorsOf, decayOperands, nodeArguments, type NodeId, type ScanProgram, type Stage, stageResults } from '../../ir/scan/scan.js';
+import {
+  ancestorsOf, decayOperands, nodeArguments, stageResults, type NodeId, type Root, type ScanProgram, type Stage,
+} from '../../ir/scan/scan.js';
 import type { TileBuffer } from '../../ir/tile/tile.js';
 import type { Range } from '../../ir/common/range.js';
 import { rangeOf } from '../normalize/ranges.js';
+import { cutsOf, NO_CUTS, type Cuts } from './cuts.js';
 import type { Draft } from './draft.js';
 import { graphOf, type Graph } from './graph.js';
 import type { ProgramName } from './programs.js';
@@ -25,6 +28,8 @@ export interface Context {
   readonly sums: Map<NodeId, RunSums>;
   /** Those of them that are there, for whoever comes later. */
   readonly left: Set<NodeId>;
+  /** Where cotangents that other tokens read are cut: `program` has what is left in the place of what is read. */
+  readonly cuts: Cuts;
   /** What decays are made of: stored in f32. */
   readonly exact: ReadonlySet<NodeId>;
   /** Where a value lies, as far as declared ranges tell. */
@@ -45,9 +50,25 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const graph = graphOf(program.nodes, draft.sizeOf);
   const ranges = new Map<NodeId, Range>();
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
+  const cuts = draft.slides ? cutsOf(graph, program) : NO_CUTS;
   return {
-    draft, name, program, graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(), left: new Set(), exact, range,
+    draft, name, program: withCuts(program, cuts), graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(),
+    left: new Set(), cuts, exact, range,
   };
+}
+
+/** Kernels of scans keep what is left of a cotangent in its place, once for all that are made of it. */
+function withCuts(program: ScanProgram, { left }: Cuts): ScanProgram {
+  if (left.size === 0) return program;
+  const kept = new Set<NodeId>();
+  const roots = program.roots.flatMap((root): Root[] => {
+    if (root.kind !== 'kept') return [root];
+    const value = left.get(root.value) ?? root.value;
+    if (kept.has(value)) return [];
+    kept.add(value);
+    return [{ ...root, value }];
+  });
+  return { ...program, roots };
 }
 
 /**
@@ -55,13 +76,15 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
  * gradients, and token loops anything.
  */
 export type Site =
-  | { readonly kind: 'chunk' | 'gradients' | 'rest' }
+  | { readonly kind: 'chunk' | 'gradients' | 'rest' | 'after' }
   | { readonly kind: 'token' }
   | { readonly kind: 'walk'; readonly allowed: readonly Axis[]; readonly split: Axis | undefined };
 
 export const CHUNK_SITE: Site = { kind: 'chunk' };
 export const GRADIENTS_SITE: Site = { kind: 'gradients' };
 export const REST_SITE: Site = { kind: 'rest' };
+/** When all that is left for other tokens is there. */
+export const AFTER_SITE: Site = { kind: 'after' };
 export const TOKEN_SITE: Site = { kind: 'token' };
 
 /** In names of kernels, which may be taken, and in what is said of them. */
@@ -241,6 +264,7 @@ export function storedAt(cx: Context, site: Site, id: NodeId): TileBuffer | unde
     case 'walk': return cx.stored.get(id);
     // Numbers are stored as they are; vectors may be rounded. What joins tokens takes most loads to make again.
     case 'rest': return cx.graph.axesOf(id).length === 0 ? cx.stored.get(id) : undefined;
+    case 'after': return cx.cuts.isLeft(id) ? keptBuffer(cx, id) : storedAt(cx, REST_SITE, id);
     case 'gradients':
       return cx.rounded.has(id) || cx.graph.axesOf(id).length === 0 || cx.graph.readsBack(id) ? cx.stored.get(id) : undefined;
   }

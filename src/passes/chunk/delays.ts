@@ -1,5 +1,5 @@
 import type { Root } from '../../ir/scan/scan.js';
-import { CHUNK_SITE, type Context } from './context.js';
+import { AFTER_SITE, CHUNK_SITE, type Context } from './context.js';
 import { plus, widened } from './tiles.js';
 import { valuesIn } from './values.js';
 
@@ -36,7 +36,7 @@ export function firstTokens(cx: Context): void {
     name: 'first_tokens', doc: 'Gradients of what earlier calls handed on to the first tokens.', outer: 'run', inner: 'head',
   }, (k) => {
     const first = k.once('first', states.map((state) => k.load(finalCotangents[state])), () => {
-      const values = valuesIn(cx, k, CHUNK_SITE);
+      const values = valuesIn(cx, k, AFTER_SITE);
       return states.map((state) => {
         const terms = roots.flatMap(({ state: of, at, value }) => (
           of !== state || value === undefined ? [] : [k.take(values.tile(value), 'first', at)]

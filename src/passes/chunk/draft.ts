@@ -31,6 +31,8 @@ interface Settings {
   readonly halfOperands: boolean;
   /** Neighbours along the split axis of elementwise scans whose sums one block can make; undefined: it leaves what others sum. */
   readonly runs: number | undefined;
+  /** Do kernels over chunks take rows near their own once, and what is made of them? */
+  readonly slides: boolean;
   /** `io` buffers hold numbers of small range only: what depends on states or cotangents is kept in f32. */
   readonly narrowRange: boolean;
 }

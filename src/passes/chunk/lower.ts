@@ -1,7 +1,9 @@
 import type { ElementStage, NodeId, Root, ScanProgram, Stage } from '../../ir/scan/scan.js';
 import { stageOperands, stageResults } from '../../ir/scan/scan.js';
 import { storesScores } from './carry.js';
-import { CHUNK_SITE, contextOf, isWanted, markStored, needed, REST_SITE, stageName, want, type Context, type Site } from './context.js';
+import {
+  AFTER_SITE, CHUNK_SITE, contextOf, isWanted, markStored, needed, REST_SITE, stageName, want, type Context, type Site,
+} from './context.js';
 import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite, leaveSum, runSums } from './element.js';
@@ -41,6 +43,10 @@ function assignRoots(cx: Context, homeOf: (root: Root) => number): ReadonlyMap<n
   for (const root of cx.program.roots) {
     if (hasKernel(root)) {
       if (root.value !== undefined) want(cx, [root.value], []);
+      continue;
+    }
+    if (cx.cuts.isAfter(root)) {
+      assigned.set(-1, [...(assigned.get(-1) ?? []), root]);
       continue;
     }
     const home = homeOf(root);
@@ -206,7 +212,7 @@ export function lowerBackward(draft: Draft, program: ScanProgram, name: 'backwar
   const kept = rest.filter((root) => root.kind === 'kept');
   const others = rest.filter((root) => root.kind !== 'kept');
   restKernel(cx, REST_SITE, kept, 'kept', `Cotangents that other tokens read${why(kept)}.`);
-  restKernel(cx, REST_SITE, others, 'gradients', `Gradients that no scan yields${why(others)}.`);
+  restKernel(cx, cx.cuts.left.size > 0 ? AFTER_SITE : REST_SITE, others, 'gradients', `Gradients that no scan yields${why(others)}.`);
   firstTokens(cx);
   sumKernels(cx);
 }

@@ -69,7 +69,8 @@ function weightOf(cx: Context, root: Root): number {
  * and with them what is some work and reads no other vectors.
  */
 export function heavyRoots(cx: Context): ReadonlySet<Root> {
-  const weights = new Map(cx.program.roots.map((root) => [root, weightOf(cx, root)]));
+  const roots = cx.program.roots.filter((root) => !cx.cuts.isAfter(root));
+  const weights = new Map(roots.map((root) => [root, weightOf(cx, root)]));
   const isHeavier = (root: Root, than: number) => (weights.get(root) ?? 0) > than;
   const vectors = pairs<true>();
   for (const node of cx.graph.builder.nodes) if (node.kind === 'result' && node.axes.length > 0) vectors.set(node.stage, node.slot, true);
@@ -79,10 +80,10 @@ export function heavyRoots(cx: Context): ReadonlySet<Root> {
     const stage = cx.program.stages[at];
     return stage.kind === 'matrix-adjoint' && stage.of.sources.some(({ erase }) => erase !== undefined);
   });
-  const heavy = cx.program.roots.filter((root) => isHeavier(root, erases(root) ? LIGHT.erasing : LIGHT.plain));
+  const heavy = roots.filter((root) => isHeavier(root, erases(root) ? LIGHT.erasing : LIGHT.plain));
   const stored = pairs<true>();
   for (const [stage, slot] of heavy.flatMap(readBy)) stored.set(stage, slot, true);
   const joining = heavy.length === 0 ? []
-    : cx.program.roots.filter((root) => isHeavier(root, FEATHER) && readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
+    : roots.filter((root) => isHeavier(root, FEATHER) && readBy(root).every(([stage, slot]) => stored.has(stage, slot)));
   return new Set([...heavy, ...joining]);
 }

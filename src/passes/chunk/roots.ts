@@ -32,7 +32,7 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
     }
     case 'param-gradient':
       if (root.value !== undefined) k.store(
-        paramPartial(cx, root.param), sumRows(cx, k, values.tile(root.value), cx.draft.spec.params[root.param].axes, byScan),
+        paramPartial(cx, root.param), sumRows(k, values.padded(root.value), cx.draft.spec.params[root.param].axes, byScan),
       );
       return;
     case 'kept':
@@ -44,9 +44,8 @@ export function storeRoot(cx: Context, k: KernelBuilder, values: Values, root: R
   }
 }
 
-/** Sum over the tokens of the chunk; what is the same at every token counts as often as there are tokens. */
-function sumRows(cx: Context, k: KernelBuilder, tile: TileId, axes: readonly string[], byScan: boolean): TileId {
-  const rows = k.keep(tile);
+/** Sum over the tokens of the chunk, with 0 beyond them; what is the same at every token counts as often as there are tokens. */
+function sumRows(k: KernelBuilder, rows: TileId, axes: readonly string[], byScan: boolean): TileId {
   if (!byScan) return k.reduce('sum', ROW, rows);
   return k.pick(k.recur(k.literal(1), widened(k, rows, axes), k.zeros(axes), false), 'last');
 }

@@ -35,7 +35,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const bound = pairs<() => TileId>();
   const paddedTiles = new Map<NodeId, TileId>();
 
-  const straight = site.kind === 'gradients' || site.kind === 'chunk' || site.kind === 'rest';
+  const straight = site.kind !== 'walk' && site.kind !== 'token';
   /** `back`: at the token so many before. */
   const compute = (id: NodeId, back: number): TileId => {
     const literal = graph.literal(id);
@@ -89,9 +89,11 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     if (before !== undefined) return before;
     const rows = widened(k, at(arg, back + states.length), [ROW]);
     // The first token finds what the oldest state was.
-    return [...states].reverse().reduce((tokens, state, i) => k.put(tokens, k.load(draft.user.initials[state]), 'first', back + i), rows);
+    const found = [...states].reverse().flatMap((state, i) => (back + i < 0 ? [] : [{ state, at: back + i }]));
+    return found.reduce((tokens, { state, at }) => k.put(tokens, k.load(draft.user.initials[state]), 'first', at), rows);
   };
   const ahead = (id: NodeId, by: number): TileId => {
+    if (cx.cuts.left.has(id)) return at(id, -by);
     const node = graph.node(id);
     return k.loadBack(node.kind === 'cotangent' ? draft.user.outputCotangents[node.output] : keptBuffer(cx, id), -by);
   };

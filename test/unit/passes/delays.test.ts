@@ -14,7 +14,8 @@ describe('tokens before', () => {
       for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
         const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 2, 3, 9, 4, 5], chunk);
         const { errors } = compareTiles(
-          spec, call, given, cotangents, { chunk, longest, ...(chunk === 16 ? { fits: () => false, inlineScores: 'all' } : {}) },
+          spec, call, given, cotangents,
+          { chunk, longest, slides: chunk !== 64, ...(chunk === 16 ? { fits: () => false, inlineScores: 'all' } : {}) },
         );
         expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
       }
@@ -42,5 +43,20 @@ describe('tokens before', () => {
     expect(shifted('forward')).toEqual(['h_prepare']);
     expect(shifted('backward')).toEqual(['h_prepare_2', 'h_gradients', 'gradients']);
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);
+  });
+
+  it('of a convolution are nothing to the gradients of its scan where kernels make what lies near their rows themselves', () => {
+    const spec = specOf(DELAYS['a convolution of four taps']);
+    const { module } = lowerScan(spec, new Map([['N', 16], ['P', 16]]), { slides: true });
+    const loadsOf = (name: string) => module.kernels.filter((kernel) => kernel.name === name).flatMap(({ body }) => body.flatMap(
+      (stmt) => (stmt.kind === 'let' && stmt.op.op === 'load' ? [`${stmt.op.buffer} ${stmt.op.back ?? 0}`] : [])
+    ));
+    expect(loadsOf('h_gradients').filter((load) => load.startsWith('x '))).toEqual([]);
+    const kept = module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept')).map(({ name }) => name);
+    expect(kept).toHaveLength(1);
+    const rows = (name: string, backs: readonly number[]) => backs.map((back) => `${name} ${back}`);
+    const near = [...rows('x', [3, 2, 1, 0, -1, -2, -3]), ...rows(kept[0], [0, -1, -2, -3])];
+    expect(loadsOf('gradients')).toEqual(expect.arrayContaining(near));
+    expect(module.buffers.filter(({ role, name }) => role === 'workspace' && name.includes('adjoint'))).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import type { TileId, TileKernel, TileLoop, TileModule, TileOp } from '../../../
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
 import { eachStatement, usesOf } from '../uses.js';
+import { nearValues, type NearValues } from './near.js';
 import { turnsOf, type Turns } from './turns.js';
 import { windowsOf, type Window } from './windows.js';
 
@@ -50,6 +51,8 @@ export interface Layout {
   readonly turns?: Turns;
   /** Rows of a buffer that a thread takes once for several loads: its own, and so many before and after them. */
   readonly windows?: ReadonlyMap<string, Window>;
+  /** What is made of them for several tiles at once. */
+  readonly near?: NearValues;
 }
 
 /** A thread should not hold more of one tile: the rest would be spilled. */
@@ -62,8 +65,10 @@ const WARP = 32;
 const PIECES = 4;
 /** Rows of a thread that do not meet others. */
 const ROWS_AT_ONCE = 2;
-/** Rows of a thread that shares what it reads among them. */
-const SLIDING_ROWS = 4;
+/** Rows and columns of a thread that shares what it reads among its rows. */
+const SLIDING = { rows: 4, columns: 4 };
+/** Where it sums over them, and makes what it shares: more rows, so that few rows near them are made twice. */
+const SUMMED = { rows: 16, columns: 2 };
 
 interface Survey {
   readonly axes: readonly Axis[];
@@ -221,24 +226,28 @@ function orderOf(module: TileModule, kernel: TileKernel, axes: readonly Axis[]):
 }
 
 /**
- * Nothing meets anything but rows and those near them: a thread has neighbours in time, and takes what they share once. (In one run over
- * all axes, each tap of a convolution would read and widen every row again.)
+ * Nothing meets anything but rows and those near them, and sums over rows: a thread has neighbours in time, and takes what they share
+ * once. (In one run over all axes, each tap of a convolution would read and widen every row again.)
  */
 function slidingLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
-  if (s.folded.size > 0 || s.rowsMeet || s.loops.length > 0 || kernel.outer !== 'chunk') return undefined;
+  const sums = s.folded.has(ROW) && s.folded.size === 1 && turnsOf(kernel) !== undefined;
+  if ((!sums && (s.folded.size > 0 || s.rowsMeet)) || s.loops.length > 0 || kernel.outer !== 'chunk') return undefined;
   const windows = windowsOf(module, kernel);
+  const { rows: most, columns: vec } = sums ? SUMMED : SLIDING;
   const [first, ...columns] = orderOf(module, kernel, s.axes) ?? [];
-  if (windows.size === 0 || first !== ROW || lastSize(module, columns) % 4 !== 0) return undefined;
-  const lanes = sizeOf(module, columns) / 4;
+  if (windows.size === 0 || first !== ROW || lastSize(module, columns) % vec !== 0) return undefined;
+  const lanes = sizeOf(module, columns) / vec;
   if (256 % lanes !== 0) return undefined;
-  const warps = Math.min(256 / lanes, Math.ceil(module.chunk / SLIDING_ROWS));
-  if (warps * lanes < WARP) return undefined;
-  const regs = Math.min(SLIDING_ROWS, module.chunk);
+  const regs = Math.min(most, module.chunk);
+  const warps = Math.min(256 / lanes, Math.ceil(module.chunk / regs));
+  const cut = warps * regs < module.chunk;
+  if (warps * lanes < WARP || (sums && cut)) return undefined;
   const groups: Group[] = [
-    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut: warps * regs < module.chunk },
-    flatGroup(module, columns, lanes),
+    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut },
+    flatGroup(module, columns, lanes, vec),
   ];
-  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows };
+  const near = nearValues(kernel, windows);
+  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows, near };
 }
 
 /** Nothing meets anything: all axes in one run over the threads of many blocks. */

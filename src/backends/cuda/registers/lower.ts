@@ -33,7 +33,7 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   }
   indexLines(cx, layout, code);
   for (const [name, window] of layout.windows ?? []) openWindow(writer, name, window, place);
-  if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place);
+  if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place, layout.near?.unread);
   else turnsText(writer, hooks, layout.turns, place);
   if (layout.pieces !== undefined) code.close();
   code.close();

@@ -4,6 +4,7 @@ import { endRow, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Group } from './layout.js';
+import { nearText } from './near.js';
 import { takeFromWindow } from './sliding.js';
 import { loadText, type Writer } from './values.js';
 
@@ -17,6 +18,8 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     w.declare(tile);
     w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${value(i, j)};`);
   };
+  const near = w.layout.near?.of.get(tile);
+  if (near !== undefined) return nearText(w, tile, near);
   switch (op.op) {
     case 'load': {
       const window = op.rows === 'row' ? w.layout.windows?.get(op.buffer) : undefined;
@@ -32,6 +35,7 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     case 'keep': assign((i, j) => `${w.index(ROW, i, j)} < ${place.length} ? ${w.at(op.arg, i, j)} : 0.f`); return;
     case 'put': {
       assign((i, j) => w.at(op.arg, i, j));
+      if ([...w.layout.windows?.values() ?? []].some(({ put }) => put.has(tile))) return;
       // Few chunks have that row.
       w.code.open(`if (const int at = ${endRow(place, op)}; at >= 0 && at < kChunk)`);
       w.each(axes, (i, j) => `if (${w.index(ROW, i, j)} == at) ${w.at(tile, i, j)} = ${w.at(op.of, i, j)};`);
@@ -104,14 +108,16 @@ function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
   const { step } = FOLDS[how];
   const result = w.kernel.tiles[tile].axes;
   const columns = w.regs(result, 'lane');
-  const ex = w.exchange(WARPS * columns * 32);
-  const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + lane]`;
+  const { lanes } = w.layout;
+  const warps = w.layout.threads / lanes;
+  const ex = w.exchange(warps * columns * lanes);
+  const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * ${lanes} + lane]`;
   w.each(result, (i, j) => `${slot('warp', j)} = ${w.at(tile, i, j)};`);
   w.barrier();
   w.each(
     result,
     (i, j) => `{ float x = ${slot('0', j)}; `
-      + `UNROLL for (int s = 1; s < ${WARPS}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`,
+      + `UNROLL for (int s = 1; s < ${warps}; ++s) x = ${step('x', slot('s', j))}; ${w.at(tile, i, j)} = x; }`,
   );
 }
 
