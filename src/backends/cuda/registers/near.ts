@@ -1,9 +1,6 @@
 import { ROW } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
-import { scalarText } from '../scalar.js';
-import { windowName } from './sliding.js';
-import type { Writer } from './values.js';
 import type { Window } from './windows.js';
 
 /** Tiles that are the same function of rows near each other, each of those so many before its own: made once for all rows of a thread. */
@@ -108,54 +105,4 @@ function unreadOf(kernel: TileKernel, lets: readonly Let[], of: ReadonlyMap<Tile
     }
   }
   return new Set(lets.flatMap(({ tile }) => (read.has(tile) ? [] : [tile])));
-}
-
-const most = (near: Near) => Math.max(...near.backs.values());
-
-/** A tile of rows near others: the first makes them all. */
-export function nearText(w: Writer, tile: TileId, near: Near): void {
-  const { axes } = w.kernel.tiles[tile];
-  const columns = w.regs(axes, 'lane');
-  const name = `made_${near.like}`;
-  if (tile === near.like) makeText(w, near, name, columns);
-  w.declare(tile);
-  const at = most(near) - (near.backs.get(tile) ?? 0);
-  w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${name}[(${i} + ${at}) * ${columns} + ${j}];`);
-}
-
-function makeText(w: Writer, near: Near, name: string, columns: number): void {
-  const { code, kernel, layout: { windows }, uses } = w;
-  const { axes } = kernel.tiles[near.like];
-  const backs = [...near.backs.values()];
-  const rows = w.regs(axes, 'warp') + most(near) - Math.min(...backs);
-  /** Of this row, the row of the tile `like`. */
-  const shift = (near.backs.get(near.like) ?? 0) - most(near);
-  const opOf = (tile: TileId) => uses.defs.get(tile)?.op;
-  const text = (tile: TileId): string => {
-    if (!kernel.tiles[tile].axes.includes(ROW)) return w.at(tile, '0', columns === 1 ? '0' : 'j');
-    const op = opOf(tile);
-    if (op?.op === 'put') return text(op.arg);
-    if (op?.op !== 'load') return `n${tile}`;
-    const before = windows?.get(op.buffer)?.before ?? 0;
-    const width = w.regs(kernel.tiles[tile].axes, 'lane');
-    return `${windowName(w, op.buffer)}[(r + ${shift + before - (op.back ?? 0)}) * ${width} + ${width === 1 ? '0' : 'j'}]`;
-  };
-  /** What a tile is made of, and how. */
-  const valueOf = (tile: TileId): { readonly args: readonly TileId[]; readonly value: string } => {
-    const op = opOf(tile);
-    if (op?.op !== 'map') throw new Error(`${kernel.name}: ${op?.op} of rows near others`);
-    const inner = opOf(op.args[0]);
-    // It is made of the same numbers as that of what it is minus of.
-    if (op.fn === 'sigmoid' && inner?.op === 'map' && inner.fn === 'neg') {
-      return { args: inner.args, value: `m_sigmoid_minus(${text(inner.args[0])})` };
-    }
-    return { args: op.args, value: scalarText(op.fn, op.args.map(text)) };
-  };
-  const read = new Set([near.like]);
-  for (const tile of [...near.made].reverse()) if (read.has(tile)) for (const arg of valueOf(tile).args) read.add(arg);
-  code.line(`float ${name}[${rows * columns}];`);
-  code.open(`UNROLL for (int r = 0; r < ${rows}; ++r)${columns === 1 ? '' : ` UNROLL for (int j = 0; j < ${columns}; ++j)`}`);
-  for (const tile of near.made) if (read.has(tile)) code.line(`const float n${tile} = ${valueOf(tile).value};`);
-  code.line(`${name}[r * ${columns}${columns === 1 ? '' : ' + j'}] = n${near.like};`);
-  code.close();
 }

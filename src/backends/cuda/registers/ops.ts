@@ -4,8 +4,7 @@ import { endRow, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { roundedText, scalarText } from '../scalar.js';
 import type { Group } from './layout.js';
-import { nearText } from './near.js';
-import { takeFromWindow } from './sliding.js';
+import { nearText, takeFromWindow } from './sliding.js';
 import { loadText, type Writer } from './values.js';
 
 const WARPS = 8;
