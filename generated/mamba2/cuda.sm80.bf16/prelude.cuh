@@ -49,9 +49,16 @@ DEV float m_sigmoid(float x) {
   const float e = m_exp(-fabsf(x));
   return (x < 0.f ? e : 1.f) / (1.f + e);
 }
+// m_sigmoid(-x), of the numbers that m_sigmoid(x) is made of.
+DEV float m_sigmoid_minus(float x) {
+  if (kExact) return m_sigmoid(-x);
+  const float e = quick_exp2(-1.44269504f * x), part = e * quick_inverse(1.f + e);
+  return e > 1e37f ? 1.f : part;
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
-DEV float m_silu(float x) { return m_chain(x, m_sigmoid(x)); }
+// Of -infinity it is 0.
+DEV float m_silu(float x) { return kExact ? m_chain(x, m_sigmoid(x)) : max_nan(x, -3e38f) * m_sigmoid(x); }
 DEV float m_relu(float x) { return max_nan(x, 0.f); }
 DEV float m_normal_cdf(float x) { return 0.5f * erfcf(x * -0.70710678118654752f); }
 DEV float m_gelu(float x) { return m_chain(x, m_normal_cdf(x)); }

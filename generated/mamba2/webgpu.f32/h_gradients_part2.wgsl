@@ -462,15 +462,14 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     near[near88 + r] = v88_107;
   }
   workgroupBarrier();
-  // %89 [%row] = keep %88
-  // %90 [] = sum[%row] %89
+  // %89 [] = sum[%row] %88
   var sum112 = 0.0f;
   for (var k113 = 0u; k113 < 16u + zero; k113++) {
-    sum112 += select(0.0, near[near88 + k113], k113 < length);
+    sum112 += near[near88 + k113];
   }
-  let t90 = sum112;
-  // store ws.d_D.chunks, %90
+  let t89 = sum112;
+  // store ws.d_D.chunks, %89
   if (lid == 0u) {
-    arena[at_ws_d_D_chunks] = t90;
+    arena[at_ws_d_D_chunks] = t89;
   }
 }

@@ -1186,26 +1186,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 32)]);
   // store d_w, %58
   UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
-  // %62 [%row, K] = mul %5, %20
+  // %61 [%row, K] = mul %5, %20
   float f5_63[16];
   load_frag<2, 64, false>(f5_63, (base + M2_5), part * 2);
   float f20_64[16];
   load_frag<2, 64, false>(f20_64, (base + M5_20), part * 2);
-  float f62_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_65[i] = (f5_63[i] * f20_64[i]);
-  // %59 [%row, K] = mul %62, %15
+  float f61_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_65[i] = (f5_63[i] * f20_64[i]);
+  // %59 [%row, K] = mul %61, %15
   float f59_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_66[i] = (f62_65[i] * ((float*)(basep + M12_15))[frag_row(i)]);
-  // %60 [%row, K] = keep %59
-  float f60_67[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_67[i] = (frag_row(i) < length ? f59_66[i] : 0.f);
-  // %61 [K] = sum[%row] %60
-  col_sums_part<16>(((float*)(basep + M25)), f60_67, 64, part * 32);
+  UNROLL for (int i = 0; i < 16; ++i) f59_66[i] = (f61_65[i] * ((float*)(basep + M12_15))[frag_row(i)]);
+  // %60 [K] = sum[%row] %59
+  col_sums_part<16>(((float*)(basep + M25)), f59_66, 64, part * 32);
   team_sync(1, 256);
-  float v61_68 = 0.f;
-  if (const int i = t; i < 64) v61_68 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
-  // store ws.d_u.chunks, %61
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v61_68);
+  float v60_67 = 0.f;
+  if (const int i = t; i < 64) v60_67 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  // store ws.d_u.chunks, %60
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v60_67);
 }
 
 // Gradients of parameters, summed over all chunks.

@@ -432,16 +432,15 @@ fn main(@builtin(workgroup_id) wid: vec3<u32>, @builtin(num_workgroups) count: v
     if (r < length) { p_d_w[at_d_o + r * heads_64 + i_K] = (near[near57 + r * 64u + i_K] + near[near55 + i_K]); }
   }
   // %59 [%row, K] = mul %41, %15
-  // %60 [%row, K] = keep %59
-  // %61 [K] = sum[%row] %60
-  // store ws.d_u.chunks, %61
+  // %60 [K] = sum[%row] %59
+  // store ws.d_u.chunks, %60
   for (var i = lid; i < 64u + zero; i += 64u) {
     let i_K = i;
     var sum132 = 0.0f;
     for (var k133 = 0u; k133 < 16u + zero; k133++) {
       let v41_134 = arena[far + k133 * 64u + i_K + 6144u];
       let v15_135 = near[near15 + k133];
-      sum132 += select(0.0, (v41_134 * v15_135), k133 < length);
+      sum132 += (v41_134 * v15_135);
     }
     arena[at_ws_d_u_chunks + i_K] = sum132;
   }

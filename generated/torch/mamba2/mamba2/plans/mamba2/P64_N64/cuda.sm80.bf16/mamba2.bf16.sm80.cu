@@ -914,7 +914,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M10_22 = 49152, M11 = 57344, M13_42 = 49152, M14 = 57344, M15 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 65792, M9_30 = 66048, M12_44 = 57344, M16_37 = 40960, M17_50 = 41216, M18_58 = 41472, M19_60 = 41728, M20_65 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_87 = 512, M25_81 = 0, M26_83 = 256;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M10_22 = 49152, M11 = 57344, M13_42 = 49152, M14 = 57344, M15 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 65792, M9_30 = 66048, M12_44 = 57344, M16_37 = 40960, M17_50 = 41216, M18_58 = 41472, M19_60 = 41728, M20_65 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1035,14 +1035,14 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   mma_ready<sizeof(f32_26) / 4>(f32_26);
   float f33_27[32];
   UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (f32_26[i] * ((float*)(basep + M6_14))[frag_row(i)]);
-  // %92 [%row, P] = mul %0, %1
+  // %91 [%row, P] = mul %0, %1
   float f0_28[32];
   load_frag<4, 64, false>(f0_28, (base + M0_0), 0);
-  float f92_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_29[i] = (f0_28[i] * s1_0);
-  // %34 [%row, P] = add %92, %33
+  float f91_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f91_29[i] = (f0_28[i] * s1_0);
+  // %34 [%row, P] = add %91, %33
   float f34_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_30[i] = (f92_29[i] + f33_27[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f34_30[i] = (f91_29[i] + f33_27[i]);
   // store d_x, %34
   store_frag<4, 64, false>((base + M11), f34_30, 0);
   team_sync(1);
@@ -1054,17 +1054,17 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   load_frag<4, 64, false>(f35_31, (base + M4_35), 0);
   float f38_32[32];
   UNROLL for (int i = 0; i < 32; ++i) f38_32[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_31[i]);
-  // %89 [%col] = swap %14
-  // %90 [%col, P] = swap %35
-  // %91 [%row, %col] = contract[P] %0, %90
+  // %88 [%col] = swap %14
+  // %89 [%col, P] = swap %35
+  // %90 [%row, %col] = contract[P] %0, %89
   u32 a0_33[4][4]; load_as<4, 64, false>(a0_33, (base + M0_0));
-  float f91_34[32];
-  mma_open(); mma<64, 4, 64, false, true>(f91_34, a0_33, (base + M4_35)); mma_commit();
-  // %40 [%row, %col] = mul %91, %89
+  float f90_34[32];
+  mma_open(); mma<64, 4, 64, false, true>(f90_34, a0_33, (base + M4_35)); mma_commit();
+  // %40 [%row, %col] = mul %90, %88
   mma_wait<0>();
-  mma_ready<sizeof(f91_34) / 4>(f91_34);
+  mma_ready<sizeof(f90_34) / 4>(f90_34);
   float f40_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_35[i] = (f91_34[i] * ((float*)(basep + M6_14))[frag_col(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_35[i] = (f90_34[i] * ((float*)(basep + M6_14))[frag_col(i)]);
   // %41 [%row, %col] = mask %40
   float f41_36[32];
   UNROLL for (int i = 0; i < 32; ++i) f41_36[i] = (frag_col(i) <= frag_row(i) ? f40_35[i] : 0.f);
@@ -1188,61 +1188,57 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_67;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M23_69)), ((float*)(basep + M22_68)), false, true);
-  // %87 [%row] = keep %86
-  float v87_68 = 0.f;
-  if (const int i = t; i < 64) v87_68 = (i < length ? ((float*)(basep + M21_86))[i] : 0.f);
-  // %88 [] = sum[%row] %87
-  if (const int i = t; i < 64) ((float*)(basep + M24_87))[i] = v87_68;
-  team_sync(1);
-  const float s88_69 = vec_sum<64>(((float*)(basep + M24_87)));
+  // %87 [] = sum[%row] %86
+  const float s87_68 = vec_sum<64>(((float*)(basep + M21_86)));
   // %67 [] = add %63, %66
-  const float s67_70 = (s63_65 + s66_66);
+  const float s67_69 = (s63_65 + s66_66);
   // %70 [%row] = add %69, %67
-  float v70_71 = 0.f;
-  if (const int i = t; i < 64) v70_71 = (((float*)(basep + M23_69))[i] + s67_70);
+  team_sync(1);
+  float v70_70 = 0.f;
+  if (const int i = t; i < 64) v70_70 = (((float*)(basep + M23_69))[i] + s67_69);
   // %73 [%row] = mul %70, %72
-  float v73_72 = 0.f;
-  if (const int i = t; i < 64) v73_72 = (v70_71 * v72_51);
+  float v73_71 = 0.f;
+  if (const int i = t; i < 64) v73_71 = (v70_70 * v72_51);
   // %74 [%row] = chain %73, %10
-  float v74_73 = 0.f;
-  if (const int i = t; i < 64) v74_73 = m_chain(v73_72, s10_10);
+  float v74_72 = 0.f;
+  if (const int i = t; i < 64) v74_72 = m_chain(v73_71, s10_10);
   // %75 [%row] = add %37, %74
-  float v75_74 = 0.f;
-  if (const int i = t; i < 64) v75_74 = (((float*)(basep + M16_37))[i] + v74_73);
+  float v75_73 = 0.f;
+  if (const int i = t; i < 64) v75_73 = (((float*)(basep + M16_37))[i] + v74_72);
   // %77 [%row] = chain %75, %76
-  float v77_75 = 0.f;
-  if (const int i = t; i < 64) v77_75 = m_chain(v75_74, v76_52);
+  float v77_74 = 0.f;
+  if (const int i = t; i < 64) v77_74 = m_chain(v75_73, v76_52);
   // store d_dt, %77
-  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_75);
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_74);
   // %78 [%row] = mul %73, %14
-  float v78_76 = 0.f;
-  if (const int i = t; i < 64) v78_76 = (v73_72 * v14_12);
+  float v78_75 = 0.f;
+  if (const int i = t; i < 64) v78_75 = (v73_71 * v14_12);
   // %79 [%row] = neg %78
-  float v79_77 = 0.f;
-  if (const int i = t; i < 64) v79_77 = (-v78_76);
+  float v79_76 = 0.f;
+  if (const int i = t; i < 64) v79_76 = (-v78_75);
   // %80 [%row] = chain %79, %9
-  float v80_78 = 0.f;
-  if (const int i = t; i < 64) v80_78 = m_chain(v79_77, s9_9);
+  float v80_77 = 0.f;
+  if (const int i = t; i < 64) v80_77 = m_chain(v79_76, s9_9);
   // %81 [%row] = keep %80
-  float v81_79 = 0.f;
-  if (const int i = t; i < 64) v81_79 = (i < length ? v80_78 : 0.f);
+  float v81_78 = 0.f;
+  if (const int i = t; i < 64) v81_78 = (i < length ? v80_77 : 0.f);
   // %82 [] = sum[%row] %81
-  if (const int i = t; i < 64) ((float*)(basep + M25_81))[i] = v81_79;
+  if (const int i = t; i < 64) ((float*)(basep + M24_81))[i] = v81_78;
   team_sync(1);
-  const float s82_80 = vec_sum<64>(((float*)(basep + M25_81)));
+  const float s82_79 = vec_sum<64>(((float*)(basep + M24_81)));
   // %83 [%row] = keep %77
-  float v83_81 = 0.f;
-  if (const int i = t; i < 64) v83_81 = (i < length ? v77_75 : 0.f);
+  float v83_80 = 0.f;
+  if (const int i = t; i < 64) v83_80 = (i < length ? v77_74 : 0.f);
   // %84 [] = sum[%row] %83
-  if (const int i = t; i < 64) ((float*)(basep + M26_83))[i] = v83_81;
+  if (const int i = t; i < 64) ((float*)(basep + M25_83))[i] = v83_80;
   team_sync(1);
-  const float s84_82 = vec_sum<64>(((float*)(basep + M26_83)));
-  // store ws.d_D.chunks, %88
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s88_69);
+  const float s84_81 = vec_sum<64>(((float*)(basep + M25_83)));
+  // store ws.d_D.chunks, %87
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s87_68);
   // store ws.d_A_log.chunks, %82
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_80);
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_79);
   // store ws.d_dt_bias.chunks, %84
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_82);
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_81);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.
