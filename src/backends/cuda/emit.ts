@@ -95,6 +95,7 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
     kernels: all,
     programs: planPrograms(module, all),
     prelude: PRELUDE,
+    ...(options.target === 'cuda.sm90' && { overlaps: true }),
     arena: [],
   };
   const text = [

@@ -12,6 +12,15 @@ export function sizeField(level: Exclude<Level, 'once'>): string {
   return { row: 'd.tokens', chunk: 'd.chunks', segment: 'd.segments', run: 'd.sequences' }[level];
 }
 
+/**
+ * Opens a kernel of blocks of so many threads, with further launch bounds. It may be launched before the one in front of it has ended, and
+ * waits for that first of all.
+ */
+export function openKernel(code: Code, { name }: TileKernel, bounds: readonly number[], parameters: string): void {
+  code.open(`extern "C" __global__ void __launch_bounds__(${bounds.join(', ')}) ${name}(${parameters})`);
+  code.line('grid_wait();');
+}
+
 /** Which copy of the grid a block is. */
 export function innerPlace({ inner }: TileKernel): Place {
   switch (inner) {

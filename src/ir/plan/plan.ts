@@ -37,6 +37,11 @@ export interface Plan {
    * it by both texts.
    */
   readonly prelude?: string;
+  /**
+   * CUDA: every kernel waits by itself for the one before it in its queue, so that a host may launch it before that has ended (programmatic
+   * stream serialization).
+   */
+  readonly overlaps?: true;
   /** Workspace tensors that live in one shared buffer, in this order (empty: each workspace has its own buffer). */
   readonly arena: readonly string[];
   /** Of layers and mixtures: whose their tensors are. Those of scans are called as users call them. */

@@ -16,6 +16,13 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Lets the next kernel be launched already, whose blocks come here too, and waits for the one before, where a host has launched this one as early.
+DEV void grid_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }

@@ -5,7 +5,7 @@ import { bufferNamed, innerCount, type Place } from '../address.js';
 import { copiesInOrder } from '../carry.js';
 import { createCode, floatLiteral } from '../code.js';
 import { gridOf, pointer, sharedLimit, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { openLoop, outerLines, outermost, sizeField } from '../prologue.js';
+import { openKernel, openLoop, outerLines, outermost, sizeField } from '../prologue.js';
 import { hasOp } from '../uses.js';
 import { createBarriers } from './barriers.js';
 import { blockSizes, createElements, firstOfBlock } from './element.js';
@@ -98,7 +98,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   };
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${THREADS}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [THREADS], parameters);
   code.line(`float* const stage = (float*)smem; float* const sm = stage + ${stage}; (void)stage, (void)sm;`);
   if (scratch.length > 0) {
     code.line(`float* const far_ = ${pointer(scratchName)} + (i64)blockIdx.x * ${storage.globalFloats};`);

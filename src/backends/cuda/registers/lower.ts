@@ -1,7 +1,7 @@
 import type { TileKernel } from '../../../ir/tile/tile.js';
 import { createCode } from '../code.js';
 import { gridOf, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { outerLines } from '../prologue.js';
+import { openKernel, outerLines } from '../prologue.js';
 import { refused, type Refused } from '../refused.js';
 import { layoutOf } from './layout.js';
 import { bodyText, RING_MARK, turnsText } from './loops.js';
@@ -20,7 +20,7 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   const writer = createWriter(cx, kernel, layout, code, hooks);
   const { args, parameters } = signature(cx, kernel, []);
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${layout.threads}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [layout.threads], parameters);
   code.line('float* const sm = (float*)smem; (void)sm;');
   const outer = layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`;
   code.line(`const int outer = ${outer}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);

@@ -7,7 +7,7 @@ import { createCode } from '../code.js';
 import { gridOf, signature, wholeIn, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { createElements, flat, type Arrays } from '../plain/element.js';
 import { homesOf } from '../plain/homes.js';
-import { outerLines } from '../prologue.js';
+import { openKernel, outerLines } from '../prologue.js';
 import { isRefused, refused, type Refused } from '../refused.js';
 import { hasOp } from '../uses.js';
 import { fitsIn, heldBy, layoutOf, WARP, type RowsLayout } from './layout.js';
@@ -39,7 +39,7 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
   const threads = warps ? WARPS * WARP : Math.min(256, module.chunk);
   const blocks = Math.ceil(warps ? (module.chunk * units) / WARPS : module.chunk / threads);
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${threads}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [threads], parameters);
   code.line(`const int outer = blockIdx.x / ${blocks}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;');
   if (kernel.inner === 'group') code.line('const int group = blockIdx.y;');

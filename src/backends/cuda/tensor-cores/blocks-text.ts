@@ -7,7 +7,7 @@ import type { Piece } from '../instructions/pieces.js';
 import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps, type Threads } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { outerLines, spanLines } from '../prologue.js';
+import { openKernel, outerLines, spanLines } from '../prologue.js';
 import { isAlongRows, type BlockParts } from './block-parts.js';
 import type { Parts, Tall } from './extents.js';
 import { STEP } from './forms.js';
@@ -96,7 +96,7 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
     code.line(`const u32 ${name} = base + ${ring.name} + n % ${stages} * ${plan.arena.stageBytes}; (void)${name};`);
   };
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${threads}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [threads], parameters);
   for (const line of offsetLines(plan.arena.offsets)) code.line(line);
   blockLines(code, cx, parted, shape);
   code.line('const int t = threadIdx.x;');

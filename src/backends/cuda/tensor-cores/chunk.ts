@@ -3,7 +3,7 @@ import { bufferNamed } from '../address.js';
 import { createCode } from '../code.js';
 import { printSteps } from '../instructions/print.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { outerLines } from '../prologue.js';
+import { openKernel, outerLines } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { madeAgain } from './again.js';
 import { planChunk, type ChunkPlan, type Shape } from './chunk-plan.js';
@@ -93,7 +93,7 @@ function chunkText(cx: CudaContext, { kernel, shape: { parts, blocks }, steps, a
   const code = createCode();
   code.line(`// ${kernel.doc}`);
   const bounds = [threads, ...(parts * blocks > 2 ? [blocks] : [])];
-  code.open(`extern "C" __global__ void __launch_bounds__(${bounds.join(', ')}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, bounds, parameters);
   for (const line of offsetLines(arena.offsets)) code.line(line);
   for (const line of head(cx, kernel, 1)) code.line(line);
   code.line('const int t = threadIdx.x;');

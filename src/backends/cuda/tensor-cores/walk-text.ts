@@ -3,7 +3,7 @@ import type { Action, Registers, Step } from '../instructions/instruction.js';
 import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps } from '../instructions/print.js';
 import { gridOf, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { iterationLines, loopCount, outerLines } from '../prologue.js';
+import { iterationLines, loopCount, openKernel, outerLines } from '../prologue.js';
 import type { BulkCopy, BulkStore } from './bulk-copy.js';
 import type { Tall } from './extents.js';
 import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
@@ -80,7 +80,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   };
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${threads}, ${room.blocks}) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [threads, room.blocks], parameters);
   for (const line of offsetLines(offsets)) code.line(line);
   for (const line of head(cx, kernel, blocks, width)) code.line(line);
   // Told uniform, the compiler can order products across branches.
