@@ -9,8 +9,9 @@ template <int N, int RA, bool ACROSS_A, int RB, bool ACROSS_B> DEV void pipe_mma
 template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) {
   UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
 }
-template <int R, int P> DEV void pipe_rows(u32 dst, const TensorMap& map, int x, int y, u32 bar) {
-  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy_rows(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, bar);
+// Of rows, boxes none of whose first `rows` is wanted are left out.
+template <int R, int P> DEV void pipe_rows(u32 dst, const TensorMap& map, int x, int y, int rows, u32 bar) {
+  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) if (r < rows) bulk_copy_rows(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, bar);
 }
 // As tile_load, by threads that have few registers: addresses are worked out anew for every piece.
 template <int R, int P, int THREADS, typename E> DEV void pipe_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t) {
@@ -28,10 +29,12 @@ template <int R, int P> DEV void pipe_ask(int& row, const int* index, i64 apart,
   const int l = lane_id(), r = l / FEW * 4 * FEW + t / 32 * FEW + l % FEW;
   row = r < R && r < rows ? index[r * apart] : -1;
 }
-template <int R, int P, typename E> DEV void pipe_gather(u32 dst, const E* src, i64 stride, int row, int cols, int t) {
+// Rows beyond `rows` stay as they are, but for those that a warp copies with others.
+template <int R, int P, typename E> DEV void pipe_gather(u32 dst, const E* src, i64 stride, int row, int cols, int rows, int t) {
   constexpr int FEW = 4 / P;
   const int x = t % (8 * P) * 8;
   UNROLL for (int n = 0; n < R / (4 * FEW); ++n) {
+    if (n * 4 * FEW >= rows) break;
     const int from = __shfl_sync(~0u, row, n * FEW + lane_id() / (8 * P));
     const bool in = from >= 0 && x < cols;
     cp_async(dst + swz<R>(n * 4 * FEW + t / (8 * P), x), src + (in ? from : 0) * stride + x, in ? 16 : 0);
@@ -41,7 +44,7 @@ template <int R, int P, typename E> DEV void pipe_gather(u32 dst, const E* src, 
 template <int R, int P, typename E> DEV void pipe_gather_on(u32 dst, const E* src, i64 stride, int& row, int cols, const int* index, i64 apart, int rows, int t) {
   int next;
   pipe_ask<R, P>(next, index, apart, rows, t);
-  pipe_gather<R, P>(dst, src, stride, row, cols, t);
+  pipe_gather<R, P>(dst, src, stride, row, cols, R, t);
   row = next;
 }
 // Rounds 64 columns of a fragment and stores them in rows of 16-byte pieces: each warp its own 16 rows, by 2 KB of its own, so that no other waits.
@@ -81,4 +84,42 @@ DEV int pipe_run(const int* runs, int count, int pair) {
     else high = middle;
   }
   return low;
+}
+// The same numbers without gaps: pairs before each run of RUNS, and all of them, which a block works out for itself. They are there behind the next barrier.
+template <int RUNS, int THREADS> DEV void pipe_count(int* pairs, const int* runs) {
+  for (int i = threadIdx.x; i < RUNS; i += THREADS) pairs[i + 1] = (runs[6 * i + 3] + 1) / 2;
+  __syncthreads();
+  if (threadIdx.x >= 32) return;
+  if (threadIdx.x == 0) pairs[0] = 0;
+  int all = 0;
+#pragma unroll 1
+  for (int from = 1; from <= RUNS; from += 32) {
+    const int i = from + threadIdx.x;
+    int here = i <= RUNS ? pairs[i] : 0;
+    UNROLL for (int n = 1; n < 32; n *= 2) {
+      const int less = __shfl_up_sync(~0u, here, n);
+      if (threadIdx.x >= n) here += less;
+    }
+    if (i <= RUNS) pairs[i] = all + here;
+    all += __shfl_sync(~0u, here, 31);
+  }
+}
+template <int RUNS> DEV int pipe_counted(const int* pairs, int pair) {
+  int low = 0, high = RUNS;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (pairs[middle] <= pair) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+// What a warpgroup without rows does: so many stages go by.
+template <int STAGES> DEV void pipe_pass(int steps, u32 full, u32 empty, int& at, int& lap) {
+#pragma unroll 1
+  for (int n = 0; n < steps; ++n) {
+    const u32 bar = full + at * 8;
+    bar_wait(bar, lap);
+    if (lane_id() == 0) bar_arrive(empty + at * 8);
+    if (++at == STAGES) at = 0, lap ^= 1;
+  }
 }

@@ -1,12 +1,13 @@
 import type { Axis } from '../../../ir/common/axes.js';
 import { sizeName } from '../../../ir/tile/domain.js';
+import { sum } from '../../../support/sum.js';
 import { axisSize, innerExtents } from '../../describe.js';
 import { createCode, type Code } from '../code.js';
 import type { Piece } from '../instructions/pieces.js';
 import type { TeamPlan } from '../instructions/plan.js';
 import { printSteps, type Threads } from '../instructions/print.js';
 import { signature, type CudaContext, type LoweredKernel } from '../lowered.js';
-import { sizeField, spanLines } from '../prologue.js';
+import { openKernel, sizeField, spanLines } from '../prologue.js';
 import { isAlongRows, type BlockParts } from './block-parts.js';
 import { BLOCK_ROWS } from './blocks-text.js';
 import { STEP } from './forms.js';
@@ -29,6 +30,8 @@ export interface Traffic {
   readonly axis: Axis;
   /** Of a step, by the copy engine. */
   readonly bytes: number;
+  /** Those of them that a block of no more than 64 rows has no use for. */
+  readonly upper: number;
   /** Do threads copy too? */
   readonly copies: boolean;
   /** Of a step. */
@@ -58,6 +61,8 @@ const MULTIPLIERS = 256;
 export const COPIERS = 128;
 /** Bytes of a stage's barriers: full, empty. */
 export const BARRIERS = 16;
+/** Runs whose blocks of rows are counted in shared memory; of more, some blocks have nothing to do. */
+const MOST_RUNS = 1024;
 /** Blocks at a time, one for each multiprocessor, as many blocks as there are. */
 const AT_ONCE = 132;
 /** Neighbours in both directions are worked on at once: so many above each other. */
@@ -67,6 +72,18 @@ const STACKED = 16;
  * do, where they learn of new rows in each step.
  */
 const REGISTERS = { byEngine: [24, 240], byThreads: [40, 232], alongRows: [56, 224] } as const;
+
+/** So many runs have their blocks of rows counted; undefined: none has. */
+function countedRuns({ kernel }: BlockParts): number | undefined {
+  const runs = kernel.domain.made?.runs;
+  return isAlongRows(kernel) || runs === undefined || runs > MOST_RUNS ? undefined : runs;
+}
+
+/** Bytes of these numbers. */
+export const countedBytes = (parted: BlockParts): number => {
+  const runs = countedRuns(parted);
+  return runs === undefined ? 0 : Math.ceil((runs + 1) / 2) * 8;
+};
 
 const blocksOf = (cx: CudaContext, axis: Axis, width: number) => Math.ceil(axisSize(cx.module, axis) / width);
 
@@ -93,17 +110,22 @@ export function pipeText(
   const stage = (name: string) => code.line(`const u32 ${name} = base + ${ring.name} + at * ${plan.arena.stageBytes}; (void)${name};`);
 
   code.line(`// ${kernel.doc}`);
-  code.open(`extern "C" __global__ void __launch_bounds__(${MULTIPLIERS + COPIERS}, 1) ${kernel.name}(${parameters})`);
+  openKernel(code, kernel, [MULTIPLIERS + COPIERS, 1], parameters);
   for (const line of offsetLines(plan.arena.offsets)) code.line(line);
   code.line('const u32 base = (saddr(smem) + 1023) & ~1023u;');
   code.line('u8* const basep = smem + (base - saddr(smem));');
   code.line('(void)basep;');
-  code.line(`const u32 full = base + ${sharedBytes - 1024 - stages * BARRIERS}, empty = full + ${stages * 8};`);
+  const [runs, counts] = [countedRuns(parted), sharedBytes - 1024 - countedBytes(parted)];
+  code.line(`const u32 full = base + ${counts - stages * BARRIERS}, empty = full + ${stages * 8};`);
   const arrivals = (copies ? COPIERS : 0) + (byEngine ? 1 : 0);
   code.open('if (threadIdx.x == 0)');
   code.line(`for (int i = 0; i < ${stages}; ++i) { bar_init(full + i * 8, ${arrivals}); bar_init(empty + i * 8, ${MULTIPLIERS / 32}); }`);
   code.line('proxy_fence();');
   code.close();
+  if (runs !== undefined) {
+    code.line(`int* const pairs = (int*)(basep + ${counts});`);
+    code.line(`pipe_count<${runs}, ${MULTIPLIERS + COPIERS}>(pairs, ${sizeName(kernel.domain, 'run')});`);
+  }
   code.line('__syncthreads();');
   if (kernel.inner === 'head') code.line('const int head = blockIdx.y, group = head / (d.heads / d.groups); (void)group;');
   const count = blockCount(code, cx, parted, shape);
@@ -115,7 +137,7 @@ export function pipeText(
   if (!copies) code.line('if (t >= 32) return;');
   code.line('int at = 0, lap = 1;');
   openBlocks(code, cx, parted, shape, count);
-  loops.forEach(({ axis, bytes }, i) => {
+  loops.forEach(({ axis, bytes, upper }, i) => {
     const [ask, issue] = partsOfPipe(i);
     print(ask);
     code.line('#pragma unroll 1');
@@ -124,7 +146,9 @@ export function pipeText(
     stage('to');
     code.line('const u32 bar = full + at * 8;');
     code.line('bar_wait(empty + at * 8, lap);');
-    if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${isAlong && bytes > 0 ? `length == ${STEP} ? ${bytes} : 0` : bytes});`);
+    const arriving = isAlong && bytes > 0 ? `length == ${STEP} ? ${bytes} : 0`
+      : upper > 0 ? `${BLOCK_ROWS} > ${STEP} ? ${bytes} : ${bytes - upper}` : bytes;
+    if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${arriving});`);
     print(issue);
     if (copies) code.line('cp_arrive(bar);');
     next('lap');
@@ -139,6 +163,7 @@ export function pipeText(
   code.line('int at = 0, lap = 0;');
   code.line(`auto release = [&]() { if ((t & 31) == 0) bar_arrive(empty + (at == 0 ? ${stages - 1} : at - 1) * 8); };`);
   openBlocks(code, cx, parted, shape, count);
+  idleHalf(code, cx, parted, stages);
   print('before');
   loops.forEach(({ axis, products }, i) => {
     code.line('#pragma unroll 1');
@@ -176,6 +201,15 @@ export function pipeText(
   };
 }
 
+/** A warpgroup none of whose rows is there lets the stages of a block go by. */
+function idleHalf(code: Code, cx: CudaContext, { kernel, rows, loops }: BlockParts, stages: number): void {
+  const isAlong = isAlongRows(kernel);
+  const last = axisSize(cx.module, rows) % HIGH;
+  if (isAlong && (last === 0 || last > STEP)) return;
+  const steps = isAlong ? `${loops.length} * steps` : String(sum(loops.map(({ axis }) => Math.ceil(axisSize(cx.module, axis) / STEP))));
+  code.line(`if (${isAlong ? 'u_here' : BLOCK_ROWS} <= half * ${STEP}) { pipe_pass<${stages}>(${steps}, full, empty, at, lap); continue; }`);
+}
+
 /** Opens what a warpgroup does by itself: by the names of a block's rows, those of its own. */
 function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
   const isAlong = isAlongRows(kernel);
@@ -192,18 +226,20 @@ function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
 }
 
 /** Says how many blocks there are; returns the name of their number. */
-function blockCount(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, { width }: PipeShape): string {
+function blockCount(code: Code, cx: CudaContext, parted: BlockParts, { width }: PipeShape): string {
+  const { kernel, rows, split } = parted;
   const columns = blocksOf(cx, split, width);
   const above = isAlongRows(kernel)
     ? `${blocksOf(cx, rows, HIGH)} * ${kernel.outer === 'once' ? '1' : sizeField(kernel.outer as 'run' | 'segment')}`
-    : `pipe_pairs(${sizeName(kernel.domain, 'run')}, d.sequences)`;
+    : countedRuns(parted) !== undefined ? `pairs[${countedRuns(parted)}]` : `pipe_pairs(${sizeName(kernel.domain, 'run')}, d.sequences)`;
   code.line(`const int rows_of_blocks = ${above}, blocks = rows_of_blocks * ${columns};`);
   code.line('(void)rows_of_blocks;');
   return 'blocks';
 }
 
 /** Opens the loop over the blocks of a multiprocessor, and says which part of the results each is. */
-function openBlocks(code: Code, cx: CudaContext, { kernel, rows, split }: BlockParts, { width }: PipeShape, count: string): void {
+function openBlocks(code: Code, cx: CudaContext, parted: BlockParts, { width }: PipeShape, count: string): void {
+  const { kernel, rows, split } = parted;
   const columns = blocksOf(cx, split, width);
   const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
   const isAlong = isAlongRows(kernel);
@@ -226,8 +262,10 @@ function openBlocks(code: Code, cx: CudaContext, { kernel, rows, split }: BlockP
   }
   const { run } = kernel.domain;
   const runs = sizeName(kernel.domain, 'run');
-  code.line(`const int ${run} = pipe_run(${runs}, d.sequences, row), `
-    + `first = ${runs}[6 * ${run}] + (row - pipe_pair(${runs}, ${run})) * ${HIGH};`);
+  const counted = countedRuns(parted);
+  const [found, above] = counted === undefined ? [`pipe_run(${runs}, d.sequences, row)`, `pipe_pair(${runs}, ${run})`]
+    : [`pipe_counted<${counted}>(pairs, row)`, `pairs[${run}]`];
+  code.line(`const int ${run} = ${found}, first = ${runs}[6 * ${run}] + (row - ${above}) * ${HIGH};`);
   code.line(`const int ${BLOCK_ROWS} = ${runs}[6 * ${run} + 1] - first < ${HIGH} ? ${runs}[6 * ${run} + 1] - first : ${HIGH};`);
-  code.line(`if (${BLOCK_ROWS} <= 0) continue;`);
+  if (counted === undefined) code.line(`if (${BLOCK_ROWS} <= 0) continue;`);
 }

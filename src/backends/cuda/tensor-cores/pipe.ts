@@ -13,11 +13,12 @@ import { cellPointer, sharedLimit, tensorMap, type CudaContext, type LoweredKern
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { heldAfter, isAlongRows, type BlockLoop, type BlockParts } from './block-parts.js';
 import { blockPlace, stepOf, straightText } from './block-text.js';
+import { BLOCK_ROWS } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, type Gather } from './gathered.js';
 import { definitions, tokenRow } from './kernel.js';
 import { loadCell, tileToCome, type Cell } from './memory.js';
-import { BARRIERS, COPIERS, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape } from './pipe-text.js';
+import { BARRIERS, COPIERS, countedBytes, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape } from './pipe-text.js';
 import { sidesOf } from './product.js';
 import type { Tall } from './extents.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
@@ -103,9 +104,11 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   }
   const mapped = new Map<string, readonly number[]>();
   const inPlace = new Set<string>();
+  /** Rows of the block, of which those beyond its own are nobody's. */
+  const isOwnRows = ({ axes, buffer }: Cell) => !isAlong && isRows(buffer) && axes[0] === rows;
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
-    let [bytes, copies, products] = [0, false, 0];
+    let [bytes, upper, copies, products] = [0, 0, false, 0];
     for (const { tile, op } of draft.untilRefused(inside)) {
       draft.to(body);
       if (op.op === 'load') {
@@ -121,8 +124,9 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
         const partly = boxed && axis === ROW;
         if (boxed) {
           bytes += piece.bytes;
+          if (isOwnRows(cell)) upper += piece.bytes / 2;
           mapped.set(op.buffer, isRows(cell.buffer) ? [64, 64] : [64, 64, 1]);
-          team.add(mappedCopy(team, piece, cell, partly ? 'length == 64 && t == 0' : 't == 0'));
+          team.add(mappedCopy(team, piece, cell, { when: partly ? 'length == 64 && t == 0' : 't == 0', isOwn: isOwnRows(cell) }));
         }
         if (!boxed || partly) {
           team.add(ownCopy(team, piece, cell, partly ? 'length < 64' : undefined));
@@ -148,7 +152,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
       }
     }
     draft.nextLoop();
-    return { axis, bytes, copies, products };
+    return { axis, bytes, upper, copies, products };
   });
   // What is read once all is summed up comes nearer meanwhile.
   draft.to('ask0');
@@ -179,7 +183,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const plan = planTeam(draft);
   // The ring is the largest of all, so that it comes first.
   const ownBytes = plan.arena.fixedBytes - ring.bytes;
-  const sharedBytes = ring.bytes + 2 * ownBytes + shape.stages * BARRIERS + 1024;
+  const sharedBytes = ring.bytes + 2 * ownBytes + shape.stages * BARRIERS + countedBytes(parted) + 1024;
   return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes)
     : { parted, loops: traffic, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace };
 }
@@ -187,11 +191,13 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
 const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === 'tile' && even && there === undefined && skip === undefined;
 
 /** A copy that the engine makes. */
-function mappedCopy(team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, when: string): Instruction {
+function mappedCopy(
+  team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, { when, isOwn }: { readonly when: string; readonly isOwn: boolean },
+): Instruction {
   const [rows, cols] = axes.map(team.pad);
   return {
     kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
-    args: [`to + ${piece.name}`, tensorMap(buffer.name), x, ...(isRows(buffer) ? [z] : [y, z]), 'bar'],
+    args: [`to + ${piece.name}`, tensorMap(buffer.name), x, ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z]), 'bar'],
   };
 }
 
@@ -226,7 +232,7 @@ function gatherCopies(
       kind: 'copy', piece, group: false, shape,
       ...(isAlong
         ? { fn: 'pipe_gather_on', args: [...copied, ...at(`(first + ${STEP})`), `rows_end - first - ${STEP}`, 't'] }
-        : { fn: 'pipe_gather', args: [...copied, 't'] }),
+        : { fn: 'pipe_gather', args: [...copied, cell.rows, 't'] }),
     },
   };
 }

@@ -18,12 +18,12 @@ import { choicesShown, madeOf, runForward, tileCall } from './judge.js';
 const once = { plain: false, orders: ['0'] } as const;
 
 /** Wide enough for blocks of 64 rows and 64 columns. */
-function wide(): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
-  const graph = mixture(['softmax', 'mixtral', { D: 64, E: 3, F: 128, k: 2 }], true);
-  const call = tileCall(madeOf(graph, 64), someCall(graph, [7, 0, 4], 12, { program: 'train' }));
+function wide(E = 3, lengths: readonly number[] = [7, 0, 4]): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
+  const graph = mixture(['softmax', 'mixtral', { D: 64, E, F: 128, k: 2 }], true);
+  const call = tileCall(madeOf(graph, 64), someCall(graph, lengths, 12, { program: 'train' }));
   const given = new Map(call.buffers);
   runForward(call, given);
-  return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths: [7, 0, 4] } };
+  return { module: call.lowered.module, given, sizes: { heads: 1, groups: 1, lengths } };
 }
 
 const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice', 'sinkhorn_base'];
@@ -65,6 +65,14 @@ describe('mixtures that no back end knows', () => {
   it.skipIf(!compiler).each(['bf16', 'f16'] as const)('in blocks and %s give what tiles give (skipped without g++)', (dtype) => {
     const { module, given, sizes } = wide();
     const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype } as const;
+    for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
+  });
+
+  it.skipIf(!compiler).each([
+    ['more experts than a warp has lanes, most of them without a row', 40, [7, 0, 4]], ['two blocks of rows of an expert, a half one', 3, [190]],
+  ] as const)('count blocks of rows: %s (skipped without g++)', (_, experts, lengths) => {
+    const { module, given, sizes } = wide(experts, lengths);
+    const options = { call: sizes, longest: 2, programs: ['forward'], given, ...once, dtype: 'bf16' } as const;
     for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
   });
 });
