@@ -27,6 +27,14 @@ describe('queues of a program', () => {
     expect(launches.map(({ queue, waits }) => [queue, waits])).toEqual([[0, []], [0, []], [1, [0]], [0, [2]]]);
   });
 
+  it('leaves the queue to the longest chain', () => {
+    const launches = queuesOf([
+      kernel('scores', [], ['x']), kernel('losses', ['x'], ['l']), kernel('counts', ['x'], ['c']), kernel('lists', ['c'], ['s']),
+      kernel('tables', ['c'], ['t']), kernel('products', ['s', 't'], ['y']), kernel('sum', ['y'], ['z']),
+    ]);
+    expect(launches.map(({ queue, waits }) => [queue, waits])).toEqual([[0, []], [1, [0]], [0, []], [0, []], [1, [2]], [0, [4]], [0, []]]);
+  });
+
   it('starts independent work at once', () => {
     const launches = queuesOf([kernel('ends', [], ['e']), kernel('other', [], ['f']), kernel('both', ['e', 'f'], ['g'])]);
     expect(launches.map(({ queue, waits }) => [queue, waits])).toEqual([[0, []], [1, []], [0, [1]]]);
