@@ -131,19 +131,21 @@ function made(memory: Memory, id: ValueId, view: string, cells: Cells, axes: rea
   return bound(memory, `${known?.name ?? ownName(memory.flow, id)}${view}${blocks}`, cells, [...names(order), ...runs], role, dtype, held);
 }
 
-function dtypeOf({ flow }: Memory, id: ValueId, axes: readonly Axis[]): BufferDtype {
+/** What a choice is as numbers is one as well, but where users see it. */
+function dtypeOf({ flow, roles }: Memory, id: ValueId, axes: readonly Axis[]): BufferDtype {
   const { kind, type } = flow.values[id];
-  return bitsOf(flow, { ...type, axes }, kind === 'param');
+  return bitsOf(flow, { ...type, ...(kind === 'mask' && !roles.has(id) && { kind: 'choice' }), axes }, kind === 'param');
 }
 
 /**
- * Rows and matrices have few bits, where devices do; numbers, scores of groups, numbers beside indices and what is one of a call have all.
+ * Rows and matrices have few bits, where devices do, and so have choices of rows, which are 0 or 1; numbers, scores of groups, numbers
+ * beside indices and what is one of a call have all.
  */
 export function bitsOf(flow: Flow, { domain, kind, axes }: Pick<FlowType, 'domain' | 'kind' | 'axes'>, isParam: boolean): 'io' | 'f32' {
+  if (kind === 'index' || axes.length === 0 || domain === SEQUENCE) return 'f32';
+  if (domain === ONCE) return kind === 'number' && isParam && axes.length > 1 ? 'io' : 'f32';
   const numbered = [...flow.domains.flatMap(groupsOf), ...flow.inputs.flatMap((input) => (input.of === undefined ? [] : input.axes))];
-  if (kind !== 'number' || axes.length === 0) return 'f32';
-  if (domain === ONCE) return isParam && axes.length > 1 ? 'io' : 'f32';
-  return domain === SEQUENCE || axes.some((axis) => includes(numbered, axis)) ? 'f32' : 'io';
+  return kind === 'number' && axes.some((axis) => includes(numbered, axis)) ? 'f32' : 'io';
 }
 
 function ownName(flow: Flow, id: ValueId): string {
