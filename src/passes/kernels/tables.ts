@@ -1,4 +1,4 @@
-import { ROW, twinOf, type Axis as Name } from '../../ir/common/axes.js';
+import { ROW, type Axis as Name } from '../../ir/common/axes.js';
 import { ONCE, TOKEN, type Flow, type ValueId } from '../../ir/flow/flow.js';
 import { includes } from '../../ir/graph/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
@@ -78,12 +78,9 @@ function sumSegments(listing: Listing, k: KernelBuilder): void {
     return [k.add(before, k.load(tableBuffer(memory, 'counts', rows)))];
   });
   const number = numberOf(k, groupsIn(flow, rows));
-  const other = (tile: TileId): TileId => groups.reduce((one, axis) => k.swap(one, [axis, twinOf(axis)]), tile);
-  const less = (than: TileId, own: TileId, n: TileId, axes: readonly Name[]): TileId => (
-    axes.reduce((tile, axis) => k.reduce('sum', axis, tile), k.mul(k.map('less', own, than), n))
-  );
-  k.store(tableBuffer(memory, 'starts', rows), less(number, other(number), other(all), groups.map(twinOf)));
-  k.store(tableBuffer(memory, 'offsets', rows), less(k.index(boundAxis(rows)), number, all, groups));
+  const before = k.mul(k.map('less', number, k.index(boundAxis(rows))), all);
+  k.store(tableBuffer(memory, 'starts', rows), rankOf(k, all, groups));
+  k.store(tableBuffer(memory, 'offsets', rows), groups.reduce((tile, axis) => k.reduce('sum', axis, tile), before));
   for (const id of stores) if (flow.values[id].kind !== 'gather') k.store(bufferOf(memory, id), sumOf(listing, k, id, all));
 }
 

@@ -1,5 +1,6 @@
 // Tables of a domain whose runs a kernel has counted (ir/plan): each run is one segment, chunks beyond the real ones are empty. One block.
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_rows(const int* __restrict__ offsets, int* runs, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   int all = 0;
   for (int from = 0; from < d.sequences; from += kTableThreads) {
     const int i = from + threadIdx.x;
