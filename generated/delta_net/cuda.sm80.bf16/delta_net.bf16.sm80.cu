@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M4 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M5 = 18432, M3_10 = 24576;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -78,6 +79,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L1_3 = 24576, L4_7 = 24832;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -196,6 +198,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_7 = 8192, L3_5 = 16384, L1_4 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -312,6 +315,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -419,6 +423,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L4_13 = 24576, L5_16 = 32768, L1_3 = 40960, L6_7 = 41216;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -570,6 +575,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L1_3 = 24576, L4_7 = 24832;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -700,6 +706,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -838,6 +845,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -944,6 +952,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1096,6 +1105,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1279,6 +1289,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

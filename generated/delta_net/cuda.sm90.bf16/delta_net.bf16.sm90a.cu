@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M4 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M5 = 18432, M3_10 = 24576;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -78,6 +79,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L1_3 = 24576, L4_7 = 24832;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -205,6 +207,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_7 = 8192, L3_5 = 16384, L1_4 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -329,6 +332,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -438,6 +442,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L4_13 = 24576, L5_16 = 32768, L1_3 = 40960, L6_7 = 41216;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -602,6 +607,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_10 = 16384, L1_3 = 24576, L4_7 = 24832;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -744,6 +750,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -903,6 +910,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1011,6 +1019,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_beta, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1176,6 +1185,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1359,6 +1369,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M8 = 0, M9 = 18432, M10 = 36864, M12 = 18432, M13 = 55296, M14 = 73728, M15 = 18432, M16 = 73728, M17 = 36864, M18 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M19 = 55296, M20 = 0, M21 = 8192, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M3_5 = 8192, M4_6 = 16384, M7_22 = 18432, M11_33 = 63488;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -262,6 +263,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -642,6 +644,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L3_15 = 8192, L5_23 = 16384, L6_30 = 24576, L7_34 = 32768, L8_41 = 40960, L9_46 = 49152, L10_49 = 57344, L11_53 = 65536, L12_56 = 73728, L16_13 = 81920, L18_21 = 82176, L20_63 = 82432, L21_76 = 82688, L1_8 = 0, L2_11 = 256, L4_19 = 512, L13_9 = 768, L14_10 = 0, L15_12 = 1024, L17_20 = 1280, L19_62 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1006,6 +1009,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1115,6 +1119,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1590,6 +1595,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const __grid_constant__ TensorMap m_v1, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_v2, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const __grid_constant__ TensorMap m_ws_S_written1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1990,6 +1996,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2402,6 +2409,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2510,6 +2518,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k1, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_k2, const __grid_constant__ TensorMap m_ws_S_score0_1, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_rest0_0, const __grid_constant__ TensorMap m_ws_S_solve1_0, const __grid_constant__ TensorMap m_ws_S_rest1_0, const __grid_constant__ TensorMap m_ws_S_solve0_1, const __grid_constant__ TensorMap m_ws_S_rest0_1, const __grid_constant__ TensorMap m_ws_S_solve1_1, const __grid_constant__ TensorMap m_ws_S_rest1_1, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const __grid_constant__ TensorMap m_ws_S_solved1, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2944,6 +2953,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M23_43 = 98304, M24_51 = 8192, M25_40 = 98304, M26_66 = 8192, M27 = 98304, M28_77 = 8192, M29_83 = 0, M30_48 = 8192, M31_82 = 0, M32 = 8192, M33 = 0, M34 = 8192, M44 = 0, M45 = 1024, M46 = 2048, M48 = 3072, M49 = 4096, M50 = 5120, M35 = 6144, M36 = 6656, M37 = 7168, M38 = 7680, M39 = 24576, M40 = 25088, M41 = 25600, M42 = 26112, M43 = 26624, M47 = 27136, M51 = 27648, M53 = 8192, M54 = 8704, M55 = 9216, M56 = 9728, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_58 = 107520, M52_172 = 28160, M57_155 = 10240, M58_167 = 0, M59_181 = 256, M60_182 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -3699,6 +3709,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

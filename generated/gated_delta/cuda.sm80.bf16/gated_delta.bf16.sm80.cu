@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M6 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M7 = 18432, M2_5 = 16384, M3_6 = 16640, M5_17 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -101,6 +102,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -246,6 +248,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L3_11 = 8192, L7_9 = 16384, L9_16 = 16640, L10_19 = 16896, L1_4 = 0, L2_7 = 256, L4_5 = 512, L5_6 = 0, L6_8 = 768, L8_15 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -389,6 +392,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -496,6 +500,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L1_3 = 40960, L10_11 = 41216, L11_23 = 41472, L13_28 = 41728, L14_31 = 41984, L3_7 = 0, L7_8 = 256, L8_9 = 0, L9_10 = 512, L12_27 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -676,6 +681,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -833,6 +839,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1001,6 +1008,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1107,6 +1115,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1289,6 +1298,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M11 = 65536, M12_12 = 0, M16_33 = 0, M17 = 8192, M18 = 0, M23 = 8192, M24 = 9216, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_40 = 66048, M19_55 = 10240, M20_57 = 10496, M21_64 = 10752, M22_66 = 11008, M25_75 = 11264, M26_79 = 11520, M27_89 = 0, M28_93 = 256, M29_85 = 512, M30_86 = 768;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1633,6 +1643,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 
 // Gradients of shared inputs, summed over the heads of a group.
 extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, const bf16* __restrict__ p_ws_d_q_heads, const bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int group = blockIdx.y;
@@ -1710,6 +1721,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -144,6 +145,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, f32* __restrict__ p_ws_S_local, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -320,6 +322,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_8 = 8192, L2_15 = 16384, L3_19 = 24576, L4_25 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -490,6 +493,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -597,6 +601,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_31 = 49152, L7_36 = 57344, L8_40 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -820,6 +825,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_value7, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M11 = 0, M1_5 = 18432, M2_9 = 26624, M3_10 = 34816, M5 = 43008, M6_11 = 26624, M7 = 43008, M8 = 51200, M9 = 43008, M10 = 18432, M12 = 18432, M13 = 0, M4_2 = 59392;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -958,6 +964,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_12 = 24576, L4_19 = 32768, L5_23 = 40960, L6_29 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1146,6 +1153,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1333,6 +1341,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1439,6 +1448,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase0, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_9 = 16384, L3_14 = 24576, L4_22 = 32768, L5_27 = 40960, L6_29 = 49152, L7_35 = 57344;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1640,6 +1650,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M3 = 0, M24 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 18432, M26 = 0, M22 = 18432, M18_30 = 108544, M23_58 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1934,6 +1945,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

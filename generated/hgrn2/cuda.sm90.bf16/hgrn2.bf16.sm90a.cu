@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M2 = 18432, M8 = 0, M1_5 = 36864, M4 = 45056, M5_11 = 53248, M6 = 61440, M7 = 45056, M9 = 0, M3_2 = 69632;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -103,6 +104,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
 
 // The decay of every segment of S.
 extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -145,6 +147,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -247,6 +250,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -303,6 +307,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -438,6 +443,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_value2, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M2 = 18432, M8 = 0, M1_5 = 36864, M4 = 45056, M5_9 = 53248, M6 = 0, M7 = 45056, M9 = 0, M3_2 = 61440;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -537,6 +543,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -650,6 +657,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -752,6 +760,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -808,6 +817,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -923,6 +933,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_value2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M3 = 0, M8 = 18432, M18 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 110592, M15 = 36864, M16 = 69632, M12_22 = 110592, M17_48 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1153,6 +1164,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 18432, M2_7 = 26624, M3_12 = 34816, M4_18 = 43008, M5 = 8192, M6 = 8192, M8 = 26624, M9 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -117,6 +118,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -236,6 +238,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_4 = 8192, L2_7 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -345,6 +348,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -452,6 +456,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_13 = 40960, L6_16 = 49152, L7_22 = 57344, L8_24 = 65536;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -614,6 +619,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -745,6 +751,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_18 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -876,6 +883,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -982,6 +990,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_18 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1127,6 +1136,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_13 = 32768, M5_16 = 40960, M6_23 = 49152, M7_1 = 57344, M8_29 = 65536, M9_33 = 73728, M10_5 = 81920, M11_12 = 90112, M12 = 98304, M13_28 = 81920, M14 = 8192, M15_38 = 98304, M16_44 = 8192, M17 = 0, M18_53 = 8192, M19 = 0, M20 = 16384;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1398,6 +1408,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M5_8 = 61440, M10_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -124,6 +125,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_beta, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -255,6 +257,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_4 = 8192, L2_7 = 16384, L3_9 = 24576;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -380,6 +383,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -489,6 +493,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L5_14 = 32768, L6_17 = 40960, L1_3 = 49152, L7_19 = 49408;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -652,6 +657,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_8 = 16384, L4_11 = 24576, L1_3 = 32768, L5_13 = 33024;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -798,6 +804,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -953,6 +960,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const __grid_constant__ TensorMap m_ws_S_map, const __grid_constant__ TensorMap m_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1061,6 +1069,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_erase0, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1221,6 +1230,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M15_25 = 18432, M16 = 18432, M18 = 18432, M19 = 0, M20 = 18432, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M21_55 = 19456, M23_59 = 18432, M24_63 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1498,6 +1508,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 
 // Gradients of shared inputs, summed over the heads of a group.
 extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, const bf16* __restrict__ p_ws_d_q_heads, const bf16* __restrict__ p_ws_d_k_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int group = blockIdx.y;
@@ -1575,6 +1586,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -18,6 +18,13 @@ struct bf16 { u16 bits; };
 struct f16 { u16 bits; };
 typedef float f32;
 
+// Lets the next kernel be launched already, whose blocks come here too, and waits for the one before, where a host has launched this one as early.
+DEV void grid_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 // Of two numbers; no number if one of them is none.
 DEV float max_nan(float x, float y) { float r; asm("max.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
 DEV float min_nan(float x, float y) { float r; asm("min.NaN.f32 %0, %1, %2;" : "=f"(r) : "f"(x), "f"(y)); return r; }
@@ -768,36 +775,43 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
 extern __shared__ __align__(1024) u8 smem[];
 
 // Tables of sequences, segments and chunks (ir/plan), from the offsets of sequences on the device, so that no host reads them. One block.
+// As many warps as lanes.
 constexpr int kTableThreads = 1024;
 
 // Sum of what the threads before this one give; `total` of all.
 DEV int table_scan(int x, int& total) {
   int* const sums = (int*)smem;
-  const int t = threadIdx.x;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32;
+  const auto up_to = [&](int y) {
+    UNROLL for (int n = 1; n < 32; n *= 2) {
+      const int less = __shfl_up_sync(~0u, y, n);
+      if (lane >= n) y += less;
+    }
+    return y;
+  };
+  const int own = up_to(x);
   __syncthreads();
-  sums[t] = x;
+  if (lane == 31) sums[warp] = own;
   __syncthreads();
-  for (int by = 1; by < kTableThreads; by *= 2) {
-    const int more = t >= by ? sums[t - by] : 0;
-    __syncthreads();
-    sums[t] += more;
-    __syncthreads();
-  }
-  total = sums[kTableThreads - 1];
-  return sums[t] - x;
+  const int warps = up_to(sums[lane]), before = __shfl_sync(~0u, warps, warp > 0 ? warp - 1 : 0);
+  total = __shfl_sync(~0u, warps, 31);
+  return (warp > 0 ? before : 0) + own - x;
 }
 // The largest of the numbers that threads bring.
 DEV int table_most(int x) {
   int* const most = (int*)smem;
-  const int t = threadIdx.x;
+  const auto largest = [](int y) {
+    UNROLL for (int n = 16; n > 0; n /= 2) {
+      const int other = __shfl_xor_sync(~0u, y, n);
+      if (other > y) y = other;
+    }
+    return y;
+  };
+  const int own = largest(x);
   __syncthreads();
-  most[t] = x;
+  if ((threadIdx.x & 31) == 0) most[threadIdx.x / 32] = own;
   __syncthreads();
-  for (int by = kTableThreads / 2; by > 0; by /= 2) {
-    if (t < by && most[t + by] > most[t]) most[t] = most[t + by];
-    __syncthreads();
-  }
-  return most[0];
+  return largest(most[threadIdx.x & 31]);
 }
 // Offset number i: within 0 and the number of tokens whatever is given, since kernels go where tables send them.
 DEV int table_offset(const void* offsets, int bytes, const Dims& d, int i) {
@@ -819,6 +833,7 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
 // `offset_bytes` of one number: 4 or 8; 0: there are none, sequences are equally long. `d`: the extents of the call, which are bounds where the host does not
 // know lengths: rows beyond the real ones are empty, of sequence 0.
 extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const void* offsets, const int offset_bytes, int* __restrict__ sequences, int* __restrict__ segments, int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   const int t = threadIdx.x, each = (d.sequences + kTableThreads - 1) / kTableThreads, from = t * each < d.sequences ? t * each : d.sequences;
   const int to = from + each < d.sequences ? from + each : d.sequences;
   int count = 0, most = 0, all_chunks, all_segments;

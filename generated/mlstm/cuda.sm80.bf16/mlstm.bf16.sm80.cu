@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // The elementwise recurrence of n.
 extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_final_n, f32* __restrict__ p_ws_n_result0, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -139,6 +140,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan(const bf16* __restrict_
 
 // Scores, solves and pointwise values of the chunks of C. A number a token here, once for all kernels that read it.
 extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value18, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -186,6 +188,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
 
 // The decay of every segment of C.
 extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_span, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -232,6 +235,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
 
 // What every segment adds to C by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -357,6 +361,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
 
 // The state of C at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_span, const f32* __restrict__ p_ws_C_local, f32* __restrict__ p_ws_C_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -413,6 +418,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 
 // Carries C from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, const f32* __restrict__ p_ws_value18, const f32* __restrict__ p_ws_C_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -610,6 +616,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
 
 // The elementwise recurrence of n.
 extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_n, f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_n_entries, f32* __restrict__ p_ws_n_result1, const Strides s_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -746,6 +753,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 
 // Carries C from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -933,6 +941,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
 
 // Cotangents of what was read of C.
 extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict__ p_q, const f32* __restrict__ p_ws_n_result0, f32* __restrict__ p_ws_value25, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -983,6 +992,7 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
 
 // What every segment adds to the cotangent of C by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1110,6 +1120,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
 
 // The cotangent of C at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __restrict__ p_d_final_C, const f32* __restrict__ p_ws_C_span, const f32* __restrict__ p_ws_C_local_cotangent, f32* __restrict__ p_ws_C_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1166,6 +1177,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 
 // Carries the cotangent of C against time.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_C, f32* __restrict__ p_d_C, const f32* __restrict__ p_ws_value25, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1304,6 +1316,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
 
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M6 = 0, M7 = 18432, M16 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M10_3 = 96256, M13_19 = 104448, M14_7 = 36864, M18_103 = 36864, M23 = 0, M24 = 8192, M20 = 36864, M21 = 0, M25 = 0, M26 = 512, M28 = 1024, M8_1 = 45056, M9_6 = 112640, M11_13 = 45056, M12_14 = 112896, M15_30 = 113152, M17_101 = 113408, M19_46 = 45056, M22_91 = 8192, M27_57 = 1536, M29_62 = 1536, M30_65 = 0, M31_66 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1683,6 +1696,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
 
 // Pointwise values that fold an axis, before a scan.
 extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict__ p_q, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_n_result0, const f32* __restrict__ p_ws_C_result0, f32* __restrict__ p_ws_value49, const Strides s_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1775,6 +1789,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
 
 // The adjoint of the elementwise recurrence of n.
 extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_n, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_n, const f32* __restrict__ p_ws_C_adjoint1, const f32* __restrict__ p_ws_value49, f32* __restrict__ p_ws_n_adjoint0, const Strides s_q, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1944,6 +1959,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
 
 // Gradients that no scan yields.
 extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_d_i, f32* __restrict__ p_d_f, const f32* __restrict__ p_ws_n_result1, const f32* __restrict__ p_ws_C_adjoint2, const f32* __restrict__ p_ws_C_adjoint3, const f32* __restrict__ p_ws_n_adjoint0, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2049,6 +2065,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_n, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, f32* __restrict__ p_final_n, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

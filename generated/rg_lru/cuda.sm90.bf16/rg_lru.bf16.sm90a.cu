@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // The elementwise recurrence of h.
 extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -168,6 +169,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan(const bf16* __restrict_
 
 // The elementwise recurrence of h.
 extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, f32* __restrict__ p_ws_h_entries, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -325,6 +327,7 @@ extern "C" __global__ void __launch_bounds__(256) h_scan_2(const bf16* __restric
 
 // The adjoint of the elementwise recurrence of h.
 extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_r, bf16* __restrict__ p_d_i, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entries, f32* __restrict__ p_ws_d_lam_chunks, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -671,6 +674,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
 
 // Gradients of parameters, summed over all chunks.
 extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p_d_lam, const f32* __restrict__ p_ws_d_lam_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -703,6 +707,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(32) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_r, const bf16* __restrict__ p_i, const f32* __restrict__ p_lam, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_r, const Strides s_i, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

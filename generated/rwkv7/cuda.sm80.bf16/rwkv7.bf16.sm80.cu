@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M2 = 0, M11 = 18432, M8 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 77824, M7 = 86016, M9 = 18432, M10 = 77824, M12 = 77824, M13_9 = 18432, M14 = 26624, M15 = 18432, M16 = 26624, M18 = 18432, M19 = 0, M17_19 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -173,6 +174,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_v, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960, L6_14 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -299,6 +301,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_4 = 8192, L2_7 = 16384, L3_9 = 24576;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -415,6 +418,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_local, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -522,6 +526,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_13 = 40960, L6_16 = 49152, L7_20 = 57344, L8_22 = 65536, L9_24 = 73728;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -688,6 +693,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_given1, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col0, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written1, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L3_7 = 24576, L4_10 = 32768, L5_12 = 40960, L6_14 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -826,6 +832,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -958,6 +965,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* __restrict__ p_d_final_S, const bf16* __restrict__ p_ws_S_map, const bf16* __restrict__ p_ws_S_map_rest, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1064,6 +1072,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_read0, const bf16* __restrict__ p_ws_S_erase1, const bf16* __restrict__ p_ws_S_col1, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved1, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_14 = 32768, L5_16 = 40960, L6_18 = 49152;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1210,6 +1219,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M4 = 0, M28 = 18432, M32 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 18432, M34 = 0, M29 = 36864, M30 = 37888, M21_32 = 116736, M31_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1599,6 +1609,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

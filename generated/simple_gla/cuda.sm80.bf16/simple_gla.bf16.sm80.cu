@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // The decay of every segment of S.
 extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -49,6 +50,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -160,6 +162,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -216,6 +219,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L5_16 = 24576, L7_21 = 32768, L9_26 = 33024, L10_29 = 33280, L3_8 = 0, L4_9 = 256, L6_20 = 0, L8_25 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -389,6 +393,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -509,6 +514,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -621,6 +627,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -677,6 +684,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -800,6 +808,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_31 = 57344, M15_45 = 0, M16_48 = 256, M17_50 = 512, M18_55 = 768, M19_58 = 0, M20_59 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1028,6 +1037,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -25,6 +25,15 @@ class LaunchConfig(ctypes.Structure):
         ("stream", ctypes.c_void_p), ("attributes", ctypes.c_void_p), ("count", ctypes.c_uint)]
 
 
+class LaunchAttribute(ctypes.Structure):
+    """CUlaunchAttribute."""
+    _fields_ = [("id", ctypes.c_uint), ("pad", ctypes.c_uint), ("value", ctypes.c_int), ("rest", ctypes.c_uint * 15)]
+
+
+# A kernel may begin before the one in front of it in the stream has ended (CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION).
+EARLY = LaunchAttribute(6, 0, 1)
+
+
 REMEDIES = {
     OUT_OF_MEMORY: "free tensors, or make the batch smaller",
     NO_DEVICE: "check nvidia-smi and CUDA_VISIBLE_DEVICES",

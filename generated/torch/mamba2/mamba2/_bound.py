@@ -9,6 +9,7 @@ from ._memory import Memory
 from ._plan import START, Launches, product
 
 ONE_QUEUE = os.environ.get("LMOEC_QUEUES") == "1"
+EARLY = os.environ.get("LMOEC_EARLY") == "1"
 CHECK = os.environ.get("LMOEC_CHECK") == "1"
 
 
@@ -57,10 +58,12 @@ class Bound:
 
     # Operations: pairs of a function of the driver and its arguments, made once
 
-    def _launch_op(self, key, name, function, grid, block, shared, params, sources, queue):
+    def _launch_op(self, key, name, function, grid, block, shared, params, sources, queue, early=False):
         if grid[0] > 2 ** 31 - 1 or grid[1] > 65535 or grid[2] > 65535:
             raise LmoecError(f"{self.plan.scan}: {name} would need a grid of {grid} blocks", "split the call: fewer heads, or fewer tokens")
         config = cuda.LaunchConfig(*grid, block, 1, 1, shared)
+        if early:
+            config.attributes, config.count = ctypes.addressof(cuda.EARLY), 1
         self._configs.append((config, queue))
         pointers = (ctypes.c_void_p * len(params))(*params)
         self._keep += [pointers]
@@ -76,10 +79,13 @@ class Bound:
         launches, streams = self._launches, (self.main, self.side)
         awaited = {wait for i in range(len(launches.all)) for wait in launches.all[i]["waits"]} if not launches.one_queue else set()
         events = {}
+        # Queues whose last operation is a kernel of ours: the next one waits for it by itself, if it can.
+        overlaps, ours = EARLY and self.plan.json.get("overlaps", False), set()
         def record(key, queue):
             events[key] = cuda.Event()
             self.ops.append((driver().cuEventRecord, (events[key].event, streams[queue]), ("an event", None)))
         def wait(key, queue):
+            ours.discard(queue)
             self.ops.append((driver().cuStreamWaitEvent, (streams[queue], events[key].event, 0), ("an event", None)))
         beside = [i for i in launches.kept if launches.queue(i) == 1]
         # The second queue begins after what came before the program, and ends before what comes after: where no launch sees to it, an event does.
@@ -99,7 +105,9 @@ class Bound:
                     params = [self._param(arg) for arg in kernel["args"]]
                     function, block, shared = kernels[kernel["name"]], kernel["block"], kernel["sharedBytes"]
                     sources = {self._place_of(arg) for arg in kernel["args"]}
-                    self.ops.append(self._launch_op(i, kernel["name"], function, grid, block, shared, params, sources, queue))
+                    early = overlaps and queue in ours
+                    self.ops.append(self._launch_op(i, kernel["name"], function, grid, block, shared, params, sources, queue, early))
+                    ours.add(queue)
             if i in awaited:
                 record(i, queue)
         if beside and not launches.joined(beside[-1]):

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M2 = 0, M4 = 18432, M0_0 = 34816, M1_1 = 43008, M3 = 51200, M5 = 18432, M6 = 26624, M8 = 0, M7_10 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -93,6 +94,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
 
 // The decay of every segment of S.
 extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -135,6 +137,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -237,6 +240,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 
 // The state of S at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local, f32* __restrict__ p_ws_S_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -293,6 +297,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -428,6 +433,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const __grid_constant__ TensorMap m_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -541,6 +547,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -643,6 +650,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
 
 // The cotangent of S at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __restrict__ p_d_final_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local_cotangent, f32* __restrict__ p_ws_S_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -699,6 +707,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_decay, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const __grid_constant__ TensorMap m_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -814,6 +823,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M3 = 0, M18 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 75776, M14_31 = 0, M15 = 0, M16 = 18432, M12_22 = 83968, M17_43 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1020,6 +1030,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1121,6 +1132,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1180,6 +1192,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare_2(const bf16* __rest
 
 // The decay of every segment of S.
 extern "C" __global__ void __launch_bounds__(256) S_spans_2(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1222,6 +1235,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans_2(const f32* __restric
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends_2(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_S_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1324,6 +1338,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends_2(const f32* __restr
 
 // The state of S after the last token.
 extern "C" __global__ void __launch_bounds__(256) S_last(const f32* __restrict__ p_S, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1380,6 +1395,7 @@ extern "C" __global__ void __launch_bounds__(256) S_last(const f32* __restrict__
 
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare_3(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, bf16* __restrict__ p_ws_S_read0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1442,6 +1458,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare_3(const bf16* __rest
 
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends_2(const f32* __restrict__ p_ws_S_decay, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_ws_S_read0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1544,6 +1561,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends_2(const f32*
 
 // The cotangent of S before the first token.
 extern "C" __global__ void __launch_bounds__(256) S_reverse_last(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_span, const f32* __restrict__ p_ws_S_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // The decay of every segment of Kt.
 extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -84,6 +85,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
 
 // What every segment adds to Kt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -200,6 +202,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
 
 // The state of Kt at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local, f32* __restrict__ p_ws_Kt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -256,6 +259,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_join(const f32* __restrict_
 
 // Carries Kt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -422,6 +426,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
 
 // Scores, solves and pointwise values of the chunks of Vt.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M13 = 0, M8_13 = 18432, M9 = 26624, M10_17 = 55296, M11 = 63488, M12 = 26624, M14 = 0, M4 = 55296, M6 = 18432, M3_2 = 71680, M5_6 = 18944, M7_11 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -543,6 +548,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
 
 // The decay of every segment of Vt.
 extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -585,6 +591,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans(const f32* __restrict
 
 // What every segment adds to Vt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -678,6 +685,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
 
 // The state of Vt at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, f32* __restrict__ p_ws_Vt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -734,6 +742,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict_
 
 // Carries Vt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_6 = 16384, L3_9 = 24576, L4_11 = 32768;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -856,6 +865,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
 
 // Carries Kt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0 = 0, W5 = 18432, W3 = 36864, W4 = 45056, W1_19 = 53248, W2_24 = 53504, O0 = 0, L0_5 = 0, L1_6 = 8192, L2_9 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1032,6 +1042,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M14 = 0, M8 = 18432, M9_13 = 26624, M10 = 55296, M11_15 = 18432, M12 = 0, M13 = 55296, M15 = 0, M4 = 55296, M6 = 18432, M3_2 = 63488, M5_5 = 18944, M7_10 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1162,6 +1173,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
 
 // Carries Vt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1264,6 +1276,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
 
 // What every segment adds to the cotangent of Vt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, f32* __restrict__ p_ws_Vt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1357,6 +1370,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
 
 // The cotangent of Vt at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __restrict__ p_d_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local_cotangent, f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1413,6 +1427,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __r
 
 // Carries the cotangent of Vt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, bf16* __restrict__ p_ws_Vt_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1517,6 +1532,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
 
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 75776, M11_21 = 76800, M13_36 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1724,6 +1740,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
 
 // Cotangents of what was read of Kt.
 extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_value30, f32* __restrict__ p_ws_value36, bf16* __restrict__ p_ws_value37, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1808,6 +1825,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 
 // What every segment adds to the cotangent of Kt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1974,6 +1992,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
 
 // The cotangent of Kt at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2030,6 +2049,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 
 // Carries the cotangent of Kt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2207,6 +2227,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0 = 0, M1 = 18432, M3 = 36864, M8 = 55296, M9 = 73728, M16 = 0, M30 = 0, M18 = 18432, M2_18 = 92160, M4_22 = 100352, M5_28 = 108544, M6_34 = 116736, M7_42 = 124928, M14_17 = 133120, M15_19 = 141312, M17 = 149504, M19_27 = 18432, M20_21 = 26624, M21 = 18432, M23_41 = 18432, M24 = 26624, M25_50 = 18432, M26 = 26624, M27 = 18432, M28 = 26624, M10_3 = 133120, M11_5 = 133376, M12_8 = 0, M13_12 = 256, M22_38 = 34816, M29_67 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -2548,6 +2569,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Kt, f32* __restrict__ p_final_Vt, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2707,6 +2729,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
 
 // The decay of every segment of Kt.
 extern "C" __global__ void __launch_bounds__(256) Kt_spans_2(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2782,6 +2805,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans_2(const f32* __restri
 
 // What every segment adds to Kt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __restrict__ p_k, const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_local, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0_7 = 0, W1_12 = 256, L0 = 0, L2 = 18432, L1_5 = 36864;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -2898,6 +2922,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __res
 
 // The state of Kt after the last token.
 extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -2954,6 +2979,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
 
 // Scores, solves and pointwise values of the chunks of Vt.
 extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3019,6 +3045,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __rest
 
 // The decay of every segment of Vt.
 extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3061,6 +3088,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restri
 
 // What every segment adds to Vt by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3154,6 +3182,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends_2(const bf16* __res
 
 // The state of Vt after the last token.
 extern "C" __global__ void __launch_bounds__(256) Vt_last(const f32* __restrict__ p_Vt, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3210,6 +3239,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_last(const f32* __restrict_
 
 // Carries Kt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk_2(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W4 = 0, W2 = 18432, W3 = 26624, W0_19 = 34816, W1_24 = 35072, L0 = 0, L4 = 18432, L1_5 = 36864, L2_6 = 45056, L3_9 = 53248;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3374,6 +3404,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk_2(const bf16* __res
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
 extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -3484,6 +3515,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __rest
 
 // Carries the cotangent of Vt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_2(const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_Vt, f32* __restrict__ p_d_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3577,6 +3609,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_2(const bf16* __
 
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, f32* __restrict__ p_ws_Vt_adjoint0, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M3 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_4 = 26624, M6 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -3653,6 +3686,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* 
 
 // What every segment adds to the cotangent of Kt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -3819,6 +3853,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
 
 // The cotangent of Kt before the first token.
 extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;

@@ -9,6 +9,7 @@ typedef bf16 io;
 
 // The decay of every segment of h.
 extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_span, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -73,6 +74,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
 
 // What every segment adds to h by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) h_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -213,6 +215,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends(const f32* __restric
 
 // The state of h at every segment's start.
 extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local, f32* __restrict__ p_ws_h_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -269,6 +272,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 
 // Carries h from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_entry, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_B, const __grid_constant__ TensorMap m_o, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -476,6 +480,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
 
 // Carries h from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const __grid_constant__ TensorMap m_ws_h_states, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -627,6 +632,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
 
 // What every segment adds to the cotangent of h by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -762,6 +768,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends(const f32* _
 
 // The cotangent of h at every segment's end.
 extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __restrict__ p_d_final_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local_cotangent, f32* __restrict__ p_ws_h_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -818,6 +825,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 
 // Carries the cotangent of h against time.
 extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const __grid_constant__ TensorMap m_ws_h_cotangents, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -966,6 +974,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M10_22 = 49152, M11 = 57344, M13_42 = 49152, M14 = 57344, M15 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 65792, M9_30 = 66048, M12_44 = 57344, M16_37 = 40960, M17_50 = 41216, M18_58 = 41472, M19_60 = 41728, M20_65 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
@@ -1295,6 +1304,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
 
 // Gradients of shared inputs, summed over the heads of a group.
 extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ p_d_B, bf16* __restrict__ p_d_C, const bf16* __restrict__ p_ws_d_B_heads, const bf16* __restrict__ p_ws_d_C_heads, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int group = blockIdx.y;
@@ -1372,6 +1382,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 
 // Gradients of parameters, summed over all chunks.
 extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p_d_A_log, f32* __restrict__ p_d_dt_bias, f32* __restrict__ p_d_D, const f32* __restrict__ p_ws_d_A_log_chunks, const f32* __restrict__ p_ws_d_dt_bias_chunks, const f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1428,6 +1439,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
 
 // Reads the tokens one at a time.
 extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1556,6 +1568,7 @@ extern "C" __global__ void __launch_bounds__(256) step(const bf16* __restrict__ 
 
 // The decay of every segment of h.
 extern "C" __global__ void __launch_bounds__(256) h_spans_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_span, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1620,6 +1633,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans_2(const f32* __restric
 
 // What every segment adds to h by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const __grid_constant__ TensorMap m_x, const __grid_constant__ TensorMap m_B, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1760,6 +1774,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restr
 
 // The state of h after the last token.
 extern "C" __global__ void __launch_bounds__(256) h_last(const f32* __restrict__ p_h, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
@@ -1816,6 +1831,7 @@ extern "C" __global__ void __launch_bounds__(256) h_last(const f32* __restrict__
 
 // What every segment adds to the cotangent of h by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32* __restrict__ p_dt, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_C, const Strides s_dt, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
   const int outer = blockIdx.x;
   const int v0 = 0;
@@ -1951,6 +1967,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32*
 
 // The cotangent of h before the first token.
 extern "C" __global__ void __launch_bounds__(256) h_reverse_last(const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_span, const f32* __restrict__ p_ws_h_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
