@@ -104,7 +104,8 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
   lowerStep(d, scan);
   if (options.pieces === true) {
     lowerForward(d, checked('the states alone', rootedIn(scan, ({ kind }) => kind === 'final')), 'ends');
-    if (reversed !== undefined) lowerBackward(d, checked('their adjoint', rootedIn(reversed, ({ kind }) => kind === 'initial-gradient')), 'reverse_ends');
+    const ends = reversed && checked('their adjoint', rootedIn(reversed, ({ kind }) => kind === 'initial-gradient'));
+    if (ends !== undefined) lowerBackward(d, ends, 'reverse_ends');
   }
   return { spec, scan, module: checkedTiles(d.finish()) };
 }

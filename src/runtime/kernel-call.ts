@@ -155,7 +155,9 @@ export async function expectScores(runtime: Runtime, { plan }: LoadedPlan, { lea
 }
 
 /** The same of outputs, one after the other. */
-export async function expectNumbers(runtime: Runtime, loaded: LoadedPlan, made: Made, { outputs }: KernelResult<Named, object>): Promise<void> {
+export async function expectNumbers(
+  runtime: Runtime, loaded: LoadedPlan, made: Made, { outputs }: KernelResult<Named, object>,
+): Promise<void> {
   await expectScores(runtime, loaded, made);
   for (const [name, output] of Object.entries(outputs)) {
     const found = (await readFloats(runtime, output)).findIndex(Number.isNaN);

@@ -45,7 +45,8 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
  * meant to take.
  */
 export function lowerFor(
-  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'>, chunk = DEFAULT_CHUNK, room = 1,
+  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'>, chunk = DEFAULT_CHUNK,
+  room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';

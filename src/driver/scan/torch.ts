@@ -33,7 +33,9 @@ export async function packageScan(host: Host, declaration: Declaration, request:
     if (isProblem(sizes)) return sizes;
     for (const target of request.targets) {
       for (const dtype of request.dtypes ?? [defaultDtype(target)]) {
-        const made = await compileScan(host, source, spec, { target, dtype, sizes, command: request.command, backward: !request.evalOnly, pieces: true });
+        const made = await compileScan(
+          host, source, spec, { target, dtype, sizes, command: request.command, backward: !request.evalOnly, pieces: true },
+        );
         if (!('plan' in made)) return made;
         compiled.push(made);
       }

@@ -3,7 +3,7 @@ import { needsOf, operandsOf, readsOf, resultsOf } from '../../ir/flow/operands.
 import type { Axis } from '../../ir/graph/types.js';
 import type { Refused } from '../flow/flow.js';
 import { verified } from '../../support/verified.js';
-import { bytesOf, costOf } from './cost.js';
+import { bytesOf } from './cost.js';
 import type { Clusters, Kernel, KernelForm } from './kernel.js';
 import { drafted, firstReader, fits, floating, inlined, put, reached, rowsDraft, type Draft, type Making } from './draft.js';
 import { rolesOf } from './roles.js';
@@ -35,7 +35,7 @@ function kernelsOf(flow: Flow, roots: readonly ValueId[], given: ReadonlySet<Val
     const values = [...draft.values].sort((a, b) => a - b);
     const stores = values.filter((id) => making.stored.has(id) && making.home.get(id) === draft);
     const loads = [...draft.loads].sort((a, b) => a - b);
-    return { form, level, rows, axes, anchors, values, stores, loads, cost: costOf(flow, values, loads, stores) };
+    return { form, level, rows, axes, anchors, values, stores, loads };
   });
   return verified(`the kernels of ${flow.name}`, kernels, verifyKernels(flow, kernels, { roots, given }));
 }

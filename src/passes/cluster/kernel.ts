@@ -35,13 +35,6 @@ export interface Kernel {
   readonly stores: readonly ValueId[];
   /** What it loads: inputs, params and what other kernels have stored. */
   readonly loads: readonly ValueId[];
-  readonly cost: Cost;
-}
-
-/** By domain, for one of its rows. */
-export interface Cost {
-  readonly flops: ReadonlyMap<DomainId, number>;
-  readonly bytes: ReadonlyMap<DomainId, number>;
 }
 
 export interface Clusters {

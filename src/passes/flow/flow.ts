@@ -20,7 +20,9 @@ export interface Refused {
 /** A Graph as a Flow, or why it is none. */
 export function flowOf(graph: Graph): Flow | Refused {
   const b = flowBuilder();
-  const making: Making = { b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [], counted: new Map(), takes: [], updated: [] };
+  const making: Making = {
+    b, value: valueOf, at: valueAt, refusals: [], losses: [], counts: [], counted: new Map(), takes: [], updated: [],
+  };
   const inputs = graph.inputs.map(({ name, type, origin }) => {
     return b.input({ name, domain: TOKEN, axes: type.axes, of: type.of }, origin);
   });

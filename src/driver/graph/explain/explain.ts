@@ -4,6 +4,7 @@ import type { Host } from '../../host.js';
 import type { Declaration, Explained, ExplainRequest } from '../../kind.js';
 import { withUnsaid } from '../../parts.js';
 import type { Failed } from '../../problem.js';
+import { LimitError } from '../../../runtime/runtime.js';
 import type { Source } from '../../session.js';
 import { defaultDtype } from '../../targets.js';
 import { compileGraph } from '../kernels.js';
@@ -36,7 +37,14 @@ async function kernelsFor(
   }: ExplainRequest, call: GraphExplanation['call'],
 ): Promise<GraphExplanation['kernels']> {
   const made = await compileGraph(host, source, graph, { target, dtype, backward: true, command: 'lmoec explain' });
-  if ('plan' in made) return kernelsText(made, call);
+  if ('plan' in made) {
+    try {
+      return kernelsText(made, call);
+    } catch (error) {
+      if (error instanceof LimitError) return { why: [`${error.message}: ${error.remedy}`] };
+      throw error;
+    }
+  }
   return {
     why : 'diagnostics' in made ? source.located(made.diagnostics).map(({ label, line }) => `${label}, in line ${line}`) : [made.title]
   };

@@ -100,8 +100,8 @@ function kernelTexts({ kernels, call }: GraphExplanation): readonly string[] {
   const nameOf = ({ name, launches }: KernelText): string => (launches.length === 1 ? name : `${name} x${launches.length}`);
   const wide = Math.max(...kernels.kernels.map((kernel) => nameOf(kernel).length + kernel.text.length));
   return [
-    `for ${kernels.target} in ${kernels.dtype}, at B=${call.batch} T=${count(call.tokens)}; bytes at least, each value once; xN: `
-    + 'N launches',
+    `for ${kernels.target} in ${kernels.dtype}, at B=${call.batch} T=${count(call.tokens)}; tiles of slots by lot; bytes of tensors, `
+    + 'each once; xN: N launches',
     ...kernels.kernels.map((kernel) => {
       const { text, flops, bytes, lowerings } = kernel;
       const name = nameOf(kernel);
