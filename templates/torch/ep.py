@@ -26,13 +26,16 @@ class ExpertShards:
     Args:
         group: the ranks that share the experts; the default group if None.
         experts: of all ranks.
+        multiple: the number of rows that come is rounded up to one of it, so that kernels see fewer different ones, for each of which the first call prepares
+            its launches. Rows beyond the counts are nothing to experts.
     """
 
-    def __init__(self, group: dist.ProcessGroup | None = None, *, experts: int):
+    def __init__(self, group: dist.ProcessGroup | None = None, *, experts: int, multiple: int = 1):
         if not dist.is_initialized():
             raise RuntimeError("ExpertShards needs a process group: call torch.distributed.init_process_group first")
         self.group = dist.group.WORLD if group is None else group
         self.rank, self.world, self.experts = dist.get_rank(group), dist.get_world_size(group), experts
+        self.multiple = multiple
         if self.rank < 0:
             raise ValueError("ExpertShards: this process is no member of the group")
         if experts < self.world:
@@ -60,7 +63,10 @@ class ExpertShards:
         # They come rank by rank and lie expert by expert then.
         expert = torch.arange(self.local, device=ids.device).repeat(self.world).repeat_interleave(arriving, output_size=sum(comes))
         there = torch.argsort(expert, stable=True)
-        way = Way(leaves, comes, order, place, there, torch.argsort(there), self.group)
+        back = torch.argsort(there)
+        # Any row will do for one that nobody reads.
+        there = torch.nn.functional.pad(there, (0, -len(there) % self.multiple))
+        way = Way(leaves, comes, order, place, there, back, self.group)
         return Sent(
             rows=tuple(way.go(Spread.apply(x.reshape(-1, *x.shape[len(lead) :]), order, place)) for x in rows),
             counts=arriving.reshape(self.world, self.local).sum(0),
@@ -123,7 +129,7 @@ class Exchange(torch.autograd.Function):
 
 
 class Ordered(torch.autograd.Function):
-    """Rows in another order; `back`: the order that undoes it."""
+    """Rows in another order; `back`: the order that undoes it, whatever lies beyond."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, there: Tensor, back: Tensor) -> Tensor:

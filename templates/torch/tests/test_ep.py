@@ -37,7 +37,8 @@ def loss_of(part, results, seed):
 
 def compare(part, rank, world, tokens, experts_of):
     parts = Parts(part)
-    shards = package.ep.ExpertShards(experts=parts.count)
+    # With many tokens more rows than there are.
+    shards = package.ep.ExpertShards(experts=parts.count, multiple=1 if tokens == 1 else 64)
     given = draw(part, batch=1, tokens=tokens * world, seed=5)
     if experts_of is not None:
         given = one_sided(parts, given, experts_of)
@@ -53,6 +54,7 @@ def compare(part, rank, world, tokens, experts_of):
     routed = parts.route(named)
     rows, weighs = parts.rows(named, routed)
     sent = shards.dispatch(routed.ids, routed.scores if weighs else None, *rows)
+    assert len(sent.rows[0]) % shards.multiple == 0 and 0 <= len(sent.rows[0]) - sent.counts.sum() < shards.multiple
     weights = {field.python: named[field.python] for field in PORTIONS[part]["experts"].program.params}
     y = parts.experts(sent.rows, sent.counts, weights, sent.scores)
     results = dict(zip([field.python for field in program_of(part).outputs], parts.finish(named, sent.combine(y), routed)))
