@@ -119,6 +119,7 @@ template <int STAGES> DEV void pipe_pass(int steps, u32 full, u32 empty, int& at
   for (int n = 0; n < steps; ++n) {
     const u32 bar = full + at * 8;
     bar_wait(bar, lap);
+    __syncwarp();
     if (lane_id() == 0) bar_arrive(empty + at * 8);
     if (++at == STAGES) at = 0, lap ^= 1;
   }

@@ -190,9 +190,18 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
     run(MODULES.grouped([320, 328]), 'cuda.sm90', 'f16');
     run(MODULES.gathered([64, 72]), 'cuda.sm90', 'f16');
   });
+  it('half a block of it without rows, products that go through the ring one after the other', () => {
+    run(MODULES.added([640, 72]), 'cuda.sm90', 'bf16');
+  });
   it('the same without a race in shared memory', () => {
     run(MODULES.grouped([320, 136]), 'cuda.sm90', 'bf16', true);
     run(MODULES.gated([320, 136]), 'cuda.sm90', 'bf16', true);
+  });
+  it('whole blocks and halves, one after the other out of the same ring', () => {
+    const spoil = (text: string) => text.replaceAll('block += gridDim.x', 'block += 1');
+    for (const module of [MODULES.gathered([640, 136]), MODULES.grouped([640, 136])]) {
+      for (const [what, error] of emulated(module, 'cuda.sm90', 'bf16', { spoil })) expect([what, error < 5e-3]).toEqual([what, true]);
+    }
   });
   it('a wait, an arrival or a fence of the ring that is left out is noticed', () => {
     const module = MODULES.gathered([640, 136]);

@@ -163,7 +163,7 @@ export function pipeText(
   code.line('int at = 0, lap = 0;');
   code.line(`auto release = [&]() { if ((t & 31) == 0) bar_arrive(empty + (at == 0 ? ${stages - 1} : at - 1) * 8); };`);
   openBlocks(code, cx, parted, shape, count);
-  idleHalf(code, cx, parted, stages);
+  idleHalf(code, cx, parted, loops, stages);
   print('before');
   loops.forEach(({ axis, products }, i) => {
     code.line('#pragma unroll 1');
@@ -202,7 +202,7 @@ export function pipeText(
 }
 
 /** A warpgroup none of whose rows is there lets the stages of a block go by. */
-function idleHalf(code: Code, cx: CudaContext, { kernel, rows, loops }: BlockParts, stages: number): void {
+function idleHalf(code: Code, cx: CudaContext, { kernel, rows }: BlockParts, loops: readonly Traffic[], stages: number): void {
   const isAlong = isAlongRows(kernel);
   const last = axisSize(cx.module, rows) % HIGH;
   if (isAlong && (last === 0 || last > STEP)) return;
