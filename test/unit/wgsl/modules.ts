@@ -323,7 +323,7 @@ function scalars(): TileModule {
 
 /** Draws by keys and whole numbers of all kinds; the words of the interpreter are those that its generator's authors published. */
 function draws(): TileModule {
-  const key = input('half', ['half__']);
+  const key: TileBuffer = { name: 'half', outer: 'once', inner: 'once', axes: ['half__'], dtype: 'f32', role: 'input' };
   const drawn = buffer('drawn', 'row', ['K'], 'output');
   return moduleOf('draws', [x, y, s, key, drawn], [{
     head: head('drawn'),
