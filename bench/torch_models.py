@@ -25,7 +25,8 @@ MODELS = {
     "gla": ("GLA", dict(num_heads=HEADS, expand_k=1.0, expand_v=1.0)),
     "gated_deltanet": ("GatedDeltaNet", dict(num_heads=HEADS, head_dim=WIDTH // HEADS, expand_v=1.0)),
     "kda": ("KDA", dict(num_heads=HEADS, head_dim=WIDTH // HEADS, expand_v=1.0)),
-    "rwkv7": ("RWKV7", dict(head_dim=WIDTH // HEADS, fuse_norm=False)),
+    # Its penalty of large logits scatters float32 into bfloat16, which torch refuses.
+    "rwkv7": ("RWKV7", dict(head_dim=WIDTH // HEADS, fuse_norm=False, use_l2warp=False)),
     "mamba2": ("Mamba2", dict(head_dim=64, state_size=64, expand=2)),
 }
 # What is compared: a key of the table, its heading, what it may be at most.
@@ -71,10 +72,11 @@ def ours(name):
 def whole(model, ids):
     """Logits, and gradients of all parameters of their mean loss."""
     model.zero_grad(set_to_none=True)
-    made = model(input_ids=ids, labels=ids, use_cache=False)
-    made.loss.backward()
-    logits = made.logits if made.logits is not None else model(input_ids=ids, use_cache=False).logits
-    return logits.detach(), {n: x.grad.clone() for n, x in model.named_parameters() if x.grad is not None}
+    # Without labels: losses of FLA write their gradient where the logits were.
+    with torch.no_grad():
+        logits = model(input_ids=ids, use_cache=False).logits
+    model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+    return logits, {n: x.grad.clone() for n, x in model.named_parameters() if x.grad is not None}
 
 
 def decoded(model, ids, begin):
