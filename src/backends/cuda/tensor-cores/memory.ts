@@ -254,10 +254,11 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: Stagin
   const name = frag.name;
   const across = row !== rename(rows);
   const { outlet } = team.options;
-  if (outlet !== undefined && !cell.half && !across && cell.even) {
+  if (!cell.half && !across && cell.even && staging === undefined) {
+    const fn = outlet === undefined ? 'st2' : 'stg8';
     // Elements i and i + 1 are neighbours.
     const text = `if (i % 2 == 0) { int r = ${team.rowText}, c = ${team.colText(frag.col)}; if (r < ${cell.rows} && c < ${cell.cols}) `
-      + `stg8(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i], ${name}[i + 1]); }`;
+      + `${fn}(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i], ${name}[i + 1]); }`;
     team.each(frag, text);
     return undefined;
   }
