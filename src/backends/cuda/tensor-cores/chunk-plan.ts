@@ -17,6 +17,7 @@ import { isDscore, type JoinedDecays } from './joined-decays.js';
 import { definitions, fusedSums, letText, tokenRow } from './kernel.js';
 import { askEarly, cellOf, copyBytes, copyCell, loadCell, loadNow, storeCell } from './memory.js';
 import { panelled } from './panels.js';
+import { isFold } from './tail-order.js';
 import { createTeam } from './team.js';
 
 export interface Shape {
@@ -72,7 +73,7 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copiesDue(kernel.body, groups, shape.panels === undefined ? new Map() : sums, copies, shape.budget);
   const operands = scoreOperands(kernel, (tile) => team.resolve(tile).id);
-  const spread = readByMatrices(kernel);
+  const spread = readByOthers(kernel);
   const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
   // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
   const asked = new Map<TileId, string>();
@@ -91,8 +92,9 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
     for (const tile of longUnread.get(at) ?? []) team.letGo(tile);
     // Tiles that come late take the place of others, whose readers have to be done.
     if (now.length > 0 && at > 0) team.add({ kind: 'meet' });
-    for (const copy of now) copy.begin();
+    // Before matrices, behind which they would wait.
     if (at === 0) early();
+    for (const copy of now) copy.begin();
     if (tilesReadBy(stmt).some((tile) => deferred.has(team.resolve(tile).id))) {
       for (const join of deferred.values()) join();
       deferred.clear();
@@ -129,9 +131,10 @@ function scoreOperands({ body }: TileKernel, resolve: (tile: TileId) => TileId):
   return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'dscore' ? [stmt.op.x, stmt.op.y].map(resolve) : [])));
 }
 
-/** Vectors made here that matrices read: each thread leaves its element as soon as it has it, so that threads meet once for several. */
-function readByMatrices({ body, tiles }: TileKernel): ReadonlySet<TileId> {
-  return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && tiles[stmt.tile].axes.length === 2 ? operandsOf(stmt.op) : []))
+/** Vectors made here that other threads read: each leaves its element as soon as it has it, so that threads meet once for several. */
+function readByOthers({ body, tiles }: TileKernel): ReadonlySet<TileId> {
+  const reads = (stmt: TileStmt) => stmt.kind === 'let' && (tiles[stmt.tile].axes.length === 2 || isFold(stmt.op));
+  return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && reads(stmt) ? operandsOf(stmt.op) : []))
     .filter((tile) => tiles[tile].axes.length === 1));
 }
 

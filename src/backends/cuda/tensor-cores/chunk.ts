@@ -9,6 +9,7 @@ import { madeAgain } from './again.js';
 import { planChunk, type ChunkPlan, type Shape } from './chunk-plan.js';
 import { isDscore, joinDecays } from './joined-decays.js';
 import { head, offsetLines, runtimeOf } from './kernel.js';
+import { numbersFirst } from './numbers-first.js';
 import { foldsTogether } from './tail-order.js';
 
 /**
@@ -27,7 +28,8 @@ const BUDGETS = [Infinity, 160, 128, 112, 96, 80, 64, 0];
  * warpgroups, which share every fragment: each warp then has less straight code to fetch and fewer values to hold. docs/performance.md has
  * the measurements behind the choices.
  */
-function shapedPlan(cx: CudaContext, kernel: TileKernel): ChunkPlan | Refused {
+function shapedPlan(cx: CudaContext, given: TileKernel): ChunkPlan | Refused {
+  const kernel = numbersFirst(given);
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in chunk kernels');
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   // The more threads have to meet, the more it takes; with two warpgroups, registers are what there is less of.

@@ -5,7 +5,7 @@ import { isDscore } from './joined-decays.js';
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
 /** What threads come to together, through shared memory. */
-const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || (op.op === 'cumsum' && !op.decays);
+export const isFold = (op: TileOp) => op.op === 'reduce' || op.op === 'runs' || (op.op === 'cumsum' && !op.decays);
 
 /**
  * The kernel with folds, and what is made of them, behind its products of matrices, scores and solves, folds beside folds: threads that
@@ -69,7 +69,9 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
     if (stmt.kind === 'let') turns.set(stmt.tile, turn);
     return { stmt, turn };
   });
-  const inTurns = [...behind].sort((a, b) => a.turn - b.turn).map(({ stmt }) => stmt);
+  // Of vectors at the end of a turn: what other threads read is there for all of them, then.
+  const ofVectors = (stmt: TileStmt) => stmt.kind === 'let' && isFold(stmt.op) && !operandsOf(stmt.op).some(isMatrix) ? 1 : 0;
+  const inTurns = [...behind].sort((a, b) => a.turn - b.turn || ofVectors(a.stmt) - ofVectors(b.stmt)).map(({ stmt }) => stmt);
   return { ...kernel, body: [...body.filter((stmt) => !late.has(stmt)), ...inTurns] };
 }
 
