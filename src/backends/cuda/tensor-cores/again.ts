@@ -1,5 +1,8 @@
 import type { TileId, TileKernel, TileOp, TileStmt, TileType } from '../../../ir/tile/tile.js';
+import { storedBuffers } from '../../../ir/tile/buffers.js';
+import { operandsOf } from '../../../ir/tile/facts.js';
 import { math } from '../../../math/index.js';
+import type { Cost } from '../../../math/math.js';
 
 /** Statements without a reader after which a matrix is better made, or read from shared memory, again than kept in registers. */
 export const PATIENCE = 6;
@@ -73,6 +76,74 @@ export function madeAgain(kernel: TileKernel, inShared: (buffer: string) => bool
     defs.set(stmt.tile, stmt.op);
     touched.set(stmt.tile, at);
     body.push({ ...stmt, op });
+  });
+  return { ...kernel, tiles, body };
+}
+
+/** Statements without a reader after which what is made of a tensor of f32 is better made of another copy of it. */
+const FORGOTTEN = 24;
+/** Operations per element that this may take. */
+const BEARABLE = 24;
+const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 3, series: 8 };
+
+const isRunning = (op: TileOp) => op.op === 'cumsum' && op.decays && !op.exclusive;
+
+/**
+ * The kernel with what is made of tensors of f32 element by element made where it is read, and where that is long after it was read before,
+ * made again of what is loaded again: neither takes room in between. `isWide`: does a load bring such a tensor?
+ */
+export function loadedAgain(kernel: TileKernel, isWide: (buffer: string) => boolean): TileKernel {
+  if (kernel.body.some((stmt) => stmt.kind === 'loop')) return kernel;
+  const tiles: TileType[] = [...kernel.tiles];
+  const defs = new Map<TileId, TileOp>();
+  const body: TileStmt[] = [];
+  const isMatrix = (tile: TileId) => tiles[tile].axes.length === 2;
+  const changed = new Set(storedBuffers(kernel.body));
+  const costs = new Map<TileId, number>();
+  const costOf = (tile: TileId): number => {
+    const found = costs.get(tile) ?? ((op): number => {
+      switch (op?.op) {
+        case undefined: return Infinity;
+        case 'load': return isWide(op.buffer) && !changed.has(op.buffer) ? 0 : Infinity;
+        // Running sums of log decays stay in shared memory.
+        case 'cumsum': return isRunning(op) ? 0 : Infinity;
+        case 'keep': return 1 + costOf(op.arg);
+        case 'map': return op.args.filter(isMatrix).reduce((sum, arg) => sum + costOf(arg), WEIGHTS[math[op.fn].cost]);
+        default: return Infinity;
+      }
+    })(defs.get(tile));
+    costs.set(tile, found);
+    return found;
+  };
+  /** Made where it is read, and made again. */
+  const isLight = (tile: TileId) => isMatrix(tile) && costOf(tile) <= BEARABLE && defs.get(tile)?.op !== 'cumsum';
+  const current = new Map<TileId, TileId>();
+  const touched = new Map<TileId, number>();
+  kernel.body.forEach((stmt, at) => {
+    /** The tile where it is read: made now, if it was not before or so long ago. */
+    const of = (tile: TileId, anew = true): TileId => {
+      const op = defs.get(tile);
+      if (op === undefined || !isLight(tile)) return tile;
+      const since = at - (touched.get(tile) ?? -Infinity);
+      touched.set(tile, at);
+      const known = current.get(tile);
+      if (known !== undefined && (!anew || since <= FORGOTTEN)) return anew ? known : tile;
+      const made = known === undefined ? tile : tiles.push(tiles[tile]) - 1;
+      body.push({ kind: 'let', tile: made, op: withArguments(op, (arg) => of(arg)) });
+      current.set(tile, made);
+      return made;
+    };
+    if (stmt.kind !== 'let') {
+      if (stmt.kind === 'store') of(stmt.value, false);
+      body.push(stmt);
+      return;
+    }
+    const { op, tile } = stmt;
+    defs.set(tile, op);
+    if (isLight(tile)) return;
+    const elements = new Set(elementArguments(op));
+    for (const arg of operandsOf(op)) if (!elements.has(arg)) of(arg, false);
+    body.push({ ...stmt, op: withArguments(op, (arg) => of(arg)) });
   });
   return { ...kernel, tiles, body };
 }

@@ -2,6 +2,7 @@ import { COL, ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { keyOf } from '../../../support/key.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, cellElements, type Place } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
@@ -61,14 +62,17 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
     ...(shape.panels !== undefined && { panels: { tiles: inMemory, depth: shape.panels } }),
   });
   const sums = fusedSums(kernel, kernel.body);
+  const brought = new Set<string>();
   const copies = kernel.body.flatMap((stmt): Copy[] => {
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') return [];
+    const again = brought.has(keyOf(stmt.op));
+    brought.add(keyOf(stmt.op));
     const { tile } = stmt;
     const cell = loadCell(cx, stmt.op, place, undefined);
     if (cell.copied === undefined || inMemory.has(tile)) return [];
     // Where room is short, what is read element by element comes to registers as it is.
     if (shape.panels !== undefined && cell.copied === 'array' && readByMaps(kernel, tile)) return [];
-    return [{ tile, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
+    return [{ tile, again, bytes: copyBytes(team, cell), begin: () => copyCell(team, tile, cell) }];
   });
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copiesDue(kernel.body, groups, shape.panels === undefined ? new Map() : sums, copies, shape.budget);
@@ -164,8 +168,13 @@ function largeLoads(cx: CudaContext, kernel: TileKernel, place: Place): Readonly
 interface Copy {
   readonly tile: TileId;
   readonly bytes: number;
+  /** Does it bring what an earlier one has brought? */
+  readonly again: boolean;
   begin(): void;
 }
+
+/** Statements before its first use at which what is loaded again is asked for. */
+const AHEAD = 16;
 
 /** When to begin each copy, by position in the body: as early as the budget allows, at its first use at the latest. */
 function copiesDue(
@@ -198,6 +207,7 @@ function copiesDue(
   let at = 0;
   for (const copy of [...copies].sort((a, b) => spanOf(a).first - spanOf(b).first)) {
     const taken = () => begun.filter((other) => spanOf(other).last >= at).reduce((sum, { bytes }) => sum + bytes, 0);
+    if (copy.again) at = Math.max(at, spanOf(copy).first - AHEAD);
     while (at < spanOf(copy).first && taken() + copy.bytes > budget) at++;
     due.set(at, [...(due.get(at) ?? []), copy]);
     begun.push(copy);

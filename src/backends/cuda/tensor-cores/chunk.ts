@@ -5,11 +5,12 @@ import { printSteps } from '../instructions/print.js';
 import { gridOf, sharedLimit, signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openKernel, outerLines } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
-import { madeAgain } from './again.js';
+import { loadedAgain, madeAgain } from './again.js';
 import { planChunk, type ChunkPlan, type Shape } from './chunk-plan.js';
 import { isDscore, joinDecays } from './joined-decays.js';
 import { head, offsetLines, runtimeOf } from './kernel.js';
 import { numbersFirst } from './numbers-first.js';
+import { sunk } from './sink.js';
 import { foldsTogether } from './tail-order.js';
 
 /**
@@ -33,9 +34,10 @@ function shapedPlan(cx: CudaContext, given: TileKernel): ChunkPlan | Refused {
   if (kernel.body.some((stmt) => stmt.kind === 'loop')) return refused('loops in chunk kernels');
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   // The more threads have to meet, the more it takes; with two warpgroups, registers are what there is less of.
-  const folded = foldsTogether(kernel, true);
-  const straight = foldsTogether(kernel, false);
-  const remade = madeAgain(straight, (name) => bufferNamed(cx.module, name).dtype === 'io');
+  const isWide = (name: string) => bufferNamed(cx.module, name).dtype === 'f32';
+  const arranged = (matrices: boolean) => loadedAgain(sunk(foldsTogether(kernel, matrices)), isWide);
+  const folded = arranged(true);
+  const straight = arranged(false);
   const { groups } = joinDecays(kernel);
   const decays = kernel.body.filter((stmt) => stmt.kind === 'let' && isDscore(stmt.op)).length;
   // Computed together, operations fit into the cache; but only two warpgroups have the registers for it.
@@ -56,7 +58,8 @@ function shapedPlan(cx: CudaContext, given: TileKernel): ChunkPlan | Refused {
     ),
   ];
   const inShape = (shape: Shape) => {
-    const made = shape.again ? remade : shape.parts === 4 ? folded : straight;
+    const ordered = shape.parts === 4 ? folded : straight;
+    const made = shape.again ? madeAgain(ordered, (name) => bufferNamed(cx.module, name).dtype === 'io') : ordered;
     return planChunk(cx, shape.gather ? joinDecays(made) : { kernel: made, groups: new Map() }, shape);
   };
   // A multiprocessor has as much as one block may take, and 1 KB more for each.
