@@ -1,3 +1,4 @@
+import { storedBuffers } from '../../../ir/tile/buffers.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
 
@@ -12,9 +13,11 @@ export function numbersFirst(kernel: TileKernel): TileKernel {
   const { tiles, body } = kernel;
   if (body.some((stmt) => stmt.kind === 'loop')) return kernel;
   const isMatrix = (tile: TileId) => tiles[tile].axes.length > 1;
+  const stored = new Set(storedBuffers(body));
   const ready = new Map<TileId, Let>();
   for (const stmt of body) {
-    if (stmt.kind === 'let' && !isMatrix(stmt.tile) && operandsOf(stmt.op).every((tile) => ready.has(tile))) ready.set(stmt.tile, stmt);
+    if (stmt.kind !== 'let' || isMatrix(stmt.tile) || (stmt.op.op === 'load' && stored.has(stmt.op.buffer))) continue;
+    if (operandsOf(stmt.op).every((tile) => ready.has(tile))) ready.set(stmt.tile, stmt);
   }
   const first = new Set<TileStmt>();
   const bring = (tile: TileId): void => {
