@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M8 = 0, M0_0 = 0, M1_1 = 8192, M2_14 = 16384, M5 = 0, M9 = 18432, M3_5 = 24576, M4_6 = 24832, M6_17 = 0, M7_22 = 18432;
+  constexpr u32 M8 = 0, M0_0 = 0, M1_1 = 18432, M2_14 = 26624, M7 = 8192, M9 = 18432, M3_5 = 8192, M4_6 = 34816, M5_17 = 35072, M6_22 = 35328;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,90 +19,87 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load p row
   tile_load<64, 1, 128>((base + M2_14), p_p + (i64)first * s_p.token + (i64)head * s_p.head, (i64)s_p.token, length, 64, t); cp_commit();
-  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
-  // %2 [%col, K] = swap %1
-  // %3 [%row, %col] = contract[K] %0, %2
-  cp_wait<2>();
-  team_sync(1);
-  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
-  cp_wait<1>();
-  team_sync(1);
-  float f3_3[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_3, a0_2, (base + M1_1)); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_3) / 4>(f3_3);
-  float f4_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (frag_col(i) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
   // %7 [%col] = swap %6
-  // %8 [%row, %col] = sub %6, %7
+  // %17 [%row] = cumsum exclusive %5
+  if (t < 32) vec_cumsum(((float*)(basep + M5_17)), ((float*)(basep + M3_5)), true, false);
+  // %21 [%row] = load beta row
+  // %22 [%row] = neg %21
+  float v22_2 = 0.f;
+  if (const int i = t; i < 64) v22_2 = (-asked21_1);
+  if (const int i = t; i < 64) ((float*)(basep + M6_22))[i] = v22_2;
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  cp_wait<2>();
   team_sync(1);
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
+  cp_wait<1>();
+  team_sync(1);
+  float f3_4[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_4, a0_3, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_4) / 4>(f3_4);
+  float f4_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (frag_col(i) <= frag_row(i) ? f3_4[i] : 0.f);
+  // %8 [%row, %col] = sub %6, %7
+  float f8_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
   // %9 [%row, %col] = mask %8
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (frag_col(i) <= frag_row(i) ? f8_5[i] : 0.f);
+  float f9_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = (frag_col(i) <= frag_row(i) ? f8_6[i] : 0.f);
   // %10 [%row, %col] = exp %9
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_6[i]);
+  float f10_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_7[i]);
   // %11 [] = 0.125
   // %12 [%row, %col] = mul %10, %11
-  float f12_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f10_7[i] * 0.125f);
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = (f10_8[i] * 0.125f);
   // %13 [%row, %col] = mul %12, %4
-  float f13_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] * f4_4[i]);
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
   // store ws.S.score0_0, %13
-  store_frag<4, 64, false>((base + M5), f13_9, 0);
+  store_frag<4, 64, false>((base + M7), f13_10, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %15 [%row, %col] = contract[K] %14, %2
   cp_wait<0>();
   team_sync(1);
-  u32 a14_10[4][4]; load_as<4, 64, false>(a14_10, (base + M2_14));
-  float f15_11[32];
-  mma_open(); mma<64, 4, 64, false, true>(f15_11, a14_10, (base + M1_1)); mma_commit();
+  u32 a14_11[4][4]; load_as<4, 64, false>(a14_11, (base + M2_14));
+  float f15_12[32];
+  mma_open(); mma<64, 4, 64, false, true>(f15_12, a14_11, (base + M1_1)); mma_commit();
   // %16 [%row, %col] = mask strict %15
   mma_wait<0>();
-  mma_ready<sizeof(f15_11) / 4>(f15_11);
-  float f16_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (frag_col(i) < frag_row(i) ? f15_11[i] : 0.f);
-  // %17 [%row] = cumsum exclusive %5
-  if (t < 32) vec_cumsum(((float*)(basep + M6_17)), ((float*)(basep + M3_5)), true, false);
+  mma_ready<sizeof(f15_12) / 4>(f15_12);
+  float f16_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (frag_col(i) < frag_row(i) ? f15_12[i] : 0.f);
   // %18 [%row, %col] = sub %17, %7
-  team_sync(1);
-  float f18_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = (((float*)(basep + M6_17))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
+  float f18_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M5_17))[frag_row(i)] - ((float*)(basep + M4_6))[frag_col(i)]);
   // %19 [%row, %col] = mask strict %18
-  float f19_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_14[i] = (frag_col(i) < frag_row(i) ? f18_13[i] : 0.f);
+  float f19_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < frag_row(i) ? f18_14[i] : 0.f);
   // %20 [%row, %col] = exp %19
-  float f20_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = m_exp(f19_14[i]);
-  // %21 [%row] = load beta row
-  // %22 [%row] = neg %21
-  float v22_16 = 0.f;
-  if (const int i = t; i < 64) v22_16 = (-asked21_1);
-  if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_16;
+  float f20_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = m_exp(f19_15[i]);
   // %23 [%row, %col] = mul %20, %22
-  team_sync(1);
   float f23_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_17[i] = (f20_15[i] * ((float*)(basep + M7_22))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f23_17[i] = (f20_16[i] * ((float*)(basep + M6_22))[frag_row(i)]);
   // %24 [%row, %col] = mul %23, %16
   float f24_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_18[i] = (f23_17[i] * f16_12[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f24_18[i] = (f23_17[i] * f16_13[i]);
   // %25 [%row, %col] = inverse %24
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f24_18[i];
   team_sync(1);
@@ -1351,7 +1348,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M12_12 = 73728, M13 = 0, M18_37 = 0, M19 = 8192, M21_34 = 0, M22 = 8192, M23 = 0, M28 = 8192, M29 = 9216, M24 = 10240, M25 = 10752, M26 = 11264, M27 = 11776, M30 = 12288, M32 = 0, M33 = 512, M9_6 = 81920, M10_7 = 82176, M11_16 = 82432, M14_30 = 73728, M15_35 = 73984, M16_36 = 74240, M17_46 = 74496, M20_51 = 74496, M31_86 = 12800, M34_74 = 1024, M35_82 = 0, M36_92 = 256, M37_93 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M17_12 = 73728, M18 = 0, M19_37 = 0, M20 = 8192, M21_34 = 0, M22 = 8192, M23 = 0, M29 = 8192, M30 = 9216, M25 = 10240, M26 = 10752, M27 = 11264, M28 = 11776, M31 = 12288, M32 = 12800, M33 = 0, M9_6 = 73728, M10_7 = 81920, M11_16 = 82176, M12_30 = 82432, M13_35 = 82688, M14_36 = 82944, M15_46 = 83200, M16_51 = 83456, M24_86 = 13312, M34_74 = 512, M35_92 = 0, M36_82 = 256, M37_93 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1361,6 +1358,8 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked35_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
@@ -1379,181 +1378,176 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M7_42), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %98 [%row, V] = load v row
   tile_load<64, 1, 256>((base + M8_98), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked35_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
-  // %3 [%col, V] = swap %2
-  // %4 [%row, %col] = contract[V] %0, %3
-  cp_wait<8>();
-  team_sync(1, 256);
-  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
-  cp_wait<7>();
-  team_sync(1, 256);
-  float f4_3[16];
-  mma_open(); mma<32, 4, 64, false, true>(f4_3, a0_2, (base + M1_2), part * 32); mma_commit();
-  // %5 [%row, %col] = mask %4
-  mma_wait<0>();
-  mma_ready<sizeof(f4_3) / 4>(f4_3);
-  float f5_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_4[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_3[i] : 0.f);
   // %6 [%row] = load g row
   // %7 [%row] = cumsum %6
   if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = asked6_0;
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
   // %8 [%col] = swap %7
-  // %9 [%row, %col] = sub %7, %8
-  team_sync(1, 256);
-  float f9_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_5[i] = (((float*)(basep + M10_7))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
-  // %10 [%row, %col] = mask %9
-  float f10_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_6[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_5[i] : 0.f);
-  // %11 [%row, %col] = exp %10
-  float f11_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_7[i] = m_exp(f10_6[i]);
-  // %12 [%row, %col] = mul %11, %5
-  float f12_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_8[i] = (f11_7[i] * f5_4[i]);
-  // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  float v16_9 = 0.f;
-  if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M10_7))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_9;
+  team_sync(1, 256);
+  float v16_2 = 0.f;
+  if (const int i = t; i < 64) v16_2 = m_exp(((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_2;
+  // %30 [%row] = cumsum exclusive %6
+  if (t < 32) vec_cumsum(((float*)(basep + M12_30)), ((float*)(basep + M9_6)), true, false);
+  // %35 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M13_35))[i] = asked35_1;
+  // %36 [%row] = neg %35
+  float v36_3 = 0.f;
+  if (const int i = t; i < 64) v36_3 = (-asked35_1);
+  if (const int i = t; i < 64) ((float*)(basep + M14_36))[i] = v36_3;
+  // %44 [] = pick last %7
+  const float s44_4 = ((float*)(basep + M10_7))[63];
+  // %45 [%row] = sub %44, %7
+  float v45_5 = 0.f;
+  if (const int i = t; i < 64) v45_5 = (s44_4 - ((float*)(basep + M10_7))[i]);
+  // %46 [%row] = exp %45
+  float v46_6 = 0.f;
+  if (const int i = t; i < 64) v46_6 = m_exp(v45_5);
+  if (const int i = t; i < 64) ((float*)(basep + M15_46))[i] = v46_6;
+  // %51 [%row] = exp %30
+  team_sync(1, 256);
+  float v51_7 = 0.f;
+  if (const int i = t; i < 64) v51_7 = m_exp(((float*)(basep + M12_30))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_51))[i] = v51_7;
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
+  cp_wait<8>();
+  team_sync(1, 256);
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  cp_wait<7>();
+  team_sync(1, 256);
+  float f4_9[16];
+  mma_open(); mma<32, 4, 64, false, true>(f4_9, a0_8, (base + M1_2), part * 32); mma_commit();
+  // %5 [%row, %col] = mask %4
+  mma_wait<0>();
+  mma_ready<sizeof(f4_9) / 4>(f4_9);
+  float f5_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_10[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f4_9[i] : 0.f);
+  // %9 [%row, %col] = sub %7, %8
+  float f9_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_11[i] = (((float*)(basep + M10_7))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
+  // %10 [%row, %col] = mask %9
+  float f10_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_11[i] : 0.f);
+  // %11 [%row, %col] = exp %10
+  float f11_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_13[i] = m_exp(f10_12[i]);
+  // %12 [%row, %col] = mul %11, %5
+  float f12_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_14[i] = (f11_13[i] * f5_10[i]);
+  // %14 [%col, K] = swap %13
   // %18 [%row, K] = contract[V] %0, %17
-  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
+  u32 a0_15[4][4]; load_as<4, 64, false>(a0_15, (base + M0_0));
   cp_wait<5>();
   team_sync(1, 256);
-  float f18_11[16];
-  mma_open(); mma<32, 4, 64, false, true>(f18_11, a0_10, (base + M3_17), part * 32); mma_commit();
+  float f18_16[16];
+  mma_open(); mma<32, 4, 64, false, true>(f18_16, a0_15, (base + M3_17), part * 32); mma_commit();
   // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
-  mma_ready<sizeof(f18_11) / 4>(f18_11);
-  float f19_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_12[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_11[i]);
+  mma_ready<sizeof(f18_16) / 4>(f18_16);
+  float f19_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_17[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_16[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
-  store_frag<2, 64, false>((base + M12_12), f12_8, part * 2);
+  store_frag<2, 64, false>((base + M17_12), f12_14, part * 2);
   team_sync(1, 256);
-  u32 a12_13[4][4]; load_as<4, 64, false>(a12_13, (base + M12_12));
-  float f20_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_14[i] = f19_12[i];
-  mma_open(); mma<32, 4, 64, true, false>(f20_14, a12_13, (base + M2_13), part * 32); mma_commit();
+  u32 a12_18[4][4]; load_as<4, 64, false>(a12_18, (base + M17_12));
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = f19_17[i];
+  mma_open(); mma<32, 4, 64, true, false>(f20_19, a12_18, (base + M2_13), part * 32); mma_commit();
   // %21 [] = 0.125
   // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
-  mma_ready<sizeof(f20_14) / 4>(f20_14);
-  float f22_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_15[i] = (f20_14[i] * 0.125f);
+  mma_ready<sizeof(f20_19) / 4>(f20_19);
+  float f22_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_20[i] = (f20_19[i] * 0.125f);
   // store d_q, %22
-  store_frag<2, 64, false>((base + M13), f22_15, part * 2);
+  store_frag<2, 64, false>((base + M18), f22_20, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %26 [%col, K] = swap %24
   // %102 [%col, %row] = swap %12
   // %103 [%row, K] = contract[%col] %102, %26
-  u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M12_12));
+  u32 a12_21[4][4]; load_as<4, 64, true>(a12_21, (base + M17_12));
   cp_wait<4>();
   team_sync(1, 256);
-  float f103_17[16];
-  mma_open(); mma<32, 4, 64, true, true>(f103_17, a12_16, (base + M4_24), part * 32); mma_commit();
+  float f103_22[16];
+  mma_open(); mma<32, 4, 64, true, true>(f103_22, a12_21, (base + M4_24), part * 32); mma_commit();
   // %27 [%row, K] = mul %103, %21
   mma_wait<0>();
-  mma_ready<sizeof(f103_17) / 4>(f103_17);
-  float f27_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_18[i] = (f103_17[i] * 0.125f);
+  mma_ready<sizeof(f103_22) / 4>(f103_22);
+  float f27_23[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_23[i] = (f103_22[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
   team_sync(1, 256);
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
-  float f28_20[16];
-  mma_open(); mma<32, 4, 64, false, true>(f28_20, a1_19, (base + M1_2), part * 32); mma_commit();
+  u32 a1_24[4][4]; load_as<4, 64, false>(a1_24, (base + M5_1));
+  float f28_25[16];
+  mma_open(); mma<32, 4, 64, false, true>(f28_25, a1_24, (base + M1_2), part * 32); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_20) / 4>(f28_20);
-  float f29_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_21[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f28_20[i] : 0.f);
-  // %30 [%row] = cumsum exclusive %6
-  if (t < 32) vec_cumsum(((float*)(basep + M14_30)), ((float*)(basep + M9_6)), true, false);
+  mma_ready<sizeof(f28_25) / 4>(f28_25);
+  float f29_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_26[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f28_25[i] : 0.f);
   // %31 [%row, %col] = sub %30, %8
-  team_sync(1, 256);
-  float f31_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_22[i] = (((float*)(basep + M14_30))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
+  float f31_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_27[i] = (((float*)(basep + M12_30))[frag_row(i)] - ((float*)(basep + M10_7))[(frag_col(i) + part * 32)]);
   // %32 [%row, %col] = mask strict %31
-  float f32_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_23[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f31_22[i] : 0.f);
+  float f32_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f31_27[i] : 0.f);
   // %33 [%row, %col] = exp %32
-  float f33_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_24[i] = m_exp(f32_23[i]);
+  float f33_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_29[i] = m_exp(f32_28[i]);
   // %34 [%row, %col] = mul %33, %29
-  float f34_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_25[i] = (f33_24[i] * f29_21[i]);
-  // %35 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M15_35))[i] = asked35_1;
-  // %36 [%row] = neg %35
-  float v36_26 = 0.f;
-  if (const int i = t; i < 64) v36_26 = (-asked35_1);
-  if (const int i = t; i < 64) ((float*)(basep + M16_36))[i] = v36_26;
+  float f34_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_30[i] = (f33_29[i] * f29_26[i]);
   // %37 [%row, %col] = mul %36, %34
-  team_sync(1, 256);
-  float f37_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_27[i] = (((float*)(basep + M16_36))[frag_row(i)] * f34_25[i]);
+  float f37_31[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_31[i] = (((float*)(basep + M14_36))[frag_row(i)] * f34_30[i]);
   // %39 [%col, %row] = swap %37
   // %40 [%col, K] = swap %38
   // %43 [%row, K] = contract[V] %2, %42
-  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
+  u32 a2_32[4][4]; load_as<4, 64, false>(a2_32, (base + M1_2));
   cp_wait<1>();
   team_sync(1, 256);
-  float f43_29[16];
-  mma_open(); mma<32, 4, 64, false, true>(f43_29, a2_28, (base + M7_42), part * 32); mma_commit();
-  // %44 [] = pick last %7
-  const float s44_30 = ((float*)(basep + M10_7))[63];
-  // %45 [%row] = sub %44, %7
-  float v45_31 = 0.f;
-  if (const int i = t; i < 64) v45_31 = (s44_30 - ((float*)(basep + M10_7))[i]);
-  // %46 [%row] = exp %45
-  float v46_32 = 0.f;
-  if (const int i = t; i < 64) v46_32 = m_exp(v45_31);
-  if (const int i = t; i < 64) ((float*)(basep + M17_46))[i] = v46_32;
+  float f43_33[16];
+  mma_open(); mma<32, 4, 64, false, true>(f43_33, a2_32, (base + M7_42), part * 32); mma_commit();
   // %47 [%row, K] = mul %46, %43
-  team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f43_29) / 4>(f43_29);
-  float f47_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_33[i] = (((float*)(basep + M17_46))[frag_row(i)] * f43_29[i]);
+  mma_ready<sizeof(f43_33) / 4>(f43_33);
+  float f47_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_34[i] = (((float*)(basep + M15_46))[frag_row(i)] * f43_33[i]);
   // %48 [%row, K] = add %47, %27
-  float f48_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_34[i] = (f47_33[i] + f27_18[i]);
+  float f48_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_35[i] = (f47_34[i] + f27_23[i]);
   // %41 [%row, K] = contract[%col] %39, %40
   // %49 [%row, K] = add %48, %41
-  store_frag<2, 64, false>((base + M18_37), f37_27, part * 2);
+  store_frag<2, 64, false>((base + M19_37), f37_31, part * 2);
   team_sync(1, 256);
-  u32 a37_35[4][4]; load_as<4, 64, true>(a37_35, (base + M18_37));
-  float f49_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_36[i] = f48_34[i];
-  mma_open(); mma<32, 4, 64, true, false>(f49_36, a37_35, (base + M6_38), part * 32); mma_commit();
+  u32 a37_36[4][4]; load_as<4, 64, true>(a37_36, (base + M19_37));
+  float f49_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_37[i] = f48_35[i];
+  mma_open(); mma<32, 4, 64, true, false>(f49_37, a37_36, (base + M6_38), part * 32); mma_commit();
   // store d_k, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_36) / 4>(f49_36);
-  store_frag<2, 64, false>((base + M19), f49_36, part * 2);
+  mma_ready<sizeof(f49_37) / 4>(f49_37);
+  store_frag<2, 64, false>((base + M20), f49_37, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
-  // %51 [%row] = exp %30
-  float v51_37 = 0.f;
-  if (const int i = t; i < 64) v51_37 = m_exp(((float*)(basep + M14_30))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M20_51))[i] = v51_37;
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %52 [%row, K] = contract[V] %1, %17
   u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
   float f52_39[16];
   mma_open(); mma<32, 4, 64, false, true>(f52_39, a1_38, (base + M3_17), part * 32); mma_commit();
   // %53 [%row, K] = mul %51, %52
-  team_sync(1, 256);
   mma_wait<0>();
   mma_ready<sizeof(f52_39) / 4>(f52_39);
   float f53_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_40[i] = (((float*)(basep + M20_51))[frag_row(i)] * f52_39[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f53_40[i] = (((float*)(basep + M16_51))[frag_row(i)] * f52_39[i]);
   // %50 [%row, K] = contract[%col] %34, %14
   // %54 [%row, K] = add %53, %50
-  store_frag<2, 64, false>((base + M21_34), f34_25, part * 2);
+  store_frag<2, 64, false>((base + M21_34), f34_30, part * 2);
   team_sync(1, 256);
   u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M21_34));
   float f54_42[16];
@@ -1563,7 +1557,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f54_42) / 4>(f54_42);
   float f55_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M16_36))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M14_36))[frag_row(i)]);
   // store d_p, %55
   store_frag<2, 64, false>((base + M22), f55_43, part * 2);
   team_sync(1, 256);
@@ -1572,7 +1566,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f1_44[16];
   load_frag<2, 64, false>(f1_44, (base + M5_1), part * 2);
   float f56_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M15_35))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M13_35))[frag_row(i)]);
   // store d_v, %56
   store_frag<2, 64, false>((base + M23), f56_45, part * 2);
   team_sync(1, 256);
@@ -1591,7 +1585,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f59_49[i] = (0.125f * f58_48[i]);
   // %60 [%row, %col] = mul %12, %59
   float f60_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_50[i] = (f12_8[i] * f59_49[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f60_50[i] = (f12_14[i] * f59_49[i]);
   // %66 [%row, %col] = contract[K] %38, %14
   u32 a38_51[4][4]; load_as<4, 64, false>(a38_51, (base + M6_38));
   float f66_52[16];
@@ -1603,145 +1597,141 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f67_53[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f66_52[i] : 0.f);
   // %68 [%row, %col] = mul %36, %67
   float f68_54[16];
-  UNROLL for (int i = 0; i < 16; ++i) f68_54[i] = (((float*)(basep + M16_36))[frag_row(i)] * f67_53[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f68_54[i] = (((float*)(basep + M14_36))[frag_row(i)] * f67_53[i]);
   // %69 [%row, %col] = mul %34, %68
   float f69_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (f34_25[i] * f68_54[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (f34_30[i] * f68_54[i]);
   // %86 [K] = contract[V] %17, %42
   float v86_56 = 0.f;
   if (const int i = t; i < 64) v86_56 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  if (const int i = t; i < 64) ((float*)(basep + M24_86))[i] = v86_56;
   // %88 [] = exp %44
-  const float s88_57 = m_exp(s44_30);
+  const float s88_57 = m_exp(s44_4);
   // %61 [%row] = sum[%col] %60
-  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f60_50);
+  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f60_50);
   // %62 [%row, K] = mul %19, %24
   float f24_58[16];
   load_frag<2, 64, false>(f24_58, (base + M4_24), part * 2);
   float f62_59[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_59[i] = (f19_12[i] * f24_58[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f62_59[i] = (f19_17[i] * f24_58[i]);
   // %63 [%row] = sum[K] %62
-  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f62_59);
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f62_59);
   // %70 [%row] = sum[%col] %69
-  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f69_55);
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f69_55);
   // %71 [%row, K] = mul %53, %38
   float f38_60[16];
   load_frag<2, 64, false>(f38_60, (base + M6_38), part * 2);
   float f71_61[16];
   UNROLL for (int i = 0; i < 16; ++i) f71_61[i] = (f53_40[i] * f38_60[i]);
   // %72 [%row] = sum[K] %71
-  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f71_61);
+  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f71_61);
   // %77 [%col] = sum[%row] %60
-  col_sums_part<16>(((float*)(basep + M28)), f60_50, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M29)), f60_50, 64, part * 32);
   // %79 [%col] = sum[%row] %69
-  col_sums_part<16>(((float*)(basep + M29)), f69_55, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M30)), f69_55, 64, part * 32);
   // %81 [%row, K] = mul %47, %13
   float f13_62[16];
   load_frag<2, 64, false>(f13_62, (base + M2_13), part * 2);
   float f81_63[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_63[i] = (f47_33[i] * f13_62[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f81_63[i] = (f47_34[i] * f13_62[i]);
   // %82 [%row] = sum[K] %81
-  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f81_63);
-  // %87 [] = sum[K] %86
-  if (const int i = t; i < 64) ((float*)(basep + M31_86))[i] = v86_56;
-  team_sync(1, 256);
-  const float s87_64 = vec_sum<64>(((float*)(basep + M31_86)));
+  row_sums_to<16>((((float*)(basep + M31)) + part * 64), f81_63);
   // %95 [%row, K] = mul %54, %38
-  float f38_65[16];
-  load_frag<2, 64, false>(f38_65, (base + M6_38), part * 2);
-  float f95_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_66[i] = (f54_42[i] * f38_65[i]);
+  float f95_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_64[i] = (f54_42[i] * f38_60[i]);
   // %96 [%row] = sum[K] %95
-  row_sums_to<16>((((float*)(basep + M32)) + part * 64), f95_66);
+  row_sums_to<16>((((float*)(basep + M32)) + part * 64), f95_64);
   // %99 [%row, V] = mul %1, %98
-  float f1_67[16];
-  load_frag<2, 64, false>(f1_67, (base + M5_1), part * 2);
+  float f1_65[16];
+  load_frag<2, 64, false>(f1_65, (base + M5_1), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f98_68[16];
-  load_frag<2, 64, false>(f98_68, (base + M8_98), part * 2);
-  float f99_69[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_69[i] = (f1_67[i] * f98_68[i]);
+  float f98_66[16];
+  load_frag<2, 64, false>(f98_66, (base + M8_98), part * 2);
+  float f99_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_67[i] = (f1_65[i] * f98_66[i]);
   // %100 [%row] = sum[V] %99
-  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f99_69);
-  float v61_70 = 0.f;
-  if (const int i = t; i < 64) v61_70 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
-  float v63_71 = 0.f;
-  if (const int i = t; i < 64) v63_71 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
-  float v70_72 = 0.f;
-  if (const int i = t; i < 64) v70_72 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
-  float v72_73 = 0.f;
-  if (const int i = t; i < 64) v72_73 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
-  float v77_74 = 0.f;
-  if (const int i = t; i < 64) v77_74 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
-  float v79_75 = 0.f;
-  if (const int i = t; i < 64) v79_75 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
-  float v82_76 = 0.f;
-  if (const int i = t; i < 64) v82_76 = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
-  float v96_77 = 0.f;
-  if (const int i = t; i < 64) v96_77 = ((float*)(basep + M32))[0 + i] + ((float*)(basep + M32))[64 + i];
+  row_sums_to<16>((((float*)(basep + M33)) + part * 64), f99_67);
+  // %87 [] = sum[K] %86
+  const float s87_68 = vec_sum<64>(((float*)(basep + M24_86)));
+  float v61_69 = 0.f;
+  if (const int i = t; i < 64) v61_69 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
+  float v63_70 = 0.f;
+  if (const int i = t; i < 64) v63_70 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  float v70_71 = 0.f;
+  if (const int i = t; i < 64) v70_71 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
+  float v72_72 = 0.f;
+  if (const int i = t; i < 64) v72_72 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
+  float v77_73 = 0.f;
+  if (const int i = t; i < 64) v77_73 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  float v79_74 = 0.f;
+  if (const int i = t; i < 64) v79_74 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float v82_75 = 0.f;
+  if (const int i = t; i < 64) v82_75 = ((float*)(basep + M31))[0 + i] + ((float*)(basep + M31))[64 + i];
+  float v96_76 = 0.f;
+  if (const int i = t; i < 64) v96_76 = ((float*)(basep + M32))[0 + i] + ((float*)(basep + M32))[64 + i];
   team_sync(1, 256);
-  float v100_78 = 0.f;
-  if (const int i = t; i < 64) v100_78 = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
+  float v100_77 = 0.f;
+  if (const int i = t; i < 64) v100_77 = ((float*)(basep + M33))[0 + i] + ((float*)(basep + M33))[64 + i];
   // %64 [%row] = mul %21, %63
-  float v64_79 = 0.f;
-  if (const int i = t; i < 64) v64_79 = (0.125f * v63_71);
+  float v64_78 = 0.f;
+  if (const int i = t; i < 64) v64_78 = (0.125f * v63_70);
   // %65 [%row] = add %64, %61
-  float v65_80 = 0.f;
-  if (const int i = t; i < 64) v65_80 = (v64_79 + v61_70);
+  float v65_79 = 0.f;
+  if (const int i = t; i < 64) v65_79 = (v64_78 + v61_69);
   // %73 [%row] = mul %36, %72
-  float v73_81 = 0.f;
-  if (const int i = t; i < 64) v73_81 = (v36_26 * v72_73);
+  float v73_80 = 0.f;
+  if (const int i = t; i < 64) v73_80 = (v36_3 * v72_72);
   // %74 [%row] = add %73, %70
-  float v74_82 = 0.f;
-  if (const int i = t; i < 64) v74_82 = (v73_81 + v70_72);
+  float v74_81 = 0.f;
+  if (const int i = t; i < 64) v74_81 = (v73_80 + v70_71);
   // %75 [%row] = shift -1 %74
-  if (const int i = t; i < 64) ((float*)(basep + M34_74))[i] = v74_82;
+  if (const int i = t; i < 64) ((float*)(basep + M34_74))[i] = v74_81;
   team_sync(1, 256);
-  float v75_83 = 0.f;
-  if (const int i = t; i < 64) v75_83 = (i == 63 ? 0.f : ((float*)(basep + M34_74))[(i - -1) & 63]);
+  float v75_82 = 0.f;
+  if (const int i = t; i < 64) v75_82 = (i == 63 ? 0.f : ((float*)(basep + M34_74))[(i - -1) & 63]);
   // %76 [%row] = add %65, %75
-  float v76_84 = 0.f;
-  if (const int i = t; i < 64) v76_84 = (v65_80 + v75_83);
+  float v76_83 = 0.f;
+  if (const int i = t; i < 64) v76_83 = (v65_79 + v75_82);
   // %78 [%row] = swap %77
   // %80 [%row] = swap %79
   // %83 [%row] = add %82, %78
-  float v83_85 = 0.f;
-  if (const int i = t; i < 64) v83_85 = (v82_76 + v77_74);
+  float v83_84 = 0.f;
+  if (const int i = t; i < 64) v83_84 = (v82_75 + v77_73);
   // %84 [%row] = add %83, %80
-  float v84_86 = 0.f;
-  if (const int i = t; i < 64) v84_86 = (v83_85 + v79_75);
+  float v84_85 = 0.f;
+  if (const int i = t; i < 64) v84_85 = (v83_84 + v79_74);
   // %85 [%row] = neg %84
-  float v85_87 = 0.f;
-  if (const int i = t; i < 64) v85_87 = (-v84_86);
+  float v85_86 = 0.f;
+  if (const int i = t; i < 64) v85_86 = (-v84_85);
   // %89 [] = mul %88, %87
-  const float s89_88 = (s88_57 * s87_64);
-  // %90 [] = sum[%row] %82
-  if (const int i = t; i < 64) ((float*)(basep + M35_82))[i] = v82_76;
-  team_sync(1, 256);
-  const float s90_89 = vec_sum<64>(((float*)(basep + M35_82)));
+  const float s89_87 = (s88_57 * s87_68);
   // %92 [%row] = add %76, %85
-  float v92_90 = 0.f;
-  if (const int i = t; i < 64) v92_90 = (v76_84 + v85_87);
-  // %93 [%row] = cumsum reversed %92
-  if (const int i = t; i < 64) ((float*)(basep + M36_92))[i] = v92_90;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M37_93)), ((float*)(basep + M36_92)), false, true);
+  float v92_88 = 0.f;
+  if (const int i = t; i < 64) v92_88 = (v76_83 + v85_86);
+  if (const int i = t; i < 64) ((float*)(basep + M35_92))[i] = v92_88;
   // %97 [%row] = neg %96
-  float v97_91 = 0.f;
-  if (const int i = t; i < 64) v97_91 = (-v96_77);
+  float v97_89 = 0.f;
+  if (const int i = t; i < 64) v97_89 = (-v96_76);
   // %101 [%row] = add %97, %100
-  float v101_92 = 0.f;
-  if (const int i = t; i < 64) v101_92 = (v97_91 + v100_78);
+  float v101_90 = 0.f;
+  if (const int i = t; i < 64) v101_90 = (v97_89 + v100_77);
   // store d_beta, %101
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_92);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_90);
+  // %90 [] = sum[%row] %82
+  if (const int i = t; i < 64) ((float*)(basep + M36_82))[i] = v82_75;
+  team_sync(1, 256);
+  const float s90_91 = vec_sum<64>(((float*)(basep + M36_82)));
+  // %93 [%row] = cumsum reversed %92
+  if (t < 32) vec_cumsum(((float*)(basep + M37_93)), ((float*)(basep + M35_92)), false, true);
   // %91 [] = add %89, %90
-  const float s91_93 = (s89_88 + s90_89);
+  const float s91_92 = (s89_87 + s90_91);
   // %94 [%row] = add %93, %91
   team_sync(1, 256);
-  float v94_94 = 0.f;
-  if (const int i = t; i < 64) v94_94 = (((float*)(basep + M37_93))[i] + s91_93);
+  float v94_93 = 0.f;
+  if (const int i = t; i < 64) v94_93 = (((float*)(basep + M37_93))[i] + s91_92);
   // store d_g, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_94);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_93);
 }
 
 // Reads the tokens one at a time.

@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M4 = 0, M0_0 = 0, M1_1 = 8192, M2 = 16384, M5 = 18432, M3_10 = 24576;
+  constexpr u32 M4 = 0, M0_0 = 0, M1_1 = 18432, M3 = 26624, M5 = 18432, M2_10 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,51 +19,50 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked9_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  const float asked9_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %9 [%row] = load beta row
+  // %10 [%row] = neg %9
+  float v10_1 = 0.f;
+  if (const int i = t; i < 64) v10_1 = (-asked9_0);
+  if (const int i = t; i < 64) ((float*)(basep + M2_10))[i] = v10_1;
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
   team_sync(1);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
-  float f3_2[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_2, a0_1, (base + M1_1)); mma_commit();
+  float f3_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_3, a0_2, (base + M1_1)); mma_commit();
   // %4 [%row, %col] = mask %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_2) / 4>(f3_2);
-  float f4_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (frag_col(i) <= frag_row(i) ? f3_2[i] : 0.f);
+  mma_ready<sizeof(f3_3) / 4>(f3_3);
+  float f4_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (frag_col(i) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [] = 0.125
   // %6 [%row, %col] = mul %5, %4
-  float f6_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (0.125f * f4_3[i]);
+  float f6_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f6_5[i] = (0.125f * f4_4[i]);
   // store ws.S.score0_0, %6
-  store_frag<4, 64, false>((base + M2), f6_4, 0);
+  store_frag<4, 64, false>((base + M3), f6_5, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M2), t);
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M3), t);
   // %7 [%row, %col] = contract[K] %1, %2
-  u32 a1_5[4][4]; load_as<4, 64, false>(a1_5, (base + M1_1));
-  float f7_6[32];
-  mma_open(); mma<64, 4, 64, false, true>(f7_6, a1_5, (base + M1_1)); mma_commit();
+  u32 a1_6[4][4]; load_as<4, 64, false>(a1_6, (base + M1_1));
+  float f7_7[32];
+  mma_open(); mma<64, 4, 64, false, true>(f7_7, a1_6, (base + M1_1)); mma_commit();
   // %8 [%row, %col] = mask strict %7
   mma_wait<0>();
-  mma_ready<sizeof(f7_6) / 4>(f7_6);
-  float f8_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_7[i] = (frag_col(i) < frag_row(i) ? f7_6[i] : 0.f);
-  // %9 [%row] = load beta row
-  // %10 [%row] = neg %9
-  float v10_8 = 0.f;
-  if (const int i = t; i < 64) v10_8 = (-asked9_0);
-  if (const int i = t; i < 64) ((float*)(basep + M3_10))[i] = v10_8;
+  mma_ready<sizeof(f7_7) / 4>(f7_7);
+  float f8_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = (frag_col(i) < frag_row(i) ? f7_7[i] : 0.f);
   // %11 [%row, %col] = mul %10, %8
-  team_sync(1);
   float f11_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M3_10))[frag_row(i)] * f8_7[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M2_10))[frag_row(i)] * f8_8[i]);
   // %12 [%row, %col] = inverse %11
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)] = f11_9[i];
   team_sync(1);
@@ -1186,7 +1185,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M8 = 65536, M9_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M10_21 = 32768, M11_22 = 33024, M15_37 = 8192, M16_41 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M10 = 65536, M11_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M8_21 = 73728, M9_22 = 73984, M15_37 = 8192, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1195,6 +1194,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked21_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
@@ -1211,82 +1211,80 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M6_26), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %39 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M7_39), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  const float asked21_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %21 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M8_21))[i] = asked21_0;
+  // %22 [%row] = neg %21
+  float v22_1 = 0.f;
+  if (const int i = t; i < 64) v22_1 = (-asked21_0);
+  if (const int i = t; i < 64) ((float*)(basep + M9_22))[i] = v22_1;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
   team_sync(1);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
-  float f4_2[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_2, a0_1, (base + M1_2)); mma_commit();
+  float f4_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_3, a0_2, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_2) / 4>(f4_2);
-  float f5_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (frag_col(i) <= frag_row(i) ? f4_2[i] : 0.f);
+  mma_ready<sizeof(f4_3) / 4>(f4_3);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %7 [%col, K] = swap %6
   // %10 [%row, K] = contract[V] %0, %9
-  u32 a0_4[4][4]; load_as<4, 64, false>(a0_4, (base + M0_0));
+  u32 a0_5[4][4]; load_as<4, 64, false>(a0_5, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
-  float f10_5[32];
-  mma_open(); mma<64, 4, 64, false, true>(f10_5, a0_4, (base + M3_9)); mma_commit();
+  float f10_6[32];
+  mma_open(); mma<64, 4, 64, false, true>(f10_6, a0_5, (base + M3_9)); mma_commit();
   // %8 [%row, K] = contract[%col] %5, %7
   // %11 [%row, K] = add %10, %8
   mma_wait<0>();
-  mma_ready<sizeof(f10_5) / 4>(f10_5);
-  u32 a5_6[4][4]; pack<4>(a5_6, f5_3);
-  float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = f10_5[i];
-  mma_open(); mma<64, 4, 64, true, false>(f11_7, a5_6, (base + M2_6)); mma_commit();
+  mma_ready<sizeof(f10_6) / 4>(f10_6);
+  u32 a5_7[4][4]; pack<4>(a5_7, f5_4);
+  float f11_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_8[i] = f10_6[i];
+  mma_open(); mma<64, 4, 64, true, false>(f11_8, a5_7, (base + M2_6)); mma_commit();
   // %12 [] = 0.125
   // %13 [%row, K] = mul %11, %12
   mma_wait<0>();
-  mma_ready<sizeof(f11_7) / 4>(f11_7);
-  float f13_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_8[i] = (f11_7[i] * 0.125f);
+  mma_ready<sizeof(f11_8) / 4>(f11_8);
+  float f13_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f11_8[i] * 0.125f);
   // store d_q, %13
-  store_frag<4, 64, false>((base + M8), f13_8, 0);
+  store_frag<4, 64, false>((base + M10), f13_9, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %17 [%col, K] = swap %15
   // %43 [%col, %row] = swap %5
   // %44 [%row, K] = contract[%col] %43, %17
-  store_frag<4, 64, false>((base + M9_5), f5_3, 0);
+  store_frag<4, 64, false>((base + M11_5), f5_4, 0);
   team_sync(1);
-  u32 a5_9[4][4]; load_as<4, 64, true>(a5_9, (base + M9_5));
+  u32 a5_10[4][4]; load_as<4, 64, true>(a5_10, (base + M11_5));
   cp_wait<3>();
   team_sync(1);
-  float f44_10[32];
-  mma_open(); mma<64, 4, 64, true, true>(f44_10, a5_9, (base + M4_15)); mma_commit();
+  float f44_11[32];
+  mma_open(); mma<64, 4, 64, true, true>(f44_11, a5_10, (base + M4_15)); mma_commit();
   // %18 [%row, K] = mul %44, %12
   mma_wait<0>();
-  mma_ready<sizeof(f44_10) / 4>(f44_10);
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f44_10[i] * 0.125f);
+  mma_ready<sizeof(f44_11) / 4>(f44_11);
+  float f18_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f44_11[i] * 0.125f);
   // %19 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_12[4][4]; load_as<4, 64, false>(a1_12, (base + M5_1));
-  float f19_13[32];
-  mma_open(); mma<64, 4, 64, false, true>(f19_13, a1_12, (base + M1_2)); mma_commit();
+  u32 a1_13[4][4]; load_as<4, 64, false>(a1_13, (base + M5_1));
+  float f19_14[32];
+  mma_open(); mma<64, 4, 64, false, true>(f19_14, a1_13, (base + M1_2)); mma_commit();
   // %20 [%row, %col] = mask strict %19
   mma_wait<0>();
-  mma_ready<sizeof(f19_13) / 4>(f19_13);
-  float f20_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = (frag_col(i) < frag_row(i) ? f19_13[i] : 0.f);
-  // %21 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M10_21))[i] = asked21_0;
-  // %22 [%row] = neg %21
-  float v22_15 = 0.f;
-  if (const int i = t; i < 64) v22_15 = (-asked21_0);
-  if (const int i = t; i < 64) ((float*)(basep + M11_22))[i] = v22_15;
+  mma_ready<sizeof(f19_14) / 4>(f19_14);
+  float f20_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = (frag_col(i) < frag_row(i) ? f19_14[i] : 0.f);
   // %23 [%row, %col] = mul %22, %20
-  team_sync(1);
   float f23_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (((float*)(basep + M11_22))[frag_row(i)] * f20_14[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f23_16[i] = (((float*)(basep + M9_22))[frag_row(i)] * f20_15[i]);
   // %24 [%col, %row] = swap %23
   // %27 [%row, K] = contract[V] %2, %26
   // %28 [%row, K] = add %27, %18
@@ -1294,7 +1292,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   cp_wait<1>();
   team_sync(1);
   float f28_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = f18_11[i];
+  UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = f18_12[i];
   mma_open(); mma<64, 4, 64, false, false>(f28_18, a2_17, (base + M6_26)); mma_commit();
   // %25 [%row, K] = contract[%col] %24, %7
   // %29 [%row, K] = add %28, %25
@@ -1315,7 +1313,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f29_20) / 4>(f29_20);
   mma_ready<sizeof(f31_22) / 4>(f31_22);
-  u32 a20_23[4][4]; pack<4>(a20_23, f20_14);
+  u32 a20_23[4][4]; pack<4>(a20_23, f20_15);
   float f32_24[32];
   UNROLL for (int i = 0; i < 32; ++i) f32_24[i] = f31_22[i];
   mma_open(); mma<64, 4, 64, true, false>(f32_24, a20_23, (base + M2_6)); mma_commit();
@@ -1323,7 +1321,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f32_24) / 4>(f32_24);
   float f33_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M11_22))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M9_22))[frag_row(i)]);
   // %34 [%row, K] = add %29, %33
   float f34_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f29_20[i] + f33_25[i]);
@@ -1335,7 +1333,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f1_27[32];
   load_frag<4, 64, false>(f1_27, (base + M5_1), 0);
   float f35_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M10_21))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M8_21))[frag_row(i)]);
   // store d_v, %35
   store_frag<4, 64, false>((base + M14), f35_28, 0);
   team_sync(1);

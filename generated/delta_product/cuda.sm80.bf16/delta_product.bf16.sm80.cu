@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_rest0_0, bf16* __restrict__ p_ws_S_solve0_1, bf16* __restrict__ p_ws_S_rest0_1, bf16* __restrict__ p_ws_S_solve1_0, bf16* __restrict__ p_ws_S_rest1_0, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_rest1_1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M8 = 0, M9 = 18432, M10 = 36864, M12 = 18432, M13 = 55296, M14 = 73728, M15 = 18432, M16 = 73728, M17 = 36864, M18 = 92160, M0_0 = 0, M1_1 = 55296, M2_14 = 73728, M5 = 8192, M6 = 8192, M19 = 55296, M20 = 0, M21 = 8192, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M3_5 = 8192, M4_6 = 16384, M7_22 = 18432, M11_33 = 63488;
+  constexpr u32 M9 = 0, M10 = 18432, M11 = 36864, M12 = 55296, M13 = 18432, M14 = 73728, M15 = 55296, M16 = 73728, M17 = 36864, M18 = 92160, M0_0 = 0, M1_1 = 73728, M2_14 = 81920, M7 = 8192, M8 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M22 = 0, M23 = 8192, M24 = 0, M25 = 8192, M26 = 0, M3_5 = 8192, M4_6 = 16384, M5_22 = 26624, M6_33 = 90112;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -20,141 +20,138 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked32_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 256>((base + M0_0), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k1 row
   tile_load<64, 1, 256>((base + M1_1), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t); cp_commit();
   // %14 [%row, K] = load k2 row
   tile_load<64, 1, 256>((base + M2_14), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t); cp_commit();
-  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked21_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
-  const float asked32_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
-  // %2 [%col, K] = swap %1
-  // %3 [%row, %col] = contract[K] %0, %2
-  cp_wait<2>();
-  team_sync(1, 256);
-  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
-  cp_wait<1>();
-  team_sync(1, 256);
-  float f3_4[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_4, a0_3, (base + M1_1), part * 32); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_4) / 4>(f3_4);
-  float f4_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_5[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_4[i] : 0.f);
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
   // %7 [%col] = swap %6
-  // %8 [%row, %col] = sub %6, %7
-  team_sync(1, 256);
-  float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[(frag_col(i) + part * 32)]);
-  // %9 [%row, %col] = mask %8
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f8_6[i] : 0.f);
-  // %10 [%row, %col] = exp %9
-  float f10_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
-  // %11 [] = 0.125
-  // %12 [%row, %col] = mul %10, %11
-  float f12_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_9[i] = (f10_8[i] * 0.125f);
-  // %13 [%row, %col] = mul %12, %4
-  float f13_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
-  // store ws.S.score0_0, %13
-  store_frag<2, 64, false>((base + M5), f13_10, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
-  // %15 [%col, K] = swap %14
-  // %16 [%row, %col] = contract[K] %0, %15
-  u32 a0_11[4][4]; load_as<4, 64, false>(a0_11, (base + M0_0));
-  cp_wait<0>();
-  team_sync(1, 256);
-  float f16_12[16];
-  mma_open(); mma<32, 4, 64, false, true>(f16_12, a0_11, (base + M2_14), part * 32); mma_commit();
-  // %17 [%row, %col] = mask %16
-  mma_wait<0>();
-  mma_ready<sizeof(f16_12) / 4>(f16_12);
-  float f17_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_12[i] : 0.f);
-  // %18 [%row, %col] = mul %12, %17
-  float f18_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_14[i] = (f12_9[i] * f17_13[i]);
-  // store ws.S.score0_1, %18
-  store_frag<2, 64, false>((base + M6), f18_14, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
-  // %19 [%row, %col] = contract[K] %1, %2
-  u32 a1_15[4][4]; load_as<4, 64, false>(a1_15, (base + M1_1));
-  float f19_16[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_16, a1_15, (base + M1_1), part * 32); mma_commit();
-  // %20 [%row, %col] = mask strict %19
-  mma_wait<0>();
-  mma_ready<sizeof(f19_16) / 4>(f19_16);
-  float f20_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_17[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_16[i] : 0.f);
   // %21 [%row] = load beta1 row
   // %22 [%row] = neg %21
-  float v22_18 = 0.f;
-  if (const int i = t; i < 64) v22_18 = (-asked21_1);
-  if (const int i = t; i < 64) ((float*)(basep + M7_22))[i] = v22_18;
-  // %23 [%row, %col] = mul %10, %22
-  team_sync(1, 256);
-  float f23_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f23_19[i] = (f10_8[i] * ((float*)(basep + M7_22))[frag_row(i)]);
-  // %24 [%row, %col] = mul %23, %20
-  float f24_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f24_20[i] = (f23_19[i] * f20_17[i]);
-  // %25 [%row, %col] = inverse fine %24
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_20[i];
-  team_sync(1, 256);
-  if (part == 0) tri_inverse<72, true>(((float*)(basep + M8)), t, 4);
-  // %26 [%row, %col] = contract[K] %1, %15
-  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1_1));
-  float f26_22[16];
-  mma_open(); mma<32, 4, 64, false, true>(f26_22, a1_21, (base + M2_14), part * 32); mma_commit();
-  // %27 [%row, %col] = mask strict %26
-  mma_wait<0>();
-  mma_ready<sizeof(f26_22) / 4>(f26_22);
-  float f27_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f27_23[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_22[i] : 0.f);
-  // %28 [%row, %col] = mul %23, %27
-  float f28_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_24[i] = (f23_19[i] * f27_23[i]);
-  // %29 [%row, %col] = compose fine %25, %28
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_24[i];
-  team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M10)), ((float*)(basep + M8)), ((float*)(basep + M9)), t);
-  // %30 [%row, %col] = contract[K] %14, %2
-  u32 a14_25[4][4]; load_as<4, 64, false>(a14_25, (base + M2_14));
-  float f30_26[16];
-  mma_open(); mma<32, 4, 64, false, true>(f30_26, a14_25, (base + M1_1), part * 32); mma_commit();
-  // %31 [%row, %col] = mask %30
-  mma_wait<0>();
-  mma_ready<sizeof(f30_26) / 4>(f30_26);
-  float f31_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_27[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_26[i] : 0.f);
+  float v22_3 = 0.f;
+  if (const int i = t; i < 64) v22_3 = (-asked21_1);
+  if (const int i = t; i < 64) ((float*)(basep + M5_22))[i] = v22_3;
   // %32 [%row] = load beta2 row
   // %33 [%row] = neg %32
-  float v33_28 = 0.f;
-  if (const int i = t; i < 64) v33_28 = (-asked32_2);
-  if (const int i = t; i < 64) ((float*)(basep + M11_33))[i] = v33_28;
-  // %34 [%row, %col] = mul %10, %33
+  float v33_4 = 0.f;
+  if (const int i = t; i < 64) v33_4 = (-asked32_2);
+  if (const int i = t; i < 64) ((float*)(basep + M6_33))[i] = v33_4;
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  cp_wait<2>();
   team_sync(1, 256);
+  u32 a0_5[4][4]; load_as<4, 64, false>(a0_5, (base + M0_0));
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f3_6[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_6, a0_5, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_6) / 4>(f3_6);
+  float f4_7[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_7[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_6[i] : 0.f);
+  // %8 [%row, %col] = sub %6, %7
+  float f8_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_8[i] = (((float*)(basep + M4_6))[frag_row(i)] - ((float*)(basep + M4_6))[(frag_col(i) + part * 32)]);
+  // %9 [%row, %col] = mask %8
+  float f9_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_9[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f8_8[i] : 0.f);
+  // %10 [%row, %col] = exp %9
+  float f10_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_10[i] = m_exp(f9_9[i]);
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
+  float f12_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_11[i] = (f10_10[i] * 0.125f);
+  // %13 [%row, %col] = mul %12, %4
+  float f13_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_11[i] * f4_7[i]);
+  // store ws.S.score0_0, %13
+  store_frag<2, 64, false>((base + M7), f13_12, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
+  // %15 [%col, K] = swap %14
+  // %16 [%row, %col] = contract[K] %0, %15
+  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
+  cp_wait<0>();
+  team_sync(1, 256);
+  float f16_14[16];
+  mma_open(); mma<32, 4, 64, false, true>(f16_14, a0_13, (base + M2_14), part * 32); mma_commit();
+  // %17 [%row, %col] = mask %16
+  mma_wait<0>();
+  mma_ready<sizeof(f16_14) / 4>(f16_14);
+  float f17_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_14[i] : 0.f);
+  // %18 [%row, %col] = mul %12, %17
+  float f18_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_16[i] = (f12_11[i] * f17_15[i]);
+  // store ws.S.score0_1, %18
+  store_frag<2, 64, false>((base + M8), f18_16, part * 2);
+  team_sync(1, 256);
+  tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
+  // %19 [%row, %col] = contract[K] %1, %2
+  u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
+  float f19_18[16];
+  mma_open(); mma<32, 4, 64, false, true>(f19_18, a1_17, (base + M1_1), part * 32); mma_commit();
+  // %20 [%row, %col] = mask strict %19
+  mma_wait<0>();
+  mma_ready<sizeof(f19_18) / 4>(f19_18);
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f19_18[i] : 0.f);
+  // %23 [%row, %col] = mul %10, %22
+  float f23_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f23_20[i] = (f10_10[i] * ((float*)(basep + M5_22))[frag_row(i)]);
+  // %24 [%row, %col] = mul %23, %20
+  float f24_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = (f23_20[i] * f20_19[i]);
+  // %25 [%row, %col] = inverse fine %24
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_21[i];
+  team_sync(1, 256);
+  if (part == 0) tri_inverse<72, true>(((float*)(basep + M9)), t, 4);
+  // %26 [%row, %col] = contract[K] %1, %15
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
+  float f26_23[16];
+  mma_open(); mma<32, 4, 64, false, true>(f26_23, a1_22, (base + M2_14), part * 32); mma_commit();
+  // %27 [%row, %col] = mask strict %26
+  mma_wait<0>();
+  mma_ready<sizeof(f26_23) / 4>(f26_23);
+  float f27_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f27_24[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f26_23[i] : 0.f);
+  // %28 [%row, %col] = mul %23, %27
+  float f28_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_25[i] = (f23_20[i] * f27_24[i]);
+  // %29 [%row, %col] = compose fine %25, %28
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_25[i];
+  team_sync(1, 256);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M11)), ((float*)(basep + M9)), ((float*)(basep + M10)), t);
+  // %30 [%row, %col] = contract[K] %14, %2
+  u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2_14));
+  float f30_27[16];
+  mma_open(); mma<32, 4, 64, false, true>(f30_27, a14_26, (base + M1_1), part * 32); mma_commit();
+  // %31 [%row, %col] = mask %30
+  mma_wait<0>();
+  mma_ready<sizeof(f30_27) / 4>(f30_27);
+  float f31_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_28[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f30_27[i] : 0.f);
+  // %34 [%row, %col] = mul %10, %33
   float f34_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_29[i] = (f10_8[i] * ((float*)(basep + M11_33))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f34_29[i] = (f10_10[i] * ((float*)(basep + M6_33))[frag_row(i)]);
   // %35 [%row, %col] = mul %34, %31
   float f35_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_30[i] = (f34_29[i] * f31_27[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f35_30[i] = (f34_29[i] * f31_28[i]);
   // %36 [%row, %col] = compose fine %35, %25
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_30[i];
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M12)), ((float*)(basep + M8)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M12)), ((float*)(basep + M9)), t);
   // %37 [%row, %col] = contract[K] %14, %15
   u32 a14_31[4][4]; load_as<4, 64, false>(a14_31, (base + M2_14));
   float f37_32[16];
@@ -169,7 +166,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f39_34[i] = (f34_29[i] * f38_33[i]);
   // %40 [%row, %col] = compose fine %35, %29
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M14)), ((float*)(basep + M12)), ((float*)(basep + M10)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M14)), ((float*)(basep + M12)), ((float*)(basep + M11)), t);
   // %41 [%row, %col] = add %40, %39
   team_sync(1, 256);
   float f40_35[16];
@@ -182,7 +179,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   if (part == 0) tri_inverse<72, true>(((float*)(basep + M15)), t, 4);
   // %43 [%row, %col] = compose fine %29, %42
   team_sync(1, 256);
-  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M10)), ((float*)(basep + M15)), t);
+  if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M11)), ((float*)(basep + M15)), t);
   // %44 [%row, %col] = compose fine %42, %36
   team_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M17)), ((float*)(basep + M15)), ((float*)(basep + M13)), t);
@@ -194,7 +191,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f45_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f25_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_38[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f25_38[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f46_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_39[i] = (f45_37[i] + f25_38[i]);
   // %47 [%row, %col] = round %46
@@ -2767,7 +2764,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M15_13 = 98304, M16_21 = 0, M17 = 106496, M23_43 = 98304, M24_51 = 8192, M25_40 = 98304, M26_66 = 8192, M27 = 98304, M28_77 = 8192, M29_83 = 0, M30_48 = 8192, M31_82 = 0, M32 = 8192, M33 = 0, M34 = 8192, M44 = 0, M45 = 1024, M46 = 2048, M48 = 3072, M49 = 4096, M50 = 5120, M35 = 6144, M36 = 6656, M37 = 7168, M38 = 7680, M39 = 24576, M40 = 25088, M41 = 25600, M42 = 26112, M43 = 26624, M47 = 27136, M51 = 27648, M53 = 8192, M54 = 8704, M55 = 9216, M56 = 9728, M12_7 = 98304, M13_8 = 114688, M14_25 = 114944, M18_41 = 106496, M19_42 = 106752, M20_49 = 107008, M21_50 = 107264, M22_58 = 107520, M52_172 = 28160, M57_155 = 10240, M58_167 = 0, M59_181 = 256, M60_182 = 0;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M20_13 = 98304, M21_21 = 0, M22 = 106496, M23_43 = 98304, M24_51 = 8192, M25_40 = 98304, M26_66 = 8192, M27 = 98304, M28_77 = 8192, M29_83 = 0, M30_48 = 8192, M31_82 = 0, M32 = 8192, M33 = 0, M34 = 8192, M45 = 0, M46 = 1024, M47 = 2048, M49 = 3072, M50 = 4096, M51 = 5120, M36 = 6144, M37 = 6656, M38 = 7168, M39 = 7680, M40 = 24576, M41 = 25088, M42 = 25600, M43 = 26112, M44 = 26624, M48 = 27136, M52 = 27648, M53 = 28160, M54 = 8192, M55 = 8704, M56 = 9216, M12_7 = 98304, M13_8 = 98560, M14_25 = 114688, M15_41 = 114944, M16_42 = 115200, M17_49 = 115456, M18_50 = 115712, M19_58 = 115968, M35_172 = 28672, M57_181 = 9728, M58_155 = 9984, M59_167 = 0, M60_182 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2777,6 +2774,9 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked41_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
+  const float asked49_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %3 [%row, V] = load ws.S.written0 row
@@ -2801,192 +2801,186 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M10_187), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head, (i64)s_v1.token, length, 64, t); cp_commit();
   // %194 [%row, V] = load v2 row
   tile_load<64, 1, 256>((base + M11_194), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head, (i64)s_v2.token, length, 64, t); cp_commit();
-  const float asked7_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked41_1 = t < 64 ? (t < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + t * ((i64)s_beta1.token)) : 0.f) : 0.f;
-  const float asked49_2 = t < 64 ? (t < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + t * ((i64)s_beta2.token)) : 0.f) : 0.f;
-  // %4 [%col, V] = swap %3
-  // %5 [%row, %col] = contract[V] %0, %4
-  cp_wait<11>();
-  team_sync(1, 256);
-  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
-  cp_wait<10>();
-  team_sync(1, 256);
-  float f5_4[16];
-  mma_open(); mma<32, 4, 64, false, true>(f5_4, a0_3, (base + M1_3), part * 32); mma_commit();
-  // %6 [%row, %col] = mask %5
-  mma_wait<0>();
-  mma_ready<sizeof(f5_4) / 4>(f5_4);
-  float f6_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_5[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_4[i] : 0.f);
   // %7 [%row] = load g row
   // %8 [%row] = cumsum %7
   if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = asked7_0;
   team_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
   // %9 [%col] = swap %8
-  // %10 [%row, %col] = sub %8, %9
+  // %25 [%row] = exp %8
   team_sync(1, 256);
-  float f10_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_6[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[(frag_col(i) + part * 32)]);
+  float v25_3 = 0.f;
+  if (const int i = t; i < 64) v25_3 = m_exp(((float*)(basep + M13_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_3;
+  // %41 [%row] = load beta1 row
+  if (const int i = t; i < 64) ((float*)(basep + M15_41))[i] = asked41_1;
+  // %42 [%row] = neg %41
+  float v42_4 = 0.f;
+  if (const int i = t; i < 64) v42_4 = (-asked41_1);
+  if (const int i = t; i < 64) ((float*)(basep + M16_42))[i] = v42_4;
+  // %49 [%row] = load beta2 row
+  if (const int i = t; i < 64) ((float*)(basep + M17_49))[i] = asked49_2;
+  // %50 [%row] = neg %49
+  float v50_5 = 0.f;
+  if (const int i = t; i < 64) v50_5 = (-asked49_2);
+  if (const int i = t; i < 64) ((float*)(basep + M18_50))[i] = v50_5;
+  // %56 [] = pick last %8
+  const float s56_6 = ((float*)(basep + M13_8))[63];
+  // %57 [%row] = sub %56, %8
+  float v57_7 = 0.f;
+  if (const int i = t; i < 64) v57_7 = (s56_6 - ((float*)(basep + M13_8))[i]);
+  // %58 [%row] = exp %57
+  float v58_8 = 0.f;
+  if (const int i = t; i < 64) v58_8 = m_exp(v57_7);
+  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_8;
+  // %4 [%col, V] = swap %3
+  // %5 [%row, %col] = contract[V] %0, %4
+  cp_wait<11>();
+  team_sync(1, 256);
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  cp_wait<10>();
+  team_sync(1, 256);
+  float f5_10[16];
+  mma_open(); mma<32, 4, 64, false, true>(f5_10, a0_9, (base + M1_3), part * 32); mma_commit();
+  // %6 [%row, %col] = mask %5
+  mma_wait<0>();
+  mma_ready<sizeof(f5_10) / 4>(f5_10);
+  float f6_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f6_11[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f5_10[i] : 0.f);
+  // %10 [%row, %col] = sub %8, %9
+  float f10_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_12[i] = (((float*)(basep + M13_8))[frag_row(i)] - ((float*)(basep + M13_8))[(frag_col(i) + part * 32)]);
   // %11 [%row, %col] = mask %10
-  float f11_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_7[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f10_6[i] : 0.f);
+  float f11_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_13[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f10_12[i] : 0.f);
   // %12 [%row, %col] = exp %11
-  float f12_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_8[i] = m_exp(f11_7[i]);
+  float f12_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_14[i] = m_exp(f11_13[i]);
   // %13 [%row, %col] = mul %12, %6
-  float f13_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_9[i] = (f12_8[i] * f6_5[i]);
+  float f13_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_15[i] = (f12_14[i] * f6_11[i]);
   // %15 [%col, K] = swap %14
   // %18 [%col, V] = swap %17
   // %19 [%row, %col] = contract[V] %0, %18
-  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
+  u32 a0_16[4][4]; load_as<4, 64, false>(a0_16, (base + M0_0));
   cp_wait<8>();
   team_sync(1, 256);
-  float f19_11[16];
-  mma_open(); mma<32, 4, 64, false, true>(f19_11, a0_10, (base + M3_17), part * 32); mma_commit();
+  float f19_17[16];
+  mma_open(); mma<32, 4, 64, false, true>(f19_17, a0_16, (base + M3_17), part * 32); mma_commit();
   // %20 [%row, %col] = mask %19
   mma_wait<0>();
-  mma_ready<sizeof(f19_11) / 4>(f19_11);
-  float f20_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_11[i] : 0.f);
+  mma_ready<sizeof(f19_17) / 4>(f19_17);
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f19_17[i] : 0.f);
   // %21 [%row, %col] = mul %12, %20
-  float f21_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f21_13[i] = (f12_8[i] * f20_12[i]);
+  float f21_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f21_19[i] = (f12_14[i] * f20_18[i]);
   // %23 [%col, K] = swap %22
-  // %25 [%row] = exp %8
-  float v25_14 = 0.f;
-  if (const int i = t; i < 64) v25_14 = m_exp(((float*)(basep + M13_8))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_14;
   // %27 [%row, K] = contract[V] %0, %26
-  u32 a0_15[4][4]; load_as<4, 64, false>(a0_15, (base + M0_0));
+  u32 a0_20[4][4]; load_as<4, 64, false>(a0_20, (base + M0_0));
   cp_wait<6>();
   team_sync(1, 256);
-  float f27_16[16];
-  mma_open(); mma<32, 4, 64, false, true>(f27_16, a0_15, (base + M5_26), part * 32); mma_commit();
+  float f27_21[16];
+  mma_open(); mma<32, 4, 64, false, true>(f27_21, a0_20, (base + M5_26), part * 32); mma_commit();
   // %28 [%row, K] = mul %25, %27
   mma_wait<0>();
-  mma_ready<sizeof(f27_16) / 4>(f27_16);
-  float f28_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_17[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_16[i]);
+  mma_ready<sizeof(f27_21) / 4>(f27_21);
+  float f28_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_21[i]);
   // %16 [%row, K] = contract[%col] %13, %15
   // %29 [%row, K] = add %28, %16
-  store_frag<2, 64, false>((base + M15_13), f13_9, part * 2);
+  store_frag<2, 64, false>((base + M20_13), f13_15, part * 2);
   team_sync(1, 256);
-  u32 a13_18[4][4]; load_as<4, 64, false>(a13_18, (base + M15_13));
-  float f29_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f29_19[i] = f28_17[i];
-  mma_open(); mma<32, 4, 64, true, false>(f29_19, a13_18, (base + M2_14), part * 32); mma_commit();
+  u32 a13_23[4][4]; load_as<4, 64, false>(a13_23, (base + M20_13));
+  float f29_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f29_24[i] = f28_22[i];
+  mma_open(); mma<32, 4, 64, true, false>(f29_24, a13_23, (base + M2_14), part * 32); mma_commit();
   // %24 [%row, K] = contract[%col] %21, %23
   // %30 [%row, K] = add %29, %24
   mma_wait<0>();
-  mma_ready<sizeof(f29_19) / 4>(f29_19);
-  store_frag<2, 64, false>((base + M16_21), f21_13, part * 2);
+  mma_ready<sizeof(f29_24) / 4>(f29_24);
+  store_frag<2, 64, false>((base + M21_21), f21_19, part * 2);
   team_sync(1, 256);
-  u32 a21_20[4][4]; load_as<4, 64, false>(a21_20, (base + M16_21));
-  float f30_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f30_21[i] = f29_19[i];
-  mma_open(); mma<32, 4, 64, true, false>(f30_21, a21_20, (base + M4_22), part * 32); mma_commit();
+  u32 a21_25[4][4]; load_as<4, 64, false>(a21_25, (base + M21_21));
+  float f30_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f30_26[i] = f29_24[i];
+  mma_open(); mma<32, 4, 64, true, false>(f30_26, a21_25, (base + M4_22), part * 32); mma_commit();
   // %31 [] = 0.125
   // %32 [%row, K] = mul %30, %31
   mma_wait<0>();
-  mma_ready<sizeof(f30_21) / 4>(f30_21);
-  float f32_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_22[i] = (f30_21[i] * 0.125f);
+  mma_ready<sizeof(f30_26) / 4>(f30_26);
+  float f32_27[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (f30_26[i] * 0.125f);
   // store d_q, %32
-  store_frag<2, 64, false>((base + M17), f32_22, part * 2);
+  store_frag<2, 64, false>((base + M22), f32_27, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %36 [%col, K] = swap %34
   // %198 [%col, %row] = swap %13
   // %199 [%row, K] = contract[%col] %198, %36
-  u32 a13_23[4][4]; load_as<4, 64, true>(a13_23, (base + M15_13));
+  u32 a13_28[4][4]; load_as<4, 64, true>(a13_28, (base + M20_13));
   cp_wait<5>();
   team_sync(1, 256);
-  float f199_24[16];
-  mma_open(); mma<32, 4, 64, true, true>(f199_24, a13_23, (base + M6_34), part * 32); mma_commit();
+  float f199_29[16];
+  mma_open(); mma<32, 4, 64, true, true>(f199_29, a13_28, (base + M6_34), part * 32); mma_commit();
   // %37 [%row, K] = mul %199, %31
   mma_wait<0>();
-  mma_ready<sizeof(f199_24) / 4>(f199_24);
-  float f37_25[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_25[i] = (f199_24[i] * 0.125f);
+  mma_ready<sizeof(f199_29) / 4>(f199_29);
+  float f37_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_30[i] = (f199_29[i] * 0.125f);
   // %38 [%row, %col] = contract[V] %1, %4
   cp_wait<4>();
   team_sync(1, 256);
-  u32 a1_26[4][4]; load_as<4, 64, false>(a1_26, (base + M7_1));
-  float f38_27[16];
-  mma_open(); mma<32, 4, 64, false, true>(f38_27, a1_26, (base + M1_3), part * 32); mma_commit();
+  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M7_1));
+  float f38_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f38_32, a1_31, (base + M1_3), part * 32); mma_commit();
   // %39 [%row, %col] = mask strict %38
   mma_wait<0>();
-  mma_ready<sizeof(f38_27) / 4>(f38_27);
-  float f39_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_28[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_27[i] : 0.f);
+  mma_ready<sizeof(f38_32) / 4>(f38_32);
+  float f39_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_32[i] : 0.f);
   // %40 [%row, %col] = mul %12, %39
-  float f40_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_29[i] = (f12_8[i] * f39_28[i]);
-  // %41 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M18_41))[i] = asked41_1;
-  // %42 [%row] = neg %41
-  float v42_30 = 0.f;
-  if (const int i = t; i < 64) v42_30 = (-asked41_1);
-  if (const int i = t; i < 64) ((float*)(basep + M19_42))[i] = v42_30;
+  float f40_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_34[i] = (f12_14[i] * f39_33[i]);
   // %43 [%row, %col] = mul %42, %40
-  team_sync(1, 256);
-  float f43_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_31[i] = (((float*)(basep + M19_42))[frag_row(i)] * f40_29[i]);
+  float f43_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_35[i] = (((float*)(basep + M16_42))[frag_row(i)] * f40_34[i]);
   // %44 [%col, %row] = swap %43
   // %46 [%row, %col] = contract[V] %2, %4
   cp_wait<3>();
   team_sync(1, 256);
-  u32 a2_32[4][4]; load_as<4, 64, false>(a2_32, (base + M8_2));
-  float f46_33[16];
-  mma_open(); mma<32, 4, 64, false, true>(f46_33, a2_32, (base + M1_3), part * 32); mma_commit();
+  u32 a2_36[4][4]; load_as<4, 64, false>(a2_36, (base + M8_2));
+  float f46_37[16];
+  mma_open(); mma<32, 4, 64, false, true>(f46_37, a2_36, (base + M1_3), part * 32); mma_commit();
   // %47 [%row, %col] = mask %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_33) / 4>(f46_33);
-  float f47_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_34[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_33[i] : 0.f);
+  mma_ready<sizeof(f46_37) / 4>(f46_37);
+  float f47_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_38[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_37[i] : 0.f);
   // %48 [%row, %col] = mul %12, %47
-  float f48_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_35[i] = (f12_8[i] * f47_34[i]);
-  // %49 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M20_49))[i] = asked49_2;
-  // %50 [%row] = neg %49
-  float v50_36 = 0.f;
-  if (const int i = t; i < 64) v50_36 = (-asked49_2);
-  if (const int i = t; i < 64) ((float*)(basep + M21_50))[i] = v50_36;
+  float f48_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_39[i] = (f12_14[i] * f47_38[i]);
   // %51 [%row, %col] = mul %50, %48
-  team_sync(1, 256);
-  float f51_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_37[i] = (((float*)(basep + M21_50))[frag_row(i)] * f48_35[i]);
+  float f51_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_40[i] = (((float*)(basep + M18_50))[frag_row(i)] * f48_39[i]);
   // %52 [%col, %row] = swap %51
   // %55 [%row, K] = contract[V] %3, %54
-  u32 a3_38[4][4]; load_as<4, 64, false>(a3_38, (base + M1_3));
+  u32 a3_41[4][4]; load_as<4, 64, false>(a3_41, (base + M1_3));
   cp_wait<2>();
   team_sync(1, 256);
-  float f55_39[16];
-  mma_open(); mma<32, 4, 64, false, true>(f55_39, a3_38, (base + M9_54), part * 32); mma_commit();
-  // %56 [] = pick last %8
-  const float s56_40 = ((float*)(basep + M13_8))[63];
-  // %57 [%row] = sub %56, %8
-  float v57_41 = 0.f;
-  if (const int i = t; i < 64) v57_41 = (s56_40 - ((float*)(basep + M13_8))[i]);
-  // %58 [%row] = exp %57
-  float v58_42 = 0.f;
-  if (const int i = t; i < 64) v58_42 = m_exp(v57_41);
-  if (const int i = t; i < 64) ((float*)(basep + M22_58))[i] = v58_42;
+  float f55_42[16];
+  mma_open(); mma<32, 4, 64, false, true>(f55_42, a3_41, (base + M9_54), part * 32); mma_commit();
   // %59 [%row, K] = mul %58, %55
-  team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f55_39) / 4>(f55_39);
+  mma_ready<sizeof(f55_42) / 4>(f55_42);
   float f59_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M22_58))[frag_row(i)] * f55_39[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M19_58))[frag_row(i)] * f55_42[i]);
   // %60 [%row, K] = add %59, %37
   float f60_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_44[i] = (f59_43[i] + f37_25[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f60_44[i] = (f59_43[i] + f37_30[i]);
   // %45 [%row, K] = contract[%col] %44, %15
   // %61 [%row, K] = add %60, %45
-  store_frag<2, 64, false>((base + M23_43), f43_31, part * 2);
+  store_frag<2, 64, false>((base + M23_43), f43_35, part * 2);
   team_sync(1, 256);
   u32 a43_45[4][4]; load_as<4, 64, true>(a43_45, (base + M23_43));
   float f61_46[16];
@@ -2996,7 +2990,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %62 [%row, K] = add %61, %53
   mma_wait<0>();
   mma_ready<sizeof(f61_46) / 4>(f61_46);
-  store_frag<2, 64, false>((base + M24_51), f51_37, part * 2);
+  store_frag<2, 64, false>((base + M24_51), f51_40, part * 2);
   team_sync(1, 256);
   u32 a51_47[4][4]; load_as<4, 64, true>(a51_47, (base + M24_51));
   float f62_48[16];
@@ -3014,7 +3008,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f65_51[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_50[i] : 0.f);
   // %66 [%row, %col] = mul %12, %65
   float f66_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f66_52[i] = (f12_8[i] * f65_51[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f66_52[i] = (f12_14[i] * f65_51[i]);
   // %68 [%row, K] = contract[V] %1, %26
   u32 a1_53[4][4]; load_as<4, 64, false>(a1_53, (base + M7_1));
   float f68_54[16];
@@ -3026,7 +3020,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_54[i]);
   // %63 [%row, K] = contract[%col] %40, %15
   // %70 [%row, K] = add %69, %63
-  store_frag<2, 64, false>((base + M25_40), f40_29, part * 2);
+  store_frag<2, 64, false>((base + M25_40), f40_34, part * 2);
   team_sync(1, 256);
   u32 a40_56[4][4]; load_as<4, 64, false>(a40_56, (base + M25_40));
   float f70_57[16];
@@ -3046,7 +3040,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f71_59) / 4>(f71_59);
   float f72_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M19_42))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M16_42))[frag_row(i)]);
   // %73 [%row, K] = add %62, %72
   float f73_61[16];
   UNROLL for (int i = 0; i < 16; ++i) f73_61[i] = (f62_48[i] + f72_60[i]);
@@ -3056,7 +3050,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
   // %200 [%col, %row] = swap %21
   // %201 [%row, K] = contract[%col] %200, %36
-  u32 a21_62[4][4]; load_as<4, 64, true>(a21_62, (base + M16_21));
+  u32 a21_62[4][4]; load_as<4, 64, true>(a21_62, (base + M21_21));
   float f201_63[16];
   mma_open(); mma<32, 4, 64, true, true>(f201_63, a21_62, (base + M6_34), part * 32); mma_commit();
   // %76 [%row, K] = mul %201, %31
@@ -3066,7 +3060,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f76_64[i] = (f201_63[i] * 0.125f);
   // %77 [%row, %col] = mul %42, %66
   float f77_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M19_42))[frag_row(i)] * f66_52[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M16_42))[frag_row(i)] * f66_52[i]);
   // %78 [%col, %row] = swap %77
   // %80 [%row, %col] = contract[V] %2, %18
   u32 a2_66[4][4]; load_as<4, 64, false>(a2_66, (base + M8_2));
@@ -3079,10 +3073,10 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f81_68[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_67[i] : 0.f);
   // %82 [%row, %col] = mul %12, %81
   float f82_69[16];
-  UNROLL for (int i = 0; i < 16; ++i) f82_69[i] = (f12_8[i] * f81_68[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f82_69[i] = (f12_14[i] * f81_68[i]);
   // %83 [%row, %col] = mul %50, %82
   float f83_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M21_50))[frag_row(i)] * f82_69[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M18_50))[frag_row(i)] * f82_69[i]);
   // %84 [%col, %row] = swap %83
   // %86 [%row, K] = contract[V] %17, %54
   u32 a17_71[4][4]; load_as<4, 64, false>(a17_71, (base + M3_17));
@@ -3092,7 +3086,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f86_72) / 4>(f86_72);
   float f87_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M22_58))[frag_row(i)] * f86_72[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M19_58))[frag_row(i)] * f86_72[i]);
   // %88 [%row, K] = add %87, %76
   float f88_74[16];
   UNROLL for (int i = 0; i < 16; ++i) f88_74[i] = (f87_73[i] + f76_64[i]);
@@ -3126,7 +3120,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f94_81[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_80[i]);
   // %91 [%row, K] = contract[%col] %48, %15
   // %95 [%row, K] = add %94, %91
-  store_frag<2, 64, false>((base + M30_48), f48_35, part * 2);
+  store_frag<2, 64, false>((base + M30_48), f48_39, part * 2);
   team_sync(1, 256);
   u32 a48_82[4][4]; load_as<4, 64, false>(a48_82, (base + M30_48));
   float f95_83[16];
@@ -3146,7 +3140,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f96_85) / 4>(f96_85);
   float f97_86[16];
-  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M21_50))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M18_50))[frag_row(i)]);
   // %98 [%row, K] = add %90, %97
   float f98_87[16];
   UNROLL for (int i = 0; i < 16; ++i) f98_87[i] = (f90_78[i] + f97_86[i]);
@@ -3158,7 +3152,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f1_88[16];
   load_frag<2, 64, false>(f1_88, (base + M7_1), part * 2);
   float f99_89[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M18_41))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M15_41))[frag_row(i)]);
   // store d_v1, %99
   store_frag<2, 64, false>((base + M33), f99_89, part * 2);
   team_sync(1, 256);
@@ -3167,7 +3161,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f2_90[16];
   load_frag<2, 64, false>(f2_90, (base + M8_2), part * 2);
   float f100_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M20_49))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M17_49))[frag_row(i)]);
   // store d_v2, %100
   store_frag<2, 64, false>((base + M34), f100_91, part * 2);
   team_sync(1, 256);
@@ -3186,7 +3180,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f103_95[i] = (0.125f * f102_94[i]);
   // %104 [%row, %col] = mul %13, %103
   float f104_96[16];
-  UNROLL for (int i = 0; i < 16; ++i) f104_96[i] = (f13_9[i] * f103_95[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f104_96[i] = (f13_15[i] * f103_95[i]);
   // %106 [%row, %col] = contract[K] %34, %23
   u32 a34_97[4][4]; load_as<4, 64, false>(a34_97, (base + M6_34));
   float f106_98[16];
@@ -3201,7 +3195,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f108_100[i] = (0.125f * f107_99[i]);
   // %109 [%row, %col] = mul %21, %108
   float f109_101[16];
-  UNROLL for (int i = 0; i < 16; ++i) f109_101[i] = (f21_13[i] * f108_100[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f109_101[i] = (f21_19[i] * f108_100[i]);
   // %116 [%row, %col] = contract[K] %14, %15
   u32 a14_102[4][4]; load_as<4, 64, false>(a14_102, (base + M2_14));
   float f116_103[16];
@@ -3213,10 +3207,10 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f117_104[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_103[i] : 0.f);
   // %118 [%row, %col] = mul %42, %117
   float f118_105[16];
-  UNROLL for (int i = 0; i < 16; ++i) f118_105[i] = (((float*)(basep + M19_42))[frag_row(i)] * f117_104[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f118_105[i] = (((float*)(basep + M16_42))[frag_row(i)] * f117_104[i]);
   // %119 [%row, %col] = mul %40, %118
   float f119_106[16];
-  UNROLL for (int i = 0; i < 16; ++i) f119_106[i] = (f40_29[i] * f118_105[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f119_106[i] = (f40_34[i] * f118_105[i]);
   // %121 [%row, %col] = contract[K] %14, %23
   u32 a14_107[4][4]; load_as<4, 64, false>(a14_107, (base + M2_14));
   float f121_108[16];
@@ -3228,7 +3222,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f122_109[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_108[i] : 0.f);
   // %123 [%row, %col] = mul %42, %122
   float f123_110[16];
-  UNROLL for (int i = 0; i < 16; ++i) f123_110[i] = (((float*)(basep + M19_42))[frag_row(i)] * f122_109[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f123_110[i] = (((float*)(basep + M16_42))[frag_row(i)] * f122_109[i]);
   // %124 [%row, %col] = mul %66, %123
   float f124_111[16];
   UNROLL for (int i = 0; i < 16; ++i) f124_111[i] = (f66_52[i] * f123_110[i]);
@@ -3243,10 +3237,10 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f132_114[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_113[i] : 0.f);
   // %133 [%row, %col] = mul %50, %132
   float f133_115[16];
-  UNROLL for (int i = 0; i < 16; ++i) f133_115[i] = (((float*)(basep + M21_50))[frag_row(i)] * f132_114[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f133_115[i] = (((float*)(basep + M18_50))[frag_row(i)] * f132_114[i]);
   // %134 [%row, %col] = mul %48, %133
   float f134_116[16];
-  UNROLL for (int i = 0; i < 16; ++i) f134_116[i] = (f48_35[i] * f133_115[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f134_116[i] = (f48_39[i] * f133_115[i]);
   // %136 [%row, %col] = contract[K] %22, %23
   u32 a22_117[4][4]; load_as<4, 64, false>(a22_117, (base + M4_22));
   float f136_118[16];
@@ -3258,148 +3252,147 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f137_119[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_118[i] : 0.f);
   // %138 [%row, %col] = mul %50, %137
   float f138_120[16];
-  UNROLL for (int i = 0; i < 16; ++i) f138_120[i] = (((float*)(basep + M21_50))[frag_row(i)] * f137_119[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f138_120[i] = (((float*)(basep + M18_50))[frag_row(i)] * f137_119[i]);
   // %139 [%row, %col] = mul %82, %138
   float f139_121[16];
   UNROLL for (int i = 0; i < 16; ++i) f139_121[i] = (f82_69[i] * f138_120[i]);
   // %172 [K] = contract[V] %26, %54
   float v172_122 = 0.f;
   if (const int i = t; i < 64) v172_122 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  if (const int i = t; i < 64) ((float*)(basep + M35_172))[i] = v172_122;
   // %174 [] = exp %56
-  const float s174_123 = m_exp(s56_40);
+  const float s174_123 = m_exp(s56_6);
   // %105 [%row] = sum[%col] %104
-  row_sums_to<16>((((float*)(basep + M35)) + part * 64), f104_96);
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f104_96);
   // %110 [%row] = sum[%col] %109
-  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f109_101);
+  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f109_101);
   // %111 [%row, K] = mul %28, %34
   float f34_124[16];
   load_frag<2, 64, false>(f34_124, (base + M6_34), part * 2);
   float f111_125[16];
-  UNROLL for (int i = 0; i < 16; ++i) f111_125[i] = (f28_17[i] * f34_124[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f111_125[i] = (f28_22[i] * f34_124[i]);
   // %112 [%row] = sum[K] %111
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f111_125);
+  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f111_125);
   // %120 [%row] = sum[%col] %119
-  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f119_106);
+  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f119_106);
   // %125 [%row] = sum[%col] %124
-  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f124_111);
+  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f124_111);
   // %126 [%row, K] = mul %69, %14
   float f14_126[16];
   load_frag<2, 64, false>(f14_126, (base + M2_14), part * 2);
   float f126_127[16];
   UNROLL for (int i = 0; i < 16; ++i) f126_127[i] = (f69_55[i] * f14_126[i]);
   // %127 [%row] = sum[K] %126
-  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f126_127);
+  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f126_127);
   // %135 [%row] = sum[%col] %134
-  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f134_116);
+  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f134_116);
   // %140 [%row] = sum[%col] %139
-  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f139_121);
+  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f139_121);
   // %141 [%row, K] = mul %94, %22
   float f22_128[16];
   load_frag<2, 64, false>(f22_128, (base + M4_22), part * 2);
   float f141_129[16];
   UNROLL for (int i = 0; i < 16; ++i) f141_129[i] = (f94_81[i] * f22_128[i]);
   // %142 [%row] = sum[K] %141
-  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f141_129);
+  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f141_129);
   // %148 [%col] = sum[%row] %104
-  col_sums_part<16>(((float*)(basep + M44)), f104_96, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M45)), f104_96, 64, part * 32);
   // %150 [%col] = sum[%row] %119
-  col_sums_part<16>(((float*)(basep + M45)), f119_106, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M46)), f119_106, 64, part * 32);
   // %152 [%col] = sum[%row] %134
-  col_sums_part<16>(((float*)(basep + M46)), f134_116, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M47)), f134_116, 64, part * 32);
   // %154 [%row, K] = mul %59, %14
   float f14_130[16];
   load_frag<2, 64, false>(f14_130, (base + M2_14), part * 2);
   float f154_131[16];
   UNROLL for (int i = 0; i < 16; ++i) f154_131[i] = (f59_43[i] * f14_130[i]);
   // %155 [%row] = sum[K] %154
-  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f154_131);
+  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f154_131);
   // %160 [%col] = sum[%row] %109
-  col_sums_part<16>(((float*)(basep + M48)), f109_101, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M49)), f109_101, 64, part * 32);
   // %162 [%col] = sum[%row] %124
-  col_sums_part<16>(((float*)(basep + M49)), f124_111, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M50)), f124_111, 64, part * 32);
   // %164 [%col] = sum[%row] %139
-  col_sums_part<16>(((float*)(basep + M50)), f139_121, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M51)), f139_121, 64, part * 32);
   // %166 [%row, K] = mul %87, %22
   float f22_132[16];
   load_frag<2, 64, false>(f22_132, (base + M4_22), part * 2);
   float f166_133[16];
   UNROLL for (int i = 0; i < 16; ++i) f166_133[i] = (f87_73[i] * f22_132[i]);
   // %167 [%row] = sum[K] %166
-  row_sums_to<16>((((float*)(basep + M51)) + part * 64), f166_133);
-  // %173 [] = sum[K] %172
-  if (const int i = t; i < 64) ((float*)(basep + M52_172))[i] = v172_122;
-  team_sync(1, 256);
-  const float s173_134 = vec_sum<64>(((float*)(basep + M52_172)));
+  row_sums_to<16>((((float*)(basep + M52)) + part * 64), f166_133);
   // %184 [%row, K] = mul %71, %14
-  float f14_135[16];
-  load_frag<2, 64, false>(f14_135, (base + M2_14), part * 2);
-  float f184_136[16];
-  UNROLL for (int i = 0; i < 16; ++i) f184_136[i] = (f71_59[i] * f14_135[i]);
+  float f14_134[16];
+  load_frag<2, 64, false>(f14_134, (base + M2_14), part * 2);
+  float f184_135[16];
+  UNROLL for (int i = 0; i < 16; ++i) f184_135[i] = (f71_59[i] * f14_134[i]);
   // %185 [%row] = sum[K] %184
-  row_sums_to<16>((((float*)(basep + M53)) + part * 64), f184_136);
+  row_sums_to<16>((((float*)(basep + M53)) + part * 64), f184_135);
   // %188 [%row, V] = mul %1, %187
-  float f1_137[16];
-  load_frag<2, 64, false>(f1_137, (base + M7_1), part * 2);
+  float f1_136[16];
+  load_frag<2, 64, false>(f1_136, (base + M7_1), part * 2);
   cp_wait<1>();
   team_sync(1, 256);
-  float f187_138[16];
-  load_frag<2, 64, false>(f187_138, (base + M10_187), part * 2);
-  float f188_139[16];
-  UNROLL for (int i = 0; i < 16; ++i) f188_139[i] = (f1_137[i] * f187_138[i]);
+  float f187_137[16];
+  load_frag<2, 64, false>(f187_137, (base + M10_187), part * 2);
+  float f188_138[16];
+  UNROLL for (int i = 0; i < 16; ++i) f188_138[i] = (f1_136[i] * f187_137[i]);
   // %189 [%row] = sum[V] %188
-  row_sums_to<16>((((float*)(basep + M54)) + part * 64), f188_139);
+  row_sums_to<16>((((float*)(basep + M54)) + part * 64), f188_138);
   // %191 [%row, K] = mul %96, %22
-  float f22_140[16];
-  load_frag<2, 64, false>(f22_140, (base + M4_22), part * 2);
-  float f191_141[16];
-  UNROLL for (int i = 0; i < 16; ++i) f191_141[i] = (f96_85[i] * f22_140[i]);
+  float f22_139[16];
+  load_frag<2, 64, false>(f22_139, (base + M4_22), part * 2);
+  float f191_140[16];
+  UNROLL for (int i = 0; i < 16; ++i) f191_140[i] = (f96_85[i] * f22_139[i]);
   // %192 [%row] = sum[K] %191
-  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f191_141);
+  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f191_140);
   // %195 [%row, V] = mul %2, %194
-  float f2_142[16];
-  load_frag<2, 64, false>(f2_142, (base + M8_2), part * 2);
+  float f2_141[16];
+  load_frag<2, 64, false>(f2_141, (base + M8_2), part * 2);
   cp_wait<0>();
   team_sync(1, 256);
-  float f194_143[16];
-  load_frag<2, 64, false>(f194_143, (base + M11_194), part * 2);
-  float f195_144[16];
-  UNROLL for (int i = 0; i < 16; ++i) f195_144[i] = (f2_142[i] * f194_143[i]);
+  float f194_142[16];
+  load_frag<2, 64, false>(f194_142, (base + M11_194), part * 2);
+  float f195_143[16];
+  UNROLL for (int i = 0; i < 16; ++i) f195_143[i] = (f2_141[i] * f194_142[i]);
   // %196 [%row] = sum[V] %195
-  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f195_144);
+  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f195_143);
+  // %173 [] = sum[K] %172
+  const float s173_144 = vec_sum<64>(((float*)(basep + M35_172)));
   float v105_145 = 0.f;
-  if (const int i = t; i < 64) v105_145 = ((float*)(basep + M35))[0 + i] + ((float*)(basep + M35))[64 + i];
+  if (const int i = t; i < 64) v105_145 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
   float v110_146 = 0.f;
-  if (const int i = t; i < 64) v110_146 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
+  if (const int i = t; i < 64) v110_146 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
   float v112_147 = 0.f;
-  if (const int i = t; i < 64) v112_147 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
+  if (const int i = t; i < 64) v112_147 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
   float v120_148 = 0.f;
-  if (const int i = t; i < 64) v120_148 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  if (const int i = t; i < 64) v120_148 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
   float v125_149 = 0.f;
-  if (const int i = t; i < 64) v125_149 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
+  if (const int i = t; i < 64) v125_149 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
   float v127_150 = 0.f;
-  if (const int i = t; i < 64) v127_150 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
+  if (const int i = t; i < 64) v127_150 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
   float v135_151 = 0.f;
-  if (const int i = t; i < 64) v135_151 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
+  if (const int i = t; i < 64) v135_151 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
   float v140_152 = 0.f;
-  if (const int i = t; i < 64) v140_152 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
+  if (const int i = t; i < 64) v140_152 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
   float v142_153 = 0.f;
-  if (const int i = t; i < 64) v142_153 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
+  if (const int i = t; i < 64) v142_153 = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
   float v148_154 = 0.f;
-  if (const int i = t; i < 64) v148_154 = ((float*)(basep + M44))[i] + ((float*)(basep + M44))[64 + i] + ((float*)(basep + M44))[128 + i] + ((float*)(basep + M44))[192 + i];
+  if (const int i = t; i < 64) v148_154 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
   float v150_155 = 0.f;
-  if (const int i = t; i < 64) v150_155 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
+  if (const int i = t; i < 64) v150_155 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
   float v152_156 = 0.f;
-  if (const int i = t; i < 64) v152_156 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
+  if (const int i = t; i < 64) v152_156 = ((float*)(basep + M47))[i] + ((float*)(basep + M47))[64 + i] + ((float*)(basep + M47))[128 + i] + ((float*)(basep + M47))[192 + i];
   float v155_157 = 0.f;
-  if (const int i = t; i < 64) v155_157 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
+  if (const int i = t; i < 64) v155_157 = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
   float v160_158 = 0.f;
-  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M48))[i] + ((float*)(basep + M48))[64 + i] + ((float*)(basep + M48))[128 + i] + ((float*)(basep + M48))[192 + i];
+  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
   float v162_159 = 0.f;
-  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
+  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
   float v164_160 = 0.f;
-  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
+  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M51))[i] + ((float*)(basep + M51))[64 + i] + ((float*)(basep + M51))[128 + i] + ((float*)(basep + M51))[192 + i];
   float v167_161 = 0.f;
-  if (const int i = t; i < 64) v167_161 = ((float*)(basep + M51))[0 + i] + ((float*)(basep + M51))[64 + i];
+  if (const int i = t; i < 64) v167_161 = ((float*)(basep + M52))[0 + i] + ((float*)(basep + M52))[64 + i];
   float v185_162 = 0.f;
   if (const int i = t; i < 64) v185_162 = ((float*)(basep + M53))[0 + i] + ((float*)(basep + M53))[64 + i];
   float v189_163 = 0.f;
@@ -3420,7 +3413,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v115_168 = (v114_167 + v110_146);
   // %128 [%row] = mul %42, %127
   float v128_169 = 0.f;
-  if (const int i = t; i < 64) v128_169 = (v42_30 * v127_150);
+  if (const int i = t; i < 64) v128_169 = (v42_4 * v127_150);
   // %129 [%row] = add %128, %120
   float v129_170 = 0.f;
   if (const int i = t; i < 64) v129_170 = (v128_169 + v120_148);
@@ -3429,7 +3422,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v130_171 = (v129_170 + v125_149);
   // %143 [%row] = mul %50, %142
   float v143_172 = 0.f;
-  if (const int i = t; i < 64) v143_172 = (v50_36 * v142_153);
+  if (const int i = t; i < 64) v143_172 = (v50_5 * v142_153);
   // %144 [%row] = add %143, %135
   float v144_173 = 0.f;
   if (const int i = t; i < 64) v144_173 = (v143_172 + v135_151);
@@ -3473,45 +3466,44 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float v171_184 = 0.f;
   if (const int i = t; i < 64) v171_184 = (-v170_183);
   // %175 [] = mul %174, %173
-  const float s175_185 = (s174_123 * s173_134);
-  // %176 [] = sum[%row] %155
-  if (const int i = t; i < 64) ((float*)(basep + M57_155))[i] = v155_157;
-  team_sync(1, 256);
-  const float s176_186 = vec_sum<64>(((float*)(basep + M57_155)));
-  // %177 [] = sum[%row] %167
-  if (const int i = t; i < 64) ((float*)(basep + M58_167))[i] = v167_161;
-  team_sync(1, 256);
-  const float s177_187 = vec_sum<64>(((float*)(basep + M58_167)));
+  const float s175_185 = (s174_123 * s173_144);
   // %180 [%row] = add %147, %159
-  float v180_188 = 0.f;
-  if (const int i = t; i < 64) v180_188 = (v147_176 + v159_180);
+  float v180_186 = 0.f;
+  if (const int i = t; i < 64) v180_186 = (v147_176 + v159_180);
   // %181 [%row] = add %180, %171
-  float v181_189 = 0.f;
-  if (const int i = t; i < 64) v181_189 = (v180_188 + v171_184);
-  // %182 [%row] = cumsum reversed %181
-  if (const int i = t; i < 64) ((float*)(basep + M59_181))[i] = v181_189;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M60_182)), ((float*)(basep + M59_181)), false, true);
+  float v181_187 = 0.f;
+  if (const int i = t; i < 64) v181_187 = (v180_186 + v171_184);
+  if (const int i = t; i < 64) ((float*)(basep + M57_181))[i] = v181_187;
   // %186 [%row] = neg %185
-  float v186_190 = 0.f;
-  if (const int i = t; i < 64) v186_190 = (-v185_162);
+  float v186_188 = 0.f;
+  if (const int i = t; i < 64) v186_188 = (-v185_162);
   // %190 [%row] = add %186, %189
-  float v190_191 = 0.f;
-  if (const int i = t; i < 64) v190_191 = (v186_190 + v189_163);
+  float v190_189 = 0.f;
+  if (const int i = t; i < 64) v190_189 = (v186_188 + v189_163);
   // store d_beta1, %190
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_191);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_189);
   // %193 [%row] = neg %192
-  float v193_192 = 0.f;
-  if (const int i = t; i < 64) v193_192 = (-v192_164);
+  float v193_190 = 0.f;
+  if (const int i = t; i < 64) v193_190 = (-v192_164);
   // %197 [%row] = add %193, %196
-  float v197_193 = 0.f;
-  if (const int i = t; i < 64) v197_193 = (v193_192 + v196_165);
+  float v197_191 = 0.f;
+  if (const int i = t; i < 64) v197_191 = (v193_190 + v196_165);
   // store d_beta2, %197
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_193);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_191);
+  // %176 [] = sum[%row] %155
+  if (const int i = t; i < 64) ((float*)(basep + M58_155))[i] = v155_157;
+  team_sync(1, 256);
+  const float s176_192 = vec_sum<64>(((float*)(basep + M58_155)));
+  // %177 [] = sum[%row] %167
+  if (const int i = t; i < 64) ((float*)(basep + M59_167))[i] = v167_161;
+  team_sync(1, 256);
+  const float s177_193 = vec_sum<64>(((float*)(basep + M59_167)));
+  // %182 [%row] = cumsum reversed %181
+  if (t < 32) vec_cumsum(((float*)(basep + M60_182)), ((float*)(basep + M57_181)), false, true);
   // %178 [] = add %175, %176
-  const float s178_194 = (s175_185 + s176_186);
+  const float s178_194 = (s175_185 + s176_192);
   // %179 [] = add %178, %177
-  const float s179_195 = (s178_194 + s177_187);
+  const float s179_195 = (s178_194 + s177_193);
   // %183 [%row] = add %182, %179
   team_sync(1, 256);
   float v183_196 = 0.f;

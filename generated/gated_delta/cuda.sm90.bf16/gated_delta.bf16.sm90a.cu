@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M6 = 0, M0_0 = 0, M1_1 = 8192, M4 = 0, M7 = 18432, M2_5 = 16384, M3_6 = 16640, M5_17 = 18432;
+  constexpr u32 M6 = 0, M0_0 = 0, M1_1 = 18432, M5 = 26624, M7 = 18432, M2_5 = 8192, M3_6 = 8448, M4_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,74 +19,72 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked16_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked16_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
-  // %2 [%col, K] = swap %1
-  // %3 [%row, %col] = contract[K] %0, %2
-  cp_wait<1>();
-  team_sync(1);
-  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
-  cp_wait<0>();
-  team_sync(1);
-  float f3_3[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_3, a0_2, (base + M1_1)); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_3) / 4>(f3_3);
-  float f4_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_4[i] = (frag_col(i) <= frag_row(i) ? f3_3[i] : 0.f);
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
   // %7 [%col] = swap %6
-  // %8 [%row, %col] = sub %6, %7
-  team_sync(1);
-  float f8_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_5[i] = (((float*)(basep + M3_6))[frag_row(i)] - ((float*)(basep + M3_6))[frag_col(i)]);
-  // %9 [%row, %col] = mask %8
-  float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (frag_col(i) <= frag_row(i) ? f8_5[i] : 0.f);
-  // %10 [%row, %col] = exp %9
-  float f10_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = m_exp(f9_6[i]);
-  // %11 [] = 0.125
-  // %12 [%row, %col] = mul %10, %11
-  float f12_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f10_7[i] * 0.125f);
-  // %13 [%row, %col] = mul %12, %4
-  float f13_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] * f4_4[i]);
-  // store ws.S.score0_0, %13
-  store_frag<4, 64, false>((base + M4), f13_9, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  // %14 [%row, %col] = contract[K] %1, %2
-  u32 a1_10[4][4]; load_as<4, 64, false>(a1_10, (base + M1_1));
-  float f14_11[32];
-  mma_open(); mma<64, 4, 64, false, true>(f14_11, a1_10, (base + M1_1)); mma_commit();
-  // %15 [%row, %col] = mask strict %14
-  mma_wait<0>();
-  mma_ready<sizeof(f14_11) / 4>(f14_11);
-  float f15_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = (frag_col(i) < frag_row(i) ? f14_11[i] : 0.f);
   // %16 [%row] = load beta row
   // %17 [%row] = neg %16
-  float v17_13 = 0.f;
-  if (const int i = t; i < 64) v17_13 = (-asked16_1);
-  if (const int i = t; i < 64) ((float*)(basep + M5_17))[i] = v17_13;
-  // %18 [%row, %col] = mul %10, %17
+  float v17_2 = 0.f;
+  if (const int i = t; i < 64) v17_2 = (-asked16_1);
+  if (const int i = t; i < 64) ((float*)(basep + M4_17))[i] = v17_2;
+  // %2 [%col, K] = swap %1
+  // %3 [%row, %col] = contract[K] %0, %2
+  cp_wait<1>();
   team_sync(1);
+  u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
+  cp_wait<0>();
+  team_sync(1);
+  float f3_4[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_4, a0_3, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_4) / 4>(f3_4);
+  float f4_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (frag_col(i) <= frag_row(i) ? f3_4[i] : 0.f);
+  // %8 [%row, %col] = sub %6, %7
+  float f8_6[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (((float*)(basep + M3_6))[frag_row(i)] - ((float*)(basep + M3_6))[frag_col(i)]);
+  // %9 [%row, %col] = mask %8
+  float f9_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_7[i] = (frag_col(i) <= frag_row(i) ? f8_6[i] : 0.f);
+  // %10 [%row, %col] = exp %9
+  float f10_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = m_exp(f9_7[i]);
+  // %11 [] = 0.125
+  // %12 [%row, %col] = mul %10, %11
+  float f12_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_9[i] = (f10_8[i] * 0.125f);
+  // %13 [%row, %col] = mul %12, %4
+  float f13_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
+  // store ws.S.score0_0, %13
+  store_frag<4, 64, false>((base + M5), f13_10, 0);
+  team_sync(1);
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
+  // %14 [%row, %col] = contract[K] %1, %2
+  u32 a1_11[4][4]; load_as<4, 64, false>(a1_11, (base + M1_1));
+  float f14_12[32];
+  mma_open(); mma<64, 4, 64, false, true>(f14_12, a1_11, (base + M1_1)); mma_commit();
+  // %15 [%row, %col] = mask strict %14
+  mma_wait<0>();
+  mma_ready<sizeof(f14_12) / 4>(f14_12);
+  float f15_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (frag_col(i) < frag_row(i) ? f14_12[i] : 0.f);
+  // %18 [%row, %col] = mul %10, %17
   float f18_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (f10_7[i] * ((float*)(basep + M5_17))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (f10_8[i] * ((float*)(basep + M4_17))[frag_row(i)]);
   // %19 [%row, %col] = mul %18, %15
   float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (f18_14[i] * f15_12[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (f18_14[i] * f15_13[i]);
   // %20 [%row, %col] = inverse %19
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f19_15[i];
   team_sync(1);
@@ -1379,7 +1377,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M11 = 65536, M12_12 = 0, M16_33 = 0, M17 = 8192, M18 = 0, M23 = 8192, M24 = 9216, M8_6 = 65536, M9_7 = 73728, M10_16 = 73984, M13_31 = 65536, M14_32 = 65792, M15_40 = 66048, M19_55 = 10240, M20_57 = 10496, M21_64 = 10752, M22_66 = 11008, M25_75 = 11264, M26_79 = 11520, M27_89 = 0, M28_93 = 256, M29_85 = 512, M30_86 = 768;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M14 = 65536, M15_12 = 0, M16_33 = 0, M17 = 8192, M18 = 0, M24 = 8192, M25 = 9216, M8_6 = 65536, M9_7 = 65792, M10_16 = 73728, M11_31 = 73984, M12_32 = 74240, M13_40 = 74496, M19_79 = 10240, M20_55 = 10496, M21_57 = 10752, M22_64 = 11008, M23_66 = 11264, M26_75 = 11520, M27_89 = 11776, M28_93 = 0, M29_85 = 256, M30_86 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1388,6 +1386,8 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
+  const float asked31_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
@@ -1404,140 +1404,136 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M6_36), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %91 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M7_91), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  const float asked6_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  const float asked31_1 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
-  // %3 [%col, V] = swap %2
-  // %4 [%row, %col] = contract[V] %0, %3
-  cp_wait<7>();
-  team_sync(1);
-  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
-  cp_wait<6>();
-  team_sync(1);
-  float f4_3[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_3, a0_2, (base + M1_2)); mma_commit();
-  // %5 [%row, %col] = mask %4
-  mma_wait<0>();
-  mma_ready<sizeof(f4_3) / 4>(f4_3);
-  float f5_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %6 [%row] = load g row
   // %7 [%row] = cumsum %6
   if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = asked6_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
   // %8 [%col] = swap %7
-  // %9 [%row, %col] = sub %7, %8
-  team_sync(1);
-  float f9_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (((float*)(basep + M9_7))[frag_row(i)] - ((float*)(basep + M9_7))[frag_col(i)]);
-  // %10 [%row, %col] = mask %9
-  float f10_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (frag_col(i) <= frag_row(i) ? f9_5[i] : 0.f);
-  // %11 [%row, %col] = exp %10
-  float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = m_exp(f10_6[i]);
-  // %12 [%row, %col] = mul %11, %5
-  float f12_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (f11_7[i] * f5_4[i]);
-  // %14 [%col, K] = swap %13
   // %16 [%row] = exp %7
-  float v16_9 = 0.f;
-  if (const int i = t; i < 64) v16_9 = m_exp(((float*)(basep + M9_7))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_9;
+  team_sync(1);
+  float v16_2 = 0.f;
+  if (const int i = t; i < 64) v16_2 = m_exp(((float*)(basep + M9_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_2;
+  // %31 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M11_31))[i] = asked31_1;
+  // %32 [%row] = neg %31
+  float v32_3 = 0.f;
+  if (const int i = t; i < 64) v32_3 = (-asked31_1);
+  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = v32_3;
+  // %38 [] = pick last %7
+  const float s38_4 = ((float*)(basep + M9_7))[63];
+  // %39 [%row] = sub %38, %7
+  float v39_5 = 0.f;
+  if (const int i = t; i < 64) v39_5 = (s38_4 - ((float*)(basep + M9_7))[i]);
+  // %40 [%row] = exp %39
+  float v40_6 = 0.f;
+  if (const int i = t; i < 64) v40_6 = m_exp(v39_5);
+  if (const int i = t; i < 64) ((float*)(basep + M13_40))[i] = v40_6;
+  // %3 [%col, V] = swap %2
+  // %4 [%row, %col] = contract[V] %0, %3
+  cp_wait<7>();
+  team_sync(1);
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  cp_wait<6>();
+  team_sync(1);
+  float f4_8[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_8, a0_7, (base + M1_2)); mma_commit();
+  // %5 [%row, %col] = mask %4
+  mma_wait<0>();
+  mma_ready<sizeof(f4_8) / 4>(f4_8);
+  float f5_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_9[i] = (frag_col(i) <= frag_row(i) ? f4_8[i] : 0.f);
+  // %9 [%row, %col] = sub %7, %8
+  float f9_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_10[i] = (((float*)(basep + M9_7))[frag_row(i)] - ((float*)(basep + M9_7))[frag_col(i)]);
+  // %10 [%row, %col] = mask %9
+  float f10_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_11[i] = (frag_col(i) <= frag_row(i) ? f9_10[i] : 0.f);
+  // %11 [%row, %col] = exp %10
+  float f11_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_12[i] = m_exp(f10_11[i]);
+  // %12 [%row, %col] = mul %11, %5
+  float f12_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f12_13[i] = (f11_12[i] * f5_9[i]);
+  // %14 [%col, K] = swap %13
   // %18 [%row, K] = contract[V] %0, %17
-  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
+  u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
   cp_wait<4>();
   team_sync(1);
-  float f18_11[32];
-  mma_open(); mma<64, 4, 64, false, true>(f18_11, a0_10, (base + M3_17)); mma_commit();
+  float f18_15[32];
+  mma_open(); mma<64, 4, 64, false, true>(f18_15, a0_14, (base + M3_17)); mma_commit();
   // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
-  mma_ready<sizeof(f18_11) / 4>(f18_11);
-  float f19_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_12[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_11[i]);
+  mma_ready<sizeof(f18_15) / 4>(f18_15);
+  float f19_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_15[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
-  u32 a12_13[4][4]; pack<4>(a12_13, f12_8);
-  float f20_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_14[i] = f19_12[i];
-  mma_open(); mma<64, 4, 64, true, false>(f20_14, a12_13, (base + M2_13)); mma_commit();
+  u32 a12_17[4][4]; pack<4>(a12_17, f12_13);
+  float f20_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = f19_16[i];
+  mma_open(); mma<64, 4, 64, true, false>(f20_18, a12_17, (base + M2_13)); mma_commit();
   // %21 [] = 0.125
   // %22 [%row, K] = mul %20, %21
   mma_wait<0>();
-  mma_ready<sizeof(f20_14) / 4>(f20_14);
-  float f22_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_15[i] = (f20_14[i] * 0.125f);
+  mma_ready<sizeof(f20_18) / 4>(f20_18);
+  float f22_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = (f20_18[i] * 0.125f);
   // store ws.d_q.heads, %22
-  store_frag<4, 64, false>((base + M11), f22_15, 0);
+  store_frag<4, 64, false>((base + M14), f22_19, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %26 [%col, K] = swap %24
   // %95 [%col, %row] = swap %12
   // %96 [%row, K] = contract[%col] %95, %26
-  store_frag<4, 64, false>((base + M12_12), f12_8, 0);
+  store_frag<4, 64, false>((base + M15_12), f12_13, 0);
   team_sync(1);
-  u32 a12_16[4][4]; load_as<4, 64, true>(a12_16, (base + M12_12));
+  u32 a12_20[4][4]; load_as<4, 64, true>(a12_20, (base + M15_12));
   cp_wait<3>();
   team_sync(1);
-  float f96_17[32];
-  mma_open(); mma<64, 4, 64, true, true>(f96_17, a12_16, (base + M4_24)); mma_commit();
+  float f96_21[32];
+  mma_open(); mma<64, 4, 64, true, true>(f96_21, a12_20, (base + M4_24)); mma_commit();
   // %27 [%row, K] = mul %96, %21
   mma_wait<0>();
-  mma_ready<sizeof(f96_17) / 4>(f96_17);
-  float f27_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_18[i] = (f96_17[i] * 0.125f);
+  mma_ready<sizeof(f96_21) / 4>(f96_21);
+  float f27_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f27_22[i] = (f96_21[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1);
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M5_1));
-  float f28_20[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_20, a1_19, (base + M1_2)); mma_commit();
+  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M5_1));
+  float f28_24[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_24, a1_23, (base + M1_2)); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_20) / 4>(f28_20);
-  float f29_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = (frag_col(i) < frag_row(i) ? f28_20[i] : 0.f);
+  mma_ready<sizeof(f28_24) / 4>(f28_24);
+  float f29_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_25[i] = (frag_col(i) < frag_row(i) ? f28_24[i] : 0.f);
   // %30 [%row, %col] = mul %11, %29
-  float f30_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f30_22[i] = (f11_7[i] * f29_21[i]);
-  // %31 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_31))[i] = asked31_1;
-  // %32 [%row] = neg %31
-  float v32_23 = 0.f;
-  if (const int i = t; i < 64) v32_23 = (-asked31_1);
-  if (const int i = t; i < 64) ((float*)(basep + M14_32))[i] = v32_23;
+  float f30_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f30_26[i] = (f11_12[i] * f29_25[i]);
   // %33 [%row, %col] = mul %32, %30
-  team_sync(1);
-  float f33_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (((float*)(basep + M14_32))[frag_row(i)] * f30_22[i]);
+  float f33_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (((float*)(basep + M12_32))[frag_row(i)] * f30_26[i]);
   // %34 [%col, %row] = swap %33
   // %37 [%row, K] = contract[V] %2, %36
-  u32 a2_25[4][4]; load_as<4, 64, false>(a2_25, (base + M1_2));
+  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f37_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_26, a2_25, (base + M6_36)); mma_commit();
-  // %38 [] = pick last %7
-  const float s38_27 = ((float*)(basep + M9_7))[63];
-  // %39 [%row] = sub %38, %7
-  float v39_28 = 0.f;
-  if (const int i = t; i < 64) v39_28 = (s38_27 - ((float*)(basep + M9_7))[i]);
-  // %40 [%row] = exp %39
-  float v40_29 = 0.f;
-  if (const int i = t; i < 64) v40_29 = m_exp(v39_28);
-  if (const int i = t; i < 64) ((float*)(basep + M15_40))[i] = v40_29;
+  float f37_29[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_29, a2_28, (base + M6_36)); mma_commit();
   // %41 [%row, K] = mul %40, %37
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f37_26) / 4>(f37_26);
+  mma_ready<sizeof(f37_29) / 4>(f37_29);
   float f41_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M15_40))[frag_row(i)] * f37_26[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M13_40))[frag_row(i)] * f37_29[i]);
   // %42 [%row, K] = add %41, %27
   float f42_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (f41_30[i] + f27_18[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (f41_30[i] + f27_22[i]);
   // %35 [%row, K] = contract[%col] %34, %14
   // %43 [%row, K] = add %42, %35
-  store_frag<4, 64, false>((base + M16_33), f33_24, 0);
+  store_frag<4, 64, false>((base + M16_33), f33_27, 0);
   team_sync(1);
   u32 a33_32[4][4]; load_as<4, 64, true>(a33_32, (base + M16_33));
   float f43_33[32];
@@ -1555,7 +1551,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f46_36[i] = (((float*)(basep + M10_16))[frag_row(i)] * f45_35[i]);
   // %44 [%row, K] = contract[%col] %30, %14
   // %47 [%row, K] = add %46, %44
-  u32 a30_37[4][4]; pack<4>(a30_37, f30_22);
+  u32 a30_37[4][4]; pack<4>(a30_37, f30_26);
   float f47_38[32];
   UNROLL for (int i = 0; i < 32; ++i) f47_38[i] = f46_36[i];
   mma_open(); mma<64, 4, 64, true, false>(f47_38, a30_37, (base + M2_13)); mma_commit();
@@ -1563,7 +1559,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f47_38) / 4>(f47_38);
   float f48_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M14_32))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M12_32))[frag_row(i)]);
   // %49 [%row, K] = add %43, %48
   float f49_40[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_40[i] = (f43_33[i] + f48_39[i]);
@@ -1575,7 +1571,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f1_41[32];
   load_frag<4, 64, false>(f1_41, (base + M5_1), 0);
   float f50_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M13_31))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M11_31))[frag_row(i)]);
   // store d_v, %50
   store_frag<4, 64, false>((base + M18), f50_42, 0);
   team_sync(1);
@@ -1594,7 +1590,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f53_46[i] = (0.125f * f52_45[i]);
   // %54 [%row, %col] = mul %12, %53
   float f54_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f12_8[i] * f53_46[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f12_13[i] * f53_46[i]);
   // %60 [%row, %col] = contract[K] %13, %14
   u32 a13_48[4][4]; load_as<4, 64, false>(a13_48, (base + M2_13));
   float f60_49[32];
@@ -1606,86 +1602,85 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f61_50[i] = (frag_col(i) < frag_row(i) ? f60_49[i] : 0.f);
   // %62 [%row, %col] = mul %32, %61
   float f62_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_51[i] = (((float*)(basep + M14_32))[frag_row(i)] * f61_50[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f62_51[i] = (((float*)(basep + M12_32))[frag_row(i)] * f61_50[i]);
   // %63 [%row, %col] = mul %30, %62
   float f63_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f63_52[i] = (f30_22[i] * f62_51[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f63_52[i] = (f30_26[i] * f62_51[i]);
   // %79 [K] = contract[V] %17, %36
   float v79_53 = 0.f;
   if (const int i = t; i < 64) v79_53 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  if (const int i = t; i < 64) ((float*)(basep + M19_79))[i] = v79_53;
   // %81 [] = exp %38
-  const float s81_54 = m_exp(s38_27);
+  const float s81_54 = m_exp(s38_4);
   // %55 [%row] = sum[%col] %54
-  row_sums_to<32>(((float*)(basep + M19_55)), f54_47);
+  row_sums_to<32>(((float*)(basep + M20_55)), f54_47);
   // %56 [%row, K] = mul %19, %24
   float f24_55[32];
   load_frag<4, 64, false>(f24_55, (base + M4_24), 0);
   float f56_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_56[i] = (f19_12[i] * f24_55[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f56_56[i] = (f19_16[i] * f24_55[i]);
   // %57 [%row] = sum[K] %56
-  row_sums_to<32>(((float*)(basep + M20_57)), f56_56);
+  row_sums_to<32>(((float*)(basep + M21_57)), f56_56);
   // %64 [%row] = sum[%col] %63
-  row_sums_to<32>(((float*)(basep + M21_64)), f63_52);
+  row_sums_to<32>(((float*)(basep + M22_64)), f63_52);
   // %65 [%row, K] = mul %46, %13
   float f13_57[32];
   load_frag<4, 64, false>(f13_57, (base + M2_13), 0);
   float f65_58[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_58[i] = (f46_36[i] * f13_57[i]);
   // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M22_66)), f65_58);
+  row_sums_to<32>(((float*)(basep + M23_66)), f65_58);
   // %70 [%col] = sum[%row] %54
-  col_sums_part<32>(((float*)(basep + M23)), f54_47, 64, 0);
+  col_sums_part<32>(((float*)(basep + M24)), f54_47, 64, 0);
   // %72 [%col] = sum[%row] %63
-  col_sums_part<32>(((float*)(basep + M24)), f63_52, 64, 0);
+  col_sums_part<32>(((float*)(basep + M25)), f63_52, 64, 0);
   // %74 [%row, K] = mul %41, %13
   float f74_59[32];
   UNROLL for (int i = 0; i < 32; ++i) f74_59[i] = (f41_30[i] * f13_57[i]);
   // %75 [%row] = sum[K] %74
-  row_sums_to<32>(((float*)(basep + M25_75)), f74_59);
-  // %80 [] = sum[K] %79
-  if (const int i = t; i < 64) ((float*)(basep + M26_79))[i] = v79_53;
-  team_sync(1);
-  const float s80_60 = vec_sum<64>(((float*)(basep + M26_79)));
+  row_sums_to<32>(((float*)(basep + M26_75)), f74_59);
   // %88 [%row, K] = mul %47, %13
-  float f88_61[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_61[i] = (f47_38[i] * f13_57[i]);
+  float f88_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f88_60[i] = (f47_38[i] * f13_57[i]);
   // %89 [%row] = sum[K] %88
-  row_sums_to<32>(((float*)(basep + M27_89)), f88_61);
+  row_sums_to<32>(((float*)(basep + M27_89)), f88_60);
   // %92 [%row, V] = mul %1, %91
-  float f1_62[32];
-  load_frag<4, 64, false>(f1_62, (base + M5_1), 0);
+  float f1_61[32];
+  load_frag<4, 64, false>(f1_61, (base + M5_1), 0);
   cp_wait<0>();
   team_sync(1);
-  float f91_63[32];
-  load_frag<4, 64, false>(f91_63, (base + M7_91), 0);
-  float f92_64[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_64[i] = (f1_62[i] * f91_63[i]);
+  float f91_62[32];
+  load_frag<4, 64, false>(f91_62, (base + M7_91), 0);
+  float f92_63[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_63[i] = (f1_61[i] * f91_62[i]);
   // %93 [%row] = sum[V] %92
-  row_sums_to<32>(((float*)(basep + M28_93)), f92_64);
+  row_sums_to<32>(((float*)(basep + M28_93)), f92_63);
+  // %80 [] = sum[K] %79
+  const float s80_64 = vec_sum<64>(((float*)(basep + M19_79)));
   // %58 [%row] = mul %21, %57
   float v58_65 = 0.f;
-  if (const int i = t; i < 64) v58_65 = (0.125f * ((float*)(basep + M20_57))[i]);
+  if (const int i = t; i < 64) v58_65 = (0.125f * ((float*)(basep + M21_57))[i]);
   // %59 [%row] = add %58, %55
   float v59_66 = 0.f;
-  if (const int i = t; i < 64) v59_66 = (v58_65 + ((float*)(basep + M19_55))[i]);
+  if (const int i = t; i < 64) v59_66 = (v58_65 + ((float*)(basep + M20_55))[i]);
   // %67 [%row] = mul %32, %66
   float v67_67 = 0.f;
-  if (const int i = t; i < 64) v67_67 = (v32_23 * ((float*)(basep + M22_66))[i]);
+  if (const int i = t; i < 64) v67_67 = (v32_3 * ((float*)(basep + M23_66))[i]);
   // %68 [%row] = add %67, %64
   float v68_68 = 0.f;
-  if (const int i = t; i < 64) v68_68 = (v67_67 + ((float*)(basep + M21_64))[i]);
+  if (const int i = t; i < 64) v68_68 = (v67_67 + ((float*)(basep + M22_64))[i]);
   // %69 [%row] = add %59, %68
   float v69_69 = 0.f;
   if (const int i = t; i < 64) v69_69 = (v59_66 + v68_68);
   float v70_70 = 0.f;
-  if (const int i = t; i < 64) v70_70 = ((float*)(basep + M23))[i] + ((float*)(basep + M23))[64 + i] + ((float*)(basep + M23))[128 + i] + ((float*)(basep + M23))[192 + i];
+  if (const int i = t; i < 64) v70_70 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
   float v72_71 = 0.f;
-  if (const int i = t; i < 64) v72_71 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  if (const int i = t; i < 64) v72_71 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
   // %71 [%row] = swap %70
   // %73 [%row] = swap %72
   // %76 [%row] = add %75, %71
   float v76_72 = 0.f;
-  if (const int i = t; i < 64) v76_72 = (((float*)(basep + M25_75))[i] + v70_70);
+  if (const int i = t; i < 64) v76_72 = (((float*)(basep + M26_75))[i] + v70_70);
   // %77 [%row] = add %76, %73
   float v77_73 = 0.f;
   if (const int i = t; i < 64) v77_73 = (v76_72 + v72_71);
@@ -1693,26 +1688,26 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float v78_74 = 0.f;
   if (const int i = t; i < 64) v78_74 = (-v77_73);
   // %82 [] = mul %81, %80
-  const float s82_75 = (s81_54 * s80_60);
-  // %83 [] = sum[%row] %75
-  const float s83_76 = vec_sum<64>(((float*)(basep + M25_75)));
+  const float s82_75 = (s81_54 * s80_64);
   // %85 [%row] = add %69, %78
-  float v85_77 = 0.f;
-  if (const int i = t; i < 64) v85_77 = (v69_69 + v78_74);
-  // %86 [%row] = cumsum reversed %85
-  if (const int i = t; i < 64) ((float*)(basep + M29_85))[i] = v85_77;
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M30_86)), ((float*)(basep + M29_85)), false, true);
+  float v85_76 = 0.f;
+  if (const int i = t; i < 64) v85_76 = (v69_69 + v78_74);
+  if (const int i = t; i < 64) ((float*)(basep + M29_85))[i] = v85_76;
   // %90 [%row] = neg %89
-  float v90_78 = 0.f;
-  if (const int i = t; i < 64) v90_78 = (-((float*)(basep + M27_89))[i]);
+  float v90_77 = 0.f;
+  if (const int i = t; i < 64) v90_77 = (-((float*)(basep + M27_89))[i]);
   // %94 [%row] = add %90, %93
-  float v94_79 = 0.f;
-  if (const int i = t; i < 64) v94_79 = (v90_78 + ((float*)(basep + M28_93))[i]);
+  team_sync(1);
+  float v94_78 = 0.f;
+  if (const int i = t; i < 64) v94_78 = (v90_77 + ((float*)(basep + M28_93))[i]);
   // store d_beta, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_79);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_78);
+  // %83 [] = sum[%row] %75
+  const float s83_79 = vec_sum<64>(((float*)(basep + M26_75)));
+  // %86 [%row] = cumsum reversed %85
+  if (t < 32) vec_cumsum(((float*)(basep + M30_86)), ((float*)(basep + M29_85)), false, true);
   // %84 [] = add %82, %83
-  const float s84_80 = (s82_75 + s83_76);
+  const float s84_80 = (s82_75 + s83_79);
   // %87 [%row] = add %86, %84
   team_sync(1);
   float v87_81 = 0.f;

@@ -41,12 +41,12 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
   // store ws.S.decay, %3
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %6 [] = 0.125
   // %4 [%row, K] = exp %1
   float f1_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f1_2[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
   float f4_3[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_exp(f1_2[i]);
-  // %6 [] = 0.125
   // %7 [%row, K] = mul %4, %6
   float f7_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
@@ -61,6 +61,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   store_frag<4, 64, false>((base + M5), f8_6, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
+  // %12 [] = -1
   // %11 [%row, K] = mul %9, %10
   cp_wait<1>();
   team_sync(1);
@@ -73,7 +74,6 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f11_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f9_7[i] * f10_8[i]);
   store_frag<4, 64, false>((base + M6_11), f11_9, 0);
-  // %12 [] = -1
   // %13 [%row, K] = mul %4, %12
   float f13_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f4_3[i] * (-1.f));
@@ -93,52 +93,50 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float f16_14[32];
   UNROLL for (int i = 0; i < 32; ++i) f16_14[i] = m_exp(f15_13[i]);
   // %17 [K, %row] = mul %16, %10
-  float f10_15[32];
-  load_frag<4, 64, false>(f10_15, (base + M3_10), 0);
-  float f17_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (f16_14[i] * f10_15[i]);
+  float f17_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_14[i] * f10_8[i]);
   // store ws.S.col0, %17
-  store_frag<4, 64, false>((base + M8), f17_16, 0);
+  store_frag<4, 64, false>((base + M8), f17_15, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %18 [%row, %col] = dscore[K] %5, %10 by %0
   team_sync(1);
-  float whole_17[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_17, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
-  float f18_18[32];
-  float f20_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = whole_17[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = whole_17[1][i];
+  float whole_16[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_16, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
+  float f18_17[32];
+  float f20_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = whole_16[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = whole_16[1][i];
   team_sync(1);
   // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
   // %19 [%row, %col] = mul %6, %18
-  float f19_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (0.125f * f18_18[i]);
+  float f19_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (0.125f * f18_17[i]);
   // store ws.S.score0_0, %19
-  store_frag<4, 64, false>((base + M10), f19_20, 0);
+  store_frag<4, 64, false>((base + M10), f19_19, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
   // %21 [%row, %col] = mul %12, %20
-  float f21_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = ((-1.f) * f20_19[i]);
+  float f21_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_20[i] = ((-1.f) * f20_18[i]);
   // %22 [%row, %col] = inverse fine %21
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_21[i];
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_20[i];
   team_sync(1);
   tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
   // %23 [%row, %col] = round %22
   team_sync(1);
-  float f22_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_22[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
-  float f23_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f23_23[i] = low(pack2(f22_22[i], 0.f));
+  float f22_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
+  float f23_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f23_22[i] = low(pack2(f22_21[i], 0.f));
   // %24 [%row, %col] = sub %22, %23
-  float f24_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_22[i] - f23_23[i]);
+  float f24_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f24_23[i] = (f22_21[i] - f23_22[i]);
   // store ws.S.solve0_0, %22
-  store_frag<4, 64, false>((base + M12), f22_22, 0);
+  store_frag<4, 64, false>((base + M12), f22_21, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
   // store ws.S.rest0_0, %24
-  store_frag<4, 64, false>((base + M13), f24_24, 0);
+  store_frag<4, 64, false>((base + M13), f24_23, 0);
   team_sync(1);
   tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
 }
@@ -857,12 +855,12 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
   // store ws.S.decay, %3
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %6 [] = 0.125
   // %4 [%row, K] = exp %1
   float f1_2[32];
   UNROLL for (int i = 0; i < 32; ++i) f1_2[i] = ((float*)(basep + M0))[frag_row(i) * 72 + frag_col(i)];
   float f4_3[32];
   UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = m_exp(f1_2[i]);
-  // %6 [] = 0.125
   // %7 [%row, K] = mul %4, %6
   float f7_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
@@ -1651,7 +1649,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M24 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M25 = 18432, M26 = 0, M22 = 18432, M18_30 = 108544, M23_58 = 26624;
+  constexpr u32 M3 = 0, M25 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M22 = 8192, M23 = 18432, M24 = 26624, M18_30 = 108544, M26_58 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1712,22 +1710,22 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
   team_sync(1, 512);
   // %9 [%row, K] = cumsum %7
-  // %10 [%row, K] = exp %9
-  float f9_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f10_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_7[i] = m_exp(f9_6[i]);
   // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
-  float f12_9[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
+  float f12_7[8];
+  mma_open(); mma<16, 4, 64, false, true>(f12_7, a0_6, (base + M4_11), part * 16); mma_commit();
+  // %10 [%row, K] = exp %9
+  float f9_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f10_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_9[i] = m_exp(f9_8[i]);
   // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
-  mma_ready<sizeof(f12_9) / 4>(f12_9);
+  mma_ready<sizeof(f12_7) / 4>(f12_7);
   float f13_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_7[i] * f12_9[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f13_10[i] = (f10_9[i] * f12_7[i]);
   // %14 [%row, K] = add %13, %8
   float f14_11[8];
   UNROLL for (int i = 0; i < 8; ++i) f14_11[i] = (f13_10[i] + f8_5[i]);
@@ -1818,129 +1816,131 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M6_1));
   float f37_37[8];
   mma_open(); mma<16, 4, 64, false, true>(f37_37, a1_36, (base + M4_11), part * 16); mma_commit();
-  // %38 [%row, K] = mul %10, %37
+  // %67 [%row, K] = exp %9
+  float f9_38[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_38[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f67_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_39[i] = m_exp(f9_38[i]);
+  // %38 [%row, K] = mul %67, %37
   mma_wait<0>();
   mma_ready<sizeof(f37_37) / 4>(f37_37);
-  float f38_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_38[i] = (f10_7[i] * f37_37[i]);
+  float f38_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f67_39[i] * f37_37[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_39[i] = (f38_38[i] + f36_35[i]);
+  float f39_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_41[i] = (f38_40[i] + f36_35[i]);
   // %40 [%row, K] = neg %39
-  float f40_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_40[i] = (-f39_39[i]);
+  float f40_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (-f39_41[i]);
   // %42 [%row, K] = mul %40, %41
   cp_wait<2>();
   team_sync(1, 512);
-  float f41_41[8];
-  load_frag<1, 64, false>(f41_41, (base + M9_41), part * 1);
-  float f42_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_42[i] = (f40_40[i] * f41_41[i]);
+  float f41_43[8];
+  load_frag<1, 64, false>(f41_43, (base + M9_41), part * 1);
+  float f42_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f40_42[i] * f41_43[i]);
   // %43 [K, %row] = add %35, %42
-  float f43_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_43[i] = (f35_32[i] + f42_42[i]);
+  float f43_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (f35_32[i] + f42_44[i]);
   // store d_k, %43
-  store_frag<1, 64, false>((base + M20), f43_43, part * 1);
+  store_frag<1, 64, false>((base + M20), f43_45, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %45 [%row, V] = mul %1, %44
-  float f1_44[8];
-  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
+  float f1_46[8];
+  load_frag<1, 64, false>(f1_46, (base + M6_1), part * 1);
   cp_wait<1>();
   team_sync(1, 512);
-  float f44_45[8];
-  load_frag<1, 64, false>(f44_45, (base + M10_44), part * 1);
-  float f45_46[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_46[i] = (f1_44[i] * f44_45[i]);
+  float f44_47[8];
+  load_frag<1, 64, false>(f44_47, (base + M10_44), part * 1);
+  float f45_48[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_48[i] = (f1_46[i] * f44_47[i]);
   // store d_v, %45
-  store_frag<1, 64, false>((base + M21), f45_46, part * 1);
+  store_frag<1, 64, false>((base + M21), f45_48, part * 1);
   team_sync(1, 512);
   tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %46 [%row, K] = mul %14, %18
-  float f18_47[8];
-  load_frag<1, 64, false>(f18_47, (base + M5_18), part * 1);
-  float f46_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_48[i] = (f14_11[i] * f18_47[i]);
+  float f18_49[8];
+  load_frag<1, 64, false>(f18_49, (base + M5_18), part * 1);
+  float f46_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (f14_11[i] * f18_49[i]);
   // %47 [%row, K] = mul %15, %46
-  float f47_49[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_49[i] = (0.125f * f46_48[i]);
+  float f47_51[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (0.125f * f46_50[i]);
   // %48 [%row, K] = mul %39, %25
-  float f25_50[8];
-  load_frag<1, 64, false>(f25_50, (base + M7_25), part * 1);
-  float f48_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_51[i] = (f39_39[i] * f25_50[i]);
+  float f25_52[8];
+  load_frag<1, 64, false>(f25_52, (base + M7_25), part * 1);
+  float f48_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_53[i] = (f39_41[i] * f25_52[i]);
   // %49 [%row, K] = mul %23, %48
-  float f49_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_52[i] = ((-1.f) * f48_51[i]);
+  float f49_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_54[i] = ((-1.f) * f48_53[i]);
   // %50 [%row, K] = add %47, %49
-  float f50_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_53[i] = (f47_49[i] + f49_52[i]);
+  float f50_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_55[i] = (f47_51[i] + f49_54[i]);
   // %51 [K, %row] = mul %35, %6
-  float f6_54[8];
-  load_frag<1, 64, false>(f6_54, (base + M2_6), part * 1);
-  float f51_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_55[i] = (f35_32[i] * f6_54[i]);
+  float f6_56[8];
+  load_frag<1, 64, false>(f6_56, (base + M2_6), part * 1);
+  float f51_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_57[i] = (f35_32[i] * f6_56[i]);
   // %52 [K, %row] = neg %51
-  float f52_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_56[i] = (-f51_55[i]);
+  float f52_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_58[i] = (-f51_57[i]);
   // %53 [K] = contract[V] %11, %28
-  float v53_57 = 0.f;
-  if (const int i = t; i < 64) v53_57 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
+  float v53_59 = 0.f;
+  if (const int i = t; i < 64) v53_59 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
   // %54 [K] = exp %30
-  float v54_58 = 0.f;
-  if (const int i = t; i < 64) v54_58 = m_exp(v30_26);
+  float v54_60 = 0.f;
+  if (const int i = t; i < 64) v54_60 = m_exp(v30_26);
   // %55 [K] = mul %54, %53
-  float v55_59 = 0.f;
-  if (const int i = t; i < 64) v55_59 = (v54_58 * v53_57);
-  // %56 [K, %row] = mul %33, %6
-  float f56_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_60[i] = (f33_30[i] * f6_54[i]);
-  // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M22)), f56_60, 64, part * 16);
-  team_sync(1, 512);
-  float v57_61 = 0.f;
-  if (const int i = t; i < 64) v57_61 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
-  // %58 [K] = add %55, %57
-  float v58_62 = 0.f;
-  if (const int i = t; i < 64) v58_62 = (v55_59 + v57_61);
-  if (const int i = t; i < 64) ((float*)(basep + M23_58))[i] = v58_62;
+  float v55_61 = 0.f;
+  if (const int i = t; i < 64) v55_61 = (v54_60 * v53_59);
   // %59 [%row, K] = add %50, %52
-  float f59_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_63[i] = (f50_53[i] + f52_56[i]);
-  // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_63[i];
-  team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
-  // %61 [%row, K] = add %60, %58
-  team_sync(1, 512);
-  float f60_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_64[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f61_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_65[i] = (f60_64[i] + ((float*)(basep + M23_58))[(frag_col(i) + part * 16)]);
-  // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_65[i]); }
+  float f59_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_62[i] = (f50_55[i] + f52_58[i]);
   // %62 [%row, K] = mul %40, %6
-  float f6_66[8];
-  load_frag<1, 64, false>(f6_66, (base + M2_6), part * 1);
-  float f62_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_67[i] = (f40_40[i] * f6_66[i]);
+  float f62_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_63[i] = (f40_42[i] * f6_56[i]);
   // store d_b, %62
-  store_frag<1, 64, false>((base + M25), f62_67, part * 1);
+  store_frag<1, 64, false>((base + M22), f62_63, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %64 [%row, V] = mul %1, %63
-  float f1_68[8];
-  load_frag<1, 64, false>(f1_68, (base + M6_1), part * 1);
+  float f1_64[8];
+  load_frag<1, 64, false>(f1_64, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f63_69[8];
-  load_frag<1, 64, false>(f63_69, (base + M11_63), part * 1);
-  float f64_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_70[i] = (f1_68[i] * f63_69[i]);
+  float f63_65[8];
+  load_frag<1, 64, false>(f63_65, (base + M11_63), part * 1);
+  float f64_66[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_66[i] = (f1_64[i] * f63_65[i]);
   // store d_w, %64
-  store_frag<1, 64, false>((base + M26), f64_70, part * 1);
+  store_frag<1, 64, false>((base + M23), f64_66, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
+  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  // %56 [K, %row] = mul %33, %6
+  float f56_67[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_67[i] = (f33_30[i] * f6_56[i]);
+  // %57 [K] = sum[%row] %56
+  col_sums_part<8>(((float*)(basep + M24)), f56_67, 64, part * 16);
+  // %60 [%row, K] = cumsum reversed %59
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_62[i];
+  team_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
+  float v57_68 = 0.f;
+  if (const int i = t; i < 64) v57_68 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  // %58 [K] = add %55, %57
+  float v58_69 = 0.f;
+  if (const int i = t; i < 64) v58_69 = (v55_61 + v57_68);
+  if (const int i = t; i < 64) ((float*)(basep + M26_58))[i] = v58_69;
+  // %61 [%row, K] = add %60, %58
+  team_sync(1, 512);
+  float f60_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_70[i] = ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f61_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_71[i] = (f60_70[i] + ((float*)(basep + M26_58))[(frag_col(i) + part * 16)]);
+  // store d_g, %61
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_71[i], f61_71[i + 1]); }
 }
 
 // Reads the tokens one at a time.

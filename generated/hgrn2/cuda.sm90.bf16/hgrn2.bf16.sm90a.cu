@@ -38,12 +38,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
   // store ws.S.decay, %3
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %6 [] = 0.125
   // %4 [%row, K] = exp %1
   float f1_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f4_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
-  // %6 [] = 0.125
   // %7 [%row, K] = mul %4, %6
   float f7_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
@@ -58,25 +58,25 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   store_frag<2, 64, false>((base + M4), f8_6, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
+  // %12 [] = -1
   // %9 [K, %row] = sub %2, %1
   float f9_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_2[i]);
   // %10 [K, %row] = exp %9
   float f10_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_8[i] = m_exp(f9_7[i]);
-  // %11 [%row, K] = expm1 %0
-  float f0_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_9[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_expm1(f0_9[i]);
-  store_frag<2, 64, false>((base + M5_11), f11_10, part * 2);
-  // %12 [] = -1
   // %13 [K, %row] = mul %10, %12
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f10_8[i] * (-1.f));
+  float f13_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_9[i] = (f10_8[i] * (-1.f));
+  // %11 [%row, K] = expm1 %0
+  float f0_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f0_10[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = m_expm1(f0_10[i]);
+  store_frag<2, 64, false>((base + M5_11), f11_11, part * 2);
   // %14 [K, %row] = mul %13, %11
   float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f13_11[i] * f11_10[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f13_9[i] * f11_11[i]);
   // store ws.S.col0, %14
   store_frag<2, 64, false>((base + M6), f14_12, part * 2);
   team_sync(1, 256);
@@ -472,12 +472,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
   // store ws.S.decay, %3
   if (const int i = t; i < 64) if (i < 64) st(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  // %6 [] = 0.125
   // %4 [%row, K] = exp %1
   float f1_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f4_3[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
-  // %6 [] = 0.125
   // %7 [%row, K] = mul %4, %6
   float f7_4[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
@@ -501,6 +501,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   // store ws.value2, %9
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5_9), t);
+  // %12 [] = -1
   // %10 [K, %row] = sub %2, %1
   float f1_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
@@ -509,7 +510,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   // %11 [K, %row] = exp %10
   float f11_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = m_exp(f10_10[i]);
-  // %12 [] = -1
   // %13 [K, %row] = mul %11, %12
   float f13_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f11_11[i] * (-1.f));
@@ -991,22 +991,22 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f56_5[i] * (-1.f));
   // %10 [%row, K] = cumsum %8
-  // %11 [%row, K] = exp %10
-  float f10_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_7[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = m_exp(f10_7[i]);
   // %13 [%row, K] = contract[V] %0, %12
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_10[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_10, a0_9, (base + M4_12), part * 32); mma_commit();
+  float f13_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
+  // %11 [%row, K] = exp %10
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
   // %14 [%row, K] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_10) / 4>(f13_10);
+  mma_ready<sizeof(f13_8) / 4>(f13_8);
   float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_8[i] * f13_10[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
   // %15 [%row, K] = add %14, %9
   float f15_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
@@ -1159,7 +1159,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f55_54[16];
   UNROLL for (int i = 0; i < 16; ++i) f55_54[i] = (f51_49[i] + f54_53[i]);
   // store d_g, %55
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_54[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f55_54[i], f55_54[i + 1]); }
 }
 
 // Reads the tokens one at a time.

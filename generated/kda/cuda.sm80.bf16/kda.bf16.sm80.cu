@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M5_8 = 61440, M10_17 = 34816;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M4 = 18432, M5 = 53248, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M3_8 = 61440, M10_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,42 +19,41 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %7 [%row] = load beta row
+  // %8 [%row] = neg %7
+  float v8_1 = 0.f;
+  if (const int i = t; i < 64) v8_1 = (-asked7_0);
+  if (const int i = t; i < 64) ((float*)(basep + M3_8))[i] = v8_1;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float whole_1[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_1, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
-  float f3_2[32];
-  float f6_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = whole_1[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = whole_1[1][i];
+  float whole_2[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_2, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M4)}, 0, 4, 4);
+  float f3_3[32];
+  float f6_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = whole_2[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = whole_2[1][i];
   team_sync(1);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
-  float f5_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (0.125f * f3_2[i]);
+  float f5_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (0.125f * f3_3[i]);
   // store ws.S.score0_0, %5
-  store_frag<4, 64, false>((base + M4), f5_4, 0);
+  store_frag<4, 64, false>((base + M5), f5_5, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  // %7 [%row] = load beta row
-  // %8 [%row] = neg %7
-  float v8_5 = 0.f;
-  if (const int i = t; i < 64) v8_5 = (-asked7_0);
-  if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %9 [%row, %col] = mul %8, %6
-  team_sync(1);
   float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M3_8))[frag_row(i)] * f6_4[i]);
   // %10 [%row, %col] = inverse %9
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
   team_sync(1);
@@ -86,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
   float f15_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M5_8))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M3_8))[frag_row(i)]);
   // %16 [%row, K] = mul %15, %1
   float f1_14[32];
   load_frag<4, 64, false>(f1_14, (base + M1_1), 0);
@@ -1144,7 +1143,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M24 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M9_5 = 83968, M10 = 92160, M11 = 92160, M12 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 8192, M22 = 18432, M25 = 18432, M26 = 0, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M23_55 = 19456;
+  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M11_5 = 83968, M12 = 92160, M13 = 92160, M14 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 18432, M22 = 26624, M24 = 18432, M25 = 19456, M9_23 = 100352, M10_24 = 100608, M17_30 = 83968, M26_55 = 20480;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1154,6 +1153,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 512>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
@@ -1172,94 +1172,92 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   tile_load<64, 1, 512>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %61 [%row, V] = load v row
   tile_load<64, 1, 512>((base + M8_61), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %23 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M9_23))[i] = asked23_0;
+  // %24 [%row] = neg %23
+  float v24_1 = 0.f;
+  if (const int i = t; i < 64) v24_1 = (-asked23_0);
+  if (const int i = t; i < 64) ((float*)(basep + M10_24))[i] = v24_1;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1, 512);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
-  float f4_2[8];
-  mma_open(); mma<16, 4, 64, false, true>(f4_2, a0_1, (base + M1_2), part * 16); mma_commit();
+  float f4_3[8];
+  mma_open(); mma<16, 4, 64, false, true>(f4_3, a0_2, (base + M1_2), part * 16); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_2) / 4>(f4_2);
-  float f5_3[8];
-  UNROLL for (int i = 0; i < 8; ++i) f5_3[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_2[i] : 0.f);
+  mma_ready<sizeof(f4_3) / 4>(f4_3);
+  float f5_4[8];
+  UNROLL for (int i = 0; i < 8; ++i) f5_4[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_3[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<5>();
   team_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<1, 64, false>((base + M9_5), f5_3, part * 1);
+  store_frag<1, 64, false>((base + M11_5), f5_4, part * 1);
   team_sync(1, 512);
-  u32 a5_5[4][4]; load_as<4, 64, false>(a5_5, (base + M9_5));
+  u32 a5_6[4][4]; load_as<4, 64, false>(a5_6, (base + M11_5));
   team_sync(1, 512);
-  float whole_4[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_4, {a5_5}, (base + M2_6), ((float*)(basep + M3)), (base + M10), part * 1, 4 + part);
-  float f8_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f8_6[i] = whole_4[0][i];
+  float whole_5[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_5, {a5_6}, (base + M2_6), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
+  float f8_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f8_7[i] = whole_5[0][i];
   team_sync(1, 512);
   // %9 [%row, K] = cumsum %7
-  // %10 [%row, K] = exp %9
-  float f9_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_7[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f10_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_8[i] = m_exp(f9_7[i]);
   // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<4>();
   team_sync(1, 512);
-  float f12_10[8];
-  mma_open(); mma<16, 4, 64, false, true>(f12_10, a0_9, (base + M4_11), part * 16); mma_commit();
+  float f12_9[8];
+  mma_open(); mma<16, 4, 64, false, true>(f12_9, a0_8, (base + M4_11), part * 16); mma_commit();
+  // %10 [%row, K] = exp %9
+  float f9_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_10[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f10_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_11[i] = m_exp(f9_10[i]);
   // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
-  mma_ready<sizeof(f12_10) / 4>(f12_10);
-  float f13_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_11[i] = (f10_8[i] * f12_10[i]);
+  mma_ready<sizeof(f12_9) / 4>(f12_9);
+  float f13_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (f10_11[i] * f12_9[i]);
   // %14 [%row, K] = add %13, %8
-  float f14_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_12[i] = (f13_11[i] + f8_6[i]);
+  float f14_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (f13_12[i] + f8_7[i]);
   // %15 [] = 0.125
   // %16 [%row, K] = mul %14, %15
-  float f16_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_13[i] = (f14_12[i] * 0.125f);
+  float f16_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_14[i] = (f14_13[i] * 0.125f);
   // store ws.d_q.heads, %16
-  store_frag<1, 64, false>((base + M11), f16_13, part * 1);
+  store_frag<1, 64, false>((base + M13), f16_14, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
+  tile_store<64, 1, 512>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  u32 a5_15[4][4]; load_as<4, 64, true>(a5_15, (base + M9_5));
+  u32 a5_16[4][4]; load_as<4, 64, true>(a5_16, (base + M11_5));
   cp_wait<3>();
   team_sync(1, 512);
-  float whole_14[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_14, {a5_15}, (base + M5_18), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
-  float f65_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_16[i] = whole_14[0][i];
+  float whole_15[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_15, {a5_16}, (base + M5_18), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
+  float f65_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_17[i] = whole_15[0][i];
   team_sync(1, 512);
   // %19 [%col, K] = mul %65, %15
-  float f19_17[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_17[i] = (f65_16[i] * 0.125f);
+  float f19_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (f65_17[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
   team_sync(1, 512);
-  u32 a1_18[4][4]; load_as<4, 64, false>(a1_18, (base + M6_1));
-  float f21_19[8];
-  mma_open(); mma<16, 4, 64, false, true>(f21_19, a1_18, (base + M1_2), part * 16); mma_commit();
+  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M6_1));
+  float f21_20[8];
+  mma_open(); mma<16, 4, 64, false, true>(f21_20, a1_19, (base + M1_2), part * 16); mma_commit();
   // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
-  mma_ready<sizeof(f21_19) / 4>(f21_19);
-  float f22_20[8];
-  UNROLL for (int i = 0; i < 8; ++i) f22_20[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_19[i] : 0.f);
-  // %23 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = asked23_0;
-  // %24 [%row] = neg %23
-  float v24_21 = 0.f;
-  if (const int i = t; i < 64) v24_21 = (-asked23_0);
-  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = v24_21;
+  mma_ready<sizeof(f21_20) / 4>(f21_20);
+  float f22_21[8];
+  UNROLL for (int i = 0; i < 8; ++i) f22_21[i] = ((frag_col(i) + part * 16) < frag_row(i) ? f21_20[i] : 0.f);
   // %25 [%row, %col] = mul %24, %22
-  team_sync(1, 512);
   float f25_22[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_20[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M10_24))[frag_row(i)] * f22_21[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
   store_frag<1, 64, false>((base + M15_25), f25_22, part * 1);
   team_sync(1, 512);
@@ -1296,12 +1294,12 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f33_32[i] = (f32_31[i] * f29_27[i]);
   // %34 [K, %row] = add %33, %20
   float f34_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f34_33[i] = (f33_32[i] + f19_17[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f34_33[i] = (f33_32[i] + f19_18[i]);
   // %35 [K, %row] = add %34, %27
   float f35_34[8];
   UNROLL for (int i = 0; i < 8; ++i) f35_34[i] = (f34_33[i] + f26_25[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  store_frag<1, 64, false>((base + M18_22), f22_20, part * 1);
+  store_frag<1, 64, false>((base + M18_22), f22_21, part * 1);
   team_sync(1, 512);
   u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M18_22));
   team_sync(1, 512);
@@ -1317,13 +1315,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   mma_wait<0>();
   mma_ready<sizeof(f37_39) / 4>(f37_39);
   float f38_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f10_8[i] * f37_39[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f10_11[i] * f37_39[i]);
   // %39 [%row, K] = add %38, %36
   float f39_41[8];
   UNROLL for (int i = 0; i < 8; ++i) f39_41[i] = (f38_40[i] + f36_37[i]);
   // %40 [%row, K] = mul %39, %24
   float f40_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (f39_41[i] * ((float*)(basep + M14_24))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (f39_41[i] * ((float*)(basep + M10_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
   float f41_43[8];
   UNROLL for (int i = 0; i < 8; ++i) f41_43[i] = (f35_34[i] + f40_42[i]);
@@ -1335,7 +1333,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f1_44[8];
   load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
   float f42_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_45[i] = (f1_44[i] * ((float*)(basep + M13_23))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 8; ++i) f42_45[i] = (f1_44[i] * ((float*)(basep + M9_23))[frag_row(i)]);
   // store d_v, %42
   store_frag<1, 64, false>((base + M21), f42_45, part * 1);
   team_sync(1, 512);
@@ -1344,7 +1342,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   float f18_46[8];
   load_frag<1, 64, false>(f18_46, (base + M5_18), part * 1);
   float f43_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f14_12[i] * f18_46[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f14_13[i] * f18_46[i]);
   // %44 [%row, K] = mul %15, %43
   float f44_48[8];
   UNROLL for (int i = 0; i < 8; ++i) f44_48[i] = (0.125f * f43_47[i]);
@@ -1355,7 +1353,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f45_50[i] = (f39_41[i] * f6_49[i]);
   // %46 [%row, K] = mul %24, %45
   float f46_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_51[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_50[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f46_51[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_50[i]);
   // %47 [%row, K] = add %44, %46
   float f47_52[8];
   UNROLL for (int i = 0; i < 8; ++i) f47_52[i] = (f44_48[i] + f46_51[i]);
@@ -1374,59 +1372,58 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %52 [K] = mul %51, %50
   float v52_57 = 0.f;
   if (const int i = t; i < 64) v52_57 = (v51_56 * v50_55);
-  // %53 [K, %row] = mul %33, %6
-  float f53_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_58[i] = (f33_32[i] * f6_49[i]);
-  // %54 [K] = sum[%row] %53
-  col_sums_part<8>(((float*)(basep + M22)), f53_58, 64, part * 16);
-  team_sync(1, 512);
-  float v54_59 = 0.f;
-  if (const int i = t; i < 64) v54_59 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
-  // %55 [K] = add %52, %54
-  float v55_60 = 0.f;
-  if (const int i = t; i < 64) v55_60 = (v52_57 + v54_59);
-  if (const int i = t; i < 64) ((float*)(basep + M23_55))[i] = v55_60;
   // %56 [%row, K] = add %47, %49
-  float f56_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_61[i] = (f47_52[i] + f49_54[i]);
+  float f56_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_58[i] = (f47_52[i] + f49_54[i]);
+  // %53 [K, %row] = mul %33, %6
+  float f53_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_59[i] = (f33_32[i] * f6_49[i]);
+  // %54 [K] = sum[%row] %53
+  col_sums_part<8>(((float*)(basep + M22)), f53_59, 64, part * 16);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_61[i];
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_58[i];
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
-  // %58 [%row, K] = add %57, %55
-  team_sync(1, 512);
-  float f57_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_62[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f58_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_63[i] = (f57_62[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 16)]);
-  // store d_g, %58
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_63[i]); }
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %59 [%row] = sum[K] %45
-  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f45_50);
+  row_sums_to<8>((((float*)(basep + M24)) + part * 64), f45_50);
   // %62 [%row, V] = mul %1, %61
-  float f1_64[8];
-  load_frag<1, 64, false>(f1_64, (base + M6_1), part * 1);
+  float f1_60[8];
+  load_frag<1, 64, false>(f1_60, (base + M6_1), part * 1);
   cp_wait<0>();
   team_sync(1, 512);
-  float f61_65[8];
-  load_frag<1, 64, false>(f61_65, (base + M8_61), part * 1);
-  float f62_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_66[i] = (f1_64[i] * f61_65[i]);
+  float f61_61[8];
+  load_frag<1, 64, false>(f61_61, (base + M8_61), part * 1);
+  float f62_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_62[i] = (f1_60[i] * f61_61[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<8>((((float*)(basep + M26)) + part * 64), f62_66);
-  float v59_67 = 0.f;
-  if (const int i = t; i < 64) v59_67 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f62_62);
+  float v54_63 = 0.f;
+  if (const int i = t; i < 64) v54_63 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  float v59_64 = 0.f;
+  if (const int i = t; i < 64) v59_64 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
   team_sync(1, 512);
-  float v63_68 = 0.f;
-  if (const int i = t; i < 64) v63_68 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  float v63_65 = 0.f;
+  if (const int i = t; i < 64) v63_65 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  // %55 [K] = add %52, %54
+  float v55_66 = 0.f;
+  if (const int i = t; i < 64) v55_66 = (v52_57 + v54_63);
+  if (const int i = t; i < 64) ((float*)(basep + M26_55))[i] = v55_66;
   // %60 [%row] = neg %59
-  float v60_69 = 0.f;
-  if (const int i = t; i < 64) v60_69 = (-v59_67);
+  float v60_67 = 0.f;
+  if (const int i = t; i < 64) v60_67 = (-v59_64);
   // %64 [%row] = add %60, %63
-  float v64_70 = 0.f;
-  if (const int i = t; i < 64) v64_70 = (v60_69 + v63_68);
+  float v64_68 = 0.f;
+  if (const int i = t; i < 64) v64_68 = (v60_67 + v63_65);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_70);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_68);
+  // %58 [%row, K] = add %57, %55
+  float f57_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_69[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  team_sync(1, 512);
+  float f58_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_70[i] = (f57_69[i] + ((float*)(basep + M26_55))[(frag_col(i) + part * 16)]);
+  // store d_g, %58
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_70[i], f58_70[i + 1]); }
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase0, bf16* __restrict__ p_ws_S_col0, f32* __restrict__ p_ws_S_decay, const Strides s_q, const Strides s_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M3 = 18432, M4 = 26624, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M5_8 = 61440, M10_17 = 34816;
+  constexpr u32 M2 = 0, M6 = 18432, M0_0 = 36864, M1_1 = 45056, M4 = 18432, M5 = 53248, M7 = 53248, M8 = 18432, M9 = 26624, M11 = 18432, M3_8 = 61440, M10_17 = 34816;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -19,42 +19,41 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M0_0), p_q + (i64)first * s_q.token + (i64)group * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = load k row
   tile_load<64, 1, 128>((base + M1_1), p_k + (i64)first * s_k.token + (i64)group * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %2 [%row, K] = load g row
   array_load<64, 72, 128>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  const float asked7_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %7 [%row] = load beta row
+  // %8 [%row] = neg %7
+  float v8_1 = 0.f;
+  if (const int i = t; i < 64) v8_1 = (-asked7_0);
+  if (const int i = t; i < 64) ((float*)(basep + M3_8))[i] = v8_1;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   team_sync(1);
-  float whole_1[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_1, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, 0, 4, 4);
-  float f3_2[32];
-  float f6_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = whole_1[0][i];
-  UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = whole_1[1][i];
+  float whole_2[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_2, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M4)}, 0, 4, 4);
+  float f3_3[32];
+  float f6_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = whole_2[0][i];
+  UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = whole_2[1][i];
   team_sync(1);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
-  float f5_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (0.125f * f3_2[i]);
+  float f5_5[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (0.125f * f3_3[i]);
   // store ws.S.score0_0, %5
-  store_frag<4, 64, false>((base + M4), f5_4, 0);
+  store_frag<4, 64, false>((base + M5), f5_5, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M4), t);
-  // %7 [%row] = load beta row
-  // %8 [%row] = neg %7
-  float v8_5 = 0.f;
-  if (const int i = t; i < 64) v8_5 = (-asked7_0);
-  if (const int i = t; i < 64) ((float*)(basep + M5_8))[i] = v8_5;
+  tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %9 [%row, %col] = mul %8, %6
-  team_sync(1);
   float f9_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M5_8))[frag_row(i)] * f6_3[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M3_8))[frag_row(i)] * f6_4[i]);
   // %10 [%row, %col] = inverse %9
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
   team_sync(1);
@@ -86,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
   float f15_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M5_8))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f15_13[i] = (f12_9[i] * ((float*)(basep + M3_8))[frag_row(i)]);
   // %16 [%row, K] = mul %15, %1
   float f1_14[32];
   load_frag<4, 64, false>(f1_14, (base + M1_1), 0);
@@ -1231,7 +1230,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M9 = 83968, M10 = 83968, M11_5 = 18432, M12 = 18432, M15_25 = 18432, M16 = 18432, M18 = 18432, M19 = 0, M20 = 18432, M13_23 = 83968, M14_24 = 84224, M17_30 = 84480, M21_55 = 19456, M23_59 = 18432, M24_63 = 0;
+  constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M11 = 83968, M12 = 83968, M13_5 = 18432, M14 = 18432, M15_25 = 83968, M16 = 18432, M18 = 18432, M19 = 0, M20 = 18432, M9_23 = 92160, M10_24 = 92416, M17_30 = 83968, M21_55 = 19456, M23_59 = 18432, M24_63 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1240,6 +1239,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %2 [%row, V] = load ws.S.written0 row
@@ -1258,98 +1258,96 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M7_28), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %61 [%row, V] = load v row
   tile_load<64, 1, 128>((base + M8_61), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
-  const float asked23_0 = t < 64 ? (t < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + t * ((i64)s_beta.token)) : 0.f) : 0.f;
+  // %23 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M9_23))[i] = asked23_0;
+  // %24 [%row] = neg %23
+  float v24_1 = 0.f;
+  if (const int i = t; i < 64) v24_1 = (-asked23_0);
+  if (const int i = t; i < 64) ((float*)(basep + M10_24))[i] = v24_1;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
   team_sync(1);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
+  u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<7>();
   team_sync(1);
-  float f4_2[32];
-  mma_open(); mma<64, 4, 64, false, true>(f4_2, a0_1, (base + M1_2)); mma_commit();
+  float f4_3[32];
+  mma_open(); mma<64, 4, 64, false, true>(f4_3, a0_2, (base + M1_2)); mma_commit();
   // %5 [%row, %col] = mask %4
   mma_wait<0>();
-  mma_ready<sizeof(f4_2) / 4>(f4_2);
-  float f5_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (frag_col(i) <= frag_row(i) ? f4_2[i] : 0.f);
+  mma_ready<sizeof(f4_3) / 4>(f4_3);
+  float f5_4[32];
+  UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<6>();
   team_sync(1);
-  u32 a1_4[4][4]; load_as<4, 64, false>(a1_4, (base + M2_1));
-  float f21_5[32];
-  mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (base + M1_2)); mma_commit();
+  u32 a1_5[4][4]; load_as<4, 64, false>(a1_5, (base + M2_1));
+  float f21_6[32];
+  mma_open(); mma<64, 4, 64, false, true>(f21_6, a1_5, (base + M1_2)); mma_commit();
   // %22 [%row, %col] = mask strict %21
   mma_wait<0>();
-  mma_ready<sizeof(f21_5) / 4>(f21_5);
-  float f22_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_6[i] = (frag_col(i) < frag_row(i) ? f21_5[i] : 0.f);
+  mma_ready<sizeof(f21_6) / 4>(f21_6);
+  float f22_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_7[i] = (frag_col(i) < frag_row(i) ? f21_6[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<4>();
   team_sync(1);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
-  u32 a5_8[4][4]; pack<4>(a5_8, f5_3);
-  u32 a22_9[4][4]; pack<4>(a22_9, f22_6);
+  u32 a5_9[4][4]; pack<4>(a5_9, f5_4);
+  u32 a22_10[4][4]; pack<4>(a22_10, f22_7);
   team_sync(1);
-  float whole_7[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_7, {a5_8, a22_9}, (base + M3_6), ((float*)(basep + M4)), (base + M9), 0, 4);
-  float f8_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_10[i] = whole_7[0][i];
-  float f36_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = whole_7[1][i];
+  float whole_8[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_8, {a5_9, a22_10}, (base + M3_6), ((float*)(basep + M4)), (base + M11), 0, 4);
+  float f8_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_11[i] = whole_8[0][i];
+  float f36_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_12[i] = whole_8[1][i];
   team_sync(1);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
   // %9 [%row, K] = cumsum %7
-  // %10 [%row, K] = exp %9
-  float f9_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_12[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
-  float f10_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_13[i] = m_exp(f9_12[i]);
   // %12 [%row, K] = contract[V] %0, %11
-  u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
+  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
   cp_wait<3>();
   team_sync(1);
-  float f12_15[32];
-  mma_open(); mma<64, 4, 64, false, true>(f12_15, a0_14, (base + M5_11)); mma_commit();
+  float f12_14[32];
+  mma_open(); mma<64, 4, 64, false, true>(f12_14, a0_13, (base + M5_11)); mma_commit();
+  // %10 [%row, K] = exp %9
+  float f9_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_15[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
+  float f10_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_16[i] = m_exp(f9_15[i]);
   // %13 [%row, K] = mul %10, %12
   mma_wait<0>();
-  mma_ready<sizeof(f12_15) / 4>(f12_15);
-  float f13_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f13_16[i] = (f10_13[i] * f12_15[i]);
+  mma_ready<sizeof(f12_14) / 4>(f12_14);
+  float f13_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f13_17[i] = (f10_16[i] * f12_14[i]);
   // %14 [%row, K] = add %13, %8
-  float f14_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f14_17[i] = (f13_16[i] + f8_10[i]);
+  float f14_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f14_18[i] = (f13_17[i] + f8_11[i]);
   // %15 [] = 0.125
   // %16 [%row, K] = mul %14, %15
-  float f16_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (f14_17[i] * 0.125f);
+  float f16_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f14_18[i] * 0.125f);
   // store ws.d_q.heads, %16
-  store_frag<4, 64, false>((base + M10), f16_18, 0);
+  store_frag<4, 64, false>((base + M12), f16_19, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
-  store_frag<4, 64, false>((base + M11_5), f5_3, 0);
+  store_frag<4, 64, false>((base + M13_5), f5_4, 0);
   team_sync(1);
-  u32 a5_20[4][4]; load_as<4, 64, true>(a5_20, (base + M11_5));
+  u32 a5_21[4][4]; load_as<4, 64, true>(a5_21, (base + M13_5));
   cp_wait<2>();
   team_sync(1);
-  float whole_19[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_19, {a5_20}, (base + M6_18), ((float*)(basep + M4)), (base + M12), 0, 4);
-  float f65_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_21[i] = whole_19[0][i];
+  float whole_20[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_20, {a5_21}, (base + M6_18), ((float*)(basep + M4)), (base + M14), 0, 4);
+  float f65_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_22[i] = whole_20[0][i];
   team_sync(1);
   // %19 [%col, K] = mul %65, %15
-  float f19_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_22[i] = (f65_21[i] * 0.125f);
+  float f19_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f65_22[i] * 0.125f);
   // %20 [%row, K] = swap %19
-  // %23 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_23))[i] = asked23_0;
-  // %24 [%row] = neg %23
-  float v24_23 = 0.f;
-  if (const int i = t; i < 64) v24_23 = (-asked23_0);
-  if (const int i = t; i < 64) ((float*)(basep + M14_24))[i] = v24_23;
   // %25 [%row, %col] = mul %24, %22
-  team_sync(1);
   float f25_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M14_24))[frag_row(i)] * f22_6[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M10_24))[frag_row(i)] * f22_7[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
   store_frag<4, 64, false>((base + M15_25), f25_24, 0);
   team_sync(1);
@@ -1386,7 +1384,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f33_34[i] = (f32_33[i] * f29_29[i]);
   // %34 [K, %row] = add %33, %20
   float f34_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_35[i] = (f33_34[i] + f19_22[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f34_35[i] = (f33_34[i] + f19_23[i]);
   // %35 [K, %row] = add %34, %27
   float f35_36[32];
   UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_35[i] + f26_27[i]);
@@ -1398,13 +1396,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f37_38) / 4>(f37_38);
   float f38_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_39[i] = (f10_13[i] * f37_38[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f38_39[i] = (f10_16[i] * f37_38[i]);
   // %39 [%row, K] = add %38, %36
   float f39_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_40[i] = (f38_39[i] + f36_11[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f39_40[i] = (f38_39[i] + f36_12[i]);
   // %40 [%row, K] = mul %39, %24
   float f40_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M14_24))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M10_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
   float f41_42[32];
   UNROLL for (int i = 0; i < 32; ++i) f41_42[i] = (f35_36[i] + f40_41[i]);
@@ -1416,7 +1414,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f1_43[32];
   load_frag<4, 64, false>(f1_43, (base + M2_1), 0);
   float f42_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M13_23))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M9_23))[frag_row(i)]);
   // store d_v, %42
   store_frag<4, 64, false>((base + M19), f42_44, 0);
   team_sync(1);
@@ -1425,7 +1423,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f18_45[32];
   load_frag<4, 64, false>(f18_45, (base + M6_18), 0);
   float f43_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_46[i] = (f14_17[i] * f18_45[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f43_46[i] = (f14_18[i] * f18_45[i]);
   // %44 [%row, K] = mul %15, %43
   float f44_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f44_47[i] = (0.125f * f43_46[i]);
@@ -1436,7 +1434,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f45_49[i] = (f39_40[i] * f6_48[i]);
   // %46 [%row, K] = mul %24, %45
   float f46_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_50[i] = (((float*)(basep + M14_24))[frag_row(i)] * f45_49[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f46_50[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_49[i]);
   // %47 [%row, K] = add %44, %46
   float f47_51[32];
   UNROLL for (int i = 0; i < 32; ++i) f47_51[i] = (f44_47[i] + f46_50[i]);
@@ -1481,7 +1479,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float f58_62[32];
   UNROLL for (int i = 0; i < 32; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M21_55))[frag_col(i)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i], f58_62[i + 1]); }
   // %59 [%row] = sum[K] %45
   row_sums_to<32>(((float*)(basep + M23_59)), f45_49);
   // %62 [%row, V] = mul %1, %61

@@ -949,7 +949,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M11_21 = 24576, M12 = 8192, M13_43 = 24576, M14 = 8192, M6_15 = 49152, M7_16 = 57344, M8_25 = 57600, M10_38 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_21 = 24576, M12 = 8192, M13_43 = 24576, M14 = 8192, M6_15 = 49152, M7_16 = 49408, M8_25 = 57344, M9_38 = 57600;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -970,110 +970,109 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M4_30), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %34 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M5_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<5>();
-  team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<4>();
-  team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [] = 2
   // %6 [] = -8
   // %7 [] = head
   // %8 [] = 1
   // %9 [] = add %7, %8
-  const float s9_3 = ((float)head + 1.f);
+  const float s9_0 = ((float)head + 1.f);
   // %10 [] = mul %6, %9
-  const float s10_4 = ((-8.f) * s9_3);
+  const float s10_1 = ((-8.f) * s9_0);
   // %11 [] = heads
   // %12 [] = div %10, %11
-  const float s12_5 = m_div(s10_4, (float)d.heads);
+  const float s12_2 = m_div(s10_1, (float)d.heads);
   // %13 [] = pow %5, %12
-  const float s13_6 = powf(2.f, s12_5);
+  const float s13_3 = powf(2.f, s12_2);
   // %14 [] = neg %13
-  const float s14_7 = (-s13_6);
+  const float s14_4 = (-s13_3);
   // %15 [%row] = keep %14
-  float v15_8 = 0.f;
-  if (const int i = t; i < 64) v15_8 = (i < length ? s14_7 : 0.f);
+  float v15_5 = 0.f;
+  if (const int i = t; i < 64) v15_5 = (i < length ? s14_4 : 0.f);
   // %16 [%row] = cumsum %15
-  if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = v15_8;
+  if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = v15_5;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
   // %17 [%col] = swap %16
-  // %18 [%row, %col] = sub %16, %17
-  team_sync(1);
-  float f18_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_9[i] = (((float*)(basep + M7_16))[frag_row(i)] - ((float*)(basep + M7_16))[frag_col(i)]);
-  // %19 [%row, %col] = mask %18
-  float f19_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_10[i] = (frag_col(i) <= frag_row(i) ? f18_9[i] : 0.f);
-  // %20 [%row, %col] = exp %19
-  float f20_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = m_exp(f19_10[i]);
-  // %21 [%row, %col] = mul %20, %4
-  float f21_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f20_11[i] * f4_2[i]);
-  // %23 [%col, K] = swap %22
   // %25 [%row] = exp %16
-  float v25_13 = 0.f;
-  if (const int i = t; i < 64) v25_13 = m_exp(((float*)(basep + M7_16))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_13;
+  team_sync(1);
+  float v25_6 = 0.f;
+  if (const int i = t; i < 64) v25_6 = m_exp(((float*)(basep + M7_16))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_6;
+  // %36 [] = pick last %16
+  const float s36_7 = ((float*)(basep + M7_16))[63];
+  // %37 [%row] = sub %36, %16
+  float v37_8 = 0.f;
+  if (const int i = t; i < 64) v37_8 = (s36_7 - ((float*)(basep + M7_16))[i]);
+  // %38 [%row] = exp %37
+  float v38_9 = 0.f;
+  if (const int i = t; i < 64) v38_9 = m_exp(v37_8);
+  if (const int i = t; i < 64) ((float*)(basep + M9_38))[i] = v38_9;
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<5>();
+  team_sync(1);
+  u32 a0_10[4][4]; load_as<4, 64, false>(a0_10, (base + M0_0));
+  cp_wait<4>();
+  team_sync(1);
+  float f3_11[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_11, a0_10, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_11) / 4>(f3_11);
+  float f4_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_12[i] = (frag_col(i) <= frag_row(i) ? f3_11[i] : 0.f);
+  // %18 [%row, %col] = sub %16, %17
+  float f18_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = (((float*)(basep + M7_16))[frag_row(i)] - ((float*)(basep + M7_16))[frag_col(i)]);
+  // %19 [%row, %col] = mask %18
+  float f19_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_14[i] = (frag_col(i) <= frag_row(i) ? f18_13[i] : 0.f);
+  // %20 [%row, %col] = exp %19
+  float f20_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = m_exp(f19_14[i]);
+  // %21 [%row, %col] = mul %20, %4
+  float f21_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_16[i] = (f20_15[i] * f4_12[i]);
+  // %23 [%col, K] = swap %22
   // %27 [%row, K] = contract[V] %0, %26
-  u32 a0_14[4][4]; load_as<4, 64, false>(a0_14, (base + M0_0));
+  u32 a0_17[4][4]; load_as<4, 64, false>(a0_17, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f27_15[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_15, a0_14, (base + M3_26)); mma_commit();
+  float f27_18[32];
+  mma_open(); mma<64, 4, 64, false, true>(f27_18, a0_17, (base + M3_26)); mma_commit();
   // %28 [%row, K] = mul %25, %27
   mma_wait<0>();
-  mma_ready<sizeof(f27_15) / 4>(f27_15);
-  float f28_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_16[i] = (((float*)(basep + M8_25))[frag_row(i)] * f27_15[i]);
+  mma_ready<sizeof(f27_18) / 4>(f27_18);
+  float f28_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f28_19[i] = (((float*)(basep + M8_25))[frag_row(i)] * f27_18[i]);
   // %24 [%row, K] = contract[%col] %21, %23
   // %29 [%row, K] = add %28, %24
-  u32 a21_17[4][4]; pack<4>(a21_17, f21_12);
-  float f29_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_18[i] = f28_16[i];
-  mma_open(); mma<64, 4, 64, true, false>(f29_18, a21_17, (base + M2_22)); mma_commit();
+  u32 a21_20[4][4]; pack<4>(a21_20, f21_16);
+  float f29_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_21[i] = f28_19[i];
+  mma_open(); mma<64, 4, 64, true, false>(f29_21, a21_20, (base + M2_22)); mma_commit();
   // store d_q, %29
   mma_wait<0>();
-  mma_ready<sizeof(f29_18) / 4>(f29_18);
-  store_frag<4, 64, false>((base + M9), f29_18, 0);
+  mma_ready<sizeof(f29_21) / 4>(f29_21);
+  store_frag<4, 64, false>((base + M10), f29_21, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %31 [%col, %row] = swap %21
   // %32 [%col, K] = swap %30
   // %35 [%row, K] = contract[V] %1, %34
-  u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M1_1));
+  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f35_20[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_20, a1_19, (base + M5_34)); mma_commit();
-  // %36 [] = pick last %16
-  const float s36_21 = ((float*)(basep + M7_16))[63];
-  // %37 [%row] = sub %36, %16
-  float v37_22 = 0.f;
-  if (const int i = t; i < 64) v37_22 = (s36_21 - ((float*)(basep + M7_16))[i]);
-  // %38 [%row] = exp %37
-  float v38_23 = 0.f;
-  if (const int i = t; i < 64) v38_23 = m_exp(v37_22);
-  if (const int i = t; i < 64) ((float*)(basep + M10_38))[i] = v38_23;
+  float f35_23[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_23, a1_22, (base + M5_34)); mma_commit();
   // %39 [%row, K] = mul %38, %35
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f35_20) / 4>(f35_20);
+  mma_ready<sizeof(f35_23) / 4>(f35_23);
   float f39_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_24[i] = (((float*)(basep + M10_38))[frag_row(i)] * f35_20[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f39_24[i] = (((float*)(basep + M9_38))[frag_row(i)] * f35_23[i]);
   // %33 [%row, K] = contract[%col] %31, %32
   // %40 [%row, K] = add %39, %33
-  store_frag<4, 64, false>((base + M11_21), f21_12, 0);
+  store_frag<4, 64, false>((base + M11_21), f21_16, 0);
   team_sync(1);
   u32 a21_25[4][4]; load_as<4, 64, true>(a21_25, (base + M11_21));
   float f40_26[32];
@@ -1096,7 +1095,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f42_29[i] = (frag_col(i) <= frag_row(i) ? f41_28[i] : 0.f);
   // %43 [%row, %col] = mul %20, %42
   float f43_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_30[i] = (f20_11[i] * f42_29[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f43_30[i] = (f20_15[i] * f42_29[i]);
   // %44 [%col, %row] = swap %43
   // %45 [%col, V] = swap %0
   // %47 [%row, V] = contract[K] %22, %34
@@ -1107,7 +1106,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f47_32) / 4>(f47_32);
   float f48_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (((float*)(basep + M10_38))[frag_row(i)] * f47_32[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f48_33[i] = (((float*)(basep + M9_38))[frag_row(i)] * f47_32[i]);
   // %46 [%row, V] = contract[%col] %44, %45
   // %49 [%row, V] = add %48, %46
   store_frag<4, 64, false>((base + M13_43), f43_30, 0);

@@ -975,7 +975,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_4 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M10_22 = 49152, M11 = 57344, M13_42 = 49152, M14 = 57344, M15 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 65792, M9_30 = 66048, M12_44 = 57344, M16_37 = 40960, M17_50 = 41216, M18_58 = 41472, M19_60 = 41728, M20_65 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 256;
+  constexpr u32 M0_3 = 0, M1_4 = 8192, M2_0 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M11_22 = 49152, M12 = 57344, M13_42 = 49152, M15 = 57344, M16 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 49408, M9_30 = 65792, M10_44 = 66048, M14_60 = 65536, M17_37 = 40960, M18_50 = 41216, M19_58 = 41472, M20_65 = 41728, M21_86 = 41984, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -984,322 +984,312 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, P] = load d_o row
-  tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [] = load A_log
+  const float s8_0 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
+  const float asked11_1 = t < 64 ? (t < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + t * ((i64)s_dt.token)) : 0.f) : 0.f;
+  // %12 [] = load dt_bias
+  const float s12_2 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
+  // %1 [] = load D
+  const float s1_3 = ld(p_D + ((i64)0 * d.heads + head) * 1);
   // %3 [%row, N] = load C row
-  tile_load<64, 1, 128>((base + M1_3), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M0_3), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t); cp_commit();
   // %4 [%row, N] = load B row
-  tile_load<64, 1, 128>((base + M2_4), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t); cp_commit();
+  tile_load<64, 1, 128>((base + M1_4), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t); cp_commit();
+  // %0 [%row, P] = load d_o row
+  tile_load<64, 1, 128>((base + M2_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %26 [N, P] = load ws.h.cotangents
   tile_load<64, 1, 128>((base + M3_26), p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %35 [%row, P] = load x row
   tile_load<64, 1, 128>((base + M4_35), p_x + (i64)first * s_x.token + (i64)head * s_x.head, (i64)s_x.token, length, 64, t); cp_commit();
   // %45 [N, P] = load ws.h.states
   tile_load<64, 1, 128>((base + M5_45), p_ws_h_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %1 [] = load D
-  const float s1_0 = ld(p_D + ((i64)0 * d.heads + head) * 1);
-  // %8 [] = load A_log
-  const float s8_1 = ld(p_A_log + ((i64)0 * d.heads + head) * 1);
-  const float asked11_2 = t < 64 ? (t < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + t * ((i64)s_dt.token)) : 0.f) : 0.f;
-  // %12 [] = load dt_bias
-  const float s12_3 = ld(p_dt_bias + ((i64)0 * d.heads + head) * 1);
-  // %2 [%row, P] = mul %0, %1
-  cp_wait<5>();
-  team_sync(1);
-  float f0_4[32];
-  load_frag<4, 64, false>(f0_4, (base + M0_0), 0);
-  float f2_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_5[i] = (f0_4[i] * s1_0);
-  // %5 [%col, N] = swap %4
-  // %6 [%row, %col] = contract[N] %3, %5
-  cp_wait<4>();
-  team_sync(1);
-  u32 a3_6[4][4]; load_as<4, 64, false>(a3_6, (base + M1_3));
-  cp_wait<3>();
-  team_sync(1);
-  float f6_7[32];
-  mma_open(); mma<64, 4, 64, false, true>(f6_7, a3_6, (base + M2_4)); mma_commit();
-  // %7 [%row, %col] = mask %6
-  mma_wait<0>();
-  mma_ready<sizeof(f6_7) / 4>(f6_7);
-  float f7_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (frag_col(i) <= frag_row(i) ? f6_7[i] : 0.f);
   // %9 [] = exp %8
-  const float s9_9 = m_exp(s8_1);
+  const float s9_4 = m_exp(s8_0);
   // %10 [] = neg %9
-  const float s10_10 = (-s9_9);
+  const float s10_5 = (-s9_4);
   // %11 [%row] = load dt row
   // %13 [%row] = add %11, %12
-  float v13_11 = 0.f;
-  if (const int i = t; i < 64) v13_11 = (asked11_2 + s12_3);
+  float v13_6 = 0.f;
+  if (const int i = t; i < 64) v13_6 = (asked11_1 + s12_2);
   // %14 [%row] = softplus %13
-  float v14_12 = 0.f;
-  if (const int i = t; i < 64) v14_12 = m_softplus(v13_11);
-  if (const int i = t; i < 64) ((float*)(basep + M6_14))[i] = v14_12;
+  float v14_7 = 0.f;
+  if (const int i = t; i < 64) v14_7 = m_softplus(v13_6);
+  if (const int i = t; i < 64) ((float*)(basep + M6_14))[i] = v14_7;
   // %15 [%row] = mul %10, %14
-  float v15_13 = 0.f;
-  if (const int i = t; i < 64) v15_13 = (s10_10 * v14_12);
+  float v15_8 = 0.f;
+  if (const int i = t; i < 64) v15_8 = (s10_5 * v14_7);
   // %16 [%row] = keep %15
-  float v16_14 = 0.f;
-  if (const int i = t; i < 64) v16_14 = (i < length ? v15_13 : 0.f);
+  float v16_9 = 0.f;
+  if (const int i = t; i < 64) v16_9 = (i < length ? v15_8 : 0.f);
   // %17 [%row] = cumsum %16
-  if (const int i = t; i < 64) ((float*)(basep + M7_16))[i] = v16_14;
+  if (const int i = t; i < 64) ((float*)(basep + M7_16))[i] = v16_9;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M8_17)), ((float*)(basep + M7_16)), false, false);
   // %18 [%col] = swap %17
-  // %19 [%row, %col] = sub %17, %18
+  // %28 [] = pick last %17
   team_sync(1);
-  float f19_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (((float*)(basep + M8_17))[frag_row(i)] - ((float*)(basep + M8_17))[frag_col(i)]);
+  const float s28_10 = ((float*)(basep + M8_17))[63];
+  // %29 [%row] = sub %28, %17
+  float v29_11 = 0.f;
+  if (const int i = t; i < 64) v29_11 = (s28_10 - ((float*)(basep + M8_17))[i]);
+  // %30 [%row] = exp %29
+  float v30_12 = 0.f;
+  if (const int i = t; i < 64) v30_12 = m_exp(v29_11);
+  if (const int i = t; i < 64) ((float*)(basep + M9_30))[i] = v30_12;
+  // %88 [%col] = swap %14
+  // %44 [%row] = exp %17
+  float v44_13 = 0.f;
+  if (const int i = t; i < 64) v44_13 = m_exp(((float*)(basep + M8_17))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_44))[i] = v44_13;
+  // %5 [%col, N] = swap %4
+  // %6 [%row, %col] = contract[N] %3, %5
+  cp_wait<5>();
+  team_sync(1);
+  u32 a3_14[4][4]; load_as<4, 64, false>(a3_14, (base + M0_3));
+  cp_wait<4>();
+  team_sync(1);
+  float f6_15[32];
+  mma_open(); mma<64, 4, 64, false, true>(f6_15, a3_14, (base + M1_4)); mma_commit();
+  // %7 [%row, %col] = mask %6
+  mma_wait<0>();
+  mma_ready<sizeof(f6_15) / 4>(f6_15);
+  float f7_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_16[i] = (frag_col(i) <= frag_row(i) ? f6_15[i] : 0.f);
+  // %19 [%row, %col] = sub %17, %18
+  float f19_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (((float*)(basep + M8_17))[frag_row(i)] - ((float*)(basep + M8_17))[frag_col(i)]);
   // %20 [%row, %col] = mask %19
-  float f20_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = (frag_col(i) <= frag_row(i) ? f19_15[i] : 0.f);
+  float f20_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = (frag_col(i) <= frag_row(i) ? f19_17[i] : 0.f);
   // %21 [%row, %col] = exp %20
-  float f21_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = m_exp(f20_16[i]);
+  float f21_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_19[i] = m_exp(f20_18[i]);
   // %22 [%row, %col] = mul %21, %7
-  float f22_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f22_18[i] = (f21_17[i] * f7_8[i]);
+  float f22_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f21_19[i] * f7_16[i]);
   // %23 [%col, %row] = swap %22
   // %24 [%col, P] = swap %0
   // %27 [%row, P] = contract[N] %4, %26
-  u32 a4_19[4][4]; load_as<4, 64, false>(a4_19, (base + M2_4));
+  u32 a4_21[4][4]; load_as<4, 64, false>(a4_21, (base + M1_4));
   cp_wait<2>();
   team_sync(1);
-  float f27_20[32];
-  mma_open(); mma<64, 4, 64, true, true>(f27_20, a4_19, (base + M3_26)); mma_commit();
-  // %28 [] = pick last %17
-  const float s28_21 = ((float*)(basep + M8_17))[63];
-  // %29 [%row] = sub %28, %17
-  float v29_22 = 0.f;
-  if (const int i = t; i < 64) v29_22 = (s28_21 - ((float*)(basep + M8_17))[i]);
-  // %30 [%row] = exp %29
-  float v30_23 = 0.f;
-  if (const int i = t; i < 64) v30_23 = m_exp(v29_22);
-  if (const int i = t; i < 64) ((float*)(basep + M9_30))[i] = v30_23;
+  float f27_22[32];
+  mma_open(); mma<64, 4, 64, true, true>(f27_22, a4_21, (base + M3_26)); mma_commit();
   // %31 [%row, P] = mul %30, %27
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f27_20) / 4>(f27_20);
-  float f31_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_24[i] = (((float*)(basep + M9_30))[frag_row(i)] * f27_20[i]);
+  mma_ready<sizeof(f27_22) / 4>(f27_22);
+  float f31_23[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_23[i] = (((float*)(basep + M9_30))[frag_row(i)] * f27_22[i]);
   // %25 [%row, P] = contract[%col] %23, %24
   // %32 [%row, P] = add %31, %25
-  store_frag<4, 64, false>((base + M10_22), f22_18, 0);
+  store_frag<4, 64, false>((base + M11_22), f22_20, 0);
   team_sync(1);
-  u32 a22_25[4][4]; load_as<4, 64, true>(a22_25, (base + M10_22));
-  float f32_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_26[i] = f31_24[i];
-  mma_open(); mma<64, 4, 64, true, false>(f32_26, a22_25, (base + M0_0)); mma_commit();
+  u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M11_22));
+  float f32_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_25[i] = f31_23[i];
+  mma_open(); mma<64, 4, 64, true, false>(f32_25, a22_24, (base + M2_0)); mma_commit();
   // %33 [%row, P] = mul %32, %14
   mma_wait<0>();
-  mma_ready<sizeof(f32_26) / 4>(f32_26);
-  float f33_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (f32_26[i] * ((float*)(basep + M6_14))[frag_row(i)]);
-  // %91 [%row, P] = mul %0, %1
-  float f0_28[32];
-  load_frag<4, 64, false>(f0_28, (base + M0_0), 0);
-  float f91_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f91_29[i] = (f0_28[i] * s1_0);
-  // %34 [%row, P] = add %91, %33
-  float f34_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_30[i] = (f91_29[i] + f33_27[i]);
+  mma_ready<sizeof(f32_25) / 4>(f32_25);
+  float f33_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_26[i] = (f32_25[i] * ((float*)(basep + M6_14))[frag_row(i)]);
+  // %2 [%row, P] = mul %0, %1
+  float f0_27[32];
+  load_frag<4, 64, false>(f0_27, (base + M2_0), 0);
+  float f2_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_28[i] = (f0_27[i] * s1_3);
+  // %34 [%row, P] = add %2, %33
+  float f34_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_29[i] = (f2_28[i] + f33_26[i]);
   // store d_x, %34
-  store_frag<4, 64, false>((base + M11), f34_30, 0);
+  store_frag<4, 64, false>((base + M12), f34_29, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %38 [%row, P] = mul %14, %35
-  cp_wait<1>();
-  team_sync(1);
-  float f35_31[32];
-  load_frag<4, 64, false>(f35_31, (base + M4_35), 0);
-  float f38_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_32[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_31[i]);
-  // %88 [%col] = swap %14
+  tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %89 [%col, P] = swap %35
   // %90 [%row, %col] = contract[P] %0, %89
-  u32 a0_33[4][4]; load_as<4, 64, false>(a0_33, (base + M0_0));
-  float f90_34[32];
-  mma_open(); mma<64, 4, 64, false, true>(f90_34, a0_33, (base + M4_35)); mma_commit();
+  u32 a0_30[4][4]; load_as<4, 64, false>(a0_30, (base + M2_0));
+  cp_wait<1>();
+  team_sync(1);
+  float f90_31[32];
+  mma_open(); mma<64, 4, 64, false, true>(f90_31, a0_30, (base + M4_35)); mma_commit();
   // %40 [%row, %col] = mul %90, %88
   mma_wait<0>();
-  mma_ready<sizeof(f90_34) / 4>(f90_34);
-  float f40_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_35[i] = (f90_34[i] * ((float*)(basep + M6_14))[frag_col(i)]);
+  mma_ready<sizeof(f90_31) / 4>(f90_31);
+  float f40_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f90_31[i] * ((float*)(basep + M6_14))[frag_col(i)]);
   // %41 [%row, %col] = mask %40
-  float f41_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_36[i] = (frag_col(i) <= frag_row(i) ? f40_35[i] : 0.f);
+  float f41_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_33[i] = (frag_col(i) <= frag_row(i) ? f40_32[i] : 0.f);
   // %42 [%row, %col] = mul %21, %41
-  float f42_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f21_17[i] * f41_36[i]);
-  // %44 [%row] = exp %17
-  float v44_38 = 0.f;
-  if (const int i = t; i < 64) v44_38 = m_exp(((float*)(basep + M8_17))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M12_44))[i] = v44_38;
+  float f42_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_34[i] = (f21_19[i] * f41_33[i]);
   // %46 [%row, N] = contract[P] %0, %45
-  u32 a0_39[4][4]; load_as<4, 64, false>(a0_39, (base + M0_0));
+  u32 a0_35[4][4]; load_as<4, 64, false>(a0_35, (base + M2_0));
   cp_wait<0>();
   team_sync(1);
-  float f46_40[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_40, a0_39, (base + M5_45)); mma_commit();
+  float f46_36[32];
+  mma_open(); mma<64, 4, 64, false, true>(f46_36, a0_35, (base + M5_45)); mma_commit();
   // %47 [%row, N] = mul %44, %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_40) / 4>(f46_40);
-  float f47_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_41[i] = (((float*)(basep + M12_44))[frag_row(i)] * f46_40[i]);
+  mma_ready<sizeof(f46_36) / 4>(f46_36);
+  float f47_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_37[i] = (((float*)(basep + M10_44))[frag_row(i)] * f46_36[i]);
   // %43 [%row, N] = contract[%col] %42, %5
   // %48 [%row, N] = add %47, %43
-  u32 a42_42[4][4]; pack<4>(a42_42, f42_37);
-  float f48_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_43[i] = f47_41[i];
-  mma_open(); mma<64, 4, 64, true, false>(f48_43, a42_42, (base + M2_4)); mma_commit();
+  u32 a42_38[4][4]; pack<4>(a42_38, f42_34);
+  float f48_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = f47_37[i];
+  mma_open(); mma<64, 4, 64, true, false>(f48_39, a42_38, (base + M1_4)); mma_commit();
   // %51 [%col, %row] = swap %42
   // %52 [%col, N] = swap %3
+  // %38 [%row, P] = mul %14, %35
+  float f35_40[32];
+  load_frag<4, 64, false>(f35_40, (base + M4_35), 0);
+  float f38_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_41[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_40[i]);
   // %54 [%row, N] = contract[P] %38, %26
-  u32 a38_44[4][4]; pack<4>(a38_44, f38_32);
-  float f54_45[32];
-  mma_open(); mma<64, 4, 64, false, true>(f54_45, a38_44, (base + M3_26)); mma_commit();
+  u32 a38_42[4][4]; pack<4>(a38_42, f38_41);
+  float f54_43[32];
+  mma_open(); mma<64, 4, 64, false, true>(f54_43, a38_42, (base + M3_26)); mma_commit();
   // %55 [%row, N] = mul %30, %54
   mma_wait<0>();
-  mma_ready<sizeof(f48_43) / 4>(f48_43);
-  mma_ready<sizeof(f54_45) / 4>(f54_45);
-  float f55_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_46[i] = (((float*)(basep + M9_30))[frag_row(i)] * f54_45[i]);
+  mma_ready<sizeof(f48_39) / 4>(f48_39);
+  mma_ready<sizeof(f54_43) / 4>(f54_43);
+  float f55_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_44[i] = (((float*)(basep + M9_30))[frag_row(i)] * f54_43[i]);
   // %53 [%row, N] = contract[%col] %51, %52
   // %56 [%row, N] = add %55, %53
-  store_frag<4, 64, false>((base + M13_42), f42_37, 0);
+  store_frag<4, 64, false>((base + M13_42), f42_34, 0);
   team_sync(1);
-  u32 a42_47[4][4]; load_as<4, 64, true>(a42_47, (base + M13_42));
-  float f56_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_48[i] = f55_46[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_48, a42_47, (base + M1_3)); mma_commit();
+  u32 a42_45[4][4]; load_as<4, 64, true>(a42_45, (base + M13_42));
+  float f56_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_46[i] = f55_44[i];
+  mma_open(); mma<64, 4, 64, true, false>(f56_46, a42_45, (base + M0_3)); mma_commit();
   // %60 [N] = contract[P] %45, %26
-  float v60_49 = 0.f;
-  if (const int i = t; i < 64) v60_49 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  float v60_47 = 0.f;
+  if (const int i = t; i < 64) v60_47 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M14_60))[i] = v60_47;
   // %62 [] = exp %28
-  const float s62_50 = m_exp(s28_21);
+  const float s62_48 = m_exp(s28_10);
   // %71 [] = -80
   // %72 [%row] = less %71, %16
-  float v72_51 = 0.f;
-  if (const int i = t; i < 64) v72_51 = ((-80.f) < v16_14 ? 1.f : 0.f);
+  float v72_49 = 0.f;
+  if (const int i = t; i < 64) v72_49 = ((-80.f) < v16_9 ? 1.f : 0.f);
   // %76 [%row] = sigmoid %13
-  float v76_52 = 0.f;
-  if (const int i = t; i < 64) v76_52 = m_sigmoid(v13_11);
+  float v76_50 = 0.f;
+  if (const int i = t; i < 64) v76_50 = m_sigmoid(v13_6);
   // store ws.d_B.heads, %56
   mma_wait<0>();
-  mma_ready<sizeof(f56_48) / 4>(f56_48);
-  store_frag<4, 64, false>((base + M14), f56_48, 0);
+  mma_ready<sizeof(f56_46) / 4>(f56_46);
+  store_frag<4, 64, false>((base + M15), f56_46, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // store ws.d_C.heads, %48
-  store_frag<4, 64, false>((base + M15), f48_43, 0);
+  store_frag<4, 64, false>((base + M16), f48_39, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %36 [%row, P] = mul %32, %35
-  float f35_53[32];
-  load_frag<4, 64, false>(f35_53, (base + M4_35), 0);
-  float f36_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_54[i] = (f32_26[i] * f35_53[i]);
+  float f35_51[32];
+  load_frag<4, 64, false>(f35_51, (base + M4_35), 0);
+  float f36_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_52[i] = (f32_25[i] * f35_51[i]);
   // %37 [%row] = sum[P] %36
-  row_sums_to<32>(((float*)(basep + M16_37)), f36_54);
+  row_sums_to<32>(((float*)(basep + M17_37)), f36_52);
   // %49 [%row, N] = mul %48, %3
-  float f3_55[32];
-  load_frag<4, 64, false>(f3_55, (base + M1_3), 0);
-  float f49_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_56[i] = (f48_43[i] * f3_55[i]);
+  float f3_53[32];
+  load_frag<4, 64, false>(f3_53, (base + M0_3), 0);
+  float f49_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_54[i] = (f48_39[i] * f3_53[i]);
   // %50 [%row] = sum[N] %49
-  row_sums_to<32>(((float*)(basep + M17_50)), f49_56);
+  row_sums_to<32>(((float*)(basep + M18_50)), f49_54);
   // %57 [%row, N] = mul %56, %4
-  float f4_57[32];
-  load_frag<4, 64, false>(f4_57, (base + M2_4), 0);
-  float f57_58[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_58[i] = (f56_48[i] * f4_57[i]);
+  float f4_55[32];
+  load_frag<4, 64, false>(f4_55, (base + M1_4), 0);
+  float f57_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_56[i] = (f56_46[i] * f4_55[i]);
   // %58 [%row] = sum[N] %57
-  row_sums_to<32>(((float*)(basep + M18_58)), f57_58);
-  // %61 [] = sum[N] %60
-  if (const int i = t; i < 64) ((float*)(basep + M19_60))[i] = v60_49;
-  team_sync(1);
-  const float s61_59 = vec_sum<64>(((float*)(basep + M19_60)));
+  row_sums_to<32>(((float*)(basep + M19_58)), f57_56);
   // %64 [%row, N] = mul %55, %4
-  float f64_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f64_60[i] = (f55_46[i] * f4_57[i]);
+  float f64_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f64_57[i] = (f55_44[i] * f4_55[i]);
   // %65 [%row] = sum[N] %64
-  row_sums_to<32>(((float*)(basep + M20_65)), f64_60);
+  row_sums_to<32>(((float*)(basep + M20_65)), f64_57);
   // %85 [%row, P] = mul %0, %35
-  float f0_61[32];
-  load_frag<4, 64, false>(f0_61, (base + M0_0), 0);
-  float f35_62[32];
-  load_frag<4, 64, false>(f35_62, (base + M4_35), 0);
-  float f85_63[32];
-  UNROLL for (int i = 0; i < 32; ++i) f85_63[i] = (f0_61[i] * f35_62[i]);
+  float f0_58[32];
+  load_frag<4, 64, false>(f0_58, (base + M2_0), 0);
+  float f35_59[32];
+  load_frag<4, 64, false>(f35_59, (base + M4_35), 0);
+  float f85_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f85_60[i] = (f0_58[i] * f35_59[i]);
   // %86 [%row] = sum[P] %85
-  row_sums_to<32>(((float*)(basep + M21_86)), f85_63);
+  row_sums_to<32>(((float*)(basep + M21_86)), f85_60);
+  // %61 [] = sum[N] %60
+  const float s61_61 = vec_sum<64>(((float*)(basep + M14_60)));
   // %59 [%row] = neg %58
-  float v59_64 = 0.f;
-  if (const int i = t; i < 64) v59_64 = (-((float*)(basep + M18_58))[i]);
-  // %63 [] = mul %62, %61
-  const float s63_65 = (s62_50 * s61_59);
-  // %66 [] = sum[%row] %65
   team_sync(1);
-  const float s66_66 = vec_sum<64>(((float*)(basep + M20_65)));
+  float v59_62 = 0.f;
+  if (const int i = t; i < 64) v59_62 = (-((float*)(basep + M19_58))[i]);
+  // %63 [] = mul %62, %61
+  const float s63_63 = (s62_48 * s61_61);
   // %68 [%row] = add %50, %59
-  float v68_67 = 0.f;
-  if (const int i = t; i < 64) v68_67 = (((float*)(basep + M17_50))[i] + v59_64);
+  float v68_64 = 0.f;
+  if (const int i = t; i < 64) v68_64 = (((float*)(basep + M18_50))[i] + v59_62);
+  if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_64;
+  // %66 [] = sum[%row] %65
+  const float s66_65 = vec_sum<64>(((float*)(basep + M20_65)));
   // %69 [%row] = cumsum reversed %68
-  if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_67;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M23_69)), ((float*)(basep + M22_68)), false, true);
   // %87 [] = sum[%row] %86
-  const float s87_68 = vec_sum<64>(((float*)(basep + M21_86)));
+  const float s87_66 = vec_sum<64>(((float*)(basep + M21_86)));
   // %67 [] = add %63, %66
-  const float s67_69 = (s63_65 + s66_66);
+  const float s67_67 = (s63_63 + s66_65);
   // %70 [%row] = add %69, %67
   team_sync(1);
-  float v70_70 = 0.f;
-  if (const int i = t; i < 64) v70_70 = (((float*)(basep + M23_69))[i] + s67_69);
+  float v70_68 = 0.f;
+  if (const int i = t; i < 64) v70_68 = (((float*)(basep + M23_69))[i] + s67_67);
   // %73 [%row] = mul %70, %72
-  float v73_71 = 0.f;
-  if (const int i = t; i < 64) v73_71 = (v70_70 * v72_51);
+  float v73_69 = 0.f;
+  if (const int i = t; i < 64) v73_69 = (v70_68 * v72_49);
   // %74 [%row] = chain %73, %10
-  float v74_72 = 0.f;
-  if (const int i = t; i < 64) v74_72 = m_chain(v73_71, s10_10);
+  float v74_70 = 0.f;
+  if (const int i = t; i < 64) v74_70 = m_chain(v73_69, s10_5);
   // %75 [%row] = add %37, %74
-  float v75_73 = 0.f;
-  if (const int i = t; i < 64) v75_73 = (((float*)(basep + M16_37))[i] + v74_72);
+  float v75_71 = 0.f;
+  if (const int i = t; i < 64) v75_71 = (((float*)(basep + M17_37))[i] + v74_70);
   // %77 [%row] = chain %75, %76
-  float v77_74 = 0.f;
-  if (const int i = t; i < 64) v77_74 = m_chain(v75_73, v76_52);
+  float v77_72 = 0.f;
+  if (const int i = t; i < 64) v77_72 = m_chain(v75_71, v76_50);
   // store d_dt, %77
-  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_74);
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_72);
   // %78 [%row] = mul %73, %14
-  float v78_75 = 0.f;
-  if (const int i = t; i < 64) v78_75 = (v73_71 * v14_12);
+  float v78_73 = 0.f;
+  if (const int i = t; i < 64) v78_73 = (v73_69 * v14_7);
   // %79 [%row] = neg %78
-  float v79_76 = 0.f;
-  if (const int i = t; i < 64) v79_76 = (-v78_75);
+  float v79_74 = 0.f;
+  if (const int i = t; i < 64) v79_74 = (-v78_73);
   // %80 [%row] = chain %79, %9
-  float v80_77 = 0.f;
-  if (const int i = t; i < 64) v80_77 = m_chain(v79_76, s9_9);
+  float v80_75 = 0.f;
+  if (const int i = t; i < 64) v80_75 = m_chain(v79_74, s9_4);
   // %81 [%row] = keep %80
-  float v81_78 = 0.f;
-  if (const int i = t; i < 64) v81_78 = (i < length ? v80_77 : 0.f);
-  // %82 [] = sum[%row] %81
-  if (const int i = t; i < 64) ((float*)(basep + M24_81))[i] = v81_78;
-  team_sync(1);
-  const float s82_79 = vec_sum<64>(((float*)(basep + M24_81)));
+  float v81_76 = 0.f;
+  if (const int i = t; i < 64) v81_76 = (i < length ? v80_75 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M24_81))[i] = v81_76;
   // %83 [%row] = keep %77
-  float v83_80 = 0.f;
-  if (const int i = t; i < 64) v83_80 = (i < length ? v77_74 : 0.f);
-  // %84 [] = sum[%row] %83
-  if (const int i = t; i < 64) ((float*)(basep + M25_83))[i] = v83_80;
-  team_sync(1);
-  const float s84_81 = vec_sum<64>(((float*)(basep + M25_83)));
+  float v83_77 = 0.f;
+  if (const int i = t; i < 64) v83_77 = (i < length ? v77_72 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M25_83))[i] = v83_77;
   // store ws.d_D.chunks, %87
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s87_68);
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s87_66);
+  // %82 [] = sum[%row] %81
+  team_sync(1);
+  const float s82_78 = vec_sum<64>(((float*)(basep + M24_81)));
+  // %84 [] = sum[%row] %83
+  const float s84_79 = vec_sum<64>(((float*)(basep + M25_83)));
   // store ws.d_A_log.chunks, %82
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_79);
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_78);
   // store ws.d_dt_bias.chunks, %84
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_81);
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_79);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

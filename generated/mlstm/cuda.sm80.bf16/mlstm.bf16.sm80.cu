@@ -1317,7 +1317,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M6 = 0, M7 = 18432, M16 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M10_3 = 96256, M13_19 = 104448, M14_7 = 36864, M18_103 = 36864, M23 = 0, M24 = 8192, M20 = 36864, M21 = 0, M25 = 0, M26 = 512, M28 = 1024, M8_1 = 45056, M9_6 = 112640, M11_13 = 45056, M12_14 = 112896, M15_30 = 113152, M17_101 = 113408, M19_46 = 45056, M22_91 = 8192, M27_57 = 1536, M29_62 = 1536, M30_65 = 0, M31_66 = 256;
+  constexpr u32 M6 = 0, M7 = 18432, M17 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M14_3 = 96256, M15_19 = 104448, M16_7 = 45056, M19_103 = 36864, M24 = 0, M25 = 8192, M21 = 36864, M22 = 0, M26 = 0, M27 = 512, M28 = 1024, M8_1 = 45056, M9_6 = 112640, M10_13 = 45312, M11_14 = 45568, M12_30 = 112896, M13_46 = 113152, M18_101 = 113408, M20_57 = 37376, M23_91 = 8192, M29_65 = 1536, M30_62 = 1792, M31_66 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1327,6 +1327,9 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
+  const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %4 [%row, V] = load v row
@@ -1343,178 +1346,174 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   array_load<64, 72, 256>((base + M6), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %74 [%row, K] = load ws.n.result0 row
   array_load<64, 72, 256>((base + M7), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
-  const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %1 [%row] = load ws.value25 row
   if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
+  // %5 [%row] = load i row
+  // %6 [%row] = sigmoid %5
+  float v6_3 = 0.f;
+  if (const int i = t; i < 64) v6_3 = m_sigmoid(asked5_1);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_3;
+  // %96 [%col] = swap %6
+  // %11 [%row] = load f row
+  // %12 [%row] = log_sigmoid %11
+  float v12_4 = 0.f;
+  if (const int i = t; i < 64) v12_4 = m_log_sigmoid(asked11_2);
+  // %13 [%row] = keep %12
+  float v13_5 = 0.f;
+  if (const int i = t; i < 64) v13_5 = (i < length ? v12_4 : 0.f);
+  // %14 [%row] = cumsum %13
+  if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_5;
+  team_sync(1, 256);
+  if (t < 32) vec_cumsum(((float*)(basep + M11_14)), ((float*)(basep + M10_13)), false, false);
+  // %15 [%col] = swap %14
+  // %28 [] = pick last %14
+  team_sync(1, 256);
+  const float s28_6 = ((float*)(basep + M11_14))[63];
+  // %29 [%row] = sub %28, %14
+  float v29_7 = 0.f;
+  if (const int i = t; i < 64) v29_7 = (s28_6 - ((float*)(basep + M11_14))[i]);
+  // %30 [%row] = exp %29
+  float v30_8 = 0.f;
+  if (const int i = t; i < 64) v30_8 = m_exp(v29_7);
+  if (const int i = t; i < 64) ((float*)(basep + M12_30))[i] = v30_8;
+  // %101 [%row] = keep %1
+  float v101_9 = 0.f;
+  if (const int i = t; i < 64) v101_9 = (i < length ? asked1_0 : 0.f);
+  // %102 [%col] = swap %101
+  // %46 [%row] = exp %14
+  float v46_10 = 0.f;
+  if (const int i = t; i < 64) v46_10 = m_exp(((float*)(basep + M11_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_46))[i] = v46_10;
   // %2 [%row, V] = mul %0, %1
   cp_wait<7>();
   team_sync(1, 256);
-  float f0_3[16];
-  load_frag<2, 64, false>(f0_3, (base + M0_0), part * 2);
-  float f2_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_4[i] = (f0_3[i] * ((float*)(basep + M8_1))[frag_row(i)]);
+  float f0_11[16];
+  load_frag<2, 64, false>(f0_11, (base + M0_0), part * 2);
+  float f2_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_12[i] = (f0_11[i] * ((float*)(basep + M8_1))[frag_row(i)]);
   // %3 [%row, V] = keep %2
-  float f3_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_5[i] = (frag_row(i) < length ? f2_4[i] : 0.f);
-  // %5 [%row] = load i row
-  // %6 [%row] = sigmoid %5
-  float v6_6 = 0.f;
-  if (const int i = t; i < 64) v6_6 = m_sigmoid(asked5_1);
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
-  // %7 [%row, V] = mul %4, %6
-  cp_wait<6>();
-  team_sync(1, 256);
-  float f4_7[16];
-  load_frag<2, 64, false>(f4_7, (base + M1_4), part * 2);
-  float f7_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_8[i] = (f4_7[i] * ((float*)(basep + M9_6))[frag_row(i)]);
-  // %96 [%col] = swap %6
+  float f3_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_13[i] = (frag_row(i) < length ? f2_12[i] : 0.f);
   // %97 [%col, V] = swap %4
   // %98 [%row, %col] = contract[V] %3, %97
-  store_frag<2, 64, false>((base + M10_3), f3_5, part * 2);
+  store_frag<2, 64, false>((base + M14_3), f3_13, part * 2);
   team_sync(1, 256);
-  u32 a3_9[4][4]; load_as<4, 64, false>(a3_9, (base + M10_3));
-  float f98_10[16];
-  mma_open(); mma<32, 4, 64, false, true>(f98_10, a3_9, (base + M1_4), part * 32); mma_commit();
+  u32 a3_14[4][4]; load_as<4, 64, false>(a3_14, (base + M14_3));
+  cp_wait<6>();
+  team_sync(1, 256);
+  float f98_15[16];
+  mma_open(); mma<32, 4, 64, false, true>(f98_15, a3_14, (base + M1_4), part * 32); mma_commit();
   // %9 [%row, %col] = mul %98, %96
   mma_wait<0>();
-  mma_ready<sizeof(f98_10) / 4>(f98_10);
-  float f9_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_11[i] = (f98_10[i] * ((float*)(basep + M9_6))[(frag_col(i) + part * 32)]);
+  mma_ready<sizeof(f98_15) / 4>(f98_15);
+  float f9_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_16[i] = (f98_15[i] * ((float*)(basep + M9_6))[(frag_col(i) + part * 32)]);
   // %10 [%row, %col] = mask %9
-  float f10_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_12[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_11[i] : 0.f);
-  // %11 [%row] = load f row
-  // %12 [%row] = log_sigmoid %11
-  float v12_13 = 0.f;
-  if (const int i = t; i < 64) v12_13 = m_log_sigmoid(asked11_2);
-  // %13 [%row] = keep %12
-  float v13_14 = 0.f;
-  if (const int i = t; i < 64) v13_14 = (i < length ? v12_13 : 0.f);
-  // %14 [%row] = cumsum %13
-  if (const int i = t; i < 64) ((float*)(basep + M11_13))[i] = v13_14;
-  team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M12_14)), ((float*)(basep + M11_13)), false, false);
-  // %15 [%col] = swap %14
+  float f10_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_17[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_16[i] : 0.f);
   // %16 [%row, %col] = sub %14, %15
-  team_sync(1, 256);
-  float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (((float*)(basep + M12_14))[frag_row(i)] - ((float*)(basep + M12_14))[(frag_col(i) + part * 32)]);
+  float f16_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_18[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[(frag_col(i) + part * 32)]);
   // %17 [%row, %col] = mask %16
-  float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_15[i] : 0.f);
+  float f17_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_19[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_18[i] : 0.f);
   // %18 [%row, %col] = exp %17
-  float f18_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_17[i] = m_exp(f17_16[i]);
+  float f18_20[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_20[i] = m_exp(f17_19[i]);
   // %19 [%row, %col] = mul %18, %10
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f18_17[i] * f10_12[i]);
+  float f19_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_21[i] = (f18_20[i] * f10_17[i]);
   // %20 [] = 0.125
   // %24 [%col, K] = swap %22
   // %99 [%col, %row] = swap %19
   // %100 [%row, K] = contract[%col] %99, %24
-  store_frag<2, 64, false>((base + M13_19), f19_18, part * 2);
+  store_frag<2, 64, false>((base + M15_19), f19_21, part * 2);
   team_sync(1, 256);
-  u32 a19_19[4][4]; load_as<4, 64, true>(a19_19, (base + M13_19));
+  u32 a19_22[4][4]; load_as<4, 64, true>(a19_22, (base + M15_19));
   cp_wait<5>();
   team_sync(1, 256);
-  float f100_20[16];
-  mma_open(); mma<32, 4, 64, true, true>(f100_20, a19_19, (base + M2_22), part * 32); mma_commit();
+  float f100_23[16];
+  mma_open(); mma<32, 4, 64, true, true>(f100_23, a19_22, (base + M2_22), part * 32); mma_commit();
   // %25 [%row, K] = mul %100, %20
   mma_wait<0>();
-  mma_ready<sizeof(f100_20) / 4>(f100_20);
-  float f25_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_21[i] = (f100_20[i] * 0.125f);
+  mma_ready<sizeof(f100_23) / 4>(f100_23);
+  float f25_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_24[i] = (f100_23[i] * 0.125f);
+  // %7 [%row, V] = mul %4, %6
+  float f4_25[16];
+  load_frag<2, 64, false>(f4_25, (base + M1_4), part * 2);
+  float f7_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_26[i] = (f4_25[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // %27 [%row, K] = contract[V] %7, %26
-  store_frag<2, 64, false>((base + M14_7), f7_8, part * 2);
+  store_frag<2, 64, false>((base + M16_7), f7_26, part * 2);
   team_sync(1, 256);
-  u32 a7_22[4][4]; load_as<4, 64, false>(a7_22, (base + M14_7));
+  u32 a7_27[4][4]; load_as<4, 64, false>(a7_27, (base + M16_7));
   cp_wait<4>();
   team_sync(1, 256);
-  float f27_23[16];
-  mma_open(); mma<32, 4, 64, false, true>(f27_23, a7_22, (base + M3_26), part * 32); mma_commit();
-  // %28 [] = pick last %14
-  const float s28_24 = ((float*)(basep + M12_14))[63];
-  // %29 [%row] = sub %28, %14
-  float v29_25 = 0.f;
-  if (const int i = t; i < 64) v29_25 = (s28_24 - ((float*)(basep + M12_14))[i]);
-  // %30 [%row] = exp %29
-  float v30_26 = 0.f;
-  if (const int i = t; i < 64) v30_26 = m_exp(v29_25);
-  if (const int i = t; i < 64) ((float*)(basep + M15_30))[i] = v30_26;
+  float f27_28[16];
+  mma_open(); mma<32, 4, 64, false, true>(f27_28, a7_27, (base + M3_26), part * 32); mma_commit();
   // %31 [%row, K] = mul %30, %27
-  team_sync(1, 256);
   mma_wait<0>();
-  mma_ready<sizeof(f27_23) / 4>(f27_23);
-  float f31_27[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_27[i] = (((float*)(basep + M15_30))[frag_row(i)] * f27_23[i]);
+  mma_ready<sizeof(f27_28) / 4>(f27_28);
+  float f31_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_29[i] = (((float*)(basep + M12_30))[frag_row(i)] * f27_28[i]);
   // %32 [%row, K] = add %31, %25
-  float f32_28[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_28[i] = (f31_27[i] + f25_21[i]);
+  float f32_30[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_30[i] = (f31_29[i] + f25_24[i]);
   // store ws.C.adjoint1, %32
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_28[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_30[i], f32_30[i + 1]); }
   // %34 [%col, K] = swap %33
   // %35 [%row, %col] = contract[K] %22, %34
-  u32 a22_29[4][4]; load_as<4, 64, false>(a22_29, (base + M2_22));
+  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M2_22));
   cp_wait<3>();
   team_sync(1, 256);
-  float f35_30[16];
-  mma_open(); mma<32, 4, 64, false, true>(f35_30, a22_29, (base + M4_33), part * 32); mma_commit();
+  float f35_32[16];
+  mma_open(); mma<32, 4, 64, false, true>(f35_32, a22_31, (base + M4_33), part * 32); mma_commit();
   // %36 [%row, %col] = mask %35
   mma_wait<0>();
-  mma_ready<sizeof(f35_30) / 4>(f35_30);
-  float f36_31[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_31[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f35_30[i] : 0.f);
+  mma_ready<sizeof(f35_32) / 4>(f35_32);
+  float f36_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_33[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f35_32[i] : 0.f);
   // %37 [%row, %col] = mul %18, %20
-  float f37_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_32[i] = (f18_17[i] * 0.125f);
+  float f37_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (f18_20[i] * 0.125f);
   // %38 [%row, %col] = mul %37, %36
-  float f38_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_33[i] = (f37_32[i] * f36_31[i]);
-  // %39 [%col, %row] = swap %38
-  // %101 [%row] = keep %1
-  float v101_34 = 0.f;
-  if (const int i = t; i < 64) v101_34 = (i < length ? asked1_0 : 0.f);
-  // %102 [%col] = swap %101
-  // %103 [%col, %row] = mul %39, %102
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f38_33[i];
-  team_sync(1, 256);
   float f38_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = ((float*)(basep + M16))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
-  if (const int i = t; i < 64) ((float*)(basep + M17_101))[i] = v101_34;
+  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = (f37_34[i] * f36_33[i]);
+  // %39 [%col, %row] = swap %38
+  // %103 [%col, %row] = mul %39, %102
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f38_35[i];
   team_sync(1, 256);
-  float f103_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f103_36[i] = (f38_35[i] * ((float*)(basep + M17_101))[(frag_col(i) + part * 32)]);
+  float f38_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_36[i] = ((float*)(basep + M17))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
+  if (const int i = t; i < 64) ((float*)(basep + M18_101))[i] = v101_9;
+  team_sync(1, 256);
+  float f103_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_37[i] = (f38_36[i] * ((float*)(basep + M18_101))[(frag_col(i) + part * 32)]);
   // %104 [%col, V] = swap %0
   // %42 [%row, V] = contract[K] %33, %26
-  u32 a33_37[4][4]; load_as<4, 64, false>(a33_37, (base + M4_33));
-  float f42_38[16];
-  mma_open(); mma<32, 4, 64, true, true>(f42_38, a33_37, (base + M3_26), part * 32); mma_commit();
+  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M4_33));
+  float f42_39[16];
+  mma_open(); mma<32, 4, 64, true, true>(f42_39, a33_38, (base + M3_26), part * 32); mma_commit();
   // %43 [%row, V] = mul %30, %42
   mma_wait<0>();
-  mma_ready<sizeof(f42_38) / 4>(f42_38);
-  float f43_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_39[i] = (((float*)(basep + M15_30))[frag_row(i)] * f42_38[i]);
+  mma_ready<sizeof(f42_39) / 4>(f42_39);
+  float f43_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_40[i] = (((float*)(basep + M12_30))[frag_row(i)] * f42_39[i]);
   // %41 [%row, V] = contract[%col] %103, %104
   // %44 [%row, V] = add %43, %41
-  store_frag<2, 64, false>((base + M18_103), f103_36, part * 2);
+  store_frag<2, 64, false>((base + M19_103), f103_37, part * 2);
   team_sync(1, 256);
-  u32 a103_40[4][4]; load_as<4, 64, false>(a103_40, (base + M18_103));
-  float f44_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = f43_39[i];
-  mma_open(); mma<32, 4, 64, true, false>(f44_41, a103_40, (base + M0_0), part * 32); mma_commit();
+  u32 a103_41[4][4]; load_as<4, 64, false>(a103_41, (base + M19_103));
+  float f44_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_42[i] = f43_40[i];
+  mma_open(); mma<32, 4, 64, true, false>(f44_42, a103_41, (base + M0_0), part * 32); mma_commit();
   // store ws.C.adjoint2, %44
   mma_wait<0>();
-  mma_ready<sizeof(f44_41) / 4>(f44_41);
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_41[i]); }
-  // %46 [%row] = exp %14
-  float v46_42 = 0.f;
-  if (const int i = t; i < 64) v46_42 = m_exp(((float*)(basep + M12_14))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M19_46))[i] = v46_42;
+  mma_ready<sizeof(f44_42) / 4>(f44_42);
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_42[i], f44_42[i + 1]); }
   // %48 [%row, K] = contract[V] %3, %47
-  u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M10_3));
+  u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M14_3));
   cp_wait<2>();
   team_sync(1, 256);
   float f48_44[16];
@@ -1523,22 +1522,23 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f48_44) / 4>(f48_44);
   float f49_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_45[i] = (((float*)(basep + M19_46))[frag_row(i)] * f48_44[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f49_45[i] = (((float*)(basep + M13_46))[frag_row(i)] * f48_44[i]);
   // %45 [%row, K] = contract[%col] %19, %34
   // %50 [%row, K] = add %49, %45
-  u32 a19_46[4][4]; load_as<4, 64, false>(a19_46, (base + M13_19));
+  u32 a19_46[4][4]; load_as<4, 64, false>(a19_46, (base + M15_19));
   float f50_47[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_47[i] = f49_45[i];
   mma_open(); mma<32, 4, 64, true, false>(f50_47, a19_46, (base + M4_33), part * 32); mma_commit();
   // %57 [K] = contract[V] %47, %26
   float v57_48 = 0.f;
   if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M20_57))[i] = v57_48;
   // %59 [] = exp %28
-  const float s59_49 = m_exp(s28_24);
+  const float s59_49 = m_exp(s28_6);
   // %68 [] = -80
   // %69 [%row] = less %68, %13
   float v69_50 = 0.f;
-  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_14 ? 1.f : 0.f);
+  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_5 ? 1.f : 0.f);
   // %72 [%row, V] = mul %0, %71
   float f0_51[16];
   load_frag<2, 64, false>(f0_51, (base + M0_0), part * 2);
@@ -1549,7 +1549,7 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f72_53[16];
   UNROLL for (int i = 0; i < 16; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
   // %73 [%row] = sum[V] %72
-  row_sums_to<16>((((float*)(basep + M20)) + part * 64), f72_53);
+  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f72_53);
   // %75 [%row, K] = mul %22, %74
   float f22_54[16];
   load_frag<2, 64, false>(f22_54, (base + M2_22), part * 2);
@@ -1560,12 +1560,12 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float f75_56[16];
   UNROLL for (int i = 0; i < 16; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
   // %76 [%row] = sum[K] %75
-  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f75_56);
+  row_sums_to<16>((((float*)(basep + M22)) + part * 64), f75_56);
   float v73_57 = 0.f;
-  if (const int i = t; i < 64) v73_57 = ((float*)(basep + M20))[0 + i] + ((float*)(basep + M20))[64 + i];
+  if (const int i = t; i < 64) v73_57 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
   team_sync(1, 256);
   float v76_58 = 0.f;
-  if (const int i = t; i < 64) v76_58 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
+  if (const int i = t; i < 64) v76_58 = ((float*)(basep + M22))[0 + i] + ((float*)(basep + M22))[64 + i];
   // %77 [%row] = abs %76
   float v77_59 = 0.f;
   if (const int i = t; i < 64) v77_59 = fabsf(v76_58);
@@ -1606,60 +1606,58 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   // %91 [%row] = mul %89, %90
   float v91_71 = 0.f;
   if (const int i = t; i < 64) v91_71 = (v89_69 * v90_70);
-  if (const int i = t; i < 64) ((float*)(basep + M22_91))[i] = v91_71;
-  // %92 [%row, K] = mul %91, %74
-  team_sync(1, 256);
-  float f74_72[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_72[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f92_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f92_73[i] = (((float*)(basep + M22_91))[frag_row(i)] * f74_72[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M23_91))[i] = v91_71;
   // %93 [%row, K] = mul %50, %20
   mma_wait<0>();
   mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f93_74[16];
-  UNROLL for (int i = 0; i < 16; ++i) f93_74[i] = (f50_47[i] * 0.125f);
+  float f93_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_72[i] = (f50_47[i] * 0.125f);
+  // %92 [%row, K] = mul %91, %74
+  team_sync(1, 256);
+  float f74_73[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_73[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f92_74[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_74[i] = (((float*)(basep + M23_91))[frag_row(i)] * f74_73[i]);
   // %94 [%row, K] = add %92, %93
   float f94_75[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_75[i] = (f92_73[i] + f93_74[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f94_75[i] = (f92_74[i] + f93_72[i]);
   // store d_q, %94
-  store_frag<2, 64, false>((base + M23), f94_75, part * 2);
+  store_frag<2, 64, false>((base + M24), f94_75, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
   // %95 [%row, V] = mul %44, %6
   float f95_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_76[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f95_76[i] = (f44_42[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // store d_v, %95
-  store_frag<2, 64, false>((base + M24), f95_76, part * 2);
+  store_frag<2, 64, false>((base + M25), f95_76, part * 2);
   team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %51 [%row, K] = mul %50, %22
   float f22_77[16];
   load_frag<2, 64, false>(f22_77, (base + M2_22), part * 2);
   float f51_78[16];
   UNROLL for (int i = 0; i < 16; ++i) f51_78[i] = (f50_47[i] * f22_77[i]);
   // %52 [%row] = sum[K] %51
-  row_sums_to<16>((((float*)(basep + M25)) + part * 64), f51_78);
+  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f51_78);
   // %54 [%row, K] = mul %32, %33
   float f33_79[16];
   load_frag<2, 64, false>(f33_79, (base + M4_33), part * 2);
   float f54_80[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_80[i] = (f32_28[i] * f33_79[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f54_80[i] = (f32_30[i] * f33_79[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f54_80);
-  // %58 [] = sum[K] %57
-  if (const int i = t; i < 64) ((float*)(basep + M27_57))[i] = v57_48;
-  team_sync(1, 256);
-  const float s58_81 = vec_sum<64>(((float*)(basep + M27_57)));
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f54_80);
   // %61 [%row, K] = mul %31, %33
-  float f61_82[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_82[i] = (f31_27[i] * f33_79[i]);
+  float f61_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_81[i] = (f31_29[i] * f33_79[i]);
   // %62 [%row] = sum[K] %61
-  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f61_82);
-  float v52_83 = 0.f;
-  if (const int i = t; i < 64) v52_83 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i];
-  float v55_84 = 0.f;
-  if (const int i = t; i < 64) v55_84 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f61_81);
+  // %58 [] = sum[K] %57
+  const float s58_82 = vec_sum<64>(((float*)(basep + M20_57)));
   team_sync(1, 256);
+  float v52_83 = 0.f;
+  if (const int i = t; i < 64) v52_83 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  float v55_84 = 0.f;
+  if (const int i = t; i < 64) v55_84 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
   float v62_85 = 0.f;
   if (const int i = t; i < 64) v62_85 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
   // %53 [%row] = mul %20, %52
@@ -1669,20 +1667,19 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   float v56_87 = 0.f;
   if (const int i = t; i < 64) v56_87 = (-v55_84);
   // %60 [] = mul %59, %58
-  const float s60_88 = (s59_49 * s58_81);
-  // %63 [] = sum[%row] %62
-  if (const int i = t; i < 64) ((float*)(basep + M29_62))[i] = v62_85;
-  team_sync(1, 256);
-  const float s63_89 = vec_sum<64>(((float*)(basep + M29_62)));
+  const float s60_88 = (s59_49 * s58_82);
   // %65 [%row] = add %53, %56
-  float v65_90 = 0.f;
-  if (const int i = t; i < 64) v65_90 = (v53_86 + v56_87);
-  // %66 [%row] = cumsum reversed %65
-  if (const int i = t; i < 64) ((float*)(basep + M30_65))[i] = v65_90;
+  float v65_89 = 0.f;
+  if (const int i = t; i < 64) v65_89 = (v53_86 + v56_87);
+  if (const int i = t; i < 64) ((float*)(basep + M29_65))[i] = v65_89;
+  // %63 [] = sum[%row] %62
+  if (const int i = t; i < 64) ((float*)(basep + M30_62))[i] = v62_85;
   team_sync(1, 256);
-  if (t < 32) vec_cumsum(((float*)(basep + M31_66)), ((float*)(basep + M30_65)), false, true);
+  const float s63_90 = vec_sum<64>(((float*)(basep + M30_62)));
+  // %66 [%row] = cumsum reversed %65
+  if (t < 32) vec_cumsum(((float*)(basep + M31_66)), ((float*)(basep + M29_65)), false, true);
   // %64 [] = add %60, %63
-  const float s64_91 = (s60_88 + s63_89);
+  const float s64_91 = (s60_88 + s63_90);
   // %67 [%row] = add %66, %64
   team_sync(1, 256);
   float v67_92 = 0.f;

@@ -1369,7 +1369,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M6 = 0, M7 = 18432, M14 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M12_19 = 36864, M20 = 0, M21 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45056, M11_14 = 96512, M13_30 = 96768, M15_101 = 97024, M16_46 = 36864, M17_73 = 36864, M18_76 = 0, M19_91 = 8192, M22_52 = 0, M23_55 = 256, M24_57 = 512, M25_62 = 768, M26_65 = 0, M27_66 = 256;
+  constexpr u32 M6 = 0, M7 = 18432, M15 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M14_19 = 45056, M21 = 0, M22 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45312, M11_14 = 53248, M12_30 = 96512, M13_46 = 96768, M16_101 = 97024, M17_57 = 36864, M18_73 = 37120, M19_76 = 0, M20_91 = 8192, M23_52 = 0, M24_55 = 256, M25_62 = 512, M26_65 = 768, M27_66 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1378,6 +1378,9 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
+  const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %4 [%row, V] = load v row
@@ -1394,172 +1397,168 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   array_load<64, 72, 128>((base + M6), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %74 [%row, K] = load ws.n.result0 row
   array_load<64, 72, 128>((base + M7), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
-  const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %1 [%row] = load ws.value25 row
   if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
-  // %2 [%row, V] = mul %0, %1
-  cp_wait<7>();
-  team_sync(1);
-  float f0_3[32];
-  load_frag<4, 64, false>(f0_3, (base + M0_0), 0);
-  float f2_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_4[i] = (f0_3[i] * ((float*)(basep + M8_1))[frag_row(i)]);
-  // %3 [%row, V] = keep %2
-  float f3_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = (frag_row(i) < length ? f2_4[i] : 0.f);
   // %5 [%row] = load i row
   // %6 [%row] = sigmoid %5
-  float v6_6 = 0.f;
-  if (const int i = t; i < 64) v6_6 = m_sigmoid(asked5_1);
-  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_6;
-  // %7 [%row, V] = mul %4, %6
-  cp_wait<6>();
-  team_sync(1);
-  float f4_7[32];
-  load_frag<4, 64, false>(f4_7, (base + M1_4), 0);
-  float f7_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_8[i] = (f4_7[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  float v6_3 = 0.f;
+  if (const int i = t; i < 64) v6_3 = m_sigmoid(asked5_1);
+  if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = v6_3;
   // %96 [%col] = swap %6
-  // %97 [%col, V] = swap %4
-  // %98 [%row, %col] = contract[V] %3, %97
-  u32 a3_9[4][4]; pack<4>(a3_9, f3_5);
-  float f98_10[32];
-  mma_open(); mma<64, 4, 64, false, true>(f98_10, a3_9, (base + M1_4)); mma_commit();
-  // %9 [%row, %col] = mul %98, %96
-  mma_wait<0>();
-  mma_ready<sizeof(f98_10) / 4>(f98_10);
-  float f9_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_11[i] = (f98_10[i] * ((float*)(basep + M9_6))[frag_col(i)]);
-  // %10 [%row, %col] = mask %9
-  float f10_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (frag_col(i) <= frag_row(i) ? f9_11[i] : 0.f);
   // %11 [%row] = load f row
   // %12 [%row] = log_sigmoid %11
-  float v12_13 = 0.f;
-  if (const int i = t; i < 64) v12_13 = m_log_sigmoid(asked11_2);
+  float v12_4 = 0.f;
+  if (const int i = t; i < 64) v12_4 = m_log_sigmoid(asked11_2);
   // %13 [%row] = keep %12
-  float v13_14 = 0.f;
-  if (const int i = t; i < 64) v13_14 = (i < length ? v12_13 : 0.f);
+  float v13_5 = 0.f;
+  if (const int i = t; i < 64) v13_5 = (i < length ? v12_4 : 0.f);
   // %14 [%row] = cumsum %13
-  if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_14;
+  if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_5;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M11_14)), ((float*)(basep + M10_13)), false, false);
   // %15 [%col] = swap %14
-  // %16 [%row, %col] = sub %14, %15
+  // %28 [] = pick last %14
   team_sync(1);
-  float f16_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[frag_col(i)]);
+  const float s28_6 = ((float*)(basep + M11_14))[63];
+  // %29 [%row] = sub %28, %14
+  float v29_7 = 0.f;
+  if (const int i = t; i < 64) v29_7 = (s28_6 - ((float*)(basep + M11_14))[i]);
+  // %30 [%row] = exp %29
+  float v30_8 = 0.f;
+  if (const int i = t; i < 64) v30_8 = m_exp(v29_7);
+  if (const int i = t; i < 64) ((float*)(basep + M12_30))[i] = v30_8;
+  // %101 [%row] = keep %1
+  float v101_9 = 0.f;
+  if (const int i = t; i < 64) v101_9 = (i < length ? asked1_0 : 0.f);
+  // %102 [%col] = swap %101
+  // %46 [%row] = exp %14
+  float v46_10 = 0.f;
+  if (const int i = t; i < 64) v46_10 = m_exp(((float*)(basep + M11_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M13_46))[i] = v46_10;
+  // %2 [%row, V] = mul %0, %1
+  cp_wait<7>();
+  team_sync(1);
+  float f0_11[32];
+  load_frag<4, 64, false>(f0_11, (base + M0_0), 0);
+  float f2_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_12[i] = (f0_11[i] * ((float*)(basep + M8_1))[frag_row(i)]);
+  // %3 [%row, V] = keep %2
+  float f3_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_13[i] = (frag_row(i) < length ? f2_12[i] : 0.f);
+  // %97 [%col, V] = swap %4
+  // %98 [%row, %col] = contract[V] %3, %97
+  u32 a3_14[4][4]; pack<4>(a3_14, f3_13);
+  cp_wait<6>();
+  team_sync(1);
+  float f98_15[32];
+  mma_open(); mma<64, 4, 64, false, true>(f98_15, a3_14, (base + M1_4)); mma_commit();
+  // %9 [%row, %col] = mul %98, %96
+  mma_wait<0>();
+  mma_ready<sizeof(f98_15) / 4>(f98_15);
+  float f9_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_16[i] = (f98_15[i] * ((float*)(basep + M9_6))[frag_col(i)]);
+  // %10 [%row, %col] = mask %9
+  float f10_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_17[i] = (frag_col(i) <= frag_row(i) ? f9_16[i] : 0.f);
+  // %16 [%row, %col] = sub %14, %15
+  float f16_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[frag_col(i)]);
   // %17 [%row, %col] = mask %16
-  float f17_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (frag_col(i) <= frag_row(i) ? f16_15[i] : 0.f);
+  float f17_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (frag_col(i) <= frag_row(i) ? f16_18[i] : 0.f);
   // %18 [%row, %col] = exp %17
-  float f18_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = m_exp(f17_16[i]);
+  float f18_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_20[i] = m_exp(f17_19[i]);
   // %19 [%row, %col] = mul %18, %10
-  float f19_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_18[i] = (f18_17[i] * f10_12[i]);
+  float f19_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f18_20[i] * f10_17[i]);
   // %20 [] = 0.125
   // %24 [%col, K] = swap %22
   // %99 [%col, %row] = swap %19
   // %100 [%row, K] = contract[%col] %99, %24
-  store_frag<4, 64, false>((base + M12_19), f19_18, 0);
+  store_frag<4, 64, false>((base + M14_19), f19_21, 0);
   team_sync(1);
-  u32 a19_19[4][4]; load_as<4, 64, true>(a19_19, (base + M12_19));
+  u32 a19_22[4][4]; load_as<4, 64, true>(a19_22, (base + M14_19));
   cp_wait<5>();
   team_sync(1);
-  float f100_20[32];
-  mma_open(); mma<64, 4, 64, true, true>(f100_20, a19_19, (base + M2_22)); mma_commit();
+  float f100_23[32];
+  mma_open(); mma<64, 4, 64, true, true>(f100_23, a19_22, (base + M2_22)); mma_commit();
   // %25 [%row, K] = mul %100, %20
   mma_wait<0>();
-  mma_ready<sizeof(f100_20) / 4>(f100_20);
-  float f25_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_21[i] = (f100_20[i] * 0.125f);
+  mma_ready<sizeof(f100_23) / 4>(f100_23);
+  float f25_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f100_23[i] * 0.125f);
+  // %7 [%row, V] = mul %4, %6
+  float f4_25[32];
+  load_frag<4, 64, false>(f4_25, (base + M1_4), 0);
+  float f7_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_26[i] = (f4_25[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // %27 [%row, K] = contract[V] %7, %26
-  u32 a7_22[4][4]; pack<4>(a7_22, f7_8);
+  u32 a7_27[4][4]; pack<4>(a7_27, f7_26);
   cp_wait<4>();
   team_sync(1);
-  float f27_23[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_23, a7_22, (base + M3_26)); mma_commit();
-  // %28 [] = pick last %14
-  const float s28_24 = ((float*)(basep + M11_14))[63];
-  // %29 [%row] = sub %28, %14
-  float v29_25 = 0.f;
-  if (const int i = t; i < 64) v29_25 = (s28_24 - ((float*)(basep + M11_14))[i]);
-  // %30 [%row] = exp %29
-  float v30_26 = 0.f;
-  if (const int i = t; i < 64) v30_26 = m_exp(v29_25);
-  if (const int i = t; i < 64) ((float*)(basep + M13_30))[i] = v30_26;
+  float f27_28[32];
+  mma_open(); mma<64, 4, 64, false, true>(f27_28, a7_27, (base + M3_26)); mma_commit();
   // %31 [%row, K] = mul %30, %27
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f27_23) / 4>(f27_23);
-  float f31_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (((float*)(basep + M13_30))[frag_row(i)] * f27_23[i]);
+  mma_ready<sizeof(f27_28) / 4>(f27_28);
+  float f31_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (((float*)(basep + M12_30))[frag_row(i)] * f27_28[i]);
   // %32 [%row, K] = add %31, %25
-  float f32_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_28[i] = (f31_27[i] + f25_21[i]);
+  float f32_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_30[i] = (f31_29[i] + f25_24[i]);
   // store ws.C.adjoint1, %32
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_28[i]); }
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_30[i], f32_30[i + 1]); }
   // %34 [%col, K] = swap %33
   // %35 [%row, %col] = contract[K] %22, %34
-  u32 a22_29[4][4]; load_as<4, 64, false>(a22_29, (base + M2_22));
+  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M2_22));
   cp_wait<3>();
   team_sync(1);
-  float f35_30[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_30, a22_29, (base + M4_33)); mma_commit();
+  float f35_32[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_32, a22_31, (base + M4_33)); mma_commit();
   // %36 [%row, %col] = mask %35
   mma_wait<0>();
-  mma_ready<sizeof(f35_30) / 4>(f35_30);
-  float f36_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_31[i] = (frag_col(i) <= frag_row(i) ? f35_30[i] : 0.f);
+  mma_ready<sizeof(f35_32) / 4>(f35_32);
+  float f36_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_33[i] = (frag_col(i) <= frag_row(i) ? f35_32[i] : 0.f);
   // %37 [%row, %col] = mul %18, %20
-  float f37_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_32[i] = (f18_17[i] * 0.125f);
+  float f37_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_34[i] = (f18_20[i] * 0.125f);
   // %38 [%row, %col] = mul %37, %36
-  float f38_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_33[i] = (f37_32[i] * f36_31[i]);
-  // %39 [%col, %row] = swap %38
-  // %101 [%row] = keep %1
-  float v101_34 = 0.f;
-  if (const int i = t; i < 64) v101_34 = (i < length ? asked1_0 : 0.f);
-  // %102 [%col] = swap %101
-  // %103 [%col, %row] = mul %39, %102
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + frag_col(i)] = f38_33[i];
-  team_sync(1);
   float f38_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = ((float*)(basep + M14))[frag_col(i) * 72 + frag_row(i)];
-  if (const int i = t; i < 64) ((float*)(basep + M15_101))[i] = v101_34;
+  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = (f37_34[i] * f36_33[i]);
+  // %39 [%col, %row] = swap %38
+  // %103 [%col, %row] = mul %39, %102
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M15))[frag_row(i) * 72 + frag_col(i)] = f38_35[i];
   team_sync(1);
-  float f103_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f103_36[i] = (f38_35[i] * ((float*)(basep + M15_101))[frag_col(i)]);
+  float f38_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_36[i] = ((float*)(basep + M15))[frag_col(i) * 72 + frag_row(i)];
+  if (const int i = t; i < 64) ((float*)(basep + M16_101))[i] = v101_9;
+  team_sync(1);
+  float f103_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f103_37[i] = (f38_36[i] * ((float*)(basep + M16_101))[frag_col(i)]);
   // %104 [%col, V] = swap %0
   // %42 [%row, V] = contract[K] %33, %26
-  u32 a33_37[4][4]; load_as<4, 64, false>(a33_37, (base + M4_33));
-  float f42_38[32];
-  mma_open(); mma<64, 4, 64, true, true>(f42_38, a33_37, (base + M3_26)); mma_commit();
+  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M4_33));
+  float f42_39[32];
+  mma_open(); mma<64, 4, 64, true, true>(f42_39, a33_38, (base + M3_26)); mma_commit();
   // %43 [%row, V] = mul %30, %42
   mma_wait<0>();
-  mma_ready<sizeof(f42_38) / 4>(f42_38);
-  float f43_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_39[i] = (((float*)(basep + M13_30))[frag_row(i)] * f42_38[i]);
+  mma_ready<sizeof(f42_39) / 4>(f42_39);
+  float f43_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_40[i] = (((float*)(basep + M12_30))[frag_row(i)] * f42_39[i]);
   // %41 [%row, V] = contract[%col] %103, %104
   // %44 [%row, V] = add %43, %41
-  u32 a103_40[4][4]; pack<4>(a103_40, f103_36);
-  float f44_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_41[i] = f43_39[i];
-  mma_open(); mma<64, 4, 64, true, false>(f44_41, a103_40, (base + M0_0)); mma_commit();
+  u32 a103_41[4][4]; pack<4>(a103_41, f103_37);
+  float f44_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_42[i] = f43_40[i];
+  mma_open(); mma<64, 4, 64, true, false>(f44_42, a103_41, (base + M0_0)); mma_commit();
   // store ws.C.adjoint2, %44
   mma_wait<0>();
-  mma_ready<sizeof(f44_41) / 4>(f44_41);
-  UNROLL for (int i = 0; i < 32; ++i) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_41[i]); }
-  // %46 [%row] = exp %14
-  float v46_42 = 0.f;
-  if (const int i = t; i < 64) v46_42 = m_exp(((float*)(basep + M11_14))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_42;
+  mma_ready<sizeof(f44_42) / 4>(f44_42);
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_42[i], f44_42[i + 1]); }
   // %48 [%row, K] = contract[V] %3, %47
-  u32 a3_43[4][4]; pack<4>(a3_43, f3_5);
+  u32 a3_43[4][4]; pack<4>(a3_43, f3_13);
   cp_wait<2>();
   team_sync(1);
   float f48_44[32];
@@ -1568,22 +1567,23 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f48_44) / 4>(f48_44);
   float f49_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_45[i] = (((float*)(basep + M16_46))[frag_row(i)] * f48_44[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f49_45[i] = (((float*)(basep + M13_46))[frag_row(i)] * f48_44[i]);
   // %45 [%row, K] = contract[%col] %19, %34
   // %50 [%row, K] = add %49, %45
-  u32 a19_46[4][4]; pack<4>(a19_46, f19_18);
+  u32 a19_46[4][4]; pack<4>(a19_46, f19_21);
   float f50_47[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_45[i];
   mma_open(); mma<64, 4, 64, true, false>(f50_47, a19_46, (base + M4_33)); mma_commit();
   // %57 [K] = contract[V] %47, %26
   float v57_48 = 0.f;
   if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M17_57))[i] = v57_48;
   // %59 [] = exp %28
-  const float s59_49 = m_exp(s28_24);
+  const float s59_49 = m_exp(s28_6);
   // %68 [] = -80
   // %69 [%row] = less %68, %13
   float v69_50 = 0.f;
-  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_14 ? 1.f : 0.f);
+  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_5 ? 1.f : 0.f);
   // %72 [%row, V] = mul %0, %71
   float f0_51[32];
   load_frag<4, 64, false>(f0_51, (base + M0_0), 0);
@@ -1594,7 +1594,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f72_53[32];
   UNROLL for (int i = 0; i < 32; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
   // %73 [%row] = sum[V] %72
-  row_sums_to<32>(((float*)(basep + M17_73)), f72_53);
+  row_sums_to<32>(((float*)(basep + M18_73)), f72_53);
   // %75 [%row, K] = mul %22, %74
   float f22_54[32];
   load_frag<4, 64, false>(f22_54, (base + M2_22), 0);
@@ -1605,11 +1605,11 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   float f75_56[32];
   UNROLL for (int i = 0; i < 32; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
   // %76 [%row] = sum[K] %75
-  row_sums_to<32>(((float*)(basep + M18_76)), f75_56);
+  row_sums_to<32>(((float*)(basep + M19_76)), f75_56);
   // %77 [%row] = abs %76
   team_sync(1);
   float v77_57 = 0.f;
-  if (const int i = t; i < 64) v77_57 = fabsf(((float*)(basep + M18_76))[i]);
+  if (const int i = t; i < 64) v77_57 = fabsf(((float*)(basep + M19_76))[i]);
   // %78 [] = 8
   // %79 [] = 1
   // %80 [] = div %79, %78
@@ -1622,7 +1622,7 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   if (const int i = t; i < 64) v82_60 = max_nan(v81_59, 1.f);
   // %83 [%row] = div %73, %82
   float v83_61 = 0.f;
-  if (const int i = t; i < 64) v83_61 = m_div(((float*)(basep + M17_73))[i], v82_60);
+  if (const int i = t; i < 64) v83_61 = m_div(((float*)(basep + M18_73))[i], v82_60);
   // %84 [%row] = div %83, %82
   float v84_62 = 0.f;
   if (const int i = t; i < 64) v84_62 = m_div(v83_61, v82_60);
@@ -1643,79 +1643,77 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   if (const int i = t; i < 64) v89_67 = (v88_66 * 0.125f);
   // %90 [%row] = sign %76
   float v90_68 = 0.f;
-  if (const int i = t; i < 64) v90_68 = m_sign(((float*)(basep + M18_76))[i]);
+  if (const int i = t; i < 64) v90_68 = m_sign(((float*)(basep + M19_76))[i]);
   // %91 [%row] = mul %89, %90
   float v91_69 = 0.f;
   if (const int i = t; i < 64) v91_69 = (v89_67 * v90_68);
-  if (const int i = t; i < 64) ((float*)(basep + M19_91))[i] = v91_69;
-  // %92 [%row, K] = mul %91, %74
-  team_sync(1);
-  float f74_70[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_70[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f92_71[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_71[i] = (((float*)(basep + M19_91))[frag_row(i)] * f74_70[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M20_91))[i] = v91_69;
   // %93 [%row, K] = mul %50, %20
   mma_wait<0>();
   mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f93_72[32];
-  UNROLL for (int i = 0; i < 32; ++i) f93_72[i] = (f50_47[i] * 0.125f);
+  float f93_70[32];
+  UNROLL for (int i = 0; i < 32; ++i) f93_70[i] = (f50_47[i] * 0.125f);
+  // %92 [%row, K] = mul %91, %74
+  team_sync(1);
+  float f74_71[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_71[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
+  float f92_72[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_72[i] = (((float*)(basep + M20_91))[frag_row(i)] * f74_71[i]);
   // %94 [%row, K] = add %92, %93
   float f94_73[32];
-  UNROLL for (int i = 0; i < 32; ++i) f94_73[i] = (f92_71[i] + f93_72[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f94_73[i] = (f92_72[i] + f93_70[i]);
   // store d_q, %94
-  store_frag<4, 64, false>((base + M20), f94_73, 0);
+  store_frag<4, 64, false>((base + M21), f94_73, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %95 [%row, V] = mul %44, %6
   float f95_74[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_74[i] = (f44_41[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 32; ++i) f95_74[i] = (f44_42[i] * ((float*)(basep + M9_6))[frag_row(i)]);
   // store d_v, %95
-  store_frag<4, 64, false>((base + M21), f95_74, 0);
+  store_frag<4, 64, false>((base + M22), f95_74, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %51 [%row, K] = mul %50, %22
   float f22_75[32];
   load_frag<4, 64, false>(f22_75, (base + M2_22), 0);
   float f51_76[32];
   UNROLL for (int i = 0; i < 32; ++i) f51_76[i] = (f50_47[i] * f22_75[i]);
   // %52 [%row] = sum[K] %51
-  row_sums_to<32>(((float*)(basep + M22_52)), f51_76);
+  row_sums_to<32>(((float*)(basep + M23_52)), f51_76);
   // %54 [%row, K] = mul %32, %33
   float f33_77[32];
   load_frag<4, 64, false>(f33_77, (base + M4_33), 0);
   float f54_78[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_78[i] = (f32_28[i] * f33_77[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f54_78[i] = (f32_30[i] * f33_77[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M23_55)), f54_78);
-  // %58 [] = sum[K] %57
-  if (const int i = t; i < 64) ((float*)(basep + M24_57))[i] = v57_48;
-  team_sync(1);
-  const float s58_79 = vec_sum<64>(((float*)(basep + M24_57)));
+  row_sums_to<32>(((float*)(basep + M24_55)), f54_78);
   // %61 [%row, K] = mul %31, %33
-  float f61_80[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_80[i] = (f31_27[i] * f33_77[i]);
+  float f61_79[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_79[i] = (f31_29[i] * f33_77[i]);
   // %62 [%row] = sum[K] %61
-  row_sums_to<32>(((float*)(basep + M25_62)), f61_80);
+  row_sums_to<32>(((float*)(basep + M25_62)), f61_79);
+  // %58 [] = sum[K] %57
+  const float s58_80 = vec_sum<64>(((float*)(basep + M17_57)));
   // %53 [%row] = mul %20, %52
+  team_sync(1);
   float v53_81 = 0.f;
-  if (const int i = t; i < 64) v53_81 = (0.125f * ((float*)(basep + M22_52))[i]);
+  if (const int i = t; i < 64) v53_81 = (0.125f * ((float*)(basep + M23_52))[i]);
   // %56 [%row] = neg %55
   float v56_82 = 0.f;
-  if (const int i = t; i < 64) v56_82 = (-((float*)(basep + M23_55))[i]);
+  if (const int i = t; i < 64) v56_82 = (-((float*)(basep + M24_55))[i]);
   // %60 [] = mul %59, %58
-  const float s60_83 = (s59_49 * s58_79);
-  // %63 [] = sum[%row] %62
-  team_sync(1);
-  const float s63_84 = vec_sum<64>(((float*)(basep + M25_62)));
+  const float s60_83 = (s59_49 * s58_80);
   // %65 [%row] = add %53, %56
-  float v65_85 = 0.f;
-  if (const int i = t; i < 64) v65_85 = (v53_81 + v56_82);
+  float v65_84 = 0.f;
+  if (const int i = t; i < 64) v65_84 = (v53_81 + v56_82);
+  if (const int i = t; i < 64) ((float*)(basep + M26_65))[i] = v65_84;
+  // %63 [] = sum[%row] %62
+  const float s63_85 = vec_sum<64>(((float*)(basep + M25_62)));
   // %66 [%row] = cumsum reversed %65
-  if (const int i = t; i < 64) ((float*)(basep + M26_65))[i] = v65_85;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M27_66)), ((float*)(basep + M26_65)), false, true);
   // %64 [] = add %60, %63
-  const float s64_86 = (s60_83 + s63_84);
+  const float s64_86 = (s60_83 + s63_85);
   // %67 [%row] = add %66, %64
   team_sync(1);
   float v67_87 = 0.f;

@@ -880,7 +880,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M9 = 49152, M10_18 = 24576, M12 = 24576, M13_44 = 8192, M14 = 16384, M6_12 = 49152, M7_13 = 57344, M8_22 = 57600, M11_38 = 49152;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_18 = 24576, M12 = 24576, M13_44 = 8192, M14 = 16384, M6_12 = 49152, M7_13 = 49408, M8_22 = 57344, M9_38 = 57600;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -901,123 +901,122 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M4_30), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %34 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M5_34), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<5>();
-  team_sync(1);
-  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
-  cp_wait<4>();
-  team_sync(1);
-  float f3_1[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_1, a0_0, (base + M1_1)); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_1) / 4>(f3_1);
-  float f4_2[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_2[i] = (frag_col(i) <= frag_row(i) ? f3_1[i] : 0.f);
   // %5 [] = 2
   // %6 [] = -5
   // %7 [] = head
   // %8 [] = sub %6, %7
-  const float s8_3 = ((-5.f) - (float)head);
+  const float s8_0 = ((-5.f) - (float)head);
   // %9 [] = pow %5, %8
-  const float s9_4 = powf(2.f, s8_3);
+  const float s9_1 = powf(2.f, s8_0);
   // %10 [] = neg %9
-  const float s10_5 = (-s9_4);
+  const float s10_2 = (-s9_1);
   // %11 [] = log1p %10
-  const float s11_6 = log1pf(s10_5);
+  const float s11_3 = log1pf(s10_2);
   // %12 [%row] = keep %11
-  float v12_7 = 0.f;
-  if (const int i = t; i < 64) v12_7 = (i < length ? s11_6 : 0.f);
+  float v12_4 = 0.f;
+  if (const int i = t; i < 64) v12_4 = (i < length ? s11_3 : 0.f);
   // %13 [%row] = cumsum %12
-  if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = v12_7;
+  if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = v12_4;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_13)), ((float*)(basep + M6_12)), false, false);
   // %14 [%col] = swap %13
-  // %15 [%row, %col] = sub %13, %14
-  team_sync(1);
-  float f15_8[32];
-  UNROLL for (int i = 0; i < 32; ++i) f15_8[i] = (((float*)(basep + M7_13))[frag_row(i)] - ((float*)(basep + M7_13))[frag_col(i)]);
-  // %16 [%row, %col] = mask %15
-  float f16_9[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (frag_col(i) <= frag_row(i) ? f15_8[i] : 0.f);
-  // %17 [%row, %col] = exp %16
-  float f17_10[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_10[i] = m_exp(f16_9[i]);
-  // %18 [%row, %col] = mul %17, %4
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (f17_10[i] * f4_2[i]);
-  // %20 [%col, K] = swap %19
   // %22 [%row] = exp %13
-  float v22_12 = 0.f;
-  if (const int i = t; i < 64) v22_12 = m_exp(((float*)(basep + M7_13))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_12;
+  team_sync(1);
+  float v22_5 = 0.f;
+  if (const int i = t; i < 64) v22_5 = m_exp(((float*)(basep + M7_13))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_5;
+  // %36 [] = pick last %13
+  const float s36_6 = ((float*)(basep + M7_13))[63];
+  // %37 [%row] = sub %36, %13
+  float v37_7 = 0.f;
+  if (const int i = t; i < 64) v37_7 = (s36_6 - ((float*)(basep + M7_13))[i]);
+  // %38 [%row] = exp %37
+  float v38_8 = 0.f;
+  if (const int i = t; i < 64) v38_8 = m_exp(v37_7);
+  if (const int i = t; i < 64) ((float*)(basep + M9_38))[i] = v38_8;
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<5>();
+  team_sync(1);
+  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  cp_wait<4>();
+  team_sync(1);
+  float f3_10[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_10, a0_9, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_10) / 4>(f3_10);
+  float f4_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (frag_col(i) <= frag_row(i) ? f3_10[i] : 0.f);
+  // %15 [%row, %col] = sub %13, %14
+  float f15_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f15_12[i] = (((float*)(basep + M7_13))[frag_row(i)] - ((float*)(basep + M7_13))[frag_col(i)]);
+  // %16 [%row, %col] = mask %15
+  float f16_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_13[i] = (frag_col(i) <= frag_row(i) ? f15_12[i] : 0.f);
+  // %17 [%row, %col] = exp %16
+  float f17_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_14[i] = m_exp(f16_13[i]);
+  // %18 [%row, %col] = mul %17, %4
+  float f18_15[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_15[i] = (f17_14[i] * f4_11[i]);
+  // %20 [%col, K] = swap %19
   // %24 [%row, K] = contract[V] %0, %23
-  u32 a0_13[4][4]; load_as<4, 64, false>(a0_13, (base + M0_0));
+  u32 a0_16[4][4]; load_as<4, 64, false>(a0_16, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f24_14[32];
-  mma_open(); mma<64, 4, 64, false, true>(f24_14, a0_13, (base + M3_23)); mma_commit();
+  float f24_17[32];
+  mma_open(); mma<64, 4, 64, false, true>(f24_17, a0_16, (base + M3_23)); mma_commit();
   // %25 [%row, K] = mul %22, %24
   mma_wait<0>();
-  mma_ready<sizeof(f24_14) / 4>(f24_14);
-  float f25_15[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_15[i] = (((float*)(basep + M8_22))[frag_row(i)] * f24_14[i]);
+  mma_ready<sizeof(f24_17) / 4>(f24_17);
+  float f25_18[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_18[i] = (((float*)(basep + M8_22))[frag_row(i)] * f24_17[i]);
   // %21 [%row, K] = contract[%col] %18, %20
   // %26 [%row, K] = add %25, %21
-  u32 a18_16[4][4]; pack<4>(a18_16, f18_11);
-  float f26_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_17[i] = f25_15[i];
-  mma_open(); mma<64, 4, 64, true, false>(f26_17, a18_16, (base + M2_19)); mma_commit();
+  u32 a18_19[4][4]; pack<4>(a18_19, f18_15);
+  float f26_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_20[i] = f25_18[i];
+  mma_open(); mma<64, 4, 64, true, false>(f26_20, a18_19, (base + M2_19)); mma_commit();
   // %27 [] = 0.125
   // %28 [%row, K] = mul %26, %27
   mma_wait<0>();
-  mma_ready<sizeof(f26_17) / 4>(f26_17);
-  float f28_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f28_18[i] = (f26_17[i] * 0.125f);
+  mma_ready<sizeof(f26_20) / 4>(f26_20);
+  float f28_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f26_20[i] * 0.125f);
   // store d_q, %28
-  store_frag<4, 64, false>((base + M9), f28_18, 0);
+  store_frag<4, 64, false>((base + M10), f28_21, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %32 [%col, K] = swap %30
   // %51 [%col, %row] = swap %18
   // %52 [%row, K] = contract[%col] %51, %32
-  store_frag<4, 64, false>((base + M10_18), f18_11, 0);
+  store_frag<4, 64, false>((base + M11_18), f18_15, 0);
   team_sync(1);
-  u32 a18_19[4][4]; load_as<4, 64, true>(a18_19, (base + M10_18));
+  u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M11_18));
   cp_wait<1>();
   team_sync(1);
-  float f52_20[32];
-  mma_open(); mma<64, 4, 64, true, true>(f52_20, a18_19, (base + M4_30)); mma_commit();
+  float f52_23[32];
+  mma_open(); mma<64, 4, 64, true, true>(f52_23, a18_22, (base + M4_30)); mma_commit();
   // %33 [%row, K] = mul %52, %27
   mma_wait<0>();
-  mma_ready<sizeof(f52_20) / 4>(f52_20);
-  float f33_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_21[i] = (f52_20[i] * 0.125f);
+  mma_ready<sizeof(f52_23) / 4>(f52_23);
+  float f33_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (f52_23[i] * 0.125f);
   // %35 [%row, K] = contract[V] %1, %34
-  u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
+  u32 a1_25[4][4]; load_as<4, 64, false>(a1_25, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f35_23[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_23, a1_22, (base + M5_34)); mma_commit();
-  // %36 [] = pick last %13
-  const float s36_24 = ((float*)(basep + M7_13))[63];
-  // %37 [%row] = sub %36, %13
-  float v37_25 = 0.f;
-  if (const int i = t; i < 64) v37_25 = (s36_24 - ((float*)(basep + M7_13))[i]);
-  // %38 [%row] = exp %37
-  float v38_26 = 0.f;
-  if (const int i = t; i < 64) v38_26 = m_exp(v37_25);
-  if (const int i = t; i < 64) ((float*)(basep + M11_38))[i] = v38_26;
+  float f35_26[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_26, a1_25, (base + M5_34)); mma_commit();
   // %39 [%row, K] = mul %38, %35
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f35_23) / 4>(f35_23);
+  mma_ready<sizeof(f35_26) / 4>(f35_26);
   float f39_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_27[i] = (((float*)(basep + M11_38))[frag_row(i)] * f35_23[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f39_27[i] = (((float*)(basep + M9_38))[frag_row(i)] * f35_26[i]);
   // %40 [%row, K] = add %39, %33
   float f40_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_28[i] = (f39_27[i] + f33_21[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_28[i] = (f39_27[i] + f33_24[i]);
   // store d_k, %40
   store_frag<4, 64, false>((base + M12), f40_28, 0);
   team_sync(1);
@@ -1033,7 +1032,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (frag_col(i) <= frag_row(i) ? f41_30[i] : 0.f);
   // %43 [%row, %col] = mul %17, %27
   float f43_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = (f17_10[i] * 0.125f);
+  UNROLL for (int i = 0; i < 32; ++i) f43_32[i] = (f17_14[i] * 0.125f);
   // %44 [%row, %col] = mul %43, %42
   float f44_33[32];
   UNROLL for (int i = 0; i < 32; ++i) f44_33[i] = (f43_32[i] * f42_31[i]);
@@ -1047,7 +1046,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f48_35) / 4>(f48_35);
   float f49_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (((float*)(basep + M11_38))[frag_row(i)] * f48_35[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f49_36[i] = (((float*)(basep + M9_38))[frag_row(i)] * f48_35[i]);
   // %47 [%row, V] = contract[%col] %45, %46
   // %50 [%row, V] = add %49, %47
   store_frag<4, 64, false>((base + M13_44), f44_33, 0);

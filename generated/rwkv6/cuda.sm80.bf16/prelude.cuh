@@ -284,6 +284,7 @@ template <int R, int P, int THREADS = 128, typename E> DEV void tile_store(E* ds
     }
   }
 }
+DEV void st2(float* p, float x, float y) { *(float2*)p = make_float2(x, y); }
 template <int R> DEV float tile_at(u32 tile, int r, int c) { return low(lds2(tile + swz<R>(r, c))); }
 
 // 16 fragment columns of a tile as one A operand. The fragment's rows are the tile's rows r0.., or, TRANS, its columns r0...

@@ -20,13 +20,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked1_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %0 [%row, K] = load k row
   tile_load<64, 1, 256>((base + M0_0), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %3 [%row, K] = load r row
   tile_load<64, 1, 256>((base + M1_3), p_r + (i64)first * s_r.token + (i64)head * s_r.head, (i64)s_r.token, length, 64, t); cp_commit();
   // %7 [%row, K] = load w row
   array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
-  const float asked1_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %1 [K] = load u
   if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = asked1_0;
   // %4 [%row, K] = mul %0, %3
@@ -937,7 +937,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M21 = 0, M24 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M8_4 = 75776, M9 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 18432, M10 = 83968, M18 = 0, M11_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_43 = 512, M23_55 = 19456;
+  constexpr u32 M3 = 0, M21 = 0, M24 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M9_4 = 75776, M10 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 18432, M11 = 83968, M18 = 0, M8_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_43 = 512, M23_55 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -947,6 +947,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked16_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
@@ -963,7 +964,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   tile_load<64, 1, 256>((base + M6_23), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %34 [%row, %col] = load ws.S.score0_0
   tile_load<64, 1, 256>((base + M7_34), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  const float asked16_0 = t < 64 ? (t < 64 ? ld(p_u + ((i64)0 * d.heads + head) * 64 + t) : 0.f) : 0.f;
+  // %16 [K] = load u
+  if (const int i = t; i < 64) ((float*)(basep + M8_16))[i] = asked16_0;
   // %2 [%col, V] = swap %1
   // %3 [%row, %col] = contract[V] %0, %2
   cp_wait<7>();
@@ -982,11 +984,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   cp_wait<4>();
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M8_4), f4_3, part * 2);
+  store_frag<2, 64, false>((base + M9_4), f4_3, part * 2);
   team_sync(1, 256);
-  u32 a4_5[4][4]; load_as<4, 64, false>(a4_5, (base + M8_4));
+  u32 a4_5[4][4]; load_as<4, 64, false>(a4_5, (base + M9_4));
   team_sync(1, 256);
-  float whole_4[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_4, {a4_5}, (base + M2_5), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
+  float whole_4[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_4, {a4_5}, (base + M2_5), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
   float f7_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = whole_4[0][i];
   team_sync(1, 256);
@@ -1018,17 +1020,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   float f14_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f0_13[i] * f1_14[i]);
   // %15 [%row] = sum[V] %14
-  row_sums_to<16>((((float*)(basep + M10)) + part * 64), f14_15);
-  // %16 [K] = load u
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = asked16_0;
+  row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_15);
   // %17 [%row, K] = mul %5, %16
   float f5_16[16];
   load_frag<2, 64, false>(f5_16, (base + M2_5), part * 2);
-  team_sync(1, 256);
   float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (f5_16[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (f5_16[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
+  team_sync(1, 256);
   float v15_18 = 0.f;
-  if (const int i = t; i < 64) v15_18 = ((float*)(basep + M10))[0 + i] + ((float*)(basep + M10))[64 + i];
+  if (const int i = t; i < 64) v15_18 = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
   // %18 [%row, K] = mul %15, %17
   if (const int i = t; i < 64) ((float*)(basep + M12_15))[i] = v15_18;
   team_sync(1, 256);
@@ -1042,7 +1042,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
-  u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M8_4));
+  u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M9_4));
   cp_wait<2>();
   team_sync(1, 256);
   float whole_21[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_21, {a4_22}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
@@ -1085,7 +1085,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f31_33[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_32[i]);
   // %32 [%row, K] = mul %31, %16
   float f32_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_34[i] = (f31_33[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f32_34[i] = (f31_33[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
   // %33 [K, %row] = add %30, %32
   float f33_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f33_35[i] = (f30_31[i] + f32_34[i]);
@@ -1123,7 +1123,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f41_43[i] = (f5_36[i] * f20_42[i]);
   // %42 [%row, K] = mul %41, %16
   float f42_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f42_44[i] = (f41_43[i] * ((float*)(basep + M11_16))[(frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) f42_44[i] = (f41_43[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
   // %43 [%row] = sum[K] %42
   row_sums_to<16>((((float*)(basep + M18)) + part * 64), f42_44);
   team_sync(1, 256);
@@ -1196,7 +1196,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_gradients(const bf16* __r
   float f58_62[16];
   UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 32)]);
   // store d_w, %58
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i], f58_62[i + 1]); }
   // %61 [%row, K] = mul %5, %20
   float f5_63[16];
   load_frag<2, 64, false>(f5_63, (base + M2_5), part * 2);

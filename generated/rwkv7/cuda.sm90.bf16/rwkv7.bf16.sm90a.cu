@@ -1318,7 +1318,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M4 = 0, M28 = 18432, M32 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 18432, M34 = 0, M29 = 36864, M30 = 37888, M21_32 = 116736, M31_84 = 26624;
+  constexpr u32 M4 = 0, M28 = 18432, M32 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 18432, M34 = 0, M29 = 36864, M30 = 37888, M21_32 = 124928, M31_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1433,22 +1433,22 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   team_sync(1, 256);
   // %54 [%row, K] = dscoreRow[K] before %53, %13 by %7
   // %15 [%row, K] = cumsum %7
-  // %16 [%row, K] = exp %15
-  float f15_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_22[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f16_23[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_23[i] = m_exp(f15_22[i]);
   // %18 [%row, K] = contract[V] %0, %17
-  u32 a0_24[4][4]; load_as<4, 64, false>(a0_24, (base + M0_0));
+  u32 a0_22[4][4]; load_as<4, 64, false>(a0_22, (base + M0_0));
   cp_wait<4>();
   team_sync(1, 256);
-  float f18_25[16];
-  mma_open(); mma<32, 4, 64, false, true>(f18_25, a0_24, (base + M7_17), part * 32); mma_commit();
+  float f18_23[16];
+  mma_open(); mma<32, 4, 64, false, true>(f18_23, a0_22, (base + M7_17), part * 32); mma_commit();
+  // %16 [%row, K] = exp %15
+  float f15_24[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_24[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_25[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_25[i] = m_exp(f15_24[i]);
   // %19 [%row, K] = mul %16, %18
   mma_wait<0>();
-  mma_ready<sizeof(f18_25) / 4>(f18_25);
+  mma_ready<sizeof(f18_23) / 4>(f18_23);
   float f19_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_26[i] = (f16_23[i] * f18_25[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f19_26[i] = (f16_25[i] * f18_23[i]);
   // %20 [%row, K] = add %19, %8
   float f20_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f20_27[i] = (f19_26[i] + f8_9[i]);
@@ -1623,84 +1623,92 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   u32 a9_74[4][4]; load_as<4, 64, false>(a9_74, (base + M5_9));
   float f70_75[16];
   mma_open(); mma<32, 4, 64, false, true>(f70_75, a9_74, (base + M10_30), part * 32); mma_commit();
-  // %71 [K, %row] = mul %34, %70
+  // %90 [K, %row] = sub %32, %15
+  float f15_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_76[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f90_77[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_77[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_76[i]);
+  // %89 [K, %row] = exp %90
+  float f89_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f89_78[i] = m_exp(f90_77[i]);
+  // %71 [K, %row] = mul %89, %70
   mma_wait<0>();
   mma_ready<sizeof(f70_75) / 4>(f70_75);
-  float f71_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_76[i] = (f34_44[i] * f70_75[i]);
+  float f71_79[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_79[i] = (f89_78[i] * f70_75[i]);
   // %72 [K, %row] = add %71, %67
-  float f72_77[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_77[i] = (f71_76[i] + f66_33[i]);
+  float f72_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_80[i] = (f71_79[i] + f66_33[i]);
   // %73 [K, %row] = add %72, %69
-  float f73_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f73_78[i] = (f72_77[i] + f68_38[i]);
+  float f73_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_81[i] = (f72_80[i] + f68_38[i]);
   // %74 [K, %row] = mul %73, %13
-  float f13_79[16];
-  load_frag<2, 64, false>(f13_79, (base + M6_13), part * 2);
-  float f74_80[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_80[i] = (f73_78[i] * f13_79[i]);
+  float f13_82[16];
+  load_frag<2, 64, false>(f13_82, (base + M6_13), part * 2);
+  float f74_83[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_83[i] = (f73_81[i] * f13_82[i]);
   // %75 [K, %row] = neg %74
-  float f75_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f75_81[i] = (-f74_80[i]);
+  float f75_84[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_84[i] = (-f74_83[i]);
   // %76 [K] = contract[V] %17, %30
-  float v76_82 = 0.f;
-  if (const int i = t; i < 64) v76_82 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
+  float v76_85 = 0.f;
+  if (const int i = t; i < 64) v76_85 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
   // %77 [K] = exp %32
-  float v77_83 = 0.f;
-  if (const int i = t; i < 64) v77_83 = m_exp(v32_41);
+  float v77_86 = 0.f;
+  if (const int i = t; i < 64) v77_86 = m_exp(v32_41);
   // %78 [K] = mul %77, %76
-  float v78_84 = 0.f;
-  if (const int i = t; i < 64) v78_84 = (v77_83 * v76_82);
+  float v78_87 = 0.f;
+  if (const int i = t; i < 64) v78_87 = (v77_86 * v76_85);
   // %79 [K, %row] = mul %35, %6
-  float f6_85[16];
-  load_frag<2, 64, false>(f6_85, (base + M3_6), part * 2);
-  float f79_86[16];
-  UNROLL for (int i = 0; i < 16; ++i) f79_86[i] = (f35_45[i] * f6_85[i]);
+  float f6_88[16];
+  load_frag<2, 64, false>(f6_88, (base + M3_6), part * 2);
+  float f79_89[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_89[i] = (f35_45[i] * f6_88[i]);
   // %80 [K] = sum[%row] %79
-  col_sums_part<16>(((float*)(basep + M29)), f79_86, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M29)), f79_89, 64, part * 32);
   // %81 [K, %row] = mul %71, %13
-  float f13_87[16];
-  load_frag<2, 64, false>(f13_87, (base + M6_13), part * 2);
-  float f81_88[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_88[i] = (f71_76[i] * f13_87[i]);
+  float f13_90[16];
+  load_frag<2, 64, false>(f13_90, (base + M6_13), part * 2);
+  float f81_91[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_91[i] = (f71_79[i] * f13_90[i]);
   // %82 [K] = sum[%row] %81
-  col_sums_part<16>(((float*)(basep + M30)), f81_88, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M30)), f81_91, 64, part * 32);
   team_sync(1, 256);
-  float v80_89 = 0.f;
-  if (const int i = t; i < 64) v80_89 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
-  float v82_90 = 0.f;
-  if (const int i = t; i < 64) v82_90 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float v80_92 = 0.f;
+  if (const int i = t; i < 64) v80_92 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  float v82_93 = 0.f;
+  if (const int i = t; i < 64) v82_93 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // %83 [K] = add %78, %80
-  float v83_91 = 0.f;
-  if (const int i = t; i < 64) v83_91 = (v78_84 + v80_89);
+  float v83_94 = 0.f;
+  if (const int i = t; i < 64) v83_94 = (v78_87 + v80_92);
   // %84 [K] = add %83, %82
-  float v84_92 = 0.f;
-  if (const int i = t; i < 64) v84_92 = (v83_91 + v82_90);
-  if (const int i = t; i < 64) ((float*)(basep + M31_84))[i] = v84_92;
+  float v84_95 = 0.f;
+  if (const int i = t; i < 64) v84_95 = (v83_94 + v82_93);
+  if (const int i = t; i < 64) ((float*)(basep + M31_84))[i] = v84_95;
   // %85 [%row, K] = add %63, %65
-  float f85_93[16];
-  UNROLL for (int i = 0; i < 16; ++i) f85_93[i] = (f63_70[i] + f65_73[i]);
+  float f85_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f85_96[i] = (f63_70[i] + f65_73[i]);
   // %86 [%row, K] = add %85, %75
-  float f86_94[16];
-  UNROLL for (int i = 0; i < 16; ++i) f86_94[i] = (f85_93[i] + f75_81[i]);
+  float f86_97[16];
+  UNROLL for (int i = 0; i < 16; ++i) f86_97[i] = (f85_96[i] + f75_84[i]);
   // %87 [%row, K] = cumsum reversed %86
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_94[i];
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_97[i];
   team_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M32)) + i, ((float*)(basep + M32)) + i, 72, i < 64);
   // %88 [%row, K] = add %87, %84
   team_sync(1, 256);
-  float f87_95[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_95[i] = ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f88_96[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_96[i] = (f87_95[i] + ((float*)(basep + M31_84))[(frag_col(i) + part * 32)]);
+  float f87_98[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_98[i] = ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f88_99[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_99[i] = (f87_98[i] + ((float*)(basep + M31_84))[(frag_col(i) + part * 32)]);
   // store d_w, %88
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_96[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_99[i], f88_99[i + 1]); }
   // store d_a, %60
   store_frag<2, 64, false>((base + M33), f60_66, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
   // store d_b, %73
-  store_frag<2, 64, false>((base + M34), f73_78, part * 2);
+  store_frag<2, 64, false>((base + M34), f73_81, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
 }

@@ -861,7 +861,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M9 = 49152, M10_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 65536, M8_15 = 57344, M11_31 = 57344, M15_45 = 0, M16_48 = 256, M17_50 = 512, M18_55 = 768, M19_58 = 0, M20_59 = 256;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M10 = 49152, M11_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 49408, M8_15 = 57344, M9_31 = 65536, M15_50 = 0, M16_45 = 256, M17_48 = 512, M18_55 = 768, M19_58 = 1024, M20_59 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -870,6 +870,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
+  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %1 [%row, V] = load v row
@@ -882,111 +883,109 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   tile_load<64, 1, 128>((base + M4_23), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %27 [K, V] = load ws.S.cotangents
   tile_load<64, 1, 128>((base + M5_27), p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  const float asked5_0 = t < 64 ? (t < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + t * ((i64)s_g.token)) : 0.f) : 0.f;
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
-  cp_wait<5>();
-  team_sync(1);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
-  cp_wait<4>();
-  team_sync(1);
-  float f3_2[32];
-  mma_open(); mma<64, 4, 64, false, true>(f3_2, a0_1, (base + M1_1)); mma_commit();
-  // %4 [%row, %col] = mask %3
-  mma_wait<0>();
-  mma_ready<sizeof(f3_2) / 4>(f3_2);
-  float f4_3[32];
-  UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (frag_col(i) <= frag_row(i) ? f3_2[i] : 0.f);
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M6_5))[i] = asked5_0;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M7_6)), ((float*)(basep + M6_5)), false, false);
   // %7 [%col] = swap %6
-  // %8 [%row, %col] = sub %6, %7
-  team_sync(1);
-  float f8_4[32];
-  UNROLL for (int i = 0; i < 32; ++i) f8_4[i] = (((float*)(basep + M7_6))[frag_row(i)] - ((float*)(basep + M7_6))[frag_col(i)]);
-  // %9 [%row, %col] = mask %8
-  float f9_5[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_5[i] = (frag_col(i) <= frag_row(i) ? f8_4[i] : 0.f);
-  // %10 [%row, %col] = exp %9
-  float f10_6[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = m_exp(f9_5[i]);
-  // %11 [%row, %col] = mul %10, %4
-  float f11_7[32];
-  UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (f10_6[i] * f4_3[i]);
-  // %13 [%col, K] = swap %12
   // %15 [%row] = exp %6
-  float v15_8 = 0.f;
-  if (const int i = t; i < 64) v15_8 = m_exp(((float*)(basep + M7_6))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_8;
+  team_sync(1);
+  float v15_1 = 0.f;
+  if (const int i = t; i < 64) v15_1 = m_exp(((float*)(basep + M7_6))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_1;
+  // %29 [] = pick last %6
+  const float s29_2 = ((float*)(basep + M7_6))[63];
+  // %30 [%row] = sub %29, %6
+  float v30_3 = 0.f;
+  if (const int i = t; i < 64) v30_3 = (s29_2 - ((float*)(basep + M7_6))[i]);
+  // %31 [%row] = exp %30
+  float v31_4 = 0.f;
+  if (const int i = t; i < 64) v31_4 = m_exp(v30_3);
+  if (const int i = t; i < 64) ((float*)(basep + M9_31))[i] = v31_4;
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<5>();
+  team_sync(1);
+  u32 a0_5[4][4]; load_as<4, 64, false>(a0_5, (base + M0_0));
+  cp_wait<4>();
+  team_sync(1);
+  float f3_6[32];
+  mma_open(); mma<64, 4, 64, false, true>(f3_6, a0_5, (base + M1_1)); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_6) / 4>(f3_6);
+  float f4_7[32];
+  UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (frag_col(i) <= frag_row(i) ? f3_6[i] : 0.f);
+  // %8 [%row, %col] = sub %6, %7
+  float f8_8[32];
+  UNROLL for (int i = 0; i < 32; ++i) f8_8[i] = (((float*)(basep + M7_6))[frag_row(i)] - ((float*)(basep + M7_6))[frag_col(i)]);
+  // %9 [%row, %col] = mask %8
+  float f9_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_9[i] = (frag_col(i) <= frag_row(i) ? f8_8[i] : 0.f);
+  // %10 [%row, %col] = exp %9
+  float f10_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_10[i] = m_exp(f9_9[i]);
+  // %11 [%row, %col] = mul %10, %4
+  float f11_11[32];
+  UNROLL for (int i = 0; i < 32; ++i) f11_11[i] = (f10_10[i] * f4_7[i]);
+  // %13 [%col, K] = swap %12
   // %17 [%row, K] = contract[V] %0, %16
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0_0));
   cp_wait<2>();
   team_sync(1);
-  float f17_10[32];
-  mma_open(); mma<64, 4, 64, false, true>(f17_10, a0_9, (base + M3_16)); mma_commit();
+  float f17_13[32];
+  mma_open(); mma<64, 4, 64, false, true>(f17_13, a0_12, (base + M3_16)); mma_commit();
   // %18 [%row, K] = mul %15, %17
   mma_wait<0>();
-  mma_ready<sizeof(f17_10) / 4>(f17_10);
-  float f18_11[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_11[i] = (((float*)(basep + M8_15))[frag_row(i)] * f17_10[i]);
+  mma_ready<sizeof(f17_13) / 4>(f17_13);
+  float f18_14[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = (((float*)(basep + M8_15))[frag_row(i)] * f17_13[i]);
   // %14 [%row, K] = contract[%col] %11, %13
   // %19 [%row, K] = add %18, %14
-  u32 a11_12[4][4]; pack<4>(a11_12, f11_7);
-  float f19_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_13[i] = f18_11[i];
-  mma_open(); mma<64, 4, 64, true, false>(f19_13, a11_12, (base + M2_12)); mma_commit();
+  u32 a11_15[4][4]; pack<4>(a11_15, f11_11);
+  float f19_16[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = f18_14[i];
+  mma_open(); mma<64, 4, 64, true, false>(f19_16, a11_15, (base + M2_12)); mma_commit();
   // %20 [] = 0.125
   // %21 [%row, K] = mul %19, %20
   mma_wait<0>();
-  mma_ready<sizeof(f19_13) / 4>(f19_13);
-  float f21_14[32];
-  UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = (f19_13[i] * 0.125f);
+  mma_ready<sizeof(f19_16) / 4>(f19_16);
+  float f21_17[32];
+  UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = (f19_16[i] * 0.125f);
   // store d_q, %21
-  store_frag<4, 64, false>((base + M9), f21_14, 0);
+  store_frag<4, 64, false>((base + M10), f21_17, 0);
   team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %25 [%col, K] = swap %23
   // %61 [%col, %row] = swap %11
   // %62 [%row, K] = contract[%col] %61, %25
-  store_frag<4, 64, false>((base + M10_11), f11_7, 0);
+  store_frag<4, 64, false>((base + M11_11), f11_11, 0);
   team_sync(1);
-  u32 a11_15[4][4]; load_as<4, 64, true>(a11_15, (base + M10_11));
+  u32 a11_18[4][4]; load_as<4, 64, true>(a11_18, (base + M11_11));
   cp_wait<1>();
   team_sync(1);
-  float f62_16[32];
-  mma_open(); mma<64, 4, 64, true, true>(f62_16, a11_15, (base + M4_23)); mma_commit();
+  float f62_19[32];
+  mma_open(); mma<64, 4, 64, true, true>(f62_19, a11_18, (base + M4_23)); mma_commit();
   // %26 [%row, K] = mul %62, %20
   mma_wait<0>();
-  mma_ready<sizeof(f62_16) / 4>(f62_16);
-  float f26_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_17[i] = (f62_16[i] * 0.125f);
+  mma_ready<sizeof(f62_19) / 4>(f62_19);
+  float f26_20[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_20[i] = (f62_19[i] * 0.125f);
   // %28 [%row, K] = contract[V] %1, %27
-  u32 a1_18[4][4]; load_as<4, 64, false>(a1_18, (base + M1_1));
+  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f28_19[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_19, a1_18, (base + M5_27)); mma_commit();
-  // %29 [] = pick last %6
-  const float s29_20 = ((float*)(basep + M7_6))[63];
-  // %30 [%row] = sub %29, %6
-  float v30_21 = 0.f;
-  if (const int i = t; i < 64) v30_21 = (s29_20 - ((float*)(basep + M7_6))[i]);
-  // %31 [%row] = exp %30
-  float v31_22 = 0.f;
-  if (const int i = t; i < 64) v31_22 = m_exp(v30_21);
-  if (const int i = t; i < 64) ((float*)(basep + M11_31))[i] = v31_22;
+  float f28_22[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_22, a1_21, (base + M5_27)); mma_commit();
   // %32 [%row, K] = mul %31, %28
-  team_sync(1);
   mma_wait<0>();
-  mma_ready<sizeof(f28_19) / 4>(f28_19);
+  mma_ready<sizeof(f28_22) / 4>(f28_22);
   float f32_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_23[i] = (((float*)(basep + M11_31))[frag_row(i)] * f28_19[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f32_23[i] = (((float*)(basep + M9_31))[frag_row(i)] * f28_22[i]);
   // %33 [%row, K] = add %32, %26
   float f33_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (f32_23[i] + f26_17[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (f32_23[i] + f26_20[i]);
   // store d_k, %33
   store_frag<4, 64, false>((base + M12), f33_24, 0);
   team_sync(1);
@@ -1002,7 +1001,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (frag_col(i) <= frag_row(i) ? f34_26[i] : 0.f);
   // %36 [%row, %col] = mul %10, %20
   float f36_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f10_6[i] * 0.125f);
+  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f10_10[i] * 0.125f);
   // %37 [%row, %col] = mul %36, %35
   float f37_29[32];
   UNROLL for (int i = 0; i < 32; ++i) f37_29[i] = (f36_28[i] * f35_27[i]);
@@ -1016,7 +1015,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f41_31) / 4>(f41_31);
   float f42_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_32[i] = (((float*)(basep + M11_31))[frag_row(i)] * f41_31[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f42_32[i] = (((float*)(basep + M9_31))[frag_row(i)] * f41_31[i]);
   // %40 [%row, V] = contract[%col] %38, %39
   // %43 [%row, V] = add %42, %40
   store_frag<4, 64, false>((base + M13_37), f37_29, 0);
@@ -1034,51 +1033,50 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %50 [K] = contract[V] %16, %27
   float v50_35 = 0.f;
   if (const int i = t; i < 64) v50_35 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
+  if (const int i = t; i < 64) ((float*)(basep + M15_50))[i] = v50_35;
   // %52 [] = exp %29
-  const float s52_36 = m_exp(s29_20);
+  const float s52_36 = m_exp(s29_2);
   // %44 [%row, K] = mul %19, %23
   float f23_37[32];
   load_frag<4, 64, false>(f23_37, (base + M4_23), 0);
   float f44_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f19_13[i] * f23_37[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f19_16[i] * f23_37[i]);
   // %45 [%row] = sum[K] %44
-  row_sums_to<32>(((float*)(basep + M15_45)), f44_38);
+  row_sums_to<32>(((float*)(basep + M16_45)), f44_38);
   // %47 [%row, K] = mul %33, %12
   float f12_39[32];
   load_frag<4, 64, false>(f12_39, (base + M2_12), 0);
   float f47_40[32];
   UNROLL for (int i = 0; i < 32; ++i) f47_40[i] = (f33_24[i] * f12_39[i]);
   // %48 [%row] = sum[K] %47
-  row_sums_to<32>(((float*)(basep + M16_48)), f47_40);
-  // %51 [] = sum[K] %50
-  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_35;
-  team_sync(1);
-  const float s51_41 = vec_sum<64>(((float*)(basep + M17_50)));
+  row_sums_to<32>(((float*)(basep + M17_48)), f47_40);
   // %54 [%row, K] = mul %32, %12
-  float f54_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_42[i] = (f32_23[i] * f12_39[i]);
+  float f54_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_41[i] = (f32_23[i] * f12_39[i]);
   // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M18_55)), f54_42);
+  row_sums_to<32>(((float*)(basep + M18_55)), f54_41);
+  // %51 [] = sum[K] %50
+  team_sync(1);
+  const float s51_42 = vec_sum<64>(((float*)(basep + M15_50)));
   // %46 [%row] = mul %20, %45
   float v46_43 = 0.f;
-  if (const int i = t; i < 64) v46_43 = (0.125f * ((float*)(basep + M15_45))[i]);
+  if (const int i = t; i < 64) v46_43 = (0.125f * ((float*)(basep + M16_45))[i]);
   // %49 [%row] = neg %48
   float v49_44 = 0.f;
-  if (const int i = t; i < 64) v49_44 = (-((float*)(basep + M16_48))[i]);
+  if (const int i = t; i < 64) v49_44 = (-((float*)(basep + M17_48))[i]);
   // %53 [] = mul %52, %51
-  const float s53_45 = (s52_36 * s51_41);
-  // %56 [] = sum[%row] %55
-  team_sync(1);
-  const float s56_46 = vec_sum<64>(((float*)(basep + M18_55)));
+  const float s53_45 = (s52_36 * s51_42);
   // %58 [%row] = add %46, %49
-  float v58_47 = 0.f;
-  if (const int i = t; i < 64) v58_47 = (v46_43 + v49_44);
+  float v58_46 = 0.f;
+  if (const int i = t; i < 64) v58_46 = (v46_43 + v49_44);
+  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_46;
+  // %56 [] = sum[%row] %55
+  const float s56_47 = vec_sum<64>(((float*)(basep + M18_55)));
   // %59 [%row] = cumsum reversed %58
-  if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_47;
   team_sync(1);
   if (t < 32) vec_cumsum(((float*)(basep + M20_59)), ((float*)(basep + M19_58)), false, true);
   // %57 [] = add %53, %56
-  const float s57_48 = (s53_45 + s56_46);
+  const float s57_48 = (s53_45 + s56_47);
   // %60 [%row] = add %59, %57
   team_sync(1);
   float v60_49 = 0.f;

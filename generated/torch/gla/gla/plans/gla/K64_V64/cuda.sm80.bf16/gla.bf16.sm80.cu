@@ -824,22 +824,22 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = whole_3[0][i];
   team_sync(1, 256);
   // %8 [%row, K] = cumsum %6
-  // %9 [%row, K] = exp %8
-  float f8_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f9_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = m_exp(f8_6[i]);
   // %11 [%row, K] = contract[V] %0, %10
-  u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
+  u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f11_9[16];
-  mma_open(); mma<32, 4, 64, false, true>(f11_9, a0_8, (base + M4_10), part * 32); mma_commit();
+  float f11_7[16];
+  mma_open(); mma<32, 4, 64, false, true>(f11_7, a0_6, (base + M4_10), part * 32); mma_commit();
+  // %9 [%row, K] = exp %8
+  float f8_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f9_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_9[i] = m_exp(f8_8[i]);
   // %12 [%row, K] = mul %9, %11
   mma_wait<0>();
-  mma_ready<sizeof(f11_9) / 4>(f11_9);
+  mma_ready<sizeof(f11_7) / 4>(f11_7);
   float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f9_7[i] * f11_9[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f9_9[i] * f11_7[i]);
   // %13 [%row, K] = add %12, %7
   float f13_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (f12_10[i] + f7_5[i]);
@@ -972,7 +972,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   float f46_44[16];
   UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = (f45_43[i] + ((float*)(basep + M17_43))[(frag_col(i) + part * 32)]);
   // store d_g, %46
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_44[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_44[i], f46_44[i + 1]); }
 }
 
 // Reads the tokens one at a time.

@@ -481,93 +481,91 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
   // store ws.Vt.decay, %3
   if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
-  // %4 [%row, M] = exp %1
-  float f1_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_2[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f4_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = m_exp(f1_2[i]);
   // %6 [%row] = max[M] %5
   cp_wait<0>();
   team_sync(1, 256);
-  float f5_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_4[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f5_4);
+  float f5_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f5_2);
   team_sync(1, 256);
-  float v6_5 = 0.f;
-  if (const int i = t; i < 64) v6_5 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  float v6_3 = 0.f;
+  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
   // %7 [%row, M] = sub %5, %6
-  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_5;
+  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
   team_sync(1, 256);
-  float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = (f5_4[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  float f7_4[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_2[i] - ((float*)(basep + M5_6))[frag_row(i)]);
   // %8 [%row, M] = exp %7
-  float f8_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = m_exp(f7_6[i]);
+  float f8_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
   // %9 [%row] = sum[M] %8
-  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_7);
+  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
   // %10 [] = 1
   team_sync(1, 256);
-  float v9_8 = 0.f;
-  if (const int i = t; i < 64) v9_8 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
+  float v9_6 = 0.f;
+  if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
   // %11 [%row] = div %10, %9
-  float v11_9 = 0.f;
-  if (const int i = t; i < 64) v11_9 = m_div(1.f, v9_8);
-  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_9;
+  float v11_7 = 0.f;
+  if (const int i = t; i < 64) v11_7 = m_div(1.f, v9_6);
+  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
+  // %4 [%row, M] = exp %1
+  float f1_8[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f4_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
   // %12 [%row, M] = mul %8, %11
   team_sync(1, 256);
   float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_7[i] * ((float*)(basep + M7_11))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
   // %13 [%row, M] = keep %12
   float f13_11[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
   store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
   // %14 [%row, M] = mul %4, %13
   float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_3[i] * f13_11[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
   // store ws.Vt.read0, %14
   store_frag<2, 64, false>((base + M9), f14_12, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
+  // %18 [] = -1
   // %15 [M, %row] = sub %2, %1
-  float f1_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f15_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_13[i]);
+  float f15_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_8[i]);
   // %16 [M, %row] = exp %15
-  float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = m_exp(f15_14[i]);
+  float f16_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
+  // %19 [M, %row] = mul %16, %18
+  float f19_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
   // %17 [%row, M] = expm1 %0
   float f0_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
   store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
-  // %18 [] = -1
-  // %19 [M, %row] = mul %16, %18
-  float f19_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f16_15[i] * (-1.f));
   // %20 [M, %row] = mul %19, %17
-  float f20_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f17_17[i]);
+  float f20_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
   // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M11), f20_19, part * 2);
+  store_frag<2, 64, false>((base + M11), f20_18, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [%row, %col] = dscore[M] %13, %17 by %0
   team_sync(1, 256);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M2)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_21[16];
-  if (part == 0) put_whole(((float*)(basep + M13)), whole_20[0], t);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M2)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_20[16];
+  if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M13)), whole_20[0], t);
+  if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
   team_sync(1, 256);
-  take_part<16>(f21_21, ((float*)(basep + M13)), part, t);
+  take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
   team_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
-  float f22_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
+  float f22_21[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
   // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M14), f22_22, part * 2);
+  store_frag<2, 64, false>((base + M14), f22_21, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
@@ -1199,21 +1197,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   // store ws.value3, %15
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
-  // %16 [M, %row] = sub %2, %1
-  float f16_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_15[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_9[i]);
-  // %17 [M, %row] = exp %16
-  float f17_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = m_exp(f16_15[i]);
   // %18 [] = -1
+  // %16 [M, %row] = sub %2, %1
+  float f1_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f16_16[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_15[i]);
+  // %17 [M, %row] = exp %16
+  float f17_17[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
   // %19 [M, %row] = mul %17, %18
-  float f19_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_17[i] = (f17_16[i] * (-1.f));
+  float f19_18[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_18[i] = (f17_17[i] * (-1.f));
   // %20 [M, %row] = mul %19, %15
-  float f20_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_17[i] * f15_14[i]);
+  float f20_19[16];
+  UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
   // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M12), f20_18, part * 2);
+  store_frag<2, 64, false>((base + M12), f20_19, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // store ws.value11, %5
@@ -1222,19 +1222,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v8_6);
   // %21 [%row, %col] = dscore[M] %13, %15 by %0
   team_sync(1, 256);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M2)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_20[16];
-  if (part == 0) put_whole(((float*)(basep + M14)), whole_19[0], t);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M2)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
+  float f21_21[16];
+  if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
   team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M14)), whole_19[0], t);
+  if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
   team_sync(1, 256);
-  take_part<16>(f21_20, ((float*)(basep + M14)), part, t);
+  take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
   team_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
+  float f22_22[16];
+  UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
   // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M15), f22_21, part * 2);
+  store_frag<2, 64, false>((base + M15), f22_22, part * 2);
   team_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
@@ -1689,27 +1689,27 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
   // %10 [%row, M] = cumsum %8
-  // %11 [%row, M] = exp %10
-  float f10_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_7[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = m_exp(f10_7[i]);
   // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f13_10[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_10, a0_9, (base + M4_12), part * 32); mma_commit();
+  float f13_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
+  // %11 [%row, M] = exp %10
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
   // %14 [%row, M] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_10) / 4>(f13_10);
+  mma_ready<sizeof(f13_8) / 4>(f13_8);
   float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_8[i] * f13_10[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
   // %15 [%row, M] = add %14, %9
   float f15_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
   // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
   // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
@@ -1747,7 +1747,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   float f25_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_23[i] = (f24_22[i] + f17_15[i]);
   // store ws.Vt.adjoint1, %25
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f25_23[i], f25_23[i + 1]); }
   // %26 [%row, M] = mul %15, %16
   float f16_24[16];
   load_frag<2, 64, false>(f16_24, (base + M5_16), part * 2);
@@ -1802,7 +1802,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   float f39_39[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_39[i] = (f38_38[i] + ((float*)(basep + M13_36))[(frag_col(i) + part * 32)]);
   // store ws.Vt.adjoint3, %39
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f39_39[i], f39_39[i + 1]); }
   // %41 [%col, %row] = swap %40
   // %42 [%col, V] = swap %0
   // %44 [M, %row] = mul %23, %7
@@ -2369,7 +2369,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 36864, M8 = 55296, M9 = 73728, M16 = 0, M30 = 0, M18 = 18432, M2_18 = 92160, M4_22 = 100352, M5_28 = 108544, M6_34 = 116736, M7_42 = 124928, M14_17 = 133120, M15_19 = 141312, M17 = 149504, M19_27 = 18432, M20_21 = 26624, M21 = 18432, M23_41 = 18432, M24 = 26624, M25_50 = 18432, M26 = 26624, M27 = 18432, M28 = 26624, M10_3 = 133120, M11_5 = 133376, M12_8 = 0, M13_12 = 256, M22_38 = 34816, M29_67 = 18432;
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M24 = 92160, M31 = 0, M16 = 18432, M0_18 = 110592, M4_22 = 118784, M5_28 = 126976, M6_34 = 135168, M7_42 = 143360, M12_19 = 151552, M13_17 = 159744, M15 = 55296, M17_27 = 18432, M18_21 = 26624, M19 = 18432, M25_41 = 167936, M26 = 176128, M27_50 = 167936, M28 = 135168, M29 = 18432, M30 = 18432, M8_3 = 184320, M9_5 = 184576, M10_8 = 184832, M11_12 = 185088, M20_38 = 55296, M32_67 = 19456;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2379,12 +2379,16 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load ws.Vt.adjoint0 row
-  array_load<64, 72, 512>((base + M0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %7 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 512>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
   // %18 [%row, M] = load ws.value3 row
-  tile_load<64, 1, 512>((base + M2_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M1), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %20 [%row, M] = load g row
   array_load<64, 72, 512>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %22 [%row, K] = load k row
@@ -2395,107 +2399,97 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   tile_load<64, 1, 512>((base + M6_34), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %42 [K, M] = load ws.Kt.cotangents
   tile_load<64, 1, 512>((base + M7_42), p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %45 [%row, M] = load ws.Vt.adjoint3 row
-  array_load<64, 72, 512>((base + M8), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %72 [%row, M] = load ws.Vt.adjoint1 row
-  array_load<64, 72, 512>((base + M9), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
   // %1 [] = 1
   // %2 [%row] = load ws.value14 row
   // %3 [%row] = div %1, %2
   float v3_4 = 0.f;
   if (const int i = t; i < 64) v3_4 = m_div(1.f, asked2_0);
-  if (const int i = t; i < 64) ((float*)(basep + M10_3))[i] = v3_4;
-  // %4 [%row, M] = chain %0, %3
-  cp_wait<9>();
-  team_sync(1, 512);
-  float f0_5[8];
-  UNROLL for (int i = 0; i < 8; ++i) f0_5[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f4_6[8];
-  UNROLL for (int i = 0; i < 8; ++i) f4_6[i] = m_chain(f0_5[i], ((float*)(basep + M10_3))[frag_row(i)]);
+  if (const int i = t; i < 64) ((float*)(basep + M8_3))[i] = v3_4;
   // %5 [%row] = load ws.value30 row
-  if (const int i = t; i < 64) ((float*)(basep + M11_5))[i] = asked5_1;
-  // %6 [%row, M] = add %4, %5
-  team_sync(1, 512);
-  float f6_7[8];
-  UNROLL for (int i = 0; i < 8; ++i) f6_7[i] = (f4_6[i] + ((float*)(basep + M11_5))[frag_row(i)]);
+  if (const int i = t; i < 64) ((float*)(basep + M9_5))[i] = asked5_1;
   // %8 [%row] = load ws.value11 row
-  if (const int i = t; i < 64) ((float*)(basep + M12_8))[i] = asked8_2;
-  // %9 [%row, M] = sub %7, %8
-  cp_wait<8>();
-  team_sync(1, 512);
-  float f7_8[8];
-  UNROLL for (int i = 0; i < 8; ++i) f7_8[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f9_9[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_9[i] = (f7_8[i] - ((float*)(basep + M12_8))[frag_row(i)]);
-  // %10 [%row, M] = exp %9
-  float f10_10[8];
-  UNROLL for (int i = 0; i < 8; ++i) f10_10[i] = m_exp(f9_9[i]);
-  // %11 [%row, M] = chain %6, %10
-  float f11_11[8];
-  UNROLL for (int i = 0; i < 8; ++i) f11_11[i] = m_chain(f6_7[i], f10_10[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M10_8))[i] = asked8_2;
   // %12 [%row] = load ws.value36 row
-  if (const int i = t; i < 64) ((float*)(basep + M13_12))[i] = asked12_3;
-  // %13 [%row, M] = less %7, %8
-  float f13_12[8];
-  UNROLL for (int i = 0; i < 8; ++i) f13_12[i] = (f7_8[i] < ((float*)(basep + M12_8))[frag_row(i)] ? 1.f : 0.f);
-  // %14 [%row, M] = sub %1, %13
-  float f14_13[8];
-  UNROLL for (int i = 0; i < 8; ++i) f14_13[i] = (1.f - f13_12[i]);
-  // %15 [%row, M] = mul %12, %14
-  team_sync(1, 512);
-  float f15_14[8];
-  UNROLL for (int i = 0; i < 8; ++i) f15_14[i] = (((float*)(basep + M13_12))[frag_row(i)] * f14_13[i]);
-  // %16 [%row, M] = add %11, %15
-  float f16_15[8];
-  UNROLL for (int i = 0; i < 8; ++i) f16_15[i] = (f11_11[i] + f15_14[i]);
-  // %17 [%row, M] = keep %16
-  float f17_16[8];
-  UNROLL for (int i = 0; i < 8; ++i) f17_16[i] = (frag_row(i) < length ? f16_15[i] : 0.f);
-  store_frag<1, 64, false>((base + M14_17), f17_16, part * 1);
+  if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
   // %19 [%row, M] = neg %18
   cp_wait<7>();
   team_sync(1, 512);
-  float f18_17[8];
-  load_frag<1, 64, false>(f18_17, (base + M2_18), part * 1);
-  float f19_18[8];
-  UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (-f18_17[i]);
-  store_frag<1, 64, false>((base + M15_19), f19_18, part * 1);
-  // %21 [%row, %col] = dscore[M] %17, %19 by %20
+  float f18_5[8];
+  load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
+  float f19_6[8];
+  UNROLL for (int i = 0; i < 8; ++i) f19_6[i] = (-f18_5[i]);
+  store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
+  // %4 [%row, M] = chain %0, %3
   cp_wait<6>();
   team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M16)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  float f0_7[8];
+  UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f4_8[8];
+  UNROLL for (int i = 0; i < 8; ++i) f4_8[i] = m_chain(f0_7[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %6 [%row, M] = add %4, %5
+  float f6_9[8];
+  UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %9 [%row, M] = sub %7, %8
+  cp_wait<5>();
   team_sync(1, 512);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M14_17)}, {(base + M15_19)}, ((float*)(basep + M16)), {(base + M17)}, part * 1, part * 1 + 1, 4 + part);
+  float f7_10[8];
+  UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f9_11[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_11[i] = (f7_10[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %10 [%row, M] = exp %9
+  float f10_12[8];
+  UNROLL for (int i = 0; i < 8; ++i) f10_12[i] = m_exp(f9_11[i]);
+  // %11 [%row, M] = chain %6, %10
+  float f11_13[8];
+  UNROLL for (int i = 0; i < 8; ++i) f11_13[i] = m_chain(f6_9[i], f10_12[i]);
+  // %13 [%row, M] = less %7, %8
+  float f13_14[8];
+  UNROLL for (int i = 0; i < 8; ++i) f13_14[i] = (f7_10[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %14 [%row, M] = sub %1, %13
+  float f14_15[8];
+  UNROLL for (int i = 0; i < 8; ++i) f14_15[i] = (1.f - f13_14[i]);
+  // %15 [%row, M] = mul %12, %14
+  float f15_16[8];
+  UNROLL for (int i = 0; i < 8; ++i) f15_16[i] = (((float*)(basep + M11_12))[frag_row(i)] * f14_15[i]);
+  // %16 [%row, M] = add %11, %15
+  float f16_17[8];
+  UNROLL for (int i = 0; i < 8; ++i) f16_17[i] = (f11_13[i] + f15_16[i]);
+  // %17 [%row, M] = keep %16
+  float f17_18[8];
+  UNROLL for (int i = 0; i < 8; ++i) f17_18[i] = (frag_row(i) < length ? f16_17[i] : 0.f);
+  store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
+  // %21 [%row, %col] = dscore[M] %17, %19 by %20
+  cp_wait<4>();
+  team_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  team_sync(1, 512);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
   float f21_20[8];
-  if (part == 0) put_whole(((float*)(basep + M18)), whole_19[0], t);
+  if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 1) add_whole(((float*)(basep + M18)), whole_19[0], t);
+  if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 2) add_whole(((float*)(basep + M18)), whole_19[0], t);
+  if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
   team_sync(1, 512);
-  if (part == 3) add_whole(((float*)(basep + M18)), whole_19[0], t);
+  if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
   team_sync(1, 512);
-  take_part<8>(f21_20, ((float*)(basep + M18)), part, t);
+  take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
   team_sync(1, 512);
   // %23 [%col, K] = swap %22
   // %25 [%row, M] = cumsum %20
   // %26 [%row, M] = exp %25
   float f25_21[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  UNROLL for (int i = 0; i < 8; ++i) f25_21[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f26_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_22[i] = m_exp(f25_21[i]);
   // %27 [%row, M] = mul %26, %17
   float f27_23[8];
-  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_16[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
   // %29 [%row, K] = contract[M] %27, %28
-  store_frag<1, 64, false>((base + M19_27), f27_23, part * 1);
+  store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
   team_sync(1, 512);
-  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M19_27));
-  cp_wait<4>();
+  u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
+  cp_wait<2>();
   team_sync(1, 512);
   float f29_25[8];
   mma_open(); mma<16, 4, 64, false, true>(f29_25, a27_24, (base + M5_28), part * 16); mma_commit();
@@ -2503,9 +2497,9 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %30 [%row, K] = add %29, %24
   mma_wait<0>();
   mma_ready<sizeof(f29_25) / 4>(f29_25);
-  store_frag<1, 64, false>((base + M20_21), f21_20, part * 1);
+  store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
   team_sync(1, 512);
-  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M20_21));
+  u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
   float f30_27[8];
   UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
   mma_open(); mma<16, 4, 64, true, false>(f30_27, a21_26, (base + M4_22), part * 16); mma_commit();
@@ -2516,14 +2510,14 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f32_28[8];
   UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
   // store d_q, %32
-  store_frag<1, 64, false>((base + M21), f32_28, part * 1);
+  store_frag<1, 64, false>((base + M19), f32_28, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %36 [%col, K] = swap %34
   // %78 [%col, %row] = swap %21
   // %79 [%row, K] = contract[%col] %78, %36
-  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M20_21));
-  cp_wait<3>();
+  u32 a21_29[4][4]; load_as<4, 64, true>(a21_29, (base + M18_21));
+  cp_wait<1>();
   team_sync(1, 512);
   float f79_30[8];
   mma_open(); mma<16, 4, 64, true, true>(f79_30, a21_29, (base + M6_34), part * 16); mma_commit();
@@ -2534,31 +2528,40 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f37_31[i] = (f79_30[i] * 0.125f);
   // %38 [M] = pick last %25
   float v38_32 = 0.f;
-  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M16))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M22_38))[i] = v38_32;
-  // %39 [M, %row] = sub %38, %25
+  if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
   team_sync(1, 512);
+  // %87 [%row, M] = load ws.Vt.adjoint0 row
+  array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %39 [M, %row] = sub %38, %25
   float f25_33[8];
-  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M16))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  UNROLL for (int i = 0; i < 8; ++i) f25_33[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f39_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M22_38))[(frag_col(i) + part * 16)] - f25_33[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f39_34[i] = (((float*)(basep + M20_38))[(frag_col(i) + part * 16)] - f25_33[i]);
   // %40 [M, %row] = exp %39
   float f40_35[8];
   UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
-  // %82 [%row, M] = neg %18
+  // %94 [%row, M] = neg %18
   float f18_36[8];
-  load_frag<1, 64, false>(f18_36, (base + M2_18), part * 1);
-  float f82_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f82_37[i] = (-f18_36[i]);
-  // %41 [M, %row] = mul %40, %82
+  load_frag<1, 64, false>(f18_36, (base + M0_18), part * 1);
+  float f94_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f94_37[i] = (-f18_36[i]);
+  team_sync(1, 512);
+  // %90 [%row, M] = load ws.Kt.result0 row
+  array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %72 [%row, M] = load ws.Vt.adjoint1 row
+  array_load<64, 72, 512>((base + M23), p_ws_Vt_adjoint1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %45 [%row, M] = load ws.Vt.adjoint3 row
+  array_load<64, 72, 512>((base + M24), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %41 [M, %row] = mul %40, %94
   float f41_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] * f82_37[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f41_38[i] = (f40_35[i] * f94_37[i]);
   // %43 [%row, K] = contract[M] %41, %42
   // %44 [%row, K] = add %43, %37
-  store_frag<1, 64, false>((base + M23_41), f41_38, part * 1);
+  store_frag<1, 64, false>((base + M25_41), f41_38, part * 1);
   team_sync(1, 512);
-  u32 a41_39[4][4]; load_as<4, 64, false>(a41_39, (base + M23_41));
-  cp_wait<2>();
+  u32 a41_39[4][4]; load_as<4, 64, false>(a41_39, (base + M25_41));
+  cp_wait<4>();
   team_sync(1, 512);
   float f44_40[8];
   UNROLL for (int i = 0; i < 8; ++i) f44_40[i] = f37_31[i];
@@ -2566,9 +2569,9 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // store d_k, %44
   mma_wait<0>();
   mma_ready<sizeof(f44_40) / 4>(f44_40);
-  store_frag<1, 64, false>((base + M24), f44_40, part * 1);
+  store_frag<1, 64, false>((base + M26), f44_40, part * 1);
   team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
   // %46 [%row, M] = contract[K] %34, %28
   u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M6_34));
   float f46_42[8];
@@ -2591,11 +2594,11 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float f50_47[8];
   UNROLL for (int i = 0; i < 8; ++i) f50_47[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_46[i] : 0.f);
   // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
-  store_frag<1, 64, false>((base + M25_50), f50_47, part * 1);
+  store_frag<1, 64, false>((base + M27_50), f50_47, part * 1);
   team_sync(1, 512);
-  u32 a50_49[4][4]; load_as<4, 64, false>(a50_49, (base + M25_50));
+  u32 a50_49[4][4]; load_as<4, 64, false>(a50_49, (base + M27_50));
   team_sync(1, 512);
-  float whole_48[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_48, {a50_49}, (base + M15_19), ((float*)(basep + M16)), (base + M26), part * 1, 4 + part);
+  float whole_48[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_48, {a50_49}, (base + M12_19), ((float*)(basep + M14)), (base + M28), part * 1, 4 + part);
   float f80_50[8];
   UNROLL for (int i = 0; i < 8; ++i) f80_50[i] = whole_48[0][i];
   team_sync(1, 512);
@@ -2605,107 +2608,149 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %53 [%row, M] = add %48, %52
   float f53_52[8];
   UNROLL for (int i = 0; i < 8; ++i) f53_52[i] = (f48_44[i] + f52_51[i]);
-  // %54 [%row, M] = mul %53, %17
-  float f54_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f54_53[i] = (f53_52[i] * f17_16[i]);
-  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
-  u32 a50_55[4][4]; load_as<4, 64, true>(a50_55, (base + M25_50));
+  // %86 [%row, M] = chain %87, %3
+  cp_wait<3>();
   team_sync(1, 512);
-  float whole_54[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_54, {a50_55}, (base + M14_17), ((float*)(basep + M16)), (base + M27), part * 1, 4 + part);
-  float f81_56[8];
-  UNROLL for (int i = 0; i < 8; ++i) f81_56[i] = whole_54[0][i];
+  float f87_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f87_53[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f86_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f86_54[i] = m_chain(f87_53[i], ((float*)(basep + M8_3))[frag_row(i)]);
+  // %85 [%row, M] = add %86, %5
+  float f85_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f85_55[i] = (f86_54[i] + ((float*)(basep + M9_5))[frag_row(i)]);
+  // %89 [%row, M] = sub %90, %8
+  cp_wait<2>();
+  team_sync(1, 512);
+  float f90_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f90_56[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f89_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f89_57[i] = (f90_56[i] - ((float*)(basep + M10_8))[frag_row(i)]);
+  // %88 [%row, M] = exp %89
+  float f88_58[8];
+  UNROLL for (int i = 0; i < 8; ++i) f88_58[i] = m_exp(f89_57[i]);
+  // %84 [%row, M] = chain %85, %88
+  float f84_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f84_59[i] = m_chain(f85_55[i], f88_58[i]);
+  // %93 [%row, M] = less %90, %8
+  float f93_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f93_60[i] = (f90_56[i] < ((float*)(basep + M10_8))[frag_row(i)] ? 1.f : 0.f);
+  // %92 [%row, M] = sub %1, %93
+  float f92_61[8];
+  UNROLL for (int i = 0; i < 8; ++i) f92_61[i] = (1.f - f93_60[i]);
+  // %91 [%row, M] = mul %12, %92
+  float f91_62[8];
+  UNROLL for (int i = 0; i < 8; ++i) f91_62[i] = (((float*)(basep + M11_12))[frag_row(i)] * f92_61[i]);
+  // %83 [%row, M] = add %84, %91
+  float f83_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f83_63[i] = (f84_59[i] + f91_62[i]);
+  // %82 [%row, M] = keep %83
+  float f82_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f82_64[i] = (frag_row(i) < length ? f83_63[i] : 0.f);
+  // %54 [%row, M] = mul %53, %82
+  float f54_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f54_65[i] = (f53_52[i] * f82_64[i]);
+  // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
+  u32 a50_67[4][4]; load_as<4, 64, true>(a50_67, (base + M27_50));
+  team_sync(1, 512);
+  float whole_66[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_66, {a50_67}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
+  float f81_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f81_68[i] = whole_66[0][i];
   team_sync(1, 512);
   // %55 [%col, M] = mul %81, %31
-  float f55_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f55_57[i] = (f81_56[i] * 0.125f);
+  float f55_69[8];
+  UNROLL for (int i = 0; i < 8; ++i) f55_69[i] = (f81_68[i] * 0.125f);
   // %56 [%row, M] = swap %55
   // %57 [%row, M] = contract[K] %22, %42
-  u32 a22_58[4][4]; load_as<4, 64, false>(a22_58, (base + M4_22));
-  float f57_59[8];
-  mma_open(); mma<16, 4, 64, true, true>(f57_59, a22_58, (base + M7_42), part * 16); mma_commit();
+  u32 a22_70[4][4]; load_as<4, 64, false>(a22_70, (base + M4_22));
+  float f57_71[8];
+  mma_open(); mma<16, 4, 64, true, true>(f57_71, a22_70, (base + M7_42), part * 16); mma_commit();
   // %58 [M, %row] = mul %40, %57
   mma_wait<0>();
-  mma_ready<sizeof(f57_59) / 4>(f57_59);
-  float f58_60[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_60[i] = (f40_35[i] * f57_59[i]);
+  mma_ready<sizeof(f57_71) / 4>(f57_71);
+  float f58_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_72[i] = (f40_35[i] * f57_71[i]);
   // %59 [M, %row] = add %58, %56
-  float f59_61[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_61[i] = (f58_60[i] + f55_57[i]);
-  // %83 [%row, M] = neg %18
-  float f18_62[8];
-  load_frag<1, 64, false>(f18_62, (base + M2_18), part * 1);
-  float f83_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f83_63[i] = (-f18_62[i]);
-  // %60 [%row, M] = mul %83, %59
-  float f60_64[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_64[i] = (f83_63[i] * f59_61[i]);
+  float f59_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_73[i] = (f58_72[i] + f55_69[i]);
+  // %95 [%row, M] = neg %18
+  float f18_74[8];
+  load_frag<1, 64, false>(f18_74, (base + M0_18), part * 1);
+  float f95_75[8];
+  UNROLL for (int i = 0; i < 8; ++i) f95_75[i] = (-f18_74[i]);
+  // %60 [%row, M] = mul %95, %59
+  float f60_76[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_76[i] = (f95_75[i] * f59_73[i]);
   // %61 [%row, M] = neg %60
-  float f61_65[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_65[i] = (-f60_64[i]);
+  float f61_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_77[i] = (-f60_76[i]);
   // %62 [M] = contract[K] %28, %42
-  float v62_66 = 0.f;
-  if (const int i = t; i < 64) v62_66 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  float v62_78 = 0.f;
+  if (const int i = t; i < 64) v62_78 = col_dot<64>((base + M5_28), (base + M7_42), i);
   // %63 [M] = exp %38
-  float v63_67 = 0.f;
-  if (const int i = t; i < 64) v63_67 = m_exp(v38_32);
+  float v63_79 = 0.f;
+  if (const int i = t; i < 64) v63_79 = m_exp(v38_32);
   // %64 [M] = mul %63, %62
-  float v64_68 = 0.f;
-  if (const int i = t; i < 64) v64_68 = (v63_67 * v62_66);
-  // %65 [%row, M] = mul %83, %58
-  float f65_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_69[i] = (f83_63[i] * f58_60[i]);
-  // %66 [M] = sum[%row] %65
-  col_sums_part<8>(((float*)(basep + M28)), f65_69, 64, part * 16);
-  team_sync(1, 512);
-  float v66_70 = 0.f;
-  if (const int i = t; i < 64) v66_70 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
-  // %67 [M] = add %64, %66
-  float v67_71 = 0.f;
-  if (const int i = t; i < 64) v67_71 = (v64_68 + v66_70);
-  if (const int i = t; i < 64) ((float*)(basep + M29_67))[i] = v67_71;
+  float v64_80 = 0.f;
+  if (const int i = t; i < 64) v64_80 = (v63_79 * v62_78);
   // %68 [%row, M] = add %54, %61
-  float f68_72[8];
-  UNROLL for (int i = 0; i < 8; ++i) f68_72[i] = (f54_53[i] + f61_65[i]);
-  // %69 [%row, M] = cumsum reversed %68
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M30))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_72[i];
-  team_sync(1, 512);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M30)) + i, ((float*)(basep + M30)) + i, 72, i < 64);
-  // %70 [%row, M] = add %69, %67
-  team_sync(1, 512);
-  float f69_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f69_73[i] = ((float*)(basep + M30))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f70_74[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_74[i] = (f69_73[i] + ((float*)(basep + M29_67))[(frag_col(i) + part * 16)]);
-  // %71 [%row, M] = add %45, %70
+  float f68_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_81[i] = (f54_65[i] + f61_77[i]);
+  // %73 [%row, M] = add %72, %59
   cp_wait<1>();
   team_sync(1, 512);
-  float f45_75[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_75[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f71_76[8];
-  UNROLL for (int i = 0; i < 8; ++i) f71_76[i] = (f45_75[i] + f70_74[i]);
-  // %73 [%row, M] = add %72, %59
+  float f72_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_82[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_83[i] = (f72_82[i] + f59_73[i]);
+  // %74 [%row, M] = neg %73
+  float f74_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_84[i] = (-f73_83[i]);
+  // %75 [%row, M] = exp %20
+  float f20_85[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_85[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_86[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_86[i] = m_exp(f20_85[i]);
+  // %76 [%row, M] = mul %74, %75
+  float f76_87[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_87[i] = (f74_84[i] * f75_86[i]);
+  // %96 [%row, M] = neg %18
+  float f18_88[8];
+  load_frag<1, 64, false>(f18_88, (base + M0_18), part * 1);
+  float f96_89[8];
+  UNROLL for (int i = 0; i < 8; ++i) f96_89[i] = (-f18_88[i]);
+  // %65 [%row, M] = mul %96, %58
+  float f65_90[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_90[i] = (f96_89[i] * f58_72[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_90, 64, part * 16);
+  // %69 [%row, M] = cumsum reversed %68
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_81[i];
+  team_sync(1, 512);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
+  float v66_91 = 0.f;
+  if (const int i = t; i < 64) v66_91 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  // %67 [M] = add %64, %66
+  float v67_92 = 0.f;
+  if (const int i = t; i < 64) v67_92 = (v64_80 + v66_91);
+  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_92;
+  // %70 [%row, M] = add %69, %67
+  team_sync(1, 512);
+  float f69_93[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_93[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_94[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_94[i] = (f69_93[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
+  // %71 [%row, M] = add %45, %70
   cp_wait<0>();
   team_sync(1, 512);
-  float f72_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_77[i] = ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f73_78[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_78[i] = (f72_77[i] + f59_61[i]);
-  // %74 [%row, M] = neg %73
-  float f74_79[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_79[i] = (-f73_78[i]);
-  // %75 [%row, M] = exp %20
-  float f20_80[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_80[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_81[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_81[i] = m_exp(f20_80[i]);
-  // %76 [%row, M] = mul %74, %75
-  float f76_82[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_82[i] = (f74_79[i] * f75_81[i]);
+  float f45_95[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_95[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_96[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_96[i] = (f45_95[i] + f70_94[i]);
   // %77 [%row, M] = add %71, %76
-  float f77_83[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_83[i] = (f71_76[i] + f76_82[i]);
+  float f77_97[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_97[i] = (f71_96[i] + f76_87[i]);
   // store d_g, %77
-  UNROLL for (int i = 0; i < 8; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_83[i]); }
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_97[i], f77_97[i + 1]); }
 }
 
 // Reads the tokens one at a time.
@@ -3846,27 +3891,27 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* 
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f16_5[i] * (-1.f));
   // %10 [%row, M] = cumsum %8
-  // %11 [%row, M] = exp %10
-  float f10_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_7[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f11_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = m_exp(f10_7[i]);
   // %13 [%row, M] = contract[V] %0, %12
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<0>();
   team_sync(1, 256);
-  float f13_10[16];
-  mma_open(); mma<32, 4, 64, false, true>(f13_10, a0_9, (base + M4_12), part * 32); mma_commit();
+  float f13_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
+  // %11 [%row, M] = exp %10
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
   // %14 [%row, M] = mul %11, %13
   mma_wait<0>();
-  mma_ready<sizeof(f13_10) / 4>(f13_10);
+  mma_ready<sizeof(f13_8) / 4>(f13_8);
   float f14_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_8[i] * f13_10[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
   // %15 [%row, M] = add %14, %9
   float f15_12[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
   // store ws.Vt.adjoint0, %15
-  UNROLL for (int i = 0; i < 16; ++i) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
