@@ -21,14 +21,18 @@ export function openWindow(w: Writer, name: string, { before, after, edge }: Win
   const to = `&${windowName(w, name)}[r * ${columns}]`;
   const there = [sourcePresence(source), w.live(axes, '0', '0')].filter((text) => text !== undefined && text !== '');
   const exists = ['r >= from', 'r < to', ...there].join(' && ');
+  const all = ['from <= 0', `to >= ${rows}`, ...there].join(' && ');
   code.line(`float ${windowName(w, name)}[${rows * columns}];`);
   code.open('');
   const cell = cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` });
   code.line(`auto* const at = ${[cell, elementOf(w, source.buffer, '0', '0')].filter((text) => text !== '').join(' + ')};`);
   code.line(`const i64 step = ${outerStride(cx.module, source.buffer)};`);
   code.line(`const int from = ${place.runFirst} - ${place.first} - ${start}, to = ${place.runEnd} - ${place.first} - ${start};`);
-  const take = `if (${exists}) ldn<${columns}>(${to}, at + r * step); else zeron<${columns}>(${to});`;
-  code.line(`UNROLL for (int r = 0; r < ${rows}; ++r) { ${take} }`);
+  // Few threads have rows that their run lacks: the others ask for them one after the other.
+  code.line('auto* row = at;');
+  code.line(`if (${all}) UNROLL for (int r = 0; r < ${rows}; ++r, row += step) ldn<${columns}>(${to}, row);`);
+  const take = `if (${exists}) ldn<${columns}>(${to}, row); else zeron<${columns}>(${to});`;
+  code.line(`else UNROLL for (int r = 0; r < ${rows}; ++r, row += step) { ${take} }`);
   edgeText(w, { name: windowName(w, name), before, columns }, edge, place);
   code.close();
 }

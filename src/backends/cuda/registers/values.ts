@@ -325,8 +325,8 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
     ));
     return;
   }
-  overPieces(w, a, (i, j) => {
-    const guard = [...new Set(firsts), a.guard(i, j)].filter((text) => text !== '').join(' && ');
+  const pieces = (guarded: boolean) => overPieces(w, a, (i, j) => {
+    const guard = guarded ? [...new Set(firsts), a.guard(i, j)].filter((text) => text !== '').join(' && ') : '';
     const single = a.vec === 1;
     const neighbour = (e: number) => w.at(value, i, j === '0' ? String(e) : `${j} + ${e}`);
     const values = Array.from({ length: a.vec }, (_, e) => neighbour(e)).join(', ');
@@ -335,4 +335,13 @@ export function storeText(w: Writer, name: string, value: TileId, place: Place):
       : `{ const float v[] = {${values}}; stn<${a.vec}>(${a.address(i, j)}, v); }`;
     return guard === '' ? put : `if (${guard}) ${put}`;
   });
+  // Rows of a thread one after the other, where the chunk has all of them.
+  const whole = layout.windows !== undefined && a.start !== undefined && firsts.length === 0 && w.live(a.axes, '0', '0') === '';
+  if (!whole) return pieces(true);
+  w.code.open(`if (${place.length} == kChunk)`);
+  pieces(false);
+  w.code.close();
+  w.code.open('else');
+  pieces(true);
+  w.code.close();
 }
