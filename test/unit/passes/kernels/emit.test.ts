@@ -18,8 +18,8 @@ import { choicesShown, madeOf, runForward, tileCall } from './judge.js';
 const once = { plain: false, orders: ['0'] } as const;
 
 /** Wide enough for blocks of 64 rows and 64 columns. */
-function wide(E = 3, lengths: readonly number[] = [7, 0, 4]): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
-  const graph = mixture(['softmax', 'mixtral', { D: 64, E, F: 128, k: 2 }], true);
+function wide(E = 3, lengths: readonly number[] = [7, 0, 4], [D, F]: readonly [number, number] = [64, 128]): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
+  const graph = mixture(['softmax', 'mixtral', { D, E, F, k: 2 }], true);
   const call = tileCall(madeOf(graph, 64), someCall(graph, lengths, 12, { program: 'train' }));
   const given = new Map(call.buffers);
   runForward(call, given);
@@ -65,6 +65,12 @@ describe('mixtures that no back end knows', () => {
   it.skipIf(!compiler).each(['bf16', 'f16'] as const)('in blocks and %s give what tiles give (skipped without g++)', (dtype) => {
     const { module, given, sizes } = wide();
     const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype } as const;
+    for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
+  });
+
+  it.skipIf(!compiler)('so wide that every loop goes round its ring (skipped without g++)', () => {
+    const { module, given, sizes } = wide(3, [7, 0, 4], [320, 448]);
+    const options = { call: sizes, longest: 2, programs: ['forward', 'backward'], given, ...once, dtype: 'bf16' } as const;
     for (const [what, error] of emulate(module, options)) expect([what, error < 2e-2]).toEqual([what, true]);
   });
 
