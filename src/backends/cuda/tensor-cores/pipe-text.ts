@@ -207,7 +207,8 @@ function idleHalf(code: Code, cx: CudaContext, { kernel, rows }: BlockParts, loo
   const last = axisSize(cx.module, rows) % HIGH;
   if (isAlong && (last === 0 || last > STEP)) return;
   const steps = isAlong ? `${loops.length} * steps` : String(sum(loops.map(({ axis }) => Math.ceil(axisSize(cx.module, axis) / STEP))));
-  code.line(`if (${isAlong ? 'u_here' : BLOCK_ROWS} <= half * ${STEP}) { pipe_pass<${stages}>(${steps}, full, empty, at, lap); continue; }`);
+  const here = isAlong ? 'u_here' : BLOCK_ROWS;
+  code.line(`if (${here} <= half * ${STEP}) { pipe_pass<${stages}>(${steps}, full, empty, at, lap); continue; }`);
 }
 
 /** Opens what a warpgroup does by itself: by the names of a block's rows, those of its own. */

@@ -18,7 +18,9 @@ import { padded, STEP } from './forms.js';
 import { gatheredCell, type Gather } from './gathered.js';
 import { definitions, tokenRow } from './kernel.js';
 import { loadCell, tileToCome, type Cell } from './memory.js';
-import { BARRIERS, COPIERS, countedBytes, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape } from './pipe-text.js';
+import {
+  BARRIERS, COPIERS, countedBytes, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
+} from './pipe-text.js';
 import { sidesOf } from './product.js';
 import type { Tall } from './extents.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
