@@ -18,7 +18,9 @@ import { choicesShown, madeOf, runForward, tileCall } from './judge.js';
 const once = { plain: false, orders: ['0'] } as const;
 
 /** Wide enough for blocks of 64 rows and 64 columns. */
-function wide(E = 3, lengths: readonly number[] = [7, 0, 4], [D, F]: readonly [number, number] = [64, 128]): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
+function wide(
+  E = 3, lengths: readonly number[] = [7, 0, 4], [D, F]: readonly [number, number] = [64, 128],
+): { readonly module: TileModule; readonly given: Map<string, Float64Array>; readonly sizes: CallSizes } {
   const graph = mixture(['softmax', 'mixtral', { D, E, F, k: 2 }], true);
   const call = tileCall(madeOf(graph, 64), someCall(graph, lengths, 12, { program: 'train' }));
   const given = new Map(call.buffers);
@@ -75,7 +77,9 @@ describe('mixtures that no back end knows', () => {
   });
 
   it.skipIf(!compiler).each([
-    ['more experts than a warp has lanes, most of them without a row', 40, [7, 0, 4]], ['two blocks of rows of an expert, a half one', 3, [190]],
+    ['more experts than a warp has lanes, most of them without a row', 40, [7, 0, 4]], [
+      'two blocks of rows of an expert, a half one', 3, [190],
+    ],
   ] as const)('count blocks of rows: %s (skipped without g++)', (_, experts, lengths) => {
     const { module, given, sizes } = wide(experts, lengths);
     const options = { call: sizes, longest: 2, programs: ['forward'], given, ...once, dtype: 'bf16' } as const;
