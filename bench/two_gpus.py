@@ -28,7 +28,7 @@ COLUMNS = {
     "ranks": {
         "dtype": ["dtype", ""], "shared": ["ms a rank", ".2f"], "alone": ["its tokens alone", ".2f"], "alone_again": ["again", ".2f"], "over": ["ratio", ".2f"],
         "host": ["ms of the host", ".2f"], "alone_host": ["alone", ".2f"], "fla": ["FLA", ".2f"], "x_fla": ["ratio", ".2f"],
-        "peak_GiB": ["peak GiB", ".2f"], "fla_peak_GiB": ["FLA's", ".2f"], "gathers": ["gathers", ""], "bytes": ["bytes a piece and head", ""],
+        "peak_GiB": ["peak GiB", ".2f"], "alone_peak_GiB": ["alone", ".2f"], "fla_peak_GiB": ["FLA's", ".2f"], "gathers": ["gathers", ""], "bytes": ["bytes a piece and head", ""],
         "expected": ["of states and maps", ""], "fla_missing": ["FLA not measured", ""],
     },
     "phases": {

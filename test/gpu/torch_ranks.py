@@ -157,13 +157,18 @@ def cost(package, scan, sizes, dtype, tokens, profile):
             torch.autograd.grad(call(package, scan, given[:n], given[n:], [], **options), given, seeds)
         return once
 
-    alone = milliseconds(run())
-    if DEVICE == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    shared = milliseconds(run(shards=shards))
+    def measured(**options):
+        """Its time, and the most memory that is in use meanwhile."""
+        if DEVICE == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        took = milliseconds(run(**options))
+        return took, torch.cuda.max_memory_allocated() / 2**30 if DEVICE == "cuda" else None
+
+    alone, alone_peak = measured()
+    shared, peak = measured(shards=shards)
     made = {"alone": alone["median"], "shared": shared["median"], "shared_least": shared["least"], "host": shared["host"], "alone_host": alone["host"]}
-    if DEVICE == "cuda":
-        made["peak_GiB"] = torch.cuda.max_memory_allocated() / 2**30
+    if peak is not None:
+        made |= {"peak_GiB": peak, "alone_peak_GiB": alone_peak}
     # Far from the first: something else was using the device.
     made["alone_again"] = milliseconds(run())["median"]
     if profile:
