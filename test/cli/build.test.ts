@@ -96,7 +96,7 @@ describe('build', () => {
       'build', 'decaying.lmoe', 'again.lmoe', '-o', 'named', '--target', 'torch', '--package', 'memory',
     ]).err).toContain('error[E705]: two files both make a package `memory`');
     expect(inFolder(['build', 'decaying.lmoe', '-o', 'named', '--package', 'memory'])).toMatchObject({
-      code: 2, err: 'lmoec: --package and --version are of Python packages: add --target torch\n',
+      code: 2, err: 'lmoec: --package, --version and --experts are of Python packages: add --target torch\n',
     });
     expect(existsSync(at('named'))).toBe(false);
   });
