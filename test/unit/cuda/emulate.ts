@@ -79,13 +79,9 @@ export function runKernels(
   const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {
-    writeFileSync(join(folder, 'k.cc'), [source, mainText(plan, call, options.programs)].join('\n'));
     const macros = target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800'];
-    execFileSync('g++', [
-      '-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros, '-c', '-o',
-      join(folder, 'k.o'), join(folder, 'k.cc'),
-    ], { stdio: 'pipe' });
-    execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
+    const text = [source, mainText(plan, call, options.programs)].join('\n');
+    writeFileSync(join(folder, 'k'), compiled(text, [...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros]), { mode: 0o755 });
     for (const program of options.programs) {
       for (const tensor of plan.tensors) {
         const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN);
@@ -103,6 +99,25 @@ export function runKernels(
         });
       }
     }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** The last text that was compiled: kernels that run over other values are not compiled again. */
+const latest = { key: '', program: Buffer.alloc(0) };
+
+function compiled(text: string, flags: readonly string[]): Buffer {
+  const key = [...flags, text].join('\n');
+  if (key === latest.key) return latest.program;
+  const folder = mkdtempSync(join(tmpdir(), 'lmoec-compile-'));
+  try {
+    writeFileSync(join(folder, 'k.cc'), text);
+    execFileSync('g++', [
+      '-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...flags, '-c', '-o', join(folder, 'k.o'), join(folder, 'k.cc'),
+    ], { stdio: 'pipe' });
+    execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
+    return Object.assign(latest, { key, program: readFileSync(join(folder, 'k')) }).program;
   } finally {
     rmSync(folder, { recursive: true });
   }
