@@ -40,6 +40,20 @@ export function needsOf(value: FlowValue, domains: readonly Domain[]): readonly 
   return [...operandsOf(value), ...value.type.where, ...(domain.kind === 'slot' ? [domain.choice] : [])];
 }
 
+/** Some values and all that must be known before them, in order; nothing that a value of `cut` needs. */
+export function allNeeded(
+  { values, domains }: Pick<Flow, 'values' | 'domains'>, roots: readonly ValueId[], cut: ReadonlySet<ValueId> = new Set(),
+): readonly ValueId[] {
+  const needed = new Set<ValueId>();
+  const open = [...roots];
+  for (let id = open.pop(); id !== undefined; id = open.pop()) {
+    if (needed.has(id)) continue;
+    needed.add(id);
+    if (!cut.has(id)) open.push(...needsOf(values[id], domains));
+  }
+  return [...needed].sort((a, b) => a - b);
+}
+
 /** The body of a value with what it reads, and domains, in other places. */
 export function movedBody(
   { type: _, origin: __, ...body }: FlowValue, to: (id: ValueId) => ValueId, domain: (id: DomainId) => DomainId,

@@ -1,7 +1,7 @@
 import type { Span } from '../../ir/common/span.js';
 import { flowBuilder, type FlowBuilder } from '../../ir/flow/build.js';
 import type { DomainId, Flow, ValueId } from '../../ir/flow/flow.js';
-import { movedBody, needsOf } from '../../ir/flow/operands.js';
+import { allNeeded, movedBody, needsOf } from '../../ir/flow/operands.js';
 import { verifyFlow } from '../../ir/flow/verify.js';
 import { verified } from '../../support/verified.js';
 
@@ -41,16 +41,10 @@ export interface Extracted {
 
 /** Some values and what they need, as a Flow of their own. `cut`: what is made by `instead`, whatever it needs. */
 export function extracted(
-  { values, domains, inputs, params, scans }: Flow, roots: readonly ValueId[], cut: ReadonlySet<ValueId> = new Set(),
+  flow: Flow, roots: readonly ValueId[], cut: ReadonlySet<ValueId> = new Set(),
   instead: Instead = () => undefined, domain?: (b: FlowBuilder, to: (id: ValueId) => ValueId) => DomainId,
 ): Extracted {
-  const needed = new Set<ValueId>();
-  const open = [...roots];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (needed.has(id)) continue;
-    needed.add(id);
-    if (!cut.has(id)) open.push(...needsOf(values[id], domains));
-  }
+  const { values, domains, inputs, params, scans } = flow;
   const b = flowBuilder();
   const places = new Map<ValueId, ValueId>();
   const to = (id: ValueId): ValueId => places.get(id) ?? -1;
@@ -58,7 +52,7 @@ export function extracted(
     const one = domains[id];
     return one.kind !== 'slot' ? b.domain(one) : domain?.(b, to) ?? b.domain({ ...one, choice: to(one.choice) });
   };
-  for (const id of [...needed].sort((x, y) => x - y)) {
+  for (const id of allNeeded(flow, roots, cut)) {
     const value = values[id];
     const own = (): ValueId => {
       if (value.kind === 'input') return b.input(inputs[value.input], value.origin);

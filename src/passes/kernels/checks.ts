@@ -1,6 +1,6 @@
 import { along, flowBuilder, map } from '../../ir/flow/build.js';
-import { ONCE, TOKEN, type Flow, type FlowResult, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
-import { needsOf } from '../../ir/flow/operands.js';
+import { ONCE, TOKEN, type Flow, type FlowResult, type FlowValue } from '../../ir/flow/flow.js';
+import { allNeeded } from '../../ir/flow/operands.js';
 
 type Choice = Extract<FlowValue, { kind: 'top' }>;
 
@@ -26,16 +26,11 @@ export function withChecks(flow: Flow): Flow {
 }
 
 /** Those that forward makes. */
-function choicesIn({ values, domains, outputs, losses, counts, update, backward }: Flow): readonly Choice[] {
-  const needed = new Set<ValueId>();
-  const open = [...[...outputs, ...losses, ...counts, ...update.takes].map(({ value }) => value), ...backward?.kept ?? []];
-  for (let id = open.pop(); id !== undefined; id = open.pop()) {
-    if (needed.has(id)) continue;
-    needed.add(id);
-    open.push(...needsOf(values[id], domains));
-  }
-  return [...needed].sort((a, b) => a - b).flatMap((id) => {
-    const value = values[id];
+function choicesIn(flow: Flow): readonly Choice[] {
+  const { outputs, losses, counts, update, backward } = flow;
+  const given = [...outputs, ...losses, ...counts, ...update.takes].map(({ value }) => value);
+  return allNeeded(flow, [...given, ...backward?.kept ?? []]).flatMap((id) => {
+    const value = flow.values[id];
     return value.kind === 'top' ? [value] : [];
   });
 }
