@@ -20,7 +20,10 @@ export function rolesOf(flow: Flow, needed: ReadonlySet<ValueId>, given: Readonl
     const value = values[id];
     // How a value is read, not another one.
     const alias = (value.kind === 'f32' || value.kind === 'stop') && ['leaf', 'view'].includes(roles.get(value.arg) ?? '');
-    roles.set(id, given.has(id) ? 'leaf' : alias ? 'view' : roleOf(flow, value));
+    const role = given.has(id) ? 'leaf' : alias ? 'view' : roleOf(flow, value);
+    // Slots of another choice read rows of a token, which have to be there.
+    const rows = role === 'view' && value.kind === 'fold' && goesOn(flow, readers, id);
+    roles.set(id, rows ? 'collect' : role);
   }
   for (const id of order) {
     const value = values[id];
@@ -34,6 +37,15 @@ export function rolesOf(flow: Flow, needed: ReadonlySet<ValueId>, given: Readonl
     for (const part of parts) roles.set(part, 'part');
   }
   return roles;
+}
+
+/** Is it read at slots, as rows of their tokens? */
+function goesOn(flow: Flow, readers: ReadonlyMap<ValueId, readonly ValueId[]>, id: ValueId): boolean {
+  return (readers.get(id) ?? []).some((reader) => {
+    const value = flow.values[reader];
+    if (value.kind === 'f32' || value.kind === 'stop') return goesOn(flow, readers, reader);
+    return value.kind === 'gather' && roleOf(flow, value) === 'view';
+  });
 }
 
 /** Do two products go from the same rows, by the same groups? One loop makes both then. */

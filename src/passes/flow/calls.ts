@@ -6,7 +6,7 @@ import { below, instancePath, lossPath } from '../../ir/graph/paths.js';
 import { elements, includes, without } from '../../ir/graph/typing.js';
 import { low, plainAxes, refuse, type Low, type Scope } from './scope.js';
 import { scanOf } from './scans.js';
-import { countRows } from './rows.js';
+import { countRows, thereOf } from './rows.js';
 import { groupsAt } from './slots.js';
 
 type CallNode = Extract<GraphNode, { kind: 'call' }>;
@@ -67,7 +67,7 @@ function openScope(scope: Scope, id: number, instance: Instance, call: CallNode,
     making, graph: part, path, place: `${scope.place}/${id}`, domain,
     family: [...scope.family, ...family],
     lanes: [...scope.lanes, ...family, ...without(call.mapped.map(named), family)],
-    some: scope.some || domain !== TOKEN, before: undefined,
+    some: scope.some || domain !== TOKEN, before: undefined, there: () => thereOf(scope, id, call, domain),
     named: (axis) => (signature.has(axis.name) ? named({ ...axis, name: call.renamed.get(axis.name) ?? axis.name })
       : axis.past ? axis : { ...axis, name: `${path}.${axis.name}` }),
     input: (index) => making.at(scope, call.args[index], domain),

@@ -27,7 +27,8 @@ export function flowOf(graph: Graph): Flow | Refused {
     return b.input({ name, domain: TOKEN, axes: type.axes, of: type.of }, origin);
   });
   const scope: Scope = {
-    making, graph, path: '', place: '', domain: TOKEN, family: [], lanes: [], some: false, before: undefined, named: (axis) => axis,
+    making, graph, path: '', place: '', domain: TOKEN, family: [], lanes: [], some: false, before: undefined,
+    there: () => undefined, named: (axis) => axis,
     input: (index) => ({ id: inputs[index], picked: [] }), made: new Map(), calls: new Map(),
   };
   calledFirst(scope);

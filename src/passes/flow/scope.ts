@@ -44,6 +44,8 @@ export interface Scope {
   readonly lanes: readonly Axis[];
   /** Is it called at some of the tokens only? */
   readonly some: boolean;
+  /** A choice of its rows, where not all are tokens of the part; it is asked for by whoever counts them. */
+  there(): ValueId | undefined;
   /** Of the update after a step: the scope of its calls. */
   readonly before: Scope | undefined;
   /** The name that an axis of the part has in the Flow. */

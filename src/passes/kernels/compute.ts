@@ -1,5 +1,7 @@
 import type { Comparison } from '../../ir/graph/graph.js';
-import { includes, sameAxes } from '../../ir/graph/typing.js';
+import type { Axis } from '../../ir/common/axes.js';
+import type { Axis as FlowAxis } from '../../ir/graph/types.js';
+import { includes, without } from '../../ir/graph/typing.js';
 import { ONCE, SEQUENCE, TOKEN, type DomainId, type FlowValue, type ValueId } from '../../ir/flow/flow.js';
 import { groupsOf } from '../../ir/flow/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
@@ -117,7 +119,7 @@ function contracted(frame: Frame, id: ValueId, { left, right, along }: Of<'contr
   if (seen === undefined) return refuse(frame, id, 'sums of rows in a body of others');
   const there = jointly(frame, [left, right], seen);
   const [x, y] = [left, right].map((arg) => selected(frame, at(frame, arg, seen), there));
-  return multiplied(frame, x, y, [...names(along.axes), ...(seen.kind === 'slots' ? [seatAxis(from)] : [])]);
+  return multiplied(frame, x, y, [...names(along.axes), ...seatsOf(frame, seen, along.kept)]);
 }
 
 function foldedIn(frame: Frame, id: ValueId, { op, arg, along }: Of<'fold'>, view: View): TileId {
@@ -126,13 +128,16 @@ function foldedIn(frame: Frame, id: ValueId, { op, arg, along }: Of<'fold'>, vie
   if (stays(along.to, from)) {
     return folded(frame, op, at(frame, arg, view), present(frame, arg, view), names(along.axes));
   }
-  const groups = groupsOf(frame.flow.domains[from]);
-  if (along.kept.length > 0 && !sameAxes(along.kept, groups)) return refuse(frame, id, 'sums of some groups of a token');
   const seen = ofSlots(frame, along.to, from, view, along.kept.length > 0);
   // Slots that a token does not have are rows of 0, if nothing is computed of them.
   if (seen === undefined || op !== 'sum' || !frame.loads.has(arg)) return refuse(frame, id, 'sums of rows in a body of others');
   const x = selected(frame, at(frame, arg, seen), present(frame, arg, seen));
-  return reduced(frame, 'sum', x, [...names(along.axes), ...(seen.kind === 'slots' ? [seatAxis(from)] : [])]);
+  return reduced(frame, 'sum', x, [...names(along.axes), ...seatsOf(frame, seen, along.kept)]);
+}
+
+/** The axes along which a token sees its slots, and does not tell them apart. */
+function seatsOf({ flow }: Frame, { kind, domain }: View, kept: readonly FlowAxis[]): readonly Axis[] {
+  return kind === 'slots' ? [seatAxis(domain)] : kind === 'place' ? names(without(groupsOf(flow.domains[domain]), kept)) : [];
 }
 
 function ofSlots(frame: Frame, to: DomainId, from: DomainId, view: View, kept: boolean): View | undefined {

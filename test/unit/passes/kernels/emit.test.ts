@@ -8,6 +8,7 @@ import { emitCuda } from '../../../../src/backends/cuda/emit.js';
 import type { TileModule } from '../../../../src/ir/tile/tile.js';
 import { compiler, emulate } from '../../cuda/emulate.js';
 import { someCall } from '../../interp/graph/make-graph.js';
+import { graphOf } from '../../interp/graph/texts.js';
 import { resultsOf } from '../../results.js';
 import { plain } from '../../wgsl/templates.js';
 import { alike } from '../flow/judge.js';
@@ -29,11 +30,37 @@ function wide(
 }
 
 const SOME = ['mixtral', 'gpt_oss_moe', 'deepseek_v2', 'noisy_topk', 'gshard', 'expert_choice', 'sinkhorn_base'];
+
+/** A mixture with a loss and a buffer in the experts of another one: tokens have sums of some of their slots. */
+const NESTED = graphOf(`layer ffn(x: [D]) -> y: [D] with D = 4, F = 3 {
+  param up: [D, F], down: [F, D]
+  y = silu(x @ up) @ down
+}
+moe inner(x: [D]) -> y: [D] with D = 4, C = 3 {
+  param route: [D, C]
+  buffer b: [C] = 0
+  use part[C] = ffn
+  let s = sigmoid(x @ route)
+  let c = top[C, 2](s + b)
+  y = sum[C](s[c] * part(x))
+  loss balance = C * sum[C](mean[tokens](mask(c)) * mean[tokens](s))
+  let n = sum[tokens, calls](mask(c))
+  update b += 0.1 * sign(mean[C](n) - n)
+}
+moe nested(x: [D]) -> y: [D] with D = 4, E = 3 {
+  param gate: [D, E]
+  use expert[E] = inner
+  let p = softmax[E](x @ gate)
+  y = sum[E](p[top[E, 2](p)] * expert(x))
+}`, 'nested');
+
 const some = [
-  ...MIXTURES.filter(([, name]) => SOME.includes(name)).map((one) => ({ what: one[1], one, lengths: [7, 0, 4], same: undefined })),
-  ...EXTREMES.slice(0, 3),
-].map(({ what, one, lengths, same }) => {
-  const graph = mixture(one, true);
+  ...MIXTURES.filter(([, name]) => SOME.includes(name)).map((one) => (
+    { what: one[1], graph: mixture(one, true), lengths: [7, 0, 4], same: undefined }
+  )),
+  ...EXTREMES.slice(0, 3).map(({ one, ...rest }) => ({ ...rest, graph: mixture(one, true) })),
+  { what: 'a mixture with losses in experts', graph: NESTED, lengths: [7, 0, 4], same: undefined },
+].map(({ what, graph, lengths, same }) => {
   const drawn = someCall(graph, lengths, 12, { program: 'train' });
   const made = madeOf(graph);
   const call = tileCall(made, same ? alike(drawn, 1) : drawn);
