@@ -1,12 +1,14 @@
 // npm run test:gpu: every example, and every conformance file, on an NVIDIA GPU: cuda in f32 and bf16, and webgpu in f32 where an adapter
-// answers; small programs that once showed a fault, and mixtures and layers, in the same ways; packed sequences also in f16, by the
-// kernels for sm_80 and sm_86
-// (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over; where
+// answers; small programs that once showed a fault in the same ways; packed sequences also in f16, by the kernels for sm_80 and sm_86
+// (through PTX where the device is newer) and by NVRTC; f16 with numbers that it does not hold, and bf16 with one key over and over;
+// mixtures and layers (gpu-mixtures.mjs) in every dtype by the kernels for every architecture, and random ones; where
 // PyTorch finds the device, Python packages and a short training. Needs no internet: dist/ is compiled again only where the TypeScript
 // compiler is installed.
-//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--ways REGEXP] [--jobs N] [--programs] [--faults FOLDER]
+//   node scripts/test-gpu.mjs [--conformance FOLDER] [--only NAME,NAME] [--ways REGEXP] [--jobs N] [--programs] [--mixtures]
+//     [--random N] [--faults FOLDER] [--sanitize SECONDS]
 // --ways: of backend, dtype and note, such as `cuda bf16 sm80`; --programs: small programs and scans of test/foreign alone;
-// --faults: scans of the files of a folder, too
+// --mixtures: mixtures and layers alone; --random: so many random mixtures (8), and half as many nested ones;
+// --faults: scans of the files of a folder, too; --sanitize: some of the calls under compute-sanitizer instead (gpu-sanitize.mjs)
 // Conformance files are NAME.safetensors or NAME.CASE.safetensors and belong to examples/NAME.lmoe. Those of the repository are always run;
 // LMOEC_CONFORMANCE names a folder of more too, and so does its place beside the repository.
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,6 +17,8 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FEW, RANGES, repeated, times } from './gpu-inputs.mjs';
+import { mixtureCases, randomMixtureCases } from './gpu-mixtures.mjs';
+import { sanitize } from './gpu-sanitize.mjs';
 import { testTorch } from './gpu-torch.mjs';
 import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
@@ -22,7 +26,8 @@ import { compile, root } from './setup.mjs';
 const { values } = parseArgs({
   options: {
     conformance: { type: 'string' }, only: { type: 'string' }, ways: { type: 'string' }, jobs: { type: 'string' },
-    programs: { type: 'boolean' }, faults: { type: 'string' },
+    programs: { type: 'boolean' }, faults: { type: 'string' }, mixtures: { type: 'boolean' }, random: { type: 'string' },
+    sanitize: { type: 'string' },
   },
 });
 if (existsSync(join(root, 'node_modules/typescript')) ? !compile() : !existsSync(main)) {
@@ -99,32 +104,6 @@ const casesOfExamples = examples().flatMap((example) => {
   )));
 });
 
-/** Mixtures and layers: file, name, sizes. Blocks of 64 and what is left over, one token, sequences, empty experts. */
-const PLAIN = 'D=64,E=4,F=128';
-const CALLS = ['B=2,T=77', 'B=1,T=1'];
-const MIXTURES = [
-  ...['mixtral', 'qwen3_moe', 'olmoe', 'gpt_oss_moe'].map((name) => ['softmax', name, `${PLAIN},k=2`]),
-  ['softmax', 'qwen_moe', `${PLAIN},k=2,S=64`], ['noise', 'noisy_topk', `${PLAIN},k=2`],
-  ...['deepseek_v2', 'deepseek_v3'].map((name) => ['groups', name, 'D=64,G=3,M=2,F=64,S=64,keep=2,k=3']),
-  ['groups', 'latent', 'D=128,Z=64,E=8,F=64,S=64,k=3'], ...['gshard', 'switch', 'minimax'].map((name) => ['capacity', name, PLAIN]),
-  ['capacity', 'hunyuan', `${PLAIN},k=2`, '--with', 'recycle=1'],
-  ['balanced', 'expert_choice', PLAIN], ['balanced', 'sinkhorn_base', `${PLAIN},k=1`], ['balanced', 'quantile', `${PLAIN},k=2`],
-  ['balanced', 'token_rounding', `${PLAIN},k=2,tile=3`],
-  ['gates', 'sqrt_softplus', `${PLAIN},k=2`], ['gates', 'llama4', `${PLAIN},k=1`], ['gates', 'remoe', PLAIN],
-].map(([file, ...rest]) => [`moe/${file}`, ...rest]);
-const LAYERS = ['swiglu', 'geglu', 'clamped_swiglu'].map((name) => ['layers/feed_forward', name, 'D=64,F=128']);
-// One token's plan is the same for all experts: which of them is the best is decided by rounding.
-const callsOf = (name) => (name === 'sinkhorn_base' ? [CALLS[0], 'B=1,T=2'] : CALLS);
-const casesOfMixtures = [...MIXTURES, ...LAYERS].flatMap(([file, name, sizes, ...more]) => callsOf(name).flatMap((call) => (
-  [...ways, ...(call === CALLS[0] ? moreWays : [])].map((way) => ({
-    // A router's gradient is a difference of experts' products with the cotangent, for one token a small one.
-    name, label: call, way, response: call === CALLS[1], args: [
-      'run', `examples/${file}.lmoe`, '--name', name, '--check', '--json', '--training', '--size', `${sizes},${call}`, ...more,
-      '--backend', way.backend, '--dtype', way.dtype, ...way.args,
-    ],
-  }))
-)));
-
 /**
  * Inputs that no draw gives: [name, axes, what, what to make of a draw, ways]. The emulator's tests have the same (half-range,
  * repeated-keys).
@@ -174,8 +153,17 @@ const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) =
   ));
 });
 const small = [...casesOfPrograms, ...casesOfOthers];
-const all = values.programs === true ? small : [...casesOfExamples, ...small, ...casesOfMixtures];
-const cases = [...all.filter(wanted), ...casesOfInputs.filter(({ args }) => values.programs !== true || args[1].includes('test/programs'))];
+const answers = { webgpu: devices.webgpu.available, nvrtc: devices.nvrtc.available };
+const mixtures = [...mixtureCases(answers), ...await randomMixtureCases(answers, folder, Number(values.random ?? 8))];
+const all = values.programs === true ? small : values.mixtures === true ? mixtures : [...casesOfExamples, ...small, ...mixtures];
+const some16 = ({ args }) => values.mixtures !== true && (values.programs !== true || args[1].includes('test/programs'));
+const cases = [...all.filter(wanted), ...casesOfInputs.filter(some16)];
+const jobs = Number(values.jobs ?? Math.min(8, availableParallelism()));
+if (values.sanitize !== undefined) {
+  const { passed, failed: found } = await sanitize(all.filter(wanted), { folder, seconds: Number(values.sanitize), jobs });
+  console.log(`\n${passed} passed, ${found} failed`);
+  process.exit(found === 0 ? 0 : 1);
+}
 
 /** Is every tensor within what is allowed, or within a few times what one rounding of the inputs makes of it? */
 const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(
@@ -185,21 +173,27 @@ const explained = (json) => json?.tensors?.length > 0 && json.tensors.every(
 const row = (...cells) => console.log(columns(cells, [16, 14, 7, 10, -10, -10, -10]));
 row('scan', 'tensors', 'backend', 'dtype', 'outputs', 'step', 'gradients', '');
 let failed = 0;
-await inOrder(cases, Number(values.jobs ?? Math.min(8, availableParallelism())), ({ args, way }) => lmoec(
+let refused = 0;
+await inOrder(cases, jobs, ({ args, way }) => lmoec(
   args, { ...process.env, ...way.env },
-), ({ name, label, way, response }, result) => {
+), ({ name, label, way, response, refusable }, result) => {
   const { code, json } = result;
   const hard = code !== 0 && response === true && explained(json);
-  if (code !== 0 && !hard) failed++;
+  // Of random ones that have no kernels the message is what is tested.
+  const none = refusable === true && /^error\[E81[235]\]/m.test(result.err);
+  if (none) refused++;
+  else if (code !== 0 && !hard) failed++;
   const errors = json?.tensors === undefined
     ? ['', '', '']
     : [worst(json, 'output', 'final'), worst(json, 'step'), worst(json, 'gradient')];
   row(
     name, label, way.backend, [way.dtype, way.note].join(' ').trim(), ...errors,
-    code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : reason(result),
+    code === 0 ? 'ok' : hard ? 'ok: as its inputs, rounded once more' : none ? `no kernels: ${reason(result)}` : reason(result),
   );
 });
-const packages = await testTorch(folder, ['gla', 'gated_delta'].filter((name) => values.programs !== true && wanted({ name })));
+const whole = values.programs !== true && values.mixtures !== true;
+const packages = await testTorch(folder, ['gla', 'gated_delta'].filter((name) => whole && wanted({ name })));
 const bad = failed + packages.failed;
-console.log(`\n${cases.length - failed + packages.passed} passed, ${bad} failed`);
+const none = refused === 0 ? '' : `, ${refused} without kernels`;
+console.log(`\n${cases.length - failed - refused + packages.passed} passed, ${bad} failed${none}`);
 process.exitCode = bad === 0 ? 0 : 1;

@@ -1,0 +1,20 @@
+export interface GpuWay {
+  readonly backend: string;
+  readonly dtype: string;
+  readonly note?: string;
+}
+
+export interface GpuCase {
+  readonly name: string;
+  readonly label: string;
+  readonly way: GpuWay;
+  readonly args: readonly string[];
+}
+
+export interface Answers {
+  readonly webgpu: boolean;
+  readonly nvrtc: boolean;
+}
+
+export declare function mixtureCases(devices: Answers): readonly GpuCase[];
+export declare function randomMixtureCases(devices: Answers, folder: string, count: number): Promise<readonly GpuCase[]>;
