@@ -79,11 +79,11 @@ class Mixture:
         y = self.whole(x, weights)
         wanted = torch.autograd.grad(y, [x, *weights.values()], self.seed.double())
         for what, run in (("whole", self.whole), ("counts", self.by_counts), ("ids", self.by_ids), ("ids of quarters", lambda x, w: self.by_ids(x, w, self.cut))):
-            x, weights = self.leaves("cuda", self.dtype)
-            for _ in range(2):  # The second call goes the short way.
-                torch.cuda.set_sync_debug_mode("error" if _ else "default")
+            (x, weights), seed = self.leaves("cuda", self.dtype), self.seed.cuda()
+            for again in range(2):  # The second call goes the short way.
+                torch.cuda.set_sync_debug_mode("error" if again else "default")
                 found = run(x, weights)
-                grads = torch.autograd.grad(found, [x, *weights.values()], self.seed.cuda())
+                grads = torch.autograd.grad(found, [x, *weights.values()], seed)
                 torch.cuda.set_sync_debug_mode("default")
             label, (results, gradients) = f"{self.name} {str(self.dtype)[6:]} {what}", ALLOWED[self.dtype]
             check(f"{label}: y", error(found, y.detach()) <= results, f"{error(found, y.detach()):.1e}")
