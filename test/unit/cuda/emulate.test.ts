@@ -57,6 +57,12 @@ describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the
     runExample('gated_delta', { chunk: 64, sizes: [2, 3], dtype: 'bf16' });
     runExample('rg_lru', { chunk: 16, sizes: [72] });
   });
+  it('params of more chunks than a block loads at once', () => {
+    const text = 'scan s(x: [P], z: []) -> y: [P] { param w, c: [P], a: []  state h: [P]  h = 0.5 * h[t-1] + w * x  y = c * h + a * z * x }';
+    const { module } = lowerScan(specOf(text), new Map([['P', 8]]), { chunk: 16 });
+    const call = { heads: 2, groups: 1, lengths: [1700, 0, 150] };
+    check(emulate(module, { dtype: 'f32', plain: false, call, longest: 200, programs: ['backward'] }), 'f32');
+  });
   it('groups of several heads', () => runExample('gated_delta', { chunk: 16, sizes: [16, 32], groups: 2 }));
   it('kernels without streams', () => runExample('mlstm', { chunk: 16, sizes: [32, 16], plain: true }));
   it('tiles in device memory', () => runExample('rwkv7', { chunk: 64, sizes: [128], lengths: [70] }));

@@ -39,6 +39,11 @@ function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads)
     case 'product':
       code.line(`mma_open(); ${callText({ fn: step.fn ?? 'mma', shape: step.shape, args: step.args })} mma_commit();`);
       return;
+    case 'block':
+      code.open('');
+      step.lines.forEach((line) => code.line(line));
+      code.close();
+      return;
     case 'open': code.open(step.head); return;
     case 'close': code.close(); return;
     case 'barrier':

@@ -36,6 +36,8 @@ export interface SharedLoop {
   readonly parts: readonly { readonly tile: TileId; readonly by: 'add' | 'mul'; readonly value: TileId; readonly acrossLanes: boolean }[];
   /** Iterations go to every thread, not to every warp. */
   readonly perThread: boolean;
+  /** Iterations whose loads are under way together. */
+  readonly atOnce: number;
 }
 
 export interface Layout {
@@ -63,6 +65,8 @@ const WARP = 32;
  * they lie, keeps half of the bytes in flight that memory takes.
  */
 const PIECES = 4;
+/** Sums of a thread beside which registers last for what eight iterations load. */
+const MOST_SUMMED = 12;
 /** Rows of a thread that do not meet others. */
 const ROWS_AT_ONCE = 2;
 /** Rows and columns of a thread that shares what it reads among its rows. */
@@ -208,7 +212,11 @@ function sharedLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout
     } as const]
     : plain.length > 0 ? [flatGroup(module, orderOf(module, kernel, plain) ?? plain, WARP)] : [];
   const known = parts.filter((part) => part !== undefined);
-  return { groups, threads: 256, lanes: WARP, blocks: blocksOf(groups), shared: { loop, parts: known, perThread: groups.length === 0 } };
+  const held = known.reduce((sum, { tile }) => sum + (kernel.tiles[tile].axes.length === 0 ? 1 : groups[0]?.regs ?? 1), 0);
+  // Few blocks that go through all there is: many of their loads are under way at once.
+  const threads = kernel.outer === 'once' ? 512 : 256;
+  const atOnce = kernel.outer === 'once' && held <= MOST_SUMMED ? 8 : 4;
+  return { groups, threads, lanes: WARP, blocks: blocksOf(groups), shared: { loop, parts: known, perThread: groups.length === 0, atOnce } };
 }
 
 const readsOf = (op: TileOp): readonly TileId[] => (op.op === 'map' ? op.args : op.op === 'reduce' || op.op === 'keep' ? [op.arg] : []);

@@ -132,7 +132,7 @@ export const RING_MARK = '@ring@';
 /** Every warp (thread) takes the iterations that are its turn; then the parts are put together in order. */
 function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
   const { code, kernel, layout, cx } = w;
-  const { loop, parts, perThread } = shared;
+  const { loop, parts, perThread, atOnce } = shared;
   const count = loopCount(kernel, loop);
   const workers = perThread ? layout.threads : layout.threads / 32;
   for (const { tile, by } of parts) {
@@ -140,40 +140,70 @@ function sharedText(w: Writer, shared: SharedLoop, place: Place): void {
     w.each(kernel.tiles[tile].axes, (i, j) => `${w.at(tile, i, j)} = ${by === 'add' ? '0.f' : '1.f'};`);
   }
   for (const text of w.notes.loop(loop)) code.line(text);
-  code.line('#pragma unroll 4');
-  code.open(`for (int n = ${perThread ? 'threadIdx.x' : 'warp'}; n < ${count}; n += ${workers})`);
-  const inside = iterationLines(code, kernel, loop, 'n', '', cx.module.chunk, place);
   const nexts = new Set(loop.carry.map(({ next }) => next));
-  for (const stmt of loop.body) {
-    if (stmt.kind !== 'let' || nexts.has(stmt.tile) || (stmt.op.op === 'reduce' && stmt.op.axis === ROW)) continue;
-    opText(w, stmt.tile, stmt.op, inside);
+  /** Makes what the iteration `n` brings, and says for each part what becomes of it. */
+  const iteration = (then: (part: SharedLoop['parts'][number], i: string, j: string, term: string) => string) => {
+    const inside = iterationLines(code, kernel, loop, 'n', '', cx.module.chunk, place);
+    for (const stmt of loop.body) {
+      if (stmt.kind !== 'let' || nexts.has(stmt.tile) || (stmt.op.op === 'reduce' && stmt.op.axis === ROW)) continue;
+      opText(w, stmt.tile, stmt.op, inside);
+    }
+    for (const part of parts) {
+      const axes = kernel.tiles[part.acrossLanes ? part.value : part.tile].axes;
+      w.each(axes, (i, j) => {
+        const live = part.acrossLanes ? w.live(axes, i, j) : '';
+        return then(part, i, j, live === '' ? w.at(part.value, i, j) : `(${live} ? ${w.at(part.value, i, j)} : 0.f)`);
+      });
+    }
+  };
+  const sign = { add: '+=', mul: '*=' } as const;
+  const first = perThread ? 'threadIdx.x' : 'warp';
+  const grouped = atOnce > 4 && !perThread && parts.every(({ acrossLanes }) => !acrossLanes);
+  if (grouped) {
+    // All loads are asked for before any is waited for, which compilers do not see to.
+    code.line(`int n0 = ${first};`);
+    code.line('#pragma unroll 1');
+    code.open(`for (; n0 + ${(atOnce - 1) * workers} < ${count}; n0 += ${atOnce * workers})`);
+    const columns = ({ tile }: SharedLoop['parts'][number]) => w.regs(kernel.tiles[tile].axes, 'lane');
+    for (const part of parts) code.line(`float all${part.tile}[${atOnce * columns(part)}];`);
+    code.open(`UNROLL for (int u = 0; u < ${atOnce}; ++u)`);
+    code.line(`const int n = n0 + u * ${workers};`);
+    iteration((part, _, j, term) => `all${part.tile}[u * ${columns(part)} + ${j}] = ${term};`);
+    code.close();
+    for (const part of parts) code.line(`all_asked<${atOnce * columns(part)}>(all${part.tile});`);
+    code.open(`UNROLL for (int u = 0; u < ${atOnce}; ++u)`);
+    for (const part of parts) w.each(
+      kernel.tiles[part.tile].axes, (i, j) => `${w.at(part.tile, i, j)} ${sign[part.by]} all${part.tile}[u * ${columns(part)} + ${j}];`,
+    );
+    code.close();
+    code.close();
   }
-  for (const { tile, by, value, acrossLanes } of parts) {
-    const axes = kernel.tiles[acrossLanes ? value : tile].axes;
-    w.each(axes, (i, j) => {
-      const live = acrossLanes ? w.live(axes, i, j) : '';
-      const term = live === '' ? w.at(value, i, j) : `(${live} ? ${w.at(value, i, j)} : 0.f)`;
-      return `${w.at(tile, i, j)} ${by === 'add' ? '+=' : '*='} ${term};`;
-    });
-  }
+  code.line(`#pragma unroll ${grouped ? 1 : 4}`);
+  code.open(`for (int n = ${grouped ? 'n0' : first}; n < ${count}; n += ${workers})`);
+  iteration((part, i, j, term) => `${w.at(part.tile, i, j)} ${sign[part.by]} ${term};`);
   code.close();
-  for (const { tile, by, acrossLanes } of parts) {
+  const warps = layout.threads / 32;
+  const slots = parts.map(({ tile, by, acrossLanes }) => {
     const { axes } = kernel.tiles[tile];
     const columns = w.regs(axes, 'lane');
     const fn = by === 'add' ? 'fold_sum' : 'fold_product';
     if (acrossLanes || perThread) w.each(
       axes, (i, j) => `${w.at(tile, i, j)} = lanes_fold(${w.at(tile, i, j)}, [](float x, float y) { return ${fn}(x, y); });`,
     );
-    const ex = w.exchange(8 * columns * 32);
+    const ex = w.exchange(warps * columns * 32);
     const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * 32 + (threadIdx.x & 31)]`;
     w.each(axes, (_, j) => `${slot('(threadIdx.x >> 5)', j)} = ${w.at(tile, '0', j)};`);
-    w.barrier();
+    return slot;
+  });
+  w.barrier();
+  // What follows the loop is the first warp's.
+  parts.forEach(({ tile, by }, part) => {
     const init = loop.carry.find((carry) => carry.tile === tile)?.init;
     if (init === undefined) throw new Error(`${kernel.name}: tile ${tile} has no start`);
     w.each(
-      axes,
-      (_, j) => `{ float x = ${w.at(init, '0', j)}; `
-        + `UNROLL for (int s = 0; s < 8; ++s) x ${by === 'add' ? '+=' : '*='} ${slot('s', j)}; ${w.at(tile, '0', j)} = x; }`,
+      kernel.tiles[tile].axes,
+      (_, j) => `if (threadIdx.x < 32) { float x = ${w.at(init, '0', j)}; `
+        + `UNROLL for (int s = 0; s < ${warps}; ++s) x ${by === 'add' ? '+=' : '*='} ${slots[part]('s', j)}; ${w.at(tile, '0', j)} = x; }`,
     );
-  }
+  });
 }

@@ -20,7 +20,8 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   const writer = createWriter(cx, kernel, layout, code, hooks);
   const { args, parameters } = signature(cx, kernel, []);
   code.line(`// ${kernel.doc}`);
-  openKernel(code, kernel, [layout.threads], parameters);
+  // Told that one block is enough for a multiprocessor, the compiler spends registers on loads under way.
+  openKernel(code, kernel, [layout.threads, ...(layout.shared !== undefined && layout.shared.atOnce > 4 ? [1] : [])], parameters);
   code.line('float* const sm = (float*)smem; (void)sm;');
   const outer = layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`;
   code.line(`const int outer = ${outer}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
