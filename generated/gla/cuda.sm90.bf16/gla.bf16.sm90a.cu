@@ -130,7 +130,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
   }
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
   __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
   // store ws.S.span, %3
   if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_S_span + ((i64)segment * d.heads + head) * 64 + x_K, v); }
 }

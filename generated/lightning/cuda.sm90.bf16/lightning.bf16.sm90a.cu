@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   t11[0] = lanes_fold(t11[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t11[0];
   __syncthreads();
-  { float x = t10[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t11[0] = x; }
+  if (threadIdx.x < 32) { float x = t10[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t11[0] = x; }
   // %15 [] = exp %11
   float t15[1];
   t15[0] = m_exp(t11[0]);

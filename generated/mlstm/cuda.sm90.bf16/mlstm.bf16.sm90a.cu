@@ -225,7 +225,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
   t1[0] = lanes_fold(t1[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t1[0];
   __syncthreads();
-  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t1[0] = x; }
+  if (threadIdx.x < 32) { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t1[0] = x; }
   // %7 [] = exp %1
   float t7[1];
   t7[0] = m_exp(t1[0]);

@@ -61,7 +61,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
   t8[0] = lanes_fold(t8[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t8[0];
   __syncthreads();
-  { float x = t7[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t8[0] = x; }
+  if (threadIdx.x < 32) { float x = t7[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t8[0] = x; }
   // %12 [] = exp %8
   float t12[1];
   t12[0] = m_exp(t8[0]);

@@ -673,7 +673,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse(const bf16* __restri
 }
 
 // Gradients of parameters, summed over all chunks.
-extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p_d_lam, const f32* __restrict__ p_ws_d_lam_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(512, 1) sum_params(f32* __restrict__ p_d_lam, const f32* __restrict__ p_ws_d_lam_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
@@ -689,18 +689,35 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   float t1[2];
   UNROLL for (int j = 0; j < 2; ++j) t1[j] = 0.f;
   // loop chunks with %1 [D] = %0
-  #pragma unroll 4
-  for (int n = warp; n < real_chunks; n += 8) {
+  int n0 = warp;
+  #pragma unroll 1
+  for (; n0 + 112 < real_chunks; n0 += 128) {
+    float all1[16];
+    UNROLL for (int u = 0; u < 8; ++u) {
+      const int n = n0 + u * 16;
+      const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+      (void)first, (void)length;
+      // %2 [D] = load ws.d_lam.chunks
+      float t2[2];
+      ldn<2>(&t2[0], p_ws_d_lam_chunks + ((i64)chunk * d.heads + head) * 64 + x_D);
+      UNROLL for (int j = 0; j < 2; ++j) all1[u * 2 + j] = t2[j];
+    }
+    all_asked<16>(all1);
+    UNROLL for (int u = 0; u < 8; ++u) {
+      UNROLL for (int j = 0; j < 2; ++j) t1[j] += all1[u * 2 + j];
+    }
+  }
+  #pragma unroll 1
+  for (int n = n0; n < real_chunks; n += 16) {
     const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
     (void)first, (void)length;
-    // %2 [D] = load ws.d_lam.chunks
     float t2[2];
     ldn<2>(&t2[0], p_ws_d_lam_chunks + ((i64)chunk * d.heads + head) * 64 + x_D);
     UNROLL for (int j = 0; j < 2; ++j) t1[j] += t2[j];
   }
   UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t1[j];
   __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) { float x = t0[j]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t1[j] = x; }
+  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t0[j]; UNROLL for (int s = 0; s < 16; ++s) x += (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t1[j] = x; }
   // store d_lam, %1
   if (warp == 0) { const float v[] = {t1[0], t1[1]}; stn<2>(p_d_lam + ((i64)0 * d.heads + head) * 64 + x_D, v); }
 }

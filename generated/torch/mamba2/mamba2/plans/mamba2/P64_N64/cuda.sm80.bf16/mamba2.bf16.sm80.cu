@@ -64,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
   t5[0] = lanes_fold(t5[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t5[0];
   __syncthreads();
-  { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
+  if (threadIdx.x < 32) { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
   // %13 [] = exp %5
   float t13[1];
   t13[0] = m_exp(t5[0]);
@@ -1319,7 +1319,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_groups(bf16* __restrict__ 
 }
 
 // Gradients of parameters, summed over all chunks.
-extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p_d_A_log, f32* __restrict__ p_d_dt_bias, f32* __restrict__ p_d_D, const f32* __restrict__ p_ws_d_A_log_chunks, const f32* __restrict__ p_ws_d_dt_bias_chunks, const f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+extern "C" __global__ void __launch_bounds__(512, 1) sum_params(f32* __restrict__ p_d_A_log, f32* __restrict__ p_d_dt_bias, f32* __restrict__ p_d_D, const f32* __restrict__ p_ws_d_A_log_chunks, const f32* __restrict__ p_ws_d_dt_bias_chunks, const f32* __restrict__ p_ws_d_D_chunks, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
@@ -1339,7 +1339,7 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   t3[0] = 0.f;
   // loop chunks with %1 [] = %0, %2 [] = %0, %3 [] = %0
   #pragma unroll 4
-  for (int n = threadIdx.x; n < real_chunks; n += 256) {
+  for (int n = threadIdx.x; n < real_chunks; n += 512) {
     const int chunk = n, first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
     (void)first, (void)length;
     // %4 [] = load ws.d_A_log.chunks
@@ -1357,16 +1357,14 @@ extern "C" __global__ void __launch_bounds__(256) sum_params(f32* __restrict__ p
   }
   t1[0] = lanes_fold(t1[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t1[0];
-  __syncthreads();
-  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t1[0] = x; }
   t2[0] = lanes_fold(t2[0], [](float x, float y) { return fold_sum(x, y); });
-  (sm + 256)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t2[0];
-  __syncthreads();
-  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 256)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t2[0] = x; }
+  (sm + 512)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t2[0];
   t3[0] = lanes_fold(t3[0], [](float x, float y) { return fold_sum(x, y); });
-  (sm + 512)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
+  (sm + 1024)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t3[0];
   __syncthreads();
-  { float x = t0[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 512)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
+  if (threadIdx.x < 32) { float x = t0[0]; UNROLL for (int s = 0; s < 16; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t1[0] = x; }
+  if (threadIdx.x < 32) { float x = t0[0]; UNROLL for (int s = 0; s < 16; ++s) x += (sm + 512)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t2[0] = x; }
+  if (threadIdx.x < 32) { float x = t0[0]; UNROLL for (int s = 0; s < 16; ++s) x += (sm + 1024)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t3[0] = x; }
   // store d_A_log, %1
   if (lane == 0 && warp == 0) st(p_d_A_log + ((i64)0 * d.heads + head) * 1, t1[0]);
   // store d_dt_bias, %2
@@ -1561,7 +1559,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans_2(const f32* __restric
   t5[0] = lanes_fold(t5[0], [](float x, float y) { return fold_sum(x, y); });
   (sm + 0)[((threadIdx.x >> 5) * 1 + 0) * 32 + (threadIdx.x & 31)] = t5[0];
   __syncthreads();
-  { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
+  if (threadIdx.x < 32) { float x = t4[0]; UNROLL for (int s = 0; s < 8; ++s) x += (sm + 0)[(s * 1 + 0) * 32 + (threadIdx.x & 31)]; t5[0] = x; }
   // %13 [] = exp %5
   float t13[1];
   t13[0] = m_exp(t5[0]);
