@@ -9,6 +9,10 @@ template <int N, int RA, bool ACROSS_A, int RB, bool ACROSS_B> DEV void pipe_mma
 template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) {
   UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
 }
+// The same without boxes beyond the first `rows` rows and `cols` columns.
+template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, int rows, int cols, u32 bar) {
+  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) if (r < rows && p * 64 < cols) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
+}
 // Of rows, boxes none of whose first `rows` is wanted are left out.
 template <int R, int P> DEV void pipe_rows(u32 dst, const TensorMap& map, int x, int y, int rows, u32 bar) {
   UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) if (r < rows) bulk_copy_rows(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, bar);

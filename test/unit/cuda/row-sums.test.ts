@@ -131,16 +131,23 @@ describe.skipIf(!compiler)('what is in registers beside such sums (skipped where
       name: 'm', chunk: 64, sizes: new Map([['D', 64], ['F', 256]]), domains: [TOKENS], buffers, kernels: [kernel],
       programs: scanPrograms(buffers, { forward: [kernel.name] }),
     };
-    expect(lowered(module, 'cuda.sm90', 'bf16')).toEqual(['registers']);
+    const { plan, files } = emitCuda(
+      module, { target: 'cuda.sm90', dtype: 'bf16', source: { hash: '', compiler: '', command: '' }, doc: '', templates },
+    );
+    expect(plan.kernels.map(({ lowering }) => lowering)).toEqual(['registers']);
     const errors = emulate(module, { dtype: 'bf16', plain: false, call, longest: 1, programs: ['forward'], orders: ['0'] });
     for (const [what, error] of errors) expect([what, error < 1e-5]).toEqual([what, true]);
+    return files.get('m.bf16.sm90a.cu') ?? '';
   };
   it('sums over all rows, which come through a ring', () => {
     const [q, y] = [rows('q', ['D'], 'f32'), sum('y', 'once', ['D'])];
-    run(buildKernel({ name: 'whole', doc: 'Sums.', outer: 'once', domain: TOKENS, inner: 'once', split: undefined }, (k) => {
+    const text = run(buildKernel({ name: 'whole', doc: 'Sums.', outer: 'once', domain: TOKENS, inner: 'once', split: undefined }, (k) => {
       const [total] = k.loop('chunks', false, [k.zeros(['D'])], ([of]) => [k.add(of, k.reduce('sum', ROW, k.keep(k.load(q))))]);
       k.store(y, total);
     }), [q, y]);
+    // Warps exchange what they have once, and chunks wait for the ring alone.
+    expect([...text.matchAll(/cp_wait<\d>\(\);\s*__syncthreads\(\);/g)].length).toBe(2);
+    expect([...text.matchAll(/__syncthreads\(\);/g)].length).toBe(3);
   });
   it('sums that lie block by block', () => {
     const [q, y] = [rows('q', ['F/64'], 'f32'), { ...rows('y', [], 'f32'), role: 'output' } as const];

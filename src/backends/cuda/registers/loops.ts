@@ -7,6 +7,7 @@ import { copiesInOrder } from '../carry.js';
 import type { SharedLoop } from './layout.js';
 import { opText, sumInTurns } from './ops.js';
 import { ringOf } from './ring.js';
+import { totalsOf } from './totals.js';
 import type { Turns } from './turns.js';
 import { rawLoad, storeText, type Hooks, type Writer } from './values.js';
 
@@ -63,7 +64,10 @@ const copyText = (w: Writer, to: TileId, from: TileId) => w.each(
 function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const { code, kernel, cx } = w;
   const { chunk } = cx.module;
+  const totals = totalsOf(w, loop);
+  totals.begin();
   for (const { tile, init } of loop.carry) {
+    if (totals.tiles.has(tile)) continue;
     w.declare(tile);
     copyText(w, tile, init);
   }
@@ -117,13 +121,15 @@ function loopText(w: Writer, hooks: Hooks, loop: TileLoop, place: Place): void {
   const parity = hooks.parity;
   hooks.parity = 'n';
   hooks.around = ring?.around('n');
-  bodyText(w, hooks, loop.body, inside, new Set([...(ring?.tiles ?? []), ...raws.map(({ tile }) => tile)]));
+  bodyText(w, hooks, loop.body, inside, new Set([...(ring?.tiles ?? []), ...raws.map(({ tile }) => tile), ...totals.tiles]));
+  totals.add();
   if (hooks.around !== undefined) w.barrier();
   hooks.parity = parity;
-  for (const { tile, next } of copiesInOrder(loop)) copyText(w, tile, next);
+  for (const { tile, next } of copiesInOrder(loop)) if (!totals.tiles.has(tile)) copyText(w, tile, next);
   code.close();
   if (ahead > 0) code.close();
   code.close();
+  totals.end();
 }
 
 /** Stands for the first byte of the ring, which is known when all exchanges are. */

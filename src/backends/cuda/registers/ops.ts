@@ -43,7 +43,15 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     }
     case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
     case 'map': assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j)))); return;
-    case 'reduce': foldText(w, tile, op.axis, op.reduce, w.kernel.tiles[op.arg].axes, (i, j) => w.at(op.arg, i, j)); return;
+    case 'reduce': {
+      const scan = op.axis === ROW && op.reduce === 'sum' ? scanBefore(w, tile, op.arg) : undefined;
+      if (scan !== undefined) {
+        assign((_, j) => `out${scan}[${j}]`);
+        return;
+      }
+      foldText(w, tile, op.axis, op.reduce, w.kernel.tiles[op.arg].axes, (i, j) => w.at(op.arg, i, j));
+      return;
+    }
     case 'contract': {
       const all = [...new Set([...w.kernel.tiles[op.a].axes, ...w.kernel.tiles[op.b].axes])];
       foldText(w, tile, op.axis, 'sum', all, (i, j) => `${w.at(op.a, i, j)} * ${w.at(op.b, i, j)}`);
@@ -68,6 +76,16 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     case 'shift': shiftText(w, tile, op); return;
     default: throw new Error(`${op.op} in a kernel without matrices`);
   }
+}
+
+/** A running sum of the same rows, which ends in their sum. */
+function scanBefore({ uses }: Writer, tile: TileId, arg: TileId): TileId | undefined {
+  for (const stmt of uses.defs.get(tile)?.body ?? []) {
+    if (stmt.kind !== 'let') continue;
+    if (stmt.tile === tile) return undefined;
+    if (stmt.op.op === 'cumsum' && stmt.op.arg === arg && stmt.op.axis === undefined && !stmt.op.decays) return stmt.tile;
+  }
+  return undefined;
 }
 
 function isOne(w: Writer, tile: TileId): boolean {
@@ -103,7 +121,7 @@ function foldText(
 }
 
 /** What the warps hold of a fold, folded. */
-function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
+export function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): void {
   const { step } = FOLDS[how];
   const result = w.kernel.tiles[tile].axes;
   const columns = w.regs(result, 'lane');

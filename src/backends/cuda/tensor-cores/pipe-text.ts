@@ -32,6 +32,8 @@ export interface Traffic {
   readonly bytes: number;
   /** Those of them that a block of no more than 64 rows has no use for. */
   readonly upper: number;
+  /** Those that are columns of the results, of which a narrow block has fewer. */
+  readonly wide: number;
   /** Do threads copy too? */
   readonly copies: boolean;
   /** Of a step. */
@@ -137,7 +139,7 @@ export function pipeText(
   if (!copies) code.line('if (t >= 32) return;');
   code.line('int at = 0, lap = 1;');
   openBlocks(code, cx, parted, shape, count);
-  loops.forEach(({ axis, bytes, upper }, i) => {
+  loops.forEach(({ axis, bytes, upper, wide }, i) => {
     const [ask, issue] = partsOfPipe(i);
     print(ask);
     code.line('#pragma unroll 1');
@@ -146,8 +148,10 @@ export function pipeText(
     stage('to');
     code.line('const u32 bar = full + at * 8;');
     code.line('bar_wait(empty + at * 8, lap);');
+    const [rest, columns] = isNarrowed(parted, shape) ? [bytes - wide, wide > 0 ? `(${wide} >> narrow)` : ''] : [bytes, ''];
+    const tall = upper === 0 ? '' : `(${BLOCK_ROWS} > ${STEP} ? ${rest} : ${rest - upper})`;
     const arriving = isAlong && bytes > 0 ? `length == ${STEP} ? ${bytes} : 0`
-      : upper > 0 ? `${BLOCK_ROWS} > ${STEP} ? ${bytes} : ${bytes - upper}` : bytes;
+      : [tall === '' && (rest > 0 || columns === '') ? String(rest) : tall, columns].filter((text) => text !== '').join(' + ');
     if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${arriving});`);
     print(issue);
     if (copies) code.line('cp_arrive(bar);');
@@ -184,6 +188,7 @@ export function pipeText(
   const size = axisSize(cx.module, split);
   ownRows(code, parted, ownBytes);
   code.open(`UNROLL for (int slice = 0; slice < ${shape.width / SLICE}; ++slice)`);
+  if (isNarrowed(parted, shape)) code.line(`if (slice * ${SLICE} >= v_wide) break;`);
   const here = size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`;
   code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${here};`);
   code.line('(void)v_here;');
@@ -226,8 +231,15 @@ function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
   code.line(`(void)t, (void)${from}, (void)${here}, (void)base, (void)basep;`);
 }
 
+/**
+ * Where there are fewer blocks than multiprocessors, as of few tokens, they are narrower: half as many columns each, or a quarter, so that
+ * more of them read matrices.
+ */
+const isNarrowed = ({ kernel }: BlockParts, { width }: PipeShape): boolean => !isAlongRows(kernel) && width > SLICE;
+
 /** Says how many blocks there are; returns the name of their number. */
-function blockCount(code: Code, cx: CudaContext, parted: BlockParts, { width }: PipeShape): string {
+function blockCount(code: Code, cx: CudaContext, parted: BlockParts, shape: PipeShape): string {
+  const { width } = shape;
   const { kernel, rows, split } = parted;
   const columns = blocksOf(cx, split, width);
   const above = isAlongRows(kernel)
@@ -235,11 +247,16 @@ function blockCount(code: Code, cx: CudaContext, parted: BlockParts, { width }: 
     : countedRuns(parted) !== undefined ? `pairs[${countedRuns(parted)}]` : `pipe_pairs(${sizeName(kernel.domain, 'run')}, d.sequences)`;
   code.line(`const int rows_of_blocks = ${above}, blocks = rows_of_blocks * ${columns};`);
   code.line('(void)rows_of_blocks;');
-  return 'blocks';
+  if (!isNarrowed(parted, shape)) return 'blocks';
+  code.line('int narrow = 0;');
+  code.line(`while (narrow < ${Math.log2(width / SLICE)} && blocks << (narrow + 1) <= (int)gridDim.x) ++narrow;`);
+  code.line(`const int v_wide = ${width} >> narrow;`);
+  return '(blocks << narrow)';
 }
 
 /** Opens the loop over the blocks of a multiprocessor, and says which part of the results each is. */
-function openBlocks(code: Code, cx: CudaContext, parted: BlockParts, { width }: PipeShape, count: string): void {
+function openBlocks(code: Code, cx: CudaContext, parted: BlockParts, shape: PipeShape, count: string): void {
+  const { width } = shape;
   const { kernel, rows, split } = parted;
   const columns = blocksOf(cx, split, width);
   const size = (n: number, by: number, at: string) => (n % by === 0 ? by : `(${n} - ${at} < ${by} ? ${n} - ${at} : ${by})`);
@@ -248,11 +265,17 @@ function openBlocks(code: Code, cx: CudaContext, parted: BlockParts, { width }: 
   code.line('#pragma unroll 1');
   code.open(`for (int block = blockIdx.x; block < ${count}; block += gridDim.x)`);
   const many = isAlong ? String(rowBlocks) : 'rows_of_blocks';
-  code.line(`const int place = block${isAlong ? ` % ${rowBlocks * columns}` : ''}, top = place / ${STACKED * columns} * ${STACKED}, `
+  const isNarrow = isNarrowed(parted, shape);
+  const ofBlock = isAlong ? ` % ${rowBlocks * columns}` : isNarrow ? ' >> narrow' : '';
+  code.line(`const int place = block${ofBlock}, top = place / ${STACKED * columns} * ${STACKED}, `
     + `tall = ${many} - top < ${STACKED} ? ${many} - top : ${STACKED};`);
-  code.line(`const int row = top + place % ${STACKED * columns} % tall, v0 = place % ${STACKED * columns} / tall * ${width}, `
-    + `v_here = ${size(axisSize(cx.module, split), width, 'v0')};`);
+  const all = axisSize(cx.module, split);
+  const within = isNarrow ? ' + (block & ((1 << narrow) - 1)) * v_wide' : '';
+  const here = !isNarrow ? size(all, width, 'v0') : all % width === 0 ? 'v_wide' : `${all} - v0 < v_wide ? ${all} - v0 : v_wide`;
+  code.line(`const int row = top + place % ${STACKED * columns} % tall, v0 = place % ${STACKED * columns} / tall * ${width}${within}, `
+    + `v_here = ${here};`);
   code.line('(void)v_here;');
+  if (isNarrow && all % width !== 0) code.line('if (v_here <= 0) continue;');
   if (isAlong) {
     const here = size(axisSize(cx.module, rows), HIGH, 'u0');
     code.line(`const int outer = block / ${rowBlocks * columns}, u0 = row * ${HIGH}, u_here = ${here};`);

@@ -1,7 +1,8 @@
-import { ROW } from '../../../ir/common/axes.js';
+import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
 import { bufferNamed, outerStride, type Place } from '../address.js';
@@ -29,6 +30,8 @@ import { createTeam, type Team, type TeamOptions } from './team.js';
 const SUMS = 128;
 /** With what it holds of a slice of the results, once it has summed up, if every matrix were whole at once. */
 const HELD = 256;
+/** Steps of a block below which its results are what takes time: many small blocks store better than one a multiprocessor. */
+const LEAST_STEPS = 3;
 const LEAST_STAGES = 3;
 const MOST_STAGES = 8;
 
@@ -55,12 +58,14 @@ export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer
   return found;
 }
 
-function unfit(cx: CudaContext, { before, loops, rows }: BlockParts): string | undefined {
+function unfit(cx: CudaContext, { kernel, before, loops, rows }: BlockParts): string | undefined {
   if (cx.target !== 'cuda.sm90') return 'products out of shared memory';
   if (before.length > 0) return 'what steps need besides operands';
   const isOwn = (op: TileOp) => !['load', 'gather', 'swap', 'contract'].includes(op.op);
   if (loops.some(({ inside }) => inside.some(({ op }) => isOwn(op)))) return 'operands that are worked out';
-  return rows !== ROW && axisSize(cx.module, rows) <= STEP ? 'few rows' : undefined;
+  if (rows !== ROW && axisSize(cx.module, rows) <= STEP) return 'few rows';
+  if (isAlongRows(kernel)) return undefined;
+  return sum(loops.map(({ axis }) => Math.ceil(axisSize(cx.module, axis) / STEP))) < LEAST_STEPS ? 'few steps' : undefined;
 }
 
 /** Products of a loop that share no operand go through the ring one after the other. */
@@ -108,9 +113,11 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const inPlace = new Set<string>();
   /** Rows of the block, of which those beyond its own are nobody's. */
   const isOwnRows = ({ axes, buffer }: Cell) => !isAlong && isRows(buffer) && axes[0] === rows;
+  /** The columns of the block, which a narrow one has fewer of. */
+  const isColumns = ({ axes, buffer }: Cell) => !isAlong && !isRows(buffer) && axes.includes(split) && shape.width > SLICE;
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
-    let [bytes, upper, copies, products] = [0, 0, false, 0];
+    let [bytes, upper, wide, copies, products] = [0, 0, 0, false, 0];
     for (const { tile, op } of draft.untilRefused(inside)) {
       draft.to(body);
       if (op.op === 'load') {
@@ -127,8 +134,11 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
         if (boxed) {
           bytes += piece.bytes;
           if (isOwnRows(cell)) upper += piece.bytes / 2;
+          if (isColumns(cell)) wide += piece.bytes;
           mapped.set(op.buffer, isRows(cell.buffer) ? [64, 64] : [64, 64, 1]);
-          team.add(mappedCopy(team, piece, cell, { when: partly ? 'length == 64 && t == 0' : 't == 0', isOwn: isOwnRows(cell) }));
+          team.add(mappedCopy(team, piece, cell, {
+            when: partly ? 'length == 64 && t == 0' : 't == 0', isOwn: isOwnRows(cell), narrowed: isColumns(cell) ? split : undefined,
+          }));
         }
         if (!boxed || partly) {
           team.add(ownCopy(team, piece, cell, partly ? 'length < 64' : undefined));
@@ -154,7 +164,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
       }
     }
     draft.nextLoop();
-    return { axis, bytes, upper, copies, products };
+    return { axis, bytes, upper, wide, copies, products };
   });
   // What is read once all is summed up comes nearer meanwhile.
   draft.to('ask0');
@@ -194,12 +204,20 @@ const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === '
 
 /** A copy that the engine makes. */
 function mappedCopy(
-  team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, { when, isOwn }: { readonly when: string; readonly isOwn: boolean },
+  team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, { when, isOwn, narrowed }: {
+    readonly when: string; readonly isOwn: boolean;
+    /** The axis of which a narrow block has less. */
+    readonly narrowed: Axis | undefined;
+  },
 ): Instruction {
   const [rows, cols] = axes.map(team.pad);
+  const most = axes.map((axis, i) => (axis === narrowed ? 'v_wide' : [rows, cols][i]));
   return {
     kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
-    args: [`to + ${piece.name}`, tensorMap(buffer.name), x, ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z]), 'bar'],
+    args: [
+      `to + ${piece.name}`, tensorMap(buffer.name), x,
+      ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z, ...(narrowed === undefined ? [] : most)]), 'bar',
+    ],
   };
 }
 
