@@ -26,10 +26,10 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
   float t0[1];
   t0[0] = 0.f;
   float t1[1];
-  t1[0] = t0[0];
+  t1[0] = 0.f;
   // loop chunks with %1 [M] = %0
    {
-    constexpr int RING = 2048;
+    constexpr int RING = 1024;
     const u32 ring = saddr(smem) + RING;
     int full = 0, empty = 0;
     auto fill = [&](int m) {
@@ -62,20 +62,17 @@ extern "C" __global__ void __launch_bounds__(256) Kt_spans(const f32* __restrict
       float t2[8];
       UNROLL for (int i = 0; i < 8; ++i) t2[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
       // %3 [M] = sum[%row] %2
-      float t3[1];
-      t3[0] = 0.f;
-      UNROLL for (int i = 0; i < 8; ++i) t3[0] = t3[0] + t2[i];
-      (sm + 0 + (n & 1) * 256)[(warp * 1 + 0) * 32 + lane] = t3[0];
+      // %4 [M] = add %1, %3
+      UNROLL for (int i = 0; i < 8; ++i) t1[0] += t2[i];
       cp_wait<4>();
       __syncthreads();
       fill(n + 6); if (++full == 6) full = 0;
-      { float x = (sm + 0 + (n & 1) * 256)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0 + (n & 1) * 256)[(s * 1 + 0) * 32 + lane]; t3[0] = x; }
-      // %4 [M] = add %1, %3
-      float t4[1];
-      t4[0] = (t1[0] + t3[0]);
-      t1[0] = t4[0];
     }
   }
+  (sm + 0)[(warp * 1 + 0) * 32 + lane] = t1[0];
+  __syncthreads();
+  { float x = (sm + 0)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0)[(s * 1 + 0) * 32 + lane]; t1[0] = x; }
+  t1[0] += t0[0];
   // %5 [M] = exp %1
   float t5[1];
   t5[0] = m_exp(t1[0]);
