@@ -214,8 +214,13 @@ def test_refusals():
         ours.chunk_gla(q[:1], k[:1], v[:1], gk[:1], initial_state=draw(3, H, K, V), cu_seqlens=torch.tensor([0, 9, T]))
     with pytest.raises(DeprecationWarning):
         ours.chunk_simple_gla(q, k, v, g, head_first=True)
-    with pytest.raises(ValueError, match="chunk_size"):
+    # Words that FLA's own tests look for.
+    with pytest.raises(ValueError, match="`chunk_size` must be either 32 or 64"):
         ours.chunk_kda(q, k, v, gk, beta, chunk_size=16)
+    with pytest.raises(ValueError, match="`chunk_size` must be 64 for GDN-2"):
+        ours.chunk_gdn2(q, k, v, gk, b2, w, chunk_size=32)
+    with pytest.raises(ValueError, match="`chunk_size` must be 16, 32, or 64"):
+        ours.chunk_gated_delta_rule(q, k, v, g, beta, chunk_size=128)
     for option in ({"reverse": True}, {"gv": v}):
         with pytest.raises(NotImplementedError, match=next(iter(option))):
             ours.fused_recurrent_gla(q, k, v, gk, **option)

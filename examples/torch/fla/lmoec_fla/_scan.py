@@ -63,13 +63,16 @@ def _resize(x: Tensor, axes: tuple[str, ...], sizes: dict[str, int]) -> Tensor:
     return F.pad(x, [n for amount in reversed(amounts) for n in (0, amount)])
 
 
-def check(first: Tensor, state: Tensor | None, cu_seqlens: Tensor | None, options: dict[str, Any], chunk_sizes: tuple[int, ...] | None = None) -> None:
-    """What FLA refuses, and what only FLA offers."""
+def check(
+    first: Tensor, state: Tensor | None, cu_seqlens: Tensor | None, options: dict[str, Any], chunk_sizes: tuple[int, ...] = (),
+    sizes_in_words: str = "a power of 2",
+) -> None:
+    """What FLA refuses, in its words where programs look for them, and what only FLA offers."""
     if "head_first" in options:
         raise DeprecationWarning("head_first is gone: inputs are [B, T, H, ...]")
     size = options.pop("chunk_size", None)
     if size is not None and (size not in chunk_sizes if chunk_sizes else size & (size - 1)):
-        raise ValueError(f"chunk_size must be {'one of ' + ', '.join(map(str, chunk_sizes)) if chunk_sizes else 'a power of 2'}, found {size}")
+        raise ValueError(f"`chunk_size` must be {sizes_in_words}, found {size}")
     context = options.get("cp_context")
     if context is not None and not hasattr(getattr(context, "shards", context), "local_tokens"):
         raise NotImplementedError("lmoec_fla takes `SequenceShards` of a package's module `cp` for cp_context, not FLA's own context")

@@ -41,7 +41,7 @@ def fused_recurrent_gated_delta_rule(
 def _gated(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative, transposed, cu_seqlens, cu_seqlens_cpu, options, token=False):
     transposed = v_first(transposed, options)
     _grouped(q, k, v)
-    check(q, state, cu_seqlens, options, (16, 32, 64))
+    check(q, state, cu_seqlens, options, (16, 32, 64), "16, 32, or 64")
     beta = v.new_ones(v.shape[:3]) if beta is None else rate(beta, logits, negative)
     if gate["use_gate_in_kernel"]:
         g = decay(g, gate["A_log"], gate["dt_bias"])
@@ -90,7 +90,7 @@ def fused_recurrent_kda(
 def _kda(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative, transposed, cu_seqlens, cu_seqlens_cpu, options, token=False):
     transposed = v_first(transposed, options)
     _grouped(q, k, v)
-    check(q, state, cu_seqlens, options, (32, 64))
+    check(q, state, cu_seqlens, options, (32, 64), "either 32 or 64")
     g, bounded = _channel_gate(g, *gate)
     beta = rate(beta, logits, negative)
     if normal:
@@ -126,7 +126,7 @@ def fused_recurrent_delta_rule(q, k, v, beta=None, scale=None, initial_state=Non
 
 
 def _delta(q, k, v, beta, scale, state, final, normal, cu_seqlens, cu_seqlens_cpu, options, token=False):
-    check(q, state, cu_seqlens, options, (16, 32, 64))
+    check(q, state, cu_seqlens, options, (16, 32, 64), "16, 32, or 64")
     if beta.ndim != 3:
         raise NotImplementedError("lmoec_fla offers beta [B, T, H] only, not one per channel of v")
     if normal:
@@ -173,7 +173,7 @@ def fused_recurrent_gdn2(
 
 def _gdn2(q, k, v, g, b, w, scale, state, final, normal, gate, transposed, cu_seqlens, cu_seqlens_cpu, options, token=False):
     transposed = v_first(transposed, options)
-    check(q, state, cu_seqlens, options, (64,))
+    check(q, state, cu_seqlens, options, (64,), "64 for GDN-2")
     g, _ = _channel_gate(g, *gate)
     if normal:
         q, k = unit(q), unit(k)
