@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import unittest.mock
 import warnings
 from pathlib import Path
 
@@ -450,6 +451,21 @@ class Messages(Fresh):
         ptx.unlink()
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no cubin, PTX or source")
 
+    def test_an_old_driver_without_nvrtc(self):
+        (cubin,) = self.files(".cubin")
+        cubin.write_text("refuse 200")
+        cubin.with_suffix(".ptx").write_text("refuse 221")
+        self.set(LMOEC_NVRTC=str(self.folder / "none.so"))
+        self.refused(
+            lambda: _runtime.Scan(self.folder / "gla").warmup(0), "takes no machine code", "CUDA_ERROR_INVALID_IMAGE, ", "no NVRTC library",
+            "update the NVIDIA driver; or")
+
+    def test_where_nothing_is_to_be_loaded(self):
+        _runtime.Scan(self.folder / "gla").warmup("cpu")
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup("mps"), "mps is no CUDA device")
+        with unittest.mock.patch.object(_host, "available", lambda: False):
+            self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(), "there is no CUDA device", "CUDA_VISIBLE_DEVICES")
+
     def test_nvrtc_and_its_cache(self):
         self.files(".cubin")[0].unlink()
         log, cache = self.folder / "log", self.folder / "cache"
@@ -471,6 +487,16 @@ class Messages(Fresh):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             _runtime.Scan(self.folder / "gla").warmup(0)
+        self.assertIn("LMOEC_CACHE", str(caught[0].message))
+        _runtime.images.forget()
+        os.environ.pop("LMOEC_CACHE")
+        os.environ.pop("XDG_CACHE_HOME", None)
+        homeless = unittest.mock.patch.object(Path, "home", side_effect=RuntimeError("Could not determine home directory."))
+        with homeless, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            _runtime.Scan(self.folder / "gla").warmup(0)
+            self.assertIn("cache of what NVRTC compiles: this user has no home folder", _runtime.doctor([]))
+        self.assertIn("no home folder", str(caught[0].message))
         self.assertIn("LMOEC_CACHE", str(caught[0].message))
         _runtime.images.forget()
         self.set(STUB_NVRTC_CODE="6")

@@ -100,4 +100,9 @@ describe.skipIf(reason !== undefined)(`Python packages${reason === undefined ? '
       + 'sys.modules["torch"] = t; import gla';
     expect(() => python(['-c', old], join(out, 'gla'))).toThrow(/ImportError: torch 2\.3\.0 is too old: install torch 2\.9 or later/);
   });
+
+  it('say what a backend may be', () => {
+    const environment = { LMOEC_BACKEND: 'refrence' };
+    expect(() => python(['-c', 'import gla'], join(out, 'gla'), environment)).toThrow(/LMOEC_BACKEND=refrence is no backend: set it to reference/);
+  });
 });

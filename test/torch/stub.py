@@ -21,7 +21,7 @@ class Torch:
         self._alike = _host.alike
 
     def install(self, host=_host):
-        names = "current_device current_stream capturing capability guard empty device_of device_name record_use beside alike"
+        names = "current_device current_stream capturing capability guard empty device_of device_name record_use beside alike available"
         for name in names.split():
             setattr(host, name, getattr(self, name))
 
@@ -56,6 +56,9 @@ class Torch:
         """As torch compares them, and on the devices that tests say they are on."""
         check, devices = self._alike(tensors), [_host.device_of(x) for x in tensors]
         return lambda *others: check(*others) and [_host.device_of(x) for x in others] == devices
+
+    def available(self):
+        return True
 
     def device_name(self, index):
         return "Stand-in"
