@@ -111,11 +111,11 @@ def _images(plan, file, index, refused):
         try:
             image = compiled(source, plan.folder / plan.prelude, "sm_90a" if plan.target == "cuda.sm90" else f"sm_{major}{minor}")
         except LmoecError as error:
+            what, device = str(error).removesuffix(f": {error.remedy}"), cuda.describe_device(index)
             if not refused:
-                raise
-            what = str(error).removesuffix(f": {error.remedy}")
+                raise LmoecError(f"there is no machine code of {plan.scan} for {device}, and {what}", error.remedy) from None
             raise LmoecError(
-                f"{cuda.describe_device(index)} takes no machine code that was built of {plan.scan} ({', '.join(refused)}), and {what}",
+                f"{device} takes no machine code that was built of {plan.scan} ({', '.join(refused)}), and {what}",
                 f"update the NVIDIA driver; or {error.remedy}") from None
         yield image
 
@@ -211,7 +211,7 @@ def _nvrtc_library():
             return ctypes.CDLL(name)
         except OSError:
             pass
-    what = f"LMOEC_NVRTC={given} is no NVRTC library" if given else "there is no machine code for this device and no NVRTC to make it"
+    what = f"LMOEC_NVRTC={given} is no NVRTC library" if given else "there is no NVRTC"
     raise LmoecError(what, "build where nvcc is found, install nvidia-cuda-nvrtc, or set LMOEC_NVRTC to libnvrtc.so")
 
 

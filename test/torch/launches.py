@@ -500,7 +500,7 @@ class Messages(Fresh):
         self.assertIn("LMOEC_CACHE", str(caught[0].message))
         _runtime.images.forget()
         self.set(STUB_NVRTC_CODE="6")
-        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "does not compile", "line 1: an error")
+        self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no machine code of gla for", "does not compile", "line 1: an error")
         prelude.rename(self.folder / "away")
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "prelude.cuh is missing", "files are missing")
         (self.folder / "away").rename(prelude)
