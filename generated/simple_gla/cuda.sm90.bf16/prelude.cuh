@@ -468,24 +468,28 @@ template <bool EXCLUSIVE, bool REVERSE> DEV void col_cumsum(float* out, const fl
   }
 }
 
-// D (16 x 8) += X (16 x 8k) Y (8k x 8), arrays of floats; FINE: operands in two parts, which leave nothing of a float out.
-template <int K8, int STRIDE, bool FINE> DEV void mma_tf32(float* d, const float* x, const float* y) {
+// D (16 x 8N) += X (16 x 8) Y (8 x 8N), arrays of floats; FINE: operands in two parts, which leave nothing of a float out.
+template <int STRIDE, bool FINE, int N = 1> DEV void step_tf32(float* d, const float* x, const float* y) {
   int r = lane_id() >> 2, c = lane_id() & 3;
-  UNROLL for (int k = 0; k < K8; ++k) {
-    const float xs[4] = {x[r * STRIDE + k * 8 + c], x[(r + 8) * STRIDE + k * 8 + c], x[r * STRIDE + k * 8 + c + 4], x[(r + 8) * STRIDE + k * 8 + c + 4]};
-    const float ys[2] = {y[(k * 8 + c) * STRIDE + r], y[(k * 8 + c + 4) * STRIDE + r]};
-    u32 a[4], b[2];
-    UNROLL for (int i = 0; i < 4; ++i) a[i] = tf32(xs[i]);
+  const float xs[4] = {x[r * STRIDE + c], x[(r + 8) * STRIDE + c], x[r * STRIDE + c + 4], x[(r + 8) * STRIDE + c + 4]};
+  u32 a[4], rest[4];
+  UNROLL for (int i = 0; i < 4; ++i) a[i] = tf32(xs[i]);
+  if (FINE) UNROLL for (int i = 0; i < 4; ++i) rest[i] = tf32(xs[i] - __uint_as_float(a[i]));
+  UNROLL for (int n = 0; n < N; ++n) {
+    const float ys[2] = {y[c * STRIDE + r + n * 8], y[(c + 4) * STRIDE + r + n * 8]};
+    u32 b[2];
     UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i]);
-    mma1688(d, a, b[0], b[1]);
+    mma1688(d + n * 4, a, b[0], b[1]);
     if (FINE) {
-      u32 rest[4];
-      UNROLL for (int i = 0; i < 4; ++i) rest[i] = tf32(xs[i] - __uint_as_float(a[i]));
-      mma1688(d, rest, b[0], b[1]);
+      mma1688(d + n * 4, rest, b[0], b[1]);
       UNROLL for (int i = 0; i < 2; ++i) b[i] = tf32(ys[i] - __uint_as_float(b[i]));
-      mma1688(d, a, b[0], b[1]);
+      mma1688(d + n * 4, a, b[0], b[1]);
     }
   }
+}
+// D (16 x 8) += X (16 x 8k) Y (8k x 8)
+template <int K8, int STRIDE, bool FINE> DEV void mma_tf32(float* d, const float* x, const float* y) {
+  UNROLL for (int k = 0; k < K8; ++k) step_tf32<STRIDE, FINE>(d, x + k * 8, y + k * 8 * STRIDE);
 }
 template <int STRIDE> DEV void put_16x8(float* to, const float* d) {
   int r = lane_id() >> 2, c = (lane_id() & 3) * 2;
@@ -550,14 +554,14 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
   team_sync(bar);
 }
 
-// 64 x 64 product of arrays; every warp makes 16 rows.
+// 64 x 64 product of arrays; every warp makes 16 rows. A loop: a scan of three erases has 24 of these in one kernel, 800 KB of code without it.
 template <int STRIDE, bool FINE = false> DEV void compose_tf32(float* out, const float* a, const float* b, int t) {
   const int row = (t >> 5) * 16;
-  UNROLL for (int n = 0; n < 64; n += 8) {
-    float d[4] = {0.f, 0.f, 0.f, 0.f};
-    mma_tf32<8, STRIDE, FINE>(d, a + row * STRIDE, b + n);
-    put_16x8<STRIDE>(out + row * STRIDE + n, d);
-  }
+  float d[8][4];
+  UNROLL for (int n = 0; n < 8; ++n) UNROLL for (int i = 0; i < 4; ++i) d[n][i] = 0.f;
+#pragma unroll 1
+  for (int k = 0; k < 64; k += 8) step_tf32<STRIDE, FINE, 8>(d[0], a + row * STRIDE + k, b + k * STRIDE);
+  UNROLL for (int n = 0; n < 8; ++n) put_16x8<STRIDE>(out + row * STRIDE + n * 8, d[n]);
 }
 
 // Decay scores and their adjoints. A warp owns 16 tokens. Among them, halving levels (docs/algorithms.md: decays): at level l only pairs of neighbouring

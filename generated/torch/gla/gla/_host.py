@@ -13,6 +13,7 @@ OFFSETS = (torch.int32, torch.int64)
 current_device = getattr(torch._C, "_cuda_getDevice", torch.cuda.current_device)
 current_stream = getattr(torch._C, "_cuda_getCurrentRawStream", lambda index: torch.cuda.current_stream(index).cuda_stream)
 capturing = getattr(torch._C, "_cuda_isCurrentStreamCapturing", torch.cuda.is_current_stream_capturing)
+available = torch.cuda.is_available
 capability = torch.cuda.get_device_capability
 guard = torch.cuda.device
 

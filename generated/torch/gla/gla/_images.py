@@ -9,7 +9,7 @@ from . import _host as host
 from ._driver import LmoecError, check, driver, handle
 
 # What a device of the next driver or another generation may refuse; the next image may do.
-_REFUSALS = {cuda.INVALID_IMAGE, cuda.NO_BINARY, cuda.PTX_VERSION, cuda.INVALID_PTX}
+_REFUSALS = {cuda.INVALID_IMAGE, cuda.NO_BINARY, cuda.PTX_VERSION, cuda.INVALID_PTX, cuda.NO_PTX_COMPILER, cuda.PTX_FORBIDDEN}
 
 
 def targets_for(capability):
@@ -86,7 +86,7 @@ class Images:
         if known is not None:
             yield known
             return
-        for image in _images(plan, file, index):
+        for image in _images(plan, file, index, refused):
             library = handle()
             code = driver().cuLibraryLoadData(ctypes.byref(library), image, None, None, 0, None, None, 0)
             if code == 0:
@@ -98,8 +98,8 @@ class Images:
                 check(code, f"loading {file}")
 
 
-def _images(plan, file, index):
-    """Images of a source file, the best first; NVRTC only where the driver refused the others."""
+def _images(plan, file, index, refused):
+    """Images of a source file, the best first; NVRTC only where the driver refused the others (`refused`: why)."""
     source = plan.folder / file
     for suffix, end in ((".cubin", b""), (".ptx", b"\0")):
         path = source.with_suffix(suffix)
@@ -108,7 +108,16 @@ def _images(plan, file, index):
             yield path.read_bytes() + end
     if source.exists():
         major, minor = host.capability(index)
-        yield compiled(source, plan.folder / plan.prelude, "sm_90a" if plan.target == "cuda.sm90" else f"sm_{major}{minor}")
+        try:
+            image = compiled(source, plan.folder / plan.prelude, "sm_90a" if plan.target == "cuda.sm90" else f"sm_{major}{minor}")
+        except LmoecError as error:
+            what, device = str(error).removesuffix(f": {error.remedy}"), cuda.describe_device(index)
+            if not refused:
+                raise LmoecError(f"there is no machine code of {plan.scan} for {device}, and {what}", error.remedy) from None
+            raise LmoecError(
+                f"{device} takes no machine code that was built of {plan.scan} ({', '.join(refused)}), and {what}",
+                f"update the NVIDIA driver; or {error.remedy}") from None
+        yield image
 
 
 def compiled(source, prelude, architecture):
@@ -117,28 +126,41 @@ def compiled(source, prelude, architecture):
         raise LmoecError(f"{prelude} is missing, which {source.name} includes", "build the package again: files are missing")
     text, included, nvrtc = source.read_bytes(), prelude.read_bytes(), Nvrtc()
     name = hashlib.sha256(b"\0".join([text, included, architecture.encode(), nvrtc.version.encode()])).hexdigest()[:40] + ".cubin"
-    path = cache_folder() / name
     try:
-        return path.read_bytes()
+        return (cache_folder() / name).read_bytes()
     except OSError:
         pass
     cubin = nvrtc.compile(text, source.name, {prelude.name: included}, architecture)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(cubin)
-        # Whoever reads meanwhile sees all of it or nothing.
-        os.replace(file.name, path)
+        _keep(cubin, cache_folder() / name)
     except OSError as error:
         warnings.warn(
-            f"{source.name} was compiled but cannot be kept in {path.parent} ({error}): every process compiles it again. "
+            f"{source.name} was compiled but cannot be kept ({error}): every process compiles it again. "
             "Set LMOEC_CACHE to a folder that can be written.")
     return cubin
 
 
+def _keep(content, path):
+    """Whoever reads meanwhile sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.replace(file.name, path)
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
 def cache_folder():
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("LMOEC_CACHE") or Path(base) / "lmoec")
+    named = os.environ.get("LMOEC_CACHE")
+    if named:
+        return Path(named)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmoec"
+    except RuntimeError:
+        # In a container, of a user whom it does not know.
+        raise OSError("this user has no home folder") from None
 
 
 class Nvrtc:
@@ -189,7 +211,7 @@ def _nvrtc_library():
             return ctypes.CDLL(name)
         except OSError:
             pass
-    what = f"LMOEC_NVRTC={given} is no NVRTC library" if given else "there is no machine code for this device and no NVRTC to make it"
+    what = f"LMOEC_NVRTC={given} is no NVRTC library" if given else "there is no NVRTC"
     raise LmoecError(what, "build where nvcc is found, install nvidia-cuda-nvrtc, or set LMOEC_NVRTC to libnvrtc.so")
 
 

@@ -35,8 +35,15 @@ class Built:
 
     def warmup(self, device=None):
         """Loads the kernels for a device, so that the first call, or one in a captured graph, does not."""
-        index = torch.device(device).index if device is not None and not isinstance(device, int) else device
-        index = host.current_device() if index is None else index
+        named = torch.device("cuda", device) if isinstance(device, int) else torch.device("cuda" if device is None else device)
+        if named.type == "cpu":
+            # The reference is ready.
+            return
+        if named.type != "cuda":
+            raise LmoecError(f"{named} is no CUDA device", "kernels run on CUDA devices, the reference on the CPU")
+        if not host.available():
+            raise LmoecError("there is no CUDA device", f"{cuda.REMEDIES[cuda.NO_DEVICE]}; on the CPU nothing has to be loaded")
+        index = host.current_device() if named.index is None else named.index
         with host.guard(index):
             cuda.ensure_context(index)
             for plan in self.suitable(index):
@@ -136,7 +143,7 @@ def doctor(scans):
         except (LmoecError, RuntimeError, OSError) as error:
             lines.append(f"{what}: {error}")
     attempt("NVRTC", lambda: Nvrtc().version)
-    lines.append(f"cache of what NVRTC compiles: {cache_folder()}")
+    attempt("cache of what NVRTC compiles", cache_folder)
     if not torch.cuda.is_available():
         return "\n".join([*lines, "no CUDA device: CPU tensors run by the reference"])
     for index in range(torch.cuda.device_count()):

@@ -42,7 +42,10 @@ class Definitions:
     def __init__(self, namespace: str, reference: Any, kernels: Any) -> None:
         self.namespace, self.reference = namespace, reference
         # The reference serves CUDA only where somebody asks for it: it is many times slower, which must not come unasked.
-        self.device = reference if os.environ.get("LMOEC_BACKEND") == "reference" or kernels is None else kernels
+        asked = os.environ.get("LMOEC_BACKEND") or "cuda"
+        if asked not in ("cuda", "reference"):
+            raise LmoecError(f"LMOEC_BACKEND={asked} is no backend", "set it to reference, or to cuda as if it were not set")
+        self.device = reference if asked == "reference" or kernels is None else kernels
         #: Holds the registrations: they last as long as it does.
         self.library = torch.library.Library(namespace, "FRAGMENT")
         #: By name: what functions call.

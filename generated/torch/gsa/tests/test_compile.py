@@ -5,6 +5,7 @@ import torch
 from cases import SCANS, call, draw, error, gradients, leaves, reference_of, split
 from subject import package
 from torch._dynamo.testing import CompileCounterWithBackend
+from torch.utils.checkpoint import checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +80,41 @@ def test_decoding(scan):
             ours, theirs = compiled(whole(found), *inputs), step(*inputs, whole(expected), **keywords)
             for x, y in zip([*(ours if isinstance(ours, tuple) else (ours,)), *found], [*(theirs if isinstance(theirs, tuple) else (theirs,)), *expected]):
                 assert error(x, y) < 1e-5
+
+
+@pytest.mark.parametrize("scan", SCANS[:1])
+def test_layers_of_one_class_compile_once(scan):
+    class Layer(torch.nn.Module):
+        """What it makes of its params is an argument of the scan: no layer looks like another but by its class."""
+
+        def __init__(self):
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor(0.5 + 0.5 * torch.rand(()).item()))
+
+        def forward(self, first, *others):
+            return call(scan, [first * self.factor, *others])
+
+    torch.manual_seed(0)
+    layers, args = [Layer() for _ in range(12)], leaves(draw(scan, dtype=torch.float32, states=False))
+    expected = [layer(*args) for layer in layers]
+    counter = CompileCounterWithBackend("aot_eager")
+    for layer in layers:
+        layer.compile(fullgraph=True, backend=counter)
+    for layer, results in zip(layers, expected):
+        for x, y in zip(layer(*args), results):
+            assert error(x, y) < 1e-5
+    assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("scan", SCANS[:1])
+def test_checkpointed(scan):
+    """What is forgotten is computed again within the graph."""
+    args = leaves(draw(scan, dtype=torch.float32))
+    both = lambda *given: [x.sin() for x in call(scan, given, output_final_state=True)]
+    compiled = torch.compile(lambda *given: checkpoint(both, *given, use_reentrant=False), fullgraph=True, backend="aot_eager")
+    found, expected = compiled(*args), both(*args)
+    for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+        assert error(x, y) < 1e-5
 
 
 @pytest.mark.parametrize("scan", SCANS[:1])
