@@ -25,8 +25,9 @@ const [LAYERS, MORE_LAYERS] = [PRODUCTS, OTHERS].map((layers) => (
   layers.map(([file, ...rest]) => [`examples/layers/${file}.lmoe`, ...rest])
 ));
 const CALLS = ['B=2,T=77', 'B=1,T=1'];
-/** All of E=512, many experts a token, all tokens at one of two: what the tests have for tiles. */
+/** No token has an expert, all have the same one, E=512, many experts a token, each at both. */
 const ENDS = [
+  ['test/cli/extremes.lmoe', 'closed', 'D=64,E=4,F=128', 'B=1,T=130'], ['test/cli/extremes.lmoe', 'crowded', 'D=64,E=4,F=128', 'B=1,T=130'],
   ['examples/moe/softmax.lmoe', 'mixtral', 'D=64,E=512,F=64,k=10', 'B=2,T=77'],
   ['examples/moe/softmax.lmoe', 'mixtral', 'D=64,E=64,F=64,k=32', 'B=1,T=40'],
   ['examples/moe/softmax.lmoe', 'mixtral', 'D=64,E=2,F=64,k=2', 'B=1,T=130'],

@@ -5,11 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._part import FLOATS, exact
+from ._part import FLOATS, LOCAL, exact
 from ._part_ops import Operators
-
-#: What the sizes of weights call the number of experts that a rank has.
-LOCAL = "experts"
 
 
 def chosen(held: Tensor, weights: Tensor | None, counts: Tensor, columns: int) -> tuple[Tensor, Tensor | None, Tensor]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, ClassVar, Iterable
+from typing import Any, Callable, ClassVar, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ._part import Field
+from ._part import LOCAL, Field
 from ._rows import Rows
 
 
@@ -92,6 +92,25 @@ class PartModule(nn.Module):
         rows = Rows(0, 0, None, dtype, buffers[0].device)
         for buffer, value in zip(buffers, update.run(rows, given, None)):
             buffer.copy_(value)
+
+
+class LocalExperts(PartModule):
+    """Those of a mixture's experts that a rank has: `[experts, ...]` in params of a family, row by row if it has several axes."""
+
+    def __init__(self, experts: int, *, first: int = 0, device: Any = None, dtype: torch.dtype | None = None):
+        """`experts`: how many; `first`: the number of the first among those of all ranks."""
+        super().__init__(device=device, dtype=dtype, sizes={LOCAL: experts})
+        self.first_expert = first
+
+    @torch.no_grad()
+    def load_whole(self, state: Mapping[str, Tensor]) -> None:
+        """Params and buffers from the `state_dict` of the whole mixture's module."""
+        for field in self.stored.fields:
+            own, x = self._at(field.name), state[field.name]
+            if LOCAL in field.sizes:
+                at = field.sizes.index(LOCAL)
+                x = x.flatten(at, at + x.ndim - own.ndim).narrow(at, self.first_expert, own.shape[at])
+            own.copy_(x)
 
 
 # Starts

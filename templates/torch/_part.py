@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ._rows import Rows
 
+#: What the sizes of weights call the number of experts that a rank has.
+LOCAL = "experts"
+
 FLOATS = (torch.bfloat16, torch.float16, torch.float32, torch.float64)
 
 Printed = Callable[[Rows, dict, "Tensor | None"], "tuple[Tensor, ...]"]

@@ -1,29 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { checked, environmentFor, gpu } from './checked.js';
 import { ensureBuilt, folderWith, lmoec, ROOT } from './lmoec.js';
 
-const folder = folderWith({ 'mixtures.lmoe': `
-layer two(x: [D]) -> y: [D] with D = 8, F = 4 { param up: [D, F], down: [F, D]   y = relu(x @ up) @ down }
-moe closed(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
-  param gate: [D, E]
-  use expert[E] = two with F
-  let g = relu(x @ gate - 100)
-  y = sum[E](g[g > 0] * expert(x)) + 2 * x
-}
-moe crowded(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
-  param gate: [D, E]
-  use expert[E] = two with F
-  let s = sigmoid(x @ gate)
-  let chosen = top[E, 1](x @ gate - 100 * index[E])
-  y = sum[E](s[chosen] * expert(x))
-}
-moe undefined(x: [D]) -> y: [D] with D = 8, E = 4, F = 5 {
-  param gate: [D, E]
-  use expert[E] = two with F
-  let z = log(x @ gate)
-  let chosen = top[E, 2](z)
-  y = sum[E](z[chosen] * expert(x))
-}
+const folder = folderWith({
+  'mixtures.lmoe': `${readFileSync(`${ROOT}/test/cli/extremes.lmoe`, 'utf8')}
 layer copies(x, z: [D]) -> y, w, v: [D] with D = 8 {
   param b: [D] = normal(1), c: [D] = normal(1)
   y = x
@@ -31,7 +12,8 @@ layer copies(x, z: [D]) -> y, w, v: [D] with D = 8 {
   v = b
   loss size = mean[D](b) + mean[tokens](sum[D](x))
 }
-` });
+`,
+});
 beforeAll(ensureBuilt, 120_000);
 afterAll(folder.remove);
 
@@ -63,6 +45,15 @@ describe.skipIf(swiftshader === undefined)('at the ends (skipped without SwiftSh
       expect(err).toMatch(/E508\]: a score that something is chosen by is not a number, at token \d\n.*:20:16/);
     }
   }, 60_000);
+
+  it('more rows of experts than numbers of 32 bits can count are refused with what to do (E812)', () => {
+    if (swiftshader === undefined) return;
+    const { code, out, err } = lmoec([
+      'run', `${ROOT}/examples/moe/softmax.lmoe`, '--name', 'mixtral', '--backend', 'webgpu', '--size', 'D=2,E=64,F=2,k=64,B=1,T=263000',
+    ], { env: environmentFor(swiftshader), cwd: folder.path });
+    expect([code, out]).toEqual([1, '']);
+    expect(err).toMatch(/error\[E812\]: a call of 263000 tokens has 16832000 places for them, more than 2\^24\n.*split the call/);
+  }, 120_000);
 
   it('in 16 bits', () => {
     if (swiftshader === undefined) return;

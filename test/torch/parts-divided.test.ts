@@ -8,7 +8,7 @@ import { emptyFolder, packageIn, python } from './package.js';
 import { NO_TORCH } from './python.js';
 
 const FFN = 'layer ffn(x: [D]) -> y: [D] with D = 16, F = 32 {\n'
-  + '  param up: [D, F], down: [F, D], class: [F] = 1\n  y = (class * silu(x @ up)) @ down\n}\n';
+  + '  param up: [D, F], down: [F, D] = orthogonal(1), class: [F] = 1\n  y = (class * silu(x @ up)) @ down\n}\n';
 
 /** Two axes of experts, rows that are no input, a shared expert, a buffer; weights on the input; a choice among tokens; two sums. */
 const MIXTURES = `${FFN}
@@ -69,6 +69,10 @@ describe('packages of mixtures in parts', () => {
     ).sort();
     expect(plans).toEqual(['eval', 'experts-2', 'experts-4', 'experts_by_id-2', 'experts_by_id-4', 'route_eval', 'route_train', 'train']);
     expect(made[0].files.get('f/_ops.py')).toContain('inward_experts_by_id_kernels,');
+    // Experts of two axes are one in the module of a rank's: each has a matrix of its own.
+    const parts = made[0].files.get('f/_parts.py');
+    expect(parts).toMatch(/def _grouped_start_expert_down\(x: Tensor\) -> None:\n +x\.copy_\(orthogonal\(x, 2,/);
+    expect(parts).toMatch(/def _grouped_experts_start_expert_down\(x: Tensor\) -> None:\n +x\.copy_\(orthogonal\(x, 1,/);
   });
   it('say why there are none, and refuse kernels of them with the place', async () => {
     const source = sourceOf(nodeHost(), 'f.lmoe', TWICE);

@@ -1,5 +1,5 @@
 import type { Plan } from '../../ir/plan/plan.js';
-import { RuntimeError } from '../runtime.js';
+import { LimitError, RuntimeError } from '../runtime.js';
 import { nvrtcFolders, type DeviceInfo, type FunctionInfo, type ModuleHandle, type NativeCuda } from './addon.js';
 import { cubinName, ptxName, realArchitecture } from './names.js';
 import { expectOk } from './memory.js';
@@ -43,7 +43,7 @@ export async function loadKernels(
     if (module === undefined) continue;
     const found = native.getFunction(module, kernel.entry, kernel.sharedBytes);
     if (!found.ok && found.error === 'CUDA_ERROR_INVALID_VALUE' && plan.target === 'cuda.sm80') {
-      throw new RuntimeError(
+      throw new LimitError(
         `${kernel.entry} of ${plan.scan} needs ${Math.ceil(kernel.sharedBytes / 1024)} KB of shared memory, `
         + 'more than a block of this device may have',
         'build with --target cuda.sm86',

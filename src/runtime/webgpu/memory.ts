@@ -31,7 +31,7 @@ export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly 
   if (bytes > limit) {
     throw new LimitError(
       `${name} [${shape.join(', ')}] takes ${megabytes(bytes)}; this adapter binds ${megabytes(limit)} at most`,
-      'split the call: fewer heads, fewer sequences, or fewer tokens',
+      'split the call: fewer heads, fewer sequences, or fewer tokens; params want an adapter that binds more, or --backend cuda',
     );
   }
   const buffer = device.createBuffer({ label: name, size: bytes, usage: STORAGE | COPY_SRC | COPY_DST });

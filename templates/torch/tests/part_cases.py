@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from small import PORTIONS, SMALL
+from small import LOCAL, PORTIONS, SMALL
 from subject import ops, package
 
 PARTS = sorted(SMALL)
@@ -18,6 +18,7 @@ def in_place(monkeypatch):
         monkeypatch.setattr(ops, f"{module}_eval", evaluated)
         monkeypatch.setattr(class_of(module), "stored", stored)
     for part, portions in PORTIONS.items():
+        monkeypatch.setattr(local_class(part), "stored", LOCAL[part])
         for key, operators in portions.items():
             monkeypatch.setattr(ops, f"{SMALL[part][0]}_{key}", operators)
 
@@ -30,6 +31,10 @@ def small(monkeypatch):
 def class_of(module):
     home = __import__(f"{package.__name__}.{module}", fromlist=[module])
     return next(x for x in vars(home).values() if isinstance(x, type) and x.__module__ == home.__name__ and issubclass(x, torch.nn.Module))
+
+
+def local_class(part):
+    return getattr(package, f"{class_of(SMALL[part][0]).__name__}Experts")
 
 
 def operators_of(part, mode="train"):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from part_cases import MODES, PORTIONS, SMALL, close, call, draw, gradients, leaves, outputs, program_of, small  # noqa: F401
+from part_cases import MODES, PORTIONS, SMALL, class_of, close, call, draw, gradients, leaves, local_class, outputs, program_of, small  # noqa: F401
 from subject import package
 
 DIVIDED = sorted(PORTIONS)
@@ -158,6 +158,39 @@ def test_experts_without_rows(part, shape):
         if weighs:
             ones = parts.experts(made, counts, weights, None)
             close([ones], [parts.experts(made, counts, weights, torch.ones_like(scores))], 1e-10)
+
+
+@pytest.mark.parametrize("part", DIVIDED)
+def test_modules_of_two_ranks_are_the_whole(part):
+    """Params cut from the whole module's, rows with counts and with indices, gradients in the modules' params."""
+    parts = Parts(part)
+    torch.manual_seed(1)
+    whole = class_of(SMALL[part][0])().double()
+    given = parts.given(draw(part, batch=1)) | {field.python: whole.get_parameter(field.name) for field in parts.program.params if not field.buffer}
+    routed = parts.route(given)
+    rows, weighs = parts.rows(given, routed)
+    flat, ids = [x.flatten(0, 1).detach() for x in rows], routed.ids.flatten(0, 1)
+    scores = routed.scores.flatten(0, 1).detach() if weighs else None
+    weights = parts.weights(given)
+    expected = parts.by_id(flat, ids, scores, weights)
+    half = parts.count // 2
+    locals_ = [local_class(part)(n, first=first).double() for n, first in ((half, 0), (parts.count - half, half))]
+    for module in locals_:
+        assert all(x.isfinite().all() for x in module.parameters())
+        module.load_whole(whole.state_dict())
+    close([sum(module.by_id(*flat, ids, *([scores] if weighs else [])) for module in locals_)], [expected], 1e-10)
+    # The rows of the second rank alone.
+    made, own_scores, _ = sorted_rows(parts, rows, routed, weighs)
+    before = int(routed.counts[:half].sum())
+    again = parts.experts(made, routed.counts, weights, own_scores)[before:]
+    found = locals_[1](*(x[before:].detach() for x in made), routed.counts[half:], *([own_scores[before:].detach()] if weighs else []))
+    close([found], [again], 1e-10)
+    found.sum().backward()
+    again.sum().backward()
+    for field in locals_[1].stored.fields:
+        if "experts" in field.sizes and not field.buffer:
+            at, full, own = field.sizes.index("experts"), whole.get_parameter(field.name), locals_[1].get_parameter(field.name)
+            close([own.grad], [full.grad.flatten(at, at + full.ndim - own.ndim).narrow(at, half, parts.count - half)], 1e-10)
 
 
 @pytest.mark.parametrize("part", DIVIDED)

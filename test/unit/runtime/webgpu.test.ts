@@ -2,6 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
 import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { LimitError } from '../../../src/runtime/runtime.js';
 import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { plain } from '../wgsl/templates.js';
@@ -127,15 +128,16 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   });
 
   it('says how much a tensor would take and what the adapter binds', () => {
-    expect(() => runtime.empty('f32', [1 << 15, 1 << 15]))
-      .toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
+    const large = (): unknown => runtime.empty('f32', [1 << 15, 1 << 15]);
+    expect(large).toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
+    expect(large).toThrow(LimitError);
   });
 
   it('refuses a grid that no adapter can launch', async () => {
     const lengths = Array.from({ length: 65536 }, () => 1);
-    await expect(loaded.run(
-      'forward', { x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths },
-    )).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
+    const call = loaded.run('forward', { x: new Float32Array(65536 * 3) }, { heads: 1, groups: 1, lengths });
+    await expect(call).rejects.toThrow(/add would need a grid of 65536 x 1 x 1 workgroups/);
+    await expect(call).rejects.toThrow(LimitError);
   });
 
   it('turns what the device says of a kernel into an error with the file\'s name', async () => {

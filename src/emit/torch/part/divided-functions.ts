@@ -2,6 +2,7 @@ import { docstring } from '../text.js';
 import type { DividedSignature } from './divided.js';
 import type { PartSignature } from './part.js';
 import { resultsOf, type PartField, type PartProgram } from './program.js';
+import { localClass, localModule } from './local-module.js';
 import { CHECK, definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
 
 type Named = Pick<PartSignature, 'module' | 'name'>;
@@ -10,7 +11,7 @@ type Named = Pick<PartSignature, 'module' | 'name'>;
 export function dividedExports({ module, divided }: PartSignature): readonly string[] {
   if (typeof divided === 'string') return [];
   return [
-    `${module}_route`, `${partClass(module)}Route`, `${module}_experts`, `${module}_experts_by_id`,
+    `${module}_route`, `${partClass(module)}Route`, `${module}_experts`, `${module}_experts_by_id`, localClass(module),
     ...(divided.combine === undefined ? [] : [`${module}_combine`, `${partClass(module)}Combined`]),
   ];
 }
@@ -20,7 +21,7 @@ export function dividedFunctions({ module, name, divided }: PartSignature): read
   if (typeof divided === 'string') return [];
   return [
     ...routeFunction({ module, name }, divided), '', '', ...expertsFunction({ module, name }, divided), '', '',
-    ...byIdFunction({ module, name }, divided), ...(
+    ...byIdFunction({ module, name }, divided), '', '', ...localModule({ module, name }, divided), ...(
       divided.combine === undefined ? [] : ['', '', ...combineFunction({ module, name }, divided)]
     ),
   ];

@@ -1,9 +1,8 @@
-import { pythonName } from '../names.js';
 import { docstring } from '../text.js';
 import { dividedExports, dividedFunctions } from './divided-functions.js';
 import type { PartSignature } from './part.js';
 import { resultsOf, type PartField } from './program.js';
-import { CHECK, definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
+import { attribute, CHECK, definition, indent, leadOf, OPTIONS, partClass, shape, sizesText } from './text.js';
 
 /** What the text of a part's module says besides its signature. */
 export interface PartTexts {
@@ -23,6 +22,7 @@ const ATTRIBUTES = new Set([
   'float', 'forward', 'half', 'ipu', 'modules', 'mtia', 'named_buffers', 'named_children', 'named_modules', 'named_parameters',
   'parameters', 'register_buffer', 'register_module', 'register_parameter', 'requires_grad_', 'share_memory', 'state_dict', 'stored',
   'to', 'to_empty', 'train', 'training', 'type', 'update', 'xpu', 'zero_grad', 'reset_parameters', 'load_state_dict', 'call_super_init',
+  'by_id', 'first_expert', 'load_whole',
 ]);
 
 /** The name of a param that no module can have. */
@@ -52,7 +52,7 @@ export function printPartFunctions(signature: PartSignature, texts: PartTexts): 
     '',
     'from . import _ops, _parts',
     ...(typeof signature.divided === 'string' ? [] : ['from ._experts import by_counts, by_ids, chosen']),
-    'from ._module import PartModule',
+    `from ._module import ${typeof signature.divided === 'string' ? '' : 'LocalExperts, '}PartModule`,
     '',
     '',
     `class ${result}(NamedTuple):`,
@@ -158,13 +158,6 @@ function referenceFunction(signature: PartSignature, result: string): readonly s
     ])),
     ...indent(body(signature, result, '.by_autograd')),
   ];
-}
-
-/** A param of a module by its path. */
-function attribute(path: string): string {
-  return path.split('.').reduce((at, step) => (
-    /^[A-Za-z_]\w*$/.test(step) && pythonName(step) === step ? `${at}.${step}` : `getattr(${at}, "${step}")`
-  ), 'self');
 }
 
 function moduleClass(signature: PartSignature, result: string): readonly string[] {

@@ -110,5 +110,11 @@ export function printSmall(name: string, parts: readonly PackagePart[], header: 
       return portions.length === 0 ? [] : [`    "${part}": {${portions.join(', ')}},`];
     }),
     '}',
+    '#: Params of the experts that a rank has.',
+    'LOCAL = {',
+    ...small.flatMap(({ small: { name: part, module, divided } }) => (
+      typeof divided === 'string' ? [] : [`    "${part}": ${module}_experts_stored,`]
+    )),
+    '}',
   ];
 }

@@ -62,7 +62,37 @@ export function printPart(signature: PartSignature): readonly string[] {
     ...all.flatMap(({ key, program, about }) => [...printProgram(program, `_${module}_${key}`, about), '', '']),
     ...all.flatMap(({ key, title, program }, i) => [...(i > 0 ? [''] : []), ...printData(program, `${module}_${key}`, title)]),
     ...printStored(signature),
+    ...printLocal(signature),
   ];
+}
+
+/** The params of those experts that a rank has; where a family has several axes, theirs is one. */
+function printLocal({ module, params, starts, divided }: PartSignature): readonly string[] {
+  if (typeof divided === 'string') return [];
+  const fields = divided.experts.params;
+  const all = fields.map((field) => {
+    const at = params.findIndex(({ name }) => name === field.name);
+    const { axes, family, law } = starts[at];
+    const merged = axes.length - field.axes.length;
+    return merged === 0 ? { start: `_${module}_start_${params[at].python}`, lines: [] } : {
+      start: `_${module}_experts_start_${params[at].python}`,
+      lines: startLines(`_${module}_experts_start_${params[at].python}`, { axes: axes.slice(merged), family: family.slice(merged), law }),
+    };
+  });
+  return [
+    ...all.flatMap(({ lines }) => lines),
+    '', '',
+    `${module}_experts_stored = Stored(`,
+    ...tuple('fields', fields.map((one) => `${fieldText(one)},`)),
+    ...tuple('starts', all.map(({ start }) => `${start},`)),
+    ')',
+  ];
+}
+
+type Start = Pick<PathParam, 'axes' | 'family' | 'law'>;
+
+function startLines(name: string, start: Start): readonly string[] {
+  return ['', '', `def ${name}(x: Tensor) -> None:`, `    x.copy_(${startText(start)})`];
 }
 
 function printStored(signature: PartSignature): readonly string[] {
@@ -74,9 +104,7 @@ function printStored(signature: PartSignature): readonly string[] {
       flow, namesOf(train), printed(updates), `_${module}_update`,
       `Buffers of \`${signature.name}\` after a step of the optimiser.`, new Map(),
     )]),
-    ...starts.flatMap((start, i) => [
-      '', '', `def _${module}_start_${params[i].python}(x: Tensor) -> None:`, `    x.copy_(${startText(start)})`,
-    ]),
+    ...starts.flatMap((start, i) => startLines(`_${module}_start_${params[i].python}`, start)),
     '', '',
     `${module}_stored = Stored(`,
     ...tuple('fields', params.map((one) => `${fieldText(one)},`)),
@@ -95,7 +123,7 @@ function printStored(signature: PartSignature): readonly string[] {
 }
 
 /** The law of a param as an expression; every draw is one of torch's generator. */
-function startText({ axes, family, law }: PathParam): string {
+function startText({ axes, family, law }: Start): string {
   if (law === undefined) return '0.02 * torch.randn_like(x)';
   const text = (id: number, tensor: boolean): string => {
     const node: LawNode = law.nodes[id];

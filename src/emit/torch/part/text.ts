@@ -1,4 +1,4 @@
-import { className } from '../names.js';
+import { className, pythonName } from '../names.js';
 import { lastName, type PartField } from './program.js';
 
 /** `moe` as `Moe`; another name where it is the function's. */
@@ -22,4 +22,11 @@ export function definition(name: string, given: readonly string[], returns: stri
 
 export function sizesText({ axes, sizes }: PartField): string {
   return axes.length === 0 ? '' : ` with ${axes.map((axis, i) => `${lastName(axis)} = ${sizes[i]}`).join(', ')}`;
+}
+
+/** A param of a module by its path. */
+export function attribute(path: string): string {
+  return path.split('.').reduce((at, step) => (
+    /^[A-Za-z_]\w*$/.test(step) && pythonName(step) === step ? `${at}.${step}` : `getattr(${at}, "${step}")`
+  ), 'self');
 }
