@@ -1,13 +1,14 @@
-// A libcuda.so.1 for tests without a device: it keeps a record of what is asked of it, and runs kernels of the emulator, whose text stands
-// above this one. Work waits in its stream until somebody synchronises; then streams take turns in an order that tests choose, with nothing
+// A libcuda.so.1 for tests without a device: it keeps a record of what is asked of it, and runs kernels of the emulator, whose texts
+// enter them. Work waits in its stream until somebody synchronises; then streams take turns in an order that tests choose, with nothing
 // but events between them.
+#include "emulator.h"
 #include <deque>
 #include <mutex>
 #include <sstream>
 typedef int Result;
 typedef std::function<void()> Work;
 struct TableEntry { std::function<Work(void**)> take; };
-static std::map<std::string, TableEntry>& registry() { static std::map<std::string, TableEntry> all; return all; }
+std::map<std::string, TableEntry>& registry() { static std::map<std::string, TableEntry> all; return all; }
 
 struct EventState { u64 asked = 0, done = 0; };
 struct Op { enum { RUN, RECORD, WAIT } kind; Work work; EventState* event; u64 number; };

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { emitCuda } from '../../src/backends/cuda/emit.js';
 import type { IoDtype } from '../../src/ir/common/dtype.js';
@@ -7,10 +7,10 @@ import type { PlanNames } from '../../src/ir/plan/names.js';
 import type { Plan, PlanArg, Segmentation } from '../../src/ir/plan/plan.js';
 import type { TableArg } from '../../src/ir/plan/rows.js';
 import type { TileModule } from '../../src/ir/tile/tile.js';
+import { compileKernels, STAND_INS } from '../unit/cuda/emulator.js';
 import { templates, wholeText } from '../unit/cuda/templates.js';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
-const EMULATOR = join(REPOSITORY, 'test/unit/cuda');
 
 const RUNTIME = /^_(again|bound|driver|graph|host|images|layout|memory|plan|program|runtime)\.py$/;
 
@@ -30,12 +30,9 @@ export function copyRuntime(folder: string): void {
 export function buildStandIn(
   folder: string, module: TileModule, dtype: IoDtype, segmentation: Segmentation, names?: PlanNames,
 ): Plan {
-  const here = (name: string) => readFileSync(join(EMULATOR, name), 'utf8');
-  const standIns = {
-    ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h'), 'rt/wgmma.cuh': here('emulator-wgmma.h'),
-  };
   const emitted = emitCuda(
-    module, { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns },
+    module,
+    { target: 'cuda.sm90', dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: { ...templates, ...STAND_INS } },
   );
   const plan: Plan = { ...emitted.plan, segmentation, ...(names && { names }) };
   const text = wholeText(emitted).replace(/^extern __shared__.*$/m, '')
@@ -47,32 +44,34 @@ export function buildStandIn(
   mkdirSync(at, { recursive: true });
   writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
   writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), `emulated ${dtype}`);
-  buildLibrary(folder, [text, readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8'), entries(plan)].join('\n'));
+  buildLibrary(folder, [text, entries(plan)].join('\n'), dtype === 'f16');
   return plan;
 }
 
 /** A libcuda.so.1 without kernels: launches are kept in its record only. And an NVRTC that compiles nothing. */
 export function buildRecorder(folder: string): void {
-  buildLibrary(folder, ['#include "emulator.h"', readFileSync(join(import.meta.dirname, 'libcuda.cc'), 'utf8')].join('\n'));
+  buildLibrary(folder, '', false);
   execFileSync(
     'cc', ['-w', '-fPIC', '-shared', '-o', join(folder, 'lib/libnvrtc.so'), join(import.meta.dirname, 'libnvrtc.c')], { stdio: 'pipe' },
   );
 }
 
-function buildLibrary(folder: string, text: string): void {
+function buildLibrary(folder: string, text: string, half: boolean): void {
   mkdirSync(join(folder, 'lib'), { recursive: true });
-  writeFileSync(join(folder, 'lib/cuda.cc'), text);
-  execFileSync('g++', [
-    '-std=c++17', '-O1', '-w', '-fPIC', '-shared',
-    '-fvisibility=hidden', '-I', EMULATOR, '-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL',
-    '-o', join(folder, 'lib/libcuda.so.1'), join(folder, 'lib/cuda.cc'),
-  ], { stdio: 'pipe' });
+  compileKernels(text, { sm90: true, half, races: false, library: true }, join(folder, 'lib'), 'libcuda.so.1');
 }
 
 function typeOf({ tensors }: Plan, tensor: string): string {
   const dtype = tensors.find(({ name }) => name === tensor)?.dtype ?? 'f32';
   return dtype === 'i32' ? 'int' : dtype;
 }
+
+/** Of libcuda.cc: what it launches, by name. */
+const ENTRIES = `
+typedef std::function<void()> Work;
+struct TableEntry { std::function<Work(void**)> take; };
+std::map<std::string, TableEntry>& registry();
+`;
 
 /** Takes the parameters of every kernel as the driver does: by value, when it is launched. */
 function entries(plan: Plan): string {
@@ -95,7 +94,7 @@ function entries(plan: Plan): string {
   const tableType = ({ kind }: TableArg): string => ({ offsets: 'const void*', offsetBytes: 'int', table: 'int*', dims: 'Dims' })[kind];
   const tables = Object.values(plan.tableKernels ?? {}).map((kernel) => entry(kernel.entry, kernel.args.map(tableType)));
   return [
-    'static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables,
+    ENTRIES, 'static const bool entered = [] {', ...plan.kernels.map((kernel) => entry(kernel.entry, kernel.args.map(type))), ...tables,
     '  return true;', '}();', '',
   ].join('\n');
 }

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,12 +14,12 @@ import { halfBits, halfValue } from '../../../src/support/float.js';
 import { randomSource } from '../../../src/support/random.js';
 import type { CudaTarget } from '../../../src/backends/cuda/lowered.js';
 import { distance } from '../../property/tiles.js';
+import { compiled, STAND_INS } from './emulator.js';
 import { templates, wholeText } from './templates.js';
 import { resultsOf } from '../results.js';
 import { tablesOf } from '../rows.js';
 
-/** Is there a C++ compiler? */
-export const compiler = spawnSync('g++', ['--version']).status === 0;
+export { compiler } from './emulator.js';
 
 export interface EmulateOptions {
   readonly dtype: IoDtype;
@@ -65,10 +65,7 @@ export function runKernels(
   see: (program: string, given: ReadonlyMap<string, Float64Array>, results: Results) => void,
 ): void {
   const { dtype, call, target = 'cuda.sm90', orders = ['0', '1'], spoil = (text) => text, races = false } = options;
-  const here = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
-  const standIns = {
-    ...templates, 'rt/base.cuh': here('emulator.h'), 'rt/ptx.cuh': here('emulator-ptx.h'), 'rt/wgmma.cuh': here('emulator-wgmma.h'),
-  };
+  const standIns = { ...templates, ...STAND_INS };
   const emitted = emitCuda(
     module, { target, dtype, source: { hash: '', compiler: '', command: '' }, doc: '', templates: standIns, plain: options.plain },
   );
@@ -79,9 +76,8 @@ export function runKernels(
   const given = draw(module, plan, options);
   const folder = mkdtempSync(join(tmpdir(), 'lmoec-emulate-'));
   try {
-    const macros = target === 'cuda.sm90' ? ['-D__CUDA_ARCH__=900', '-D__CUDA_ARCH_FEAT_SM90_ALL'] : ['-D__CUDA_ARCH__=800'];
     const text = [source, mainText(plan, call, options.programs)].join('\n');
-    writeFileSync(join(folder, 'k'), compiled(text, [...(races ? ['-DRACES', '-fsanitize=thread'] : []), ...macros]), { mode: 0o755 });
+    writeFileSync(join(folder, 'k'), compiled(text, { sm90: target === 'cuda.sm90', half: dtype === 'f16', races }), { mode: 0o755 });
     for (const program of options.programs) {
       for (const tensor of plan.tensors) {
         const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN);
@@ -99,25 +95,6 @@ export function runKernels(
         });
       }
     }
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** The last text that was compiled: kernels that run over other values are not compiled again. */
-const latest = { key: '', program: Buffer.alloc(0) };
-
-function compiled(text: string, flags: readonly string[]): Buffer {
-  const key = [...flags, text].join('\n');
-  if (key === latest.key) return latest.program;
-  const folder = mkdtempSync(join(tmpdir(), 'lmoec-compile-'));
-  try {
-    writeFileSync(join(folder, 'k.cc'), text);
-    execFileSync('g++', [
-      '-std=c++17', '-O1', '-w', '-I', import.meta.dirname, ...flags, '-c', '-o', join(folder, 'k.o'), join(folder, 'k.cc'),
-    ], { stdio: 'pipe' });
-    execFileSync('g++', ['-o', join(folder, 'k'), join(folder, 'k.o')], { stdio: 'pipe' });
-    return Object.assign(latest, { key, program: readFileSync(join(folder, 'k')) }).program;
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -230,34 +207,22 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);
       return `    launch("${kernel.name}", {${x}, ${y}, 1}, ${kernel.block}, ${Math.max(kernel.sharedBytes, 16)}, `
-        + `[=] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
+        + `+[] { ${kernel.entry}(${kernel.args.map(argument).join(', ')}); });`;
     }),
     '  }',
   ].join('\n'));
   const files = [...plan.tensors.map((tensor) => tensor.name), ...Object.keys(plan.tables)];
   return `
-static std::map<std::string, Guarded> blocks;
-static void* data(const char* name) { return blocks.at(name).at; }
-static void load(std::string name) {
-  FILE* f = fopen((name + ".bin").c_str(), "rb");
-  fseek(f, 0, SEEK_END);
-  const size_t bytes = ftell(f);
-  rewind(f);
-  blocks[name] = guard(name.c_str(), bytes, 16);
-  if (fread(data(name.c_str()), 1, bytes, f) != bytes) exit(4);
-  fclose(f);
-}
+void* data(const char* name);
+void load(const char* name);
+void store_all();
 int main(int, char** argv) {
   const std::string program = argv[1];
   set_order(atoi(argv[2]));
   catch_faults();
   for (auto name : {${files.map((name) => `"${name}"`).join(', ')}}) load(name);
 ${launches.join('\n')}
-  for (auto& [name, block] : blocks) {
-    FILE* f = fopen((name + ".out").c_str(), "wb");
-    fwrite(block.at, 1, block.bytes, f);
-    fclose(f);
-  }
+  store_all();
 }
 `;
 }

@@ -71,7 +71,7 @@ withTables('tables made on the device against those of the host, cut where %s se
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'lmoec-tables-'));
     writeFileSync(join(folder, 'tables.cc'), [
-      '#include "emulator.h"',
+      '#include "emulator.cc"',
       `constexpr int kChunk = ${plan.chunk}, kTablePrograms = ${plan.segmentation.programs}, `
         + `kTableLeast = ${plan.segmentation.least}, kTablePays = ${pays ?? 1};`,
       templates['rt/tables.cuh'], MAIN,
