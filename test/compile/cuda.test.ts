@@ -74,7 +74,9 @@ describe.skipIf(found === undefined || NO_EXAMPLES)('nvcc takes the text (skippe
       const [head, first] = (files.get(plan.kernels[0].file) ?? '').split(/^(?=extern "C" __global__)/m);
       expect(first.match(/ S_prepare\(.*|compose_tf32/g)?.length).toBe(25);
       writeFileSync(join(folder, 'prepare.cu'), head + first);
-      await promisify(execFile)(found ?? 'nvcc', ['-std=c++17', '-arch=sm_90a', '-cubin', '-o', 'prepare.cubin', 'prepare.cu'], { cwd: folder });
+      await promisify(execFile)(
+        found ?? 'nvcc', ['-std=c++17', '-arch=sm_90a', '-cubin', '-o', 'prepare.cubin', 'prepare.cu'], { cwd: folder },
+      );
       // 0.27 MB; written out, they were 1.4 MB, for which nvcc took ten times as long.
       expect(readFileSync(join(folder, 'prepare.cubin')).length).toBeLessThan(600_000);
     } finally {

@@ -103,6 +103,8 @@ describe.skipIf(reason !== undefined)(`Python packages${reason === undefined ? '
 
   it('say what a backend may be', () => {
     const environment = { LMOEC_BACKEND: 'refrence' };
-    expect(() => python(['-c', 'import gla'], join(out, 'gla'), environment)).toThrow(/LMOEC_BACKEND=refrence is no backend: set it to reference/);
+    expect(() => python(
+      ['-c', 'import gla'], join(out, 'gla'), environment,
+    )).toThrow(/LMOEC_BACKEND=refrence is no backend: set it to reference/);
   });
 });
