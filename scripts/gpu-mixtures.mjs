@@ -32,9 +32,6 @@ const ENDS = [
   ['examples/moe/softmax.lmoe', 'mixtral', 'D=64,E=64,F=64,k=32', 'B=1,T=40'],
   ['examples/moe/softmax.lmoe', 'mixtral', 'D=64,E=2,F=64,k=2', 'B=1,T=130'],
 ];
-/** One token's plan is the same for all experts: which of them is the best is decided by rounding. */
-const callsOf = (name) => (name === 'sinkhorn_base' ? [CALLS[0], 'B=1,T=2'] : CALLS);
-
 /** Every dtype by the kernels for every architecture, and by the other compiler. */
 function waysOf({ webgpu, nvrtc }) {
   const plain = ['f32', 'bf16', 'f16'].map((dtype) => ({ backend: 'cuda', dtype, args: [] }));
@@ -56,9 +53,10 @@ const caseOf = (path, name, sizes, label, way, more) => ({
 /** `devices`: which of webgpu and nvrtc answer. */
 export function mixtureCases(devices) {
   const { few, more } = waysOf(devices);
-  const named = [...MIXTURES, ...LAYERS].flatMap(([path, name, sizes, ...options]) => callsOf(name).flatMap((call) => (
+  const named = [...MIXTURES, ...LAYERS].flatMap(([path, name, sizes, ...options]) => CALLS.flatMap((call) => (
     [...few, ...(call === CALLS[0] ? more : [])].map((way) => caseOf(path, name, `${sizes},${call}`, call, way, {
-      // A router's gradient is a difference of experts' products with the cotangent, for one token a small one.
+      // A router's gradient is a difference of experts' products with the cotangent, for one token a small one. A balanced plan of one
+      // token is the same for all experts: which of them is the best is decided by rounding.
       response: call !== CALLS[0], args: ['--training', ...options],
     }))
   )));

@@ -11,7 +11,10 @@ export interface Comparison {
   readonly passed: boolean;
   /** The first element whose meaning is no finite number, if a device gave anything else there: it is not the device that fails. */
   readonly meaningless?: number;
-  /** Of what did not pass in 16 bits: what becomes of the oracle's result when its inputs are rounded once more (conditioning.ts). */
+  /**
+   * Of what did not pass (of scans, in 16 bits): what becomes of the oracle's result when its inputs are rounded once more
+   * (conditioning.ts).
+   */
   readonly conditioning?: number;
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { nodeHost } from '../../../src/driver/host.js';
 import { conditioning } from '../../../src/driver/scan/run/conditioning.js';
+import { roundedOnceMore } from '../../../src/driver/run/once-more.js';
 import { runOracle } from '../../../src/driver/scan/run/oracle.js';
 import { prepareRun } from '../../../src/driver/scan/run/run.js';
 import type { CallShape } from '../../../src/driver/run/validate.js';
@@ -33,6 +34,18 @@ describe('what one rounding of the inputs does to the meaning', () => {
   it('is an eighth of that in f16, and nothing for tensors in f32', () => {
     expect(moves(0.01, 'bf16', () => true) / moves(0.01, 'f16', () => true)).toBeCloseTo(8, 5);
     expect(moves(0.01, 'bf16', () => false)).toBe(0);
+  });
+});
+
+describe('numbers rounded once more', () => {
+  const HALVES = [['bf16', 2 ** -8], ['f16', 2 ** -11], ['f32', 2 ** -24]] as const;
+  it.each(HALVES)('move by half a step of %s at most, and most of them do', (dtype, half) => {
+    const given = Float64Array.from({ length: 1000 }, (_, i) => (i % 2 === 0 ? 1 : -1) * 1.0625 ** (i / 10 - 50));
+    const moved = roundedOnceMore(dtype, 'x')(given);
+    const steps = [...moved].map((x, i) => Math.abs(x - given[i]) / Math.abs(given[i]));
+    expect(Math.max(...steps)).toBeLessThanOrEqual(half);
+    expect(steps.filter((step) => step > half / 20).length).toBeGreaterThan(800);
+    expect([...roundedOnceMore(dtype, 'x')(Float64Array.of(0, Infinity))]).toEqual([0, Infinity]);
   });
 });
 

@@ -1,6 +1,7 @@
+import type { IoDtype } from '../../../ir/common/dtype.js';
 import type { Spec } from '../../../ir/spec/spec.js';
 import { distance } from '../../run/compare.js';
-import { roundedOnceMore, type Half } from '../../run/once-more.js';
+import { roundedOnceMore } from '../../run/once-more.js';
 import { runOracle, type Values } from './oracle.js';
 import type { CallShape } from '../../run/validate.js';
 
@@ -10,7 +11,7 @@ import type { CallShape } from '../../run/validate.js';
  * error.
  */
 export function conditioning(
-  spec: Spec, call: CallShape, values: Values, isIo: (name: string) => boolean, dtype: Half, expected: Values,
+  spec: Spec, call: CallShape, values: Values, isIo: (name: string) => boolean, dtype: Exclude<IoDtype, 'f32'>, expected: Values,
 ): ReadonlyMap<string, number> {
   const again = roundedOnceMore(dtype, spec.name);
   const moved = new Map([...values].map(([name, data]) => [name, isIo(name) ? again(data) : data]));
