@@ -107,7 +107,7 @@ DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], co
     }
     UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
     float fx[X][8];
@@ -196,7 +196,7 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     store_packed(scratch, k, b);
     UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     float sum[N][8];

@@ -65,21 +65,21 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
     __syncwarp();
     if ((t & 31) < 16) UNROLL for (int i = 0; i < 16; ++i) block[i * STRIDE + c] = x[i];
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
   {
     const int o = (w >> 1) * 32, n = (w & 1) * 8;
     float *above = A + o * STRIDE + o + 16 + n, *below = A + (o + 16) * STRIDE + o + n;
     float u[4] = {0.f, 0.f, 0.f, 0.f}, v[4] = {0.f, 0.f, 0.f, 0.f};
     mma_tf32<2, STRIDE, FINE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
     put_16x8<STRIDE>(above, u);
-    team_sync(bar);
+    bar_sync(bar, 128);
     mma_tf32<2, STRIDE, FINE>(v, A + (o + 16) * STRIDE + o + 16, above);
     put_16x8<STRIDE>(below, v);
     __syncwarp();
     UNROLL for (int i = 0; i < 4; ++i) u[i] = 0.f;
     put_16x8<STRIDE>(above, u);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
   {
     const int n = w * 8;
     float *above = A + 32 + n, *below = A + 32 * STRIDE + n;
@@ -89,7 +89,7 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
       mma_tf32<4, STRIDE, FINE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
       put_16x8<STRIDE>(above + m * 16 * STRIDE, u[m]);
     }
-    team_sync(bar);
+    bar_sync(bar, 128);
     UNROLL for (int m = 0; m < 2; ++m) {
       mma_tf32<4, STRIDE, FINE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
       put_16x8<STRIDE>(below + m * 16 * STRIDE, v[m]);
@@ -98,7 +98,7 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
     UNROLL for (int i = 0; i < 4; ++i) u[0][i] = 0.f;
     UNROLL for (int m = 0; m < 2; ++m) put_16x8<STRIDE>(above + m * 16 * STRIDE, u[0]);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 }
 
 // 64 x 64 product of arrays; every warp makes 16 rows. A loop: a scan of three erases has 24 of these in one kernel, 800 KB of code without it.

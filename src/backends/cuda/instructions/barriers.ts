@@ -6,6 +6,8 @@ export interface Ordered {
   readonly steps: readonly (readonly Step[])[];
   /** When pieces hold values, in barriers. */
   readonly spans: ReadonlyMap<Piece, Span>;
+  /** Is something written after the last fence that a product reads? */
+  readonly unfenced: boolean;
 }
 
 /** Up to which barrier a piece was touched, and whether each thread kept to its own elements since the one before. */
@@ -16,9 +18,13 @@ interface Touch {
 
 /**
  * Puts barriers where a thread reads what others wrote since the last one, waits where copies and products are read, and tells between
- * which barriers every piece of shared memory is in use. Lists run one after the other.
+ * which barriers every piece of shared memory is in use. Lists run one after the other. Barriers have a fence where what was written is
+ * for products, here or (`operands`) in another team: a fence waits for all that the thread has under way in memory.
  */
-export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
+export function ordered(lists: readonly (readonly Instruction[])[], operands: ReadonlySet<Piece> = new Set()): Ordered {
+  const multiplied = new Set([...operands, ...operandsIn(lists)]);
+  // Copies that the frame waits for come before some place where all meet.
+  const awaitedOutside = lists.some((list) => list.some((one) => one.kind === 'copy' && !one.group && multiplied.has(one.piece)));
   let epoch = 0;
   let steps: Step[] = [];
   const spans = new Map<Piece, Span>();
@@ -42,23 +48,30 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     const before = lastTouch.get(piece);
     lastTouch.set(piece, { epoch, own: own && (before?.epoch !== epoch || before.own) });
   };
+  let unfenced = false;
   // Threads have just met: nothing is done since.
   let met = false;
   const barrier = (): void => {
-    if (!met) steps.push({ kind: 'barrier' });
+    if (!met) steps.push({ kind: 'barrier', fenced: unfenced });
     met = true;
+    unfenced = false;
     epoch++;
     for (const piece of needed) {
       live(piece);
       touch(piece, false);
     }
   };
+  /** Waits for copies, of which the first `count` are there then. */
+  const copied = (count: number): void => {
+    steps.push({ kind: 'copied', left: begun - count });
+    met = false;
+    unfenced ||= [...groups].some(([piece, group]) => group >= arrived && group < count && multiplied.has(piece));
+    arrived = count;
+  };
   const read = ({ piece, by }: Access): void => {
     const group = groups.get(piece);
     if (group !== undefined && group >= arrived) {
-      steps.push({ kind: 'copied', left: begun - 1 - group });
-      met = false;
-      arrived = group + 1;
+      copied(group + 1);
       barrier();
     }
     const last = written.get(piece);
@@ -70,6 +83,7 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
   const write = (piece: Piece, by: By | 'copy'): void => {
     live(piece, epoch);
     written.set(piece, { epoch, by });
+    if (by !== 'copy') unfenced ||= multiplied.has(piece);
     if (!firstWrite.has(piece)) firstWrite.set(piece, { epoch, own: by === 'owner' });
     touch(piece, by === 'owner');
     if (piece.lasting) spans.set(piece, { first: 0, last: Infinity });
@@ -105,14 +119,13 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
         live(instruction.piece, epoch);
         met = false;
         return;
-      case 'meet': barrier(); return;
+      case 'meet':
+        unfenced ||= awaitedOutside;
+        barrier();
+        return;
       case 'await': awaited(instruction.name); return;
       case 'settle':
-        if (arrived < begun) {
-          steps.push({ kind: 'copied', left: 0 });
-          met = false;
-        }
-        arrived = begun;
+        if (arrived < begun) copied(begun);
         barrier();
         return;
       case 'loop':
@@ -144,5 +157,10 @@ export function ordered(lists: readonly (readonly Instruction[])[]): Ordered {
     list.forEach(take);
     return steps;
   });
-  return { steps: made, spans };
+  return { steps: made, spans, unfenced };
+}
+
+/** Pieces that products read. */
+export function operandsIn(lists: readonly (readonly Instruction[])[]): ReadonlySet<Piece> {
+  return new Set(lists.flatMap((list) => list.flatMap((one) => (one.kind === 'product' ? one.pieces : []))));
 }

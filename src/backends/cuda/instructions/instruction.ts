@@ -41,7 +41,7 @@ export interface Product {
   readonly sum: string;
   readonly shape: Call['shape'];
   readonly args: Call['args'];
-  /** Operands in shared memory: they have to stay until the product is there. */
+  /** Operands that it reads in shared memory: they have to stay until the product is there. */
   readonly pieces: readonly Piece[];
   readonly then: readonly Action[];
 }
@@ -98,7 +98,8 @@ export type Instruction =
 /** What is printed: actions with the barriers and waits that they take. */
 export type Step =
   | Action
-  | { readonly kind: 'barrier' }
+  /** `fenced`: what threads wrote before it is for products to read, which look past what other threads see. */
+  | { readonly kind: 'barrier'; readonly fenced: boolean }
   /** Waits until only the last `left` groups of copies are under way. */
   | { readonly kind: 'copied'; readonly left: number }
   /** Waits until only the last `left` products run. */

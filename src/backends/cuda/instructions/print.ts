@@ -5,8 +5,8 @@ import type { Call, Registers, Step } from './instruction.js';
 export interface Threads {
   readonly threads: number;
   readonly barrier: number | string;
-  /** No product and no engine reads what they write. */
-  readonly plain?: true;
+  /** Which of them does what one does; the first unless said. */
+  readonly one?: string;
 }
 
 /** Writes the steps of a team. */
@@ -19,7 +19,7 @@ const callText = ({ fn, shape, args, when }: Call) => (
   `${when === undefined ? '' : `if (${when}) `}${fn}${shape.length === 0 ? '' : `<${shape.join(', ')}>`}(${args.join(', ')});`
 );
 
-function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads): void {
+function printStep(code: Code, step: Step, { threads, barrier, one = 't == 0' }: Threads): void {
   if ((step.kind === 'each' || step.kind === 'call') && step.makes !== undefined) code.line(registersText(step.makes));
   switch (step.kind) {
     case 'note': code.line(step.text); return;
@@ -33,7 +33,7 @@ function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads)
       return;
     }
     case 'turns': code.line(`UNROLL for (int k = 0; k < ${step.count}; ++k) { const int i = t + k * 128; ${step.text} }`); return;
-    case 'one': code.line(`if (t == 0${step.when === undefined ? '' : ` && ${step.when}`}) ${step.text}`); return;
+    case 'one': code.line(`if (${one}${step.when === undefined ? '' : ` && ${step.when}`}) ${step.text}`); return;
     case 'call': code.line([...(step.declares ?? []), callText(step)].join(' ')); return;
     case 'copy': code.line(`${callText(step)}${step.group ? ' cp_commit();' : ''}`); return;
     case 'product':
@@ -47,7 +47,7 @@ function printStep(code: Code, step: Step, { threads, barrier, plain }: Threads)
     case 'open': code.open(step.head); return;
     case 'close': code.close(); return;
     case 'barrier':
-      code.line(plain === true ? `bar_sync(${barrier}, ${threads});` : `team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});`);
+      code.line(step.fenced ? `team_sync(${barrier}${threads === 128 ? '' : `, ${threads}`});` : `bar_sync(${barrier}, ${threads});`);
       return;
     case 'copied': code.line(`cp_wait<${step.left}>();`); return;
     case 'multiplied': code.line(`mma_wait<${step.left}>();`); return;

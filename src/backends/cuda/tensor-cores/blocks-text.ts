@@ -113,7 +113,7 @@ export function blocksText(cx: CudaContext, { parted, shape, plan, ring, sharedB
   loops.forEach(({ axis }, i) => {
     const [issue, enter, body] = partsOfLoop(i);
     // The loops share the ring.
-    if (i > 0) printSteps(code, [{ kind: 'barrier' }], team);
+    if (i > 0) printSteps(code, [{ kind: 'barrier', fenced: false }], team);
     const count = isAlong ? 'steps' : Math.ceil(axisSize(cx.module, axis) / STEP);
     code.open(`auto ${issue} = [&](int n)`);
     stage('to');

@@ -46,12 +46,19 @@ export interface Far {
   readonly width: string;
 }
 
+/** A vector of `n` elements, one in a variable of each thread. */
+export interface Own {
+  readonly name: string;
+  readonly axis: Axis;
+  readonly n: number;
+}
+
 /** Everywhere the values of one tile are. */
 export interface Forms {
   scalar?: string;
   vec?: Vec;
   /** Of a vector: the register in which thread i < `n` has element i. */
-  own?: { readonly name: string; readonly axis: Axis; readonly n: number };
+  own?: Own;
   frags: Frag[];
   t16?: Tile16;
   t32?: Tile32;

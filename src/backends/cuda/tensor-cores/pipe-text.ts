@@ -193,7 +193,7 @@ export function pipeText(
   code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${here};`);
   code.line('(void)v_here;');
   if (size % shape.width !== 0) code.line(`if (v0 >= ${size}) break;`);
-  printSteps(code, plan.steps('after'), { threads: 128, barrier: '1 + half', plain: true });
+  printSteps(code, plan.steps('after'), { threads: 128, barrier: '1 + half' });
   code.close();
   code.close();
   code.close();

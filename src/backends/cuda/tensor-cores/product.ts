@@ -28,10 +28,8 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
     return;
   }
   const b = team.t16(right);
-  const pieces = [b.piece];
   const init = start?.({ name: '', row, col });
   const a = team.packed(left, row);
-  pieces.push(...a.pieces);
   team.need(b.piece, 'any');
   const back = timesText(a.back, team.backOf(b));
   const out = team.newFrag(tile, row, col);
@@ -43,7 +41,7 @@ export function productText(team: Team, tile: TileId, op: Contract, start?: (fra
   if (back !== '') team.add({ kind: 'registers', name: raw, count: team.values(col) });
   const fresh = init === undefined || back !== '';
   team.add({
-    kind: 'product', name: out.name, sum: raw, pieces, shape: [width, a.steps, team.pad(b.rows), major, fresh],
+    kind: 'product', name: out.name, sum: raw, pieces: [b.piece], shape: [width, a.steps, team.pad(b.rows), major, fresh],
     args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],
     then: back === '' ? [] : [team.eachOf(out, `${out.name}[i] ${init === undefined ? '=' : '+='} ${raw}[i]${back};`)],
   });
@@ -91,7 +89,7 @@ export function addProduct(team: Team, tile: TileId, into: TileId, op: Contract,
   const raw = back === '' ? sum.name : team.fresh(`raw${tile}`);
   if (back !== '') team.add({ kind: 'registers', name: raw, count: team.values(found.col) });
   team.add({
-    kind: 'product', name: sum.name, sum: raw, pieces: [b.piece, ...a.pieces],
+    kind: 'product', name: sum.name, sum: raw, pieces: [b.piece],
     then: back === '' ? [] : [team.eachOf(sum, `${sum.name}[i] += ${raw}[i]${back};`)],
     shape: [width, a.steps, team.pad(b.rows), b.rows === op.axis, back !== ''],
     args: [raw, a.name, b.address, ...(team.parts === 1 ? [] : [`part * ${width}`])],

@@ -7,7 +7,7 @@ import type { Piece } from '../instructions/pieces.js';
 import type { CudaContext } from '../lowered.js';
 import { extentsOf, type Parts, type Tall } from './extents.js';
 import { isDscore } from './joined-decays.js';
-import { isToken, type Far, type Forms, type Frag, type Tile16, type Tile32, type Vec } from './forms.js';
+import { isToken, type Far, type Forms, type Frag, type Own, type Tile16, type Tile32, type Vec } from './forms.js';
 
 export interface TeamOptions {
   readonly cx: CudaContext;
@@ -30,7 +30,7 @@ export interface TeamOptions {
   readonly stage: { readonly address: string; readonly pointer: string };
   /** Matrices that stay in memory, and how many of their panels are in shared memory at once. */
   readonly panels?: { readonly tiles: ReadonlySet<TileId>; readonly depth: number };
-  /** Vectors stay in registers until other threads read them. Of code that is no loop. */
+  /** Vectors stay in registers until other threads read them. Of code that is no loop, or the body of one. */
   readonly ownVectors?: boolean;
   /** What is left of folds until somebody asks for one; undefined: nothing waits. */
   readonly deferred?: Map<TileId, () => void>;
@@ -269,7 +269,7 @@ export function createTeam(options: TeamOptions) {
   };
 
   /** A operand: packed fragments with rows `wanted`. */
-  const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; pieces: Piece[]; back?: string } => {
+  const packed = (tile: TileId, wanted: Axis): { name: string; steps: number; back?: string } => {
     const { id, own: ownName } = resolve(tile);
     const row = ownName(wanted);
     const col = otherAxis(id, row);
@@ -287,7 +287,7 @@ export function createTeam(options: TeamOptions) {
         ], declares: [declared],
         reads: [t.piece],
       });
-      return { name, steps: all, pieces: [t.piece], back: backOf(t) };
+      return { name, steps: all, back: backOf(t) };
     }
     if (parts > 1) {
       frag(id, row);
@@ -299,11 +299,11 @@ export function createTeam(options: TeamOptions) {
     // What lies in 16 bits as it is fits.
     if (!fits || (f.t16 !== undefined && f.t16.most === undefined)) {
       add({ kind: 'call', fn: 'pack', shape: [all], args: [name, from.name], declares: [declared] });
-      return { name, steps: all, pieces: [] };
+      return { name, steps: all };
     }
     const back = fresh('back');
     add({ kind: 'call', fn: 'fit_pack', shape: [all], args: [name, from.name, back], declares: [declared, `float ${back}[2];`] });
-    return { name, steps: all, pieces: [], back: `${back}[(i >> 1) & 1]` };
+    return { name, steps: all, back: `${back}[(i >> 1) & 1]` };
   };
 
   const vec = (tile: TileId, by: By): string => {
@@ -324,13 +324,23 @@ export function createTeam(options: TeamOptions) {
   };
   /** The thread's own element of a vector, in a statement about element i. */
   const element = (tile: TileId): string => formsOf(resolve(tile).id).own?.name ?? `${vec(tile, 'owner')}[i]`;
+  const keepOwn = (id: TileId, own: Own): void => {
+    formsOf(id).own = own;
+    if (options.exported.has(id)) vec(id, 'owner');
+  };
+  /** A vector of which every thread has its element, in a variable of which `value` is the text; others anything. */
+  const putOwn = (id: TileId, axis: Axis, value: string): void => {
+    const name = fresh(`v${id}`);
+    add({ kind: 'number', name, value });
+    keepOwn(id, { name, axis, n: size(axis) });
+  };
   /** Makes a vector, each thread its element i. */
   const putVec = (id: TileId, axis: Axis, text: string, n = size(axis)): void => {
     if (options.ownVectors === true && n <= threads) {
       const name = fresh(`v${id}`);
       add({ kind: 'number', name, value: '0.f', variable: true });
       add({ kind: 'own', count: n, text: `${name} = ${text};` });
-      formsOf(id).own = { name, axis, n };
+      keepOwn(id, { name, axis, n });
       return;
     }
     const made = newVec(id, axis);
@@ -370,7 +380,7 @@ export function createTeam(options: TeamOptions) {
   return {
     ...extents, options, draft, add, fresh, refuse, parts, tall, threads, formsOf, need, address, pointerTo, note, begin, fits, backOf,
     copiers, newFrag, registersOf, each, eachOf, within, otherAxis, frag, t16, tokenRows, t32, newT32, packed, vec, newVec, element, putVec,
-    letGo, scalar, putScalar, exportScalar,
+    putOwn, letGo, scalar, putScalar, exportScalar,
     /** Number of products begun after the one that makes this tile; undefined if it is there. */
     runningAfter: (tile: TileId) => draft.begunAfter(formsOf(resolve(tile).id).frags.map(({ name }) => name)),
   };

@@ -44,6 +44,8 @@ export interface WalkPlan {
 }
 
 const LOADING = { threads: 128, barrier: 1 };
+/** Of its threads, the one that asks the copy engine: of a warp that has no number of 64 tokens to work out. */
+const ASKING = 't == 96';
 
 export function walkText(cx: CudaContext, { division, loading, walking, draining, room, tall }: WalkPlan): LoweredKernel {
   const { kernel, split, loop } = division;
@@ -114,7 +116,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
     load(loading.plan.steps('issue'));
     if (copies) code.line('cp_commit();');
     if (bulk.length === 0) return;
-    code.open('if (t == 0)');
+    code.open(`if (${ASKING})`);
     code.line(`const u32 bar = landed + ${stage} * 8;`);
     code.line(`bar_expect(bar, ${bulk.reduce((sum, copy) => sum + copy.bytes, 0)});`);
     load(bulk.map((copy) => copy.ask('to', 'bar')));
@@ -127,8 +129,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (draining.length > 0) {
     lambda('drain', () => {
       outputsLine();
-      load(draining.flatMap((drain) => drain.bulk?.actions ?? [drain.store]));
-      if (pushed.length > 0) code.line('if (t == 0) bulk_commit();');
+      printSteps(code, draining.flatMap((drain) => drain.bulk?.actions ?? [drain.store]), { ...LOADING, one: ASKING });
+      if (pushed.length > 0) code.line(`if (${ASKING}) bulk_commit();`);
     });
   }
   const ask = () => {
@@ -137,7 +139,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
     code.line(`if (n + 1 < ${count}) issue(n + 1);${copies ? ' else cp_commit();' : ''}`);
     // The copies are on their way before the stores.
     if (draining.length > 0) code.line(`if (n + 1 >= ${stages}) drain(n + 1 - ${stages});`);
-    if (prefetched) code.line(`if (n + 2 < ${count} && t == 0) prefetch(n + 2);`);
+    if (prefetched) code.line(`if (n + 2 < ${count} && ${ASKING}) prefetch(n + 2);`);
   };
   const clear = () => {
     const cleared = bulk.flatMap((copy) => copy.clear ?? []);
@@ -145,6 +147,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
     code.open('if (length < 64)');
     if (!readsBulk) code.line(waitFor('landed'));
     load(cleared);
+    code.line('proxy_fence();');
     code.close();
   };
   code.line(`if (${count} > 0) issue(0);`);
@@ -159,8 +162,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   load(loading.plan.steps('body'));
   if (!readsBulk) clear();
   // What goes out in this chunk takes the place of what has to be read by then.
-  if (pushed.length > 0) code.line(`if (t == 0) bulk_wait<${outputs - stages + (early ? 1 : 0)}>();`);
-  code.line('team_sync(1);');
+  if (pushed.length > 0) code.line(`if (${ASKING}) bulk_wait<${outputs - stages + (early ? 1 : 0)}>();`);
+  if (loading.plan.unfenced) code.line('proxy_fence();');
   code.line(`bar_arrive(full + ${stage} * 8);`);
   if (!early) ask();
   code.close();
@@ -168,7 +171,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (
     draining.length > 0 && stages > 1
   ) code.line(`for (int n = ${count} < ${stages} ? 0 : ${count} + 1 - ${stages}; n < ${count}; ++n) { taken_back(n); drain(n); }`);
-  if (pushed.length > 0) code.line('if (t == 0) bulk_wait<0>();');
+  if (pushed.length > 0) code.line(`if (${ASKING}) bulk_wait<0>();`);
   code.close();
 
   code.open('else');
@@ -179,7 +182,6 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   code.line(waitFor('full'));
   // What the loading team has not waited for.
   if (bulk.length > 0 && !readsBulk) code.line(waitFor('landed'));
-  code.line('proxy_fence();');
   walk('body');
   if (pushed.length > 0) code.line('proxy_fence();');
   code.line(`bar_arrive(empty + ${stage} * 8);`);

@@ -8,7 +8,7 @@ import { outermost } from '../prologue.js';
 import { createDraft, type Draft } from '../instructions/draft.js';
 import type { Registers } from '../instructions/instruction.js';
 import { arenaOf, createPieces, type Piece } from '../instructions/pieces.js';
-import { planTeam } from '../instructions/plan.js';
+import { operandsOfTeam, planTeam } from '../instructions/plan.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
 import { bulkCopy, bulkStore, type BulkCopy } from './bulk-copy.js';
@@ -66,7 +66,7 @@ function divided(cx: CudaContext, kernel: TileKernel, division: Division, way: W
   const walking = walkingTeam(cx, kernel, division, notes, loading.team, way);
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
   if (refusal !== undefined) return refusal;
-  const plans = { loading: planTeam(loading.draft), walking: planTeam(walking.draft) };
+  const plans = { loading: planTeam(loading.draft, operandsOfTeam(walking.draft)), walking: planTeam(walking.draft) };
   const kept = { walk: plans.walking.arena, load: plans.loading.arena, out: arenaOf(walking.outgoing, new Map()) };
   const room = roomOf(cx, division, kept, way);
   if (isRefused(room)) return room;
@@ -93,13 +93,15 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
   const team = createTeam({
-    cx, kernel, draft, slab: 64 * tall, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported,
+    cx, kernel, draft, slab: 64 * tall, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported, ownVectors: true,
   });
   draft.keepPieces(true);
   const steady = [...made.values()].flatMap((one) => one.steady);
   outsideText(cx, team, before, needed(ahead, [...aside.map((stmt) => stmt.value), ...steady], before), outside, split);
   team.add({ kind: 'settle' });
   draft.keepPieces(false);
+  draft.to('fill');
+  team.add({ kind: 'loop', edge: 'begin' });
   for (const stmt of ahead) {
     if (!isRaw(stmt)) continue;
     const cell = loadCell(cx, stmt.op, inside, split);
@@ -118,7 +120,14 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
     registers.push(rows.registers);
   }
   draft.to('body');
-  team.add({ kind: 'meet' });
+  const copies = brought.size > bulk.length;
+  const read = [
+    ...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value),
+    ...[...made.values()].map(({ near }) => near),
+  ];
+  const readsBulk = read.some((tile) => brought.has(source(tile)));
+  // What others copied, or cleared, is there.
+  if (copies || readsBulk) team.add({ kind: 'meet' });
   for (const stmt of draft.untilRefused(loop.body)) {
     if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
       const [one, rows] = [made.get(stmt.tile), earlier.get(stmt.tile)];
@@ -137,13 +146,8 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
     }
   }
   draft.await();
-  const read = [
-    ...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value),
-    ...[...made.values()].map(({ near }) => near),
-  ];
-  return {
-    team, draft, registers, copies: brought.size > bulk.length, bulk, readsBulk: read.some((tile) => brought.has(source(tile))),
-  };
+  team.add({ kind: 'loop', edge: 'end' });
+  return { team, draft, registers, copies, bulk, readsBulk };
 }
 
 /**
@@ -163,7 +167,8 @@ function throughRegisters(
   const value = scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i');
   team.add({ kind: 'turns', count: n, text: `${name}[k] = ${value};` });
   draft.to('fill');
-  if (!scalar) {
+  if (!scalar && n === 1) team.putOwn(tile, cell.axes[0], `${name}[0]`);
+  else if (!scalar) {
     const v = team.newVec(tile, cell.axes[0]);
     const text = `if (i < ${team.size(cell.axes[0])}) ${v.pointer}[i] = ${name}[k];`;
     team.add({ kind: 'turns', count: n, text, writes: [{ piece: v.piece, by: 'owner' }] });

@@ -51,6 +51,21 @@ describe('barriers', () => {
     expect(run(write(a), need(a), use('first'), use('reads it'))).toEqual(['write P0', 'barrier', 'first', 'reads it']);
   });
 
+  it('have a fence where what was written since the last one is for products', () => {
+    const p = pieces();
+    const [numbers, operand, left] = [p.piece(), p.piece(), p.piece()];
+    const fences = (...list: readonly Instruction[]) => (
+      ordered([list]).steps.flat().flatMap((step) => (step.kind === 'barrier' ? [step.fenced] : []))
+    );
+    expect(fences(write(numbers), read(numbers), product('a', [operand]))).toEqual([false]);
+    expect(fences(write(operand), need(operand), product('a', [operand]))).toEqual([true]);
+    // What is read by threads before products read it is fenced where they meet for that.
+    expect(fences(write(operand), read(operand), write(numbers), read(numbers), product('a', [operand]))).toEqual([true, false]);
+    expect(fences(copy(left), copy(operand), read(left), read(operand), product('a', [operand]))).toEqual([false, true]);
+    expect(ordered([[write(numbers), write(operand)]], new Set([operand]))).toMatchObject({ unfenced: true });
+    expect(ordered([[write(numbers)]], new Set([operand]))).toMatchObject({ unfenced: false });
+  });
+
   it('stand where all have to meet', () => {
     expect(run(use('x'), { kind: 'meet' }, use('y'))).toEqual(['x', 'barrier', 'y']);
   });
