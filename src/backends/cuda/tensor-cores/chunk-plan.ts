@@ -77,7 +77,7 @@ export function planChunk(cx: CudaContext, { kernel, groups }: JoinedDecays, sha
   const copied = new Set(copies.map((copy) => copy.tile));
   const due = copiesDue(kernel.body, groups, shape.panels === undefined ? new Map() : sums, copies, shape.budget);
   const operands = scoreOperands(kernel, (tile) => team.resolve(tile).id);
-  const spread = readByOthers(kernel);
+  const spread = readByOthers(kernel, (tile) => team.resolve(tile).id);
   const longUnread = unreadFor(kernel, (tile) => team.resolve(tile).id);
   // What comes past shared memory is asked for at once: where it is used, its way would be waited for.
   const asked = new Map<TileId, string>();
@@ -136,10 +136,10 @@ function scoreOperands({ body }: TileKernel, resolve: (tile: TileId) => TileId):
 }
 
 /** Vectors made here that other threads read: each leaves its element as soon as it has it, so that threads meet once for several. */
-function readByOthers({ body, tiles }: TileKernel): ReadonlySet<TileId> {
+function readByOthers({ body, tiles }: TileKernel, resolve: (tile: TileId) => TileId): ReadonlySet<TileId> {
   const reads = (stmt: TileStmt) => stmt.kind === 'let' && (tiles[stmt.tile].axes.length === 2 || isFold(stmt.op));
   return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && reads(stmt) ? operandsOf(stmt.op) : []))
-    .filter((tile) => tiles[tile].axes.length === 1));
+    .filter((tile) => tiles[tile].axes.length === 1).map(resolve));
 }
 
 function tilesReadBy(stmt: TileStmt): readonly TileId[] {
