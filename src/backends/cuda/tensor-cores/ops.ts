@@ -11,6 +11,13 @@ import { timesText } from './forms.js';
 import type { Team } from './team.js';
 import { argument, elementwise, matrix, vector } from './values.js';
 
+function mapText(team: Team, tile: TileId, { fn, args }: Extract<TileOp, { op: 'map' }>): void {
+  const of = fn === 'sigmoid' ? team.options.defs.get(args[0]) : undefined;
+  // It is made of the same numbers as that of what it is minus of.
+  if (of?.op === 'map' && of.fn === 'neg') elementwise(team, tile, ([x]) => `m_sigmoid_minus(${x})`, of.args);
+  else elementwise(team, tile, (texts) => scalarText(fn, texts), args);
+}
+
 /** Writes one `let` (not of a load) for a team. */
 export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load' | 'gather' }>, place: Place): void {
   const axes = team.axesOf(tile);
@@ -39,7 +46,7 @@ export function opText(team: Team, tile: TileId, op: Exclude<TileOp, { op: 'load
     case 'map':
       // A tile over no tokens has no rows to lie in fragments: whoever sums it reads it from its operands.
       if (axes.length === 2 && team.options.rowOf(axes) === undefined) return;
-      elementwise(team, tile, (args) => scalarText(op.fn, args), op.args);
+      mapText(team, tile, op);
       return;
     case 'round':
       elementwise(team, tile, ([x]) => (team.fits ? roundedText('f16', x) : `low(pack2(${x}, 0.f))`), [op.arg]);
