@@ -7,6 +7,7 @@ import { openKernel, outerLines } from '../prologue.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { loadedAgain, madeAgain } from './again.js';
 import { planChunk, type ChunkPlan, type Shape } from './chunk-plan.js';
+import { foldsEarly } from './early-folds.js';
 import { isDscore, joinDecays } from './joined-decays.js';
 import { head, offsetLines, runtimeOf } from './kernel.js';
 import { numbersFirst } from './numbers-first.js';
@@ -35,7 +36,7 @@ function shapedPlan(cx: CudaContext, given: TileKernel): ChunkPlan | Refused {
   const wide = [...cx.module.sizes.values()].every((size) => size % 64 === 0);
   // The more threads have to meet, the more it takes; with two warpgroups, registers are what there is less of.
   const isWide = (name: string) => bufferNamed(cx.module, name).dtype === 'f32';
-  const arranged = (matrices: boolean) => loadedAgain(sunk(foldsTogether(kernel, matrices)), isWide);
+  const arranged = (matrices: boolean) => foldsEarly(loadedAgain(sunk(foldsTogether(kernel, matrices)), isWide));
   const folded = arranged(true);
   const straight = arranged(false);
   const { groups } = joinDecays(kernel);
