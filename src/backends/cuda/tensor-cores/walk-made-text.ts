@@ -41,7 +41,7 @@ export function rowsBefore(
     const initial = loadCell(cx, from, place, split);
     return `lost == ${at} ? ${present(initial, `ld(${initial.at} + c)`)} : ${rest}`;
   }, '0.f');
-  draft.to('issue');
+  draft.to('ask');
   team.add({
     kind: 'turns', count: registers.count,
     text: `const int back = ${before} - i / ${columns}, c = i % ${columns}, lost = ${place.runFirst} - ${place.first} + back; `

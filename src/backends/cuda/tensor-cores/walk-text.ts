@@ -10,8 +10,11 @@ import { head, offsetLines, runtimeOf, slabs } from './kernel.js';
 import type { Division } from './walk-division.js';
 import { SHARED_REGISTERS, TALL_REGISTERS, type Room } from './walk-room.js';
 
-/** Before the loop; in it: what asks for the next chunk, what puts down numbers that came through registers, what is worked out. */
-export type LoadingPart = 'before' | 'issue' | 'fill' | 'body';
+/**
+ * Before the loop; in it: what asks for the numbers of the next chunk, which come through registers, and for its matrices, which take a
+ * stage; what puts numbers down, what is worked out.
+ */
+export type LoadingPart = 'before' | 'ask' | 'issue' | 'fill' | 'body';
 export type WalkingPart = 'before' | 'body' | 'after';
 
 export interface Loading {
@@ -111,6 +114,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (registers !== undefined) code.line(`regs_down<${registers.loading}>();`);
   load(loading.registers.map((registers) => ({ kind: 'registers', ...registers })));
   load(loading.plan.steps('before'));
+  const asks = loading.registers.length > 0;
+  if (asks) lambda('ask', () => load(loading.plan.steps('ask')));
   lambda('issue', () => {
     inputsLine('to');
     load(loading.plan.steps('issue'));
@@ -133,7 +138,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
       if (pushed.length > 0) code.line(`if (${ASKING}) bulk_commit();`);
     });
   }
-  const ask = () => {
+  const goOn = () => {
     code.line(`if (n + 1 >= ${stages}) taken_back(n + 1 - ${stages});`);
     // Groups of copies are told apart by their number.
     code.line(`if (n + 1 < ${count}) issue(n + 1);${copies ? ' else cp_commit();' : ''}`);
@@ -150,10 +155,12 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
     code.line('proxy_fence();');
     code.close();
   };
-  code.line(`if (${count} > 0) issue(0);`);
+  code.line(`if (${count} > 0) ${asks ? '{ ask(0); issue(0); }' : 'issue(0);'}`);
   perChunk();
   load(loading.plan.steps('fill'));
-  if (early) ask();
+  // They take no room of a stage.
+  if (asks) code.line(`if (n + 1 < ${count}) ask(n + 1);`);
+  if (early) goOn();
   if (copies) code.line(`cp_wait<${early ? 1 : 0}>();`);
   if (bulk.length > 0 && readsBulk) {
     code.line(waitFor('landed'));
@@ -165,7 +172,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   if (pushed.length > 0) code.line(`if (${ASKING}) bulk_wait<${outputs - stages + (early ? 1 : 0)}>();`);
   if (loading.plan.unfenced) code.line('proxy_fence();');
   code.line(`bar_arrive(full + ${stage} * 8);`);
-  if (!early) ask();
+  if (!early) goOn();
   code.close();
   if (copies) code.line('cp_wait<0>();');
   if (

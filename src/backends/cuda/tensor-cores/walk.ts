@@ -88,7 +88,7 @@ interface WalkingTeam {
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
   const { split, loop, before, ahead, aheadTiles, made, aside, exported, sums, outside, inside, source, isRaw } = division;
-  const draft: Draft<LoadingPart> = createDraft(['before', 'issue', 'fill', 'body'], 'L');
+  const draft: Draft<LoadingPart> = createDraft(['before', 'ask', 'issue', 'fill', 'body'], 'L');
   const registers: Registers[] = [];
   const bulk: BulkCopy[] = [];
   const brought = new Set<TileId>();
@@ -151,7 +151,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
 }
 
 /**
- * Numbers and vectors: asked for with the copies, put down when the chunk's turn comes. Returns the declaration of what holds them
+ * Numbers and vectors: asked for as soon as those of the chunk before are put down, put down when the chunk's turn comes. Returns the declaration of what holds them
  * meanwhile.
  */
 function throughRegisters(
@@ -162,7 +162,7 @@ function throughRegisters(
   const scalar = cell.axes.length === 0;
   const n = scalar ? 1 : Math.ceil(team.size(cell.axes[0]) / 128);
   const name = team.fresh(`r${tile}`);
-  draft.to('issue');
+  draft.to('ask');
   team.note(tile);
   const value = scalar ? present(cell, `ld(${cell.at})`) : vectorElement(cell, 'i');
   team.add({ kind: 'turns', count: n, text: `${name}[k] = ${value};` });
