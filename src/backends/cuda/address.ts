@@ -58,9 +58,18 @@ export const isStrided = (buffer: TileBuffer): boolean => isRows(buffer) && buff
 /** C name of the distances in such a buffer. */
 export const strides = (name: string) => `s_${plainName(name)}`;
 
+/**
+ * Is it a number per token and head that only kernels read? Those of a head lie side by side: of others, a kernel of one head would read 32
+ * bytes for each four.
+ */
+const isHeadFirst = ({ axes, inner, role, ungrouped, ...cells }: TileBuffer): boolean => (
+  isRows(cells) && role === 'workspace' && inner === 'head' && axes.length === 0 && ungrouped === undefined
+);
+
 /** Elements between consecutive rows (chunks, runs) of a buffer, as C text. */
 export function outerStride(module: TileModule, buffer: TileBuffer): string {
   if (isStrided(buffer)) return `(i64)${strides(buffer.name)}.token`;
+  if (isHeadFirst(buffer)) return '(i64)1';
   return `(i64)${innerCount(buffer.inner)} * ${cellElements(module, buffer)}`;
 }
 
@@ -114,5 +123,6 @@ export function cellIndex(buffer: TileBuffer, place: Place): { readonly outer: s
 export function cellOffset(module: TileModule, buffer: TileBuffer, place: Place): string {
   const { outer, count, inner } = cellIndex(buffer, place);
   if (isStrided(buffer)) return `(i64)${outer} * ${strides(buffer.name)}.token + (i64)${inner} * ${strides(buffer.name)}.head`;
+  if (isHeadFirst(buffer)) return `((i64)${inner} * d.tokens + ${outer})`;
   return `((i64)${outer} * ${count} + ${inner}) * ${cellElements(module, buffer)}`;
 }
