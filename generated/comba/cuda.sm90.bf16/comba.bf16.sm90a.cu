@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_solve0_0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M8 = 0, M0_0 = 0, M1_1 = 18432, M2_14 = 26624, M7 = 8192, M9 = 18432, M3_5 = 8192, M4_6 = 34816, M5_17 = 35072, M6_22 = 35328;
+  constexpr u32 M8 = 0, M0_0 = 0, M1_1 = 18432, M2_14 = 26624, M7 = 0, M9 = 18432, M3_5 = 8192, M4_6 = 34816, M5_17 = 35072, M6_22 = 35328;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -30,9 +30,8 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
-  // %7 [%col] = swap %6
   // %17 [%row] = cumsum exclusive %5
   if (t < 32) vec_cumsum(((float*)(basep + M5_17)), ((float*)(basep + M3_5)), true, false);
   // %21 [%row] = load beta row
@@ -40,10 +39,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   float v22_2 = 0.f;
   if (const int i = t; i < 64) v22_2 = (-asked21_1);
   if (const int i = t; i < 64) ((float*)(basep + M6_22))[i] = v22_2;
+  // %7 [%col] = swap %6
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<1>();
   team_sync(1);
@@ -72,11 +72,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
   // store ws.S.score0_0, %13
   store_frag<4, 64, false>((base + M7), f13_10, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %15 [%row, %col] = contract[K] %14, %2
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a14_11[4][4]; load_as<4, 64, false>(a14_11, (base + M2_14));
   float f15_12[32];
   mma_open(); mma<64, 4, 64, false, true>(f15_12, a14_11, (base + M1_1)); mma_commit();
@@ -102,21 +102,21 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f24_18[i] = (f23_17[i] * f16_13[i]);
   // %25 [%row, %col] = inverse %24
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)] = f24_18[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M8)), t, 4);
   // store ws.S.solve0_0, %25
-  team_sync(1);
+  bar_sync(1, 128);
   float f25_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = ((float*)(basep + M8))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M9), f25_19, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_p, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L4_17 = 24576, L1_3 = 32768, L7_11 = 33024, L9_21 = 33280, L10_24 = 33536, L5_7 = 0, L6_8 = 256, L8_18 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -130,7 +130,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 103424, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 102400, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -139,32 +139,37 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load p row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       // %17 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_p, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_17, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_17, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -172,39 +177,50 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %8 [%row] = cumsum exclusive %7
-      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L3_7)), true, false);
+      if (const int i = t; i < 64) ((float*)(basep + L5_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L5_7)), true, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L6_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L7_11))[i] = v11_6;
       // %18 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L10_18)), ((float*)(basep + L3_7)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L8_18)), ((float*)(basep + L5_7)), false, false);
       // %19 [] = pick last %18
-      team_sync(1);
-      const float s19_2 = ((float*)(basep + L10_18))[63];
+      bar_sync(1, 128);
+      const float s19_7 = ((float*)(basep + L8_18))[63];
       // %20 [%row] = sub %19, %18
-      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
+      float v20_8 = 0.f;
+      if (const int i = t; i < 64) v20_8 = (s19_7 - ((float*)(basep + L8_18))[i]);
       // %21 [%row] = exp %20
-      if (const int i = t; i < 64) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
+      float v21_9 = 0.f;
+      if (const int i = t; i < 64) v21_9 = m_exp(v20_8);
+      if (const int i = t; i < 64) ((float*)(sp + L9_21))[i] = v21_9;
       // %24 [] = exp %19
-      const float s24_3 = m_exp(s19_2);
-      if (t == 0) ((float*)(sp + L13_24))[0] = s24_3;
+      const float s24_10 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L10_24))[0] = s24_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L5_17), length, t);
+        tile_clear<64, 1>((sa + L4_17), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -215,7 +231,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -226,7 +242,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -237,14 +252,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       float f4_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %25 [K, V] = mul %24, %1
-      const float s24_6 = ((float*)(sp + L13_24))[0];
+      const float s24_6 = ((float*)(sp + L10_24))[0];
       float f25_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (s24_6 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L9_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L7_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
@@ -252,18 +267,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L3_14)); mma_commit();
       // %22 [%row, V] = mul %21, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f22_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L12_21))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L9_21))[frag_col(i)] * f16_11[i]);
       // %23 [K, V] = contract[%row] %17, %22
       // %26 [K, V] = add %25, %23
       u32 a22_13[4][4]; pack<4>(a22_13, f22_12);
       float f26_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = f25_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L5_17)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L4_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f26_14) / 4>(f26_14);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f26_14[i];
@@ -277,7 +292,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_p, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_k, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L3_11 = 8192, L4_14 = 16384, L8_9 = 24576, L11_18 = 24832, L12_21 = 25088, L1_4 = 0, L2_7 = 256, L5_5 = 512, L6_6 = 768, L7_8 = 1024, L9_15 = 1280, L10_17 = 0;
+  constexpr u32 L0_2 = 0, L1_11 = 8192, L2_14 = 16384, L5_9 = 24576, L7_18 = 24832, L8_21 = 25088, L3_4 = 0, L4_5 = 256, L6_15 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -291,7 +306,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 78592, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 77568, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -300,30 +315,35 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r4_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %7 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, K] = load p row
-      // %4 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %7 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.solve0_0
       // %14 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_p, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_14, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_11, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L2_14, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -331,38 +351,48 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_7))[i] = r7_1[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %5 [%row] = cumsum exclusive %4
-      if (t < 32) vec_cumsum(((float*)(basep + L5_5)), ((float*)(basep + L1_4)), true, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_4))[i] = v4_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_5)), ((float*)(basep + L3_4)), true, false);
       // %6 [%row] = exp %5
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L6_6))[i] = m_exp(((float*)(basep + L5_5))[i]);
+      bar_sync(1, 128);
+      float v6_4 = 0.f;
+      if (const int i = t; i < 64) v6_4 = m_exp(((float*)(basep + L4_5))[i]);
       // %8 [%row] = neg %7
-      if (const int i = t; i < 64) ((float*)(basep + L7_8))[i] = (-((float*)(basep + L2_7))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (-v7_3);
       // %9 [%row] = mul %6, %8
-      if (const int i = t; i < 64) ((float*)(sp + L8_9))[i] = (((float*)(basep + L6_6))[i] * ((float*)(basep + L7_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = (v6_4 * v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L5_9))[i] = v9_6;
       // %15 [%row] = cumsum %4
-      if (t < 32) vec_cumsum(((float*)(basep + L9_15)), ((float*)(basep + L1_4)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_15)), ((float*)(basep + L3_4)), false, false);
       // %16 [] = pick last %15
-      team_sync(1);
-      const float s16_2 = ((float*)(basep + L9_15))[63];
+      bar_sync(1, 128);
+      const float s16_7 = ((float*)(basep + L6_15))[63];
       // %17 [%row] = sub %16, %15
-      if (const int i = t; i < 64) ((float*)(basep + L10_17))[i] = (s16_2 - ((float*)(basep + L9_15))[i]);
+      float v17_8 = 0.f;
+      if (const int i = t; i < 64) v17_8 = (s16_7 - ((float*)(basep + L6_15))[i]);
       // %18 [%row] = exp %17
-      if (const int i = t; i < 64) ((float*)(sp + L11_18))[i] = m_exp(((float*)(basep + L10_17))[i]);
+      float v18_9 = 0.f;
+      if (const int i = t; i < 64) v18_9 = m_exp(v17_8);
+      if (const int i = t; i < 64) ((float*)(sp + L7_18))[i] = v18_9;
       // %21 [] = exp %16
-      const float s21_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L12_21))[0] = s21_3;
+      const float s21_10 = m_exp(s16_7);
+      if (t == 0) ((float*)(sp + L8_21))[0] = s21_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L4_14), length, t);
+        tile_clear<64, 1>((sa + L2_14), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -373,7 +403,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -384,36 +414,35 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
       mma_open(); mma<64, 4, 64, false, true>(f3_3, a1_2, (sa + L0_2)); mma_commit();
       // %22 [K, K'] = mul %21, %1
-      const float s21_4 = ((float*)(sp + L12_21))[0];
+      const float s21_4 = ((float*)(sp + L8_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f1_1[i]);
       // %10 [%row, K'] = mul %9, %3
       mma_wait<0>();
       mma_ready<sizeof(f3_3) / 4>(f3_3);
       float f10_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (((float*)(sp + L8_9))[frag_col(i)] * f3_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (((float*)(sp + L5_9))[frag_col(i)] * f3_3[i]);
       // %12 [%col, K'] = swap %10
       // %13 [%row, K'] = contract[%col] %11, %12
       u32 a10_7[4][4]; pack<4>(a10_7, f10_6);
       float f13_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_8, a10_7, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f13_8, a10_7, (sa + L1_11)); mma_commit();
       // %19 [%row, K'] = mul %18, %13
       mma_wait<0>();
       mma_ready<sizeof(f13_8) / 4>(f13_8);
       float f19_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(sp + L11_18))[frag_col(i)] * f13_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (((float*)(sp + L7_18))[frag_col(i)] * f13_8[i]);
       // %20 [K, K'] = contract[%row] %14, %19
       // %23 [K, K'] = add %22, %20
       u32 a19_10[4][4]; pack<4>(a19_10, f19_9);
       float f23_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = f22_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f23_11, a19_10, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f23_11, a19_10, (sa + L2_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f23_11) / 4>(f23_11);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f23_11[i];
@@ -455,13 +484,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -477,8 +506,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -488,7 +515,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -497,7 +524,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -545,7 +571,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_p, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L7_28 = 40960, L1_3 = 49152, L11_11 = 49408, L14_25 = 49664, L16_31 = 49920, L17_34 = 50176, L3_7 = 0, L8_8 = 256, L9_9 = 512, L10_10 = 768, L12_22 = 1024, L13_23 = 0, L15_30 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L4_17 = 24576, L5_20 = 32768, L6_28 = 40960, L1_3 = 49152, L9_11 = 49408, L11_25 = 49664, L12_31 = 49920, L13_34 = 50176, L7_7 = 0, L8_8 = 256, L10_22 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -559,7 +585,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 179456, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 178432, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -567,32 +593,37 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 51200; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load p row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       // %17 [%row, %col] = load ws.S.score0_0
       // %20 [%row, K] = load q row
       // %28 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_p, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_17, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_20, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_28, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_17, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_20, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L6_28, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -601,11 +632,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -613,51 +644,65 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 51200; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %8 [%row] = cumsum exclusive %7
-      if (t < 32) vec_cumsum(((float*)(basep + L8_8)), ((float*)(basep + L3_7)), true, false);
+      if (const int i = t; i < 64) ((float*)(basep + L7_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L8_8)), ((float*)(basep + L7_7)), true, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L8_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L10_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L11_11))[i] = (((float*)(basep + L9_9))[i] * ((float*)(basep + L10_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L9_11))[i] = v11_6;
       // %22 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L12_22)), ((float*)(basep + L3_7)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L10_22)), ((float*)(basep + L7_7)), false, false);
       // %23 [%row] = exp %22
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L13_23))[i] = m_exp(((float*)(basep + L12_22))[i]);
+      bar_sync(1, 128);
+      float v23_7 = 0.f;
+      if (const int i = t; i < 64) v23_7 = m_exp(((float*)(basep + L10_22))[i]);
       // %24 [] = 0.125
       // %25 [%row] = mul %23, %24
-      if (const int i = t; i < 64) ((float*)(sp + L14_25))[i] = (((float*)(basep + L13_23))[i] * 0.125f);
+      float v25_8 = 0.f;
+      if (const int i = t; i < 64) v25_8 = (v23_7 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L11_25))[i] = v25_8;
       // %29 [] = pick last %22
-      const float s29_2 = ((float*)(basep + L12_22))[63];
+      const float s29_9 = ((float*)(basep + L10_22))[63];
       // %30 [%row] = sub %29, %22
-      if (const int i = t; i < 64) ((float*)(basep + L15_30))[i] = (s29_2 - ((float*)(basep + L12_22))[i]);
+      float v30_10 = 0.f;
+      if (const int i = t; i < 64) v30_10 = (s29_9 - ((float*)(basep + L10_22))[i]);
       // %31 [%row] = exp %30
-      if (const int i = t; i < 64) ((float*)(sp + L16_31))[i] = m_exp(((float*)(basep + L15_30))[i]);
+      float v31_11 = 0.f;
+      if (const int i = t; i < 64) v31_11 = m_exp(v30_10);
+      if (const int i = t; i < 64) ((float*)(sp + L12_31))[i] = v31_11;
       // %34 [] = exp %29
-      const float s34_3 = m_exp(s29_2);
-      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
+      const float s34_12 = m_exp(s29_9);
+      if (t == 0) ((float*)(sp + L13_34))[0] = s34_12;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L6_20), length, t);
-        tile_clear<64, 1>((sa + L7_28), length, t);
+        tile_clear<64, 1>((sa + L5_20), length, t);
+        tile_clear<64, 1>((sa + L6_28), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -665,7 +710,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -676,7 +721,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -684,21 +728,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %21 [%row, V] = contract[K] %20, %1
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f21_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L5_20)); mma_commit();
       // %4 [%row, V] = mul %2, %3
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f4_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %35 [K, V] = mul %34, %1
-      const float s34_8 = ((float*)(sp + L17_34))[0];
+      const float s34_8 = ((float*)(sp + L13_34))[0];
       float f35_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<1>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L11_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L9_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f12_10[i] + f4_7[i]);
@@ -706,30 +750,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_12[4][4]; pack<4>(a13_12, f13_11);
       float f16_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L3_14)); mma_commit();
       // %18 [%col, V] = swap %16
       // %26 [%row, V] = mul %25, %21
       mma_wait<1>();
       mma_ready<sizeof(f21_5) / 4>(f21_5);
       float f26_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = (((float*)(sp + L14_25))[frag_col(i)] * f21_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = (((float*)(sp + L11_25))[frag_col(i)] * f21_5[i]);
       // %32 [%row, V] = mul %31, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_13) / 4>(f16_13);
       float f32_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_15[i] = (((float*)(sp + L16_31))[frag_col(i)] * f16_13[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_15[i] = (((float*)(sp + L12_31))[frag_col(i)] * f16_13[i]);
       // %33 [K, V] = contract[%row] %28, %32
       // %36 [K, V] = add %35, %33
       u32 a32_16[4][4]; pack<4>(a32_16, f32_15);
       float f36_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_17[i] = f35_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_17, a32_16, (sa + L7_28)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_17, a32_16, (sa + L6_28)); mma_commit();
       // %19 [%row, V] = contract[%col] %17, %18
       // %27 [%row, V] = add %26, %19
       u32 a16_18[4][4]; pack<4>(a16_18, f16_13);
       float f27_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_19[i] = f26_14[i];
-      mma_open(); mma<64, 4, 64, false, false>(f27_19, a16_18, (sa + L5_17)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f27_19, a16_18, (sa + L4_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f36_17) / 4>(f36_17);
       mma_ready<sizeof(f27_19) / 4>(f27_19);
@@ -747,7 +791,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_p, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L1_3 = 32768, L9_11 = 33024, L12_21 = 33280, L13_24 = 33536, L3_7 = 0, L6_8 = 256, L7_9 = 512, L8_10 = 768, L10_18 = 1024, L11_20 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L4_17 = 24576, L1_3 = 32768, L7_11 = 33024, L9_21 = 33280, L10_24 = 33536, L5_7 = 0, L6_8 = 256, L8_18 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -761,7 +805,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 51200, full = base + 152576, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 151552, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -769,28 +813,33 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load p row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       // %17 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_p, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_17, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_17, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -799,12 +848,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -812,45 +861,56 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %8 [%row] = cumsum exclusive %7
-      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L3_7)), true, false);
+      if (const int i = t; i < 64) ((float*)(basep + L5_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_8)), ((float*)(basep + L5_7)), true, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_9))[i] = m_exp(((float*)(basep + L6_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L6_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L8_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L9_11))[i] = (((float*)(basep + L7_9))[i] * ((float*)(basep + L8_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L7_11))[i] = v11_6;
       // %18 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L10_18)), ((float*)(basep + L3_7)), false, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L8_18)), ((float*)(basep + L5_7)), false, false);
       // %19 [] = pick last %18
-      team_sync(1);
-      const float s19_2 = ((float*)(basep + L10_18))[63];
+      bar_sync(1, 128);
+      const float s19_7 = ((float*)(basep + L8_18))[63];
       // %20 [%row] = sub %19, %18
-      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = (s19_2 - ((float*)(basep + L10_18))[i]);
+      float v20_8 = 0.f;
+      if (const int i = t; i < 64) v20_8 = (s19_7 - ((float*)(basep + L8_18))[i]);
       // %21 [%row] = exp %20
-      if (const int i = t; i < 64) ((float*)(sp + L12_21))[i] = m_exp(((float*)(basep + L11_20))[i]);
+      float v21_9 = 0.f;
+      if (const int i = t; i < 64) v21_9 = m_exp(v20_8);
+      if (const int i = t; i < 64) ((float*)(sp + L9_21))[i] = v21_9;
       // %24 [] = exp %19
-      const float s24_3 = m_exp(s19_2);
-      if (t == 0) ((float*)(sp + L13_24))[0] = s24_3;
+      const float s24_10 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L10_24))[0] = s24_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L5_17), length, t);
+        tile_clear<64, 1>((sa + L4_17), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -858,7 +918,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -869,7 +929,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [%row, V] = contract[K] %5, %1
@@ -882,14 +941,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       float f4_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %25 [K, V] = mul %24, %1
-      const float s24_6 = ((float*)(sp + L13_24))[0];
+      const float s24_6 = ((float*)(sp + L10_24))[0];
       float f25_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_7[i] = (s24_6 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L9_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L7_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
@@ -897,18 +956,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L3_14)); mma_commit();
       // %22 [%row, V] = mul %21, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f22_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L12_21))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_12[i] = (((float*)(sp + L9_21))[frag_col(i)] * f16_11[i]);
       // %23 [K, V] = contract[%row] %17, %22
       // %26 [K, V] = add %25, %23
       u32 a22_13[4][4]; pack<4>(a22_13, f22_12);
       float f26_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f26_14[i] = f25_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L5_17)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f26_14, a22_13, (sa + L4_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f26_14) / 4>(f26_14);
       // store ws.S.written0, %16
@@ -923,7 +982,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_p, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_11 = 16384, L3_16 = 24576, L4_24 = 32768, L5_32 = 40960, L8_9 = 49152, L9_22 = 49408, L11_30 = 49664, L12_34 = 49920, L6_5 = 0, L7_6 = 256, L10_26 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -937,7 +996,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 102400, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 101376, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -946,8 +1005,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r5_0[1];
-    float r28_1[1];
-    team_sync(1);
+    float r28_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %28 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -955,23 +1023,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 to = stage0 + n % 2 * 50176; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, K] = load k row
-      // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       // %16 [%row, %col] = load ws.S.solve0_0
       // %24 [%row, K] = load q row
-      // %28 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %32 [%row, K] = load p row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_24, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_32, m_p, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_32, m_p, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -986,7 +1050,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       tile_prefetch<1>(m_p, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -994,49 +1058,62 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_28))[i] = r28_1[k]; }
-      team_sync(1);
+      const float v5_1 = r5_0[0];
+      const float v28_3 = r28_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       // %6 [%row] = cumsum %5
-      if (t < 32) vec_cumsum(((float*)(basep + L8_6)), ((float*)(basep + L2_5)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L6_5))[i] = v5_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_6)), ((float*)(basep + L6_5)), false, false);
       // %7 [] = pick last %6
-      team_sync(1);
-      const float s7_2 = ((float*)(basep + L8_6))[63];
+      bar_sync(1, 128);
+      const float s7_4 = ((float*)(basep + L7_6))[63];
       // %8 [%row] = sub %7, %6
-      if (const int i = t; i < 64) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (s7_4 - ((float*)(basep + L7_6))[i]);
       // %9 [%row] = exp %8
-      if (const int i = t; i < 64) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = m_exp(v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L8_9))[i] = v9_6;
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
+      float v20_7 = 0.f;
+      if (const int i = t; i < 64) v20_7 = m_exp(((float*)(basep + L7_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      if (const int i = t; i < 64) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
+      float v22_8 = 0.f;
+      if (const int i = t; i < 64) v22_8 = (v20_7 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L9_22))[i] = v22_8;
       // %26 [%row] = cumsum exclusive %5
-      if (t < 32) vec_cumsum(((float*)(basep + L13_26)), ((float*)(basep + L2_5)), true, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L10_26)), ((float*)(basep + L6_5)), true, false);
       // %27 [%row] = exp %26
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
+      bar_sync(1, 128);
+      float v27_9 = 0.f;
+      if (const int i = t; i < 64) v27_9 = m_exp(((float*)(basep + L10_26))[i]);
       // %29 [%row] = neg %28
-      if (const int i = t; i < 64) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
+      float v29_10 = 0.f;
+      if (const int i = t; i < 64) v29_10 = (-v28_3);
       // %30 [%row] = mul %27, %29
-      if (const int i = t; i < 64) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
+      float v30_11 = 0.f;
+      if (const int i = t; i < 64) v30_11 = (v27_9 * v29_10);
+      if (const int i = t; i < 64) ((float*)(sp + L11_30))[i] = v30_11;
       // %34 [] = exp %7
-      const float s34_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
+      const float s34_12 = m_exp(s7_4);
+      if (t == 0) ((float*)(sp + L12_34))[0] = s34_12;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_24), length, t);
-        tile_clear<64, 1>((sa + L7_32), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L5_32), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -1046,7 +1123,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1057,7 +1134,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %13 [%col, V] = swap %2
       // %4 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -1066,14 +1142,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %14 [%row, V] = contract[%col] %12, %13
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L2_11)); mma_commit();
       // %23 [%row, V] = mul %22, %2
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L12_22))[frag_col(i)] * f2_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L9_22))[frag_col(i)] * f2_6[i]);
       // %35 [K, V] = mul %34, %1
-      const float s34_8 = ((float*)(sp + L17_34))[0];
+      const float s34_8 = ((float*)(sp + L12_34))[0];
       float f35_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
       // %25 [K, V] = contract[%row] %24, %23
@@ -1081,12 +1157,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f36_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = f35_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L5_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L4_24)); mma_commit();
       // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L10_9))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L8_9))[frag_col(i)] * f4_3[i]);
       // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
@@ -1096,19 +1172,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L3_16)); mma_commit();
       // %31 [%row, V] = mul %30, %19
       mma_wait<0>();
       mma_ready<sizeof(f36_11) / 4>(f36_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f31_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L16_30))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L11_30))[frag_col(i)] * f19_15[i]);
       // %33 [K, V] = contract[%row] %32, %31
       // %37 [K, V] = add %36, %33
       u32 a31_17[4][4]; pack<4>(a31_17, f31_16);
       float f37_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_18[i] = f36_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L7_32)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L5_32)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f37_18) / 4>(f37_18);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f37_18[i];
@@ -1142,13 +1218,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -1164,8 +1240,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1175,7 +1249,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1184,7 +1258,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1231,7 +1304,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_p, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L7_32 = 40960, L10_9 = 49152, L12_22 = 49408, L16_30 = 49664, L17_34 = 49920, L2_5 = 0, L6_28 = 256, L8_6 = 512, L9_8 = 768, L11_20 = 1024, L13_26 = 1280, L14_27 = 0, L15_29 = 512;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_11 = 16384, L3_16 = 24576, L4_24 = 32768, L5_32 = 40960, L8_9 = 49152, L9_22 = 49408, L11_30 = 49664, L12_34 = 49920, L6_5 = 0, L7_6 = 256, L10_26 = 512;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1245,7 +1318,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 51200, full = base + 201728, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 200704, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -1253,8 +1326,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    float r28_1[1];
-    team_sync(1);
+    float r28_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %28 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1262,23 +1344,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 50176; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, K] = load k row
-      // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       // %16 [%row, %col] = load ws.S.solve0_0
       // %24 [%row, K] = load q row
-      // %28 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r28_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %32 [%row, K] = load p row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_24, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L7_32, m_p, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_32, m_p, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1287,12 +1365,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1300,53 +1378,66 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_28))[i] = r28_1[k]; }
+      const float v5_1 = r5_0[0];
+      const float v28_3 = r28_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %6 [%row] = cumsum %5
-      if (t < 32) vec_cumsum(((float*)(basep + L8_6)), ((float*)(basep + L2_5)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L6_5))[i] = v5_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_6)), ((float*)(basep + L6_5)), false, false);
       // %7 [] = pick last %6
-      team_sync(1);
-      const float s7_2 = ((float*)(basep + L8_6))[63];
+      bar_sync(1, 128);
+      const float s7_4 = ((float*)(basep + L7_6))[63];
       // %8 [%row] = sub %7, %6
-      if (const int i = t; i < 64) ((float*)(basep + L9_8))[i] = (s7_2 - ((float*)(basep + L8_6))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (s7_4 - ((float*)(basep + L7_6))[i]);
       // %9 [%row] = exp %8
-      if (const int i = t; i < 64) ((float*)(sp + L10_9))[i] = m_exp(((float*)(basep + L9_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = m_exp(v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L8_9))[i] = v9_6;
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      if (const int i = t; i < 64) ((float*)(basep + L11_20))[i] = m_exp(((float*)(basep + L8_6))[i]);
+      float v20_7 = 0.f;
+      if (const int i = t; i < 64) v20_7 = m_exp(((float*)(basep + L7_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      if (const int i = t; i < 64) ((float*)(sp + L12_22))[i] = (((float*)(basep + L11_20))[i] * 0.125f);
+      float v22_8 = 0.f;
+      if (const int i = t; i < 64) v22_8 = (v20_7 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L9_22))[i] = v22_8;
       // %26 [%row] = cumsum exclusive %5
-      if (t < 32) vec_cumsum(((float*)(basep + L13_26)), ((float*)(basep + L2_5)), true, false);
+      if (t < 32) vec_cumsum(((float*)(basep + L10_26)), ((float*)(basep + L6_5)), true, false);
       // %27 [%row] = exp %26
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L14_27))[i] = m_exp(((float*)(basep + L13_26))[i]);
+      bar_sync(1, 128);
+      float v27_9 = 0.f;
+      if (const int i = t; i < 64) v27_9 = m_exp(((float*)(basep + L10_26))[i]);
       // %29 [%row] = neg %28
-      if (const int i = t; i < 64) ((float*)(basep + L15_29))[i] = (-((float*)(basep + L6_28))[i]);
+      float v29_10 = 0.f;
+      if (const int i = t; i < 64) v29_10 = (-v28_3);
       // %30 [%row] = mul %27, %29
-      if (const int i = t; i < 64) ((float*)(sp + L16_30))[i] = (((float*)(basep + L14_27))[i] * ((float*)(basep + L15_29))[i]);
+      float v30_11 = 0.f;
+      if (const int i = t; i < 64) v30_11 = (v27_9 * v29_10);
+      if (const int i = t; i < 64) ((float*)(sp + L11_30))[i] = v30_11;
       // %34 [] = exp %7
-      const float s34_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L17_34))[0] = s34_3;
+      const float s34_12 = m_exp(s7_4);
+      if (t == 0) ((float*)(sp + L12_34))[0] = s34_12;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_24), length, t);
-        tile_clear<64, 1>((sa + L7_32), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        tile_clear<64, 1>((sa + L5_32), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1354,7 +1445,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1365,7 +1456,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %13 [%col, V] = swap %2
@@ -1376,14 +1466,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %14 [%row, V] = contract[%col] %12, %13
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L2_11)); mma_commit();
       // %23 [%row, V] = mul %22, %2
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L12_22))[frag_col(i)] * f2_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L9_22))[frag_col(i)] * f2_6[i]);
       // %35 [K, V] = mul %34, %1
-      const float s34_8 = ((float*)(sp + L17_34))[0];
+      const float s34_8 = ((float*)(sp + L12_34))[0];
       float f35_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_9[i] = (s34_8 * f1_1[i]);
       // %25 [K, V] = contract[%row] %24, %23
@@ -1391,12 +1481,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f36_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_11[i] = f35_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L5_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_11, a23_10, (sa + L4_24)); mma_commit();
       // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L10_9))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L8_9))[frag_col(i)] * f4_3[i]);
       // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
@@ -1406,19 +1496,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L3_16)); mma_commit();
       // %31 [%row, V] = mul %30, %19
       mma_wait<0>();
       mma_ready<sizeof(f36_11) / 4>(f36_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f31_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L16_30))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f31_16[i] = (((float*)(sp + L11_30))[frag_col(i)] * f19_15[i]);
       // %33 [K, V] = contract[%row] %32, %31
       // %37 [K, V] = add %36, %33
       u32 a31_17[4][4]; pack<4>(a31_17, f31_16);
       float f37_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_18[i] = f36_11[i];
-      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L7_32)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f37_18, a31_17, (sa + L5_32)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f37_18) / 4>(f37_18);
       // store ws.S.solved0, %19
@@ -1435,7 +1525,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_p, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_p, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_p, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M17 = 73728, M18_12 = 0, M19_37 = 0, M20 = 8192, M21 = 0, M22 = 8192, M28 = 0, M29 = 1024, M9_6 = 73728, M10_7 = 81920, M11_16 = 82176, M12_30 = 82432, M13_35 = 82688, M14_36 = 82944, M15_46 = 83200, M16_51 = 83456, M23_86 = 2048, M24_61 = 2304, M25_63 = 2560, M26_70 = 2816, M27_72 = 3072, M30_82 = 3328, M31_96 = 3584, M32_100 = 3840, M33_74 = 4096, M34_92 = 2048, M35_93 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_38 = 49152, M7_42 = 57344, M8_98 = 65536, M17 = 0, M19_12 = 0, M21_37 = 0, M22 = 8192, M25 = 0, M26 = 8192, M30 = 0, M31 = 1024, M9_6 = 73728, M10_7 = 73984, M11_30 = 74240, M12_35 = 74496, M13_36 = 74752, M14_16 = 73728, M15_46 = 75008, M16_51 = 75264, M18_63 = 73728, M20_82 = 73984, M23_72 = 74240, M24_96 = 75008, M27_86 = 2048, M28_61 = 2304, M29_70 = 2560, M32_100 = 2816, M33_74 = 3072, M34_92 = 2048, M35_93 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1467,22 +1557,22 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %6 [%row] = load g row
   // %7 [%row] = cumsum %6
   if (const int i = t; i < 64) ((float*)(basep + M9_6))[i] = asked6_0;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M10_7)), ((float*)(basep + M9_6)), false, false);
+  // %30 [%row] = cumsum exclusive %6
+  if (t < 32) vec_cumsum(((float*)(basep + M11_30)), ((float*)(basep + M9_6)), true, false);
+  // %35 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M12_35))[i] = asked35_1;
+  // %36 [%row] = neg %35
+  float v36_2 = 0.f;
+  if (const int i = t; i < 64) v36_2 = (-asked35_1);
+  if (const int i = t; i < 64) ((float*)(basep + M13_36))[i] = v36_2;
   // %8 [%col] = swap %7
   // %16 [%row] = exp %7
-  team_sync(1);
-  float v16_2 = 0.f;
-  if (const int i = t; i < 64) v16_2 = m_exp(((float*)(basep + M10_7))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M11_16))[i] = v16_2;
-  // %30 [%row] = cumsum exclusive %6
-  if (t < 32) vec_cumsum(((float*)(basep + M12_30)), ((float*)(basep + M9_6)), true, false);
-  // %35 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M13_35))[i] = asked35_1;
-  // %36 [%row] = neg %35
-  float v36_3 = 0.f;
-  if (const int i = t; i < 64) v36_3 = (-asked35_1);
-  if (const int i = t; i < 64) ((float*)(basep + M14_36))[i] = v36_3;
+  bar_sync(1, 128);
+  float v16_3 = 0.f;
+  if (const int i = t; i < 64) v16_3 = m_exp(((float*)(basep + M10_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M14_16))[i] = v16_3;
   // %44 [] = pick last %7
   const float s44_4 = ((float*)(basep + M10_7))[63];
   // %45 [%row] = sub %44, %7
@@ -1493,14 +1583,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v46_6 = m_exp(v45_5);
   if (const int i = t; i < 64) ((float*)(basep + M15_46))[i] = v46_6;
   // %51 [%row] = exp %30
-  team_sync(1);
   float v51_7 = 0.f;
-  if (const int i = t; i < 64) v51_7 = m_exp(((float*)(basep + M12_30))[i]);
+  if (const int i = t; i < 64) v51_7 = m_exp(((float*)(basep + M11_30))[i]);
   if (const int i = t; i < 64) ((float*)(basep + M16_51))[i] = v51_7;
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
   cp_wait<7>();
   team_sync(1);
@@ -1534,7 +1623,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f18_16) / 4>(f18_16);
   float f19_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (((float*)(basep + M11_16))[frag_row(i)] * f18_16[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_17[i] = (((float*)(basep + M14_16))[frag_row(i)] * f18_16[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
   u32 a12_18[4][4]; pack<4>(a12_18, f12_14);
@@ -1549,187 +1638,187 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f22_20[i] = (f20_19[i] * 0.125f);
   // store d_q, %22
   store_frag<4, 64, false>((base + M17), f22_20, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
+  // %62 [%row, K] = mul %19, %24
+  cp_wait<4>();
+  team_sync(1);
+  float f24_21[32];
+  load_frag<4, 64, false>(f24_21, (base + M4_24), 0);
+  float f62_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_22[i] = (f19_17[i] * f24_21[i]);
+  // %63 [%row] = sum[K] %62
+  row_sums_to<32>(((float*)(basep + M18_63)), f62_22);
   // %26 [%col, K] = swap %24
   // %102 [%col, %row] = swap %12
   // %103 [%row, K] = contract[%col] %102, %26
-  store_frag<4, 64, false>((base + M18_12), f12_14, 0);
-  team_sync(1);
-  u32 a12_21[4][4]; load_as<4, 64, true>(a12_21, (base + M18_12));
-  cp_wait<4>();
-  team_sync(1);
-  float f103_22[32];
-  mma_open(); mma<64, 4, 64, true, true>(f103_22, a12_21, (base + M4_24)); mma_commit();
+  store_frag<4, 64, false>((base + M19_12), f12_14, 0);
+  bar_sync(1, 128);
+  u32 a12_23[4][4]; load_as<4, 64, true>(a12_23, (base + M19_12));
+  float f103_24[32];
+  mma_open(); mma<64, 4, 64, true, true>(f103_24, a12_23, (base + M4_24)); mma_commit();
   // %27 [%row, K] = mul %103, %21
   mma_wait<0>();
-  mma_ready<sizeof(f103_22) / 4>(f103_22);
-  float f27_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_23[i] = (f103_22[i] * 0.125f);
+  mma_ready<sizeof(f103_24) / 4>(f103_24);
+  float f27_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f27_25[i] = (f103_24[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<3>();
-  team_sync(1);
-  u32 a1_24[4][4]; load_as<4, 64, false>(a1_24, (base + M5_1));
-  float f28_25[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_25, a1_24, (base + M1_2)); mma_commit();
+  bar_sync(1, 128);
+  u32 a1_26[4][4]; load_as<4, 64, false>(a1_26, (base + M5_1));
+  float f28_27[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_27, a1_26, (base + M1_2)); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_25) / 4>(f28_25);
-  float f29_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_26[i] = (frag_col(i) < frag_row(i) ? f28_25[i] : 0.f);
+  mma_ready<sizeof(f28_27) / 4>(f28_27);
+  float f29_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_28[i] = (frag_col(i) < frag_row(i) ? f28_27[i] : 0.f);
   // %31 [%row, %col] = sub %30, %8
-  float f31_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_27[i] = (((float*)(basep + M12_30))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
+  float f31_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (((float*)(basep + M11_30))[frag_row(i)] - ((float*)(basep + M10_7))[frag_col(i)]);
   // %32 [%row, %col] = mask strict %31
-  float f32_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_28[i] = (frag_col(i) < frag_row(i) ? f31_27[i] : 0.f);
+  float f32_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_30[i] = (frag_col(i) < frag_row(i) ? f31_29[i] : 0.f);
   // %33 [%row, %col] = exp %32
-  float f33_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_29[i] = m_exp(f32_28[i]);
+  float f33_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_31[i] = m_exp(f32_30[i]);
   // %34 [%row, %col] = mul %33, %29
-  float f34_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_30[i] = (f33_29[i] * f29_26[i]);
+  float f34_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_32[i] = (f33_31[i] * f29_28[i]);
   // %37 [%row, %col] = mul %36, %34
-  float f37_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_31[i] = (((float*)(basep + M14_36))[frag_row(i)] * f34_30[i]);
+  float f37_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_33[i] = (((float*)(basep + M13_36))[frag_row(i)] * f34_32[i]);
   // %39 [%col, %row] = swap %37
   // %40 [%col, K] = swap %38
   // %43 [%row, K] = contract[V] %2, %42
-  u32 a2_32[4][4]; load_as<4, 64, false>(a2_32, (base + M1_2));
+  u32 a2_34[4][4]; load_as<4, 64, false>(a2_34, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f43_33[32];
-  mma_open(); mma<64, 4, 64, false, true>(f43_33, a2_32, (base + M7_42)); mma_commit();
+  float f43_35[32];
+  mma_open(); mma<64, 4, 64, false, true>(f43_35, a2_34, (base + M7_42)); mma_commit();
   // %47 [%row, K] = mul %46, %43
   mma_wait<0>();
-  mma_ready<sizeof(f43_33) / 4>(f43_33);
-  float f47_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_34[i] = (((float*)(basep + M15_46))[frag_row(i)] * f43_33[i]);
+  mma_ready<sizeof(f43_35) / 4>(f43_35);
+  float f47_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_36[i] = (((float*)(basep + M15_46))[frag_row(i)] * f43_35[i]);
   // %48 [%row, K] = add %47, %27
-  float f48_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_35[i] = (f47_34[i] + f27_23[i]);
+  float f48_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_37[i] = (f47_36[i] + f27_25[i]);
+  // %81 [%row, K] = mul %47, %13
+  float f13_38[32];
+  load_frag<4, 64, false>(f13_38, (base + M2_13), 0);
+  float f81_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f81_39[i] = (f47_36[i] * f13_38[i]);
+  // %82 [%row] = sum[K] %81
+  row_sums_to<32>(((float*)(basep + M20_82)), f81_39);
   // %41 [%row, K] = contract[%col] %39, %40
   // %49 [%row, K] = add %48, %41
-  store_frag<4, 64, false>((base + M19_37), f37_31, 0);
-  team_sync(1);
-  u32 a37_36[4][4]; load_as<4, 64, true>(a37_36, (base + M19_37));
-  float f49_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_37[i] = f48_35[i];
-  mma_open(); mma<64, 4, 64, true, false>(f49_37, a37_36, (base + M6_38)); mma_commit();
+  store_frag<4, 64, false>((base + M21_37), f37_33, 0);
+  bar_sync(1, 128);
+  u32 a37_40[4][4]; load_as<4, 64, true>(a37_40, (base + M21_37));
+  float f49_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_41[i] = f48_37[i];
+  mma_open(); mma<64, 4, 64, true, false>(f49_41, a37_40, (base + M6_38)); mma_commit();
   // store d_k, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_37) / 4>(f49_37);
-  store_frag<4, 64, false>((base + M20), f49_37, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  mma_ready<sizeof(f49_41) / 4>(f49_41);
+  store_frag<4, 64, false>((base + M22), f49_41, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %52 [%row, K] = contract[V] %1, %17
-  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
-  float f52_39[32];
-  mma_open(); mma<64, 4, 64, false, true>(f52_39, a1_38, (base + M3_17)); mma_commit();
+  u32 a1_42[4][4]; load_as<4, 64, false>(a1_42, (base + M5_1));
+  float f52_43[32];
+  mma_open(); mma<64, 4, 64, false, true>(f52_43, a1_42, (base + M3_17)); mma_commit();
   // %53 [%row, K] = mul %51, %52
   mma_wait<0>();
-  mma_ready<sizeof(f52_39) / 4>(f52_39);
-  float f53_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_40[i] = (((float*)(basep + M16_51))[frag_row(i)] * f52_39[i]);
+  mma_ready<sizeof(f52_43) / 4>(f52_43);
+  float f53_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_44[i] = (((float*)(basep + M16_51))[frag_row(i)] * f52_43[i]);
   // %50 [%row, K] = contract[%col] %34, %14
   // %54 [%row, K] = add %53, %50
-  u32 a34_41[4][4]; pack<4>(a34_41, f34_30);
-  float f54_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_42[i] = f53_40[i];
-  mma_open(); mma<64, 4, 64, true, false>(f54_42, a34_41, (base + M2_13)); mma_commit();
+  u32 a34_45[4][4]; pack<4>(a34_45, f34_32);
+  float f54_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_46[i] = f53_44[i];
+  mma_open(); mma<64, 4, 64, true, false>(f54_46, a34_45, (base + M2_13)); mma_commit();
+  // %71 [%row, K] = mul %53, %38
+  float f38_47[32];
+  load_frag<4, 64, false>(f38_47, (base + M6_38), 0);
+  float f71_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f71_48[i] = (f53_44[i] * f38_47[i]);
+  // %72 [%row] = sum[K] %71
+  row_sums_to<32>(((float*)(basep + M23_72)), f71_48);
   // %55 [%row, K] = mul %54, %36
   mma_wait<0>();
-  mma_ready<sizeof(f54_42) / 4>(f54_42);
-  float f55_43[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_43[i] = (f54_42[i] * ((float*)(basep + M14_36))[frag_row(i)]);
+  mma_ready<sizeof(f54_46) / 4>(f54_46);
+  float f55_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_49[i] = (f54_46[i] * ((float*)(basep + M13_36))[frag_row(i)]);
+  // %95 [%row, K] = mul %54, %38
+  float f95_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_50[i] = (f54_46[i] * f38_47[i]);
+  // %96 [%row] = sum[K] %95
+  row_sums_to<32>(((float*)(basep + M24_96)), f95_50);
   // store d_p, %55
-  store_frag<4, 64, false>((base + M21), f55_43, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  store_frag<4, 64, false>((base + M25), f55_49, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_p + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %56 [%row, V] = mul %1, %35
-  float f1_44[32];
-  load_frag<4, 64, false>(f1_44, (base + M5_1), 0);
-  float f56_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_45[i] = (f1_44[i] * ((float*)(basep + M13_35))[frag_row(i)]);
+  float f1_51[32];
+  load_frag<4, 64, false>(f1_51, (base + M5_1), 0);
+  float f56_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_52[i] = (f1_51[i] * ((float*)(basep + M12_35))[frag_row(i)]);
   // store d_v, %56
-  store_frag<4, 64, false>((base + M22), f56_45, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  store_frag<4, 64, false>((base + M26), f56_52, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
   // %57 [%row, %col] = contract[K] %24, %14
-  u32 a24_46[4][4]; load_as<4, 64, false>(a24_46, (base + M4_24));
-  float f57_47[32];
-  mma_open(); mma<64, 4, 64, false, true>(f57_47, a24_46, (base + M2_13)); mma_commit();
+  u32 a24_53[4][4]; load_as<4, 64, false>(a24_53, (base + M4_24));
+  float f57_54[32];
+  mma_open(); mma<64, 4, 64, false, true>(f57_54, a24_53, (base + M2_13)); mma_commit();
   // %58 [%row, %col] = mask strict %57
   mma_wait<0>();
-  mma_ready<sizeof(f57_47) / 4>(f57_47);
-  float f58_48[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_48[i] = (frag_col(i) < frag_row(i) ? f57_47[i] : 0.f);
+  mma_ready<sizeof(f57_54) / 4>(f57_54);
+  float f58_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_55[i] = (frag_col(i) < frag_row(i) ? f57_54[i] : 0.f);
   // %59 [%row, %col] = mul %21, %58
-  float f59_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f59_49[i] = (0.125f * f58_48[i]);
+  float f59_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f59_56[i] = (0.125f * f58_55[i]);
   // %60 [%row, %col] = mul %12, %59
-  float f60_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f12_14[i] * f59_49[i]);
+  float f60_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f60_57[i] = (f12_14[i] * f59_56[i]);
   // %66 [%row, %col] = contract[K] %38, %14
-  u32 a38_51[4][4]; load_as<4, 64, false>(a38_51, (base + M6_38));
-  float f66_52[32];
-  mma_open(); mma<64, 4, 64, false, true>(f66_52, a38_51, (base + M2_13)); mma_commit();
+  u32 a38_58[4][4]; load_as<4, 64, false>(a38_58, (base + M6_38));
+  float f66_59[32];
+  mma_open(); mma<64, 4, 64, false, true>(f66_59, a38_58, (base + M2_13)); mma_commit();
   // %67 [%row, %col] = mask strict %66
   mma_wait<0>();
-  mma_ready<sizeof(f66_52) / 4>(f66_52);
-  float f67_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f67_53[i] = (frag_col(i) < frag_row(i) ? f66_52[i] : 0.f);
+  mma_ready<sizeof(f66_59) / 4>(f66_59);
+  float f67_60[32];
+  UNROLL for (int i = 0; i < 32; ++i) f67_60[i] = (frag_col(i) < frag_row(i) ? f66_59[i] : 0.f);
   // %68 [%row, %col] = mul %36, %67
-  float f68_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f68_54[i] = (((float*)(basep + M14_36))[frag_row(i)] * f67_53[i]);
+  float f68_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f68_61[i] = (((float*)(basep + M13_36))[frag_row(i)] * f67_60[i]);
   // %69 [%row, %col] = mul %34, %68
-  float f69_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f69_55[i] = (f34_30[i] * f68_54[i]);
+  float f69_62[32];
+  UNROLL for (int i = 0; i < 32; ++i) f69_62[i] = (f34_32[i] * f68_61[i]);
   // %86 [K] = contract[V] %17, %42
-  float v86_56 = 0.f;
-  if (const int i = t; i < 64) v86_56 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
-  if (const int i = t; i < 64) ((float*)(basep + M23_86))[i] = v86_56;
+  float v86_63 = 0.f;
+  if (const int i = t; i < 64) v86_63 = row_dot<64, 64>((base + M3_17), (base + M7_42), i);
+  if (const int i = t; i < 64) ((float*)(basep + M27_86))[i] = v86_63;
   // %88 [] = exp %44
-  const float s88_57 = m_exp(s44_4);
+  const float s88_64 = m_exp(s44_4);
   // %61 [%row] = sum[%col] %60
-  row_sums_to<32>(((float*)(basep + M24_61)), f60_50);
-  // %62 [%row, K] = mul %19, %24
-  float f24_58[32];
-  load_frag<4, 64, false>(f24_58, (base + M4_24), 0);
-  float f62_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_59[i] = (f19_17[i] * f24_58[i]);
-  // %63 [%row] = sum[K] %62
-  row_sums_to<32>(((float*)(basep + M25_63)), f62_59);
+  row_sums_to<32>(((float*)(basep + M28_61)), f60_57);
   // %70 [%row] = sum[%col] %69
-  row_sums_to<32>(((float*)(basep + M26_70)), f69_55);
-  // %71 [%row, K] = mul %53, %38
-  float f38_60[32];
-  load_frag<4, 64, false>(f38_60, (base + M6_38), 0);
-  float f71_61[32];
-  UNROLL for (int i = 0; i < 32; ++i) f71_61[i] = (f53_40[i] * f38_60[i]);
-  // %72 [%row] = sum[K] %71
-  row_sums_to<32>(((float*)(basep + M27_72)), f71_61);
+  row_sums_to<32>(((float*)(basep + M29_70)), f69_62);
   // %77 [%col] = sum[%row] %60
-  col_sums_part<32>(((float*)(basep + M28)), f60_50, 64, 0);
+  col_sums_part<32>(((float*)(basep + M30)), f60_57, 64, 0);
   // %79 [%col] = sum[%row] %69
-  col_sums_part<32>(((float*)(basep + M29)), f69_55, 64, 0);
-  // %81 [%row, K] = mul %47, %13
-  float f13_62[32];
-  load_frag<4, 64, false>(f13_62, (base + M2_13), 0);
-  float f81_63[32];
-  UNROLL for (int i = 0; i < 32; ++i) f81_63[i] = (f47_34[i] * f13_62[i]);
-  // %82 [%row] = sum[K] %81
-  row_sums_to<32>(((float*)(basep + M30_82)), f81_63);
-  // %95 [%row, K] = mul %54, %38
-  float f95_64[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_64[i] = (f54_42[i] * f38_60[i]);
-  // %96 [%row] = sum[K] %95
-  row_sums_to<32>(((float*)(basep + M31_96)), f95_64);
+  col_sums_part<32>(((float*)(basep + M31)), f69_62, 64, 0);
   // %99 [%row, V] = mul %1, %98
   float f1_65[32];
   load_frag<4, 64, false>(f1_65, (base + M5_1), 0);
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f98_66[32];
   load_frag<4, 64, false>(f98_66, (base + M8_98), 0);
   float f99_67[32];
@@ -1737,36 +1826,36 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %100 [%row] = sum[V] %99
   row_sums_to<32>(((float*)(basep + M32_100)), f99_67);
   // %87 [] = sum[K] %86
-  const float s87_68 = vec_sum<64>(((float*)(basep + M23_86)));
+  const float s87_68 = vec_sum<64>(((float*)(basep + M27_86)));
   // %64 [%row] = mul %21, %63
   float v64_69 = 0.f;
-  if (const int i = t; i < 64) v64_69 = (0.125f * ((float*)(basep + M25_63))[i]);
+  if (const int i = t; i < 64) v64_69 = (0.125f * ((float*)(basep + M18_63))[i]);
   // %65 [%row] = add %64, %61
   float v65_70 = 0.f;
-  if (const int i = t; i < 64) v65_70 = (v64_69 + ((float*)(basep + M24_61))[i]);
+  if (const int i = t; i < 64) v65_70 = (v64_69 + ((float*)(basep + M28_61))[i]);
   // %73 [%row] = mul %36, %72
   float v73_71 = 0.f;
-  if (const int i = t; i < 64) v73_71 = (v36_3 * ((float*)(basep + M27_72))[i]);
+  if (const int i = t; i < 64) v73_71 = (v36_2 * ((float*)(basep + M23_72))[i]);
   // %74 [%row] = add %73, %70
   float v74_72 = 0.f;
-  if (const int i = t; i < 64) v74_72 = (v73_71 + ((float*)(basep + M26_70))[i]);
+  if (const int i = t; i < 64) v74_72 = (v73_71 + ((float*)(basep + M29_70))[i]);
   // %75 [%row] = shift -1 %74
   if (const int i = t; i < 64) ((float*)(basep + M33_74))[i] = v74_72;
-  team_sync(1);
+  bar_sync(1, 128);
   float v75_73 = 0.f;
   if (const int i = t; i < 64) v75_73 = (i == 63 ? 0.f : ((float*)(basep + M33_74))[(i - -1) & 63]);
   // %76 [%row] = add %65, %75
   float v76_74 = 0.f;
   if (const int i = t; i < 64) v76_74 = (v65_70 + v75_73);
   float v77_75 = 0.f;
-  if (const int i = t; i < 64) v77_75 = ((float*)(basep + M28))[i] + ((float*)(basep + M28))[64 + i] + ((float*)(basep + M28))[128 + i] + ((float*)(basep + M28))[192 + i];
+  if (const int i = t; i < 64) v77_75 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   float v79_76 = 0.f;
-  if (const int i = t; i < 64) v79_76 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
+  if (const int i = t; i < 64) v79_76 = ((float*)(basep + M31))[i] + ((float*)(basep + M31))[64 + i] + ((float*)(basep + M31))[128 + i] + ((float*)(basep + M31))[192 + i];
   // %78 [%row] = swap %77
   // %80 [%row] = swap %79
   // %83 [%row] = add %82, %78
   float v83_77 = 0.f;
-  if (const int i = t; i < 64) v83_77 = (((float*)(basep + M30_82))[i] + v77_75);
+  if (const int i = t; i < 64) v83_77 = (((float*)(basep + M20_82))[i] + v77_75);
   // %84 [%row] = add %83, %80
   float v84_78 = 0.f;
   if (const int i = t; i < 64) v84_78 = (v83_77 + v79_76);
@@ -1774,28 +1863,28 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   float v85_79 = 0.f;
   if (const int i = t; i < 64) v85_79 = (-v84_78);
   // %89 [] = mul %88, %87
-  const float s89_80 = (s88_57 * s87_68);
+  const float s89_80 = (s88_64 * s87_68);
   // %92 [%row] = add %76, %85
   float v92_81 = 0.f;
   if (const int i = t; i < 64) v92_81 = (v76_74 + v85_79);
   if (const int i = t; i < 64) ((float*)(basep + M34_92))[i] = v92_81;
   // %97 [%row] = neg %96
   float v97_82 = 0.f;
-  if (const int i = t; i < 64) v97_82 = (-((float*)(basep + M31_96))[i]);
+  if (const int i = t; i < 64) v97_82 = (-((float*)(basep + M24_96))[i]);
   // %101 [%row] = add %97, %100
   float v101_83 = 0.f;
   if (const int i = t; i < 64) v101_83 = (v97_82 + ((float*)(basep + M32_100))[i]);
   // store d_beta, %101
   if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v101_83);
   // %90 [] = sum[%row] %82
-  const float s90_84 = vec_sum<64>(((float*)(basep + M30_82)));
+  const float s90_84 = vec_sum<64>(((float*)(basep + M20_82)));
   // %93 [%row] = cumsum reversed %92
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M35_93)), ((float*)(basep + M34_92)), false, true);
   // %91 [] = add %89, %90
   const float s91_85 = (s89_80 + s90_84);
   // %94 [%row] = add %93, %91
-  team_sync(1);
+  bar_sync(1, 128);
   float v94_86 = 0.f;
   if (const int i = t; i < 64) v94_86 = (((float*)(basep + M35_93))[i] + s91_85);
   // store d_g, %94

@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f6_5[i] = (0.125f * f4_4[i]);
   // store ws.S.score0_0, %6
   store_frag<4, 64, false>((base + M3), f6_5, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M3), t);
   // %7 [%row, %col] = contract[K] %1, %2
   u32 a1_6[4][4]; load_as<4, 64, false>(a1_6, (base + M1_1));
@@ -65,14 +65,14 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M2_10))[frag_row(i)] * f8_8[i]);
   // %12 [%row, %col] = inverse %11
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)] = f11_9[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M4)), t, 4);
   // store ws.S.solve0_0, %12
-  team_sync(1);
+  bar_sync(1, 128);
   float f12_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M5), f12_10, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
 }
 
@@ -101,7 +101,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -109,8 +116,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       tile_load<64, 1, 128>((to + L2_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %10 [%row, %col] = load ws.S.solve0_0
@@ -118,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -126,14 +131,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
-      team_sync(1);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_2;
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -144,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -154,7 +163,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -198,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_ws_S_solve0_0, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_7 = 8192, L3_5 = 16384, L1_4 = 0;
+  constexpr u32 L0_2 = 0, L1_7 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -212,7 +220,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52480, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -220,7 +228,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -228,14 +243,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, K] = load k row
       tile_load<64, 1, 128>((to + L0_2), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      // %4 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %7 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L2_7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L1_7), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -243,14 +256,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
+      const float v4_1 = r4_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %5 [%row] = neg %4
-      if (const int i = t; i < 64) ((float*)(sp + L3_5))[i] = (-((float*)(basep + L1_4))[i]);
-      team_sync(1);
+      float v5_2 = 0.f;
+      if (const int i = t; i < 64) v5_2 = (-v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_2;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -261,7 +276,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -271,7 +286,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -280,12 +294,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       mma_wait<0>();
       mma_ready<sizeof(f3_3) / 4>(f3_3);
       float f6_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (((float*)(sp + L3_5))[frag_col(i)] * f3_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (((float*)(sp + L2_5))[frag_col(i)] * f3_3[i]);
       // %8 [%col, K'] = swap %6
       // %9 [%row, K'] = contract[%col] %7, %8
       u32 a6_5[4][4]; pack<4>(a6_5, f6_4);
       float f9_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L2_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L1_7)); mma_commit();
       // %10 [K, K'] = contract[%row] %2, %9
       // %11 [K, K'] = add %1, %10
       mma_wait<0>();
@@ -335,7 +349,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -356,7 +370,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -367,7 +380,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -375,7 +388,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -445,7 +457,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -453,8 +472,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 to = stage0 + n % 3 * 41984; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       tile_load<64, 1, 128>((to + L2_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %10 [%row, %col] = load ws.S.solve0_0
@@ -473,7 +490,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -481,16 +498,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L6_7))[i] = (-((float*)(sp + L1_3))[i]);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L6_7))[i] = v7_2;
       // %18 [] = 0.125
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -502,7 +523,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -512,7 +533,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -597,7 +617,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -605,8 +632,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       tile_load<64, 1, 128>((to + L2_5), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       // %10 [%row, %col] = load ws.S.solve0_0
@@ -622,7 +647,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -630,15 +655,19 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
-      team_sync(1);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_2;
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -650,7 +679,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -660,7 +689,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [%row, V] = contract[K] %5, %1
@@ -706,7 +734,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_19 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -720,7 +748,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 126208, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 125184, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -728,7 +756,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -744,12 +779,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L3_10), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %16 [%row, K] = load q row
       tile_load<64, 1, 128>((to + L4_16), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %18 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -757,7 +790,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
@@ -766,8 +800,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
       // %19 [%row] = neg %18
-      if (const int i = t; i < 64) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
-      team_sync(1);
+      float v19_2 = 0.f;
+      if (const int i = t; i < 64) v19_2 = (-v18_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_19))[i] = v19_2;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -778,7 +813,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -788,7 +823,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -825,7 +859,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6_19))[frag_col(i)] * f13_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L5_19))[frag_col(i)] * f13_11[i]);
       // %21 [K, V] = contract[%row] %3, %20
       // %23 [K, V] = add %22, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -865,7 +899,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -886,7 +920,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -897,7 +930,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -905,7 +938,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -952,7 +984,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_solve0_0, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_19 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -966,7 +998,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 33792, full = base + 158976, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 32768, full = base + 157952, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -974,7 +1006,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -990,8 +1029,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L3_10), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %16 [%row, K] = load q row
       tile_load<64, 1, 128>((to + L4_16), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %18 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1003,7 +1040,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1011,7 +1048,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -1021,8 +1059,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
       // %19 [%row] = neg %18
-      if (const int i = t; i < 64) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
-      team_sync(1);
+      float v19_2 = 0.f;
+      if (const int i = t; i < 64) v19_2 = (-v18_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_19))[i] = v19_2;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1034,7 +1073,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1044,7 +1083,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1083,7 +1121,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6_19))[frag_col(i)] * f13_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L5_19))[frag_col(i)] * f13_11[i]);
       // %21 [K, V] = contract[%row] %3, %20
       // %23 [K, V] = add %22, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -1105,7 +1143,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M10 = 65536, M11_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M8_21 = 73728, M9_22 = 73984, M15_37 = 8192, M16_41 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M10 = 0, M11_5 = 65536, M12_23 = 0, M14 = 8192, M15 = 0, M8_21 = 73728, M9_22 = 73984, M13_37 = 32768, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1140,7 +1178,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
@@ -1174,13 +1212,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f11_8[i] * 0.125f);
   // store d_q, %13
   store_frag<4, 64, false>((base + M10), f13_9, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %17 [%col, K] = swap %15
   // %43 [%col, %row] = swap %5
   // %44 [%row, K] = contract[%col] %43, %17
   store_frag<4, 64, false>((base + M11_5), f5_4, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a5_10[4][4]; load_as<4, 64, true>(a5_10, (base + M11_5));
   cp_wait<3>();
   team_sync(1);
@@ -1193,7 +1231,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f44_11[i] * 0.125f);
   // %19 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a1_13[4][4]; load_as<4, 64, false>(a1_13, (base + M5_1));
   float f19_14[32];
   mma_open(); mma<64, 4, 64, false, true>(f19_14, a1_13, (base + M1_2)); mma_commit();
@@ -1219,7 +1257,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f28_18) / 4>(f28_18);
   store_frag<4, 64, false>((base + M12_23), f23_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a23_19[4][4]; load_as<4, 64, true>(a23_19, (base + M12_23));
   float f29_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_20[i] = f28_18[i];
@@ -1242,43 +1280,43 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_ready<sizeof(f32_24) / 4>(f32_24);
   float f33_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M9_22))[frag_row(i)]);
-  // %34 [%row, K] = add %29, %33
-  float f34_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f29_20[i] + f33_25[i]);
-  // store d_k, %34
-  store_frag<4, 64, false>((base + M13), f34_26, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  // %35 [%row, V] = mul %1, %21
-  float f1_27[32];
-  load_frag<4, 64, false>(f1_27, (base + M5_1), 0);
-  float f35_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M8_21))[frag_row(i)]);
-  // store d_v, %35
-  store_frag<4, 64, false>((base + M14), f35_28, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %36 [%row, K] = mul %32, %6
-  float f6_29[32];
-  load_frag<4, 64, false>(f6_29, (base + M2_6), 0);
-  float f36_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_30[i] = (f32_24[i] * f6_29[i]);
+  float f6_26[32];
+  load_frag<4, 64, false>(f6_26, (base + M2_6), 0);
+  float f36_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f32_24[i] * f6_26[i]);
   // %37 [%row] = sum[K] %36
-  row_sums_to<32>(((float*)(basep + M15_37)), f36_30);
+  row_sums_to<32>(((float*)(basep + M13_37)), f36_27);
+  // %34 [%row, K] = add %29, %33
+  float f34_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_28[i] = (f29_20[i] + f33_25[i]);
+  // store d_k, %34
+  store_frag<4, 64, false>((base + M14), f34_28, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %35 [%row, V] = mul %1, %21
+  float f1_29[32];
+  load_frag<4, 64, false>(f1_29, (base + M5_1), 0);
+  float f35_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_30[i] = (f1_29[i] * ((float*)(basep + M8_21))[frag_row(i)]);
+  // store d_v, %35
+  store_frag<4, 64, false>((base + M15), f35_30, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f39_31[32];
   load_frag<4, 64, false>(f39_31, (base + M7_39), 0);
   float f40_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f1_27[i] * f39_31[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f1_29[i] * f39_31[i]);
   // %41 [%row] = sum[V] %40
   row_sums_to<32>(((float*)(basep + M16_41)), f40_32);
   // %38 [%row] = neg %37
   float v38_33 = 0.f;
-  if (const int i = t; i < 64) v38_33 = (-((float*)(basep + M15_37))[i]);
+  if (const int i = t; i < 64) v38_33 = (-((float*)(basep + M13_37))[i]);
   // %42 [%row] = add %38, %41
-  team_sync(1);
+  bar_sync(1, 128);
   float v42_34 = 0.f;
   if (const int i = t; i < 64) v42_34 = (v38_33 + ((float*)(basep + M16_41))[i]);
   // store d_beta, %42

@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f6_5[i] = (0.125f * f4_4[i]);
   // store ws.S.score0_0, %6
   store_frag<4, 64, false>((base + M3), f6_5, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M3), t);
   // %7 [%row, %col] = contract[K] %1, %2
   u32 a1_6[4][4]; load_as<4, 64, false>(a1_6, (base + M1_1));
@@ -65,14 +65,14 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (((float*)(basep + M2_10))[frag_row(i)] * f8_8[i]);
   // %12 [%row, %col] = inverse %11
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)] = f11_9[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M4)), t, 4);
   // store ws.S.solve0_0, %12
-  team_sync(1);
+  bar_sync(1, 128);
   float f12_10[32];
   UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M5), f12_10, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
 }
 
@@ -102,18 +102,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       // %10 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -122,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -130,18 +135,21 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_2;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -152,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -163,7 +171,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -207,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_7 = 8192, L3_5 = 16384, L1_4 = 0;
+  constexpr u32 L0_2 = 0, L1_7 = 8192, L2_5 = 16384;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -221,7 +228,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52480, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -230,25 +237,30 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r4_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, K] = load k row
-      // %4 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %7 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_k, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_7, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L1_7, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -256,17 +268,19 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
+      const float v4_1 = r4_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %5 [%row] = neg %4
-      if (const int i = t; i < 64) ((float*)(sp + L3_5))[i] = (-((float*)(basep + L1_4))[i]);
+      float v5_2 = 0.f;
+      if (const int i = t; i < 64) v5_2 = (-v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_2;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -277,7 +291,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -288,7 +302,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -297,12 +310,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       mma_wait<0>();
       mma_ready<sizeof(f3_3) / 4>(f3_3);
       float f6_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (((float*)(sp + L3_5))[frag_col(i)] * f3_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = (((float*)(sp + L2_5))[frag_col(i)] * f3_3[i]);
       // %8 [%col, K'] = swap %6
       // %9 [%row, K'] = contract[%col] %7, %8
       u32 a6_5[4][4]; pack<4>(a6_5, f6_4);
       float f9_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L2_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L1_7)); mma_commit();
       // %10 [K, K'] = contract[%row] %2, %9
       // %11 [K, K'] = add %1, %10
       mma_wait<0>();
@@ -352,13 +365,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -374,8 +387,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -385,7 +396,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -394,7 +405,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -464,20 +474,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 41984; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       // %10 [%row, %col] = load ws.S.solve0_0
       // %13 [%row, %col] = load ws.S.score0_0
       // %16 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -493,11 +508,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -505,26 +520,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L6_7))[i] = (-((float*)(sp + L1_3))[i]);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L6_7))[i] = v7_2;
       // %18 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
         tile_clear<64, 1>((sa + L5_16), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -532,7 +550,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -543,7 +561,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -629,18 +646,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
       // %10 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -654,12 +676,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -667,24 +689,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %7 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = (-((float*)(sp + L1_3))[i]);
+      float v7_2 = 0.f;
+      if (const int i = t; i < 64) v7_2 = (-v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_2;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -692,7 +717,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -703,7 +728,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [%row, V] = contract[K] %5, %1
@@ -750,7 +774,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_19 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -764,7 +788,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 84224, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 83200, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -773,7 +797,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -784,9 +815,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %5 [%row, %col] = load ws.S.score0_0
       // %10 [%row, %col] = load ws.S.solve0_0
       // %16 [%row, K] = load q row
-      // %18 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -807,7 +836,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -815,24 +844,26 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_18))[i] = r18_0[k]; }
-      team_sync(1);
+      const float v18_1 = r18_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
       // %19 [%row] = neg %18
-      if (const int i = t; i < 64) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
+      float v19_2 = 0.f;
+      if (const int i = t; i < 64) v19_2 = (-v18_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_19))[i] = v19_2;
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_16), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -842,7 +873,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -853,7 +884,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -890,7 +920,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6_19))[frag_col(i)] * f13_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L5_19))[frag_col(i)] * f13_11[i]);
       // %21 [K, V] = contract[%row] %3, %20
       // %23 [K, V] = add %22, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -930,13 +960,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -952,8 +982,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -963,7 +991,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -972,7 +1000,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1019,7 +1046,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_beta, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L6_19 = 40960, L5_18 = 0;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_5 = 16384, L3_10 = 24576, L4_16 = 32768, L5_19 = 40960;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1033,7 +1060,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 175360, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 0, stage0 = base + 49152, full = base + 174336, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -1041,7 +1068,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1052,9 +1086,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %5 [%row, %col] = load ws.S.score0_0
       // %10 [%row, %col] = load ws.S.solve0_0
       // %16 [%row, K] = load q row
-      // %18 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -1070,12 +1102,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1083,28 +1115,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
       // %19 [%row] = neg %18
-      if (const int i = t; i < 64) ((float*)(sp + L6_19))[i] = (-((float*)(basep + L5_18))[i]);
+      float v19_2 = 0.f;
+      if (const int i = t; i < 64) v19_2 = (-v18_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_19))[i] = v19_2;
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_16), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1112,7 +1146,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1123,7 +1157,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1162,7 +1195,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       mma_wait<0>();
       mma_ready<sizeof(f13_11) / 4>(f13_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L6_19))[frag_col(i)] * f13_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L5_19))[frag_col(i)] * f13_11[i]);
       // %21 [K, V] = contract[%row] %3, %20
       // %23 [K, V] = add %22, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -1185,7 +1218,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M10 = 65536, M11_5 = 0, M12_23 = 0, M13 = 8192, M14 = 0, M8_21 = 73728, M9_22 = 73984, M15_37 = 8192, M16_41 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_15 = 32768, M5_1 = 40960, M6_26 = 49152, M7_39 = 57344, M10 = 0, M11_5 = 65536, M12_23 = 0, M14 = 8192, M15 = 0, M8_21 = 73728, M9_22 = 73984, M13_37 = 32768, M16_41 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1220,7 +1253,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
@@ -1254,13 +1287,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f11_8[i] * 0.125f);
   // store d_q, %13
   store_frag<4, 64, false>((base + M10), f13_9, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %17 [%col, K] = swap %15
   // %43 [%col, %row] = swap %5
   // %44 [%row, K] = contract[%col] %43, %17
   store_frag<4, 64, false>((base + M11_5), f5_4, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a5_10[4][4]; load_as<4, 64, true>(a5_10, (base + M11_5));
   cp_wait<3>();
   team_sync(1);
@@ -1273,7 +1306,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f44_11[i] * 0.125f);
   // %19 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a1_13[4][4]; load_as<4, 64, false>(a1_13, (base + M5_1));
   float f19_14[32];
   mma_open(); mma<64, 4, 64, false, true>(f19_14, a1_13, (base + M1_2)); mma_commit();
@@ -1299,7 +1332,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f28_18) / 4>(f28_18);
   store_frag<4, 64, false>((base + M12_23), f23_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a23_19[4][4]; load_as<4, 64, true>(a23_19, (base + M12_23));
   float f29_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f29_20[i] = f28_18[i];
@@ -1322,43 +1355,43 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_ready<sizeof(f32_24) / 4>(f32_24);
   float f33_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f33_25[i] = (f32_24[i] * ((float*)(basep + M9_22))[frag_row(i)]);
-  // %34 [%row, K] = add %29, %33
-  float f34_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f34_26[i] = (f29_20[i] + f33_25[i]);
-  // store d_k, %34
-  store_frag<4, 64, false>((base + M13), f34_26, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
-  // %35 [%row, V] = mul %1, %21
-  float f1_27[32];
-  load_frag<4, 64, false>(f1_27, (base + M5_1), 0);
-  float f35_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_28[i] = (f1_27[i] * ((float*)(basep + M8_21))[frag_row(i)]);
-  // store d_v, %35
-  store_frag<4, 64, false>((base + M14), f35_28, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %36 [%row, K] = mul %32, %6
-  float f6_29[32];
-  load_frag<4, 64, false>(f6_29, (base + M2_6), 0);
-  float f36_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_30[i] = (f32_24[i] * f6_29[i]);
+  float f6_26[32];
+  load_frag<4, 64, false>(f6_26, (base + M2_6), 0);
+  float f36_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f32_24[i] * f6_26[i]);
   // %37 [%row] = sum[K] %36
-  row_sums_to<32>(((float*)(basep + M15_37)), f36_30);
+  row_sums_to<32>(((float*)(basep + M13_37)), f36_27);
+  // %34 [%row, K] = add %29, %33
+  float f34_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f34_28[i] = (f29_20[i] + f33_25[i]);
+  // store d_k, %34
+  store_frag<4, 64, false>((base + M14), f34_28, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %35 [%row, V] = mul %1, %21
+  float f1_29[32];
+  load_frag<4, 64, false>(f1_29, (base + M5_1), 0);
+  float f35_30[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_30[i] = (f1_29[i] * ((float*)(basep + M8_21))[frag_row(i)]);
+  // store d_v, %35
+  store_frag<4, 64, false>((base + M15), f35_30, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // %40 [%row, V] = mul %1, %39
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f39_31[32];
   load_frag<4, 64, false>(f39_31, (base + M7_39), 0);
   float f40_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f1_27[i] * f39_31[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f1_29[i] * f39_31[i]);
   // %41 [%row] = sum[V] %40
   row_sums_to<32>(((float*)(basep + M16_41)), f40_32);
   // %38 [%row] = neg %37
   float v38_33 = 0.f;
-  if (const int i = t; i < 64) v38_33 = (-((float*)(basep + M15_37))[i]);
+  if (const int i = t; i < 64) v38_33 = (-((float*)(basep + M13_37))[i]);
   // %42 [%row] = add %38, %41
-  team_sync(1);
+  bar_sync(1, 128);
   float v42_34 = 0.f;
   if (const int i = t; i < 64) v42_34 = (v38_33 + ((float*)(basep + M16_41))[i]);
   // store d_beta, %42

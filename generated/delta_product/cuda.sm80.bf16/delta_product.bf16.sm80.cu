@@ -32,9 +32,8 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M3_5))[i] = asked5_0;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M4_6)), ((float*)(basep + M3_5)), false, false);
-  // %7 [%col] = swap %6
   // %21 [%row] = load beta1 row
   // %22 [%row] = neg %21
   float v22_3 = 0.f;
@@ -45,10 +44,11 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float v33_4 = 0.f;
   if (const int i = t; i < 64) v33_4 = (-asked32_2);
   if (const int i = t; i < 64) ((float*)(basep + M6_33))[i] = v33_4;
+  // %7 [%col] = swap %6
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a0_5[4][4]; load_as<4, 64, false>(a0_5, (base + M0_0));
   cp_wait<1>();
   team_sync(1, 256);
@@ -77,7 +77,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_11[i] * f4_7[i]);
   // store ws.S.score0_0, %13
   store_frag<2, 64, false>((base + M7), f13_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %15 [%col, K] = swap %14
   // %16 [%row, %col] = contract[K] %0, %15
@@ -96,7 +96,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f18_16[i] = (f12_11[i] * f17_15[i]);
   // store ws.S.score0_1, %18
   store_frag<2, 64, false>((base + M8), f18_16, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
   // %19 [%row, %col] = contract[K] %1, %2
   u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M1_1));
@@ -115,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f24_21[i] = (f23_20[i] * f20_19[i]);
   // %25 [%row, %col] = inverse fine %24
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M9))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f24_21[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) tri_inverse<72, true>(((float*)(basep + M9)), t, 4);
   // %26 [%row, %col] = contract[K] %1, %15
   u32 a1_22[4][4]; load_as<4, 64, false>(a1_22, (base + M1_1));
@@ -131,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f28_25[i] = (f23_20[i] * f27_24[i]);
   // %29 [%row, %col] = compose fine %25, %28
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M10))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f28_25[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M11)), ((float*)(basep + M9)), ((float*)(basep + M10)), t);
   // %30 [%row, %col] = contract[K] %14, %2
   u32 a14_26[4][4]; load_as<4, 64, false>(a14_26, (base + M2_14));
@@ -150,7 +150,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f35_30[i] = (f34_29[i] * f31_28[i]);
   // %36 [%row, %col] = compose fine %35, %25
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M12))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f35_30[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M13)), ((float*)(basep + M12)), ((float*)(basep + M9)), t);
   // %37 [%row, %col] = contract[K] %14, %15
   u32 a14_31[4][4]; load_as<4, 64, false>(a14_31, (base + M2_14));
@@ -165,29 +165,29 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   float f39_34[16];
   UNROLL for (int i = 0; i < 16; ++i) f39_34[i] = (f34_29[i] * f38_33[i]);
   // %40 [%row, %col] = compose fine %35, %29
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M14)), ((float*)(basep + M12)), ((float*)(basep + M11)), t);
   // %41 [%row, %col] = add %40, %39
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f40_35[16];
   UNROLL for (int i = 0; i < 16; ++i) f40_35[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f41_36[16];
   UNROLL for (int i = 0; i < 16; ++i) f41_36[i] = (f40_35[i] + f39_34[i]);
   // %42 [%row, %col] = inverse fine %41
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M15))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f41_36[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) tri_inverse<72, true>(((float*)(basep + M15)), t, 4);
   // %43 [%row, %col] = compose fine %29, %42
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M16)), ((float*)(basep + M11)), ((float*)(basep + M15)), t);
   // %44 [%row, %col] = compose fine %42, %36
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M17)), ((float*)(basep + M15)), ((float*)(basep + M13)), t);
   // %45 [%row, %col] = compose fine %43, %36
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) compose_tf32<72, true>(((float*)(basep + M18)), ((float*)(basep + M16)), ((float*)(basep + M13)), t);
   // %46 [%row, %col] = add %45, %25
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f45_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f45_37[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f25_38[16];
@@ -202,11 +202,11 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f48_41[i] = (f46_39[i] - f47_40[i]);
   // store ws.S.solve0_0, %46
   store_frag<2, 64, false>((base + M19), f46_39, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M19), t);
   // store ws.S.rest0_0, %48
   store_frag<2, 64, false>((base + M20), f48_41, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M20), t);
   // %49 [%row, %col] = round %43
   float f43_42[16];
@@ -218,11 +218,11 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f50_44[i] = (f43_42[i] - f49_43[i]);
   // store ws.S.solve0_1, %43
   store_frag<2, 64, false>((base + M21), f43_42, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M21), t);
   // store ws.S.rest0_1, %50
   store_frag<2, 64, false>((base + M22), f50_44, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M22), t);
   // %51 [%row, %col] = round %44
   float f44_45[16];
@@ -234,11 +234,11 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f52_47[i] = (f44_45[i] - f51_46[i]);
   // store ws.S.solve1_0, %44
   store_frag<2, 64, false>((base + M23), f44_45, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M23), t);
   // store ws.S.rest1_0, %52
   store_frag<2, 64, false>((base + M24), f52_47, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M24), t);
   // %53 [%row, %col] = round %42
   float f42_48[16];
@@ -250,18 +250,18 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f54_50[i] = (f42_48[i] - f53_49[i]);
   // store ws.S.solve1_1, %42
   store_frag<2, 64, false>((base + M25), f42_48, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M25), t);
   // store ws.S.rest1_1, %54
   store_frag<2, 64, false>((base + M26), f54_50, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M26), t);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -275,7 +275,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 101888, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 100864, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -283,9 +283,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    float r19_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -293,38 +304,32 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const u32 to = stage0 + n % 1 * 100352; (void)to;
       // %2 [%row, V] = load v1 row
       tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %5 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %18 [%row, V] = load v2 row
-      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L3_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
       // %21 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %36 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %40 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %47 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %52 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L10_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %55 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L11_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %59 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L12_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %62 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L13_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -332,34 +337,49 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %12 [%row] = cumsum %11
-      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L3_11)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L14_11))[i] = v11_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L14_11)), false, false);
       // %13 [%row] = exp %12
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L15_12))[i]);
       // %14 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
       // %15 [%row] = mul %13, %14
-      if (const int i = t; i < 64) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_15))[i] = v15_8;
       // %25 [%row] = neg %19
-      if (const int i = t; i < 64) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
       // %26 [%row] = mul %13, %25
-      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
       // %67 [] = pick last %12
-      const float s67_3 = ((float*)(basep + L15_12))[63];
+      const float s67_11 = ((float*)(basep + L15_12))[63];
       // %68 [%row] = sub %67, %12
-      if (const int i = t; i < 64) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
+      float v68_12 = 0.f;
+      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
       // %69 [%row] = exp %68
-      if (const int i = t; i < 64) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
+      float v69_13 = 0.f;
+      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
       // %82 [] = exp %67
-      const float s82_4 = m_exp(s67_3);
-      if (t == 0) ((float*)(sp + L23_82))[0] = s82_4;
-      team_sync(1);
+      const float s82_14 = m_exp(s67_11);
+      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      bar_sync(1, 128);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -372,7 +392,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -382,7 +402,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -393,7 +412,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       // %22 [%row, V] = contract[K] %21, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L5_21)); mma_commit();
       // %7 [K, V] = sub %1, %6
       float f7_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
@@ -404,11 +423,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %20 [%row, V] = mul %18, %19
       float f18_10[32];
-      load_frag<4, 64, true>(f18_10, (sa + L4_18), 0);
+      load_frag<4, 64, true>(f18_10, (sa + L3_18), 0);
       float f20_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L4_19))[frag_col(i)]);
       // %83 [K, V] = mul %82, %1
-      const float s82_12 = ((float*)(sp + L23_82))[0];
+      const float s82_12 = ((float*)(sp + L19_82))[0];
       float f83_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
       // %9 [%row, V] = contract[K] %5, %7
@@ -426,12 +445,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L5_21)); mma_commit();
       // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
       mma_ready<sizeof(f10_15) / 4>(f10_15);
       float f16_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18_15))[frag_col(i)] * f10_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L16_15))[frag_col(i)] * f10_15[i]);
       // %17 [%row, V] = add %16, %4
       float f17_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
@@ -442,11 +461,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       // %33 [%row, V] = contract[%col] %29, %32
       u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
       float f33_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L6_29)); mma_commit();
       // %53 [%row, V] = contract[%col] %52, %32
       u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
       float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
       float f31_25[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
@@ -455,7 +474,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       mma_wait<2>();
       mma_ready<sizeof(f24_17) / 4>(f24_17);
       float f27_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_17[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L17_26))[frag_col(i)] * f24_17[i]);
       // %28 [%row, V] = add %27, %20
       float f28_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
@@ -466,11 +485,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       // %44 [%row, V] = contract[%col] %40, %43
       u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
       float f44_30[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
       float f60_32[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_33[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
@@ -482,7 +501,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
       float f38_35[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L6_29)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
       mma_wait<3>();
@@ -490,7 +509,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
       float f57_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L10_52)); mma_commit();
       // %46 [%row, V] = contract[%col] %40, %45
       // %49 [%row, V] = add %44, %46
       mma_wait<3>();
@@ -498,7 +517,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
       float f49_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L8_40)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %64 [%row, V] = add %60, %61
       mma_wait<3>();
@@ -506,7 +525,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
       float f64_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L12_59)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_wait<3>();
@@ -514,7 +533,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
       float f39_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L7_36)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
       mma_wait<3>();
@@ -522,7 +541,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
       float f58_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L11_55)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
       // %50 [%row, V] = add %49, %48
       mma_wait<3>();
@@ -530,7 +549,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
       float f50_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10_47)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L9_47)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %65 [%row, V] = add %64, %63
       mma_wait<3>();
@@ -538,7 +557,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
       float f65_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L13_62)); mma_commit();
       // %51 [%row, V] = add %39, %50
       mma_wait<3>();
       mma_ready<sizeof(f39_43) / 4>(f39_43);
@@ -549,7 +568,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
       // %70 [%row, V] = mul %69, %51
       float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22_69))[frag_col(i)] * f51_50[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f51_50[i]);
       // %71 [%row, V] = round %70
       float f71_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
@@ -567,14 +586,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
       // %76 [%row, V] = mul %69, %66
       float f76_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22_69))[frag_col(i)] * f66_56[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L18_69))[frag_col(i)] * f66_56[i]);
       // %77 [%row, V] = round %76
       float f77_58[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
       // %79 [K, V] = contract[%row] %21, %77
       u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
       float f79_60[32];
-      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L5_21)); mma_commit();
       // %78 [%row, V] = sub %76, %77
       float f78_61[32];
       UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
@@ -593,7 +612,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
       float f81_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
-      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L5_21)); mma_commit();
       // %84 [K, V] = add %83, %75
       mma_wait<1>();
       mma_ready<sizeof(f75_63) / 4>(f75_63);
@@ -615,7 +634,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L3_15 = 8192, L5_23 = 16384, L6_30 = 24576, L7_34 = 32768, L8_41 = 40960, L9_46 = 49152, L10_49 = 57344, L11_53 = 65536, L12_56 = 73728, L16_13 = 81920, L18_21 = 82176, L20_63 = 82432, L21_76 = 82688, L1_8 = 0, L2_11 = 256, L4_19 = 512, L13_9 = 768, L14_10 = 0, L15_12 = 1024, L17_20 = 1280, L19_62 = 1536;
+  constexpr u32 L0_2 = 0, L1_15 = 8192, L2_23 = 16384, L3_30 = 24576, L4_34 = 32768, L5_41 = 40960, L6_46 = 49152, L7_49 = 57344, L8_53 = 65536, L9_56 = 73728, L12_13 = 81920, L13_21 = 82176, L14_63 = 82432, L15_76 = 82688, L10_8 = 0, L11_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -629,7 +648,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 84992, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 83968, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -637,9 +656,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r8_0[1];
-    float r11_1[1];
-    float r19_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %8 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %11 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -647,34 +677,28 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       const u32 to = stage0 + n % 1 * 82944; (void)to;
       // %2 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L0_2), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %8 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %11 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %15 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L3_15), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L1_15), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %23 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L5_23), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L2_23), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %30 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L6_30), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L3_30), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %34 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L7_34), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L4_34), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %41 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L8_41), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L5_41), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %46 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L9_46), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_46), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %49 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L10_49), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_49), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %53 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L11_53), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_53), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %56 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L12_56), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_56), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -682,34 +706,46 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 82944; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_8))[i] = r8_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_19))[i] = r19_2[k]; }
+      const float v8_1 = r8_0[0];
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %9 [%row] = cumsum %8
-      if (t < 32) vec_cumsum(((float*)(basep + L13_9)), ((float*)(basep + L1_8)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L10_8))[i] = v8_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L11_9)), ((float*)(basep + L10_8)), false, false);
       // %10 [%row] = exp %9
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L14_10))[i] = m_exp(((float*)(basep + L13_9))[i]);
+      bar_sync(1, 128);
+      float v10_6 = 0.f;
+      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L11_9))[i]);
       // %12 [%row] = neg %11
-      if (const int i = t; i < 64) ((float*)(basep + L15_12))[i] = (-((float*)(basep + L2_11))[i]);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (-v11_3);
       // %13 [%row] = mul %10, %12
-      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = (((float*)(basep + L14_10))[i] * ((float*)(basep + L15_12))[i]);
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = (v10_6 * v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L12_13))[i] = v13_8;
       // %20 [%row] = neg %19
-      if (const int i = t; i < 64) ((float*)(basep + L17_20))[i] = (-((float*)(basep + L4_19))[i]);
+      float v20_9 = 0.f;
+      if (const int i = t; i < 64) v20_9 = (-v19_5);
       // %21 [%row] = mul %10, %20
-      if (const int i = t; i < 64) ((float*)(sp + L18_21))[i] = (((float*)(basep + L14_10))[i] * ((float*)(basep + L17_20))[i]);
+      float v21_10 = 0.f;
+      if (const int i = t; i < 64) v21_10 = (v10_6 * v20_9);
+      if (const int i = t; i < 64) ((float*)(sp + L13_21))[i] = v21_10;
       // %61 [] = pick last %9
-      const float s61_3 = ((float*)(basep + L13_9))[63];
+      const float s61_11 = ((float*)(basep + L11_9))[63];
       // %62 [%row] = sub %61, %9
-      if (const int i = t; i < 64) ((float*)(basep + L19_62))[i] = (s61_3 - ((float*)(basep + L13_9))[i]);
+      float v62_12 = 0.f;
+      if (const int i = t; i < 64) v62_12 = (s61_11 - ((float*)(basep + L11_9))[i]);
       // %63 [%row] = exp %62
-      if (const int i = t; i < 64) ((float*)(sp + L20_63))[i] = m_exp(((float*)(basep + L19_62))[i]);
+      float v63_13 = 0.f;
+      if (const int i = t; i < 64) v63_13 = m_exp(v62_12);
+      if (const int i = t; i < 64) ((float*)(sp + L14_63))[i] = v63_13;
       // %76 [] = exp %61
-      const float s76_4 = m_exp(s61_3);
-      if (t == 0) ((float*)(sp + L21_76))[0] = s76_4;
-      team_sync(1);
+      const float s76_14 = m_exp(s61_11);
+      if (t == 0) ((float*)(sp + L15_76))[0] = s76_14;
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -722,7 +758,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -732,7 +768,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // %3 [K, K'] = round %1
       float f3_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = low(pack2(f1_1[i], 0.f));
@@ -743,12 +778,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       // %16 [%row, K'] = contract[K] %15, %3
       u32 a3_5[4][4]; pack<4>(a3_5, f3_2);
       float f16_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_6, a3_5, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_6, a3_5, (sa + L1_15)); mma_commit();
       // %4 [K, K'] = sub %1, %3
       float f4_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f1_1[i] - f3_2[i]);
       // %77 [K, K'] = mul %76, %1
-      const float s76_8 = ((float*)(sp + L21_76))[0];
+      const float s76_8 = ((float*)(sp + L15_76))[0];
       float f77_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_9[i] = (s76_8 * f1_1[i]);
       // %6 [%row, K'] = contract[K] %2, %4
@@ -766,12 +801,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a4_12[4][4]; pack<4>(a4_12, f4_7);
       float f18_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_13[i] = f16_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f18_13, a4_12, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f18_13, a4_12, (sa + L1_15)); mma_commit();
       // %14 [%row, K'] = mul %13, %7
       mma_wait<1>();
       mma_ready<sizeof(f7_11) / 4>(f7_11);
       float f14_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L16_13))[frag_col(i)] * f7_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_14[i] = (((float*)(sp + L12_13))[frag_col(i)] * f7_11[i]);
       // %24 [%row, K'] = round %14
       float f24_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_15[i] = low(pack2(f14_14[i], 0.f));
@@ -779,11 +814,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       // %27 [%row, K'] = contract[%col] %23, %26
       u32 a24_16[4][4]; pack<4>(a24_16, f24_15);
       float f27_17[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_17, a24_16, (sa + L5_23)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f27_17, a24_16, (sa + L2_23)); mma_commit();
       // %47 [%row, K'] = contract[%col] %46, %26
       u32 a24_18[4][4]; pack<4>(a24_18, f24_15);
       float f47_19[32];
-      mma_open(); mma<64, 4, 64, false, true>(f47_19, a24_18, (sa + L9_46)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f47_19, a24_18, (sa + L6_46)); mma_commit();
       // %25 [%row, K'] = sub %14, %24
       float f25_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_20[i] = (f14_14[i] - f24_15[i]);
@@ -792,7 +827,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       mma_wait<2>();
       mma_ready<sizeof(f18_13) / 4>(f18_13);
       float f22_21[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (((float*)(sp + L18_21))[frag_col(i)] * f18_13[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = (((float*)(sp + L13_21))[frag_col(i)] * f18_13[i]);
       // %35 [%row, K'] = round %22
       float f35_22[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_22[i] = low(pack2(f22_21[i], 0.f));
@@ -800,11 +835,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       // %38 [%row, K'] = contract[%col] %34, %37
       u32 a35_23[4][4]; pack<4>(a35_23, f35_22);
       float f38_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f38_24, a35_23, (sa + L7_34)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f38_24, a35_23, (sa + L4_34)); mma_commit();
       // %54 [%row, K'] = contract[%col] %53, %37
       u32 a35_25[4][4]; pack<4>(a35_25, f35_22);
       float f54_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f54_26, a35_25, (sa + L11_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f54_26, a35_25, (sa + L8_53)); mma_commit();
       // %36 [%row, K'] = sub %22, %35
       float f36_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_27[i] = (f22_21[i] - f35_22[i]);
@@ -816,7 +851,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a25_28[4][4]; pack<4>(a25_28, f25_20);
       float f32_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_29[i] = f27_17[i];
-      mma_open(); mma<64, 4, 64, false, false>(f32_29, a25_28, (sa + L5_23)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f32_29, a25_28, (sa + L2_23)); mma_commit();
       // %48 [%row, K'] = contract[%col] %46, %28
       // %51 [%row, K'] = add %47, %48
       mma_wait<3>();
@@ -824,7 +859,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a25_30[4][4]; pack<4>(a25_30, f25_20);
       float f51_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f51_31[i] = f47_19[i];
-      mma_open(); mma<64, 4, 64, false, false>(f51_31, a25_30, (sa + L9_46)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f51_31, a25_30, (sa + L6_46)); mma_commit();
       // %40 [%row, K'] = contract[%col] %34, %39
       // %43 [%row, K'] = add %38, %40
       mma_wait<3>();
@@ -832,7 +867,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a36_32[4][4]; pack<4>(a36_32, f36_27);
       float f43_33[32];
       UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f38_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f43_33, a36_32, (sa + L7_34)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f43_33, a36_32, (sa + L4_34)); mma_commit();
       // %55 [%row, K'] = contract[%col] %53, %39
       // %58 [%row, K'] = add %54, %55
       mma_wait<3>();
@@ -840,7 +875,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a36_34[4][4]; pack<4>(a36_34, f36_27);
       float f58_35[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_35[i] = f54_26[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_35, a36_34, (sa + L11_53)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_35, a36_34, (sa + L8_53)); mma_commit();
       // %31 [%row, K'] = contract[%col] %30, %26
       // %33 [%row, K'] = add %32, %31
       mma_wait<3>();
@@ -848,7 +883,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a24_36[4][4]; pack<4>(a24_36, f24_15);
       float f33_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f33_37[i] = f32_29[i];
-      mma_open(); mma<64, 4, 64, false, false>(f33_37, a24_36, (sa + L6_30)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f33_37, a24_36, (sa + L3_30)); mma_commit();
       // %50 [%row, K'] = contract[%col] %49, %26
       // %52 [%row, K'] = add %51, %50
       mma_wait<3>();
@@ -856,7 +891,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a24_38[4][4]; pack<4>(a24_38, f24_15);
       float f52_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f52_39[i] = f51_31[i];
-      mma_open(); mma<64, 4, 64, false, false>(f52_39, a24_38, (sa + L10_49)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f52_39, a24_38, (sa + L7_49)); mma_commit();
       // %42 [%row, K'] = contract[%col] %41, %37
       // %44 [%row, K'] = add %43, %42
       mma_wait<3>();
@@ -864,7 +899,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a35_40[4][4]; pack<4>(a35_40, f35_22);
       float f44_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f44_41[i] = f43_33[i];
-      mma_open(); mma<64, 4, 64, false, false>(f44_41, a35_40, (sa + L8_41)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f44_41, a35_40, (sa + L5_41)); mma_commit();
       // %57 [%row, K'] = contract[%col] %56, %37
       // %59 [%row, K'] = add %58, %57
       mma_wait<3>();
@@ -872,7 +907,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a35_42[4][4]; pack<4>(a35_42, f35_22);
       float f59_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f59_43[i] = f58_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f59_43, a35_42, (sa + L12_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f59_43, a35_42, (sa + L9_56)); mma_commit();
       // %45 [%row, K'] = add %33, %44
       mma_wait<3>();
       mma_ready<sizeof(f33_37) / 4>(f33_37);
@@ -883,7 +918,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f45_44[i] = (f33_37[i] + f44_41[i]);
       // %64 [%row, K'] = mul %63, %45
       float f64_45[32];
-      UNROLL for (int i = 0; i < 32; ++i) f64_45[i] = (((float*)(sp + L20_63))[frag_col(i)] * f45_44[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f64_45[i] = (((float*)(sp + L14_63))[frag_col(i)] * f45_44[i]);
       // %65 [%row, K'] = round %64
       float f65_46[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_46[i] = low(pack2(f64_45[i], 0.f));
@@ -901,14 +936,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f60_50[i] = (f52_39[i] + f59_43[i]);
       // %70 [%row, K'] = mul %63, %60
       float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L20_63))[frag_col(i)] * f60_50[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L14_63))[frag_col(i)] * f60_50[i]);
       // %71 [%row, K'] = round %70
       float f71_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
       // %73 [K, K'] = contract[%row] %15, %71
       u32 a71_53[4][4]; pack<4>(a71_53, f71_52);
       float f73_54[32];
-      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f73_54, a71_53, (sa + L1_15)); mma_commit();
       // %72 [%row, K'] = sub %70, %71
       float f72_55[32];
       UNROLL for (int i = 0; i < 32; ++i) f72_55[i] = (f70_51[i] - f71_52[i]);
@@ -927,7 +962,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u32 a72_58[4][4]; pack<4>(a72_58, f72_55);
       float f75_59[32];
       UNROLL for (int i = 0; i < 32; ++i) f75_59[i] = f73_54[i];
-      mma_open(); mma<64, 4, 64, true, false>(f75_59, a72_58, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f75_59, a72_58, (sa + L1_15)); mma_commit();
       // %78 [K, K'] = add %77, %69
       mma_wait<1>();
       mma_ready<sizeof(f69_57) / 4>(f69_57);
@@ -977,7 +1012,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -998,7 +1033,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1009,7 +1043,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -1017,7 +1051,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1065,7 +1098,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L15_67 = 98304, L16_75 = 106496, L17_83 = 114688, L1_3 = 122880, L5_19 = 123136, L21_15 = 123392, L23_26 = 123648, L24_88 = 123904, L26_94 = 124160, L27_107 = 124416, L3_11 = 0, L18_12 = 256, L19_13 = 0, L20_14 = 512, L22_25 = 768, L25_93 = 1024;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L14_67 = 98304, L15_75 = 106496, L16_83 = 114688, L1_3 = 122880, L4_19 = 123136, L19_15 = 123392, L20_26 = 123648, L21_88 = 123904, L22_94 = 124160, L23_107 = 124416, L17_11 = 0, L18_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1079,7 +1112,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 10240, full = base + 134912, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 9216, full = base + 133888, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1087,9 +1120,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    float r19_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1097,40 +1141,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 to = stage0 + n % 1 * 124928; (void)to;
       // %2 [%row, V] = load v1 row
       tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %5 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %18 [%row, V] = load v2 row
-      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L3_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
       // %21 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %36 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %40 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %47 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %52 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L10_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %55 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L11_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %59 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L12_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %62 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L13_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %67 [%row, %col] = load ws.S.score0_0
-      tile_load<64, 1, 128>((to + L15_67), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L14_67), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %75 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L16_75), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L15_75), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %83 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L17_83), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L16_83), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -1141,7 +1179,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 1 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1149,37 +1187,54 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 124928; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %12 [%row] = cumsum %11
-      if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L3_11)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L17_11))[i] = v11_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L18_12)), ((float*)(basep + L17_11)), false, false);
       // %13 [%row] = exp %12
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L18_12))[i]);
       // %14 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L20_14))[i] = (-((float*)(sp + L1_3))[i]);
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
       // %15 [%row] = mul %13, %14
-      if (const int i = t; i < 64) ((float*)(sp + L21_15))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L20_14))[i]);
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L19_15))[i] = v15_8;
       // %25 [%row] = neg %19
-      if (const int i = t; i < 64) ((float*)(basep + L22_25))[i] = (-((float*)(sp + L5_19))[i]);
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
       // %26 [%row] = mul %13, %25
-      if (const int i = t; i < 64) ((float*)(sp + L23_26))[i] = (((float*)(basep + L19_13))[i] * ((float*)(basep + L22_25))[i]);
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = v26_10;
       // %87 [] = 0.125
       // %88 [%row] = mul %13, %87
-      if (const int i = t; i < 64) ((float*)(sp + L24_88))[i] = (((float*)(basep + L19_13))[i] * 0.125f);
+      float v88_11 = 0.f;
+      if (const int i = t; i < 64) v88_11 = (v13_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L21_88))[i] = v88_11;
       // %92 [] = pick last %12
-      const float s92_3 = ((float*)(basep + L18_12))[63];
+      const float s92_12 = ((float*)(basep + L18_12))[63];
       // %93 [%row] = sub %92, %12
-      if (const int i = t; i < 64) ((float*)(basep + L25_93))[i] = (s92_3 - ((float*)(basep + L18_12))[i]);
+      float v93_13 = 0.f;
+      if (const int i = t; i < 64) v93_13 = (s92_12 - ((float*)(basep + L18_12))[i]);
       // %94 [%row] = exp %93
-      if (const int i = t; i < 64) ((float*)(sp + L26_94))[i] = m_exp(((float*)(basep + L25_93))[i]);
+      float v94_14 = 0.f;
+      if (const int i = t; i < 64) v94_14 = m_exp(v93_13);
+      if (const int i = t; i < 64) ((float*)(sp + L22_94))[i] = v94_14;
       // %107 [] = exp %92
-      const float s107_4 = m_exp(s92_3);
-      if (t == 0) ((float*)(sp + L27_107))[0] = s107_4;
-      team_sync(1);
+      const float s107_15 = m_exp(s92_12);
+      if (t == 0) ((float*)(sp + L23_107))[0] = s107_15;
+      bar_sync(1, 128);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1193,7 +1248,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1203,7 +1258,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 8192; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -1214,11 +1268,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %22 [%row, V] = contract[K] %21, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L5_21)); mma_commit();
       // %84 [%row, V] = contract[K] %83, %6
       u32 a6_7[4][4]; pack<4>(a6_7, f6_2);
       float f84_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L17_83)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f84_8, a6_7, (sa + L16_83)); mma_commit();
       // %7 [K, V] = sub %1, %6
       float f7_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_9[i] = (f1_1[i] - f6_2[i]);
@@ -1229,11 +1283,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f4_11[i] = (f2_10[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %20 [%row, V] = mul %18, %19
       float f18_12[32];
-      load_frag<4, 64, true>(f18_12, (sa + L4_18), 0);
+      load_frag<4, 64, true>(f18_12, (sa + L3_18), 0);
       float f20_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * ((float*)(sp + L4_19))[frag_col(i)]);
       // %108 [K, V] = mul %107, %1
-      const float s107_14 = ((float*)(sp + L27_107))[0];
+      const float s107_14 = ((float*)(sp + L23_107))[0];
       float f108_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f108_15[i] = (s107_14 * f1_1[i]);
       // %9 [%row, V] = contract[K] %5, %7
@@ -1251,7 +1305,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a7_18[4][4]; pack<4>(a7_18, f7_9);
       float f24_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_19[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f24_19, a7_18, (sa + L5_21)); mma_commit();
       // %85 [%row, V] = contract[K] %83, %7
       // %86 [%row, V] = add %84, %85
       mma_wait<2>();
@@ -1259,12 +1313,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a7_20[4][4]; pack<4>(a7_20, f7_9);
       float f86_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f86_21[i] = f84_8[i];
-      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L17_83)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f86_21, a7_20, (sa + L16_83)); mma_commit();
       // %16 [%row, V] = mul %15, %10
       mma_wait<2>();
       mma_ready<sizeof(f10_17) / 4>(f10_17);
       float f16_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L21_15))[frag_col(i)] * f10_17[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_22[i] = (((float*)(sp + L19_15))[frag_col(i)] * f10_17[i]);
       // %17 [%row, V] = add %16, %4
       float f17_23[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_23[i] = (f16_22[i] + f4_11[i]);
@@ -1275,11 +1329,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %33 [%row, V] = contract[%col] %29, %32
       u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f33_26[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_26, a30_25, (sa + L6_29)); mma_commit();
       // %53 [%row, V] = contract[%col] %52, %32
       u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f53_28[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_28, a30_27, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
       float f31_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f17_23[i] - f30_24[i]);
@@ -1288,7 +1342,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       mma_wait<3>();
       mma_ready<sizeof(f24_19) / 4>(f24_19);
       float f27_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L23_26))[frag_col(i)] * f24_19[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_30[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_19[i]);
       // %28 [%row, V] = add %27, %20
       float f28_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f27_30[i] + f20_13[i]);
@@ -1299,11 +1353,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %44 [%row, V] = contract[%col] %40, %43
       u32 a41_33[4][4]; pack<4>(a41_33, f41_32);
       float f44_34[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f44_34, a41_33, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       u32 a41_35[4][4]; pack<4>(a41_35, f41_32);
       float f60_36[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f60_36, a41_35, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (f28_31[i] - f41_32[i]);
@@ -1312,7 +1366,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       mma_wait<4>();
       mma_ready<sizeof(f86_21) / 4>(f86_21);
       float f89_38[32];
-      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L24_88))[frag_col(i)] * f86_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f89_38[i] = (((float*)(sp + L21_88))[frag_col(i)] * f86_21[i]);
       // %35 [%row, V] = contract[%col] %29, %34
       // %38 [%row, V] = add %33, %35
       mma_wait<3>();
@@ -1320,7 +1374,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a31_39[4][4]; pack<4>(a31_39, f31_29);
       float f38_40[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_40[i] = f33_26[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f38_40, a31_39, (sa + L6_29)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
       mma_wait<3>();
@@ -1328,7 +1382,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a31_41[4][4]; pack<4>(a31_41, f31_29);
       float f57_42[32];
       UNROLL for (int i = 0; i < 32; ++i) f57_42[i] = f53_28[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f57_42, a31_41, (sa + L10_52)); mma_commit();
       // %46 [%row, V] = contract[%col] %40, %45
       // %49 [%row, V] = add %44, %46
       mma_wait<3>();
@@ -1336,7 +1390,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a42_43[4][4]; pack<4>(a42_43, f42_37);
       float f49_44[32];
       UNROLL for (int i = 0; i < 32; ++i) f49_44[i] = f44_34[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f49_44, a42_43, (sa + L8_40)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %64 [%row, V] = add %60, %61
       mma_wait<3>();
@@ -1344,7 +1398,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a42_45[4][4]; pack<4>(a42_45, f42_37);
       float f64_46[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_46[i] = f60_36[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f64_46, a42_45, (sa + L12_59)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_wait<3>();
@@ -1352,7 +1406,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a30_47[4][4]; pack<4>(a30_47, f30_24);
       float f39_48[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_48[i] = f38_40[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L8_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f39_48, a30_47, (sa + L7_36)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
       mma_wait<3>();
@@ -1360,7 +1414,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a30_49[4][4]; pack<4>(a30_49, f30_24);
       float f58_50[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_50[i] = f57_42[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L12_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_50, a30_49, (sa + L11_55)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
       // %50 [%row, V] = add %49, %48
       mma_wait<3>();
@@ -1368,7 +1422,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a41_51[4][4]; pack<4>(a41_51, f41_32);
       float f50_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f50_52[i] = f49_44[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L10_47)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f50_52, a41_51, (sa + L9_47)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %65 [%row, V] = add %64, %63
       mma_wait<3>();
@@ -1376,7 +1430,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a41_53[4][4]; pack<4>(a41_53, f41_32);
       float f65_54[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_54[i] = f64_46[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L14_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f65_54, a41_53, (sa + L13_62)); mma_commit();
       // %51 [%row, V] = add %39, %50
       mma_wait<3>();
       mma_ready<sizeof(f39_48) / 4>(f39_48);
@@ -1387,7 +1441,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f51_55[i] = (f39_48[i] + f50_52[i]);
       // %95 [%row, V] = mul %94, %51
       float f95_56[32];
-      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L26_94))[frag_col(i)] * f51_55[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f95_56[i] = (((float*)(sp + L22_94))[frag_col(i)] * f51_55[i]);
       // %96 [%row, V] = round %95
       float f96_57[32];
       UNROLL for (int i = 0; i < 32; ++i) f96_57[i] = low(pack2(f95_56[i], 0.f));
@@ -1405,7 +1459,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %71 [%row, V] = contract[%col] %67, %70
       u32 a68_62[4][4]; pack<4>(a68_62, f68_61);
       float f71_63[32];
-      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L15_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f71_63, a68_62, (sa + L14_67)); mma_commit();
       // %69 [%row, V] = sub %51, %68
       float f69_64[32];
       UNROLL for (int i = 0; i < 32; ++i) f69_64[i] = (f51_55[i] - f68_61[i]);
@@ -1417,14 +1471,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       UNROLL for (int i = 0; i < 32; ++i) f66_65[i] = (f58_50[i] + f65_54[i]);
       // %101 [%row, V] = mul %94, %66
       float f101_66[32];
-      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L26_94))[frag_col(i)] * f66_65[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f101_66[i] = (((float*)(sp + L22_94))[frag_col(i)] * f66_65[i]);
       // %102 [%row, V] = round %101
       float f102_67[32];
       UNROLL for (int i = 0; i < 32; ++i) f102_67[i] = low(pack2(f101_66[i], 0.f));
       // %104 [K, V] = contract[%row] %21, %102
       u32 a102_68[4][4]; pack<4>(a102_68, f102_67);
       float f104_69[32];
-      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f104_69, a102_68, (sa + L5_21)); mma_commit();
       // %103 [%row, V] = sub %101, %102
       float f103_70[32];
       UNROLL for (int i = 0; i < 32; ++i) f103_70[i] = (f101_66[i] - f102_67[i]);
@@ -1435,7 +1489,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       // %79 [%row, V] = contract[%col] %75, %78
       u32 a76_72[4][4]; pack<4>(a76_72, f76_71);
       float f79_73[32];
-      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L16_75)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f79_73, a76_72, (sa + L15_75)); mma_commit();
       // %77 [%row, V] = sub %66, %76
       float f77_74[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_74[i] = (f66_65[i] - f76_71[i]);
@@ -1455,7 +1509,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a69_77[4][4]; pack<4>(a69_77, f69_64);
       float f74_78[32];
       UNROLL for (int i = 0; i < 32; ++i) f74_78[i] = f71_63[i];
-      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L15_67)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f74_78, a69_77, (sa + L14_67)); mma_commit();
       // %105 [K, V] = contract[%row] %21, %103
       // %106 [K, V] = add %104, %105
       mma_wait<3>();
@@ -1463,7 +1517,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a103_79[4][4]; pack<4>(a103_79, f103_70);
       float f106_80[32];
       UNROLL for (int i = 0; i < 32; ++i) f106_80[i] = f104_69[i];
-      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f106_80, a103_79, (sa + L5_21)); mma_commit();
       // %81 [%row, V] = contract[%col] %75, %80
       // %82 [%row, V] = add %79, %81
       mma_wait<3>();
@@ -1471,7 +1525,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u32 a77_81[4][4]; pack<4>(a77_81, f77_74);
       float f82_82[32];
       UNROLL for (int i = 0; i < 32; ++i) f82_82[i] = f79_73[i];
-      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L16_75)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f82_82, a77_81, (sa + L15_75)); mma_commit();
       // %109 [K, V] = add %108, %100
       mma_wait<3>();
       mma_ready<sizeof(f100_76) / 4>(f100_76);
@@ -1505,7 +1559,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const f32* __restrict__ p_S, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, bf16* __restrict__ p_ws_S_written1, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L4_18 = 16384, L6_21 = 24576, L7_29 = 32768, L8_36 = 40960, L9_40 = 49152, L10_47 = 57344, L11_52 = 65536, L12_55 = 73728, L13_59 = 81920, L14_62 = 90112, L1_3 = 98304, L5_19 = 98560, L18_15 = 98816, L20_26 = 99072, L22_69 = 99328, L23_82 = 99584, L3_11 = 0, L15_12 = 256, L16_13 = 0, L17_14 = 512, L19_25 = 768, L21_68 = 1024;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L2_5 = 8192, L3_18 = 16384, L5_21 = 24576, L6_29 = 32768, L7_36 = 40960, L8_40 = 49152, L9_47 = 57344, L10_52 = 65536, L11_55 = 73728, L12_59 = 81920, L13_62 = 90112, L1_3 = 98304, L4_19 = 98560, L16_15 = 98816, L17_26 = 99072, L18_69 = 99328, L19_82 = 99584, L14_11 = 0, L15_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1519,7 +1573,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 126464, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 125440, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1527,9 +1581,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    float r19_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r19_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %11 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %19 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1537,34 +1602,28 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 to = stage0 + n % 1 * 100352; (void)to;
       // %2 [%row, V] = load v1 row
       tile_load<64, 1, 128>((to + L0_2), p_v1 + (i64)first * s_v1.token + (i64)head * s_v1.head + (i64)v0 * 1, (i64)s_v1.token, length, v_here, t);
-      // %3 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
       // %5 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L2_5), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %11 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %18 [%row, V] = load v2 row
-      tile_load<64, 1, 128>((to + L4_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
-      // %19 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L3_18), p_v2 + (i64)first * s_v2.token + (i64)head * s_v2.head + (i64)v0 * 1, (i64)s_v2.token, length, v_here, t);
       // %21 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L6_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L5_21), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L7_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %36 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L8_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_36), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %40 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L9_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_40), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %47 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L10_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_47), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %52 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L11_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L10_52), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %55 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L12_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L11_55), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %59 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L13_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L12_59), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %62 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L14_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L13_62), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -1577,7 +1636,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
       tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1585,34 +1644,49 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 100352; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_19))[i] = r19_2[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v11_3 = r11_2[0];
+      const float v19_5 = r19_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_19))[i] = v19_5;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %12 [%row] = cumsum %11
-      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L3_11)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L14_11))[i] = v11_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_12)), ((float*)(basep + L14_11)), false, false);
       // %13 [%row] = exp %12
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L16_13))[i] = m_exp(((float*)(basep + L15_12))[i]);
+      bar_sync(1, 128);
+      float v13_6 = 0.f;
+      if (const int i = t; i < 64) v13_6 = m_exp(((float*)(basep + L15_12))[i]);
       // %14 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L17_14))[i] = (-((float*)(sp + L1_3))[i]);
+      float v14_7 = 0.f;
+      if (const int i = t; i < 64) v14_7 = (-v3_1);
       // %15 [%row] = mul %13, %14
-      if (const int i = t; i < 64) ((float*)(sp + L18_15))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L17_14))[i]);
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (v13_6 * v14_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_15))[i] = v15_8;
       // %25 [%row] = neg %19
-      if (const int i = t; i < 64) ((float*)(basep + L19_25))[i] = (-((float*)(sp + L5_19))[i]);
+      float v25_9 = 0.f;
+      if (const int i = t; i < 64) v25_9 = (-v19_5);
       // %26 [%row] = mul %13, %25
-      if (const int i = t; i < 64) ((float*)(sp + L20_26))[i] = (((float*)(basep + L16_13))[i] * ((float*)(basep + L19_25))[i]);
+      float v26_10 = 0.f;
+      if (const int i = t; i < 64) v26_10 = (v13_6 * v25_9);
+      if (const int i = t; i < 64) ((float*)(sp + L17_26))[i] = v26_10;
       // %67 [] = pick last %12
-      const float s67_3 = ((float*)(basep + L15_12))[63];
+      const float s67_11 = ((float*)(basep + L15_12))[63];
       // %68 [%row] = sub %67, %12
-      if (const int i = t; i < 64) ((float*)(basep + L21_68))[i] = (s67_3 - ((float*)(basep + L15_12))[i]);
+      float v68_12 = 0.f;
+      if (const int i = t; i < 64) v68_12 = (s67_11 - ((float*)(basep + L15_12))[i]);
       // %69 [%row] = exp %68
-      if (const int i = t; i < 64) ((float*)(sp + L22_69))[i] = m_exp(((float*)(basep + L21_68))[i]);
+      float v69_13 = 0.f;
+      if (const int i = t; i < 64) v69_13 = m_exp(v68_12);
+      if (const int i = t; i < 64) ((float*)(sp + L18_69))[i] = v69_13;
       // %82 [] = exp %67
-      const float s82_4 = m_exp(s67_3);
-      if (t == 0) ((float*)(sp + L23_82))[0] = s82_4;
-      team_sync(1);
+      const float s82_14 = m_exp(s67_11);
+      if (t == 0) ((float*)(sp + L19_82))[0] = s82_14;
+      bar_sync(1, 128);
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1626,7 +1700,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1636,7 +1710,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = round %1
@@ -1649,7 +1722,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       // %22 [%row, V] = contract[K] %21, %6
       u32 a6_5[4][4]; pack<4>(a6_5, f6_2);
       float f22_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f22_6, a6_5, (sa + L5_21)); mma_commit();
       // %7 [K, V] = sub %1, %6
       float f7_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f7_7[i] = (f1_1[i] - f6_2[i]);
@@ -1660,11 +1733,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       UNROLL for (int i = 0; i < 32; ++i) f4_9[i] = (f2_8[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %20 [%row, V] = mul %18, %19
       float f18_10[32];
-      load_frag<4, 64, true>(f18_10, (sa + L4_18), 0);
+      load_frag<4, 64, true>(f18_10, (sa + L3_18), 0);
       float f20_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L5_19))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_11[i] = (f18_10[i] * ((float*)(sp + L4_19))[frag_col(i)]);
       // %83 [K, V] = mul %82, %1
-      const float s82_12 = ((float*)(sp + L23_82))[0];
+      const float s82_12 = ((float*)(sp + L19_82))[0];
       float f83_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f83_13[i] = (s82_12 * f1_1[i]);
       // %9 [%row, V] = contract[K] %5, %7
@@ -1682,12 +1755,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a7_16[4][4]; pack<4>(a7_16, f7_7);
       float f24_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_17[i] = f22_6[i];
-      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f24_17, a7_16, (sa + L5_21)); mma_commit();
       // %16 [%row, V] = mul %15, %10
       mma_wait<1>();
       mma_ready<sizeof(f10_15) / 4>(f10_15);
       float f16_18[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L18_15))[frag_col(i)] * f10_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(sp + L16_15))[frag_col(i)] * f10_15[i]);
       // %17 [%row, V] = add %16, %4
       float f17_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (f16_18[i] + f4_9[i]);
@@ -1698,11 +1771,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       // %33 [%row, V] = contract[%col] %29, %32
       u32 a30_21[4][4]; pack<4>(a30_21, f30_20);
       float f33_22[32];
-      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f33_22, a30_21, (sa + L6_29)); mma_commit();
       // %53 [%row, V] = contract[%col] %52, %32
       u32 a30_23[4][4]; pack<4>(a30_23, f30_20);
       float f53_24[32];
-      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f53_24, a30_23, (sa + L10_52)); mma_commit();
       // %31 [%row, V] = sub %17, %30
       float f31_25[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_25[i] = (f17_19[i] - f30_20[i]);
@@ -1711,7 +1784,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       mma_wait<2>();
       mma_ready<sizeof(f24_17) / 4>(f24_17);
       float f27_26[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L20_26))[frag_col(i)] * f24_17[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_26[i] = (((float*)(sp + L17_26))[frag_col(i)] * f24_17[i]);
       // %28 [%row, V] = add %27, %20
       float f28_27[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_27[i] = (f27_26[i] + f20_11[i]);
@@ -1722,11 +1795,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       // %44 [%row, V] = contract[%col] %40, %43
       u32 a41_29[4][4]; pack<4>(a41_29, f41_28);
       float f44_30[32];
-      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f44_30, a41_29, (sa + L8_40)); mma_commit();
       // %60 [%row, V] = contract[%col] %59, %43
       u32 a41_31[4][4]; pack<4>(a41_31, f41_28);
       float f60_32[32];
-      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f60_32, a41_31, (sa + L12_59)); mma_commit();
       // %42 [%row, V] = sub %28, %41
       float f42_33[32];
       UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f28_27[i] - f41_28[i]);
@@ -1738,7 +1811,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a31_34[4][4]; pack<4>(a31_34, f31_25);
       float f38_35[32];
       UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = f33_22[i];
-      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L7_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f38_35, a31_34, (sa + L6_29)); mma_commit();
       // %54 [%row, V] = contract[%col] %52, %34
       // %57 [%row, V] = add %53, %54
       mma_wait<3>();
@@ -1746,7 +1819,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a31_36[4][4]; pack<4>(a31_36, f31_25);
       float f57_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f57_37[i] = f53_24[i];
-      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L11_52)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f57_37, a31_36, (sa + L10_52)); mma_commit();
       // %46 [%row, V] = contract[%col] %40, %45
       // %49 [%row, V] = add %44, %46
       mma_wait<3>();
@@ -1754,7 +1827,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a42_38[4][4]; pack<4>(a42_38, f42_33);
       float f49_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f49_39[i] = f44_30[i];
-      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L9_40)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f49_39, a42_38, (sa + L8_40)); mma_commit();
       // %61 [%row, V] = contract[%col] %59, %45
       // %64 [%row, V] = add %60, %61
       mma_wait<3>();
@@ -1762,7 +1835,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a42_40[4][4]; pack<4>(a42_40, f42_33);
       float f64_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_41[i] = f60_32[i];
-      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L13_59)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f64_41, a42_40, (sa + L12_59)); mma_commit();
       // %37 [%row, V] = contract[%col] %36, %32
       // %39 [%row, V] = add %38, %37
       mma_wait<3>();
@@ -1770,7 +1843,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a30_42[4][4]; pack<4>(a30_42, f30_20);
       float f39_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_43[i] = f38_35[i];
-      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L8_36)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f39_43, a30_42, (sa + L7_36)); mma_commit();
       // %56 [%row, V] = contract[%col] %55, %32
       // %58 [%row, V] = add %57, %56
       mma_wait<3>();
@@ -1778,7 +1851,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a30_44[4][4]; pack<4>(a30_44, f30_20);
       float f58_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f58_45[i] = f57_37[i];
-      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L12_55)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f58_45, a30_44, (sa + L11_55)); mma_commit();
       // %48 [%row, V] = contract[%col] %47, %43
       // %50 [%row, V] = add %49, %48
       mma_wait<3>();
@@ -1786,7 +1859,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a41_46[4][4]; pack<4>(a41_46, f41_28);
       float f50_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_39[i];
-      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L10_47)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f50_47, a41_46, (sa + L9_47)); mma_commit();
       // %63 [%row, V] = contract[%col] %62, %43
       // %65 [%row, V] = add %64, %63
       mma_wait<3>();
@@ -1794,7 +1867,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a41_48[4][4]; pack<4>(a41_48, f41_28);
       float f65_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f65_49[i] = f64_41[i];
-      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L14_62)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f65_49, a41_48, (sa + L13_62)); mma_commit();
       // %51 [%row, V] = add %39, %50
       mma_wait<3>();
       mma_ready<sizeof(f39_43) / 4>(f39_43);
@@ -1805,7 +1878,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       UNROLL for (int i = 0; i < 32; ++i) f51_50[i] = (f39_43[i] + f50_47[i]);
       // %70 [%row, V] = mul %69, %51
       float f70_51[32];
-      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L22_69))[frag_col(i)] * f51_50[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f70_51[i] = (((float*)(sp + L18_69))[frag_col(i)] * f51_50[i]);
       // %71 [%row, V] = round %70
       float f71_52[32];
       UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = low(pack2(f70_51[i], 0.f));
@@ -1823,14 +1896,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       UNROLL for (int i = 0; i < 32; ++i) f66_56[i] = (f58_45[i] + f65_49[i]);
       // %76 [%row, V] = mul %69, %66
       float f76_57[32];
-      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L22_69))[frag_col(i)] * f66_56[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f76_57[i] = (((float*)(sp + L18_69))[frag_col(i)] * f66_56[i]);
       // %77 [%row, V] = round %76
       float f77_58[32];
       UNROLL for (int i = 0; i < 32; ++i) f77_58[i] = low(pack2(f76_57[i], 0.f));
       // %79 [K, V] = contract[%row] %21, %77
       u32 a77_59[4][4]; pack<4>(a77_59, f77_58);
       float f79_60[32];
-      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f79_60, a77_59, (sa + L5_21)); mma_commit();
       // %78 [%row, V] = sub %76, %77
       float f78_61[32];
       UNROLL for (int i = 0; i < 32; ++i) f78_61[i] = (f76_57[i] - f77_58[i]);
@@ -1849,7 +1922,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u32 a78_64[4][4]; pack<4>(a78_64, f78_61);
       float f81_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f81_65[i] = f79_60[i];
-      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L6_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f81_65, a78_64, (sa + L5_21)); mma_commit();
       // %84 [K, V] = add %83, %75
       mma_wait<1>();
       mma_ready<sizeof(f75_63) / 4>(f75_63);
@@ -1873,7 +1946,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, f32* __restrict__ p_ws_S_local_cotangent, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_20 = 24576, L4_25 = 32768, L5_29 = 40960, L6_37 = 49152, L7_42 = 57344, L8_50 = 65536, L9_56 = 73728, L10_60 = 81920, L11_65 = 90112, L12_69 = 98304, L13_79 = 106496, L16_13 = 114688, L17_77 = 114944, L18_83 = 115200, L19_92 = 115456, L20_99 = 115712, L14_9 = 0, L15_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1887,7 +1960,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 118016, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 116992, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1895,9 +1968,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r9_0[1];
-    float r81_1[1];
-    float r90_2[1];
-    team_sync(1);
+    float r81_2[1];
+    float r90_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %81 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %90 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1907,40 +1991,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %15 [%row, %col] = load ws.S.score0_0
-      tile_load<64, 1, 128>((to + L3_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L2_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %20 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L4_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %25 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L5_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L4_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L5_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %37 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L7_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %42 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L8_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %50 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L9_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %56 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L10_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %60 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L11_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L10_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %65 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L12_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L11_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %69 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L13_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L12_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %79 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L14_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %81 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %90 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L13_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1948,20 +2026,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 116736; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_9))[i] = r9_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15_81))[i] = r81_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16_90))[i] = r90_2[k]; }
+      const float v9_1 = r9_0[0];
+      const float v81_3 = r81_2[0];
+      const float v90_5 = r90_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %10 [%row] = cumsum %9
-      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L2_9)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L14_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_10)), ((float*)(basep + L14_9)), false, false);
       // %11 [] = pick last %10
-      team_sync(1);
-      const float s11_3 = ((float*)(basep + L17_10))[63];
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L15_10))[63];
       // %12 [%row] = sub %11, %10
-      if (const int i = t; i < 64) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L15_10))[i]);
       // %13 [%row] = exp %12
-      if (const int i = t; i < 64) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = v13_8;
       // %16 [%col, %row] = swap %15
       // %26 [%col, %row] = swap %25
       // %32 [%col, %row] = swap %29
@@ -1973,22 +2057,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       // %66 [%col, %row] = swap %65
       // %70 [%col, %row] = swap %69
       // %75 [%row] = exp %10
-      if (const int i = t; i < 64) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
+      float v75_9 = 0.f;
+      if (const int i = t; i < 64) v75_9 = m_exp(((float*)(basep + L15_10))[i]);
       // %76 [] = 0.125
       // %77 [%row] = mul %75, %76
-      if (const int i = t; i < 64) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
+      float v77_10 = 0.f;
+      if (const int i = t; i < 64) v77_10 = (v75_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L17_77))[i] = v77_10;
       // %82 [%row] = neg %81
-      if (const int i = t; i < 64) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
+      float v82_11 = 0.f;
+      if (const int i = t; i < 64) v82_11 = (-v81_3);
       // %83 [%row] = mul %75, %82
-      if (const int i = t; i < 64) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
+      float v83_12 = 0.f;
+      if (const int i = t; i < 64) v83_12 = (v75_9 * v82_11);
+      if (const int i = t; i < 64) ((float*)(sp + L18_83))[i] = v83_12;
       // %91 [%row] = neg %90
-      if (const int i = t; i < 64) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
+      float v91_13 = 0.f;
+      if (const int i = t; i < 64) v91_13 = (-v90_5);
       // %92 [%row] = mul %75, %91
-      if (const int i = t; i < 64) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
+      float v92_14 = 0.f;
+      if (const int i = t; i < 64) v92_14 = (v75_9 * v91_13);
+      if (const int i = t; i < 64) ((float*)(sp + L19_92))[i] = v92_14;
       // %99 [] = exp %11
-      const float s99_4 = m_exp(s11_3);
-      if (t == 0) ((float*)(sp + L26_99))[0] = s99_4;
-      team_sync(1);
+      const float s99_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L20_99))[0] = s99_15;
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -2001,7 +2093,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2011,16 +2103,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 0; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // %17 [%col, V] = swap %2
       // %18 [%row, V] = contract[%col] %16, %17
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f18_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L2_15)); mma_commit();
       // %27 [%row, V] = contract[%col] %26, %17
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f27_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5_25)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
       // %4 [K, V] = round %1
       float f4_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
@@ -2031,7 +2122,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       // %21 [%row, V] = contract[K] %20, %4
       u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
       float f21_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L3_20)); mma_commit();
       // %5 [K, V] = sub %1, %4
       float f5_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
@@ -2039,9 +2130,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       float f2_12[32];
       load_frag<4, 64, true>(f2_12, (sa + L0_2), 0);
       float f78_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21_77))[frag_col(i)] * f2_12[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_12[i]);
       // %100 [K, V] = mul %99, %1
-      const float s99_14 = ((float*)(sp + L26_99))[0];
+      const float s99_14 = ((float*)(sp + L20_99))[0];
       float f100_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
       // %80 [K, V] = contract[%row] %79, %78
@@ -2049,7 +2140,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
       float f101_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
-      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14_79)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L13_79)); mma_commit();
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
       mma_wait<2>();
@@ -2067,13 +2158,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
       float f23_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L3_20)); mma_commit();
       // %14 [%row, V] = mul %13, %8
       mma_wait<1>();
       mma_ready<sizeof(f101_17) / 4>(f101_17);
       mma_ready<sizeof(f8_19) / 4>(f8_19);
       float f14_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19_13))[frag_col(i)] * f8_19[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L16_13))[frag_col(i)] * f8_19[i]);
       // %19 [%row, V] = add %14, %18
       float f19_23[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
@@ -2084,11 +2175,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       // %34 [%row, V] = contract[%col] %32, %33
       u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f34_26[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L5_29)); mma_commit();
       // %58 [%row, V] = contract[%col] %57, %33
       u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f58_28[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L9_56)); mma_commit();
       // %31 [%row, V] = sub %19, %30
       float f31_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
@@ -2097,7 +2188,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       mma_wait<2>();
       mma_ready<sizeof(f23_21) / 4>(f23_21);
       float f24_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19_13))[frag_col(i)] * f23_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L16_13))[frag_col(i)] * f23_21[i]);
       // %28 [%row, V] = add %24, %27
       float f28_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
@@ -2108,11 +2199,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       // %47 [%row, V] = contract[%col] %45, %46
       u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
       float f47_34[32];
-      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8_42)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L7_42)); mma_commit();
       // %67 [%row, V] = contract[%col] %66, %46
       u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
       float f67_36[32];
-      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12_65)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L11_65)); mma_commit();
       // %44 [%row, V] = sub %28, %43
       float f44_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
@@ -2124,7 +2215,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
       float f40_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L5_29)); mma_commit();
       // %59 [%row, V] = contract[%col] %57, %35
       // %63 [%row, V] = add %58, %59
       mma_wait<3>();
@@ -2132,7 +2223,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
       float f63_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
-      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L9_56)); mma_commit();
       // %49 [%row, V] = contract[%col] %45, %48
       // %53 [%row, V] = add %47, %49
       mma_wait<3>();
@@ -2140,7 +2231,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
       float f53_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
-      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8_42)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L7_42)); mma_commit();
       // %68 [%row, V] = contract[%col] %66, %48
       // %72 [%row, V] = add %67, %68
       mma_wait<3>();
@@ -2148,7 +2239,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
       float f72_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
-      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12_65)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L11_65)); mma_commit();
       // %39 [%row, V] = contract[%col] %38, %33
       // %41 [%row, V] = add %40, %39
       mma_wait<3>();
@@ -2156,7 +2247,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
       float f41_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
-      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L6_37)); mma_commit();
       // %62 [%row, V] = contract[%col] %61, %33
       // %64 [%row, V] = add %63, %62
       mma_wait<3>();
@@ -2164,7 +2255,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
       float f64_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
-      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11_60)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L10_60)); mma_commit();
       // %52 [%row, V] = contract[%col] %51, %46
       // %54 [%row, V] = add %53, %52
       mma_wait<3>();
@@ -2172,7 +2263,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
       float f54_51[32];
       UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
-      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L8_50)); mma_commit();
       // %71 [%row, V] = contract[%col] %70, %46
       // %73 [%row, V] = add %72, %71
       mma_wait<3>();
@@ -2180,7 +2271,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
       float f73_53[32];
       UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
-      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13_69)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L12_69)); mma_commit();
       // %55 [%row, V] = add %41, %54
       mma_wait<3>();
       mma_ready<sizeof(f41_47) / 4>(f41_47);
@@ -2191,7 +2282,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
       // %84 [%row, V] = mul %83, %55
       float f84_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23_83))[frag_col(i)] * f55_54[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L18_83))[frag_col(i)] * f55_54[i]);
       // %85 [%row, V] = round %84
       float f85_56[32];
       UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
@@ -2209,14 +2300,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
       // %93 [%row, V] = mul %92, %74
       float f93_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25_92))[frag_col(i)] * f74_60[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L19_92))[frag_col(i)] * f74_60[i]);
       // %94 [%row, V] = round %93
       float f94_62[32];
       UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
       // %96 [K, V] = contract[%row] %20, %94
       u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
       float f96_64[32];
-      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L3_20)); mma_commit();
       // %95 [%row, V] = sub %93, %94
       float f95_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
@@ -2235,7 +2326,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
       float f98_69[32];
       UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
-      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L3_20)); mma_commit();
       // %102 [K, V] = add %101, %89
       mma_wait<1>();
       mma_ready<sizeof(f89_67) / 4>(f89_67);
@@ -2277,7 +2368,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -2298,7 +2389,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -2309,7 +2399,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -2317,7 +2407,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -2364,7 +2453,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_score0_1, const bf16* __restrict__ p_ws_S_solve0_0, const bf16* __restrict__ p_ws_S_rest0_0, const bf16* __restrict__ p_ws_S_solve0_1, const bf16* __restrict__ p_ws_S_rest0_1, const bf16* __restrict__ p_ws_S_solve1_0, const bf16* __restrict__ p_ws_S_rest1_0, const bf16* __restrict__ p_ws_S_solve1_1, const bf16* __restrict__ p_ws_S_rest1_1, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L3_15 = 16384, L4_20 = 24576, L5_25 = 32768, L6_29 = 40960, L7_37 = 49152, L8_42 = 57344, L9_50 = 65536, L10_56 = 73728, L11_60 = 81920, L12_65 = 90112, L13_69 = 98304, L14_79 = 106496, L19_13 = 114688, L21_77 = 114944, L23_83 = 115200, L25_92 = 115456, L26_99 = 115712, L2_9 = 0, L15_81 = 256, L16_90 = 512, L17_10 = 768, L18_12 = 0, L20_75 = 1024, L22_82 = 1280, L24_91 = 1536;
+  constexpr u32 O0 = 0, O1 = 8192, O2 = 16384, L0_2 = 0, L1_3 = 8192, L2_15 = 16384, L3_20 = 24576, L4_25 = 32768, L5_29 = 40960, L6_37 = 49152, L7_42 = 57344, L8_50 = 65536, L9_56 = 73728, L10_60 = 81920, L11_65 = 90112, L12_69 = 98304, L13_79 = 106496, L16_13 = 114688, L17_77 = 114944, L18_83 = 115200, L19_92 = 115456, L20_99 = 115712, L14_9 = 0, L15_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2378,7 +2467,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 142592, empty = full + 8, landed = empty + 8;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 141568, empty = full + 8, landed = empty + 8;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2386,9 +2475,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r9_0[1];
-    float r81_1[1];
-    float r90_2[1];
-    team_sync(1);
+    float r81_2[1];
+    float r90_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %81 [%row] = load beta1 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_2[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
+      // %90 [%row] = load beta2 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_4[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -2398,36 +2498,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load k1 row
       tile_load<64, 1, 128>((to + L1_3), p_k1 + (i64)first * s_k1.token + (i64)head * s_k1.head, (i64)s_k1.token, length, 64, t);
-      // %9 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %15 [%row, %col] = load ws.S.score0_0
-      tile_load<64, 1, 128>((to + L3_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L2_15), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %20 [%row, K] = load k2 row
-      tile_load<64, 1, 128>((to + L4_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L3_20), p_k2 + (i64)first * s_k2.token + (i64)head * s_k2.head, (i64)s_k2.token, length, 64, t);
       // %25 [%row, %col] = load ws.S.score0_1
-      tile_load<64, 1, 128>((to + L5_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L4_25), p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %29 [%row, %col] = load ws.S.solve0_0
-      tile_load<64, 1, 128>((to + L6_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L5_29), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %37 [%row, %col] = load ws.S.rest0_0
-      tile_load<64, 1, 128>((to + L7_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L6_37), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %42 [%row, %col] = load ws.S.solve1_0
-      tile_load<64, 1, 128>((to + L8_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L7_42), p_ws_S_solve1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %50 [%row, %col] = load ws.S.rest1_0
-      tile_load<64, 1, 128>((to + L9_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L8_50), p_ws_S_rest1_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %56 [%row, %col] = load ws.S.solve0_1
-      tile_load<64, 1, 128>((to + L10_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L9_56), p_ws_S_solve0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %60 [%row, %col] = load ws.S.rest0_1
-      tile_load<64, 1, 128>((to + L11_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L10_60), p_ws_S_rest0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %65 [%row, %col] = load ws.S.solve1_1
-      tile_load<64, 1, 128>((to + L12_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L11_65), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %69 [%row, %col] = load ws.S.rest1_1
-      tile_load<64, 1, 128>((to + L13_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
+      tile_load<64, 1, 128>((to + L12_69), p_ws_S_rest1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %79 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L14_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
-      // %81 [%row] = load beta1 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r81_1[k] = (i < length ? ld(p_beta1 + (i64)first * s_beta1.token + (i64)head * s_beta1.head + i * ((i64)s_beta1.token)) : 0.f); }
-      // %90 [%row] = load beta2 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r90_2[k] = (i < length ? ld(p_beta2 + (i64)first * s_beta2.token + (i64)head * s_beta2.head + i * ((i64)s_beta2.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L13_79), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 1 * 8, (n / 1) & 1); };
@@ -2440,7 +2534,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
       tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O2), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2448,20 +2542,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 1 * 116736; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_9))[i] = r9_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L15_81))[i] = r81_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L16_90))[i] = r90_2[k]; }
+      const float v9_1 = r9_0[0];
+      const float v81_3 = r81_2[0];
+      const float v90_5 = r90_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %10 [%row] = cumsum %9
-      if (t < 32) vec_cumsum(((float*)(basep + L17_10)), ((float*)(basep + L2_9)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L14_9))[i] = v9_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L15_10)), ((float*)(basep + L14_9)), false, false);
       // %11 [] = pick last %10
-      team_sync(1);
-      const float s11_3 = ((float*)(basep + L17_10))[63];
+      bar_sync(1, 128);
+      const float s11_6 = ((float*)(basep + L15_10))[63];
       // %12 [%row] = sub %11, %10
-      if (const int i = t; i < 64) ((float*)(basep + L18_12))[i] = (s11_3 - ((float*)(basep + L17_10))[i]);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (s11_6 - ((float*)(basep + L15_10))[i]);
       // %13 [%row] = exp %12
-      if (const int i = t; i < 64) ((float*)(sp + L19_13))[i] = m_exp(((float*)(basep + L18_12))[i]);
+      float v13_8 = 0.f;
+      if (const int i = t; i < 64) v13_8 = m_exp(v12_7);
+      if (const int i = t; i < 64) ((float*)(sp + L16_13))[i] = v13_8;
       // %16 [%col, %row] = swap %15
       // %26 [%col, %row] = swap %25
       // %32 [%col, %row] = swap %29
@@ -2473,22 +2573,30 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %66 [%col, %row] = swap %65
       // %70 [%col, %row] = swap %69
       // %75 [%row] = exp %10
-      if (const int i = t; i < 64) ((float*)(basep + L20_75))[i] = m_exp(((float*)(basep + L17_10))[i]);
+      float v75_9 = 0.f;
+      if (const int i = t; i < 64) v75_9 = m_exp(((float*)(basep + L15_10))[i]);
       // %76 [] = 0.125
       // %77 [%row] = mul %75, %76
-      if (const int i = t; i < 64) ((float*)(sp + L21_77))[i] = (((float*)(basep + L20_75))[i] * 0.125f);
+      float v77_10 = 0.f;
+      if (const int i = t; i < 64) v77_10 = (v75_9 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L17_77))[i] = v77_10;
       // %82 [%row] = neg %81
-      if (const int i = t; i < 64) ((float*)(basep + L22_82))[i] = (-((float*)(basep + L15_81))[i]);
+      float v82_11 = 0.f;
+      if (const int i = t; i < 64) v82_11 = (-v81_3);
       // %83 [%row] = mul %75, %82
-      if (const int i = t; i < 64) ((float*)(sp + L23_83))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L22_82))[i]);
+      float v83_12 = 0.f;
+      if (const int i = t; i < 64) v83_12 = (v75_9 * v82_11);
+      if (const int i = t; i < 64) ((float*)(sp + L18_83))[i] = v83_12;
       // %91 [%row] = neg %90
-      if (const int i = t; i < 64) ((float*)(basep + L24_91))[i] = (-((float*)(basep + L16_90))[i]);
+      float v91_13 = 0.f;
+      if (const int i = t; i < 64) v91_13 = (-v90_5);
       // %92 [%row] = mul %75, %91
-      if (const int i = t; i < 64) ((float*)(sp + L25_92))[i] = (((float*)(basep + L20_75))[i] * ((float*)(basep + L24_91))[i]);
+      float v92_14 = 0.f;
+      if (const int i = t; i < 64) v92_14 = (v75_9 * v91_13);
+      if (const int i = t; i < 64) ((float*)(sp + L19_92))[i] = v92_14;
       // %99 [] = exp %11
-      const float s99_4 = m_exp(s11_3);
-      if (t == 0) ((float*)(sp + L26_99))[0] = s99_4;
-      team_sync(1);
+      const float s99_15 = m_exp(s11_6);
+      if (t == 0) ((float*)(sp + L20_99))[0] = s99_15;
       bar_arrive(full + n % 1 * 8);
       if (n + 1 >= 1) taken_back(n + 1 - 1);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -2502,7 +2610,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2512,18 +2620,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 1 * 24576; (void)oa;
       bar_wait(full + n % 1 * 8, (n / 1) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %17 [%col, V] = swap %2
       // %18 [%row, V] = contract[%col] %16, %17
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
       float f18_3[32];
-      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L3_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f18_3, a2_2, (sa + L2_15)); mma_commit();
       // %27 [%row, V] = contract[%col] %26, %17
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f27_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L5_25)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f27_5, a2_4, (sa + L4_25)); mma_commit();
       // %4 [K, V] = round %1
       float f4_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_6[i] = low(pack2(f1_1[i], 0.f));
@@ -2534,7 +2641,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %21 [%row, V] = contract[K] %20, %4
       u32 a4_9[4][4]; pack<4>(a4_9, f4_6);
       float f21_10[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_10, a4_9, (sa + L3_20)); mma_commit();
       // %5 [K, V] = sub %1, %4
       float f5_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f5_11[i] = (f1_1[i] - f4_6[i]);
@@ -2542,9 +2649,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       float f2_12[32];
       load_frag<4, 64, true>(f2_12, (sa + L0_2), 0);
       float f78_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L21_77))[frag_col(i)] * f2_12[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f78_13[i] = (((float*)(sp + L17_77))[frag_col(i)] * f2_12[i]);
       // %100 [K, V] = mul %99, %1
-      const float s99_14 = ((float*)(sp + L26_99))[0];
+      const float s99_14 = ((float*)(sp + L20_99))[0];
       float f100_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f100_15[i] = (s99_14 * f1_1[i]);
       // %80 [K, V] = contract[%row] %79, %78
@@ -2552,7 +2659,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a78_16[4][4]; pack<4>(a78_16, f78_13);
       float f101_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f101_17[i] = f100_15[i];
-      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L14_79)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f101_17, a78_16, (sa + L13_79)); mma_commit();
       // %7 [%row, V] = contract[K] %3, %5
       // %8 [%row, V] = add %6, %7
       mma_wait<2>();
@@ -2570,13 +2677,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a5_20[4][4]; pack<4>(a5_20, f5_11);
       float f23_21[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_21[i] = f21_10[i];
-      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f23_21, a5_20, (sa + L3_20)); mma_commit();
       // %14 [%row, V] = mul %13, %8
       mma_wait<1>();
       mma_ready<sizeof(f101_17) / 4>(f101_17);
       mma_ready<sizeof(f8_19) / 4>(f8_19);
       float f14_22[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L19_13))[frag_col(i)] * f8_19[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_22[i] = (((float*)(sp + L16_13))[frag_col(i)] * f8_19[i]);
       // %19 [%row, V] = add %14, %18
       float f19_23[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f14_22[i] + f18_3[i]);
@@ -2587,11 +2694,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %34 [%row, V] = contract[%col] %32, %33
       u32 a30_25[4][4]; pack<4>(a30_25, f30_24);
       float f34_26[32];
-      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f34_26, a30_25, (sa + L5_29)); mma_commit();
       // %58 [%row, V] = contract[%col] %57, %33
       u32 a30_27[4][4]; pack<4>(a30_27, f30_24);
       float f58_28[32];
-      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L10_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f58_28, a30_27, (sa + L9_56)); mma_commit();
       // %31 [%row, V] = sub %19, %30
       float f31_29[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (f19_23[i] - f30_24[i]);
@@ -2600,7 +2707,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       mma_wait<2>();
       mma_ready<sizeof(f23_21) / 4>(f23_21);
       float f24_30[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L19_13))[frag_col(i)] * f23_21[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f24_30[i] = (((float*)(sp + L16_13))[frag_col(i)] * f23_21[i]);
       // %28 [%row, V] = add %24, %27
       float f28_31[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_31[i] = (f24_30[i] + f27_5[i]);
@@ -2611,11 +2718,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       // %47 [%row, V] = contract[%col] %45, %46
       u32 a43_33[4][4]; pack<4>(a43_33, f43_32);
       float f47_34[32];
-      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L8_42)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f47_34, a43_33, (sa + L7_42)); mma_commit();
       // %67 [%row, V] = contract[%col] %66, %46
       u32 a43_35[4][4]; pack<4>(a43_35, f43_32);
       float f67_36[32];
-      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L12_65)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f67_36, a43_35, (sa + L11_65)); mma_commit();
       // %44 [%row, V] = sub %28, %43
       float f44_37[32];
       UNROLL for (int i = 0; i < 32; ++i) f44_37[i] = (f28_31[i] - f43_32[i]);
@@ -2627,7 +2734,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a31_38[4][4]; pack<4>(a31_38, f31_29);
       float f40_39[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_39[i] = f34_26[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L6_29)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_39, a31_38, (sa + L5_29)); mma_commit();
       // %59 [%row, V] = contract[%col] %57, %35
       // %63 [%row, V] = add %58, %59
       mma_wait<3>();
@@ -2635,7 +2742,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a31_40[4][4]; pack<4>(a31_40, f31_29);
       float f63_41[32];
       UNROLL for (int i = 0; i < 32; ++i) f63_41[i] = f58_28[i];
-      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L10_56)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f63_41, a31_40, (sa + L9_56)); mma_commit();
       // %49 [%row, V] = contract[%col] %45, %48
       // %53 [%row, V] = add %47, %49
       mma_wait<3>();
@@ -2643,7 +2750,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a44_42[4][4]; pack<4>(a44_42, f44_37);
       float f53_43[32];
       UNROLL for (int i = 0; i < 32; ++i) f53_43[i] = f47_34[i];
-      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L8_42)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f53_43, a44_42, (sa + L7_42)); mma_commit();
       // %68 [%row, V] = contract[%col] %66, %48
       // %72 [%row, V] = add %67, %68
       mma_wait<3>();
@@ -2651,7 +2758,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a44_44[4][4]; pack<4>(a44_44, f44_37);
       float f72_45[32];
       UNROLL for (int i = 0; i < 32; ++i) f72_45[i] = f67_36[i];
-      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L12_65)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f72_45, a44_44, (sa + L11_65)); mma_commit();
       // %39 [%row, V] = contract[%col] %38, %33
       // %41 [%row, V] = add %40, %39
       mma_wait<3>();
@@ -2659,7 +2766,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a30_46[4][4]; pack<4>(a30_46, f30_24);
       float f41_47[32];
       UNROLL for (int i = 0; i < 32; ++i) f41_47[i] = f40_39[i];
-      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L7_37)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f41_47, a30_46, (sa + L6_37)); mma_commit();
       // %62 [%row, V] = contract[%col] %61, %33
       // %64 [%row, V] = add %63, %62
       mma_wait<3>();
@@ -2667,7 +2774,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a30_48[4][4]; pack<4>(a30_48, f30_24);
       float f64_49[32];
       UNROLL for (int i = 0; i < 32; ++i) f64_49[i] = f63_41[i];
-      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L11_60)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f64_49, a30_48, (sa + L10_60)); mma_commit();
       // %52 [%row, V] = contract[%col] %51, %46
       // %54 [%row, V] = add %53, %52
       mma_wait<3>();
@@ -2675,7 +2782,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a43_50[4][4]; pack<4>(a43_50, f43_32);
       float f54_51[32];
       UNROLL for (int i = 0; i < 32; ++i) f54_51[i] = f53_43[i];
-      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L9_50)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f54_51, a43_50, (sa + L8_50)); mma_commit();
       // %71 [%row, V] = contract[%col] %70, %46
       // %73 [%row, V] = add %72, %71
       mma_wait<3>();
@@ -2683,7 +2790,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a43_52[4][4]; pack<4>(a43_52, f43_32);
       float f73_53[32];
       UNROLL for (int i = 0; i < 32; ++i) f73_53[i] = f72_45[i];
-      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L13_69)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f73_53, a43_52, (sa + L12_69)); mma_commit();
       // %55 [%row, V] = add %41, %54
       mma_wait<3>();
       mma_ready<sizeof(f41_47) / 4>(f41_47);
@@ -2694,7 +2801,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f55_54[i] = (f41_47[i] + f54_51[i]);
       // %84 [%row, V] = mul %83, %55
       float f84_55[32];
-      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L23_83))[frag_col(i)] * f55_54[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f84_55[i] = (((float*)(sp + L18_83))[frag_col(i)] * f55_54[i]);
       // %85 [%row, V] = round %84
       float f85_56[32];
       UNROLL for (int i = 0; i < 32; ++i) f85_56[i] = low(pack2(f84_55[i], 0.f));
@@ -2712,14 +2819,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f74_60[i] = (f64_49[i] + f73_53[i]);
       // %93 [%row, V] = mul %92, %74
       float f93_61[32];
-      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L25_92))[frag_col(i)] * f74_60[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f93_61[i] = (((float*)(sp + L19_92))[frag_col(i)] * f74_60[i]);
       // %94 [%row, V] = round %93
       float f94_62[32];
       UNROLL for (int i = 0; i < 32; ++i) f94_62[i] = low(pack2(f93_61[i], 0.f));
       // %96 [K, V] = contract[%row] %20, %94
       u32 a94_63[4][4]; pack<4>(a94_63, f94_62);
       float f96_64[32];
-      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f96_64, a94_63, (sa + L3_20)); mma_commit();
       // %95 [%row, V] = sub %93, %94
       float f95_65[32];
       UNROLL for (int i = 0; i < 32; ++i) f95_65[i] = (f93_61[i] - f94_62[i]);
@@ -2738,7 +2845,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u32 a95_68[4][4]; pack<4>(a95_68, f95_65);
       float f98_69[32];
       UNROLL for (int i = 0; i < 32; ++i) f98_69[i] = f96_64[i];
-      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L4_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f98_69, a95_68, (sa + L3_20)); mma_commit();
       // %102 [K, V] = add %101, %89
       mma_wait<1>();
       mma_ready<sizeof(f89_67) / 4>(f89_67);
@@ -2764,7 +2871,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k1, const bf16* __restrict__ p_k2, const bf16* __restrict__ p_v1, const bf16* __restrict__ p_v2, const f32* __restrict__ p_g, const f32* __restrict__ p_beta1, const f32* __restrict__ p_beta2, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k1, bf16* __restrict__ p_d_k2, bf16* __restrict__ p_d_v1, bf16* __restrict__ p_d_v2, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta1, f32* __restrict__ p_d_beta2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k1, const Strides s_k2, const Strides s_v1, const Strides s_v2, const Strides s_g, const Strides s_beta1, const Strides s_beta2, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M20_13 = 98304, M21_21 = 0, M22 = 106496, M23_43 = 98304, M24_51 = 8192, M25_40 = 98304, M26_66 = 8192, M27 = 98304, M28_77 = 8192, M29_83 = 0, M30_48 = 8192, M31_82 = 0, M32 = 8192, M33 = 0, M34 = 8192, M45 = 0, M46 = 1024, M47 = 2048, M49 = 3072, M50 = 4096, M51 = 5120, M36 = 6144, M37 = 6656, M38 = 7168, M39 = 7680, M40 = 24576, M41 = 25088, M42 = 25600, M43 = 26112, M44 = 26624, M48 = 27136, M52 = 27648, M53 = 28160, M54 = 8192, M55 = 8704, M56 = 9216, M12_7 = 98304, M13_8 = 98560, M14_25 = 114688, M15_41 = 114944, M16_42 = 115200, M17_49 = 115456, M18_50 = 115712, M19_58 = 115968, M35_172 = 28672, M57_181 = 9728, M58_155 = 9984, M59_167 = 0, M60_182 = 256;
+  constexpr u32 M0_0 = 0, M1_3 = 8192, M2_14 = 16384, M3_17 = 24576, M4_22 = 32768, M5_26 = 40960, M6_34 = 49152, M7_1 = 57344, M8_2 = 65536, M9_54 = 73728, M10_187 = 81920, M11_194 = 90112, M20_13 = 0, M21_21 = 98304, M22 = 106496, M25_43 = 0, M26_51 = 8192, M27_40 = 0, M29_66 = 8192, M31 = 0, M33_77 = 8192, M34_83 = 0, M35_48 = 8192, M37_82 = 0, M39 = 8192, M40 = 0, M41 = 8192, M49 = 0, M50 = 1024, M51 = 2048, M52 = 3072, M53 = 4096, M54 = 5120, M23 = 106496, M24 = 107008, M28 = 107520, M30 = 108032, M32 = 108544, M36 = 24576, M38 = 25088, M43 = 6144, M44 = 6656, M45 = 7168, M46 = 7680, M47 = 25600, M48 = 26112, M55 = 8192, M56 = 8704, M12_7 = 98304, M13_8 = 98560, M14_41 = 114688, M15_42 = 114944, M16_49 = 115200, M17_50 = 115456, M18_25 = 115712, M19_58 = 115968, M42_172 = 26624, M57_181 = 9216, M58_155 = 9472, M59_167 = 0, M60_182 = 256;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2804,26 +2911,26 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %7 [%row] = load g row
   // %8 [%row] = cumsum %7
   if (const int i = t; i < 64) ((float*)(basep + M12_7))[i] = asked7_0;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M13_8)), ((float*)(basep + M12_7)), false, false);
+  // %41 [%row] = load beta1 row
+  if (const int i = t; i < 64) ((float*)(basep + M14_41))[i] = asked41_1;
+  // %42 [%row] = neg %41
+  float v42_3 = 0.f;
+  if (const int i = t; i < 64) v42_3 = (-asked41_1);
+  if (const int i = t; i < 64) ((float*)(basep + M15_42))[i] = v42_3;
+  // %49 [%row] = load beta2 row
+  if (const int i = t; i < 64) ((float*)(basep + M16_49))[i] = asked49_2;
+  // %50 [%row] = neg %49
+  float v50_4 = 0.f;
+  if (const int i = t; i < 64) v50_4 = (-asked49_2);
+  if (const int i = t; i < 64) ((float*)(basep + M17_50))[i] = v50_4;
   // %9 [%col] = swap %8
   // %25 [%row] = exp %8
-  team_sync(1, 256);
-  float v25_3 = 0.f;
-  if (const int i = t; i < 64) v25_3 = m_exp(((float*)(basep + M13_8))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M14_25))[i] = v25_3;
-  // %41 [%row] = load beta1 row
-  if (const int i = t; i < 64) ((float*)(basep + M15_41))[i] = asked41_1;
-  // %42 [%row] = neg %41
-  float v42_4 = 0.f;
-  if (const int i = t; i < 64) v42_4 = (-asked41_1);
-  if (const int i = t; i < 64) ((float*)(basep + M16_42))[i] = v42_4;
-  // %49 [%row] = load beta2 row
-  if (const int i = t; i < 64) ((float*)(basep + M17_49))[i] = asked49_2;
-  // %50 [%row] = neg %49
-  float v50_5 = 0.f;
-  if (const int i = t; i < 64) v50_5 = (-asked49_2);
-  if (const int i = t; i < 64) ((float*)(basep + M18_50))[i] = v50_5;
+  bar_sync(1, 256);
+  float v25_5 = 0.f;
+  if (const int i = t; i < 64) v25_5 = m_exp(((float*)(basep + M13_8))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M18_25))[i] = v25_5;
   // %56 [] = pick last %8
   const float s56_6 = ((float*)(basep + M13_8))[63];
   // %57 [%row] = sub %56, %8
@@ -2836,7 +2943,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %4 [%col, V] = swap %3
   // %5 [%row, %col] = contract[V] %0, %4
   cp_wait<11>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 256);
@@ -2886,11 +2993,11 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f27_21) / 4>(f27_21);
   float f28_22[16];
-  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = (((float*)(basep + M14_25))[frag_row(i)] * f27_21[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f28_22[i] = (((float*)(basep + M18_25))[frag_row(i)] * f27_21[i]);
   // %16 [%row, K] = contract[%col] %13, %15
   // %29 [%row, K] = add %28, %16
   store_frag<2, 64, false>((base + M20_13), f13_15, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a13_23[4][4]; load_as<4, 64, false>(a13_23, (base + M20_13));
   float f29_24[16];
   UNROLL for (int i = 0; i < 16; ++i) f29_24[i] = f28_22[i];
@@ -2900,7 +3007,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f29_24) / 4>(f29_24);
   store_frag<2, 64, false>((base + M21_21), f21_19, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a21_25[4][4]; load_as<4, 64, false>(a21_25, (base + M21_21));
   float f30_26[16];
   UNROLL for (int i = 0; i < 16; ++i) f30_26[i] = f29_24[i];
@@ -2913,603 +3020,599 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (f30_26[i] * 0.125f);
   // store d_q, %32
   store_frag<2, 64, false>((base + M22), f32_27, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  // %111 [%row, K] = mul %28, %34
+  cp_wait<5>();
+  team_sync(1, 256);
+  float f34_28[16];
+  load_frag<2, 64, false>(f34_28, (base + M6_34), part * 2);
+  float f111_29[16];
+  UNROLL for (int i = 0; i < 16; ++i) f111_29[i] = (f28_22[i] * f34_28[i]);
+  // %112 [%row] = sum[K] %111
+  row_sums_to<16>((((float*)(basep + M23)) + part * 64), f111_29);
   // %36 [%col, K] = swap %34
   // %198 [%col, %row] = swap %13
   // %199 [%row, K] = contract[%col] %198, %36
-  u32 a13_28[4][4]; load_as<4, 64, true>(a13_28, (base + M20_13));
-  cp_wait<5>();
-  team_sync(1, 256);
-  float f199_29[16];
-  mma_open(); mma<32, 4, 64, true, true>(f199_29, a13_28, (base + M6_34), part * 32); mma_commit();
+  u32 a13_30[4][4]; load_as<4, 64, true>(a13_30, (base + M20_13));
+  float f199_31[16];
+  mma_open(); mma<32, 4, 64, true, true>(f199_31, a13_30, (base + M6_34), part * 32); mma_commit();
   // %37 [%row, K] = mul %199, %31
   mma_wait<0>();
-  mma_ready<sizeof(f199_29) / 4>(f199_29);
-  float f37_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_30[i] = (f199_29[i] * 0.125f);
+  mma_ready<sizeof(f199_31) / 4>(f199_31);
+  float f37_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_32[i] = (f199_31[i] * 0.125f);
   // %38 [%row, %col] = contract[V] %1, %4
   cp_wait<4>();
-  team_sync(1, 256);
-  u32 a1_31[4][4]; load_as<4, 64, false>(a1_31, (base + M7_1));
-  float f38_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f38_32, a1_31, (base + M1_3), part * 32); mma_commit();
+  bar_sync(1, 256);
+  u32 a1_33[4][4]; load_as<4, 64, false>(a1_33, (base + M7_1));
+  float f38_34[16];
+  mma_open(); mma<32, 4, 64, false, true>(f38_34, a1_33, (base + M1_3), part * 32); mma_commit();
   // %39 [%row, %col] = mask strict %38
   mma_wait<0>();
-  mma_ready<sizeof(f38_32) / 4>(f38_32);
-  float f39_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f39_33[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_32[i] : 0.f);
+  mma_ready<sizeof(f38_34) / 4>(f38_34);
+  float f39_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f39_35[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f38_34[i] : 0.f);
   // %40 [%row, %col] = mul %12, %39
-  float f40_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_34[i] = (f12_14[i] * f39_33[i]);
+  float f40_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_36[i] = (f12_14[i] * f39_35[i]);
   // %43 [%row, %col] = mul %42, %40
-  float f43_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_35[i] = (((float*)(basep + M16_42))[frag_row(i)] * f40_34[i]);
+  float f43_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_37[i] = (((float*)(basep + M15_42))[frag_row(i)] * f40_36[i]);
   // %44 [%col, %row] = swap %43
   // %46 [%row, %col] = contract[V] %2, %4
   cp_wait<3>();
-  team_sync(1, 256);
-  u32 a2_36[4][4]; load_as<4, 64, false>(a2_36, (base + M8_2));
-  float f46_37[16];
-  mma_open(); mma<32, 4, 64, false, true>(f46_37, a2_36, (base + M1_3), part * 32); mma_commit();
+  bar_sync(1, 256);
+  u32 a2_38[4][4]; load_as<4, 64, false>(a2_38, (base + M8_2));
+  float f46_39[16];
+  mma_open(); mma<32, 4, 64, false, true>(f46_39, a2_38, (base + M1_3), part * 32); mma_commit();
   // %47 [%row, %col] = mask %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_37) / 4>(f46_37);
-  float f47_38[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_38[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_37[i] : 0.f);
+  mma_ready<sizeof(f46_39) / 4>(f46_39);
+  float f47_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_40[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f46_39[i] : 0.f);
   // %48 [%row, %col] = mul %12, %47
-  float f48_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_39[i] = (f12_14[i] * f47_38[i]);
+  float f48_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_41[i] = (f12_14[i] * f47_40[i]);
   // %51 [%row, %col] = mul %50, %48
-  float f51_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_40[i] = (((float*)(basep + M18_50))[frag_row(i)] * f48_39[i]);
+  float f51_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_42[i] = (((float*)(basep + M17_50))[frag_row(i)] * f48_41[i]);
   // %52 [%col, %row] = swap %51
   // %55 [%row, K] = contract[V] %3, %54
-  u32 a3_41[4][4]; load_as<4, 64, false>(a3_41, (base + M1_3));
+  u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M1_3));
   cp_wait<2>();
   team_sync(1, 256);
-  float f55_42[16];
-  mma_open(); mma<32, 4, 64, false, true>(f55_42, a3_41, (base + M9_54), part * 32); mma_commit();
+  float f55_44[16];
+  mma_open(); mma<32, 4, 64, false, true>(f55_44, a3_43, (base + M9_54), part * 32); mma_commit();
   // %59 [%row, K] = mul %58, %55
   mma_wait<0>();
-  mma_ready<sizeof(f55_42) / 4>(f55_42);
-  float f59_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_43[i] = (((float*)(basep + M19_58))[frag_row(i)] * f55_42[i]);
+  mma_ready<sizeof(f55_44) / 4>(f55_44);
+  float f59_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_45[i] = (((float*)(basep + M19_58))[frag_row(i)] * f55_44[i]);
   // %60 [%row, K] = add %59, %37
-  float f60_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_44[i] = (f59_43[i] + f37_30[i]);
+  float f60_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_46[i] = (f59_45[i] + f37_32[i]);
+  // %154 [%row, K] = mul %59, %14
+  float f14_47[16];
+  load_frag<2, 64, false>(f14_47, (base + M2_14), part * 2);
+  float f154_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f154_48[i] = (f59_45[i] * f14_47[i]);
+  // %155 [%row] = sum[K] %154
+  row_sums_to<16>((((float*)(basep + M24)) + part * 64), f154_48);
   // %45 [%row, K] = contract[%col] %44, %15
   // %61 [%row, K] = add %60, %45
-  store_frag<2, 64, false>((base + M23_43), f43_35, part * 2);
-  team_sync(1, 256);
-  u32 a43_45[4][4]; load_as<4, 64, true>(a43_45, (base + M23_43));
-  float f61_46[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_46[i] = f60_44[i];
-  mma_open(); mma<32, 4, 64, true, false>(f61_46, a43_45, (base + M2_14), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M25_43), f43_37, part * 2);
+  bar_sync(1, 256);
+  u32 a43_49[4][4]; load_as<4, 64, true>(a43_49, (base + M25_43));
+  float f61_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_50[i] = f60_46[i];
+  mma_open(); mma<32, 4, 64, true, false>(f61_50, a43_49, (base + M2_14), part * 32); mma_commit();
   // %53 [%row, K] = contract[%col] %52, %23
   // %62 [%row, K] = add %61, %53
   mma_wait<0>();
-  mma_ready<sizeof(f61_46) / 4>(f61_46);
-  store_frag<2, 64, false>((base + M24_51), f51_40, part * 2);
-  team_sync(1, 256);
-  u32 a51_47[4][4]; load_as<4, 64, true>(a51_47, (base + M24_51));
-  float f62_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_48[i] = f61_46[i];
-  mma_open(); mma<32, 4, 64, true, false>(f62_48, a51_47, (base + M4_22), part * 32); mma_commit();
+  mma_ready<sizeof(f61_50) / 4>(f61_50);
+  store_frag<2, 64, false>((base + M26_51), f51_42, part * 2);
+  bar_sync(1, 256);
+  u32 a51_51[4][4]; load_as<4, 64, true>(a51_51, (base + M26_51));
+  float f62_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_52[i] = f61_50[i];
+  mma_open(); mma<32, 4, 64, true, false>(f62_52, a51_51, (base + M4_22), part * 32); mma_commit();
   // %64 [%row, %col] = contract[V] %1, %18
-  u32 a1_49[4][4]; load_as<4, 64, false>(a1_49, (base + M7_1));
-  float f64_50[16];
-  mma_open(); mma<32, 4, 64, false, true>(f64_50, a1_49, (base + M3_17), part * 32); mma_commit();
+  u32 a1_53[4][4]; load_as<4, 64, false>(a1_53, (base + M7_1));
+  float f64_54[16];
+  mma_open(); mma<32, 4, 64, false, true>(f64_54, a1_53, (base + M3_17), part * 32); mma_commit();
   // %65 [%row, %col] = mask strict %64
   mma_wait<0>();
-  mma_ready<sizeof(f62_48) / 4>(f62_48);
-  mma_ready<sizeof(f64_50) / 4>(f64_50);
-  float f65_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f65_51[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_50[i] : 0.f);
+  mma_ready<sizeof(f62_52) / 4>(f62_52);
+  mma_ready<sizeof(f64_54) / 4>(f64_54);
+  float f65_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_55[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f64_54[i] : 0.f);
   // %66 [%row, %col] = mul %12, %65
-  float f66_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f66_52[i] = (f12_14[i] * f65_51[i]);
+  float f66_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f66_56[i] = (f12_14[i] * f65_55[i]);
   // %68 [%row, K] = contract[V] %1, %26
-  u32 a1_53[4][4]; load_as<4, 64, false>(a1_53, (base + M7_1));
-  float f68_54[16];
-  mma_open(); mma<32, 4, 64, false, true>(f68_54, a1_53, (base + M5_26), part * 32); mma_commit();
+  u32 a1_57[4][4]; load_as<4, 64, false>(a1_57, (base + M7_1));
+  float f68_58[16];
+  mma_open(); mma<32, 4, 64, false, true>(f68_58, a1_57, (base + M5_26), part * 32); mma_commit();
   // %69 [%row, K] = mul %25, %68
   mma_wait<0>();
-  mma_ready<sizeof(f68_54) / 4>(f68_54);
-  float f69_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f69_55[i] = (((float*)(basep + M14_25))[frag_row(i)] * f68_54[i]);
+  mma_ready<sizeof(f68_58) / 4>(f68_58);
+  float f69_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f69_59[i] = (((float*)(basep + M18_25))[frag_row(i)] * f68_58[i]);
   // %63 [%row, K] = contract[%col] %40, %15
   // %70 [%row, K] = add %69, %63
-  store_frag<2, 64, false>((base + M25_40), f40_34, part * 2);
-  team_sync(1, 256);
-  u32 a40_56[4][4]; load_as<4, 64, false>(a40_56, (base + M25_40));
-  float f70_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f70_57[i] = f69_55[i];
-  mma_open(); mma<32, 4, 64, true, false>(f70_57, a40_56, (base + M2_14), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M27_40), f40_36, part * 2);
+  bar_sync(1, 256);
+  u32 a40_60[4][4]; load_as<4, 64, false>(a40_60, (base + M27_40));
+  float f70_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f70_61[i] = f69_59[i];
+  mma_open(); mma<32, 4, 64, true, false>(f70_61, a40_60, (base + M2_14), part * 32); mma_commit();
+  // %126 [%row, K] = mul %69, %14
+  float f14_62[16];
+  load_frag<2, 64, false>(f14_62, (base + M2_14), part * 2);
+  float f126_63[16];
+  UNROLL for (int i = 0; i < 16; ++i) f126_63[i] = (f69_59[i] * f14_62[i]);
+  // %127 [%row] = sum[K] %126
+  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f126_63);
   // %67 [%row, K] = contract[%col] %66, %23
   // %71 [%row, K] = add %70, %67
   mma_wait<0>();
-  mma_ready<sizeof(f70_57) / 4>(f70_57);
-  store_frag<2, 64, false>((base + M26_66), f66_52, part * 2);
-  team_sync(1, 256);
-  u32 a66_58[4][4]; load_as<4, 64, false>(a66_58, (base + M26_66));
-  float f71_59[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_59[i] = f70_57[i];
-  mma_open(); mma<32, 4, 64, true, false>(f71_59, a66_58, (base + M4_22), part * 32); mma_commit();
+  mma_ready<sizeof(f70_61) / 4>(f70_61);
+  store_frag<2, 64, false>((base + M29_66), f66_56, part * 2);
+  bar_sync(1, 256);
+  u32 a66_64[4][4]; load_as<4, 64, false>(a66_64, (base + M29_66));
+  float f71_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_65[i] = f70_61[i];
+  mma_open(); mma<32, 4, 64, true, false>(f71_65, a66_64, (base + M4_22), part * 32); mma_commit();
   // %72 [%row, K] = mul %71, %42
   mma_wait<0>();
-  mma_ready<sizeof(f71_59) / 4>(f71_59);
-  float f72_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_60[i] = (f71_59[i] * ((float*)(basep + M16_42))[frag_row(i)]);
+  mma_ready<sizeof(f71_65) / 4>(f71_65);
+  float f72_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_66[i] = (f71_65[i] * ((float*)(basep + M15_42))[frag_row(i)]);
+  // %184 [%row, K] = mul %71, %14
+  float f184_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f184_67[i] = (f71_65[i] * f14_62[i]);
+  // %185 [%row] = sum[K] %184
+  row_sums_to<16>((((float*)(basep + M30)) + part * 64), f184_67);
   // %73 [%row, K] = add %62, %72
-  float f73_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f73_61[i] = (f62_48[i] + f72_60[i]);
+  float f73_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_68[i] = (f62_52[i] + f72_66[i]);
   // store d_k1, %73
-  store_frag<2, 64, false>((base + M27), f73_61, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
+  store_frag<2, 64, false>((base + M31), f73_68, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M31), t);
   // %200 [%col, %row] = swap %21
   // %201 [%row, K] = contract[%col] %200, %36
-  u32 a21_62[4][4]; load_as<4, 64, true>(a21_62, (base + M21_21));
-  float f201_63[16];
-  mma_open(); mma<32, 4, 64, true, true>(f201_63, a21_62, (base + M6_34), part * 32); mma_commit();
+  u32 a21_69[4][4]; load_as<4, 64, true>(a21_69, (base + M21_21));
+  float f201_70[16];
+  mma_open(); mma<32, 4, 64, true, true>(f201_70, a21_69, (base + M6_34), part * 32); mma_commit();
   // %76 [%row, K] = mul %201, %31
   mma_wait<0>();
-  mma_ready<sizeof(f201_63) / 4>(f201_63);
-  float f76_64[16];
-  UNROLL for (int i = 0; i < 16; ++i) f76_64[i] = (f201_63[i] * 0.125f);
+  mma_ready<sizeof(f201_70) / 4>(f201_70);
+  float f76_71[16];
+  UNROLL for (int i = 0; i < 16; ++i) f76_71[i] = (f201_70[i] * 0.125f);
   // %77 [%row, %col] = mul %42, %66
-  float f77_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f77_65[i] = (((float*)(basep + M16_42))[frag_row(i)] * f66_52[i]);
+  float f77_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f77_72[i] = (((float*)(basep + M15_42))[frag_row(i)] * f66_56[i]);
   // %78 [%col, %row] = swap %77
   // %80 [%row, %col] = contract[V] %2, %18
-  u32 a2_66[4][4]; load_as<4, 64, false>(a2_66, (base + M8_2));
-  float f80_67[16];
-  mma_open(); mma<32, 4, 64, false, true>(f80_67, a2_66, (base + M3_17), part * 32); mma_commit();
+  u32 a2_73[4][4]; load_as<4, 64, false>(a2_73, (base + M8_2));
+  float f80_74[16];
+  mma_open(); mma<32, 4, 64, false, true>(f80_74, a2_73, (base + M3_17), part * 32); mma_commit();
   // %81 [%row, %col] = mask strict %80
   mma_wait<0>();
-  mma_ready<sizeof(f80_67) / 4>(f80_67);
-  float f81_68[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_68[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_67[i] : 0.f);
+  mma_ready<sizeof(f80_74) / 4>(f80_74);
+  float f81_75[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_75[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f80_74[i] : 0.f);
   // %82 [%row, %col] = mul %12, %81
-  float f82_69[16];
-  UNROLL for (int i = 0; i < 16; ++i) f82_69[i] = (f12_14[i] * f81_68[i]);
+  float f82_76[16];
+  UNROLL for (int i = 0; i < 16; ++i) f82_76[i] = (f12_14[i] * f81_75[i]);
   // %83 [%row, %col] = mul %50, %82
-  float f83_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f83_70[i] = (((float*)(basep + M18_50))[frag_row(i)] * f82_69[i]);
+  float f83_77[16];
+  UNROLL for (int i = 0; i < 16; ++i) f83_77[i] = (((float*)(basep + M17_50))[frag_row(i)] * f82_76[i]);
   // %84 [%col, %row] = swap %83
   // %86 [%row, K] = contract[V] %17, %54
-  u32 a17_71[4][4]; load_as<4, 64, false>(a17_71, (base + M3_17));
-  float f86_72[16];
-  mma_open(); mma<32, 4, 64, false, true>(f86_72, a17_71, (base + M9_54), part * 32); mma_commit();
+  u32 a17_78[4][4]; load_as<4, 64, false>(a17_78, (base + M3_17));
+  float f86_79[16];
+  mma_open(); mma<32, 4, 64, false, true>(f86_79, a17_78, (base + M9_54), part * 32); mma_commit();
   // %87 [%row, K] = mul %58, %86
   mma_wait<0>();
-  mma_ready<sizeof(f86_72) / 4>(f86_72);
-  float f87_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_73[i] = (((float*)(basep + M19_58))[frag_row(i)] * f86_72[i]);
+  mma_ready<sizeof(f86_79) / 4>(f86_79);
+  float f87_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_80[i] = (((float*)(basep + M19_58))[frag_row(i)] * f86_79[i]);
   // %88 [%row, K] = add %87, %76
-  float f88_74[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_74[i] = (f87_73[i] + f76_64[i]);
+  float f88_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_81[i] = (f87_80[i] + f76_71[i]);
+  // %166 [%row, K] = mul %87, %22
+  float f22_82[16];
+  load_frag<2, 64, false>(f22_82, (base + M4_22), part * 2);
+  float f166_83[16];
+  UNROLL for (int i = 0; i < 16; ++i) f166_83[i] = (f87_80[i] * f22_82[i]);
+  // %167 [%row] = sum[K] %166
+  row_sums_to<16>((((float*)(basep + M32)) + part * 64), f166_83);
   // %79 [%row, K] = contract[%col] %78, %15
   // %89 [%row, K] = add %88, %79
-  store_frag<2, 64, false>((base + M28_77), f77_65, part * 2);
-  team_sync(1, 256);
-  u32 a77_75[4][4]; load_as<4, 64, true>(a77_75, (base + M28_77));
-  float f89_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f89_76[i] = f88_74[i];
-  mma_open(); mma<32, 4, 64, true, false>(f89_76, a77_75, (base + M2_14), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M33_77), f77_72, part * 2);
+  bar_sync(1, 256);
+  u32 a77_84[4][4]; load_as<4, 64, true>(a77_84, (base + M33_77));
+  float f89_85[16];
+  UNROLL for (int i = 0; i < 16; ++i) f89_85[i] = f88_81[i];
+  mma_open(); mma<32, 4, 64, true, false>(f89_85, a77_84, (base + M2_14), part * 32); mma_commit();
   // %85 [%row, K] = contract[%col] %84, %23
   // %90 [%row, K] = add %89, %85
   mma_wait<0>();
-  mma_ready<sizeof(f89_76) / 4>(f89_76);
-  store_frag<2, 64, false>((base + M29_83), f83_70, part * 2);
-  team_sync(1, 256);
-  u32 a83_77[4][4]; load_as<4, 64, true>(a83_77, (base + M29_83));
-  float f90_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f90_78[i] = f89_76[i];
-  mma_open(); mma<32, 4, 64, true, false>(f90_78, a83_77, (base + M4_22), part * 32); mma_commit();
+  mma_ready<sizeof(f89_85) / 4>(f89_85);
+  store_frag<2, 64, false>((base + M34_83), f83_77, part * 2);
+  bar_sync(1, 256);
+  u32 a83_86[4][4]; load_as<4, 64, true>(a83_86, (base + M34_83));
+  float f90_87[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_87[i] = f89_85[i];
+  mma_open(); mma<32, 4, 64, true, false>(f90_87, a83_86, (base + M4_22), part * 32); mma_commit();
   // %93 [%row, K] = contract[V] %2, %26
-  u32 a2_79[4][4]; load_as<4, 64, false>(a2_79, (base + M8_2));
-  float f93_80[16];
-  mma_open(); mma<32, 4, 64, false, true>(f93_80, a2_79, (base + M5_26), part * 32); mma_commit();
+  u32 a2_88[4][4]; load_as<4, 64, false>(a2_88, (base + M8_2));
+  float f93_89[16];
+  mma_open(); mma<32, 4, 64, false, true>(f93_89, a2_88, (base + M5_26), part * 32); mma_commit();
   // %94 [%row, K] = mul %25, %93
   mma_wait<0>();
-  mma_ready<sizeof(f90_78) / 4>(f90_78);
-  mma_ready<sizeof(f93_80) / 4>(f93_80);
-  float f94_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_81[i] = (((float*)(basep + M14_25))[frag_row(i)] * f93_80[i]);
+  mma_ready<sizeof(f90_87) / 4>(f90_87);
+  mma_ready<sizeof(f93_89) / 4>(f93_89);
+  float f94_90[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_90[i] = (((float*)(basep + M18_25))[frag_row(i)] * f93_89[i]);
   // %91 [%row, K] = contract[%col] %48, %15
   // %95 [%row, K] = add %94, %91
-  store_frag<2, 64, false>((base + M30_48), f48_39, part * 2);
-  team_sync(1, 256);
-  u32 a48_82[4][4]; load_as<4, 64, false>(a48_82, (base + M30_48));
-  float f95_83[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_83[i] = f94_81[i];
-  mma_open(); mma<32, 4, 64, true, false>(f95_83, a48_82, (base + M2_14), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M35_48), f48_41, part * 2);
+  bar_sync(1, 256);
+  u32 a48_91[4][4]; load_as<4, 64, false>(a48_91, (base + M35_48));
+  float f95_92[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_92[i] = f94_90[i];
+  mma_open(); mma<32, 4, 64, true, false>(f95_92, a48_91, (base + M2_14), part * 32); mma_commit();
+  // %141 [%row, K] = mul %94, %22
+  float f22_93[16];
+  load_frag<2, 64, false>(f22_93, (base + M4_22), part * 2);
+  float f141_94[16];
+  UNROLL for (int i = 0; i < 16; ++i) f141_94[i] = (f94_90[i] * f22_93[i]);
+  // %142 [%row] = sum[K] %141
+  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f141_94);
   // %92 [%row, K] = contract[%col] %82, %23
   // %96 [%row, K] = add %95, %92
   mma_wait<0>();
-  mma_ready<sizeof(f95_83) / 4>(f95_83);
-  store_frag<2, 64, false>((base + M31_82), f82_69, part * 2);
-  team_sync(1, 256);
-  u32 a82_84[4][4]; load_as<4, 64, false>(a82_84, (base + M31_82));
-  float f96_85[16];
-  UNROLL for (int i = 0; i < 16; ++i) f96_85[i] = f95_83[i];
-  mma_open(); mma<32, 4, 64, true, false>(f96_85, a82_84, (base + M4_22), part * 32); mma_commit();
+  mma_ready<sizeof(f95_92) / 4>(f95_92);
+  store_frag<2, 64, false>((base + M37_82), f82_76, part * 2);
+  bar_sync(1, 256);
+  u32 a82_95[4][4]; load_as<4, 64, false>(a82_95, (base + M37_82));
+  float f96_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f96_96[i] = f95_92[i];
+  mma_open(); mma<32, 4, 64, true, false>(f96_96, a82_95, (base + M4_22), part * 32); mma_commit();
   // %97 [%row, K] = mul %96, %50
   mma_wait<0>();
-  mma_ready<sizeof(f96_85) / 4>(f96_85);
-  float f97_86[16];
-  UNROLL for (int i = 0; i < 16; ++i) f97_86[i] = (f96_85[i] * ((float*)(basep + M18_50))[frag_row(i)]);
+  mma_ready<sizeof(f96_96) / 4>(f96_96);
+  float f97_97[16];
+  UNROLL for (int i = 0; i < 16; ++i) f97_97[i] = (f96_96[i] * ((float*)(basep + M17_50))[frag_row(i)]);
+  // %191 [%row, K] = mul %96, %22
+  float f191_98[16];
+  UNROLL for (int i = 0; i < 16; ++i) f191_98[i] = (f96_96[i] * f22_93[i]);
+  // %192 [%row] = sum[K] %191
+  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f191_98);
   // %98 [%row, K] = add %90, %97
-  float f98_87[16];
-  UNROLL for (int i = 0; i < 16; ++i) f98_87[i] = (f90_78[i] + f97_86[i]);
+  float f98_99[16];
+  UNROLL for (int i = 0; i < 16; ++i) f98_99[i] = (f90_87[i] + f97_97[i]);
   // store d_k2, %98
-  store_frag<2, 64, false>((base + M32), f98_87, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M32), t);
+  store_frag<2, 64, false>((base + M39), f98_99, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M39), t);
   // %99 [%row, V] = mul %1, %41
-  float f1_88[16];
-  load_frag<2, 64, false>(f1_88, (base + M7_1), part * 2);
-  float f99_89[16];
-  UNROLL for (int i = 0; i < 16; ++i) f99_89[i] = (f1_88[i] * ((float*)(basep + M15_41))[frag_row(i)]);
+  float f1_100[16];
+  load_frag<2, 64, false>(f1_100, (base + M7_1), part * 2);
+  float f99_101[16];
+  UNROLL for (int i = 0; i < 16; ++i) f99_101[i] = (f1_100[i] * ((float*)(basep + M14_41))[frag_row(i)]);
   // store d_v1, %99
-  store_frag<2, 64, false>((base + M33), f99_89, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
+  store_frag<2, 64, false>((base + M40), f99_101, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M40), t);
   // %100 [%row, V] = mul %2, %49
-  float f2_90[16];
-  load_frag<2, 64, false>(f2_90, (base + M8_2), part * 2);
-  float f100_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f100_91[i] = (f2_90[i] * ((float*)(basep + M17_49))[frag_row(i)]);
+  float f2_102[16];
+  load_frag<2, 64, false>(f2_102, (base + M8_2), part * 2);
+  float f100_103[16];
+  UNROLL for (int i = 0; i < 16; ++i) f100_103[i] = (f2_102[i] * ((float*)(basep + M16_49))[frag_row(i)]);
   // store d_v2, %100
-  store_frag<2, 64, false>((base + M34), f100_91, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
+  store_frag<2, 64, false>((base + M41), f100_103, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M41), t);
   // %101 [%row, %col] = contract[K] %34, %15
-  u32 a34_92[4][4]; load_as<4, 64, false>(a34_92, (base + M6_34));
-  float f101_93[16];
-  mma_open(); mma<32, 4, 64, false, true>(f101_93, a34_92, (base + M2_14), part * 32); mma_commit();
+  u32 a34_104[4][4]; load_as<4, 64, false>(a34_104, (base + M6_34));
+  float f101_105[16];
+  mma_open(); mma<32, 4, 64, false, true>(f101_105, a34_104, (base + M2_14), part * 32); mma_commit();
   // %102 [%row, %col] = mask strict %101
   mma_wait<0>();
-  mma_ready<sizeof(f101_93) / 4>(f101_93);
-  float f102_94[16];
-  UNROLL for (int i = 0; i < 16; ++i) f102_94[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_93[i] : 0.f);
+  mma_ready<sizeof(f101_105) / 4>(f101_105);
+  float f102_106[16];
+  UNROLL for (int i = 0; i < 16; ++i) f102_106[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f101_105[i] : 0.f);
   // %103 [%row, %col] = mul %31, %102
-  float f103_95[16];
-  UNROLL for (int i = 0; i < 16; ++i) f103_95[i] = (0.125f * f102_94[i]);
+  float f103_107[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_107[i] = (0.125f * f102_106[i]);
   // %104 [%row, %col] = mul %13, %103
-  float f104_96[16];
-  UNROLL for (int i = 0; i < 16; ++i) f104_96[i] = (f13_15[i] * f103_95[i]);
+  float f104_108[16];
+  UNROLL for (int i = 0; i < 16; ++i) f104_108[i] = (f13_15[i] * f103_107[i]);
   // %106 [%row, %col] = contract[K] %34, %23
-  u32 a34_97[4][4]; load_as<4, 64, false>(a34_97, (base + M6_34));
-  float f106_98[16];
-  mma_open(); mma<32, 4, 64, false, true>(f106_98, a34_97, (base + M4_22), part * 32); mma_commit();
+  u32 a34_109[4][4]; load_as<4, 64, false>(a34_109, (base + M6_34));
+  float f106_110[16];
+  mma_open(); mma<32, 4, 64, false, true>(f106_110, a34_109, (base + M4_22), part * 32); mma_commit();
   // %107 [%row, %col] = mask strict %106
   mma_wait<0>();
-  mma_ready<sizeof(f106_98) / 4>(f106_98);
-  float f107_99[16];
-  UNROLL for (int i = 0; i < 16; ++i) f107_99[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_98[i] : 0.f);
+  mma_ready<sizeof(f106_110) / 4>(f106_110);
+  float f107_111[16];
+  UNROLL for (int i = 0; i < 16; ++i) f107_111[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f106_110[i] : 0.f);
   // %108 [%row, %col] = mul %31, %107
-  float f108_100[16];
-  UNROLL for (int i = 0; i < 16; ++i) f108_100[i] = (0.125f * f107_99[i]);
+  float f108_112[16];
+  UNROLL for (int i = 0; i < 16; ++i) f108_112[i] = (0.125f * f107_111[i]);
   // %109 [%row, %col] = mul %21, %108
-  float f109_101[16];
-  UNROLL for (int i = 0; i < 16; ++i) f109_101[i] = (f21_19[i] * f108_100[i]);
+  float f109_113[16];
+  UNROLL for (int i = 0; i < 16; ++i) f109_113[i] = (f21_19[i] * f108_112[i]);
   // %116 [%row, %col] = contract[K] %14, %15
-  u32 a14_102[4][4]; load_as<4, 64, false>(a14_102, (base + M2_14));
-  float f116_103[16];
-  mma_open(); mma<32, 4, 64, false, true>(f116_103, a14_102, (base + M2_14), part * 32); mma_commit();
+  u32 a14_114[4][4]; load_as<4, 64, false>(a14_114, (base + M2_14));
+  float f116_115[16];
+  mma_open(); mma<32, 4, 64, false, true>(f116_115, a14_114, (base + M2_14), part * 32); mma_commit();
   // %117 [%row, %col] = mask strict %116
   mma_wait<0>();
-  mma_ready<sizeof(f116_103) / 4>(f116_103);
-  float f117_104[16];
-  UNROLL for (int i = 0; i < 16; ++i) f117_104[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_103[i] : 0.f);
+  mma_ready<sizeof(f116_115) / 4>(f116_115);
+  float f117_116[16];
+  UNROLL for (int i = 0; i < 16; ++i) f117_116[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f116_115[i] : 0.f);
   // %118 [%row, %col] = mul %42, %117
-  float f118_105[16];
-  UNROLL for (int i = 0; i < 16; ++i) f118_105[i] = (((float*)(basep + M16_42))[frag_row(i)] * f117_104[i]);
+  float f118_117[16];
+  UNROLL for (int i = 0; i < 16; ++i) f118_117[i] = (((float*)(basep + M15_42))[frag_row(i)] * f117_116[i]);
   // %119 [%row, %col] = mul %40, %118
-  float f119_106[16];
-  UNROLL for (int i = 0; i < 16; ++i) f119_106[i] = (f40_34[i] * f118_105[i]);
+  float f119_118[16];
+  UNROLL for (int i = 0; i < 16; ++i) f119_118[i] = (f40_36[i] * f118_117[i]);
   // %121 [%row, %col] = contract[K] %14, %23
-  u32 a14_107[4][4]; load_as<4, 64, false>(a14_107, (base + M2_14));
-  float f121_108[16];
-  mma_open(); mma<32, 4, 64, false, true>(f121_108, a14_107, (base + M4_22), part * 32); mma_commit();
+  u32 a14_119[4][4]; load_as<4, 64, false>(a14_119, (base + M2_14));
+  float f121_120[16];
+  mma_open(); mma<32, 4, 64, false, true>(f121_120, a14_119, (base + M4_22), part * 32); mma_commit();
   // %122 [%row, %col] = mask strict %121
   mma_wait<0>();
-  mma_ready<sizeof(f121_108) / 4>(f121_108);
-  float f122_109[16];
-  UNROLL for (int i = 0; i < 16; ++i) f122_109[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_108[i] : 0.f);
+  mma_ready<sizeof(f121_120) / 4>(f121_120);
+  float f122_121[16];
+  UNROLL for (int i = 0; i < 16; ++i) f122_121[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f121_120[i] : 0.f);
   // %123 [%row, %col] = mul %42, %122
-  float f123_110[16];
-  UNROLL for (int i = 0; i < 16; ++i) f123_110[i] = (((float*)(basep + M16_42))[frag_row(i)] * f122_109[i]);
+  float f123_122[16];
+  UNROLL for (int i = 0; i < 16; ++i) f123_122[i] = (((float*)(basep + M15_42))[frag_row(i)] * f122_121[i]);
   // %124 [%row, %col] = mul %66, %123
-  float f124_111[16];
-  UNROLL for (int i = 0; i < 16; ++i) f124_111[i] = (f66_52[i] * f123_110[i]);
+  float f124_123[16];
+  UNROLL for (int i = 0; i < 16; ++i) f124_123[i] = (f66_56[i] * f123_122[i]);
   // %131 [%row, %col] = contract[K] %22, %15
-  u32 a22_112[4][4]; load_as<4, 64, false>(a22_112, (base + M4_22));
-  float f131_113[16];
-  mma_open(); mma<32, 4, 64, false, true>(f131_113, a22_112, (base + M2_14), part * 32); mma_commit();
+  u32 a22_124[4][4]; load_as<4, 64, false>(a22_124, (base + M4_22));
+  float f131_125[16];
+  mma_open(); mma<32, 4, 64, false, true>(f131_125, a22_124, (base + M2_14), part * 32); mma_commit();
   // %132 [%row, %col] = mask strict %131
   mma_wait<0>();
-  mma_ready<sizeof(f131_113) / 4>(f131_113);
-  float f132_114[16];
-  UNROLL for (int i = 0; i < 16; ++i) f132_114[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_113[i] : 0.f);
+  mma_ready<sizeof(f131_125) / 4>(f131_125);
+  float f132_126[16];
+  UNROLL for (int i = 0; i < 16; ++i) f132_126[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f131_125[i] : 0.f);
   // %133 [%row, %col] = mul %50, %132
-  float f133_115[16];
-  UNROLL for (int i = 0; i < 16; ++i) f133_115[i] = (((float*)(basep + M18_50))[frag_row(i)] * f132_114[i]);
+  float f133_127[16];
+  UNROLL for (int i = 0; i < 16; ++i) f133_127[i] = (((float*)(basep + M17_50))[frag_row(i)] * f132_126[i]);
   // %134 [%row, %col] = mul %48, %133
-  float f134_116[16];
-  UNROLL for (int i = 0; i < 16; ++i) f134_116[i] = (f48_39[i] * f133_115[i]);
+  float f134_128[16];
+  UNROLL for (int i = 0; i < 16; ++i) f134_128[i] = (f48_41[i] * f133_127[i]);
   // %136 [%row, %col] = contract[K] %22, %23
-  u32 a22_117[4][4]; load_as<4, 64, false>(a22_117, (base + M4_22));
-  float f136_118[16];
-  mma_open(); mma<32, 4, 64, false, true>(f136_118, a22_117, (base + M4_22), part * 32); mma_commit();
+  u32 a22_129[4][4]; load_as<4, 64, false>(a22_129, (base + M4_22));
+  float f136_130[16];
+  mma_open(); mma<32, 4, 64, false, true>(f136_130, a22_129, (base + M4_22), part * 32); mma_commit();
   // %137 [%row, %col] = mask strict %136
   mma_wait<0>();
-  mma_ready<sizeof(f136_118) / 4>(f136_118);
-  float f137_119[16];
-  UNROLL for (int i = 0; i < 16; ++i) f137_119[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_118[i] : 0.f);
+  mma_ready<sizeof(f136_130) / 4>(f136_130);
+  float f137_131[16];
+  UNROLL for (int i = 0; i < 16; ++i) f137_131[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f136_130[i] : 0.f);
   // %138 [%row, %col] = mul %50, %137
-  float f138_120[16];
-  UNROLL for (int i = 0; i < 16; ++i) f138_120[i] = (((float*)(basep + M18_50))[frag_row(i)] * f137_119[i]);
+  float f138_132[16];
+  UNROLL for (int i = 0; i < 16; ++i) f138_132[i] = (((float*)(basep + M17_50))[frag_row(i)] * f137_131[i]);
   // %139 [%row, %col] = mul %82, %138
-  float f139_121[16];
-  UNROLL for (int i = 0; i < 16; ++i) f139_121[i] = (f82_69[i] * f138_120[i]);
+  float f139_133[16];
+  UNROLL for (int i = 0; i < 16; ++i) f139_133[i] = (f82_76[i] * f138_132[i]);
   // %172 [K] = contract[V] %26, %54
-  float v172_122 = 0.f;
-  if (const int i = t; i < 64) v172_122 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
-  if (const int i = t; i < 64) ((float*)(basep + M35_172))[i] = v172_122;
+  float v172_134 = 0.f;
+  if (const int i = t; i < 64) v172_134 = row_dot<64, 64>((base + M5_26), (base + M9_54), i);
+  if (const int i = t; i < 64) ((float*)(basep + M42_172))[i] = v172_134;
   // %174 [] = exp %56
-  const float s174_123 = m_exp(s56_6);
+  const float s174_135 = m_exp(s56_6);
   // %105 [%row] = sum[%col] %104
-  row_sums_to<16>((((float*)(basep + M36)) + part * 64), f104_96);
+  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f104_108);
   // %110 [%row] = sum[%col] %109
-  row_sums_to<16>((((float*)(basep + M37)) + part * 64), f109_101);
-  // %111 [%row, K] = mul %28, %34
-  float f34_124[16];
-  load_frag<2, 64, false>(f34_124, (base + M6_34), part * 2);
-  float f111_125[16];
-  UNROLL for (int i = 0; i < 16; ++i) f111_125[i] = (f28_22[i] * f34_124[i]);
-  // %112 [%row] = sum[K] %111
-  row_sums_to<16>((((float*)(basep + M38)) + part * 64), f111_125);
+  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f109_113);
   // %120 [%row] = sum[%col] %119
-  row_sums_to<16>((((float*)(basep + M39)) + part * 64), f119_106);
+  row_sums_to<16>((((float*)(basep + M45)) + part * 64), f119_118);
   // %125 [%row] = sum[%col] %124
-  row_sums_to<16>((((float*)(basep + M40)) + part * 64), f124_111);
-  // %126 [%row, K] = mul %69, %14
-  float f14_126[16];
-  load_frag<2, 64, false>(f14_126, (base + M2_14), part * 2);
-  float f126_127[16];
-  UNROLL for (int i = 0; i < 16; ++i) f126_127[i] = (f69_55[i] * f14_126[i]);
-  // %127 [%row] = sum[K] %126
-  row_sums_to<16>((((float*)(basep + M41)) + part * 64), f126_127);
+  row_sums_to<16>((((float*)(basep + M46)) + part * 64), f124_123);
   // %135 [%row] = sum[%col] %134
-  row_sums_to<16>((((float*)(basep + M42)) + part * 64), f134_116);
+  row_sums_to<16>((((float*)(basep + M47)) + part * 64), f134_128);
   // %140 [%row] = sum[%col] %139
-  row_sums_to<16>((((float*)(basep + M43)) + part * 64), f139_121);
-  // %141 [%row, K] = mul %94, %22
-  float f22_128[16];
-  load_frag<2, 64, false>(f22_128, (base + M4_22), part * 2);
-  float f141_129[16];
-  UNROLL for (int i = 0; i < 16; ++i) f141_129[i] = (f94_81[i] * f22_128[i]);
-  // %142 [%row] = sum[K] %141
-  row_sums_to<16>((((float*)(basep + M44)) + part * 64), f141_129);
+  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f139_133);
   // %148 [%col] = sum[%row] %104
-  col_sums_part<16>(((float*)(basep + M45)), f104_96, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M49)), f104_108, 64, part * 32);
   // %150 [%col] = sum[%row] %119
-  col_sums_part<16>(((float*)(basep + M46)), f119_106, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M50)), f119_118, 64, part * 32);
   // %152 [%col] = sum[%row] %134
-  col_sums_part<16>(((float*)(basep + M47)), f134_116, 64, part * 32);
-  // %154 [%row, K] = mul %59, %14
-  float f14_130[16];
-  load_frag<2, 64, false>(f14_130, (base + M2_14), part * 2);
-  float f154_131[16];
-  UNROLL for (int i = 0; i < 16; ++i) f154_131[i] = (f59_43[i] * f14_130[i]);
-  // %155 [%row] = sum[K] %154
-  row_sums_to<16>((((float*)(basep + M48)) + part * 64), f154_131);
+  col_sums_part<16>(((float*)(basep + M51)), f134_128, 64, part * 32);
   // %160 [%col] = sum[%row] %109
-  col_sums_part<16>(((float*)(basep + M49)), f109_101, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M52)), f109_113, 64, part * 32);
   // %162 [%col] = sum[%row] %124
-  col_sums_part<16>(((float*)(basep + M50)), f124_111, 64, part * 32);
+  col_sums_part<16>(((float*)(basep + M53)), f124_123, 64, part * 32);
   // %164 [%col] = sum[%row] %139
-  col_sums_part<16>(((float*)(basep + M51)), f139_121, 64, part * 32);
-  // %166 [%row, K] = mul %87, %22
-  float f22_132[16];
-  load_frag<2, 64, false>(f22_132, (base + M4_22), part * 2);
-  float f166_133[16];
-  UNROLL for (int i = 0; i < 16; ++i) f166_133[i] = (f87_73[i] * f22_132[i]);
-  // %167 [%row] = sum[K] %166
-  row_sums_to<16>((((float*)(basep + M52)) + part * 64), f166_133);
-  // %184 [%row, K] = mul %71, %14
-  float f14_134[16];
-  load_frag<2, 64, false>(f14_134, (base + M2_14), part * 2);
-  float f184_135[16];
-  UNROLL for (int i = 0; i < 16; ++i) f184_135[i] = (f71_59[i] * f14_134[i]);
-  // %185 [%row] = sum[K] %184
-  row_sums_to<16>((((float*)(basep + M53)) + part * 64), f184_135);
+  col_sums_part<16>(((float*)(basep + M54)), f139_133, 64, part * 32);
   // %188 [%row, V] = mul %1, %187
   float f1_136[16];
   load_frag<2, 64, false>(f1_136, (base + M7_1), part * 2);
   cp_wait<1>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f187_137[16];
   load_frag<2, 64, false>(f187_137, (base + M10_187), part * 2);
   float f188_138[16];
   UNROLL for (int i = 0; i < 16; ++i) f188_138[i] = (f1_136[i] * f187_137[i]);
   // %189 [%row] = sum[V] %188
-  row_sums_to<16>((((float*)(basep + M54)) + part * 64), f188_138);
-  // %191 [%row, K] = mul %96, %22
-  float f22_139[16];
-  load_frag<2, 64, false>(f22_139, (base + M4_22), part * 2);
-  float f191_140[16];
-  UNROLL for (int i = 0; i < 16; ++i) f191_140[i] = (f96_85[i] * f22_139[i]);
-  // %192 [%row] = sum[K] %191
-  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f191_140);
+  row_sums_to<16>((((float*)(basep + M55)) + part * 64), f188_138);
   // %195 [%row, V] = mul %2, %194
-  float f2_141[16];
-  load_frag<2, 64, false>(f2_141, (base + M8_2), part * 2);
+  float f2_139[16];
+  load_frag<2, 64, false>(f2_139, (base + M8_2), part * 2);
   cp_wait<0>();
-  team_sync(1, 256);
-  float f194_142[16];
-  load_frag<2, 64, false>(f194_142, (base + M11_194), part * 2);
-  float f195_143[16];
-  UNROLL for (int i = 0; i < 16; ++i) f195_143[i] = (f2_141[i] * f194_142[i]);
+  bar_sync(1, 256);
+  float f194_140[16];
+  load_frag<2, 64, false>(f194_140, (base + M11_194), part * 2);
+  float f195_141[16];
+  UNROLL for (int i = 0; i < 16; ++i) f195_141[i] = (f2_139[i] * f194_140[i]);
   // %196 [%row] = sum[V] %195
-  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f195_143);
+  row_sums_to<16>((((float*)(basep + M56)) + part * 64), f195_141);
   // %173 [] = sum[K] %172
-  const float s173_144 = vec_sum<64>(((float*)(basep + M35_172)));
-  float v105_145 = 0.f;
-  if (const int i = t; i < 64) v105_145 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
-  float v110_146 = 0.f;
-  if (const int i = t; i < 64) v110_146 = ((float*)(basep + M37))[0 + i] + ((float*)(basep + M37))[64 + i];
-  float v112_147 = 0.f;
-  if (const int i = t; i < 64) v112_147 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
-  float v120_148 = 0.f;
-  if (const int i = t; i < 64) v120_148 = ((float*)(basep + M39))[0 + i] + ((float*)(basep + M39))[64 + i];
-  float v125_149 = 0.f;
-  if (const int i = t; i < 64) v125_149 = ((float*)(basep + M40))[0 + i] + ((float*)(basep + M40))[64 + i];
-  float v127_150 = 0.f;
-  if (const int i = t; i < 64) v127_150 = ((float*)(basep + M41))[0 + i] + ((float*)(basep + M41))[64 + i];
-  float v135_151 = 0.f;
-  if (const int i = t; i < 64) v135_151 = ((float*)(basep + M42))[0 + i] + ((float*)(basep + M42))[64 + i];
-  float v140_152 = 0.f;
-  if (const int i = t; i < 64) v140_152 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
-  float v142_153 = 0.f;
-  if (const int i = t; i < 64) v142_153 = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
-  float v148_154 = 0.f;
-  if (const int i = t; i < 64) v148_154 = ((float*)(basep + M45))[i] + ((float*)(basep + M45))[64 + i] + ((float*)(basep + M45))[128 + i] + ((float*)(basep + M45))[192 + i];
-  float v150_155 = 0.f;
-  if (const int i = t; i < 64) v150_155 = ((float*)(basep + M46))[i] + ((float*)(basep + M46))[64 + i] + ((float*)(basep + M46))[128 + i] + ((float*)(basep + M46))[192 + i];
-  float v152_156 = 0.f;
-  if (const int i = t; i < 64) v152_156 = ((float*)(basep + M47))[i] + ((float*)(basep + M47))[64 + i] + ((float*)(basep + M47))[128 + i] + ((float*)(basep + M47))[192 + i];
-  float v155_157 = 0.f;
-  if (const int i = t; i < 64) v155_157 = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
-  float v160_158 = 0.f;
-  if (const int i = t; i < 64) v160_158 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
-  float v162_159 = 0.f;
-  if (const int i = t; i < 64) v162_159 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
-  float v164_160 = 0.f;
-  if (const int i = t; i < 64) v164_160 = ((float*)(basep + M51))[i] + ((float*)(basep + M51))[64 + i] + ((float*)(basep + M51))[128 + i] + ((float*)(basep + M51))[192 + i];
-  float v167_161 = 0.f;
-  if (const int i = t; i < 64) v167_161 = ((float*)(basep + M52))[0 + i] + ((float*)(basep + M52))[64 + i];
-  float v185_162 = 0.f;
-  if (const int i = t; i < 64) v185_162 = ((float*)(basep + M53))[0 + i] + ((float*)(basep + M53))[64 + i];
-  float v189_163 = 0.f;
-  if (const int i = t; i < 64) v189_163 = ((float*)(basep + M54))[0 + i] + ((float*)(basep + M54))[64 + i];
-  float v192_164 = 0.f;
-  if (const int i = t; i < 64) v192_164 = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
-  team_sync(1, 256);
-  float v196_165 = 0.f;
-  if (const int i = t; i < 64) v196_165 = ((float*)(basep + M56))[0 + i] + ((float*)(basep + M56))[64 + i];
+  const float s173_142 = vec_sum<64>(((float*)(basep + M42_172)));
+  float v112_143 = 0.f;
+  if (const int i = t; i < 64) v112_143 = ((float*)(basep + M23))[0 + i] + ((float*)(basep + M23))[64 + i];
+  float v155_144 = 0.f;
+  if (const int i = t; i < 64) v155_144 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i];
+  float v127_145 = 0.f;
+  if (const int i = t; i < 64) v127_145 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
+  float v185_146 = 0.f;
+  if (const int i = t; i < 64) v185_146 = ((float*)(basep + M30))[0 + i] + ((float*)(basep + M30))[64 + i];
+  float v167_147 = 0.f;
+  if (const int i = t; i < 64) v167_147 = ((float*)(basep + M32))[0 + i] + ((float*)(basep + M32))[64 + i];
+  float v142_148 = 0.f;
+  if (const int i = t; i < 64) v142_148 = ((float*)(basep + M36))[0 + i] + ((float*)(basep + M36))[64 + i];
+  float v192_149 = 0.f;
+  if (const int i = t; i < 64) v192_149 = ((float*)(basep + M38))[0 + i] + ((float*)(basep + M38))[64 + i];
+  float v105_150 = 0.f;
+  if (const int i = t; i < 64) v105_150 = ((float*)(basep + M43))[0 + i] + ((float*)(basep + M43))[64 + i];
+  float v110_151 = 0.f;
+  if (const int i = t; i < 64) v110_151 = ((float*)(basep + M44))[0 + i] + ((float*)(basep + M44))[64 + i];
+  float v120_152 = 0.f;
+  if (const int i = t; i < 64) v120_152 = ((float*)(basep + M45))[0 + i] + ((float*)(basep + M45))[64 + i];
+  float v125_153 = 0.f;
+  if (const int i = t; i < 64) v125_153 = ((float*)(basep + M46))[0 + i] + ((float*)(basep + M46))[64 + i];
+  float v135_154 = 0.f;
+  if (const int i = t; i < 64) v135_154 = ((float*)(basep + M47))[0 + i] + ((float*)(basep + M47))[64 + i];
+  float v140_155 = 0.f;
+  if (const int i = t; i < 64) v140_155 = ((float*)(basep + M48))[0 + i] + ((float*)(basep + M48))[64 + i];
+  float v148_156 = 0.f;
+  if (const int i = t; i < 64) v148_156 = ((float*)(basep + M49))[i] + ((float*)(basep + M49))[64 + i] + ((float*)(basep + M49))[128 + i] + ((float*)(basep + M49))[192 + i];
+  float v150_157 = 0.f;
+  if (const int i = t; i < 64) v150_157 = ((float*)(basep + M50))[i] + ((float*)(basep + M50))[64 + i] + ((float*)(basep + M50))[128 + i] + ((float*)(basep + M50))[192 + i];
+  float v152_158 = 0.f;
+  if (const int i = t; i < 64) v152_158 = ((float*)(basep + M51))[i] + ((float*)(basep + M51))[64 + i] + ((float*)(basep + M51))[128 + i] + ((float*)(basep + M51))[192 + i];
+  float v160_159 = 0.f;
+  if (const int i = t; i < 64) v160_159 = ((float*)(basep + M52))[i] + ((float*)(basep + M52))[64 + i] + ((float*)(basep + M52))[128 + i] + ((float*)(basep + M52))[192 + i];
+  float v162_160 = 0.f;
+  if (const int i = t; i < 64) v162_160 = ((float*)(basep + M53))[i] + ((float*)(basep + M53))[64 + i] + ((float*)(basep + M53))[128 + i] + ((float*)(basep + M53))[192 + i];
+  float v164_161 = 0.f;
+  if (const int i = t; i < 64) v164_161 = ((float*)(basep + M54))[i] + ((float*)(basep + M54))[64 + i] + ((float*)(basep + M54))[128 + i] + ((float*)(basep + M54))[192 + i];
+  float v189_162 = 0.f;
+  if (const int i = t; i < 64) v189_162 = ((float*)(basep + M55))[0 + i] + ((float*)(basep + M55))[64 + i];
+  bar_sync(1, 256);
+  float v196_163 = 0.f;
+  if (const int i = t; i < 64) v196_163 = ((float*)(basep + M56))[0 + i] + ((float*)(basep + M56))[64 + i];
   // %113 [%row] = mul %31, %112
-  float v113_166 = 0.f;
-  if (const int i = t; i < 64) v113_166 = (0.125f * v112_147);
+  float v113_164 = 0.f;
+  if (const int i = t; i < 64) v113_164 = (0.125f * v112_143);
   // %114 [%row] = add %113, %105
-  float v114_167 = 0.f;
-  if (const int i = t; i < 64) v114_167 = (v113_166 + v105_145);
+  float v114_165 = 0.f;
+  if (const int i = t; i < 64) v114_165 = (v113_164 + v105_150);
   // %115 [%row] = add %114, %110
-  float v115_168 = 0.f;
-  if (const int i = t; i < 64) v115_168 = (v114_167 + v110_146);
+  float v115_166 = 0.f;
+  if (const int i = t; i < 64) v115_166 = (v114_165 + v110_151);
   // %128 [%row] = mul %42, %127
-  float v128_169 = 0.f;
-  if (const int i = t; i < 64) v128_169 = (v42_4 * v127_150);
+  float v128_167 = 0.f;
+  if (const int i = t; i < 64) v128_167 = (v42_3 * v127_145);
   // %129 [%row] = add %128, %120
-  float v129_170 = 0.f;
-  if (const int i = t; i < 64) v129_170 = (v128_169 + v120_148);
+  float v129_168 = 0.f;
+  if (const int i = t; i < 64) v129_168 = (v128_167 + v120_152);
   // %130 [%row] = add %129, %125
-  float v130_171 = 0.f;
-  if (const int i = t; i < 64) v130_171 = (v129_170 + v125_149);
+  float v130_169 = 0.f;
+  if (const int i = t; i < 64) v130_169 = (v129_168 + v125_153);
   // %143 [%row] = mul %50, %142
-  float v143_172 = 0.f;
-  if (const int i = t; i < 64) v143_172 = (v50_5 * v142_153);
+  float v143_170 = 0.f;
+  if (const int i = t; i < 64) v143_170 = (v50_4 * v142_148);
   // %144 [%row] = add %143, %135
-  float v144_173 = 0.f;
-  if (const int i = t; i < 64) v144_173 = (v143_172 + v135_151);
+  float v144_171 = 0.f;
+  if (const int i = t; i < 64) v144_171 = (v143_170 + v135_154);
   // %145 [%row] = add %144, %140
-  float v145_174 = 0.f;
-  if (const int i = t; i < 64) v145_174 = (v144_173 + v140_152);
+  float v145_172 = 0.f;
+  if (const int i = t; i < 64) v145_172 = (v144_171 + v140_155);
   // %146 [%row] = add %115, %130
-  float v146_175 = 0.f;
-  if (const int i = t; i < 64) v146_175 = (v115_168 + v130_171);
+  float v146_173 = 0.f;
+  if (const int i = t; i < 64) v146_173 = (v115_166 + v130_169);
   // %147 [%row] = add %146, %145
-  float v147_176 = 0.f;
-  if (const int i = t; i < 64) v147_176 = (v146_175 + v145_174);
+  float v147_174 = 0.f;
+  if (const int i = t; i < 64) v147_174 = (v146_173 + v145_172);
   // %149 [%row] = swap %148
   // %151 [%row] = swap %150
   // %153 [%row] = swap %152
   // %156 [%row] = add %155, %149
-  float v156_177 = 0.f;
-  if (const int i = t; i < 64) v156_177 = (v155_157 + v148_154);
+  float v156_175 = 0.f;
+  if (const int i = t; i < 64) v156_175 = (v155_144 + v148_156);
   // %157 [%row] = add %156, %151
-  float v157_178 = 0.f;
-  if (const int i = t; i < 64) v157_178 = (v156_177 + v150_155);
+  float v157_176 = 0.f;
+  if (const int i = t; i < 64) v157_176 = (v156_175 + v150_157);
   // %158 [%row] = add %157, %153
-  float v158_179 = 0.f;
-  if (const int i = t; i < 64) v158_179 = (v157_178 + v152_156);
+  float v158_177 = 0.f;
+  if (const int i = t; i < 64) v158_177 = (v157_176 + v152_158);
   // %159 [%row] = neg %158
-  float v159_180 = 0.f;
-  if (const int i = t; i < 64) v159_180 = (-v158_179);
+  float v159_178 = 0.f;
+  if (const int i = t; i < 64) v159_178 = (-v158_177);
   // %161 [%row] = swap %160
   // %163 [%row] = swap %162
   // %165 [%row] = swap %164
   // %168 [%row] = add %167, %161
-  float v168_181 = 0.f;
-  if (const int i = t; i < 64) v168_181 = (v167_161 + v160_158);
+  float v168_179 = 0.f;
+  if (const int i = t; i < 64) v168_179 = (v167_147 + v160_159);
   // %169 [%row] = add %168, %163
-  float v169_182 = 0.f;
-  if (const int i = t; i < 64) v169_182 = (v168_181 + v162_159);
+  float v169_180 = 0.f;
+  if (const int i = t; i < 64) v169_180 = (v168_179 + v162_160);
   // %170 [%row] = add %169, %165
-  float v170_183 = 0.f;
-  if (const int i = t; i < 64) v170_183 = (v169_182 + v164_160);
+  float v170_181 = 0.f;
+  if (const int i = t; i < 64) v170_181 = (v169_180 + v164_161);
   // %171 [%row] = neg %170
-  float v171_184 = 0.f;
-  if (const int i = t; i < 64) v171_184 = (-v170_183);
+  float v171_182 = 0.f;
+  if (const int i = t; i < 64) v171_182 = (-v170_181);
   // %175 [] = mul %174, %173
-  const float s175_185 = (s174_123 * s173_144);
+  const float s175_183 = (s174_135 * s173_142);
   // %180 [%row] = add %147, %159
-  float v180_186 = 0.f;
-  if (const int i = t; i < 64) v180_186 = (v147_176 + v159_180);
+  float v180_184 = 0.f;
+  if (const int i = t; i < 64) v180_184 = (v147_174 + v159_178);
   // %181 [%row] = add %180, %171
-  float v181_187 = 0.f;
-  if (const int i = t; i < 64) v181_187 = (v180_186 + v171_184);
-  if (const int i = t; i < 64) ((float*)(basep + M57_181))[i] = v181_187;
+  float v181_185 = 0.f;
+  if (const int i = t; i < 64) v181_185 = (v180_184 + v171_182);
+  if (const int i = t; i < 64) ((float*)(basep + M57_181))[i] = v181_185;
   // %186 [%row] = neg %185
-  float v186_188 = 0.f;
-  if (const int i = t; i < 64) v186_188 = (-v185_162);
+  float v186_186 = 0.f;
+  if (const int i = t; i < 64) v186_186 = (-v185_146);
   // %190 [%row] = add %186, %189
-  float v190_189 = 0.f;
-  if (const int i = t; i < 64) v190_189 = (v186_188 + v189_163);
+  float v190_187 = 0.f;
+  if (const int i = t; i < 64) v190_187 = (v186_186 + v189_162);
   // store d_beta1, %190
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_189);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta1 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v190_187);
   // %193 [%row] = neg %192
-  float v193_190 = 0.f;
-  if (const int i = t; i < 64) v193_190 = (-v192_164);
+  float v193_188 = 0.f;
+  if (const int i = t; i < 64) v193_188 = (-v192_149);
   // %197 [%row] = add %193, %196
-  float v197_191 = 0.f;
-  if (const int i = t; i < 64) v197_191 = (v193_190 + v196_165);
+  float v197_189 = 0.f;
+  if (const int i = t; i < 64) v197_189 = (v193_188 + v196_163);
   // store d_beta2, %197
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_191);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta2 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v197_189);
   // %176 [] = sum[%row] %155
-  if (const int i = t; i < 64) ((float*)(basep + M58_155))[i] = v155_157;
-  team_sync(1, 256);
-  const float s176_192 = vec_sum<64>(((float*)(basep + M58_155)));
+  if (const int i = t; i < 64) ((float*)(basep + M58_155))[i] = v155_144;
+  bar_sync(1, 256);
+  const float s176_190 = vec_sum<64>(((float*)(basep + M58_155)));
   // %177 [] = sum[%row] %167
-  if (const int i = t; i < 64) ((float*)(basep + M59_167))[i] = v167_161;
-  team_sync(1, 256);
-  const float s177_193 = vec_sum<64>(((float*)(basep + M59_167)));
+  if (const int i = t; i < 64) ((float*)(basep + M59_167))[i] = v167_147;
+  bar_sync(1, 256);
+  const float s177_191 = vec_sum<64>(((float*)(basep + M59_167)));
   // %182 [%row] = cumsum reversed %181
   if (t < 32) vec_cumsum(((float*)(basep + M60_182)), ((float*)(basep + M57_181)), false, true);
   // %178 [] = add %175, %176
-  const float s178_194 = (s175_185 + s176_192);
+  const float s178_192 = (s175_183 + s176_190);
   // %179 [] = add %178, %177
-  const float s179_195 = (s178_194 + s177_193);
+  const float s179_193 = (s178_192 + s177_191);
   // %183 [%row] = add %182, %179
-  team_sync(1, 256);
-  float v183_196 = 0.f;
-  if (const int i = t; i < 64) v183_196 = (((float*)(basep + M60_182))[i] + s179_195);
+  bar_sync(1, 256);
+  float v183_194 = 0.f;
+  if (const int i = t; i < 64) v183_194 = (((float*)(basep + M60_182))[i] + s179_193);
   // store d_g, %183
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_196);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v183_194);
 }
 
 // Reads the tokens one at a time.

@@ -28,18 +28,18 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M2_5))[i] = asked5_0;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M3_6)), ((float*)(basep + M2_5)), false, false);
-  // %7 [%col] = swap %6
   // %16 [%row] = load beta row
   // %17 [%row] = neg %16
   float v17_2 = 0.f;
   if (const int i = t; i < 64) v17_2 = (-asked16_1);
   if (const int i = t; i < 64) ((float*)(basep + M4_17))[i] = v17_2;
+  // %7 [%col] = swap %6
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_3[4][4]; load_as<4, 64, false>(a0_3, (base + M0_0));
   cp_wait<0>();
   team_sync(1);
@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = (f12_9[i] * f4_5[i]);
   // store ws.S.score0_0, %13
   store_frag<4, 64, false>((base + M5), f13_10, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %14 [%row, %col] = contract[K] %1, %2
   u32 a1_11[4][4]; load_as<4, 64, false>(a1_11, (base + M1_1));
@@ -87,21 +87,21 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (f18_14[i] * f15_13[i]);
   // %20 [%row, %col] = inverse %19
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f19_15[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %20
-  team_sync(1);
+  bar_sync(1, 128);
   float f20_16[32];
   UNROLL for (int i = 0; i < 32; ++i) f20_16[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M7), f20_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
 }
 
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
+  constexpr u32 L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L1_3 = 24576, L6_11 = 24832, L7_19 = 25088, L8_22 = 25344, L4_7 = 0, L5_8 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -124,30 +124,35 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -155,35 +160,46 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %8 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L3_7)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L4_7)), false, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = m_exp(((float*)(basep + L5_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L5_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L8_11))[i] = (((float*)(basep + L6_9))[i] * ((float*)(basep + L7_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L6_11))[i] = v11_6;
       // %17 [] = pick last %8
-      const float s17_2 = ((float*)(basep + L5_8))[63];
+      const float s17_7 = ((float*)(basep + L5_8))[63];
       // %18 [%row] = sub %17, %8
-      if (const int i = t; i < 64) ((float*)(basep + L9_18))[i] = (s17_2 - ((float*)(basep + L5_8))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = (s17_7 - ((float*)(basep + L5_8))[i]);
       // %19 [%row] = exp %18
-      if (const int i = t; i < 64) ((float*)(sp + L10_19))[i] = m_exp(((float*)(basep + L9_18))[i]);
+      float v19_9 = 0.f;
+      if (const int i = t; i < 64) v19_9 = m_exp(v18_8);
+      if (const int i = t; i < 64) ((float*)(sp + L7_19))[i] = v19_9;
       // %22 [] = exp %17
-      const float s22_3 = m_exp(s17_2);
-      if (t == 0) ((float*)(sp + L11_22))[0] = s22_3;
+      const float s22_10 = m_exp(s17_7);
+      if (t == 0) ((float*)(sp + L8_22))[0] = s22_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -194,7 +210,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -205,7 +221,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -216,14 +231,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       float f4_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %23 [K, V] = mul %22, %1
-      const float s22_6 = ((float*)(sp + L11_22))[0];
+      const float s22_6 = ((float*)(sp + L8_22))[0];
       float f23_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (s22_6 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L8_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L6_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
@@ -231,12 +246,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L3_14)); mma_commit();
       // %20 [%row, V] = mul %19, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L10_19))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L7_19))[frag_col(i)] * f16_11[i]);
       // %21 [K, V] = contract[%row] %5, %20
       // %24 [K, V] = add %23, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -256,7 +271,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
 // What every segment makes of the S before it.
 extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, bf16* __restrict__ p_ws_S_map, bf16* __restrict__ p_ws_S_map_rest, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L3_11 = 8192, L7_9 = 16384, L9_16 = 16640, L10_19 = 16896, L1_4 = 0, L2_7 = 256, L4_5 = 512, L5_6 = 0, L6_8 = 768, L8_15 = 1024;
+  constexpr u32 L0_2 = 0, L1_11 = 8192, L4_9 = 16384, L5_16 = 16640, L6_19 = 16896, L2_4 = 0, L3_5 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -270,7 +285,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 54016, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52992, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -279,28 +294,33 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r4_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %7 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, K] = load k row
-      // %4 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      // %7 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L1_11, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -308,34 +328,44 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_7))[i] = r7_1[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %5 [%row] = cumsum %4
-      if (t < 32) vec_cumsum(((float*)(basep + L4_5)), ((float*)(basep + L1_4)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L2_4))[i] = v4_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_5)), ((float*)(basep + L2_4)), false, false);
       // %6 [%row] = exp %5
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L5_6))[i] = m_exp(((float*)(basep + L4_5))[i]);
+      bar_sync(1, 128);
+      float v6_4 = 0.f;
+      if (const int i = t; i < 64) v6_4 = m_exp(((float*)(basep + L3_5))[i]);
       // %8 [%row] = neg %7
-      if (const int i = t; i < 64) ((float*)(basep + L6_8))[i] = (-((float*)(basep + L2_7))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (-v7_3);
       // %9 [%row] = mul %6, %8
-      if (const int i = t; i < 64) ((float*)(sp + L7_9))[i] = (((float*)(basep + L5_6))[i] * ((float*)(basep + L6_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = (v6_4 * v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L4_9))[i] = v9_6;
       // %14 [] = pick last %5
-      const float s14_2 = ((float*)(basep + L4_5))[63];
+      const float s14_7 = ((float*)(basep + L3_5))[63];
       // %15 [%row] = sub %14, %5
-      if (const int i = t; i < 64) ((float*)(basep + L8_15))[i] = (s14_2 - ((float*)(basep + L4_5))[i]);
+      float v15_8 = 0.f;
+      if (const int i = t; i < 64) v15_8 = (s14_7 - ((float*)(basep + L3_5))[i]);
       // %16 [%row] = exp %15
-      if (const int i = t; i < 64) ((float*)(sp + L9_16))[i] = m_exp(((float*)(basep + L8_15))[i]);
+      float v16_9 = 0.f;
+      if (const int i = t; i < 64) v16_9 = m_exp(v15_8);
+      if (const int i = t; i < 64) ((float*)(sp + L5_16))[i] = v16_9;
       // %19 [] = exp %14
-      const float s19_3 = m_exp(s14_2);
-      if (t == 0) ((float*)(sp + L10_19))[0] = s19_3;
+      const float s19_10 = m_exp(s14_7);
+      if (t == 0) ((float*)(sp + L6_19))[0] = s19_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -346,7 +376,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -357,30 +387,29 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
       mma_open(); mma<64, 4, 64, false, true>(f3_3, a1_2, (sa + L0_2)); mma_commit();
       // %20 [K, K'] = mul %19, %1
-      const float s19_4 = ((float*)(sp + L10_19))[0];
+      const float s19_4 = ((float*)(sp + L6_19))[0];
       float f20_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_5[i] = (s19_4 * f1_1[i]);
       // %10 [%row, K'] = mul %9, %3
       mma_wait<0>();
       mma_ready<sizeof(f3_3) / 4>(f3_3);
       float f10_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (((float*)(sp + L7_9))[frag_col(i)] * f3_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_6[i] = (((float*)(sp + L4_9))[frag_col(i)] * f3_3[i]);
       // %12 [%col, K'] = swap %10
       // %13 [%row, K'] = contract[%col] %11, %12
       u32 a10_7[4][4]; pack<4>(a10_7, f10_6);
       float f13_8[32];
-      mma_open(); mma<64, 4, 64, false, true>(f13_8, a10_7, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f13_8, a10_7, (sa + L1_11)); mma_commit();
       // %17 [%row, K'] = mul %16, %13
       mma_wait<0>();
       mma_ready<sizeof(f13_8) / 4>(f13_8);
       float f17_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_9[i] = (((float*)(sp + L9_16))[frag_col(i)] * f13_8[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f17_9[i] = (((float*)(sp + L5_16))[frag_col(i)] * f13_8[i]);
       // %18 [K, K'] = contract[%row] %2, %17
       // %21 [K, K'] = add %20, %18
       u32 a17_10[4][4]; pack<4>(a17_10, f17_9);
@@ -428,13 +457,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -450,8 +479,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -461,7 +488,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -470,7 +497,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -518,7 +544,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_o, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L5_17 = 24576, L6_20 = 32768, L1_3 = 40960, L10_11 = 41216, L11_23 = 41472, L13_28 = 41728, L14_31 = 41984, L3_7 = 0, L7_8 = 256, L8_9 = 0, L9_10 = 512, L12_27 = 768;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L4_17 = 24576, L5_20 = 32768, L1_3 = 40960, L8_11 = 41216, L9_23 = 41472, L10_28 = 41728, L11_31 = 41984, L6_7 = 0, L7_8 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -540,30 +566,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 43008; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
       // %17 [%row, %col] = load ws.S.score0_0
       // %20 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_17, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L6_20, m_q, 0, group, first, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_17, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L5_20, m_q, 0, group, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -572,11 +603,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -584,45 +615,58 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 43008; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %8 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L7_8)), ((float*)(basep + L3_7)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L6_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L7_8)), ((float*)(basep + L6_7)), false, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L8_9))[i] = m_exp(((float*)(basep + L7_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L7_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L9_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L10_11))[i] = (((float*)(basep + L8_9))[i] * ((float*)(basep + L9_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L8_11))[i] = v11_6;
       // %22 [] = 0.125
       // %23 [%row] = mul %9, %22
-      if (const int i = t; i < 64) ((float*)(sp + L11_23))[i] = (((float*)(basep + L8_9))[i] * 0.125f);
+      float v23_7 = 0.f;
+      if (const int i = t; i < 64) v23_7 = (v9_4 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L9_23))[i] = v23_7;
       // %26 [] = pick last %8
-      const float s26_2 = ((float*)(basep + L7_8))[63];
+      const float s26_8 = ((float*)(basep + L7_8))[63];
       // %27 [%row] = sub %26, %8
-      if (const int i = t; i < 64) ((float*)(basep + L12_27))[i] = (s26_2 - ((float*)(basep + L7_8))[i]);
+      float v27_9 = 0.f;
+      if (const int i = t; i < 64) v27_9 = (s26_8 - ((float*)(basep + L7_8))[i]);
       // %28 [%row] = exp %27
-      if (const int i = t; i < 64) ((float*)(sp + L13_28))[i] = m_exp(((float*)(basep + L12_27))[i]);
+      float v28_10 = 0.f;
+      if (const int i = t; i < 64) v28_10 = m_exp(v27_9);
+      if (const int i = t; i < 64) ((float*)(sp + L10_28))[i] = v28_10;
       // %31 [] = exp %26
-      const float s31_3 = m_exp(s26_2);
-      if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
+      const float s31_11 = m_exp(s26_8);
+      if (t == 0) ((float*)(sp + L11_31))[0] = s31_11;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
-        tile_clear<64, 1>((sa + L6_20), length, t);
+        tile_clear<64, 1>((sa + L5_20), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -630,7 +674,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -641,7 +685,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [%row, V] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f6_3[32];
@@ -649,21 +692,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %21 [%row, V] = contract[K] %20, %1
       u32 a1_4[4][4]; pack<4>(a1_4, f1_1);
       float f21_5[32];
-      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L6_20)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f21_5, a1_4, (sa + L5_20)); mma_commit();
       // %4 [%row, V] = mul %2, %3
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f4_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_7[i] = (f2_6[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %32 [K, V] = mul %31, %1
-      const float s31_8 = ((float*)(sp + L14_31))[0];
+      const float s31_8 = ((float*)(sp + L11_31))[0];
       float f32_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_9[i] = (s31_8 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<1>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L10_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_10[i] = (((float*)(sp + L8_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_11[i] = (f12_10[i] + f4_7[i]);
@@ -671,18 +714,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_12[4][4]; pack<4>(a13_12, f13_11);
       float f16_13[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_13, a13_12, (sa + L3_14)); mma_commit();
       // %18 [%col, V] = swap %16
       // %24 [%row, V] = mul %23, %21
       mma_wait<1>();
       mma_ready<sizeof(f21_5) / 4>(f21_5);
       float f24_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_14[i] = (((float*)(sp + L11_23))[frag_col(i)] * f21_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f24_14[i] = (((float*)(sp + L9_23))[frag_col(i)] * f21_5[i]);
       // %29 [%row, V] = mul %28, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_13) / 4>(f16_13);
       float f29_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_15[i] = (((float*)(sp + L13_28))[frag_col(i)] * f16_13[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_15[i] = (((float*)(sp + L10_28))[frag_col(i)] * f16_13[i]);
       // %30 [K, V] = contract[%row] %5, %29
       // %33 [K, V] = add %32, %30
       u32 a29_16[4][4]; pack<4>(a29_16, f29_15);
@@ -694,7 +737,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u32 a16_18[4][4]; pack<4>(a16_18, f16_13);
       float f25_19[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_19[i] = f24_14[i];
-      mma_open(); mma<64, 4, 64, false, false>(f25_19, a16_18, (sa + L5_17)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f25_19, a16_18, (sa + L4_17)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f33_17) / 4>(f33_17);
       mma_ready<sizeof(f25_19) / 4>(f25_19);
@@ -712,7 +755,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, bf16* __restrict__ p_ws_S_written0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_ws_S_states, const __grid_constant__ TensorMap m_ws_S_written0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L4_14 = 16384, L1_3 = 24576, L8_11 = 24832, L10_19 = 25088, L11_22 = 25344, L3_7 = 0, L5_8 = 256, L6_9 = 0, L7_10 = 512, L9_18 = 768;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L2_5 = 8192, L3_14 = 16384, L1_3 = 24576, L6_11 = 24832, L7_19 = 25088, L8_22 = 25344, L4_7 = 0, L5_8 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -734,26 +777,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %7 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 25600; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load k row
-      // %7 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %14 [%row, %col] = load ws.S.solve0_0
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
         tile_bulk<64, 1>(to + L2_5, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L4_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_14, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -762,12 +810,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -775,41 +823,52 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %8 [%row] = cumsum %7
-      if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L3_7)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = v7_3;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_8)), ((float*)(basep + L4_7)), false, false);
       // %9 [%row] = exp %8
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = m_exp(((float*)(basep + L5_8))[i]);
+      bar_sync(1, 128);
+      float v9_4 = 0.f;
+      if (const int i = t; i < 64) v9_4 = m_exp(((float*)(basep + L5_8))[i]);
       // %10 [%row] = neg %3
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = (-((float*)(sp + L1_3))[i]);
+      float v10_5 = 0.f;
+      if (const int i = t; i < 64) v10_5 = (-v3_1);
       // %11 [%row] = mul %9, %10
-      if (const int i = t; i < 64) ((float*)(sp + L8_11))[i] = (((float*)(basep + L6_9))[i] * ((float*)(basep + L7_10))[i]);
+      float v11_6 = 0.f;
+      if (const int i = t; i < 64) v11_6 = (v9_4 * v10_5);
+      if (const int i = t; i < 64) ((float*)(sp + L6_11))[i] = v11_6;
       // %17 [] = pick last %8
-      const float s17_2 = ((float*)(basep + L5_8))[63];
+      const float s17_7 = ((float*)(basep + L5_8))[63];
       // %18 [%row] = sub %17, %8
-      if (const int i = t; i < 64) ((float*)(basep + L9_18))[i] = (s17_2 - ((float*)(basep + L5_8))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = (s17_7 - ((float*)(basep + L5_8))[i]);
       // %19 [%row] = exp %18
-      if (const int i = t; i < 64) ((float*)(sp + L10_19))[i] = m_exp(((float*)(basep + L9_18))[i]);
+      float v19_9 = 0.f;
+      if (const int i = t; i < 64) v19_9 = m_exp(v18_8);
+      if (const int i = t; i < 64) ((float*)(sp + L7_19))[i] = v19_9;
       // %22 [] = exp %17
-      const float s22_3 = m_exp(s17_2);
-      if (t == 0) ((float*)(sp + L11_22))[0] = s22_3;
+      const float s22_10 = m_exp(s17_7);
+      if (t == 0) ((float*)(sp + L8_22))[0] = s22_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -817,7 +876,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -828,7 +887,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [%row, V] = contract[K] %5, %1
@@ -841,14 +899,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       float f4_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f4_5[i] = (f2_4[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %23 [K, V] = mul %22, %1
-      const float s22_6 = ((float*)(sp + L11_22))[0];
+      const float s22_6 = ((float*)(sp + L8_22))[0];
       float f23_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (s22_6 * f1_1[i]);
       // %12 [%row, V] = mul %11, %6
       mma_wait<0>();
       mma_ready<sizeof(f6_3) / 4>(f6_3);
       float f12_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L8_11))[frag_col(i)] * f6_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f12_8[i] = (((float*)(sp + L6_11))[frag_col(i)] * f6_3[i]);
       // %13 [%row, V] = add %12, %4
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (f12_8[i] + f4_5[i]);
@@ -856,12 +914,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %16 [%row, V] = contract[%col] %14, %15
       u32 a13_10[4][4]; pack<4>(a13_10, f13_9);
       float f16_11[32];
-      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L4_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f16_11, a13_10, (sa + L3_14)); mma_commit();
       // %20 [%row, V] = mul %19, %16
       mma_wait<0>();
       mma_ready<sizeof(f16_11) / 4>(f16_11);
       float f20_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L10_19))[frag_col(i)] * f16_11[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f20_12[i] = (((float*)(sp + L7_19))[frag_col(i)] * f16_11[i]);
       // %21 [K, V] = contract[%row] %5, %20
       // %24 [K, V] = add %23, %21
       u32 a20_13[4][4]; pack<4>(a20_13, f20_12);
@@ -882,7 +940,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_11 = 16384, L3_16 = 24576, L4_24 = 32768, L7_9 = 40960, L8_22 = 41216, L9_28 = 41472, L10_31 = 41728, L5_5 = 0, L6_6 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -896,7 +954,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 86016, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 84992, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -905,8 +963,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r5_0[1];
-    float r26_1[1];
-    team_sync(1);
+    float r26_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %26 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -914,21 +981,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 to = stage0 + n % 2 * 41984; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, K] = load k row
-      // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       // %16 [%row, %col] = load ws.S.solve0_0
       // %24 [%row, K] = load q row
-      // %26 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_24, m_q, 0, group, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_q, 0, group, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -942,7 +1005,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       tile_prefetch<1>(m_q, 0, group, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -950,43 +1013,55 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_26))[i] = r26_1[k]; }
-      team_sync(1);
+      const float v5_1 = r5_0[0];
+      const float v26_3 = r26_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       // %6 [%row] = cumsum %5
-      if (t < 32) vec_cumsum(((float*)(basep + L7_6)), ((float*)(basep + L2_5)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L5_5))[i] = v5_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_6)), ((float*)(basep + L5_5)), false, false);
       // %7 [] = pick last %6
-      team_sync(1);
-      const float s7_2 = ((float*)(basep + L7_6))[63];
+      bar_sync(1, 128);
+      const float s7_4 = ((float*)(basep + L6_6))[63];
       // %8 [%row] = sub %7, %6
-      if (const int i = t; i < 64) ((float*)(basep + L8_8))[i] = (s7_2 - ((float*)(basep + L7_6))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (s7_4 - ((float*)(basep + L6_6))[i]);
       // %9 [%row] = exp %8
-      if (const int i = t; i < 64) ((float*)(sp + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = m_exp(v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L7_9))[i] = v9_6;
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      if (const int i = t; i < 64) ((float*)(basep + L10_20))[i] = m_exp(((float*)(basep + L7_6))[i]);
+      float v20_7 = 0.f;
+      if (const int i = t; i < 64) v20_7 = m_exp(((float*)(basep + L6_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      if (const int i = t; i < 64) ((float*)(sp + L11_22))[i] = (((float*)(basep + L10_20))[i] * 0.125f);
+      float v22_8 = 0.f;
+      if (const int i = t; i < 64) v22_8 = (v20_7 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L8_22))[i] = v22_8;
       // %27 [%row] = neg %26
-      if (const int i = t; i < 64) ((float*)(basep + L12_27))[i] = (-((float*)(basep + L6_26))[i]);
+      float v27_9 = 0.f;
+      if (const int i = t; i < 64) v27_9 = (-v26_3);
       // %28 [%row] = mul %20, %27
-      if (const int i = t; i < 64) ((float*)(sp + L13_28))[i] = (((float*)(basep + L10_20))[i] * ((float*)(basep + L12_27))[i]);
+      float v28_10 = 0.f;
+      if (const int i = t; i < 64) v28_10 = (v20_7 * v27_9);
+      if (const int i = t; i < 64) ((float*)(sp + L9_28))[i] = v28_10;
       // %31 [] = exp %7
-      const float s31_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
+      const float s31_11 = m_exp(s7_4);
+      if (t == 0) ((float*)(sp + L10_31))[0] = s31_11;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_24), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -996,7 +1071,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1007,7 +1082,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %13 [%col, V] = swap %2
       // %4 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -1016,14 +1090,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %14 [%row, V] = contract[%col] %12, %13
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L2_11)); mma_commit();
       // %23 [%row, V] = mul %22, %2
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L11_22))[frag_col(i)] * f2_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L8_22))[frag_col(i)] * f2_6[i]);
       // %32 [K, V] = mul %31, %1
-      const float s31_8 = ((float*)(sp + L14_31))[0];
+      const float s31_8 = ((float*)(sp + L10_31))[0];
       float f32_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_9[i] = (s31_8 * f1_1[i]);
       // %25 [K, V] = contract[%row] %24, %23
@@ -1031,12 +1105,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f33_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f33_11[i] = f32_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L5_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L4_24)); mma_commit();
       // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L9_9))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L7_9))[frag_col(i)] * f4_3[i]);
       // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
@@ -1046,13 +1120,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L3_16)); mma_commit();
       // %29 [%row, V] = mul %28, %19
       mma_wait<0>();
       mma_ready<sizeof(f33_11) / 4>(f33_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f29_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L13_28))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L9_28))[frag_col(i)] * f19_15[i]);
       // %30 [K, V] = contract[%row] %3, %29
       // %34 [K, V] = add %33, %30
       u32 a29_17[4][4]; pack<4>(a29_17, f29_16);
@@ -1092,13 +1166,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -1114,8 +1188,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1125,7 +1197,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1134,7 +1206,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1181,7 +1252,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, bf16* __restrict__ p_ws_S_solved0, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_score0_0, const __grid_constant__ TensorMap m_ws_S_solve0_0, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const __grid_constant__ TensorMap m_ws_S_solved0, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L3_11 = 16384, L4_16 = 24576, L5_24 = 32768, L9_9 = 40960, L11_22 = 41216, L13_28 = 41472, L14_31 = 41728, L2_5 = 0, L6_26 = 256, L7_6 = 512, L8_8 = 0, L10_20 = 768, L12_27 = 1024;
+  constexpr u32 O0 = 0, O1 = 8192, L0_2 = 0, L1_3 = 8192, L2_11 = 16384, L3_16 = 24576, L4_24 = 32768, L7_9 = 40960, L8_22 = 41216, L9_28 = 41472, L10_31 = 41728, L5_5 = 0, L6_6 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1195,7 +1266,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 51200, full = base + 177152, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 50176, full = base + 176128, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -1203,8 +1274,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    float r26_1[1];
-    team_sync(1);
+    float r26_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+      // %26 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_2[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1212,21 +1292,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 41984; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, K] = load k row
-      // %5 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %11 [%row, %col] = load ws.S.score0_0
       // %16 [%row, %col] = load ws.S.solve0_0
       // %24 [%row, K] = load q row
-      // %26 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r26_1[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 40960);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
         tile_bulk<64, 1>(to + L1_3, m_k, 0, group, first, bar);
-        tile_bulk<64, 1>(to + L3_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L4_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
-        tile_bulk<64, 1>(to + L5_24, m_q, 0, group, first, bar);
+        tile_bulk<64, 1>(to + L2_11, m_ws_S_score0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L3_16, m_ws_S_solve0_0, 0, 0, chunk * d.heads + head, bar);
+        tile_bulk<64, 1>(to + L4_24, m_q, 0, group, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1235,12 +1311,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1248,47 +1324,59 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 41984; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_5))[i] = r5_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L6_26))[i] = r26_1[k]; }
+      const float v5_1 = r5_0[0];
+      const float v26_3 = r26_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %6 [%row] = cumsum %5
-      if (t < 32) vec_cumsum(((float*)(basep + L7_6)), ((float*)(basep + L2_5)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L5_5))[i] = v5_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L6_6)), ((float*)(basep + L5_5)), false, false);
       // %7 [] = pick last %6
-      team_sync(1);
-      const float s7_2 = ((float*)(basep + L7_6))[63];
+      bar_sync(1, 128);
+      const float s7_4 = ((float*)(basep + L6_6))[63];
       // %8 [%row] = sub %7, %6
-      if (const int i = t; i < 64) ((float*)(basep + L8_8))[i] = (s7_2 - ((float*)(basep + L7_6))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (s7_4 - ((float*)(basep + L6_6))[i]);
       // %9 [%row] = exp %8
-      if (const int i = t; i < 64) ((float*)(sp + L9_9))[i] = m_exp(((float*)(basep + L8_8))[i]);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = m_exp(v8_5);
+      if (const int i = t; i < 64) ((float*)(sp + L7_9))[i] = v9_6;
       // %12 [%col, %row] = swap %11
       // %17 [%col, %row] = swap %16
       // %20 [%row] = exp %6
-      if (const int i = t; i < 64) ((float*)(basep + L10_20))[i] = m_exp(((float*)(basep + L7_6))[i]);
+      float v20_7 = 0.f;
+      if (const int i = t; i < 64) v20_7 = m_exp(((float*)(basep + L6_6))[i]);
       // %21 [] = 0.125
       // %22 [%row] = mul %20, %21
-      if (const int i = t; i < 64) ((float*)(sp + L11_22))[i] = (((float*)(basep + L10_20))[i] * 0.125f);
+      float v22_8 = 0.f;
+      if (const int i = t; i < 64) v22_8 = (v20_7 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L8_22))[i] = v22_8;
       // %27 [%row] = neg %26
-      if (const int i = t; i < 64) ((float*)(basep + L12_27))[i] = (-((float*)(basep + L6_26))[i]);
+      float v27_9 = 0.f;
+      if (const int i = t; i < 64) v27_9 = (-v26_3);
       // %28 [%row] = mul %20, %27
-      if (const int i = t; i < 64) ((float*)(sp + L13_28))[i] = (((float*)(basep + L10_20))[i] * ((float*)(basep + L12_27))[i]);
+      float v28_10 = 0.f;
+      if (const int i = t; i < 64) v28_10 = (v20_7 * v27_9);
+      if (const int i = t; i < 64) ((float*)(sp + L9_28))[i] = v28_10;
       // %31 [] = exp %7
-      const float s31_3 = m_exp(s7_2);
-      if (t == 0) ((float*)(sp + L14_31))[0] = s31_3;
+      const float s31_11 = m_exp(s7_4);
+      if (t == 0) ((float*)(sp + L10_31))[0] = s31_11;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
-        tile_clear<64, 1>((sa + L5_24), length, t);
+        tile_clear<64, 1>((sa + L4_24), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1296,7 +1384,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1307,7 +1395,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %13 [%col, V] = swap %2
@@ -1318,14 +1405,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %14 [%row, V] = contract[%col] %12, %13
       u32 a2_4[4][4]; load_as<4, 64, true>(a2_4, (sa + L0_2));
       float f14_5[32];
-      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L3_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f14_5, a2_4, (sa + L2_11)); mma_commit();
       // %23 [%row, V] = mul %22, %2
       float f2_6[32];
       load_frag<4, 64, true>(f2_6, (sa + L0_2), 0);
       float f23_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L11_22))[frag_col(i)] * f2_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f23_7[i] = (((float*)(sp + L8_22))[frag_col(i)] * f2_6[i]);
       // %32 [K, V] = mul %31, %1
-      const float s31_8 = ((float*)(sp + L14_31))[0];
+      const float s31_8 = ((float*)(sp + L10_31))[0];
       float f32_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f32_9[i] = (s31_8 * f1_1[i]);
       // %25 [K, V] = contract[%row] %24, %23
@@ -1333,12 +1420,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       u32 a23_10[4][4]; pack<4>(a23_10, f23_7);
       float f33_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f33_11[i] = f32_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L5_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f33_11, a23_10, (sa + L4_24)); mma_commit();
       // %10 [%row, V] = mul %9, %4
       mma_wait<2>();
       mma_ready<sizeof(f4_3) / 4>(f4_3);
       float f10_12[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L9_9))[frag_col(i)] * f4_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_12[i] = (((float*)(sp + L7_9))[frag_col(i)] * f4_3[i]);
       // %15 [%row, V] = add %10, %14
       mma_wait<1>();
       mma_ready<sizeof(f14_5) / 4>(f14_5);
@@ -1348,13 +1435,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %19 [%row, V] = contract[%col] %17, %18
       u32 a15_14[4][4]; pack<4>(a15_14, f15_13);
       float f19_15[32];
-      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L4_16)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, true>(f19_15, a15_14, (sa + L3_16)); mma_commit();
       // %29 [%row, V] = mul %28, %19
       mma_wait<0>();
       mma_ready<sizeof(f33_11) / 4>(f33_11);
       mma_ready<sizeof(f19_15) / 4>(f19_15);
       float f29_16[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L13_28))[frag_col(i)] * f19_15[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_16[i] = (((float*)(sp + L9_28))[frag_col(i)] * f19_15[i]);
       // %30 [K, V] = contract[%row] %3, %29
       // %34 [K, V] = add %33, %30
       u32 a29_17[4][4]; pack<4>(a29_17, f29_16);
@@ -1377,7 +1464,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M14 = 65536, M15_12 = 0, M16_33 = 0, M17 = 8192, M18 = 0, M24 = 8192, M25 = 9216, M8_6 = 65536, M9_7 = 65792, M10_16 = 73728, M11_31 = 73984, M12_32 = 74240, M13_40 = 74496, M19_79 = 10240, M20_55 = 10496, M21_57 = 10752, M22_64 = 11008, M23_66 = 11264, M26_75 = 11520, M27_89 = 11776, M28_93 = 0, M29_85 = 256, M30_86 = 512;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_13 = 16384, M3_17 = 24576, M4_24 = 32768, M5_1 = 40960, M6_36 = 49152, M7_91 = 57344, M14 = 0, M16_12 = 0, M18_33 = 0, M21 = 8192, M22 = 0, M26 = 8192, M27 = 9216, M8_6 = 65536, M9_7 = 65792, M10_31 = 66048, M11_32 = 66304, M12_16 = 65536, M13_40 = 66560, M15_57 = 65792, M17_75 = 66816, M19_66 = 66560, M20_89 = 67072, M23_79 = 10240, M24_55 = 10496, M25_64 = 10752, M28_93 = 0, M29_85 = 256, M30_86 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1407,20 +1494,20 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %6 [%row] = load g row
   // %7 [%row] = cumsum %6
   if (const int i = t; i < 64) ((float*)(basep + M8_6))[i] = asked6_0;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M9_7)), ((float*)(basep + M8_6)), false, false);
+  // %31 [%row] = load beta row
+  if (const int i = t; i < 64) ((float*)(basep + M10_31))[i] = asked31_1;
+  // %32 [%row] = neg %31
+  float v32_2 = 0.f;
+  if (const int i = t; i < 64) v32_2 = (-asked31_1);
+  if (const int i = t; i < 64) ((float*)(basep + M11_32))[i] = v32_2;
   // %8 [%col] = swap %7
   // %16 [%row] = exp %7
-  team_sync(1);
-  float v16_2 = 0.f;
-  if (const int i = t; i < 64) v16_2 = m_exp(((float*)(basep + M9_7))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M10_16))[i] = v16_2;
-  // %31 [%row] = load beta row
-  if (const int i = t; i < 64) ((float*)(basep + M11_31))[i] = asked31_1;
-  // %32 [%row] = neg %31
-  float v32_3 = 0.f;
-  if (const int i = t; i < 64) v32_3 = (-asked31_1);
-  if (const int i = t; i < 64) ((float*)(basep + M12_32))[i] = v32_3;
+  bar_sync(1, 128);
+  float v16_3 = 0.f;
+  if (const int i = t; i < 64) v16_3 = m_exp(((float*)(basep + M9_7))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M12_16))[i] = v16_3;
   // %38 [] = pick last %7
   const float s38_4 = ((float*)(basep + M9_7))[63];
   // %39 [%row] = sub %38, %7
@@ -1433,7 +1520,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<7>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
   cp_wait<6>();
   team_sync(1);
@@ -1467,7 +1554,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f18_15) / 4>(f18_15);
   float f19_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = (((float*)(basep + M10_16))[frag_row(i)] * f18_15[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f19_16[i] = (((float*)(basep + M12_16))[frag_row(i)] * f18_15[i]);
   // %15 [%row, K] = contract[%col] %12, %14
   // %20 [%row, K] = add %19, %15
   u32 a12_17[4][4]; pack<4>(a12_17, f12_13);
@@ -1482,238 +1569,240 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f22_19[i] = (f20_18[i] * 0.125f);
   // store ws.d_q.heads, %22
   store_frag<4, 64, false>((base + M14), f22_19, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %56 [%row, K] = mul %19, %24
+  cp_wait<3>();
+  team_sync(1);
+  float f24_20[32];
+  load_frag<4, 64, false>(f24_20, (base + M4_24), 0);
+  float f56_21[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_21[i] = (f19_16[i] * f24_20[i]);
+  // %57 [%row] = sum[K] %56
+  row_sums_to<32>(((float*)(basep + M15_57)), f56_21);
   // %26 [%col, K] = swap %24
   // %95 [%col, %row] = swap %12
   // %96 [%row, K] = contract[%col] %95, %26
-  store_frag<4, 64, false>((base + M15_12), f12_13, 0);
-  team_sync(1);
-  u32 a12_20[4][4]; load_as<4, 64, true>(a12_20, (base + M15_12));
-  cp_wait<3>();
-  team_sync(1);
-  float f96_21[32];
-  mma_open(); mma<64, 4, 64, true, true>(f96_21, a12_20, (base + M4_24)); mma_commit();
+  store_frag<4, 64, false>((base + M16_12), f12_13, 0);
+  bar_sync(1, 128);
+  u32 a12_22[4][4]; load_as<4, 64, true>(a12_22, (base + M16_12));
+  float f96_23[32];
+  mma_open(); mma<64, 4, 64, true, true>(f96_23, a12_22, (base + M4_24)); mma_commit();
   // %27 [%row, K] = mul %96, %21
   mma_wait<0>();
-  mma_ready<sizeof(f96_21) / 4>(f96_21);
-  float f27_22[32];
-  UNROLL for (int i = 0; i < 32; ++i) f27_22[i] = (f96_21[i] * 0.125f);
+  mma_ready<sizeof(f96_23) / 4>(f96_23);
+  float f27_24[32];
+  UNROLL for (int i = 0; i < 32; ++i) f27_24[i] = (f96_23[i] * 0.125f);
   // %28 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
-  team_sync(1);
-  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M5_1));
-  float f28_24[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_24, a1_23, (base + M1_2)); mma_commit();
+  bar_sync(1, 128);
+  u32 a1_25[4][4]; load_as<4, 64, false>(a1_25, (base + M5_1));
+  float f28_26[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_26, a1_25, (base + M1_2)); mma_commit();
   // %29 [%row, %col] = mask strict %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_24) / 4>(f28_24);
-  float f29_25[32];
-  UNROLL for (int i = 0; i < 32; ++i) f29_25[i] = (frag_col(i) < frag_row(i) ? f28_24[i] : 0.f);
+  mma_ready<sizeof(f28_26) / 4>(f28_26);
+  float f29_27[32];
+  UNROLL for (int i = 0; i < 32; ++i) f29_27[i] = (frag_col(i) < frag_row(i) ? f28_26[i] : 0.f);
   // %30 [%row, %col] = mul %11, %29
-  float f30_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f30_26[i] = (f11_12[i] * f29_25[i]);
+  float f30_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f30_28[i] = (f11_12[i] * f29_27[i]);
   // %33 [%row, %col] = mul %32, %30
-  float f33_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_27[i] = (((float*)(basep + M12_32))[frag_row(i)] * f30_26[i]);
+  float f33_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_29[i] = (((float*)(basep + M11_32))[frag_row(i)] * f30_28[i]);
   // %34 [%col, %row] = swap %33
   // %37 [%row, K] = contract[V] %2, %36
-  u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
+  u32 a2_30[4][4]; load_as<4, 64, false>(a2_30, (base + M1_2));
   cp_wait<1>();
   team_sync(1);
-  float f37_29[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_29, a2_28, (base + M6_36)); mma_commit();
+  float f37_31[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_31, a2_30, (base + M6_36)); mma_commit();
   // %41 [%row, K] = mul %40, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_29) / 4>(f37_29);
-  float f41_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_30[i] = (((float*)(basep + M13_40))[frag_row(i)] * f37_29[i]);
+  mma_ready<sizeof(f37_31) / 4>(f37_31);
+  float f41_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_32[i] = (((float*)(basep + M13_40))[frag_row(i)] * f37_31[i]);
   // %42 [%row, K] = add %41, %27
-  float f42_31[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_31[i] = (f41_30[i] + f27_22[i]);
+  float f42_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_33[i] = (f41_32[i] + f27_24[i]);
+  // %74 [%row, K] = mul %41, %13
+  float f13_34[32];
+  load_frag<4, 64, false>(f13_34, (base + M2_13), 0);
+  float f74_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_35[i] = (f41_32[i] * f13_34[i]);
+  // %75 [%row] = sum[K] %74
+  row_sums_to<32>(((float*)(basep + M17_75)), f74_35);
   // %35 [%row, K] = contract[%col] %34, %14
   // %43 [%row, K] = add %42, %35
-  store_frag<4, 64, false>((base + M16_33), f33_27, 0);
-  team_sync(1);
-  u32 a33_32[4][4]; load_as<4, 64, true>(a33_32, (base + M16_33));
-  float f43_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_33[i] = f42_31[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_33, a33_32, (base + M2_13)); mma_commit();
+  store_frag<4, 64, false>((base + M18_33), f33_29, 0);
+  bar_sync(1, 128);
+  u32 a33_36[4][4]; load_as<4, 64, true>(a33_36, (base + M18_33));
+  float f43_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_37[i] = f42_33[i];
+  mma_open(); mma<64, 4, 64, true, false>(f43_37, a33_36, (base + M2_13)); mma_commit();
   // %45 [%row, K] = contract[V] %1, %17
-  u32 a1_34[4][4]; load_as<4, 64, false>(a1_34, (base + M5_1));
-  float f45_35[32];
-  mma_open(); mma<64, 4, 64, false, true>(f45_35, a1_34, (base + M3_17)); mma_commit();
+  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M5_1));
+  float f45_39[32];
+  mma_open(); mma<64, 4, 64, false, true>(f45_39, a1_38, (base + M3_17)); mma_commit();
   // %46 [%row, K] = mul %16, %45
   mma_wait<0>();
-  mma_ready<sizeof(f43_33) / 4>(f43_33);
-  mma_ready<sizeof(f45_35) / 4>(f45_35);
-  float f46_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_36[i] = (((float*)(basep + M10_16))[frag_row(i)] * f45_35[i]);
+  mma_ready<sizeof(f43_37) / 4>(f43_37);
+  mma_ready<sizeof(f45_39) / 4>(f45_39);
+  float f46_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_40[i] = (((float*)(basep + M12_16))[frag_row(i)] * f45_39[i]);
   // %44 [%row, K] = contract[%col] %30, %14
   // %47 [%row, K] = add %46, %44
-  u32 a30_37[4][4]; pack<4>(a30_37, f30_26);
-  float f47_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_38[i] = f46_36[i];
-  mma_open(); mma<64, 4, 64, true, false>(f47_38, a30_37, (base + M2_13)); mma_commit();
+  u32 a30_41[4][4]; pack<4>(a30_41, f30_28);
+  float f47_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_42[i] = f46_40[i];
+  mma_open(); mma<64, 4, 64, true, false>(f47_42, a30_41, (base + M2_13)); mma_commit();
+  // %65 [%row, K] = mul %46, %13
+  float f13_43[32];
+  load_frag<4, 64, false>(f13_43, (base + M2_13), 0);
+  float f65_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f65_44[i] = (f46_40[i] * f13_43[i]);
+  // %66 [%row] = sum[K] %65
+  row_sums_to<32>(((float*)(basep + M19_66)), f65_44);
   // %48 [%row, K] = mul %47, %32
   mma_wait<0>();
-  mma_ready<sizeof(f47_38) / 4>(f47_38);
-  float f48_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = (f47_38[i] * ((float*)(basep + M12_32))[frag_row(i)]);
+  mma_ready<sizeof(f47_42) / 4>(f47_42);
+  float f48_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_45[i] = (f47_42[i] * ((float*)(basep + M11_32))[frag_row(i)]);
+  // %88 [%row, K] = mul %47, %13
+  float f88_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f88_46[i] = (f47_42[i] * f13_43[i]);
+  // %89 [%row] = sum[K] %88
+  row_sums_to<32>(((float*)(basep + M20_89)), f88_46);
   // %49 [%row, K] = add %43, %48
-  float f49_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_40[i] = (f43_33[i] + f48_39[i]);
+  float f49_47[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_47[i] = (f43_37[i] + f48_45[i]);
   // store ws.d_k.heads, %49
-  store_frag<4, 64, false>((base + M17), f49_40, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
+  store_frag<4, 64, false>((base + M21), f49_47, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %50 [%row, V] = mul %1, %31
-  float f1_41[32];
-  load_frag<4, 64, false>(f1_41, (base + M5_1), 0);
-  float f50_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_42[i] = (f1_41[i] * ((float*)(basep + M11_31))[frag_row(i)]);
+  float f1_48[32];
+  load_frag<4, 64, false>(f1_48, (base + M5_1), 0);
+  float f50_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f50_49[i] = (f1_48[i] * ((float*)(basep + M10_31))[frag_row(i)]);
   // store d_v, %50
-  store_frag<4, 64, false>((base + M18), f50_42, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  store_frag<4, 64, false>((base + M22), f50_49, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %51 [%row, %col] = contract[K] %24, %14
-  u32 a24_43[4][4]; load_as<4, 64, false>(a24_43, (base + M4_24));
-  float f51_44[32];
-  mma_open(); mma<64, 4, 64, false, true>(f51_44, a24_43, (base + M2_13)); mma_commit();
+  u32 a24_50[4][4]; load_as<4, 64, false>(a24_50, (base + M4_24));
+  float f51_51[32];
+  mma_open(); mma<64, 4, 64, false, true>(f51_51, a24_50, (base + M2_13)); mma_commit();
   // %52 [%row, %col] = mask strict %51
   mma_wait<0>();
-  mma_ready<sizeof(f51_44) / 4>(f51_44);
-  float f52_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f52_45[i] = (frag_col(i) < frag_row(i) ? f51_44[i] : 0.f);
+  mma_ready<sizeof(f51_51) / 4>(f51_51);
+  float f52_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f52_52[i] = (frag_col(i) < frag_row(i) ? f51_51[i] : 0.f);
   // %53 [%row, %col] = mul %21, %52
-  float f53_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_46[i] = (0.125f * f52_45[i]);
+  float f53_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_53[i] = (0.125f * f52_52[i]);
   // %54 [%row, %col] = mul %12, %53
-  float f54_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_47[i] = (f12_13[i] * f53_46[i]);
+  float f54_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_54[i] = (f12_13[i] * f53_53[i]);
   // %60 [%row, %col] = contract[K] %13, %14
-  u32 a13_48[4][4]; load_as<4, 64, false>(a13_48, (base + M2_13));
-  float f60_49[32];
-  mma_open(); mma<64, 4, 64, false, true>(f60_49, a13_48, (base + M2_13)); mma_commit();
+  u32 a13_55[4][4]; load_as<4, 64, false>(a13_55, (base + M2_13));
+  float f60_56[32];
+  mma_open(); mma<64, 4, 64, false, true>(f60_56, a13_55, (base + M2_13)); mma_commit();
   // %61 [%row, %col] = mask strict %60
   mma_wait<0>();
-  mma_ready<sizeof(f60_49) / 4>(f60_49);
-  float f61_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_50[i] = (frag_col(i) < frag_row(i) ? f60_49[i] : 0.f);
+  mma_ready<sizeof(f60_56) / 4>(f60_56);
+  float f61_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_57[i] = (frag_col(i) < frag_row(i) ? f60_56[i] : 0.f);
   // %62 [%row, %col] = mul %32, %61
-  float f62_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_51[i] = (((float*)(basep + M12_32))[frag_row(i)] * f61_50[i]);
+  float f62_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_58[i] = (((float*)(basep + M11_32))[frag_row(i)] * f61_57[i]);
   // %63 [%row, %col] = mul %30, %62
-  float f63_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f63_52[i] = (f30_26[i] * f62_51[i]);
+  float f63_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f63_59[i] = (f30_28[i] * f62_58[i]);
   // %79 [K] = contract[V] %17, %36
-  float v79_53 = 0.f;
-  if (const int i = t; i < 64) v79_53 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
-  if (const int i = t; i < 64) ((float*)(basep + M19_79))[i] = v79_53;
+  float v79_60 = 0.f;
+  if (const int i = t; i < 64) v79_60 = row_dot<64, 64>((base + M3_17), (base + M6_36), i);
+  if (const int i = t; i < 64) ((float*)(basep + M23_79))[i] = v79_60;
   // %81 [] = exp %38
-  const float s81_54 = m_exp(s38_4);
+  const float s81_61 = m_exp(s38_4);
   // %55 [%row] = sum[%col] %54
-  row_sums_to<32>(((float*)(basep + M20_55)), f54_47);
-  // %56 [%row, K] = mul %19, %24
-  float f24_55[32];
-  load_frag<4, 64, false>(f24_55, (base + M4_24), 0);
-  float f56_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_56[i] = (f19_16[i] * f24_55[i]);
-  // %57 [%row] = sum[K] %56
-  row_sums_to<32>(((float*)(basep + M21_57)), f56_56);
+  row_sums_to<32>(((float*)(basep + M24_55)), f54_54);
   // %64 [%row] = sum[%col] %63
-  row_sums_to<32>(((float*)(basep + M22_64)), f63_52);
-  // %65 [%row, K] = mul %46, %13
-  float f13_57[32];
-  load_frag<4, 64, false>(f13_57, (base + M2_13), 0);
-  float f65_58[32];
-  UNROLL for (int i = 0; i < 32; ++i) f65_58[i] = (f46_36[i] * f13_57[i]);
-  // %66 [%row] = sum[K] %65
-  row_sums_to<32>(((float*)(basep + M23_66)), f65_58);
+  row_sums_to<32>(((float*)(basep + M25_64)), f63_59);
   // %70 [%col] = sum[%row] %54
-  col_sums_part<32>(((float*)(basep + M24)), f54_47, 64, 0);
+  col_sums_part<32>(((float*)(basep + M26)), f54_54, 64, 0);
   // %72 [%col] = sum[%row] %63
-  col_sums_part<32>(((float*)(basep + M25)), f63_52, 64, 0);
-  // %74 [%row, K] = mul %41, %13
-  float f74_59[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_59[i] = (f41_30[i] * f13_57[i]);
-  // %75 [%row] = sum[K] %74
-  row_sums_to<32>(((float*)(basep + M26_75)), f74_59);
-  // %88 [%row, K] = mul %47, %13
-  float f88_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f88_60[i] = (f47_38[i] * f13_57[i]);
-  // %89 [%row] = sum[K] %88
-  row_sums_to<32>(((float*)(basep + M27_89)), f88_60);
+  col_sums_part<32>(((float*)(basep + M27)), f63_59, 64, 0);
   // %92 [%row, V] = mul %1, %91
-  float f1_61[32];
-  load_frag<4, 64, false>(f1_61, (base + M5_1), 0);
+  float f1_62[32];
+  load_frag<4, 64, false>(f1_62, (base + M5_1), 0);
   cp_wait<0>();
-  team_sync(1);
-  float f91_62[32];
-  load_frag<4, 64, false>(f91_62, (base + M7_91), 0);
-  float f92_63[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_63[i] = (f1_61[i] * f91_62[i]);
+  bar_sync(1, 128);
+  float f91_63[32];
+  load_frag<4, 64, false>(f91_63, (base + M7_91), 0);
+  float f92_64[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_64[i] = (f1_62[i] * f91_63[i]);
   // %93 [%row] = sum[V] %92
-  row_sums_to<32>(((float*)(basep + M28_93)), f92_63);
+  row_sums_to<32>(((float*)(basep + M28_93)), f92_64);
   // %80 [] = sum[K] %79
-  const float s80_64 = vec_sum<64>(((float*)(basep + M19_79)));
+  const float s80_65 = vec_sum<64>(((float*)(basep + M23_79)));
   // %58 [%row] = mul %21, %57
-  float v58_65 = 0.f;
-  if (const int i = t; i < 64) v58_65 = (0.125f * ((float*)(basep + M21_57))[i]);
+  float v58_66 = 0.f;
+  if (const int i = t; i < 64) v58_66 = (0.125f * ((float*)(basep + M15_57))[i]);
   // %59 [%row] = add %58, %55
-  float v59_66 = 0.f;
-  if (const int i = t; i < 64) v59_66 = (v58_65 + ((float*)(basep + M20_55))[i]);
+  float v59_67 = 0.f;
+  if (const int i = t; i < 64) v59_67 = (v58_66 + ((float*)(basep + M24_55))[i]);
   // %67 [%row] = mul %32, %66
-  float v67_67 = 0.f;
-  if (const int i = t; i < 64) v67_67 = (v32_3 * ((float*)(basep + M23_66))[i]);
+  float v67_68 = 0.f;
+  if (const int i = t; i < 64) v67_68 = (v32_2 * ((float*)(basep + M19_66))[i]);
   // %68 [%row] = add %67, %64
-  float v68_68 = 0.f;
-  if (const int i = t; i < 64) v68_68 = (v67_67 + ((float*)(basep + M22_64))[i]);
+  float v68_69 = 0.f;
+  if (const int i = t; i < 64) v68_69 = (v67_68 + ((float*)(basep + M25_64))[i]);
   // %69 [%row] = add %59, %68
-  float v69_69 = 0.f;
-  if (const int i = t; i < 64) v69_69 = (v59_66 + v68_68);
-  float v70_70 = 0.f;
-  if (const int i = t; i < 64) v70_70 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
-  float v72_71 = 0.f;
-  if (const int i = t; i < 64) v72_71 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  float v69_70 = 0.f;
+  if (const int i = t; i < 64) v69_70 = (v59_67 + v68_69);
+  float v70_71 = 0.f;
+  if (const int i = t; i < 64) v70_71 = ((float*)(basep + M26))[i] + ((float*)(basep + M26))[64 + i] + ((float*)(basep + M26))[128 + i] + ((float*)(basep + M26))[192 + i];
+  float v72_72 = 0.f;
+  if (const int i = t; i < 64) v72_72 = ((float*)(basep + M27))[i] + ((float*)(basep + M27))[64 + i] + ((float*)(basep + M27))[128 + i] + ((float*)(basep + M27))[192 + i];
   // %71 [%row] = swap %70
   // %73 [%row] = swap %72
   // %76 [%row] = add %75, %71
-  float v76_72 = 0.f;
-  if (const int i = t; i < 64) v76_72 = (((float*)(basep + M26_75))[i] + v70_70);
+  float v76_73 = 0.f;
+  if (const int i = t; i < 64) v76_73 = (((float*)(basep + M17_75))[i] + v70_71);
   // %77 [%row] = add %76, %73
-  float v77_73 = 0.f;
-  if (const int i = t; i < 64) v77_73 = (v76_72 + v72_71);
+  float v77_74 = 0.f;
+  if (const int i = t; i < 64) v77_74 = (v76_73 + v72_72);
   // %78 [%row] = neg %77
-  float v78_74 = 0.f;
-  if (const int i = t; i < 64) v78_74 = (-v77_73);
+  float v78_75 = 0.f;
+  if (const int i = t; i < 64) v78_75 = (-v77_74);
   // %82 [] = mul %81, %80
-  const float s82_75 = (s81_54 * s80_64);
+  const float s82_76 = (s81_61 * s80_65);
   // %85 [%row] = add %69, %78
-  float v85_76 = 0.f;
-  if (const int i = t; i < 64) v85_76 = (v69_69 + v78_74);
-  if (const int i = t; i < 64) ((float*)(basep + M29_85))[i] = v85_76;
+  float v85_77 = 0.f;
+  if (const int i = t; i < 64) v85_77 = (v69_70 + v78_75);
+  if (const int i = t; i < 64) ((float*)(basep + M29_85))[i] = v85_77;
   // %90 [%row] = neg %89
-  float v90_77 = 0.f;
-  if (const int i = t; i < 64) v90_77 = (-((float*)(basep + M27_89))[i]);
+  float v90_78 = 0.f;
+  if (const int i = t; i < 64) v90_78 = (-((float*)(basep + M20_89))[i]);
   // %94 [%row] = add %90, %93
-  team_sync(1);
-  float v94_78 = 0.f;
-  if (const int i = t; i < 64) v94_78 = (v90_77 + ((float*)(basep + M28_93))[i]);
+  bar_sync(1, 128);
+  float v94_79 = 0.f;
+  if (const int i = t; i < 64) v94_79 = (v90_78 + ((float*)(basep + M28_93))[i]);
   // store d_beta, %94
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_78);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v94_79);
   // %83 [] = sum[%row] %75
-  const float s83_79 = vec_sum<64>(((float*)(basep + M26_75)));
+  const float s83_80 = vec_sum<64>(((float*)(basep + M17_75)));
   // %86 [%row] = cumsum reversed %85
   if (t < 32) vec_cumsum(((float*)(basep + M30_86)), ((float*)(basep + M29_85)), false, true);
   // %84 [] = add %82, %83
-  const float s84_80 = (s82_75 + s83_79);
+  const float s84_81 = (s82_76 + s83_80);
   // %87 [%row] = add %86, %84
-  team_sync(1);
-  float v87_81 = 0.f;
-  if (const int i = t; i < 64) v87_81 = (((float*)(basep + M30_86))[i] + s84_80);
+  bar_sync(1, 128);
+  float v87_82 = 0.f;
+  if (const int i = t; i < 64) v87_82 = (((float*)(basep + M30_86))[i] + s84_81);
   // store d_g, %87
-  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v87_81);
+  if (const int i = t; i < 64) if (i < length) st(p_d_g + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v87_82);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

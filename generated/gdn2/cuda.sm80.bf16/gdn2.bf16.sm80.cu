@@ -29,10 +29,10 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   tile_load<64, 1, 128>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %1 [%row, K] = cumsum %0
   cp_wait<3>();
-  team_sync(1);
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   // %2 [K] = pick last %1
-  team_sync(1);
+  bar_sync(1, 128);
   float v2_0 = 0.f;
   if (const int i = t; i < 64) v2_0 = ((float*)(basep + M0))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_0;
@@ -52,23 +52,23 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
   // %8 [%row, K] = mul %7, %5
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f5_5[32];
   load_frag<4, 64, false>(f5_5, (base + M1_5), 0);
   float f8_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
   // store ws.S.read0, %8
   store_frag<4, 64, false>((base + M5), f8_6, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
   // %12 [] = -1
   // %11 [%row, K] = mul %9, %10
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f9_7[32];
   load_frag<4, 64, false>(f9_7, (base + M2_9), 0);
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f10_8[32];
   load_frag<4, 64, false>(f10_8, (base + M3_10), 0);
   float f11_9[32];
@@ -82,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * f11_9[i]);
   // store ws.S.erase0, %14
   store_frag<4, 64, false>((base + M7), f14_11, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
   // %15 [K, %row] = sub %2, %1
   float f1_12[32];
@@ -97,33 +97,33 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f17_15[i] = (f16_14[i] * f10_8[i]);
   // store ws.S.col0, %17
   store_frag<4, 64, false>((base + M8), f17_15, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %18 [%row, %col] = dscore[K] %5, %10 by %0
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_16[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_16, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
   float f18_17[32];
   float f20_18[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_17[i] = whole_16[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f20_18[i] = whole_16[1][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
   // %19 [%row, %col] = mul %6, %18
   float f19_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_19[i] = (0.125f * f18_17[i]);
   // store ws.S.score0_0, %19
   store_frag<4, 64, false>((base + M10), f19_19, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
   // %21 [%row, %col] = mul %12, %20
   float f21_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_20[i] = ((-1.f) * f20_18[i]);
   // %22 [%row, %col] = inverse fine %21
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_20[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
   // %23 [%row, %col] = round %22
-  team_sync(1);
+  bar_sync(1, 128);
   float f22_21[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_21[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
   float f23_22[32];
@@ -133,11 +133,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f24_23[i] = (f22_21[i] - f23_22[i]);
   // store ws.S.solve0_0, %22
   store_frag<4, 64, false>((base + M12), f22_21, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
   // store ws.S.rest0_0, %24
   store_frag<4, 64, false>((base + M13), f24_23, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
 }
 
@@ -166,7 +166,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r29_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %29 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -184,12 +191,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %23 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %29 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -197,12 +202,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_29))[i] = r29_0[k]; }
+      const float v29_1 = r29_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_29))[i] = v29_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -213,7 +220,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -223,7 +230,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -343,7 +349,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r25_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %25 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r25_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -357,12 +370,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       tile_load<64, 1, 128>((to + L2_15), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %19 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L3_19), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %25 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r25_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -370,12 +381,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_25))[i] = r25_0[k]; }
+      const float v25_1 = r25_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_25))[i] = v25_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -386,7 +399,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -396,7 +409,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [K, K'] = round %1
       float f3_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_2[i] = low(pack2(f1_1[i], 0.f));
@@ -512,7 +524,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -533,7 +545,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -544,7 +555,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -552,7 +563,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -622,7 +632,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r40_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %40 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r40_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -644,8 +661,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L6_31), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %36 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L7_36), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %40 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r40_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -656,7 +671,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -664,10 +679,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 66560; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L8_40))[i] = r40_0[k]; }
+      const float v40_1 = r40_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L8_40))[i] = v40_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -682,7 +699,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -692,7 +709,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %6 [K, V] = round %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = low(pack2(f1_1[i], 0.f));
@@ -843,10 +859,10 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   tile_load<64, 1, 128>((base + M3_10), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
   // %1 [%row, K] = cumsum %0
   cp_wait<3>();
-  team_sync(1);
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M0)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   // %2 [K] = pick last %1
-  team_sync(1);
+  bar_sync(1, 128);
   float v2_0 = 0.f;
   if (const int i = t; i < 64) v2_0 = ((float*)(basep + M0))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_0;
@@ -866,29 +882,29 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (f4_3[i] * 0.125f);
   // %8 [%row, K] = mul %7, %5
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f5_5[32];
   load_frag<4, 64, false>(f5_5, (base + M1_5), 0);
   float f8_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
   // store ws.S.read0, %8
   store_frag<4, 64, false>((base + M5), f8_6, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5), t);
   // %11 [%row, K] = mul %9, %10
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f9_7[32];
   load_frag<4, 64, false>(f9_7, (base + M2_9), 0);
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   float f10_8[32];
   load_frag<4, 64, false>(f10_8, (base + M3_10), 0);
   float f11_9[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_9[i] = (f9_7[i] * f10_8[i]);
   store_frag<4, 64, false>((base + M6_11), f11_9, 0);
   // store ws.value7, %11
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_value7 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6_11), t);
   // %12 [] = -1
   // %13 [%row, K] = mul %4, %12
@@ -899,7 +915,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f14_11[i] = (f13_10[i] * f11_9[i]);
   // store ws.S.erase0, %14
   store_frag<4, 64, false>((base + M7), f14_11, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M7), t);
   // %15 [K, %row] = sub %2, %1
   float f1_12[32];
@@ -916,33 +932,33 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f17_16[i] = (f16_14[i] * f10_15[i]);
   // store ws.S.col0, %17
   store_frag<4, 64, false>((base + M8), f17_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %18 [%row, %col] = dscore[K] %5, %10 by %0
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_17[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_17, {(base + M1_5), (base + M6_11)}, {(base + M3_10)}, ((float*)(basep + M0)), {(base + M9)}, 0, 4, 4);
   float f18_18[32];
   float f20_19[32];
   UNROLL for (int i = 0; i < 32; ++i) f18_18[i] = whole_17[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f20_19[i] = whole_17[1][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %20 [%row, %col] = dscore[K] strict %11, %10 by %0
   // %19 [%row, %col] = mul %6, %18
   float f19_20[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_20[i] = (0.125f * f18_18[i]);
   // store ws.S.score0_0, %19
   store_frag<4, 64, false>((base + M10), f19_20, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
   // %21 [%row, %col] = mul %12, %20
   float f21_21[32];
   UNROLL for (int i = 0; i < 32; ++i) f21_21[i] = ((-1.f) * f20_19[i]);
   // %22 [%row, %col] = inverse fine %21
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)] = f21_21[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72, true>(((float*)(basep + M11)), t, 4);
   // %23 [%row, %col] = round %22
-  team_sync(1);
+  bar_sync(1, 128);
   float f22_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f22_22[i] = ((float*)(basep + M11))[frag_row(i) * 72 + frag_col(i)];
   float f23_23[32];
@@ -952,11 +968,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare_2(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f24_24[i] = (f22_22[i] - f23_23[i]);
   // store ws.S.solve0_0, %22
   store_frag<4, 64, false>((base + M12), f22_22, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
   // store ws.S.rest0_0, %24
   store_frag<4, 64, false>((base + M13), f24_24, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M13), t);
 }
 
@@ -985,7 +1001,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r29_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %29 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1003,8 +1026,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L4_19), p_ws_S_rest0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %23 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L5_23), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %29 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1016,7 +1037,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1024,10 +1045,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_29))[i] = r29_0[k]; }
+      const float v29_1 = r29_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_29))[i] = v29_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1042,7 +1065,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1052,7 +1075,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = round %1
@@ -1174,7 +1196,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r35_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %35 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1194,12 +1223,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L5_27), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %29 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L6_29), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %35 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1207,13 +1234,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 58368; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_35))[i] = r35_0[k]; }
+      const float v35_1 = r35_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L7_35))[i] = v35_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %10 [%col, %row] = swap %9
       // %17 [%col, %row] = swap %14
       // %23 [%col, %row] = swap %22
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1226,7 +1255,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1236,7 +1265,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %11 [%col, V] = swap %2
       // %12 [%row, V] = contract[%col] %10, %11
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -1360,7 +1388,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -1381,7 +1409,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1392,7 +1419,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1400,7 +1427,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1469,7 +1495,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r35_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %35 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1489,8 +1522,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L5_27), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %29 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L6_29), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %35 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r35_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1502,7 +1533,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1510,13 +1541,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 58368; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_35))[i] = r35_0[k]; }
+      const float v35_1 = r35_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L7_35))[i] = v35_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %10 [%col, %row] = swap %9
       // %17 [%col, %row] = swap %14
       // %23 [%col, %row] = swap %22
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1531,7 +1564,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1541,7 +1574,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %11 [%col, V] = swap %2
@@ -1649,7 +1681,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_b, const bf16* __restrict__ p_w, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, bf16* __restrict__ p_d_b, bf16* __restrict__ p_d_w, const bf16* __restrict__ p_ws_value7, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_b, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M25 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 116736, M15 = 18432, M16_22 = 18432, M17 = 108544, M19 = 18432, M20 = 0, M21 = 0, M22 = 8192, M23 = 18432, M24 = 26624, M18_30 = 108544, M26_58 = 18432;
+  constexpr u32 M3 = 0, M25 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_25 = 67584, M8_28 = 75776, M9_41 = 83968, M10_44 = 92160, M11_63 = 100352, M12_5 = 108544, M13 = 116736, M14 = 18432, M15 = 18432, M16_22 = 18432, M17 = 108544, M20 = 18432, M21 = 0, M22 = 0, M23 = 8192, M24 = 18432, M19 = 26624, M18_30 = 27648, M26_58 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1686,7 +1718,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<11>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<10>();
   team_sync(1, 512);
@@ -1699,16 +1731,16 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f5_2[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_1[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<8>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<1, 64, false>((base + M12_5), f5_2, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a5_4[4][4]; load_as<4, 64, false>(a5_4, (base + M12_5));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_3[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_3, {a5_4}, (base + M2_6), ((float*)(basep + M3)), (base + M13), part * 1, 4 + part);
   float f8_5[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_5[i] = whole_3[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %9 [%row, K] = cumsum %7
   // %12 [%row, K] = contract[V] %0, %11
   u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
@@ -1735,23 +1767,23 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f16_12[i] = (f14_11[i] * 0.125f);
   // store d_q, %16
   store_frag<1, 64, false>((base + M14), f16_12, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
   u32 a5_14[4][4]; load_as<4, 64, true>(a5_14, (base + M12_5));
   cp_wait<6>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_13[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_13, {a5_14}, (base + M5_18), ((float*)(basep + M3)), (base + M15), part * 1, 4 + part);
   float f65_15[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_15[i] = whole_13[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %19 [%col, K] = mul %65, %15
   float f19_16[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_16[i] = (f65_15[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<5>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a1_17[4][4]; load_as<4, 64, false>(a1_17, (base + M6_1));
   float f21_18[8];
   mma_open(); mma<16, 4, 64, false, true>(f21_18, a1_17, (base + M1_2), part * 16); mma_commit();
@@ -1763,14 +1795,14 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %23 [] = -1
   // %66 [%col, K] = dscoreCol[K] strict %22, %25 by %7
   store_frag<1, 64, false>((base + M16_22), f22_19, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a22_21[4][4]; load_as<4, 64, true>(a22_21, (base + M16_22));
   cp_wait<4>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_20[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_20, {a22_21}, (base + M7_25), ((float*)(basep + M3)), (base + M17), part * 1, 4 + part);
   float f66_22[8];
   UNROLL for (int i = 0; i < 8; ++i) f66_22[i] = whole_20[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %26 [%col, K] = mul %66, %23
   float f26_23[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_23[i] = (f66_22[i] * (-1.f));
@@ -1786,7 +1818,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   if (const int i = t; i < 64) v30_26 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M18_30))[i] = v30_26;
   // %31 [K, %row] = sub %30, %9
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f9_27[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f31_28[8];
@@ -1802,145 +1834,147 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %34 [K, %row] = add %33, %20
   float f34_31[8];
   UNROLL for (int i = 0; i < 8; ++i) f34_31[i] = (f33_30[i] + f19_16[i]);
+  // %56 [K, %row] = mul %33, %6
+  float f6_32[8];
+  load_frag<1, 64, false>(f6_32, (base + M2_6), part * 1);
+  float f56_33[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_33[i] = (f33_30[i] * f6_32[i]);
+  // %57 [K] = sum[%row] %56
+  col_sums_part<8>(((float*)(basep + M19)), f56_33, 64, part * 16);
   // %35 [K, %row] = add %34, %27
-  float f35_32[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_32[i] = (f34_31[i] + f26_23[i]);
+  float f35_34[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_34[i] = (f34_31[i] + f26_23[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  u32 a22_34[4][4]; load_as<4, 64, false>(a22_34, (base + M16_22));
-  team_sync(1, 512);
-  float whole_33[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_33, {a22_34}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f36_35[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_35[i] = whole_33[0][i];
-  team_sync(1, 512);
+  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M16_22));
+  bar_sync(1, 512);
+  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M20), part * 1, 4 + part);
+  float f36_37[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_37[i] = whole_35[0][i];
+  bar_sync(1, 512);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M6_1));
-  float f37_37[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_37, a1_36, (base + M4_11), part * 16); mma_commit();
+  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
+  float f37_39[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_39, a1_38, (base + M4_11), part * 16); mma_commit();
   // %67 [%row, K] = exp %9
-  float f9_38[8];
-  UNROLL for (int i = 0; i < 8; ++i) f9_38[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f67_39[8];
-  UNROLL for (int i = 0; i < 8; ++i) f67_39[i] = m_exp(f9_38[i]);
+  float f9_40[8];
+  UNROLL for (int i = 0; i < 8; ++i) f9_40[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f67_41[8];
+  UNROLL for (int i = 0; i < 8; ++i) f67_41[i] = m_exp(f9_40[i]);
   // %38 [%row, K] = mul %67, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_37) / 4>(f37_37);
-  float f38_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f67_39[i] * f37_37[i]);
+  mma_ready<sizeof(f37_39) / 4>(f37_39);
+  float f38_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_42[i] = (f67_41[i] * f37_39[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_41[i] = (f38_40[i] + f36_35[i]);
+  float f39_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_43[i] = (f38_42[i] + f36_37[i]);
   // %40 [%row, K] = neg %39
-  float f40_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (-f39_41[i]);
+  float f40_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_44[i] = (-f39_43[i]);
   // %42 [%row, K] = mul %40, %41
   cp_wait<2>();
-  team_sync(1, 512);
-  float f41_43[8];
-  load_frag<1, 64, false>(f41_43, (base + M9_41), part * 1);
-  float f42_44[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_44[i] = (f40_42[i] * f41_43[i]);
+  bar_sync(1, 512);
+  float f41_45[8];
+  load_frag<1, 64, false>(f41_45, (base + M9_41), part * 1);
+  float f42_46[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_46[i] = (f40_44[i] * f41_45[i]);
   // %43 [K, %row] = add %35, %42
-  float f43_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_45[i] = (f35_32[i] + f42_44[i]);
+  float f43_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f35_34[i] + f42_46[i]);
   // store d_k, %43
-  store_frag<1, 64, false>((base + M20), f43_45, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  store_frag<1, 64, false>((base + M21), f43_47, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %45 [%row, V] = mul %1, %44
-  float f1_46[8];
-  load_frag<1, 64, false>(f1_46, (base + M6_1), part * 1);
+  float f1_48[8];
+  load_frag<1, 64, false>(f1_48, (base + M6_1), part * 1);
   cp_wait<1>();
-  team_sync(1, 512);
-  float f44_47[8];
-  load_frag<1, 64, false>(f44_47, (base + M10_44), part * 1);
-  float f45_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_48[i] = (f1_46[i] * f44_47[i]);
+  bar_sync(1, 512);
+  float f44_49[8];
+  load_frag<1, 64, false>(f44_49, (base + M10_44), part * 1);
+  float f45_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_50[i] = (f1_48[i] * f44_49[i]);
   // store d_v, %45
-  store_frag<1, 64, false>((base + M21), f45_48, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  store_frag<1, 64, false>((base + M22), f45_50, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %46 [%row, K] = mul %14, %18
-  float f18_49[8];
-  load_frag<1, 64, false>(f18_49, (base + M5_18), part * 1);
-  float f46_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_50[i] = (f14_11[i] * f18_49[i]);
+  float f18_51[8];
+  load_frag<1, 64, false>(f18_51, (base + M5_18), part * 1);
+  float f46_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_52[i] = (f14_11[i] * f18_51[i]);
   // %47 [%row, K] = mul %15, %46
-  float f47_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_51[i] = (0.125f * f46_50[i]);
+  float f47_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_53[i] = (0.125f * f46_52[i]);
   // %48 [%row, K] = mul %39, %25
-  float f25_52[8];
-  load_frag<1, 64, false>(f25_52, (base + M7_25), part * 1);
-  float f48_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_53[i] = (f39_41[i] * f25_52[i]);
+  float f25_54[8];
+  load_frag<1, 64, false>(f25_54, (base + M7_25), part * 1);
+  float f48_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_55[i] = (f39_43[i] * f25_54[i]);
   // %49 [%row, K] = mul %23, %48
-  float f49_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_54[i] = ((-1.f) * f48_53[i]);
+  float f49_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_56[i] = ((-1.f) * f48_55[i]);
   // %50 [%row, K] = add %47, %49
-  float f50_55[8];
-  UNROLL for (int i = 0; i < 8; ++i) f50_55[i] = (f47_51[i] + f49_54[i]);
+  float f50_57[8];
+  UNROLL for (int i = 0; i < 8; ++i) f50_57[i] = (f47_53[i] + f49_56[i]);
   // %51 [K, %row] = mul %35, %6
-  float f6_56[8];
-  load_frag<1, 64, false>(f6_56, (base + M2_6), part * 1);
-  float f51_57[8];
-  UNROLL for (int i = 0; i < 8; ++i) f51_57[i] = (f35_32[i] * f6_56[i]);
+  float f6_58[8];
+  load_frag<1, 64, false>(f6_58, (base + M2_6), part * 1);
+  float f51_59[8];
+  UNROLL for (int i = 0; i < 8; ++i) f51_59[i] = (f35_34[i] * f6_58[i]);
   // %52 [K, %row] = neg %51
-  float f52_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f52_58[i] = (-f51_57[i]);
+  float f52_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f52_60[i] = (-f51_59[i]);
   // %53 [K] = contract[V] %11, %28
-  float v53_59 = 0.f;
-  if (const int i = t; i < 64) v53_59 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
+  float v53_61 = 0.f;
+  if (const int i = t; i < 64) v53_61 = row_dot<64, 64>((base + M4_11), (base + M8_28), i);
   // %54 [K] = exp %30
-  float v54_60 = 0.f;
-  if (const int i = t; i < 64) v54_60 = m_exp(v30_26);
+  float v54_62 = 0.f;
+  if (const int i = t; i < 64) v54_62 = m_exp(v30_26);
   // %55 [K] = mul %54, %53
-  float v55_61 = 0.f;
-  if (const int i = t; i < 64) v55_61 = (v54_60 * v53_59);
+  float v55_63 = 0.f;
+  if (const int i = t; i < 64) v55_63 = (v54_62 * v53_61);
   // %59 [%row, K] = add %50, %52
-  float f59_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f59_62[i] = (f50_55[i] + f52_58[i]);
+  float f59_64[8];
+  UNROLL for (int i = 0; i < 8; ++i) f59_64[i] = (f50_57[i] + f52_60[i]);
   // %62 [%row, K] = mul %40, %6
-  float f62_63[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_63[i] = (f40_42[i] * f6_56[i]);
+  float f62_65[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_65[i] = (f40_44[i] * f6_58[i]);
   // store d_b, %62
-  store_frag<1, 64, false>((base + M22), f62_63, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  store_frag<1, 64, false>((base + M23), f62_65, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
   // %64 [%row, V] = mul %1, %63
-  float f1_64[8];
-  load_frag<1, 64, false>(f1_64, (base + M6_1), part * 1);
+  float f1_66[8];
+  load_frag<1, 64, false>(f1_66, (base + M6_1), part * 1);
   cp_wait<0>();
-  team_sync(1, 512);
-  float f63_65[8];
-  load_frag<1, 64, false>(f63_65, (base + M11_63), part * 1);
-  float f64_66[8];
-  UNROLL for (int i = 0; i < 8; ++i) f64_66[i] = (f1_64[i] * f63_65[i]);
+  bar_sync(1, 512);
+  float f63_67[8];
+  load_frag<1, 64, false>(f63_67, (base + M11_63), part * 1);
+  float f64_68[8];
+  UNROLL for (int i = 0; i < 8; ++i) f64_68[i] = (f1_66[i] * f63_67[i]);
   // store d_w, %64
-  store_frag<1, 64, false>((base + M23), f64_66, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
-  // %56 [K, %row] = mul %33, %6
-  float f56_67[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_67[i] = (f33_30[i] * f6_56[i]);
-  // %57 [K] = sum[%row] %56
-  col_sums_part<8>(((float*)(basep + M24)), f56_67, 64, part * 16);
+  store_frag<1, 64, false>((base + M24), f64_68, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_w + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
   // %60 [%row, K] = cumsum reversed %59
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_62[i];
-  team_sync(1, 512);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f59_64[i];
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
-  float v57_68 = 0.f;
-  if (const int i = t; i < 64) v57_68 = ((float*)(basep + M24))[i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  float v57_69 = 0.f;
+  if (const int i = t; i < 64) v57_69 = ((float*)(basep + M19))[i] + ((float*)(basep + M19))[64 + i] + ((float*)(basep + M19))[128 + i] + ((float*)(basep + M19))[192 + i];
   // %58 [K] = add %55, %57
-  float v58_69 = 0.f;
-  if (const int i = t; i < 64) v58_69 = (v55_61 + v57_68);
-  if (const int i = t; i < 64) ((float*)(basep + M26_58))[i] = v58_69;
+  float v58_70 = 0.f;
+  if (const int i = t; i < 64) v58_70 = (v55_63 + v57_69);
+  if (const int i = t; i < 64) ((float*)(basep + M26_58))[i] = v58_70;
   // %61 [%row, K] = add %60, %58
-  team_sync(1, 512);
-  float f60_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f60_70[i] = ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f61_71[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_71[i] = (f60_70[i] + ((float*)(basep + M26_58))[(frag_col(i) + part * 16)]);
+  bar_sync(1, 512);
+  float f60_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f60_71[i] = ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f61_72[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_72[i] = (f60_71[i] + ((float*)(basep + M26_58))[(frag_col(i) + part * 16)]);
   // store d_g, %61
-  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_71[i], f61_71[i + 1]); }
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f61_72[i], f61_72[i + 1]); }
 }
 
 // Reads the tokens one at a time.

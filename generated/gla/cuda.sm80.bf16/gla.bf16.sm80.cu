@@ -28,24 +28,24 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   array_load<64, 72, 256>((base + M2), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
   if (part == 0) put_whole(((float*)(basep + M4)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M4)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f3_1, ((float*)(basep + M4)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
   float f5_2[16];
   UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = (0.125f * f3_1[i]);
   // store ws.S.score0_0, %5
   store_frag<2, 64, false>((base + M5), f5_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %6 [%row, K] = cumsum %2
   // %7 [%row, K] = exp %6
@@ -63,14 +63,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f9_7[i] = (f8_5[i] * f0_6[i]);
   // store ws.S.read0, %9
   store_frag<2, 64, false>((base + M6), f9_7, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %10 [K] = pick last %6
   float v10_8 = 0.f;
   if (const int i = t; i < 64) v10_8 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_8;
   // %11 [K, %row] = sub %10, %6
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f11_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_9[i] = (((float*)(basep + M7_10))[(frag_col(i) + part * 32)] - f6_3[i]);
   // %12 [K, %row] = exp %11
@@ -83,7 +83,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_10[i] * f1_11[i]);
   // store ws.S.col0, %13
   store_frag<2, 64, false>((base + M8), f13_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %14 [K] = exp %10
   float v14_13 = 0.f;
@@ -160,7 +160,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -170,12 +177,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -183,12 +188,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -199,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -209,7 +216,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -311,7 +317,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r11_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %11 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -325,8 +338,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L2_6), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %9 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L3_9), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %11 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -337,7 +348,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -345,13 +356,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
+      const float v11_1 = r11_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -363,7 +376,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -373,7 +386,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%col, V] = swap %2
       // %7 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -434,7 +446,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -444,8 +463,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -456,7 +473,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -464,13 +481,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -482,7 +501,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -492,7 +511,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -537,7 +555,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -547,12 +572,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -560,12 +583,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -576,7 +601,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -586,7 +611,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -688,7 +712,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -698,8 +729,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -710,7 +739,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -718,13 +747,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -736,7 +767,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -746,7 +777,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -771,7 +801,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M18 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M13 = 75776, M14_31 = 0, M15 = 0, M16 = 18432, M12_22 = 83968, M17_43 = 19456;
+  constexpr u32 M3 = 0, M18 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_17 = 51200, M6_20 = 59392, M7_27 = 67584, M8_4 = 75776, M9 = 83968, M10 = 83968, M11 = 75776, M14 = 26624, M15_31 = 0, M16 = 26624, M13 = 75776, M12_22 = 76800, M17_43 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -813,16 +843,16 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
   // %7 [%row, K] = dscoreRow[K] %4, %5 by %6
   cp_wait<4>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_5), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
   float f7_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = whole_3[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %8 [%row, K] = cumsum %6
   // %11 [%row, K] = contract[V] %0, %10
   u32 a0_6[4][4]; load_as<4, 64, false>(a0_6, (base + M0_0));
@@ -849,16 +879,16 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f13_11[i] * 0.125f);
   // store d_q, %15
   store_frag<2, 64, false>((base + M10), f15_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %47 [%col, K] = dscoreCol[K] %4, %17 by %6
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_17), ((float*)(basep + M3)), (base + M11), part * 2, 4 + part);
   float f47_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_15[i] = whole_13[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %18 [%col, K] = mul %47, %14
   float f18_16[16];
   UNROLL for (int i = 0; i < 16; ++i) f18_16[i] = (f47_15[i] * 0.125f);
@@ -874,7 +904,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v22_19 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_19;
   // %23 [K, %row] = sub %22, %8
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f8_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_20[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f23_21[16];
@@ -890,89 +920,90 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %26 [K, %row] = add %25, %19
   float f26_24[16];
   UNROLL for (int i = 0; i < 16; ++i) f26_24[i] = (f25_23[i] + f18_16[i]);
+  // %41 [K, %row] = mul %25, %5
+  float f5_25[16];
+  load_frag<2, 64, false>(f5_25, (base + M2_5), part * 2);
+  float f41_26[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_26[i] = (f25_23[i] * f5_25[i]);
+  // %42 [K] = sum[%row] %41
+  col_sums_part<16>(((float*)(basep + M13)), f41_26, 64, part * 32);
   // store d_k, %26
-  store_frag<2, 64, false>((base + M13), f26_24, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
+  store_frag<2, 64, false>((base + M14), f26_24, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %28 [%col, %row] = swap %27
   // %29 [%col, V] = swap %0
   // %31 [K, %row] = mul %24, %5
-  float f5_25[16];
-  load_frag<2, 64, false>(f5_25, (base + M2_5), part * 2);
-  float f31_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_26[i] = (f24_22[i] * f5_25[i]);
+  float f5_27[16];
+  load_frag<2, 64, false>(f5_27, (base + M2_5), part * 2);
+  float f31_28[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_28[i] = (f24_22[i] * f5_27[i]);
   // %32 [%row, V] = contract[K] %31, %20
-  store_frag<2, 64, false>((base + M14_31), f31_26, part * 2);
-  team_sync(1, 256);
-  u32 a31_27[4][4]; load_as<4, 64, false>(a31_27, (base + M14_31));
-  float f32_28[16];
-  mma_open(); mma<32, 4, 64, true, true>(f32_28, a31_27, (base + M6_20), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M15_31), f31_28, part * 2);
+  bar_sync(1, 256);
+  u32 a31_29[4][4]; load_as<4, 64, false>(a31_29, (base + M15_31));
+  float f32_30[16];
+  mma_open(); mma<32, 4, 64, true, true>(f32_30, a31_29, (base + M6_20), part * 32); mma_commit();
   // %30 [%row, V] = contract[%col] %28, %29
   // %33 [%row, V] = add %32, %30
   mma_wait<0>();
-  mma_ready<sizeof(f32_28) / 4>(f32_28);
+  mma_ready<sizeof(f32_30) / 4>(f32_30);
   cp_wait<0>();
-  team_sync(1, 256);
-  u32 a27_29[4][4]; load_as<4, 64, true>(a27_29, (base + M7_27));
-  float f33_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_30[i] = f32_28[i];
-  mma_open(); mma<32, 4, 64, true, false>(f33_30, a27_29, (base + M0_0), part * 32); mma_commit();
+  bar_sync(1, 256);
+  u32 a27_31[4][4]; load_as<4, 64, true>(a27_31, (base + M7_27));
+  float f33_32[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_32[i] = f32_30[i];
+  mma_open(); mma<32, 4, 64, true, false>(f33_32, a27_31, (base + M0_0), part * 32); mma_commit();
   // store d_v, %33
   mma_wait<0>();
-  mma_ready<sizeof(f33_30) / 4>(f33_30);
-  store_frag<2, 64, false>((base + M15), f33_30, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
+  mma_ready<sizeof(f33_32) / 4>(f33_32);
+  store_frag<2, 64, false>((base + M16), f33_32, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %34 [%row, K] = mul %13, %17
-  float f17_31[16];
-  load_frag<2, 64, false>(f17_31, (base + M5_17), part * 2);
-  float f34_32[16];
-  UNROLL for (int i = 0; i < 16; ++i) f34_32[i] = (f13_11[i] * f17_31[i]);
+  float f17_33[16];
+  load_frag<2, 64, false>(f17_33, (base + M5_17), part * 2);
+  float f34_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = (f13_11[i] * f17_33[i]);
   // %35 [%row, K] = mul %14, %34
-  float f35_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f35_33[i] = (0.125f * f34_32[i]);
+  float f35_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f35_35[i] = (0.125f * f34_34[i]);
   // %36 [K, %row] = mul %26, %5
-  float f36_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_34[i] = (f26_24[i] * f5_25[i]);
+  float f36_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_36[i] = (f26_24[i] * f5_27[i]);
   // %37 [K, %row] = neg %36
-  float f37_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_35[i] = (-f36_34[i]);
+  float f37_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (-f36_36[i]);
   // %38 [K] = contract[V] %10, %20
-  float v38_36 = 0.f;
-  if (const int i = t; i < 64) v38_36 = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
+  float v38_38 = 0.f;
+  if (const int i = t; i < 64) v38_38 = row_dot<64, 64>((base + M4_10), (base + M6_20), i);
   // %39 [K] = exp %22
-  float v39_37 = 0.f;
-  if (const int i = t; i < 64) v39_37 = m_exp(v22_19);
+  float v39_39 = 0.f;
+  if (const int i = t; i < 64) v39_39 = m_exp(v22_19);
   // %40 [K] = mul %39, %38
-  float v40_38 = 0.f;
-  if (const int i = t; i < 64) v40_38 = (v39_37 * v38_36);
-  // %41 [K, %row] = mul %25, %5
-  float f41_39[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_39[i] = (f25_23[i] * f5_25[i]);
-  // %42 [K] = sum[%row] %41
-  col_sums_part<16>(((float*)(basep + M16)), f41_39, 64, part * 32);
-  team_sync(1, 256);
-  float v42_40 = 0.f;
-  if (const int i = t; i < 64) v42_40 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
+  float v40_40 = 0.f;
+  if (const int i = t; i < 64) v40_40 = (v39_39 * v38_38);
+  float v42_41 = 0.f;
+  if (const int i = t; i < 64) v42_41 = ((float*)(basep + M13))[i] + ((float*)(basep + M13))[64 + i] + ((float*)(basep + M13))[128 + i] + ((float*)(basep + M13))[192 + i];
   // %43 [K] = add %40, %42
-  float v43_41 = 0.f;
-  if (const int i = t; i < 64) v43_41 = (v40_38 + v42_40);
-  if (const int i = t; i < 64) ((float*)(basep + M17_43))[i] = v43_41;
+  float v43_42 = 0.f;
+  if (const int i = t; i < 64) v43_42 = (v40_40 + v42_41);
+  if (const int i = t; i < 64) ((float*)(basep + M17_43))[i] = v43_42;
   // %44 [%row, K] = add %35, %37
-  float f44_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_42[i] = (f35_33[i] + f37_35[i]);
+  float f44_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_43[i] = (f35_35[i] + f37_37[i]);
   // %45 [%row, K] = cumsum reversed %44
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_42[i];
-  team_sync(1, 256);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f44_43[i];
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M18)) + i, ((float*)(basep + M18)) + i, 72, i < 64);
   // %46 [%row, K] = add %45, %43
-  team_sync(1, 256);
-  float f45_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_43[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f46_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = (f45_43[i] + ((float*)(basep + M17_43))[(frag_col(i) + part * 32)]);
+  bar_sync(1, 256);
+  float f45_44[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_44[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f46_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_45[i] = (f45_44[i] + ((float*)(basep + M17_43))[(frag_col(i) + part * 32)]);
   // store d_g, %46
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_44[i], f46_44[i + 1]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f46_45[i], f46_45[i + 1]); }
 }
 
 // Reads the tokens one at a time.

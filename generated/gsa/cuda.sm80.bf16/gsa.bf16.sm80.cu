@@ -104,7 +104,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -131,7 +131,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       team_sync(1);
       // %6 [%row, M] = cumsum %2
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -142,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -152,7 +151,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %7 [M] = pick last %6
       if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
       // %3 [%row, M] = expm1 %2
@@ -161,7 +159,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       float f3_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
       // %8 [M, %row] = sub %7, %6
-      team_sync(2);
+      bar_sync(2, 128);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f8_5[32];
@@ -178,7 +176,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
       // %13 [M, K] = mul %12, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
       // %11 [K, M] = contract[%row] %5, %10
@@ -278,7 +276,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -318,7 +316,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       // %14 [%row, M] = cumsum %2
       team_sync(1);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -331,7 +328,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -341,7 +338,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %13 [%row, M] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
@@ -354,7 +350,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       // %20 [M, %row] = sub %19, %14
-      team_sync(2);
+      bar_sync(2, 128);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
@@ -371,7 +367,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
       // %25 [M, K] = mul %24, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f25_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
       // %23 [K, M] = contract[%row] %6, %22
@@ -383,14 +379,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
       // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
-      team_sync(2);
+      bar_sync(2, 128);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      team_sync(2);
+      bar_sync(2, 128);
       // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      team_sync(2);
+      bar_sync(2, 128);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
@@ -424,7 +420,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const bf16* __restr
 // Scores, solves and pointwise values of the chunks of Vt.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M13 = 0, M8_13 = 18432, M9 = 26624, M10_17 = 55296, M11 = 63488, M12 = 26624, M14 = 0, M4 = 55296, M6 = 18432, M3_2 = 71680, M5_6 = 18944, M7_11 = 34816;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -434,45 +430,44 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %5 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, M] = cumsum %0
-  cp_wait<1>();
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  team_sync(1, 256);
-  float v2_0 = 0.f;
-  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
-  // %3 [M] = exp %2
-  float v3_1 = 0.f;
-  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %6 [%row] = max[M] %5
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f5_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
+  // %1 [%row, M] = cumsum %0
   cp_wait<0>();
-  team_sync(1, 256);
-  float f5_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f5_2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
   float v6_3 = 0.f;
-  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
   // %7 [%row, M] = sub %5, %6
   if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f7_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_2[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
   // %8 [%row, M] = exp %7
   float f8_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
   // %9 [%row] = sum[M] %8
   row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
   // %10 [] = 1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v9_6 = 0.f;
   if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
   // %11 [%row] = div %10, %9
@@ -481,11 +476,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
   // %4 [%row, M] = exp %1
   float f1_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f4_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
   // %12 [%row, M] = mul %8, %11
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f12_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
   // %13 [%row, M] = keep %12
@@ -497,12 +492,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
   // store ws.Vt.read0, %14
   store_frag<2, 64, false>((base + M9), f14_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %18 [] = -1
   // %15 [M, %row] = sub %2, %1
   float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_8[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
   // %16 [M, %row] = exp %15
   float f16_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
@@ -511,7 +506,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
   // %17 [%row, M] = expm1 %0
   float f0_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
   store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
@@ -520,24 +515,24 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
   // store ws.Vt.col0, %20
   store_frag<2, 64, false>((base + M11), f20_18, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [%row, %col] = dscore[M] %13, %17 by %0
-  team_sync(1, 256);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M2)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  bar_sync(1, 256);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
   float f21_20[16];
   if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
   float f22_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
   // store ws.Vt.score0_0, %22
   store_frag<2, 64, false>((base + M14), f22_21, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
 
@@ -609,7 +604,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -619,12 +621,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -632,12 +632,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -648,7 +650,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -658,7 +660,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [M, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -760,7 +761,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
   __syncthreads();
   if (half >= 1) {
     float r11_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %11 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -774,8 +782,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       tile_load<64, 1, 128>((to + L2_6), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %9 [%row, M] = load ws.Vt.col0 row
       tile_load<64, 1, 128>((to + L3_9), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %11 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -786,7 +792,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -794,13 +800,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
+      const float v11_1 = r11_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -812,7 +820,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -822,7 +830,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%col, V] = swap %2
       // %7 [%row, V] = contract[M] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -882,7 +889,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -927,7 +934,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f9_2[i] = (frag_col(i) <= frag_row(i) ? f8_1[i] : 0.f);
       store_frag<4, 64, false>((sa + L2_9), f9_2, 0);
       // %10 [] = 0.125
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -939,7 +945,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -949,7 +955,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Kt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %13 [%row, M] = contract[K] %5, %1
@@ -959,10 +964,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       // %2 [%row, M] = load g row
       // %14 [%row, M] = cumsum %2
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      team_sync(2);
+      bar_sync(2, 128);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %19 [M] = pick last %14
-      team_sync(2);
+      bar_sync(2, 128);
       if (const int i = t; i < 64) ((float*)(basep + W1_19))[i] = ((float*)(basep + W0))[4536 + i];
       // %3 [%row, M] = expm1 %2
       float f2_4[32];
@@ -970,7 +975,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       // %20 [M, %row] = sub %19, %14
-      team_sync(2);
+      bar_sync(2, 128);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
@@ -987,7 +992,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
       // %25 [M, K] = mul %24, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f25_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W2_24))[frag_row(i)] * f1_1[i]);
       // %23 [K, M] = contract[%row] %6, %22
@@ -999,14 +1004,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
       // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L2_9));
       store_frag<4, 64, true>((base + W3), f4_8, 0);
-      team_sync(2);
+      bar_sync(2, 128);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W3), ((float*)(basep + W0)), (base + W4), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      team_sync(2);
+      bar_sync(2, 128);
       // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W5))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      team_sync(2);
+      bar_sync(2, 128);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W5))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
@@ -1038,7 +1043,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __res
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M14 = 0, M8 = 18432, M9_13 = 26624, M10 = 55296, M11_15 = 18432, M12 = 0, M13 = 55296, M15 = 0, M4 = 55296, M6 = 18432, M3_2 = 63488, M5_5 = 18944, M7_10 = 26624;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1048,45 +1053,44 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %4 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, M] = cumsum %0
-  cp_wait<1>();
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  team_sync(1, 256);
-  float v2_0 = 0.f;
-  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
-  // %3 [M] = exp %2
-  float v3_1 = 0.f;
-  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %5 [%row] = max[M] %4
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f4_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
+  // %1 [%row, M] = cumsum %0
   cp_wait<0>();
-  team_sync(1, 256);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f4_2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
   float v5_3 = 0.f;
-  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
   // %6 [%row, M] = sub %4, %5
   if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f6_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_2[i] - ((float*)(basep + M5_5))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
   // %7 [%row, M] = exp %6
   float f7_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
   // %8 [%row] = sum[M] %7
   row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
   // %9 [] = 1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v8_6 = 0.f;
   if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
   // %10 [%row] = div %9, %8
@@ -1094,16 +1098,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
   if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
   // %11 [%row, M] = mul %7, %10
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f11_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
   // store ws.value15, %11
   store_frag<2, 64, false>((base + M8), f11_8, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [%row, M] = exp %1
   float f1_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f12_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
   // %13 [%row, M] = keep %11
@@ -1115,23 +1119,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
   // store ws.Vt.read0, %14
   store_frag<2, 64, false>((base + M10), f14_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %15 [%row, M] = expm1 %0
   float f0_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
   store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
   // store ws.value3, %15
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
   // %18 [] = -1
   // %16 [M, %row] = sub %2, %1
   float f1_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f16_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_15[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
   // %17 [M, %row] = exp %16
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
@@ -1143,28 +1147,28 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
   // store ws.Vt.col0, %20
   store_frag<2, 64, false>((base + M12), f20_19, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // store ws.value11, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_3);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
   // store ws.value14, %8
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v8_6);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
   // %21 [%row, %col] = dscore[M] %13, %15 by %0
-  team_sync(1, 256);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M2)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
+  bar_sync(1, 256);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
   float f21_21[16];
   if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
   float f22_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
   // store ws.Vt.score0_0, %22
   store_frag<2, 64, false>((base + M15), f22_22, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
 
@@ -1193,7 +1197,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1203,8 +1214,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1215,7 +1224,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1223,13 +1232,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1241,7 +1252,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1251,7 +1262,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Vt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [M, V] = mul %5, %1
@@ -1296,7 +1306,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1306,12 +1323,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1319,12 +1334,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1335,7 +1352,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1345,7 +1362,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse_ends(const bf16*
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [M, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -1447,7 +1463,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1457,8 +1480,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, M] = load ws.Vt.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1469,7 +1490,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Vt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1477,13 +1498,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1495,7 +1518,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1505,7 +1528,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Vt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [M, V] = mul %5, %1
@@ -1530,7 +1552,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const bf16* __re
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 75776, M11_21 = 76800, M13_36 = 43008;
+  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1573,16 +1595,16 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %5 [] = -1
   // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
   cp_wait<4>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
   float f48_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %9 [%row, M] = mul %48, %5
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
@@ -1611,11 +1633,11 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
   float f17_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %18 [%row, M] = swap %17
   // %20 [%row, M] = contract[V] %1, %19
   u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
@@ -1628,7 +1650,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
   // %22 [M, %row] = sub %21, %10
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f10_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f22_20[16];
@@ -1679,7 +1701,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
   // %35 [M] = sum[%row] %34
   col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v35_35 = 0.f;
   if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
   // %36 [M] = add %32, %35
@@ -1691,10 +1713,10 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
   // %38 [%row, M] = cumsum reversed %37
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
   // %39 [%row, M] = add %38, %36
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f38_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f39_39[16];
@@ -1710,7 +1732,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
   // %45 [%row, V] = contract[M] %44, %19
   store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
   float f45_43[16];
   mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
@@ -1722,7 +1744,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   // %43 [%row, V] = contract[%col] %41, %42
   // %47 [%row, V] = add %46, %43
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
   float f47_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
@@ -1731,7 +1753,7 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   mma_wait<0>();
   mma_ready<sizeof(f47_46) / 4>(f47_46);
   store_frag<2, 64, false>((base + M16), f47_46, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
@@ -1793,7 +1815,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[i] = t13[i] + t12[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t13[i] = lanes_fold(t13[i], [](float x, float y) { return fold_sum(x, y); });
   // store ws.value30, %13
-  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
+  { auto* const at = p_ws_value30 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
   // %14 [%row, M] = chain %0, %7
   float t14[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
@@ -1812,7 +1834,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   float t18[2];
   UNROLL for (int i = 0; i < 2; ++i) t18[i] = (-t17[i]);
   // store ws.value36, %18
-  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
+  { auto* const at = p_ws_value36 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
   // %19 [%row, M] = less %1, %2
   float t19[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
@@ -1823,7 +1845,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 // What every segment adds to the cotangent of Kt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, f32* __restrict__ p_ws_Kt_local_cotangent, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1837,7 +1859,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 20480, stage0 = base + 20480, full = base + 72704, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 19456, full = base + 71680, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -1845,31 +1867,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    float r7_1[1];
-    float r10_2[1];
-    float r14_3[1];
-    team_sync(1);
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %15 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L4_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L3_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %26 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L4_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1877,19 +1904,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_7))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_10))[i] = r10_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_14))[i] = r14_3[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L0_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_14))[i] = v14_7;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %3 [] = 1
       // %5 [%row] = div %3, %4
-      if (const int i = t; i < 64) ((float*)(sp + L6_5))[i] = m_div(1.f, ((float*)(basep + L0_4))[i]);
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_5))[i] = v5_8;
       // %23 [] = 0.125
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1900,7 +1933,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1910,28 +1943,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       // %9 [%row, M] = load ws.Kt.result0 row
       // %6 [%row, M] = chain %2, %5
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L6_5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L5_5))[frag_col(i)]);
       // %11 [%row, M] = sub %9, %10
       float f9_4[32];
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L2_10))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L1_10))[frag_col(i)]);
       // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L0_7))[frag_col(i)]);
       // %12 [%row, M] = exp %11
       float f12_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
       // %16 [%row, M] = sub %3, %15
       float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L4_15), 0);
+      load_frag<4, 64, true>(f15_8, (sa + L3_15), 0);
       float f16_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
       // %20 [%row, M] = load g row
@@ -1940,16 +1972,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
       // %17 [%row, M] = mul %14, %16
       float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L2_14))[frag_col(i)] * f16_9[i]);
       // %21 [%row, M] = cumsum %20
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      team_sync(2);
+      bar_sync(2, 128);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %18 [%row, M] = add %13, %17
       float f18_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
       // %22 [%row, M] = exp %21
-      team_sync(2);
+      bar_sync(2, 128);
       float f21_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
       float f22_14[32];
@@ -1968,7 +2000,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       float f25_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
       // %30 [M, K] = mul %29, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f30_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
       // %27 [K, M] = contract[%row] %26, %25
@@ -1976,7 +2008,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
       float f31_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L5_26)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L4_26)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f31_20) / 4>(f31_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
@@ -2047,7 +2079,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 // Carries the cotangent of Kt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_value37, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L4_15 = 0, L5_26 = 8192, L1_7 = 16384, L2_10 = 16640, L3_14 = 16896, L6_5 = 17152, L0_4 = 19456;
+  constexpr u32 W0 = 0, W1_28 = 18432, W2_29 = 18688, O0 = 0, L3_15 = 0, L4_26 = 8192, L0_7 = 16384, L1_10 = 16640, L2_14 = 16896, L5_5 = 17152;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2061,7 +2093,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 20480, stage0 = base + 45056, full = base + 97280, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 19456, stage0 = base + 44032, full = base + 96256, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -2069,27 +2101,32 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    float r7_1[1];
-    float r10_2[1];
-    float r14_3[1];
-    team_sync(1);
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %15 [%row, M] = load ws.value37 row
-      tile_load<64, 1, 128>((to + L4_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
+      tile_load<64, 1, 128>((to + L3_15), p_ws_value37 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %26 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L5_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L4_26), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -2100,7 +2137,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_Kt_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2108,10 +2145,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_7))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_10))[i] = r10_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_14))[i] = r14_3[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L0_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_14))[i] = v14_7;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -2119,9 +2160,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       team_sync(1);
       // %3 [] = 1
       // %5 [%row] = div %3, %4
-      if (const int i = t; i < 64) ((float*)(sp + L6_5))[i] = m_div(1.f, ((float*)(basep + L0_4))[i]);
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L5_5))[i] = v5_8;
       // %23 [] = 0.125
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -2133,7 +2176,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2143,7 +2186,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Kt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %2 [%row, M] = load ws.Vt.adjoint0 row
@@ -2152,21 +2194,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f2_2[i] = r < length && c < v_here ? ld((p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L6_5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L5_5))[frag_col(i)]);
       // %11 [%row, M] = sub %9, %10
       float f9_4[32];
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f9_4[i] = r < length && c < v_here ? ld((p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1) + (i64)r * ((i64)d.heads * 64) + c * 1) : 0.f; }
       float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L2_10))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L1_10))[frag_col(i)]);
       // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L0_7))[frag_col(i)]);
       // %12 [%row, M] = exp %11
       float f12_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
       // %16 [%row, M] = sub %3, %15
       float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L4_15), 0);
+      load_frag<4, 64, true>(f15_8, (sa + L3_15), 0);
       float f16_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
       // %20 [%row, M] = load g row
@@ -2175,16 +2217,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
       // %17 [%row, M] = mul %14, %16
       float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L3_14))[frag_col(i)] * f16_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L2_14))[frag_col(i)] * f16_9[i]);
       // %21 [%row, M] = cumsum %20
       for (int i = t; i < 4096; i += 128) { int r = i / 64, c = i % 64; ((float*)(basep + W0))[r * 72 + c] = r < length && c < v_here ? ld((p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1) + (i64)r * ((i64)s_g.token) + c * 1) : 0.f; }
-      team_sync(2);
+      bar_sync(2, 128);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + W0)) + i, ((float*)(basep + W0)) + i, 72, i < 64);
       // %18 [%row, M] = add %13, %17
       float f18_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
       // %22 [%row, M] = exp %21
-      team_sync(2);
+      bar_sync(2, 128);
       float f21_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(basep + W0))[frag_col(i) * 72 + frag_row(i)];
       float f22_14[32];
@@ -2203,7 +2245,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       float f25_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
       // %30 [M, K] = mul %29, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f30_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W2_29))[frag_row(i)] * f1_1[i]);
       // %27 [K, M] = contract[%row] %26, %25
@@ -2211,7 +2253,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
       u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
       float f31_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L5_26)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L4_26)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f31_20) / 4>(f31_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
@@ -2225,7 +2267,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const bf16* __re
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M28 = 18432, M31 = 0, M16 = 18432, M0_18 = 55296, M4_22 = 92160, M5_28 = 100352, M6_34 = 108544, M7_42 = 116736, M12_19 = 124928, M13_17 = 133120, M15 = 55296, M17_27 = 18432, M18_21 = 26624, M19 = 18432, M24_41 = 141312, M25 = 149504, M26_50 = 141312, M27 = 108544, M29 = 55296, M30 = 55296, M8_3 = 157696, M9_5 = 157952, M10_8 = 158208, M11_12 = 158464, M20_38 = 55296, M32_67 = 36864;
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M28 = 18432, M31 = 0, M16 = 18432, M0_18 = 55296, M4_22 = 92160, M5_28 = 100352, M6_34 = 108544, M7_42 = 116736, M12_19 = 124928, M13_17 = 133120, M15 = 55296, M17_27 = 18432, M18_21 = 18432, M19 = 26624, M24_41 = 141312, M25 = 141312, M26_50 = 149504, M27 = 108544, M29 = 55296, M30 = 63488, M8_3 = 157696, M9_5 = 157952, M10_8 = 158208, M11_12 = 158464, M20_38 = 55296, M32_67 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2235,10 +2277,10 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
   // %18 [%row, M] = load ws.value3 row
   tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
@@ -2269,7 +2311,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
   // %19 [%row, M] = neg %18
   cp_wait<7>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f18_5[8];
   load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
   float f19_6[8];
@@ -2277,7 +2319,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
   // %4 [%row, M] = chain %0, %3
   cp_wait<6>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f0_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f4_8[8];
@@ -2287,7 +2329,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
   // %9 [%row, M] = sub %7, %8
   cp_wait<5>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f7_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f9_11[8];
@@ -2316,21 +2358,21 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
   // %21 [%row, %col] = dscore[M] %17, %19 by %20
   cp_wait<4>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
   float f21_20[8];
   if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %23 [%col, K] = swap %22
   // %25 [%row, M] = cumsum %20
   // %26 [%row, M] = exp %25
@@ -2343,7 +2385,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
   // %29 [%row, K] = contract[M] %27, %28
   store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
   cp_wait<2>();
   team_sync(1, 512);
@@ -2354,7 +2396,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   mma_wait<0>();
   mma_ready<sizeof(f29_25) / 4>(f29_25);
   store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
   float f30_27[8];
   UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
@@ -2367,7 +2409,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
   // store d_q, %32
   store_frag<1, 64, false>((base + M19), f32_28, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %36 [%col, K] = swap %34
   // %78 [%col, %row] = swap %21
@@ -2386,7 +2428,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float v38_32 = 0.f;
   if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %87 [%row, M] = load ws.Vt.adjoint0 row
   array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %39 [M, %row] = sub %38, %25
@@ -2397,7 +2439,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %40 [M, %row] = exp %39
   float f40_35[8];
   UNROLL for (int i = 0; i < 8; ++i) f40_35[i] = m_exp(f39_34[i]);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %90 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %72 [%row, M] = load ws.Vt.adjoint1 row
@@ -2408,7 +2450,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %43 [%row, K] = contract[M] %41, %42
   // %44 [%row, K] = add %43, %37
   store_frag<1, 64, false>((base + M24_41), f41_36, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a41_37[4][4]; load_as<4, 64, false>(a41_37, (base + M24_41));
   cp_wait<3>();
   team_sync(1, 512);
@@ -2419,7 +2461,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   mma_wait<0>();
   mma_ready<sizeof(f44_38) / 4>(f44_38);
   store_frag<1, 64, false>((base + M25), f44_38, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
   // %46 [%row, M] = contract[K] %34, %28
   u32 a34_39[4][4]; load_as<4, 64, false>(a34_39, (base + M6_34));
@@ -2444,13 +2486,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f50_45[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_44[i] : 0.f);
   // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
   store_frag<1, 64, false>((base + M26_50), f50_45, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a50_47[4][4]; load_as<4, 64, false>(a50_47, (base + M26_50));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_46[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_46, {a50_47}, (base + M12_19), ((float*)(basep + M14)), (base + M27), part * 1, 4 + part);
   float f80_48[8];
   UNROLL for (int i = 0; i < 8; ++i) f80_48[i] = whole_46[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %52 [%row, M] = mul %80, %31
   float f52_49[8];
   UNROLL for (int i = 0; i < 8; ++i) f52_49[i] = (f80_48[i] * 0.125f);
@@ -2459,12 +2501,12 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f53_50[i] = (f48_42[i] + f52_49[i]);
   // %86 [%row, M] = chain %87, %3
   cp_wait<2>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f87_51[8];
   UNROLL for (int i = 0; i < 8; ++i) f87_51[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f86_52[8];
   UNROLL for (int i = 0; i < 8; ++i) f86_52[i] = m_chain(f87_51[i], ((float*)(basep + M8_3))[frag_row(i)]);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %45 [%row, M] = load ws.Vt.adjoint3 row
   array_load<64, 72, 512>((base + M28), p_ws_Vt_adjoint3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %85 [%row, M] = add %86, %5
@@ -2472,7 +2514,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f85_53[i] = (f86_52[i] + ((float*)(basep + M9_5))[frag_row(i)]);
   // %89 [%row, M] = sub %90, %8
   cp_wait<2>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f90_54[8];
   UNROLL for (int i = 0; i < 8; ++i) f90_54[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f89_55[8];
@@ -2503,11 +2545,11 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f54_63[i] = (f53_50[i] * f82_62[i]);
   // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
   u32 a50_65[4][4]; load_as<4, 64, true>(a50_65, (base + M26_50));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_64[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_64, {a50_65}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
   float f81_66[8];
   UNROLL for (int i = 0; i < 8; ++i) f81_66[i] = whole_64[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %55 [%col, M] = mul %81, %31
   float f55_67[8];
   UNROLL for (int i = 0; i < 8; ++i) f55_67[i] = (f81_66[i] * 0.125f);
@@ -2527,70 +2569,70 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %60 [%row, M] = mul %19, %59
   float f60_72[8];
   UNROLL for (int i = 0; i < 8; ++i) f60_72[i] = (f19_6[i] * f59_71[i]);
+  // %65 [%row, M] = mul %19, %58
+  float f65_73[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_73[i] = (f19_6[i] * f58_70[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_73, 64, part * 16);
   // %61 [%row, M] = neg %60
-  float f61_73[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_73[i] = (-f60_72[i]);
+  float f61_74[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_74[i] = (-f60_72[i]);
   // %62 [M] = contract[K] %28, %42
-  float v62_74 = 0.f;
-  if (const int i = t; i < 64) v62_74 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  float v62_75 = 0.f;
+  if (const int i = t; i < 64) v62_75 = col_dot<64>((base + M5_28), (base + M7_42), i);
   // %63 [M] = exp %38
-  float v63_75 = 0.f;
-  if (const int i = t; i < 64) v63_75 = m_exp(v38_32);
+  float v63_76 = 0.f;
+  if (const int i = t; i < 64) v63_76 = m_exp(v38_32);
   // %64 [M] = mul %63, %62
-  float v64_76 = 0.f;
-  if (const int i = t; i < 64) v64_76 = (v63_75 * v62_74);
+  float v64_77 = 0.f;
+  if (const int i = t; i < 64) v64_77 = (v63_76 * v62_75);
   // %68 [%row, M] = add %54, %61
-  float f68_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f68_77[i] = (f54_63[i] + f61_73[i]);
+  float f68_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_78[i] = (f54_63[i] + f61_74[i]);
   // %73 [%row, M] = add %72, %59
   cp_wait<1>();
-  team_sync(1, 512);
-  float f72_78[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_78[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f73_79[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_79[i] = (f72_78[i] + f59_71[i]);
+  bar_sync(1, 512);
+  float f72_79[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_79[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_80[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_80[i] = (f72_79[i] + f59_71[i]);
   // %74 [%row, M] = neg %73
-  float f74_80[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_80[i] = (-f73_79[i]);
+  float f74_81[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_81[i] = (-f73_80[i]);
   // %75 [%row, M] = exp %20
-  float f20_81[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_81[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_82[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_82[i] = m_exp(f20_81[i]);
+  float f20_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_82[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_83[i] = m_exp(f20_82[i]);
   // %76 [%row, M] = mul %74, %75
-  float f76_83[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_83[i] = (f74_80[i] * f75_82[i]);
-  // %65 [%row, M] = mul %19, %58
-  float f65_84[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_84[i] = (f19_6[i] * f58_70[i]);
-  // %66 [M] = sum[%row] %65
-  col_sums_part<8>(((float*)(basep + M30)), f65_84, 64, part * 16);
+  float f76_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_84[i] = (f74_81[i] * f75_83[i]);
   // %69 [%row, M] = cumsum reversed %68
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_77[i];
-  team_sync(1, 512);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_78[i];
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
   float v66_85 = 0.f;
   if (const int i = t; i < 64) v66_85 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // %67 [M] = add %64, %66
   float v67_86 = 0.f;
-  if (const int i = t; i < 64) v67_86 = (v64_76 + v66_85);
+  if (const int i = t; i < 64) v67_86 = (v64_77 + v66_85);
   if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_86;
   // %70 [%row, M] = add %69, %67
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f69_87[8];
   UNROLL for (int i = 0; i < 8; ++i) f69_87[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f70_88[8];
   UNROLL for (int i = 0; i < 8; ++i) f70_88[i] = (f69_87[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
   // %71 [%row, M] = add %45, %70
   cp_wait<0>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f45_89[8];
   UNROLL for (int i = 0; i < 8; ++i) f45_89[i] = ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f71_90[8];
   UNROLL for (int i = 0; i < 8; ++i) f71_90[i] = (f45_89[i] + f70_88[i]);
   // %77 [%row, M] = add %71, %76
   float f77_91[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_91[i] = (f71_90[i] + f76_83[i]);
+  UNROLL for (int i = 0; i < 8; ++i) f77_91[i] = (f71_90[i] + f76_84[i]);
   // store d_g, %77
   UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_91[i], f77_91[i + 1]); }
 }

@@ -105,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
   __syncthreads();
   if (half >= 1) {
     regs_down<88>();
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -115,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
       array_load<64, 72, 128>((to + L0), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %5 [%row, K] = load k row
       cp_commit();
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 8192);
         tile_bulk<64, 1>(to + L1_5, m_k, 0, head, first, bar);
@@ -140,15 +140,15 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
         tile_clear<64, 1>((sa + L1_5), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %6 [%row, M] = cumsum %2
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L2)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
     cp_wait<0>();
   }
@@ -159,7 +159,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -169,7 +169,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %7 [M] = pick last %6
       if (const int i = t; i < 64) ((float*)(basep + W0_7))[i] = ((float*)(sp + L2))[4536 + i];
       // %3 [%row, M] = expm1 %2
@@ -178,7 +177,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
       float f3_3[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = m_expm1(f2_2[i]);
       // %8 [M, %row] = sub %7, %6
-      team_sync(2);
+      bar_sync(2, 128);
       float f6_4[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f8_5[32];
@@ -195,7 +194,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
       float f10_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f10_8[i] = (f9_7[i] * f4_6[i]);
       // %13 [M, K] = mul %12, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f13_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_9[i] = (((float*)(basep + W1_12))[frag_row(i)] * f1_1[i]);
       // %11 [K, M] = contract[%row] %5, %10
@@ -295,7 +294,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -306,7 +305,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       // %5 [%row, K] = load q row
       // %6 [%row, K] = load k row
       cp_commit();
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
@@ -329,8 +328,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       if (length < 64) {
         tile_clear<64, 1>((sa + L1_5), length, t);
         tile_clear<64, 1>((sa + L2_6), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %7 [%col, K] = swap %6
       // %8 [%row, %col] = contract[K] %5, %7
       u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
@@ -344,9 +344,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
       // %10 [] = 0.125
       // %14 [%row, M] = cumsum %2
-      team_sync(1);
+      bar_sync(1, 128);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -357,7 +356,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -367,7 +366,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %13 [%row, M] = contract[K] %5, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f13_3[32];
@@ -380,7 +378,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       // %20 [M, %row] = sub %19, %14
-      team_sync(2);
+      bar_sync(2, 128);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
@@ -397,7 +395,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
       // %25 [M, K] = mul %24, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f25_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
       // %23 [K, M] = contract[%row] %6, %22
@@ -409,14 +407,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
       // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
-      team_sync(2);
+      bar_sync(2, 128);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      team_sync(2);
+      bar_sync(2, 128);
       // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      team_sync(2);
+      bar_sync(2, 128);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
@@ -450,7 +448,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_walk(const f32* __restri
 // Scores, solves and pointwise values of the chunks of Vt.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M13 = 0, M8_13 = 18432, M9 = 26624, M10_17 = 55296, M11 = 63488, M12 = 26624, M14 = 0, M4 = 55296, M6 = 18432, M3_2 = 71680, M5_6 = 18944, M7_11 = 34816;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -460,45 +458,44 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %5 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, M] = cumsum %0
-  cp_wait<1>();
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  team_sync(1, 256);
-  float v2_0 = 0.f;
-  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
-  // %3 [M] = exp %2
-  float v3_1 = 0.f;
-  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %6 [%row] = max[M] %5
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f5_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
+  // %1 [%row, M] = cumsum %0
   cp_wait<0>();
-  team_sync(1, 256);
-  float f5_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f5_2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
   float v6_3 = 0.f;
-  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
   // %7 [%row, M] = sub %5, %6
   if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f7_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_2[i] - ((float*)(basep + M5_6))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
   // %8 [%row, M] = exp %7
   float f8_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
   // %9 [%row] = sum[M] %8
   row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
   // %10 [] = 1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v9_6 = 0.f;
   if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
   // %11 [%row] = div %10, %9
@@ -507,11 +504,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
   // %4 [%row, M] = exp %1
   float f1_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f4_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
   // %12 [%row, M] = mul %8, %11
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f12_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
   // %13 [%row, M] = keep %12
@@ -523,12 +520,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
   // store ws.Vt.read0, %14
   store_frag<2, 64, false>((base + M9), f14_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %18 [] = -1
   // %15 [M, %row] = sub %2, %1
   float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_8[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
   // %16 [M, %row] = exp %15
   float f16_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
@@ -537,7 +534,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
   // %17 [%row, M] = expm1 %0
   float f0_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
   store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
@@ -546,24 +543,24 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __res
   UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
   // store ws.Vt.col0, %20
   store_frag<2, 64, false>((base + M11), f20_18, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [%row, %col] = dscore[M] %13, %17 by %0
-  team_sync(1, 256);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M2)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
+  bar_sync(1, 256);
+  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
   float f21_20[16];
   if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
   float f22_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
   // store ws.Vt.score0_0, %22
   store_frag<2, 64, false>((base + M14), f22_21, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
 }
 
@@ -636,7 +633,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
   if (half >= 1) {
     regs_down<88>();
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -644,9 +648,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row, M] = load ws.Vt.col0 row
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -654,7 +656,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -662,16 +664,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -682,7 +685,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -693,7 +696,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restri
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [M, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -795,7 +797,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
   __syncthreads();
   if (half >= 1) {
     float r11_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %11 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -805,9 +814,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
       // %3 [%row, %col] = load ws.Vt.score0_0
       // %6 [%row, M] = load ws.Vt.read0 row
       // %9 [%row, M] = load ws.Vt.col0 row
-      // %11 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -822,11 +829,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -834,23 +841,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
+      const float v11_1 = r11_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_6), length, t);
         tile_clear<64, 1>((sa + L3_9), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [M, V] = load ws.Vt.entry, whole Vt
@@ -858,7 +866,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -869,7 +877,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%col, V] = swap %2
       // %7 [%row, V] = contract[M] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -930,7 +937,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -941,7 +948,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       // %5 [%row, K] = load q row
       // %6 [%row, K] = load k row
       cp_commit();
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L1_5, m_q, 0, head, first, bar);
@@ -961,8 +968,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_Kt_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_Kt_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -977,8 +984,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       if (length < 64) {
         tile_clear<64, 1>((sa + L1_5), length, t);
         tile_clear<64, 1>((sa + L2_6), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %7 [%col, K] = swap %6
       // %8 [%row, %col] = contract[K] %5, %7
       u32 a5_0[4][4]; load_as<4, 64, false>(a5_0, (sa + L1_5));
@@ -992,19 +1000,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       store_frag<4, 64, false>((sa + L3_9), f9_2, 0);
       // %10 [] = 0.125
       // %14 [%row, M] = cumsum %2
-      team_sync(1);
+      bar_sync(1, 128);
       if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L4)) + i, ((float*)(sp + L0)) + i, 72, i < 64);
-      if (t == 0) bulk_wait<0>();
-      team_sync(1);
+      if (t == 96) bulk_wait<0>();
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
     cp_wait<0>();
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, M] = load ws.Kt.entry, whole Kt
@@ -1012,7 +1019,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1022,7 +1029,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.Kt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %13 [%row, M] = contract[K] %5, %1
@@ -1037,7 +1043,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       float f3_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f3_5[i] = m_expm1(f2_4[i]);
       // %20 [M, %row] = sub %19, %14
-      team_sync(2);
+      bar_sync(2, 128);
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = ((float*)(sp + L4))[frag_col(i) * 72 + frag_row(i)];
       float f20_7[32];
@@ -1054,7 +1060,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       float f22_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f21_9[i] * f4_8[i]);
       // %25 [M, K] = mul %24, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f25_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_11[i] = (((float*)(basep + W1_24))[frag_row(i)] * f1_1[i]);
       // %23 [K, M] = contract[%row] %6, %22
@@ -1066,14 +1072,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
       // %27 [%row, M] = dscoreRow[M] %9, %4 by %2
       u32 a9_15[4][4]; load_as<4, 64, false>(a9_15, (sa + L3_9));
       store_frag<4, 64, true>((base + W2), f4_8, 0);
-      team_sync(2);
+      bar_sync(2, 128);
       float whole_14[1][32]; decay_sides<1, 4, 72, 0, 0, false>(whole_14, {a9_15}, (base + W2), ((float*)(sp + L4)), (base + W3), 0, 4);
       float f27_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_16[i] = whole_14[0][i];
-      team_sync(2);
+      bar_sync(2, 128);
       // %12 [%row, M] = mul %27, %10
       UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + W4))[frag_row(i) * 72 + frag_col(i)] = f27_16[i];
-      team_sync(2);
+      bar_sync(2, 128);
       float f27_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f27_17[i] = ((float*)(basep + W4))[frag_col(i) * 72 + frag_row(i)];
       float f12_18[32];
@@ -1106,7 +1112,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, bf16* __restrict__ p_ws_value15, bf16* __restrict__ p_ws_value3, f32* __restrict__ p_ws_value11, f32* __restrict__ p_ws_value14, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M2 = 36864, M14 = 0, M8 = 18432, M9_13 = 26624, M10 = 55296, M11_15 = 18432, M12 = 0, M13 = 55296, M15 = 0, M4 = 55296, M6 = 18432, M3_2 = 63488, M5_5 = 18944, M7_10 = 26624;
+  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M14 = 18432, M8 = 36864, M9_13 = 45056, M10 = 53248, M11_15 = 36864, M12 = 18432, M13 = 53248, M15 = 0, M2 = 36864, M6 = 36864, M4_2 = 61440, M5_5 = 37376, M7_10 = 45056;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1116,45 +1122,44 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M0), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %4 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M1), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %1 [%row, M] = cumsum %0
-  cp_wait<1>();
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  team_sync(1, 256);
-  float v2_0 = 0.f;
-  if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
-  // %3 [M] = exp %2
-  float v3_1 = 0.f;
-  if (const int i = t; i < 64) v3_1 = m_exp(v2_0);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_1);
+  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %0 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
   // %5 [%row] = max[M] %4
+  cp_wait<1>();
+  bar_sync(1, 256);
+  float f4_0[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f4_0);
+  // %1 [%row, M] = cumsum %0
   cp_wait<0>();
-  team_sync(1, 256);
-  float f4_2[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M4)) + part * 64), f4_2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
+  // %2 [M] = pick last %1
+  bar_sync(1, 256);
+  float v2_1 = 0.f;
+  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
+  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
+  // %3 [M] = exp %2
+  float v3_2 = 0.f;
+  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
+  // store ws.Vt.decay, %3
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
   float v5_3 = 0.f;
-  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M4))[0 + i], ((float*)(basep + M4))[64 + i]);
+  if (const int i = t; i < 64) v5_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
   // %6 [%row, M] = sub %4, %5
   if (const int i = t; i < 64) ((float*)(basep + M5_5))[i] = v5_3;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f6_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_2[i] - ((float*)(basep + M5_5))[frag_row(i)]);
+  UNROLL for (int i = 0; i < 16; ++i) f6_4[i] = (f4_0[i] - ((float*)(basep + M5_5))[frag_row(i)]);
   // %7 [%row, M] = exp %6
   float f7_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_5[i] = m_exp(f6_4[i]);
   // %8 [%row] = sum[M] %7
   row_sums_to<16>((((float*)(basep + M6)) + part * 64), f7_5);
   // %9 [] = 1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v8_6 = 0.f;
   if (const int i = t; i < 64) v8_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
   // %10 [%row] = div %9, %8
@@ -1162,16 +1167,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   if (const int i = t; i < 64) v10_7 = m_div(1.f, v8_6);
   if (const int i = t; i < 64) ((float*)(basep + M7_10))[i] = v10_7;
   // %11 [%row, M] = mul %7, %10
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f11_8[16];
   UNROLL for (int i = 0; i < 16; ++i) f11_8[i] = (f7_5[i] * ((float*)(basep + M7_10))[frag_row(i)]);
   // store ws.value15, %11
   store_frag<2, 64, false>((base + M8), f11_8, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value15 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [%row, M] = exp %1
   float f1_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f12_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = m_exp(f1_9[i]);
   // %13 [%row, M] = keep %11
@@ -1183,23 +1188,23 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f12_10[i] * f13_11[i]);
   // store ws.Vt.read0, %14
   store_frag<2, 64, false>((base + M10), f14_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %15 [%row, M] = expm1 %0
   float f0_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f0_13[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f15_14[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_14[i] = m_expm1(f0_13[i]);
   store_frag<2, 64, false>((base + M11_15), f15_14, part * 2);
   // store ws.value3, %15
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11_15), t);
   // %18 [] = -1
   // %16 [M, %row] = sub %2, %1
   float f1_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  UNROLL for (int i = 0; i < 16; ++i) f1_15[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f16_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M3_2))[(frag_col(i) + part * 32)] - f1_15[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f16_16[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_15[i]);
   // %17 [M, %row] = exp %16
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_exp(f16_16[i]);
@@ -1211,28 +1216,28 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare_2(const f32* __r
   UNROLL for (int i = 0; i < 16; ++i) f20_19[i] = (f19_18[i] * f15_14[i]);
   // store ws.Vt.col0, %20
   store_frag<2, 64, false>((base + M12), f20_19, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // store ws.value11, %5
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v5_3);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1), v5_3);
   // store ws.value14, %8
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v8_6);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1), v8_6);
   // %21 [%row, %col] = dscore[M] %13, %15 by %0
-  team_sync(1, 256);
-  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M2)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
+  bar_sync(1, 256);
+  float whole_20[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_20, {(base + M9_13)}, {(base + M11_15)}, ((float*)(basep + M3)), {(base + M13)}, part * 2, part * 2 + 2, 4 + part);
   float f21_21[16];
   if (part == 0) put_whole(((float*)(basep + M14)), whole_20[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M14)), whole_20[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f21_21, ((float*)(basep + M14)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %22 [%row, %col] = mul %18, %21
   float f22_22[16];
   UNROLL for (int i = 0; i < 16; ++i) f22_22[i] = ((-1.f) * f21_21[i]);
   // store ws.Vt.score0_0, %22
   store_frag<2, 64, false>((base + M15), f22_22, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M15), t);
 }
 
@@ -1261,7 +1266,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1269,9 +1281,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row, M] = load ws.Vt.col0 row
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -1284,10 +1294,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_Vt_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_Vt_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1295,22 +1305,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [M, V] = load ws.Vt.entry, whole Vt
@@ -1318,7 +1329,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1329,7 +1340,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Vt.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [M, V] = mul %5, %1
@@ -1376,7 +1386,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
   if (half >= 1) {
     regs_down<88>();
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1384,9 +1401,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, M] = load ws.Vt.read0 row
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -1394,7 +1409,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1402,16 +1417,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1422,7 +1438,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1433,7 +1449,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_reverse_ends(const f32* 
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [M, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -1535,7 +1550,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1543,9 +1565,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
       // %3 [%row, M] = load ws.Vt.read0 row
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -1558,10 +1578,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_Vt_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_Vt_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1569,22 +1589,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [M, V] = load ws.Vt.entry_cotangent, whole d_final.Vt
@@ -1592,7 +1613,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1603,7 +1624,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.Vt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [M, V] = mul %5, %1
@@ -1629,7 +1649,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_reverse(const f32* __res
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 75776, M11_21 = 76800, M13_36 = 43008;
+  constexpr u32 M3 = 0, M14 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_16 = 51200, M6_19 = 59392, M7_40 = 67584, M8_4 = 75776, M9 = 83968, M10 = 75776, M15_44 = 26624, M16 = 0, M12 = 26624, M11_21 = 27648, M13_36 = 43008;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1672,16 +1692,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   // %5 [] = -1
   // %48 [%row, M] = dscoreRow[M] %4, %7 by %8
   cp_wait<4>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M8_4), f4_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M8_4));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M9), part * 2, 4 + part);
   float f48_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f48_5[i] = whole_3[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %9 [%row, M] = mul %48, %5
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f48_5[i] * (-1.f));
@@ -1710,11 +1730,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   // %17 [%col, M] = dscoreCol[M] %4, %16 by %8
   u32 a4_14[4][4]; load_as<4, 64, true>(a4_14, (base + M8_4));
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_13[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_13, {a4_14}, (base + M5_16), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
   float f17_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_15[i] = whole_13[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %18 [%row, M] = swap %17
   // %20 [%row, M] = contract[V] %1, %19
   u32 a1_16[4][4]; load_as<4, 64, false>(a1_16, (base + M1_1));
@@ -1727,7 +1747,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   if (const int i = t; i < 64) v21_18 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M11_21))[i] = v21_18;
   // %22 [M, %row] = sub %21, %10
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f10_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_19[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f22_20[16];
@@ -1778,7 +1798,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 16; ++i) f34_34[i] = ((-1.f) * f33_33[i]);
   // %35 [M] = sum[%row] %34
   col_sums_part<16>(((float*)(basep + M12)), f34_34, 64, part * 32);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v35_35 = 0.f;
   if (const int i = t; i < 64) v35_35 = ((float*)(basep + M12))[i] + ((float*)(basep + M12))[64 + i] + ((float*)(basep + M12))[128 + i] + ((float*)(basep + M12))[192 + i];
   // %36 [M] = add %32, %35
@@ -1790,10 +1810,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 16; ++i) f37_37[i] = (f26_25[i] + f29_29[i]);
   // %38 [%row, M] = cumsum reversed %37
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f37_37[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M14)) + i, ((float*)(basep + M14)) + i, 72, i < 64);
   // %39 [%row, M] = add %38, %36
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f38_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f38_38[i] = ((float*)(basep + M14))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f39_39[16];
@@ -1809,7 +1829,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 16; ++i) f44_41[i] = (f23_21[i] * f7_40[i]);
   // %45 [%row, V] = contract[M] %44, %19
   store_frag<2, 64, false>((base + M15_44), f44_41, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a44_42[4][4]; load_as<4, 64, false>(a44_42, (base + M15_44));
   float f45_43[16];
   mma_open(); mma<32, 4, 64, true, true>(f45_43, a44_42, (base + M6_19), part * 32); mma_commit();
@@ -1821,7 +1841,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   // %43 [%row, V] = contract[%col] %41, %42
   // %47 [%row, V] = add %46, %43
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a40_45[4][4]; load_as<4, 64, true>(a40_45, (base + M7_40));
   float f47_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f47_46[i] = f46_44[i];
@@ -1830,7 +1850,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   mma_wait<0>();
   mma_ready<sizeof(f47_46) / 4>(f47_46);
   store_frag<2, 64, false>((base + M16), f47_46, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
@@ -1892,7 +1912,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t13[i] = t13[i] + t12[(i) * 2 + j];
   UNROLL for (int i = 0; i < 2; ++i) t13[i] = lanes_fold(t13[i], [](float x, float y) { return fold_sum(x, y); });
   // store ws.value30, %13
-  { auto* const at = p_ws_value30 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
+  { auto* const at = p_ws_value30 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t13[i]); }
   // %14 [%row, M] = chain %0, %7
   float t14[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t14[(i) * 2 + j] = m_chain(t0[(i) * 2 + j], t7[i]);
@@ -1911,7 +1931,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
   float t18[2];
   UNROLL for (int i = 0; i < 2; ++i) t18[i] = (-t17[i]);
   // store ws.value36, %18
-  { auto* const at = p_ws_value36 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
+  { auto* const at = p_ws_value36 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t18[i]); }
   // %19 [%row, M] = less %1, %2
   float t19[4];
   UNROLL for (int i = 0; i < 2; ++i) UNROLL for (int j = 0; j < 2; ++j) t19[(i) * 2 + j] = (t1[(i) * 2 + j] < t2[i] ? 1.f : 0.f);
@@ -1922,7 +1942,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_given(const f32* __restrict
 // What every segment adds to the cotangent of Kt by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, f32* __restrict__ p_ws_Kt_local_cotangent, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L3 = 18432, L7 = 36864, L10 = 55296, L6_15 = 73728, L8_26 = 81920, L2_7 = 90112, L4_10 = 90368, L5_14 = 90624, L9_5 = 90880, L1_4 = 1024;
+  constexpr u32 W0_28 = 0, W1_29 = 256, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1936,7 +1956,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 184320, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 183296, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -1944,10 +1964,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    float r7_1[1];
-    float r10_2[1];
-    float r14_3[1];
-    team_sync(1);
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1955,26 +1988,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       const u32 to = stage0 + n % 2 * 91136; (void)to;
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %9 [%row, M] = load ws.Kt.result0 row
-      array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %15 [%row, M] = load ws.value37 row
       // %20 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L7), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %26 [%row, K] = load q row
       cp_commit();
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L6_15, m_ws_value37, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L8_26, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -1985,7 +2010,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       tile_prefetch<1>(m_q, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1993,29 +2018,36 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_7))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_10))[i] = r10_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_14))[i] = r14_3[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L6_15), length, t);
-        tile_clear<64, 1>((sa + L8_26), length, t);
+        tile_clear<64, 1>((sa + L5_15), length, t);
+        tile_clear<64, 1>((sa + L7_26), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %3 [] = 1
       // %5 [%row] = div %3, %4
-      if (const int i = t; i < 64) ((float*)(sp + L9_5))[i] = m_div(1.f, ((float*)(basep + L1_4))[i]);
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
       // %21 [%row, M] = cumsum %20
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L10)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
       // %23 [] = 0.125
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
     cp_wait<0>();
   }
@@ -2025,7 +2057,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2035,26 +2067,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %6 [%row, M] = chain %2, %5
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L9_5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
       // %11 [%row, M] = sub %9, %10
       float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L4_10))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
       // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L2_7))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
       // %12 [%row, M] = exp %11
       float f12_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
       // %16 [%row, M] = sub %3, %15
       float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L6_15), 0);
+      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
       float f16_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
       // %13 [%row, M] = chain %8, %12
@@ -2062,17 +2093,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
       // %17 [%row, M] = mul %14, %16
       float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L5_14))[frag_col(i)] * f16_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
       // %18 [%row, M] = add %13, %17
       float f18_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
       // %22 [%row, M] = exp %21
       float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L10))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f22_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
       // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L10))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
       // %19 [%row, M] = keep %18
       float f19_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
@@ -2085,7 +2116,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       float f25_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
       // %30 [M, K] = mul %29, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f30_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
       // %27 [K, M] = contract[%row] %26, %25
@@ -2093,11 +2124,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const f32* 
       u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
       float f31_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L8_26)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f31_20) / 4>(f31_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
-      team_sync(2);
+      bar_sync(2, 128);
       bar_arrive(empty + n % 2 * 8);
     }
     // store ws.Kt.local_cotangent, %1
@@ -2165,7 +2196,7 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
 // Carries the cotangent of Kt against time.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_result0, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const f32* __restrict__ p_ws_Kt_entry_cotangent, bf16* __restrict__ p_ws_Kt_cotangents, const __grid_constant__ TensorMap m_ws_value37, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_Kt_cotangents, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 W0_28 = 0, W1_29 = 256, O0 = 0, L0 = 0, L3 = 18432, L7 = 36864, L10 = 55296, L6_15 = 73728, L8_26 = 81920, L2_7 = 90112, L4_10 = 90368, L5_14 = 90624, L9_5 = 90880, L1_4 = 1024;
+  constexpr u32 W0_28 = 0, W1_29 = 256, O0 = 0, L0 = 0, L2 = 18432, L6 = 36864, L9 = 55296, L5_15 = 73728, L7_26 = 81920, L1_7 = 90112, L3_10 = 90368, L4_14 = 90624, L8_5 = 90880;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -2179,7 +2210,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 18432, full = base + 200704, empty = full + 16, landed = empty + 16;
+  const u32 out0 = base + 1024, stage0 = base + 17408, full = base + 199680, empty = full + 16, landed = empty + 16;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -2187,10 +2218,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    float r7_1[1];
-    float r10_2[1];
-    float r14_3[1];
-    team_sync(1);
+    float r7_2[1];
+    float r10_4[1];
+    float r14_6[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load ws.value14 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %7 [%row] = load ws.value30 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %10 [%row] = load ws.value11 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_4[k] = (i < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [%row] = load ws.value36 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_6[k] = (i < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -2198,26 +2242,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const u32 to = stage0 + n % 2 * 91136; (void)to;
       // %2 [%row, M] = load ws.Vt.adjoint0 row
       array_load<64, 72, 128>((to + L0), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %4 [%row] = load ws.value14 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %7 [%row] = load ws.value30 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %9 [%row, M] = load ws.Kt.result0 row
-      array_load<64, 72, 128>((to + L3), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %10 [%row] = load ws.value11 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r10_2[k] = (i < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %14 [%row] = load ws.value36 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_3[k] = (i < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      array_load<64, 72, 128>((to + L2), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %15 [%row, M] = load ws.value37 row
       // %20 [%row, M] = load g row
-      array_load<64, 72, 128>((to + L7), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
+      array_load<64, 72, 128>((to + L6), p_g + (i64)first * s_g.token + (i64)head * s_g.head + (i64)v0 * 1, (i64)s_g.token, length, v_here, t);
       // %26 [%row, K] = load q row
       cp_commit();
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L6_15, m_ws_value37, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L8_26, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L5_15, m_ws_value37, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L7_26, m_q, 0, head, first, bar);
       }
     };
     auto prefetch = [&](int n) {
@@ -2233,10 +2269,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_Kt_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_Kt_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2244,35 +2280,42 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 91136; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_4))[i] = r4_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_7))[i] = r7_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_10))[i] = r10_2[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_14))[i] = r14_3[k]; }
+      const float v4_1 = r4_0[0];
+      const float v7_3 = r7_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_7))[i] = v7_3;
+      const float v10_5 = r10_4[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_10))[i] = v10_5;
+      const float v14_7 = r14_6[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_7;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
       if (length < 64) {
-        tile_clear<64, 1>((sa + L6_15), length, t);
-        tile_clear<64, 1>((sa + L8_26), length, t);
+        tile_clear<64, 1>((sa + L5_15), length, t);
+        tile_clear<64, 1>((sa + L7_26), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %3 [] = 1
       // %5 [%row] = div %3, %4
-      if (const int i = t; i < 64) ((float*)(sp + L9_5))[i] = m_div(1.f, ((float*)(basep + L1_4))[i]);
+      float v5_8 = 0.f;
+      if (const int i = t; i < 64) v5_8 = m_div(1.f, v4_1);
+      if (const int i = t; i < 64) ((float*)(sp + L8_5))[i] = v5_8;
       // %21 [%row, M] = cumsum %20
-      team_sync(1);
-      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L10)) + i, ((float*)(sp + L7)) + i, 72, i < 64);
+      bar_sync(1, 128);
+      if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(sp + L9)) + i, ((float*)(sp + L6)) + i, 72, i < 64);
       // %23 [] = 0.125
-      if (t == 0) bulk_wait<0>();
-      team_sync(1);
+      bar_sync(1, 128);
+      if (t == 96) bulk_wait<0>();
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
     cp_wait<0>();
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, M] = load ws.Kt.entry_cotangent, whole d_final.Kt
@@ -2280,7 +2323,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_Kt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -2290,28 +2333,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.Kt.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [%row, M] = chain %2, %5
       float f2_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f2_2[i] = ((float*)(sp + L0))[frag_col(i) * 72 + frag_row(i)];
       float f6_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L9_5))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = m_chain(f2_2[i], ((float*)(sp + L8_5))[frag_col(i)]);
       // %11 [%row, M] = sub %9, %10
       float f9_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L3))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f9_4[i] = ((float*)(sp + L2))[frag_col(i) * 72 + frag_row(i)];
       float f11_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L4_10))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (f9_4[i] - ((float*)(sp + L3_10))[frag_col(i)]);
       // %8 [%row, M] = add %6, %7
       float f8_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L2_7))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_6[i] = (f6_3[i] + ((float*)(sp + L1_7))[frag_col(i)]);
       // %12 [%row, M] = exp %11
       float f12_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_7[i] = m_exp(f11_5[i]);
       // %16 [%row, M] = sub %3, %15
       float f15_8[32];
-      load_frag<4, 64, true>(f15_8, (sa + L6_15), 0);
+      load_frag<4, 64, true>(f15_8, (sa + L5_15), 0);
       float f16_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (1.f - f15_8[i]);
       // %13 [%row, M] = chain %8, %12
@@ -2319,17 +2361,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       UNROLL for (int i = 0; i < 32; ++i) f13_10[i] = m_chain(f8_6[i], f12_7[i]);
       // %17 [%row, M] = mul %14, %16
       float f17_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L5_14))[frag_col(i)] * f16_9[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (((float*)(sp + L4_14))[frag_col(i)] * f16_9[i]);
       // %18 [%row, M] = add %13, %17
       float f18_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = (f13_10[i] + f17_11[i]);
       // %22 [%row, M] = exp %21
       float f21_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L10))[frag_col(i) * 72 + frag_row(i)];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = ((float*)(sp + L9))[frag_col(i) * 72 + frag_row(i)];
       float f22_14[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = m_exp(f21_13[i]);
       // %28 [M] = pick last %21
-      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L10))[4536 + i];
+      if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
       // %19 [%row, M] = keep %18
       float f19_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
@@ -2342,7 +2384,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       float f25_17[32];
       UNROLL for (int i = 0; i < 32; ++i) f25_17[i] = (f24_16[i] * f19_15[i]);
       // %30 [M, K] = mul %29, %1
-      team_sync(2);
+      bar_sync(2, 128);
       float f30_18[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_18[i] = (((float*)(basep + W1_29))[frag_row(i)] * f1_1[i]);
       // %27 [K, M] = contract[%row] %26, %25
@@ -2350,11 +2392,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       u32 a25_19[4][4]; pack<4>(a25_19, f25_17);
       float f31_20[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_20[i] = f30_18[i];
-      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L8_26)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f31_20, a25_19, (sa + L7_26)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f31_20) / 4>(f31_20);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f31_20[i];
-      team_sync(2);
+      bar_sync(2, 128);
       proxy_fence();
       bar_arrive(empty + n % 2 * 8);
     }
@@ -2366,7 +2408,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
 // Gradients of what the scan of Kt reads.
 extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, f32* __restrict__ p_d_g, const f32* __restrict__ p_ws_Kt_result0, const bf16* __restrict__ p_ws_Kt_states, const bf16* __restrict__ p_ws_value3, const f32* __restrict__ p_ws_value11, const f32* __restrict__ p_ws_value14, const f32* __restrict__ p_ws_Vt_adjoint0, const f32* __restrict__ p_ws_Vt_adjoint1, const f32* __restrict__ p_ws_Vt_adjoint3, const f32* __restrict__ p_ws_value30, const f32* __restrict__ p_ws_value36, const bf16* __restrict__ p_ws_Kt_cotangents, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M24 = 92160, M31 = 0, M16 = 18432, M0_18 = 110592, M4_22 = 118784, M5_28 = 126976, M6_34 = 135168, M7_42 = 143360, M12_19 = 151552, M13_17 = 159744, M15 = 55296, M17_27 = 18432, M18_21 = 26624, M19 = 18432, M25_41 = 167936, M26 = 176128, M27_50 = 167936, M28 = 135168, M29 = 18432, M30 = 18432, M8_3 = 184320, M9_5 = 184576, M10_8 = 184832, M11_12 = 185088, M20_38 = 55296, M32_67 = 19456;
+  constexpr u32 M1 = 0, M2 = 18432, M3 = 36864, M14 = 0, M21 = 18432, M22 = 55296, M23 = 73728, M24 = 92160, M31 = 0, M16 = 18432, M0_18 = 110592, M4_22 = 118784, M5_28 = 126976, M6_34 = 135168, M7_42 = 143360, M12_19 = 151552, M13_17 = 159744, M15 = 55296, M17_27 = 18432, M18_21 = 18432, M19 = 26624, M25_41 = 167936, M26 = 167936, M27_50 = 176128, M28 = 135168, M29 = 18432, M30 = 26624, M8_3 = 184320, M9_5 = 184576, M10_8 = 184832, M11_12 = 185088, M20_38 = 55296, M32_67 = 18432;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -2376,10 +2418,10 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
-  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked2_0 = t < 64 ? (t < length ? ld(p_ws_value14 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked5_1 = t < 64 ? (t < length ? ld(p_ws_value30 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked8_2 = t < 64 ? (t < length ? ld(p_ws_value11 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
+  const float asked12_3 = t < 64 ? (t < length ? ld(p_ws_value36 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
   // %18 [%row, M] = load ws.value3 row
   tile_load<64, 1, 512>((base + M0_18), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %0 [%row, M] = load ws.Vt.adjoint0 row
@@ -2410,7 +2452,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   if (const int i = t; i < 64) ((float*)(basep + M11_12))[i] = asked12_3;
   // %19 [%row, M] = neg %18
   cp_wait<7>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f18_5[8];
   load_frag<1, 64, false>(f18_5, (base + M0_18), part * 1);
   float f19_6[8];
@@ -2418,7 +2460,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   store_frag<1, 64, false>((base + M12_19), f19_6, part * 1);
   // %4 [%row, M] = chain %0, %3
   cp_wait<6>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f0_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f0_7[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f4_8[8];
@@ -2428,7 +2470,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f6_9[i] = (f4_8[i] + ((float*)(basep + M9_5))[frag_row(i)]);
   // %9 [%row, M] = sub %7, %8
   cp_wait<5>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f7_10[8];
   UNROLL for (int i = 0; i < 8; ++i) f7_10[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f9_11[8];
@@ -2457,21 +2499,21 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   store_frag<1, 64, false>((base + M13_17), f17_18, part * 1);
   // %21 [%row, %col] = dscore[M] %17, %19 by %20
   cp_wait<4>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M14)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M13_17)}, {(base + M12_19)}, ((float*)(basep + M14)), {(base + M15)}, part * 1, part * 1 + 1, 4 + part);
   float f21_20[8];
   if (part == 0) put_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 1) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 2) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (part == 3) add_whole(((float*)(basep + M16)), whole_19[0], t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   take_part<8>(f21_20, ((float*)(basep + M16)), part, t);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %23 [%col, K] = swap %22
   // %25 [%row, M] = cumsum %20
   // %26 [%row, M] = exp %25
@@ -2484,7 +2526,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f27_23[i] = (f26_22[i] * f17_18[i]);
   // %29 [%row, K] = contract[M] %27, %28
   store_frag<1, 64, false>((base + M17_27), f27_23, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a27_24[4][4]; load_as<4, 64, false>(a27_24, (base + M17_27));
   cp_wait<2>();
   team_sync(1, 512);
@@ -2495,7 +2537,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   mma_wait<0>();
   mma_ready<sizeof(f29_25) / 4>(f29_25);
   store_frag<1, 64, false>((base + M18_21), f21_20, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a21_26[4][4]; load_as<4, 64, false>(a21_26, (base + M18_21));
   float f30_27[8];
   UNROLL for (int i = 0; i < 8; ++i) f30_27[i] = f29_25[i];
@@ -2508,7 +2550,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f32_28[i] = (f30_27[i] * 0.125f);
   // store d_q, %32
   store_frag<1, 64, false>((base + M19), f32_28, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %36 [%col, K] = swap %34
   // %78 [%col, %row] = swap %21
@@ -2527,7 +2569,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   float v38_32 = 0.f;
   if (const int i = t; i < 64) v38_32 = ((float*)(basep + M14))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M20_38))[i] = v38_32;
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %87 [%row, M] = load ws.Vt.adjoint0 row
   array_load<64, 72, 512>((base + M21), p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %39 [M, %row] = sub %38, %25
@@ -2543,7 +2585,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   load_frag<1, 64, false>(f18_36, (base + M0_18), part * 1);
   float f94_37[8];
   UNROLL for (int i = 0; i < 8; ++i) f94_37[i] = (-f18_36[i]);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %90 [%row, M] = load ws.Kt.result0 row
   array_load<64, 72, 512>((base + M22), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %72 [%row, M] = load ws.Vt.adjoint1 row
@@ -2556,7 +2598,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %43 [%row, K] = contract[M] %41, %42
   // %44 [%row, K] = add %43, %37
   store_frag<1, 64, false>((base + M25_41), f41_38, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a41_39[4][4]; load_as<4, 64, false>(a41_39, (base + M25_41));
   cp_wait<4>();
   team_sync(1, 512);
@@ -2567,7 +2609,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   mma_wait<0>();
   mma_ready<sizeof(f44_40) / 4>(f44_40);
   store_frag<1, 64, false>((base + M26), f44_40, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
   // %46 [%row, M] = contract[K] %34, %28
   u32 a34_41[4][4]; load_as<4, 64, false>(a34_41, (base + M6_34));
@@ -2592,13 +2634,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f50_47[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f49_46[i] : 0.f);
   // %80 [%row, M] = dscoreRow[M] %50, %19 by %20
   store_frag<1, 64, false>((base + M27_50), f50_47, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a50_49[4][4]; load_as<4, 64, false>(a50_49, (base + M27_50));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_48[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_48, {a50_49}, (base + M12_19), ((float*)(basep + M14)), (base + M28), part * 1, 4 + part);
   float f80_50[8];
   UNROLL for (int i = 0; i < 8; ++i) f80_50[i] = whole_48[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %52 [%row, M] = mul %80, %31
   float f52_51[8];
   UNROLL for (int i = 0; i < 8; ++i) f52_51[i] = (f80_50[i] * 0.125f);
@@ -2607,7 +2649,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f53_52[i] = (f48_44[i] + f52_51[i]);
   // %86 [%row, M] = chain %87, %3
   cp_wait<3>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f87_53[8];
   UNROLL for (int i = 0; i < 8; ++i) f87_53[i] = ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f86_54[8];
@@ -2617,7 +2659,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f85_55[i] = (f86_54[i] + ((float*)(basep + M9_5))[frag_row(i)]);
   // %89 [%row, M] = sub %90, %8
   cp_wait<2>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f90_56[8];
   UNROLL for (int i = 0; i < 8; ++i) f90_56[i] = ((float*)(basep + M22))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f89_57[8];
@@ -2648,11 +2690,11 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   UNROLL for (int i = 0; i < 8; ++i) f54_65[i] = (f53_52[i] * f82_64[i]);
   // %81 [%col, M] = dscoreCol[M] %50, %17 by %20
   u32 a50_67[4][4]; load_as<4, 64, true>(a50_67, (base + M27_50));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_66[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_66, {a50_67}, (base + M13_17), ((float*)(basep + M14)), (base + M29), part * 1, 4 + part);
   float f81_68[8];
   UNROLL for (int i = 0; i < 8; ++i) f81_68[i] = whole_66[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %55 [%col, M] = mul %81, %31
   float f55_69[8];
   UNROLL for (int i = 0; i < 8; ++i) f55_69[i] = (f81_68[i] * 0.125f);
@@ -2677,77 +2719,72 @@ extern "C" __global__ void __launch_bounds__(512, 1) Kt_gradients(const bf16* __
   // %60 [%row, M] = mul %95, %59
   float f60_76[8];
   UNROLL for (int i = 0; i < 8; ++i) f60_76[i] = (f95_75[i] * f59_73[i]);
+  // %65 [%row, M] = mul %95, %58
+  float f65_77[8];
+  UNROLL for (int i = 0; i < 8; ++i) f65_77[i] = (f95_75[i] * f58_72[i]);
+  // %66 [M] = sum[%row] %65
+  col_sums_part<8>(((float*)(basep + M30)), f65_77, 64, part * 16);
   // %61 [%row, M] = neg %60
-  float f61_77[8];
-  UNROLL for (int i = 0; i < 8; ++i) f61_77[i] = (-f60_76[i]);
+  float f61_78[8];
+  UNROLL for (int i = 0; i < 8; ++i) f61_78[i] = (-f60_76[i]);
   // %62 [M] = contract[K] %28, %42
-  float v62_78 = 0.f;
-  if (const int i = t; i < 64) v62_78 = col_dot<64>((base + M5_28), (base + M7_42), i);
+  float v62_79 = 0.f;
+  if (const int i = t; i < 64) v62_79 = col_dot<64>((base + M5_28), (base + M7_42), i);
   // %63 [M] = exp %38
-  float v63_79 = 0.f;
-  if (const int i = t; i < 64) v63_79 = m_exp(v38_32);
+  float v63_80 = 0.f;
+  if (const int i = t; i < 64) v63_80 = m_exp(v38_32);
   // %64 [M] = mul %63, %62
-  float v64_80 = 0.f;
-  if (const int i = t; i < 64) v64_80 = (v63_79 * v62_78);
+  float v64_81 = 0.f;
+  if (const int i = t; i < 64) v64_81 = (v63_80 * v62_79);
   // %68 [%row, M] = add %54, %61
-  float f68_81[8];
-  UNROLL for (int i = 0; i < 8; ++i) f68_81[i] = (f54_65[i] + f61_77[i]);
+  float f68_82[8];
+  UNROLL for (int i = 0; i < 8; ++i) f68_82[i] = (f54_65[i] + f61_78[i]);
   // %73 [%row, M] = add %72, %59
   cp_wait<1>();
-  team_sync(1, 512);
-  float f72_82[8];
-  UNROLL for (int i = 0; i < 8; ++i) f72_82[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f73_83[8];
-  UNROLL for (int i = 0; i < 8; ++i) f73_83[i] = (f72_82[i] + f59_73[i]);
+  bar_sync(1, 512);
+  float f72_83[8];
+  UNROLL for (int i = 0; i < 8; ++i) f72_83[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f73_84[8];
+  UNROLL for (int i = 0; i < 8; ++i) f73_84[i] = (f72_83[i] + f59_73[i]);
   // %74 [%row, M] = neg %73
-  float f74_84[8];
-  UNROLL for (int i = 0; i < 8; ++i) f74_84[i] = (-f73_83[i]);
+  float f74_85[8];
+  UNROLL for (int i = 0; i < 8; ++i) f74_85[i] = (-f73_84[i]);
   // %75 [%row, M] = exp %20
-  float f20_85[8];
-  UNROLL for (int i = 0; i < 8; ++i) f20_85[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f75_86[8];
-  UNROLL for (int i = 0; i < 8; ++i) f75_86[i] = m_exp(f20_85[i]);
+  float f20_86[8];
+  UNROLL for (int i = 0; i < 8; ++i) f20_86[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f75_87[8];
+  UNROLL for (int i = 0; i < 8; ++i) f75_87[i] = m_exp(f20_86[i]);
   // %76 [%row, M] = mul %74, %75
-  float f76_87[8];
-  UNROLL for (int i = 0; i < 8; ++i) f76_87[i] = (f74_84[i] * f75_86[i]);
-  // %96 [%row, M] = neg %18
-  float f18_88[8];
-  load_frag<1, 64, false>(f18_88, (base + M0_18), part * 1);
-  float f96_89[8];
-  UNROLL for (int i = 0; i < 8; ++i) f96_89[i] = (-f18_88[i]);
-  // %65 [%row, M] = mul %96, %58
-  float f65_90[8];
-  UNROLL for (int i = 0; i < 8; ++i) f65_90[i] = (f96_89[i] * f58_72[i]);
-  // %66 [M] = sum[%row] %65
-  col_sums_part<8>(((float*)(basep + M30)), f65_90, 64, part * 16);
+  float f76_88[8];
+  UNROLL for (int i = 0; i < 8; ++i) f76_88[i] = (f74_85[i] * f75_87[i]);
   // %69 [%row, M] = cumsum reversed %68
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_81[i];
-  team_sync(1, 512);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f68_82[i];
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M31)) + i, ((float*)(basep + M31)) + i, 72, i < 64);
-  float v66_91 = 0.f;
-  if (const int i = t; i < 64) v66_91 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  float v66_89 = 0.f;
+  if (const int i = t; i < 64) v66_89 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // %67 [M] = add %64, %66
-  float v67_92 = 0.f;
-  if (const int i = t; i < 64) v67_92 = (v64_80 + v66_91);
-  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_92;
+  float v67_90 = 0.f;
+  if (const int i = t; i < 64) v67_90 = (v64_81 + v66_89);
+  if (const int i = t; i < 64) ((float*)(basep + M32_67))[i] = v67_90;
   // %70 [%row, M] = add %69, %67
-  team_sync(1, 512);
-  float f69_93[8];
-  UNROLL for (int i = 0; i < 8; ++i) f69_93[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f70_94[8];
-  UNROLL for (int i = 0; i < 8; ++i) f70_94[i] = (f69_93[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
+  bar_sync(1, 512);
+  float f69_91[8];
+  UNROLL for (int i = 0; i < 8; ++i) f69_91[i] = ((float*)(basep + M31))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f70_92[8];
+  UNROLL for (int i = 0; i < 8; ++i) f70_92[i] = (f69_91[i] + ((float*)(basep + M32_67))[(frag_col(i) + part * 16)]);
   // %71 [%row, M] = add %45, %70
   cp_wait<0>();
-  team_sync(1, 512);
-  float f45_95[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_95[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  float f71_96[8];
-  UNROLL for (int i = 0; i < 8; ++i) f71_96[i] = (f45_95[i] + f70_94[i]);
+  bar_sync(1, 512);
+  float f45_93[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_93[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  float f71_94[8];
+  UNROLL for (int i = 0; i < 8; ++i) f71_94[i] = (f45_93[i] + f70_92[i]);
   // %77 [%row, M] = add %71, %76
-  float f77_97[8];
-  UNROLL for (int i = 0; i < 8; ++i) f77_97[i] = (f71_96[i] + f76_87[i]);
+  float f77_95[8];
+  UNROLL for (int i = 0; i < 8; ++i) f77_95[i] = (f71_94[i] + f76_88[i]);
   // store d_g, %77
-  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_97[i], f77_97[i + 1]); }
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f77_95[i], f77_95[i + 1]); }
 }
 
 // Reads the tokens one at a time.

@@ -26,10 +26,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   tile_load<64, 1, 256>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = cumsum %0
   cp_wait<1>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   // %2 [K] = pick last %1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v2_0 = 0.f;
   if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
@@ -49,14 +49,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
   // %8 [%row, K] = mul %7, %5
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f5_5[16];
   load_frag<2, 64, false>(f5_5, (base + M1_5), part * 2);
   float f8_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
   // store ws.S.read0, %8
   store_frag<2, 64, false>((base + M4), f8_6, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
   // %12 [] = -1
   // %9 [K, %row] = sub %2, %1
@@ -79,18 +79,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f13_9[i] * f11_11[i]);
   // store ws.S.col0, %14
   store_frag<2, 64, false>((base + M6), f14_12, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %15 [%row, %col] = dscore[K] %5, %11 by %0
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_13[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_13, {(base + M1_5)}, {(base + M5_11)}, ((float*)(basep + M2)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
   float f15_14[16];
   if (part == 0) put_whole(((float*)(basep + M8)), whole_13[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_13[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f15_14, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %16 [] = mul %6, %12
   const float s16_15 = (0.125f * (-1.f));
   // %17 [%row, %col] = mul %16, %15
@@ -98,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f17_16[i] = (s16_15 * f15_14[i]);
   // store ws.S.score0_0, %17
   store_frag<2, 64, false>((base + M9), f17_16, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
@@ -170,7 +170,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -180,12 +187,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -193,12 +198,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -209,7 +216,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -219,7 +226,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -321,7 +327,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r11_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %11 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -335,8 +348,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L2_6), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %9 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L3_9), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %11 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -347,7 +358,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -355,13 +366,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L4_11))[i] = r11_0[k]; }
+      const float v11_1 = r11_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L4_11))[i] = v11_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -373,7 +386,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -383,7 +396,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%col, V] = swap %2
       // %7 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -438,10 +450,10 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   tile_load<64, 1, 256>((base + M1_5), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
   // %1 [%row, K] = cumsum %0
   cp_wait<1>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M0)) + i, 72, i < 64);
   // %2 [K] = pick last %1
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v2_0 = 0.f;
   if (const int i = t; i < 64) v2_0 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M3_2))[i] = v2_0;
@@ -461,14 +473,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f4_3[i] * 0.125f);
   // %8 [%row, K] = mul %7, %5
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f5_5[16];
   load_frag<2, 64, false>(f5_5, (base + M1_5), part * 2);
   float f8_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_6[i] = (f7_4[i] * f5_5[i]);
   // store ws.S.read0, %8
   store_frag<2, 64, false>((base + M4), f8_6, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M4), t);
   // %9 [%row, K] = expm1 %0
   float f0_7[16];
@@ -477,7 +489,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_expm1(f0_7[i]);
   store_frag<2, 64, false>((base + M5_9), f9_8, part * 2);
   // store ws.value2, %9
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_value2 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M5_9), t);
   // %12 [] = -1
   // %10 [K, %row] = sub %2, %1
@@ -496,18 +508,18 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f14_13[i] = (f13_12[i] * f9_8[i]);
   // store ws.S.col0, %14
   store_frag<2, 64, false>((base + M6), f14_13, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %15 [%row, %col] = dscore[K] %5, %9 by %0
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_14[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_14, {(base + M1_5)}, {(base + M5_9)}, ((float*)(basep + M2)), {(base + M7)}, part * 2, part * 2 + 2, 4 + part);
   float f15_15[16];
   if (part == 0) put_whole(((float*)(basep + M8)), whole_14[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_14[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f15_15, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %16 [] = mul %6, %12
   const float s16_16 = (0.125f * (-1.f));
   // %17 [%row, %col] = mul %16, %15
@@ -515,7 +527,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (s16_16 * f15_15[i]);
   // store ws.S.score0_0, %17
   store_frag<2, 64, false>((base + M9), f17_17, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
 }
 
@@ -544,7 +556,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -554,8 +573,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -566,7 +583,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -574,13 +591,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -592,7 +611,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -602,7 +621,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -647,7 +665,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -657,12 +682,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -670,12 +693,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -686,7 +711,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -696,7 +721,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -798,7 +822,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -808,8 +839,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -820,7 +849,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -828,13 +857,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -846,7 +877,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -856,7 +887,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -881,7 +911,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_value2, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M8 = 18432, M18 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 110592, M15 = 36864, M16 = 69632, M12_22 = 110592, M17_48 = 36864;
+  constexpr u32 M3 = 0, M8 = 18432, M18 = 18432, M0_0 = 36864, M1_1 = 45056, M2_7 = 53248, M4_12 = 61440, M5_18 = 69632, M6_26 = 77824, M7_30 = 86016, M9_4 = 94208, M10 = 102400, M11 = 102400, M13_25 = 102400, M14 = 102400, M15 = 36864, M16 = 69632, M12_22 = 110592, M17_48 = 36864;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -924,16 +954,16 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %5 [] = -1
   // %56 [%row, K] = dscoreRow[K] %4, %7 by %8
   cp_wait<4>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M8)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M9_4), f4_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M9_4));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M8)), (base + M10), part * 2, 4 + part);
   float f56_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f56_5[i] = whole_3[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %9 [%row, K] = mul %56, %5
   float f9_6[16];
   UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f56_5[i] * (-1.f));
@@ -963,7 +993,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f17_13[i] = (f15_12[i] * 0.125f);
   // store d_q, %17
   store_frag<2, 64, false>((base + M11), f17_13, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %19 [%col, %row] = swap %18
   // %20 [%col, V] = swap %0
@@ -972,7 +1002,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v22_14 = ((float*)(basep + M8))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M12_22))[i] = v22_14;
   // %23 [K, %row] = sub %22, %10
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f10_15[16];
   UNROLL for (int i = 0; i < 16; ++i) f10_15[i] = ((float*)(basep + M8))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f23_16[16];
@@ -987,7 +1017,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f25_19[i] = (f24_17[i] * f7_18[i]);
   // %27 [%row, V] = contract[K] %25, %26
   store_frag<2, 64, false>((base + M13_25), f25_19, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a25_20[4][4]; load_as<4, 64, false>(a25_20, (base + M13_25));
   cp_wait<1>();
   team_sync(1, 256);
@@ -1008,11 +1038,11 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f29_24) / 4>(f29_24);
   store_frag<2, 64, false>((base + M14), f29_24, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %31 [%row, K] = mul %15, %30
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f30_25[16];
   load_frag<2, 64, false>(f30_25, (base + M7_30), part * 2);
   float f31_26[16];
@@ -1022,11 +1052,11 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f32_27[i] = (0.125f * f31_26[i]);
   // %57 [%col, K] = dscoreCol[K] %4, %30 by %8
   u32 a4_29[4][4]; load_as<4, 64, true>(a4_29, (base + M9_4));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_28[1][16]; decay_sides<1, 2, 72, 0, 0, true>(whole_28, {a4_29}, (base + M7_30), ((float*)(basep + M8)), (base + M15), part * 2, 4 + part);
   float f57_30[16];
   UNROLL for (int i = 0; i < 16; ++i) f57_30[i] = whole_28[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %34 [%col, K] = mul %57, %16
   float f34_31[16];
   UNROLL for (int i = 0; i < 16; ++i) f34_31[i] = (f57_30[i] * 0.125f);
@@ -1071,7 +1101,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f46_44[i] = ((-1.f) * f45_43[i]);
   // %47 [K] = sum[%row] %46
   col_sums_part<16>(((float*)(basep + M16)), f46_44, 64, part * 32);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v47_45 = 0.f;
   if (const int i = t; i < 64) v47_45 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
   // %48 [K] = add %44, %47
@@ -1083,10 +1113,10 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f49_47[i] = (f32_27[i] + f41_39[i]);
   // %50 [%row, K] = cumsum reversed %49
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f49_47[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M18)) + i, ((float*)(basep + M18)) + i, 72, i < 64);
   // %51 [%row, K] = add %50, %48
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f50_48[16];
   UNROLL for (int i = 0; i < 16; ++i) f50_48[i] = ((float*)(basep + M18))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f51_49[16];

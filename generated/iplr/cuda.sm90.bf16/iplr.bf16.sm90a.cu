@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 18432, M2_7 = 26624, M3_12 = 34816, M4_18 = 43008, M5 = 8192, M6 = 8192, M8 = 26624, M9 = 0;
+  constexpr u32 M7 = 0, M0_0 = 0, M1_1 = 18432, M2_7 = 26624, M3_12 = 34816, M4_18 = 43008, M5 = 8192, M6 = 0, M8 = 26624, M9 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -32,7 +32,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   // %2 [%col, K] = swap %1
   // %3 [%row, %col] = contract[K] %0, %2
   cp_wait<4>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
   cp_wait<3>();
   team_sync(1);
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f6_3[i] = (0.125f * f4_2[i]);
   // store ws.S.score0_0, %6
   store_frag<4, 64, false>((base + M5), f6_3, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %8 [%col, K] = swap %7
   // %9 [%row, %col] = contract[K] %0, %8
@@ -68,11 +68,11 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f11_7[i] = (0.125f * f10_6[i]);
   // store ws.S.score0_1, %11
   store_frag<4, 64, false>((base + M6), f11_7, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M6), t);
   // %13 [%row, %col] = contract[K] %12, %8
   cp_wait<1>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (base + M3_12));
   float f13_9[32];
   mma_open(); mma<64, 4, 64, false, true>(f13_9, a12_8, (base + M2_7)); mma_commit();
@@ -83,14 +83,14 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f14_10[i] = (frag_col(i) < frag_row(i) ? f13_9[i] : 0.f);
   // %15 [%row, %col] = inverse %14
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)] = f14_10[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M7)), t, 4);
   // store ws.S.solve1_1, %15
-  team_sync(1);
+  bar_sync(1, 128);
   float f15_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f15_11[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M8), f15_11, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M8), t);
   // %16 [%row, %col] = contract[K] %12, %2
   u32 a12_12[4][4]; load_as<4, 64, false>(a12_12, (base + M3_12));
@@ -112,7 +112,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   mma_wait<0>();
   mma_ready<sizeof(f20_16) / 4>(f20_16);
   store_frag<4, 64, false>((base + M9), f20_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_given1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
 }
 
@@ -141,7 +141,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
   __syncthreads();
   if (half >= 1) {
     regs_down<88>();
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -153,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       // %7 [%row, %col] = load ws.S.solve1_1
       // %10 [%row, K] = load k row
       // %12 [%row, K] = load b row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -184,7 +184,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 49152; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
@@ -192,12 +191,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
         tile_clear<64, 1>((sa + L2_4), length, t);
         tile_clear<64, 1>((sa + L4_10), length, t);
         tile_clear<64, 1>((sa + L5_12), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -207,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -218,7 +217,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %5 [%row, V] = contract[K] %4, %1
       // %6 [%row, V] = add %5, %3
       float f3_2[32];
@@ -285,7 +283,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
   __syncthreads();
   if (half >= 1) {
     regs_down<88>();
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -294,7 +292,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
       // %2 [%row, K] = load a row
       // %4 [%row, %col] = load ws.S.solve1_1
       // %7 [%row, K] = load b row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_a, 0, head, first, bar);
@@ -313,13 +311,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_7), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -330,7 +327,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -341,7 +338,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -402,13 +398,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -424,8 +420,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -435,7 +429,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -444,7 +438,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -513,7 +506,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -528,7 +521,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %16 [%row, K] = load q row
       // %22 [%row, K] = load k row
       // %24 [%row, K] = load b row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 73728);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -562,9 +555,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -574,7 +567,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 73728; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      team_sync(1);
       // %18 [] = 0.125
       if (length < 64) {
         bar_wait(landed + n % 2 * 8, (n / 2) & 1);
@@ -584,17 +576,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L6_16), length, t);
         tile_clear<64, 1>((sa + L7_22), length, t);
         tile_clear<64, 1>((sa + L8_24), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<0>();
-      team_sync(1);
+      if (t == 96) bulk_wait<0>();
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 2) drain(n + 1 - 2);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
     for (int n = walk_chunks < 2 ? 0 : walk_chunks + 1 - 2; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -602,7 +594,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -613,7 +605,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %11 [%col, V] = swap %2
       // %5 [%row, V] = contract[K] %4, %1
       // %6 [%row, V] = add %5, %3
@@ -707,7 +698,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -719,7 +710,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       // %7 [%row, %col] = load ws.S.solve1_1
       // %10 [%row, K] = load k row
       // %12 [%row, K] = load b row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -736,10 +727,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written1, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -752,7 +743,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
@@ -760,13 +750,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
         tile_clear<64, 1>((sa + L2_4), length, t);
         tile_clear<64, 1>((sa + L4_10), length, t);
         tile_clear<64, 1>((sa + L5_12), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -774,7 +764,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -785,7 +775,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %5 [%row, V] = contract[K] %4, %1
@@ -855,7 +844,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
   __syncthreads();
   if (half >= 1) {
     regs_down<88>();
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -867,7 +856,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       // %10 [%row, %col] = load ws.S.solve1_1
       // %16 [%row, K] = load q row
       // %18 [%row, K] = load a row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -898,7 +887,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 49152; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
@@ -908,12 +896,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_16), length, t);
         tile_clear<64, 1>((sa + L5_18), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -923,7 +911,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -934,7 +922,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -1008,13 +995,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -1030,8 +1017,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1041,7 +1026,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1050,7 +1035,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1118,7 +1102,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1130,7 +1114,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %10 [%row, %col] = load ws.S.solve1_1
       // %16 [%row, K] = load q row
       // %18 [%row, K] = load a row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -1147,10 +1131,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved1, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -1163,7 +1147,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       // %14 [] = 0.125
@@ -1173,13 +1156,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_16), length, t);
         tile_clear<64, 1>((sa + L5_18), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1187,7 +1170,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1198,7 +1181,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1257,7 +1239,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_13 = 32768, M5_16 = 40960, M6_23 = 49152, M7_1 = 57344, M8_29 = 65536, M9_33 = 73728, M10 = 81920, M11_5 = 90112, M12_28 = 81920, M13 = 8192, M14_38 = 81920, M15_44 = 8192, M16 = 0, M17 = 8192, M18_12 = 0, M19_53 = 8192, M20 = 0;
+  constexpr u32 M0_0 = 0, M1_2 = 8192, M2_6 = 16384, M3_9 = 24576, M4_13 = 32768, M5_16 = 40960, M6_23 = 49152, M7_1 = 57344, M8_29 = 65536, M9_33 = 73728, M10 = 81920, M11_5 = 90112, M12_28 = 8192, M13 = 81920, M14_38 = 8192, M15_44 = 81920, M16 = 0, M17 = 8192, M18_12 = 0, M19_53 = 8192, M20 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1344,13 +1326,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f21_12[i] = (f19_11[i] * 0.125f);
   // store d_q, %21
   store_frag<4, 64, false>((base + M10), f21_12, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %25 [%col, K] = swap %23
   // %66 [%col, %row] = swap %5
   // %67 [%row, K] = contract[%col] %66, %25
   store_frag<4, 64, false>((base + M11_5), f5_2, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a5_13[4][4]; load_as<4, 64, true>(a5_13, (base + M11_5));
   cp_wait<3>();
   team_sync(1);
@@ -1387,7 +1369,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f35_20) / 4>(f35_20);
   store_frag<4, 64, false>((base + M12_28), f28_18, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a28_21[4][4]; load_as<4, 64, true>(a28_21, (base + M12_28));
   float f36_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_22[i] = f35_20[i];
@@ -1396,7 +1378,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f36_22) / 4>(f36_22);
   store_frag<4, 64, false>((base + M13), f36_22, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %37 [%row, %col] = contract[K] %23, %7
   u32 a23_23[4][4]; load_as<4, 64, false>(a23_23, (base + M6_23));
@@ -1411,7 +1393,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %68 [%col, %row] = swap %38
   // %69 [%row, V] = contract[%col] %68, %41
   store_frag<4, 64, false>((base + M14_38), f38_25, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a38_26[4][4]; load_as<4, 64, true>(a38_26, (base + M14_38));
   float f69_27[32];
   mma_open(); mma<64, 4, 64, true, true>(f69_27, a38_26, (base + M0_0)); mma_commit();
@@ -1442,7 +1424,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f49_33) / 4>(f49_33);
   store_frag<4, 64, false>((base + M15_44), f44_31, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a44_34[4][4]; load_as<4, 64, true>(a44_34, (base + M15_44));
   float f50_35[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_35[i] = f49_33[i];
@@ -1451,7 +1433,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f50_35) / 4>(f50_35);
   store_frag<4, 64, false>((base + M16), f50_35, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %52 [%row, %col] = contract[V] %1, %10
   u32 a1_36[4][4]; load_as<4, 64, false>(a1_36, (base + M7_1));
@@ -1486,12 +1468,12 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f57_44) / 4>(f57_44);
   store_frag<4, 64, false>((base + M17), f57_44, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %70 [%col, %row] = swap %12
   // %71 [%row, K] = contract[%col] %70, %25
   store_frag<4, 64, false>((base + M18_12), f12_5, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a12_45[4][4]; load_as<4, 64, true>(a12_45, (base + M18_12));
   float f71_46[32];
   mma_open(); mma<64, 4, 64, true, true>(f71_46, a12_45, (base + M6_23)); mma_commit();
@@ -1512,7 +1494,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f64_49) / 4>(f64_49);
   store_frag<4, 64, false>((base + M19_53), f53_38, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a53_50[4][4]; load_as<4, 64, true>(a53_50, (base + M19_53));
   float f65_51[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_51[i] = f64_49[i];
@@ -1521,7 +1503,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f65_51) / 4>(f65_51);
   store_frag<4, 64, false>((base + M20), f65_51, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
 }
 

@@ -33,15 +33,15 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   if (const int i = t; i < 64) ((float*)(basep + M3_8))[i] = v8_1;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_2[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_2, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M4)}, 0, 4, 4);
   float f3_3[32];
   float f6_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = whole_2[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = whole_2[1][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
@@ -49,21 +49,21 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (0.125f * f3_3[i]);
   // store ws.S.score0_0, %5
   store_frag<4, 64, false>((base + M5), f5_5, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %9 [%row, %col] = mul %8, %6
   float f9_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M3_8))[frag_row(i)] * f6_4[i]);
   // %10 [%row, %col] = inverse %9
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %10
-  team_sync(1);
+  bar_sync(1, 128);
   float f10_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M7), f10_7, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %11 [%row, K] = cumsum %2
   // %12 [%row, K] = exp %11
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f14_12[i] = (f13_10[i] * f0_11[i]);
   // store ws.S.read0, %14
   store_frag<4, 64, false>((base + M8), f14_12, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
   float f15_13[32];
@@ -93,14 +93,14 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (f15_13[i] * f1_14[i]);
   // store ws.S.erase0, %16
   store_frag<4, 64, false>((base + M9), f16_15, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %17 [K] = pick last %11
   float v17_16 = 0.f;
   if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
   // %18 [K, %row] = sub %17, %11
-  team_sync(1);
+  bar_sync(1, 128);
   float f11_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
   float f18_18[32];
@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f20_20[i] = (f19_19[i] * f1_14[i]);
   // store ws.S.col0, %20
   store_frag<4, 64, false>((base + M11), f20_20, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
   float v21_21 = 0.f;
@@ -147,8 +147,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r13_1[1];
-    team_sync(1);
+    float r13_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %13 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -156,20 +165,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %8 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L3_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %11 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L4_11), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %13 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -177,13 +182,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v13_3 = r13_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -194,7 +202,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -204,7 +212,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%row, V] = mul %2, %3
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
@@ -269,7 +276,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r9_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -281,12 +295,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       tile_load<64, 1, 128>((to + L1_4), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %7 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L2_7), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %9 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -294,12 +306,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
+      const float v9_1 = r9_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_9))[i] = v9_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -310,7 +324,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -320,7 +334,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -384,7 +397,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -405,7 +418,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -416,7 +428,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -424,7 +436,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -494,8 +505,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r19_1[1];
-    team_sync(1);
+    float r19_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %19 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -503,8 +523,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 to = stage0 + n % 2 * 50176; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %8 [%row, %col] = load ws.S.solve0_0
@@ -515,8 +533,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L5_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %17 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L6_17), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %19 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -527,7 +543,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -535,11 +551,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_19))[i] = r19_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v19_3 = r19_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L7_19))[i] = v19_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -554,7 +573,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -564,7 +583,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %15 [%row, V] = contract[K] %14, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f15_3[32];
@@ -644,8 +662,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r13_1[1];
-    team_sync(1);
+    float r13_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %13 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -653,16 +680,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L2_5), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %8 [%row, %col] = load ws.S.solve0_0
       tile_load<64, 1, 128>((to + L3_8), p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %11 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L4_11), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %13 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -674,7 +697,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -682,14 +705,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v13_3 = r13_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -701,7 +727,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -711,7 +737,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %4 [%row, V] = mul %2, %3
@@ -778,7 +803,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -796,12 +828,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %16 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -809,14 +839,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -827,7 +859,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -837,7 +869,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -909,7 +940,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -930,7 +961,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -941,7 +971,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -949,7 +979,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1018,7 +1047,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1036,8 +1072,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %16 [%row, K] = load ws.S.erase0 row
       tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1049,7 +1083,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1057,12 +1091,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1077,7 +1113,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1087,7 +1123,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1143,7 +1178,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M11_5 = 83968, M12 = 92160, M13 = 92160, M14 = 18432, M15_25 = 18432, M16 = 18432, M18_22 = 18432, M19 = 18432, M20 = 0, M21 = 18432, M22 = 26624, M24 = 18432, M25 = 19456, M9_23 = 100352, M10_24 = 100608, M17_30 = 83968, M26_55 = 20480;
+  constexpr u32 M3 = 0, M23 = 0, M0_0 = 18432, M1_2 = 26624, M2_6 = 34816, M4_11 = 43008, M5_18 = 51200, M6_1 = 59392, M7_28 = 67584, M8_61 = 75776, M11_5 = 83968, M12 = 92160, M13 = 18432, M14 = 18432, M15_25 = 18432, M16 = 18432, M19_22 = 18432, M20 = 18432, M21 = 0, M22 = 18432, M18 = 26624, M24 = 18432, M25 = 19456, M9_23 = 100352, M10_24 = 100608, M17_30 = 27648, M26_55 = 20480;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1181,7 +1216,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<7>();
   team_sync(1, 512);
@@ -1194,16 +1229,16 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f5_4[i] = ((frag_col(i) + part * 16) <= frag_row(i) ? f4_3[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<5>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
   store_frag<1, 64, false>((base + M11_5), f5_4, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a5_6[4][4]; load_as<4, 64, false>(a5_6, (base + M11_5));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_5[1][8]; decay_sides<1, 1, 72, 0, 0, false>(whole_5, {a5_6}, (base + M2_6), ((float*)(basep + M3)), (base + M12), part * 1, 4 + part);
   float f8_7[8];
   UNROLL for (int i = 0; i < 8; ++i) f8_7[i] = whole_5[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %9 [%row, K] = cumsum %7
   // %12 [%row, K] = contract[V] %0, %11
   u32 a0_8[4][4]; load_as<4, 64, false>(a0_8, (base + M0_0));
@@ -1230,23 +1265,23 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f16_14[i] = (f14_13[i] * 0.125f);
   // store ws.d_q.heads, %16
   store_frag<1, 64, false>((base + M13), f16_14, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   tile_store<64, 1, 512>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
   u32 a5_16[4][4]; load_as<4, 64, true>(a5_16, (base + M11_5));
   cp_wait<3>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_15[1][8]; decay_sides<1, 1, 72, 0, 0, true>(whole_15, {a5_16}, (base + M5_18), ((float*)(basep + M3)), (base + M14), part * 1, 4 + part);
   float f65_17[8];
   UNROLL for (int i = 0; i < 8; ++i) f65_17[i] = whole_15[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %19 [%col, K] = mul %65, %15
   float f19_18[8];
   UNROLL for (int i = 0; i < 8; ++i) f19_18[i] = (f65_17[i] * 0.125f);
   // %20 [%row, K] = swap %19
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<2>();
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a1_19[4][4]; load_as<4, 64, false>(a1_19, (base + M6_1));
   float f21_20[8];
   mma_open(); mma<16, 4, 64, false, true>(f21_20, a1_19, (base + M1_2), part * 16); mma_commit();
@@ -1260,13 +1295,13 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   UNROLL for (int i = 0; i < 8; ++i) f25_22[i] = (((float*)(basep + M10_24))[frag_row(i)] * f22_21[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
   store_frag<1, 64, false>((base + M15_25), f25_22, part * 1);
-  team_sync(1, 512);
+  bar_sync(1, 512);
   u32 a25_24[4][4]; load_as<4, 64, true>(a25_24, (base + M15_25));
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float whole_23[1][8]; decay_sides<1, 1, 72, 0, 1, true>(whole_23, {a25_24}, (base + M2_6), ((float*)(basep + M3)), (base + M16), part * 1, 4 + part);
   float f26_25[8];
   UNROLL for (int i = 0; i < 8; ++i) f26_25[i] = whole_23[0][i];
-  team_sync(1, 512);
+  bar_sync(1, 512);
   // %27 [%row, K] = swap %26
   // %29 [%row, K] = contract[V] %2, %28
   u32 a2_26[4][4]; load_as<4, 64, false>(a2_26, (base + M1_2));
@@ -1279,7 +1314,7 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   if (const int i = t; i < 64) v30_28 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = v30_28;
   // %31 [K, %row] = sub %30, %9
-  team_sync(1, 512);
+  bar_sync(1, 512);
   float f9_29[8];
   UNROLL for (int i = 0; i < 8; ++i) f9_29[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
   float f31_30[8];
@@ -1295,135 +1330,137 @@ extern "C" __global__ void __launch_bounds__(512, 1) S_gradients(const bf16* __r
   // %34 [K, %row] = add %33, %20
   float f34_33[8];
   UNROLL for (int i = 0; i < 8; ++i) f34_33[i] = (f33_32[i] + f19_18[i]);
+  // %53 [K, %row] = mul %33, %6
+  float f6_34[8];
+  load_frag<1, 64, false>(f6_34, (base + M2_6), part * 1);
+  float f53_35[8];
+  UNROLL for (int i = 0; i < 8; ++i) f53_35[i] = (f33_32[i] * f6_34[i]);
+  // %54 [K] = sum[%row] %53
+  col_sums_part<8>(((float*)(basep + M18)), f53_35, 64, part * 16);
   // %35 [K, %row] = add %34, %27
-  float f35_34[8];
-  UNROLL for (int i = 0; i < 8; ++i) f35_34[i] = (f34_33[i] + f26_25[i]);
+  float f35_36[8];
+  UNROLL for (int i = 0; i < 8; ++i) f35_36[i] = (f34_33[i] + f26_25[i]);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
-  store_frag<1, 64, false>((base + M18_22), f22_21, part * 1);
-  team_sync(1, 512);
-  u32 a22_36[4][4]; load_as<4, 64, false>(a22_36, (base + M18_22));
-  team_sync(1, 512);
-  float whole_35[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_35, {a22_36}, (base + M2_6), ((float*)(basep + M3)), (base + M19), part * 1, 4 + part);
-  float f36_37[8];
-  UNROLL for (int i = 0; i < 8; ++i) f36_37[i] = whole_35[0][i];
-  team_sync(1, 512);
+  store_frag<1, 64, false>((base + M19_22), f22_21, part * 1);
+  bar_sync(1, 512);
+  u32 a22_38[4][4]; load_as<4, 64, false>(a22_38, (base + M19_22));
+  bar_sync(1, 512);
+  float whole_37[1][8]; decay_sides<1, 1, 72, 0, 1, false>(whole_37, {a22_38}, (base + M2_6), ((float*)(basep + M3)), (base + M20), part * 1, 4 + part);
+  float f36_39[8];
+  UNROLL for (int i = 0; i < 8; ++i) f36_39[i] = whole_37[0][i];
+  bar_sync(1, 512);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_38[4][4]; load_as<4, 64, false>(a1_38, (base + M6_1));
-  float f37_39[8];
-  mma_open(); mma<16, 4, 64, false, true>(f37_39, a1_38, (base + M4_11), part * 16); mma_commit();
+  u32 a1_40[4][4]; load_as<4, 64, false>(a1_40, (base + M6_1));
+  float f37_41[8];
+  mma_open(); mma<16, 4, 64, false, true>(f37_41, a1_40, (base + M4_11), part * 16); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_39) / 4>(f37_39);
-  float f38_40[8];
-  UNROLL for (int i = 0; i < 8; ++i) f38_40[i] = (f10_11[i] * f37_39[i]);
+  mma_ready<sizeof(f37_41) / 4>(f37_41);
+  float f38_42[8];
+  UNROLL for (int i = 0; i < 8; ++i) f38_42[i] = (f10_11[i] * f37_41[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_41[8];
-  UNROLL for (int i = 0; i < 8; ++i) f39_41[i] = (f38_40[i] + f36_37[i]);
+  float f39_43[8];
+  UNROLL for (int i = 0; i < 8; ++i) f39_43[i] = (f38_42[i] + f36_39[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_42[8];
-  UNROLL for (int i = 0; i < 8; ++i) f40_42[i] = (f39_41[i] * ((float*)(basep + M10_24))[frag_row(i)]);
+  float f40_44[8];
+  UNROLL for (int i = 0; i < 8; ++i) f40_44[i] = (f39_43[i] * ((float*)(basep + M10_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_43[8];
-  UNROLL for (int i = 0; i < 8; ++i) f41_43[i] = (f35_34[i] + f40_42[i]);
+  float f41_45[8];
+  UNROLL for (int i = 0; i < 8; ++i) f41_45[i] = (f35_36[i] + f40_44[i]);
   // store ws.d_k.heads, %41
-  store_frag<1, 64, false>((base + M20), f41_43, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  store_frag<1, 64, false>((base + M21), f41_45, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_44[8];
-  load_frag<1, 64, false>(f1_44, (base + M6_1), part * 1);
-  float f42_45[8];
-  UNROLL for (int i = 0; i < 8; ++i) f42_45[i] = (f1_44[i] * ((float*)(basep + M9_23))[frag_row(i)]);
+  float f1_46[8];
+  load_frag<1, 64, false>(f1_46, (base + M6_1), part * 1);
+  float f42_47[8];
+  UNROLL for (int i = 0; i < 8; ++i) f42_47[i] = (f1_46[i] * ((float*)(basep + M9_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<1, 64, false>((base + M21), f42_45, part * 1);
-  team_sync(1, 512);
-  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
+  store_frag<1, 64, false>((base + M22), f42_47, part * 1);
+  bar_sync(1, 512);
+  tile_store<64, 1, 512>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_46[8];
-  load_frag<1, 64, false>(f18_46, (base + M5_18), part * 1);
-  float f43_47[8];
-  UNROLL for (int i = 0; i < 8; ++i) f43_47[i] = (f14_13[i] * f18_46[i]);
+  float f18_48[8];
+  load_frag<1, 64, false>(f18_48, (base + M5_18), part * 1);
+  float f43_49[8];
+  UNROLL for (int i = 0; i < 8; ++i) f43_49[i] = (f14_13[i] * f18_48[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_48[8];
-  UNROLL for (int i = 0; i < 8; ++i) f44_48[i] = (0.125f * f43_47[i]);
+  float f44_50[8];
+  UNROLL for (int i = 0; i < 8; ++i) f44_50[i] = (0.125f * f43_49[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_49[8];
-  load_frag<1, 64, false>(f6_49, (base + M2_6), part * 1);
-  float f45_50[8];
-  UNROLL for (int i = 0; i < 8; ++i) f45_50[i] = (f39_41[i] * f6_49[i]);
+  float f6_51[8];
+  load_frag<1, 64, false>(f6_51, (base + M2_6), part * 1);
+  float f45_52[8];
+  UNROLL for (int i = 0; i < 8; ++i) f45_52[i] = (f39_43[i] * f6_51[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_51[8];
-  UNROLL for (int i = 0; i < 8; ++i) f46_51[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_50[i]);
+  float f46_53[8];
+  UNROLL for (int i = 0; i < 8; ++i) f46_53[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_52[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_52[8];
-  UNROLL for (int i = 0; i < 8; ++i) f47_52[i] = (f44_48[i] + f46_51[i]);
+  float f47_54[8];
+  UNROLL for (int i = 0; i < 8; ++i) f47_54[i] = (f44_50[i] + f46_53[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_53[8];
-  UNROLL for (int i = 0; i < 8; ++i) f48_53[i] = (f35_34[i] * f6_49[i]);
+  float f48_55[8];
+  UNROLL for (int i = 0; i < 8; ++i) f48_55[i] = (f35_36[i] * f6_51[i]);
   // %49 [K, %row] = neg %48
-  float f49_54[8];
-  UNROLL for (int i = 0; i < 8; ++i) f49_54[i] = (-f48_53[i]);
+  float f49_56[8];
+  UNROLL for (int i = 0; i < 8; ++i) f49_56[i] = (-f48_55[i]);
   // %50 [K] = contract[V] %11, %28
-  float v50_55 = 0.f;
-  if (const int i = t; i < 64) v50_55 = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
+  float v50_57 = 0.f;
+  if (const int i = t; i < 64) v50_57 = row_dot<64, 64>((base + M4_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  float v51_56 = 0.f;
-  if (const int i = t; i < 64) v51_56 = m_exp(v30_28);
+  float v51_58 = 0.f;
+  if (const int i = t; i < 64) v51_58 = m_exp(v30_28);
   // %52 [K] = mul %51, %50
-  float v52_57 = 0.f;
-  if (const int i = t; i < 64) v52_57 = (v51_56 * v50_55);
+  float v52_59 = 0.f;
+  if (const int i = t; i < 64) v52_59 = (v51_58 * v50_57);
   // %56 [%row, K] = add %47, %49
-  float f56_58[8];
-  UNROLL for (int i = 0; i < 8; ++i) f56_58[i] = (f47_52[i] + f49_54[i]);
-  // %53 [K, %row] = mul %33, %6
-  float f53_59[8];
-  UNROLL for (int i = 0; i < 8; ++i) f53_59[i] = (f33_32[i] * f6_49[i]);
-  // %54 [K] = sum[%row] %53
-  col_sums_part<8>(((float*)(basep + M22)), f53_59, 64, part * 16);
+  float f56_60[8];
+  UNROLL for (int i = 0; i < 8; ++i) f56_60[i] = (f47_54[i] + f49_56[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_58[i];
-  team_sync(1, 512);
+  UNROLL for (int i = 0; i < 8; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)] = f56_60[i];
+  bar_sync(1, 512);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M23)) + i, ((float*)(basep + M23)) + i, 72, i < 64);
   // %59 [%row] = sum[K] %45
-  row_sums_to<8>((((float*)(basep + M24)) + part * 64), f45_50);
+  row_sums_to<8>((((float*)(basep + M24)) + part * 64), f45_52);
   // %62 [%row, V] = mul %1, %61
-  float f1_60[8];
-  load_frag<1, 64, false>(f1_60, (base + M6_1), part * 1);
+  float f1_61[8];
+  load_frag<1, 64, false>(f1_61, (base + M6_1), part * 1);
   cp_wait<0>();
-  team_sync(1, 512);
-  float f61_61[8];
-  load_frag<1, 64, false>(f61_61, (base + M8_61), part * 1);
-  float f62_62[8];
-  UNROLL for (int i = 0; i < 8; ++i) f62_62[i] = (f1_60[i] * f61_61[i]);
+  bar_sync(1, 512);
+  float f61_62[8];
+  load_frag<1, 64, false>(f61_62, (base + M8_61), part * 1);
+  float f62_63[8];
+  UNROLL for (int i = 0; i < 8; ++i) f62_63[i] = (f1_61[i] * f61_62[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f62_62);
-  float v54_63 = 0.f;
-  if (const int i = t; i < 64) v54_63 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
-  float v59_64 = 0.f;
-  if (const int i = t; i < 64) v59_64 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
-  team_sync(1, 512);
-  float v63_65 = 0.f;
-  if (const int i = t; i < 64) v63_65 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  row_sums_to<8>((((float*)(basep + M25)) + part * 64), f62_63);
+  float v54_64 = 0.f;
+  if (const int i = t; i < 64) v54_64 = ((float*)(basep + M18))[i] + ((float*)(basep + M18))[64 + i] + ((float*)(basep + M18))[128 + i] + ((float*)(basep + M18))[192 + i];
+  float v59_65 = 0.f;
+  if (const int i = t; i < 64) v59_65 = ((float*)(basep + M24))[0 + i] + ((float*)(basep + M24))[64 + i] + ((float*)(basep + M24))[128 + i] + ((float*)(basep + M24))[192 + i];
+  bar_sync(1, 512);
+  float v63_66 = 0.f;
+  if (const int i = t; i < 64) v63_66 = ((float*)(basep + M25))[0 + i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
   // %55 [K] = add %52, %54
-  float v55_66 = 0.f;
-  if (const int i = t; i < 64) v55_66 = (v52_57 + v54_63);
-  if (const int i = t; i < 64) ((float*)(basep + M26_55))[i] = v55_66;
+  float v55_67 = 0.f;
+  if (const int i = t; i < 64) v55_67 = (v52_59 + v54_64);
+  if (const int i = t; i < 64) ((float*)(basep + M26_55))[i] = v55_67;
   // %60 [%row] = neg %59
-  float v60_67 = 0.f;
-  if (const int i = t; i < 64) v60_67 = (-v59_64);
+  float v60_68 = 0.f;
+  if (const int i = t; i < 64) v60_68 = (-v59_65);
   // %64 [%row] = add %60, %63
-  float v64_68 = 0.f;
-  if (const int i = t; i < 64) v64_68 = (v60_67 + v63_65);
+  float v64_69 = 0.f;
+  if (const int i = t; i < 64) v64_69 = (v60_68 + v63_66);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_68);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_69);
   // %58 [%row, K] = add %57, %55
-  float f57_69[8];
-  UNROLL for (int i = 0; i < 8; ++i) f57_69[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
-  team_sync(1, 512);
-  float f58_70[8];
-  UNROLL for (int i = 0; i < 8; ++i) f58_70[i] = (f57_69[i] + ((float*)(basep + M26_55))[(frag_col(i) + part * 16)]);
+  float f57_70[8];
+  UNROLL for (int i = 0; i < 8; ++i) f57_70[i] = ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 16)];
+  bar_sync(1, 512);
+  float f58_71[8];
+  UNROLL for (int i = 0; i < 8; ++i) f58_71[i] = (f57_70[i] + ((float*)(basep + M26_55))[(frag_col(i) + part * 16)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_70[i], f58_70[i + 1]); }
+  UNROLL for (int i = 0; i < 8; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 16); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_71[i], f58_71[i + 1]); }
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

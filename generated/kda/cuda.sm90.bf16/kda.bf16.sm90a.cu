@@ -33,15 +33,15 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   if (const int i = t; i < 64) ((float*)(basep + M3_8))[i] = v8_1;
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<0>();
-  team_sync(1);
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_2[2][32]; decay_scores<2, 1, 72, 0, 2>(whole_2, {(base + M0_0), (base + M1_1)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M4)}, 0, 4, 4);
   float f3_3[32];
   float f6_4[32];
   UNROLL for (int i = 0; i < 32; ++i) f3_3[i] = whole_2[0][i];
   UNROLL for (int i = 0; i < 32; ++i) f6_4[i] = whole_2[1][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %6 [%row, %col] = dscore[K] strict %1, %1 by %2
   // %4 [] = 0.125
   // %5 [%row, %col] = mul %4, %3
@@ -49,21 +49,21 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (0.125f * f3_3[i]);
   // store ws.S.score0_0, %5
   store_frag<4, 64, false>((base + M5), f5_5, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %9 [%row, %col] = mul %8, %6
   float f9_6[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_6[i] = (((float*)(basep + M3_8))[frag_row(i)] * f6_4[i]);
   // %10 [%row, %col] = inverse %9
   UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)] = f9_6[i];
-  team_sync(1);
+  bar_sync(1, 128);
   tri_inverse<72>(((float*)(basep + M6)), t, 4);
   // store ws.S.solve0_0, %10
-  team_sync(1);
+  bar_sync(1, 128);
   float f10_7[32];
   UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
   store_frag<4, 64, false>((base + M7), f10_7, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_solve0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %11 [%row, K] = cumsum %2
   // %12 [%row, K] = exp %11
@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f14_12[i] = (f13_10[i] * f0_11[i]);
   // store ws.S.read0, %14
   store_frag<4, 64, false>((base + M8), f14_12, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %15 [%row, K] = mul %12, %8
   float f15_13[32];
@@ -93,14 +93,14 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f16_15[i] = (f15_13[i] * f1_14[i]);
   // store ws.S.erase0, %16
   store_frag<4, 64, false>((base + M9), f16_15, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_erase0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
   // %17 [K] = pick last %11
   float v17_16 = 0.f;
   if (const int i = t; i < 64) v17_16 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M10_17))[i] = v17_16;
   // %18 [K, %row] = sub %17, %11
-  team_sync(1);
+  bar_sync(1, 128);
   float f11_17[32];
   UNROLL for (int i = 0; i < 32; ++i) f11_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + frag_col(i)];
   float f18_18[32];
@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(128) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 32; ++i) f20_20[i] = (f19_19[i] * f1_14[i]);
   // store ws.S.col0, %20
   store_frag<4, 64, false>((base + M11), f20_20, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
   // %21 [K] = exp %17
   float v21_21 = 0.f;
@@ -148,22 +148,27 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    float r13_1[1];
-    team_sync(1);
+    float r13_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %13 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       // %8 [%row, %col] = load ws.S.solve0_0
       // %11 [%row, K] = load ws.S.col0 row
-      // %13 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -173,7 +178,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -181,18 +186,20 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v13_3 = r13_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
         tile_clear<64, 1>((sa + L4_11), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -203,7 +210,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -214,7 +221,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%row, V] = mul %2, %3
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
@@ -280,7 +286,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r9_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -289,9 +302,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       // %2 [%row, K] = load ws.S.erase0 row
       // %4 [%row, %col] = load ws.S.solve0_0
       // %7 [%row, K] = load ws.S.col0 row
-      // %9 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_erase0, 0, head, first, bar);
@@ -300,7 +311,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -308,16 +319,17 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
+      const float v9_1 = r9_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_9))[i] = v9_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_7), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -328,7 +340,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -339,7 +351,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -403,13 +414,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -425,8 +436,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -436,7 +445,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -445,7 +454,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -515,24 +523,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r19_1[1];
-    team_sync(1);
+    float r19_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %19 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 50176; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       // %8 [%row, %col] = load ws.S.solve0_0
       // %11 [%row, %col] = load ws.S.score0_0
       // %14 [%row, K] = load ws.S.read0 row
       // %17 [%row, K] = load ws.S.col0 row
-      // %19 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r19_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -549,11 +562,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -561,25 +574,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L7_19))[i] = r19_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v19_3 = r19_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L7_19))[i] = v19_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
         tile_clear<64, 1>((sa + L5_14), length, t);
         tile_clear<64, 1>((sa + L6_17), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -587,7 +602,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -598,7 +613,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %15 [%row, V] = contract[K] %14, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f15_3[32];
@@ -679,22 +693,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r13_1[1];
-    team_sync(1);
+    float r13_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load beta row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
+      // %13 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load beta row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_beta + (i64)first * s_beta.token + (i64)head * s_beta.head + i * ((i64)s_beta.token)) : 0.f); }
       // %5 [%row, K] = load ws.S.erase0 row
       // %8 [%row, %col] = load ws.S.solve0_0
       // %11 [%row, K] = load ws.S.col0 row
-      // %13 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r13_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 32768);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -709,12 +728,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_written0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_written0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -722,24 +741,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_13))[i] = r13_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v13_3 = r13_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L2_5), length, t);
         tile_clear<64, 1>((sa + L4_11), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -747,7 +768,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -758,7 +779,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %4 [%row, V] = mul %2, %3
@@ -827,7 +847,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -839,9 +866,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       // %10 [%row, %col] = load ws.S.solve0_0
       // %14 [%row, K] = load ws.S.read0 row
       // %16 [%row, K] = load ws.S.erase0 row
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 2 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -864,7 +889,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       tile_prefetch<1>(m_ws_S_erase0, 0, head, first);
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -872,8 +897,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
-      team_sync(1);
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       if (length < 64) {
@@ -882,12 +908,12 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_14), length, t);
         tile_clear<64, 1>((sa + L5_16), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1);
-      if (n + 2 < walk_chunks && t == 0) prefetch(n + 2);
+      if (n + 2 < walk_chunks && t == 96) prefetch(n + 2);
     }
   }
   else {
@@ -897,7 +923,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -908,7 +934,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 oa = out0 + n % 2 * 0; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
       bar_wait(landed + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -980,13 +1005,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
       // %2 [K, K'] = load ws.S.map
       // %3 [K, K'] = load ws.S.map_rest
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_ws_S_map, 0, 0, segment * d.heads + head, bar);
@@ -1002,8 +1027,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_segments) issue(n + 1);
-      team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1013,7 +1036,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1022,7 +1045,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1091,7 +1113,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1103,9 +1132,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       // %10 [%row, %col] = load ws.S.solve0_0
       // %14 [%row, K] = load ws.S.read0 row
       // %16 [%row, K] = load ws.S.erase0 row
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 49152);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
@@ -1122,12 +1149,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_ws_S_solved0, v0, head, first, (oa + O1));
       if (length < 64) tile_store<64, 1, 128>(p_ws_S_solved0 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1135,11 +1162,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
       if (length < 64) {
@@ -1148,13 +1176,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L4_14), length, t);
         tile_clear<64, 1>((sa + L5_16), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -1162,7 +1190,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1173,7 +1201,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 16384; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1230,7 +1257,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const f32* __restrict__ p_beta, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, f32* __restrict__ p_d_beta, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written0, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved0, bf16* __restrict__ p_ws_d_q_heads, bf16* __restrict__ p_ws_d_k_heads, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const Strides s_beta, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M11 = 83968, M12 = 83968, M13_5 = 18432, M14 = 18432, M15_25 = 83968, M16 = 18432, M18 = 18432, M19 = 0, M20 = 18432, M9_23 = 92160, M10_24 = 92416, M17_30 = 83968, M21_55 = 19456, M23_59 = 18432, M24_63 = 0;
+  constexpr u32 M4 = 0, M22 = 0, M0_0 = 18432, M1_2 = 26624, M2_1 = 34816, M3_6 = 43008, M5_11 = 51200, M6_18 = 59392, M7_28 = 67584, M8_61 = 75776, M11 = 83968, M12 = 18432, M13_5 = 83968, M14 = 18432, M15_25 = 83968, M16 = 18432, M19 = 18432, M20 = 26624, M18 = 83968, M9_23 = 92160, M10_24 = 92416, M17_30 = 26624, M21_55 = 18432, M23_59 = 18688, M24_63 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1267,7 +1294,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %3 [%col, V] = swap %2
   // %4 [%row, %col] = contract[V] %0, %3
   cp_wait<8>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a0_2[4][4]; load_as<4, 64, false>(a0_2, (base + M0_0));
   cp_wait<7>();
   team_sync(1);
@@ -1280,7 +1307,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) <= frag_row(i) ? f4_3[i] : 0.f);
   // %21 [%row, %col] = contract[V] %1, %3
   cp_wait<6>();
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a1_5[4][4]; load_as<4, 64, false>(a1_5, (base + M2_1));
   float f21_6[32];
   mma_open(); mma<64, 4, 64, false, true>(f21_6, a1_5, (base + M1_2)); mma_commit();
@@ -1291,17 +1318,17 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f22_7[i] = (frag_col(i) < frag_row(i) ? f21_6[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<4>();
-  team_sync(1);
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   u32 a5_9[4][4]; pack<4>(a5_9, f5_4);
   u32 a22_10[4][4]; pack<4>(a22_10, f22_7);
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_8[2][32]; decay_sides<2, 4, 72, 0, 2, false>(whole_8, {a5_9, a22_10}, (base + M3_6), ((float*)(basep + M4)), (base + M11), 0, 4);
   float f8_11[32];
   UNROLL for (int i = 0; i < 32; ++i) f8_11[i] = whole_8[0][i];
   float f36_12[32];
   UNROLL for (int i = 0; i < 32; ++i) f36_12[i] = whole_8[1][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %36 [%row, K] = dscoreRow[K] strict %22, %6 by %7
   // %9 [%row, K] = cumsum %7
   // %12 [%row, K] = contract[V] %0, %11
@@ -1329,18 +1356,18 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f16_19[i] = (f14_18[i] * 0.125f);
   // store ws.d_q.heads, %16
   store_frag<4, 64, false>((base + M12), f16_19, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_ws_d_q_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %65 [%col, K] = dscoreCol[K] %5, %18 by %7
   store_frag<4, 64, false>((base + M13_5), f5_4, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a5_21[4][4]; load_as<4, 64, true>(a5_21, (base + M13_5));
   cp_wait<2>();
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_20[1][32]; decay_sides<1, 4, 72, 0, 0, true>(whole_20, {a5_21}, (base + M6_18), ((float*)(basep + M4)), (base + M14), 0, 4);
   float f65_22[32];
   UNROLL for (int i = 0; i < 32; ++i) f65_22[i] = whole_20[0][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %19 [%col, K] = mul %65, %15
   float f19_23[32];
   UNROLL for (int i = 0; i < 32; ++i) f19_23[i] = (f65_22[i] * 0.125f);
@@ -1350,13 +1377,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (((float*)(basep + M10_24))[frag_row(i)] * f22_7[i]);
   // %26 [%col, K] = dscoreCol[K] strict %25, %6 by %7
   store_frag<4, 64, false>((base + M15_25), f25_24, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a25_26[4][4]; load_as<4, 64, true>(a25_26, (base + M15_25));
-  team_sync(1);
+  bar_sync(1, 128);
   float whole_25[1][32]; decay_sides<1, 4, 72, 0, 1, true>(whole_25, {a25_26}, (base + M3_6), ((float*)(basep + M4)), (base + M16), 0, 4);
   float f26_27[32];
   UNROLL for (int i = 0; i < 32; ++i) f26_27[i] = whole_25[0][i];
-  team_sync(1);
+  bar_sync(1, 128);
   // %27 [%row, K] = swap %26
   // %29 [%row, K] = contract[V] %2, %28
   u32 a2_28[4][4]; load_as<4, 64, false>(a2_28, (base + M1_2));
@@ -1369,7 +1396,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v30_30 = ((float*)(basep + M4))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M17_30))[i] = v30_30;
   // %31 [K, %row] = sub %30, %9
-  team_sync(1);
+  bar_sync(1, 128);
   float f9_31[32];
   UNROLL for (int i = 0; i < 32; ++i) f9_31[i] = ((float*)(basep + M4))[frag_row(i) * 72 + frag_col(i)];
   float f31_32[32];
@@ -1385,123 +1412,124 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %34 [K, %row] = add %33, %20
   float f34_35[32];
   UNROLL for (int i = 0; i < 32; ++i) f34_35[i] = (f33_34[i] + f19_23[i]);
+  // %53 [K, %row] = mul %33, %6
+  float f6_36[32];
+  load_frag<4, 64, false>(f6_36, (base + M3_6), 0);
+  float f53_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f53_37[i] = (f33_34[i] * f6_36[i]);
+  // %54 [K] = sum[%row] %53
+  col_sums_part<32>(((float*)(basep + M18)), f53_37, 64, 0);
   // %35 [K, %row] = add %34, %27
-  float f35_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_36[i] = (f34_35[i] + f26_27[i]);
+  float f35_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_38[i] = (f34_35[i] + f26_27[i]);
   // %37 [%row, K] = contract[V] %1, %11
-  u32 a1_37[4][4]; load_as<4, 64, false>(a1_37, (base + M2_1));
-  float f37_38[32];
-  mma_open(); mma<64, 4, 64, false, true>(f37_38, a1_37, (base + M5_11)); mma_commit();
+  u32 a1_39[4][4]; load_as<4, 64, false>(a1_39, (base + M2_1));
+  float f37_40[32];
+  mma_open(); mma<64, 4, 64, false, true>(f37_40, a1_39, (base + M5_11)); mma_commit();
   // %38 [%row, K] = mul %10, %37
   mma_wait<0>();
-  mma_ready<sizeof(f37_38) / 4>(f37_38);
-  float f38_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_39[i] = (f10_16[i] * f37_38[i]);
+  mma_ready<sizeof(f37_40) / 4>(f37_40);
+  float f38_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_41[i] = (f10_16[i] * f37_40[i]);
   // %39 [%row, K] = add %38, %36
-  float f39_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f39_40[i] = (f38_39[i] + f36_12[i]);
+  float f39_42[32];
+  UNROLL for (int i = 0; i < 32; ++i) f39_42[i] = (f38_41[i] + f36_12[i]);
   // %40 [%row, K] = mul %39, %24
-  float f40_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_41[i] = (f39_40[i] * ((float*)(basep + M10_24))[frag_row(i)]);
+  float f40_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_43[i] = (f39_42[i] * ((float*)(basep + M10_24))[frag_row(i)]);
   // %41 [K, %row] = add %35, %40
-  float f41_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_42[i] = (f35_36[i] + f40_41[i]);
+  float f41_44[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_44[i] = (f35_38[i] + f40_43[i]);
   // store ws.d_k.heads, %41
-  store_frag<4, 64, false>((base + M18), f41_42, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
+  store_frag<4, 64, false>((base + M19), f41_44, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_d_k_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %42 [%row, V] = mul %1, %23
-  float f1_43[32];
-  load_frag<4, 64, false>(f1_43, (base + M2_1), 0);
-  float f42_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_44[i] = (f1_43[i] * ((float*)(basep + M9_23))[frag_row(i)]);
+  float f1_45[32];
+  load_frag<4, 64, false>(f1_45, (base + M2_1), 0);
+  float f42_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_46[i] = (f1_45[i] * ((float*)(basep + M9_23))[frag_row(i)]);
   // store d_v, %42
-  store_frag<4, 64, false>((base + M19), f42_44, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  store_frag<4, 64, false>((base + M20), f42_46, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
   // %43 [%row, K] = mul %14, %18
-  float f18_45[32];
-  load_frag<4, 64, false>(f18_45, (base + M6_18), 0);
-  float f43_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_46[i] = (f14_18[i] * f18_45[i]);
+  float f18_47[32];
+  load_frag<4, 64, false>(f18_47, (base + M6_18), 0);
+  float f43_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_48[i] = (f14_18[i] * f18_47[i]);
   // %44 [%row, K] = mul %15, %43
-  float f44_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_47[i] = (0.125f * f43_46[i]);
+  float f44_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_49[i] = (0.125f * f43_48[i]);
   // %45 [%row, K] = mul %39, %6
-  float f6_48[32];
-  load_frag<4, 64, false>(f6_48, (base + M3_6), 0);
-  float f45_49[32];
-  UNROLL for (int i = 0; i < 32; ++i) f45_49[i] = (f39_40[i] * f6_48[i]);
+  float f6_50[32];
+  load_frag<4, 64, false>(f6_50, (base + M3_6), 0);
+  float f45_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f45_51[i] = (f39_42[i] * f6_50[i]);
   // %46 [%row, K] = mul %24, %45
-  float f46_50[32];
-  UNROLL for (int i = 0; i < 32; ++i) f46_50[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_49[i]);
+  float f46_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f46_52[i] = (((float*)(basep + M10_24))[frag_row(i)] * f45_51[i]);
   // %47 [%row, K] = add %44, %46
-  float f47_51[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_51[i] = (f44_47[i] + f46_50[i]);
+  float f47_53[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_53[i] = (f44_49[i] + f46_52[i]);
   // %48 [K, %row] = mul %35, %6
-  float f48_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_52[i] = (f35_36[i] * f6_48[i]);
+  float f48_54[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_54[i] = (f35_38[i] * f6_50[i]);
   // %49 [K, %row] = neg %48
-  float f49_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_53[i] = (-f48_52[i]);
+  float f49_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_55[i] = (-f48_54[i]);
   // %50 [K] = contract[V] %11, %28
-  float v50_54 = 0.f;
-  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
+  float v50_56 = 0.f;
+  if (const int i = t; i < 64) v50_56 = row_dot<64, 64>((base + M5_11), (base + M7_28), i);
   // %51 [K] = exp %30
-  float v51_55 = 0.f;
-  if (const int i = t; i < 64) v51_55 = m_exp(v30_30);
+  float v51_57 = 0.f;
+  if (const int i = t; i < 64) v51_57 = m_exp(v30_30);
   // %52 [K] = mul %51, %50
-  float v52_56 = 0.f;
-  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
-  // %53 [K, %row] = mul %33, %6
-  float f53_57[32];
-  UNROLL for (int i = 0; i < 32; ++i) f53_57[i] = (f33_34[i] * f6_48[i]);
-  // %54 [K] = sum[%row] %53
-  col_sums_part<32>(((float*)(basep + M20)), f53_57, 64, 0);
-  team_sync(1);
-  float v54_58 = 0.f;
-  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M20))[i] + ((float*)(basep + M20))[64 + i] + ((float*)(basep + M20))[128 + i] + ((float*)(basep + M20))[192 + i];
+  float v52_58 = 0.f;
+  if (const int i = t; i < 64) v52_58 = (v51_57 * v50_56);
+  float v54_59 = 0.f;
+  if (const int i = t; i < 64) v54_59 = ((float*)(basep + M18))[i] + ((float*)(basep + M18))[64 + i] + ((float*)(basep + M18))[128 + i] + ((float*)(basep + M18))[192 + i];
   // %55 [K] = add %52, %54
-  float v55_59 = 0.f;
-  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
-  if (const int i = t; i < 64) ((float*)(basep + M21_55))[i] = v55_59;
+  float v55_60 = 0.f;
+  if (const int i = t; i < 64) v55_60 = (v52_58 + v54_59);
+  if (const int i = t; i < 64) ((float*)(basep + M21_55))[i] = v55_60;
   // %56 [%row, K] = add %47, %49
-  float f56_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_60[i] = (f47_51[i] + f49_53[i]);
+  float f56_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_61[i] = (f47_53[i] + f49_55[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)] = f56_60[i];
-  team_sync(1);
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)] = f56_61[i];
+  bar_sync(1, 128);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M22)) + i, ((float*)(basep + M22)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
-  team_sync(1);
-  float f57_61[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_61[i] = ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)];
-  float f58_62[32];
-  UNROLL for (int i = 0; i < 32; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M21_55))[frag_col(i)]);
+  bar_sync(1, 128);
+  float f57_62[32];
+  UNROLL for (int i = 0; i < 32; ++i) f57_62[i] = ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)];
+  float f58_63[32];
+  UNROLL for (int i = 0; i < 32; ++i) f58_63[i] = (f57_62[i] + ((float*)(basep + M21_55))[frag_col(i)]);
   // store d_g, %58
-  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i], f58_62[i + 1]); }
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_d_g + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_63[i], f58_63[i + 1]); }
   // %59 [%row] = sum[K] %45
-  row_sums_to<32>(((float*)(basep + M23_59)), f45_49);
+  row_sums_to<32>(((float*)(basep + M23_59)), f45_51);
   // %62 [%row, V] = mul %1, %61
-  float f1_63[32];
-  load_frag<4, 64, false>(f1_63, (base + M2_1), 0);
+  float f1_64[32];
+  load_frag<4, 64, false>(f1_64, (base + M2_1), 0);
   cp_wait<0>();
-  team_sync(1);
-  float f61_64[32];
-  load_frag<4, 64, false>(f61_64, (base + M8_61), 0);
-  float f62_65[32];
-  UNROLL for (int i = 0; i < 32; ++i) f62_65[i] = (f1_63[i] * f61_64[i]);
+  bar_sync(1, 128);
+  float f61_65[32];
+  load_frag<4, 64, false>(f61_65, (base + M8_61), 0);
+  float f62_66[32];
+  UNROLL for (int i = 0; i < 32; ++i) f62_66[i] = (f1_64[i] * f61_65[i]);
   // %63 [%row] = sum[V] %62
-  row_sums_to<32>(((float*)(basep + M24_63)), f62_65);
+  row_sums_to<32>(((float*)(basep + M24_63)), f62_66);
   // %60 [%row] = neg %59
-  float v60_66 = 0.f;
-  if (const int i = t; i < 64) v60_66 = (-((float*)(basep + M23_59))[i]);
+  float v60_67 = 0.f;
+  if (const int i = t; i < 64) v60_67 = (-((float*)(basep + M23_59))[i]);
   // %64 [%row] = add %60, %63
-  team_sync(1);
-  float v64_67 = 0.f;
-  if (const int i = t; i < 64) v64_67 = (v60_66 + ((float*)(basep + M24_63))[i]);
+  bar_sync(1, 128);
+  float v64_68 = 0.f;
+  if (const int i = t; i < 64) v64_68 = (v60_67 + ((float*)(basep + M24_63))[i]);
   // store d_beta, %64
-  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_67);
+  if (const int i = t; i < 64) if (i < length) st(p_d_beta + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v64_68);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

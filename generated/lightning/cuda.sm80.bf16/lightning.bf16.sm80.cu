@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, f32* __restrict__ p_ws_S_local, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
+  constexpr u32 L0_12 = 0, L1_13 = 8192, L4_18 = 16384, L5_21 = 16640, L2_14 = 0, L3_15 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -117,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -143,21 +143,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       cp_wait<1>();
       team_sync(1);
       // %14 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      float v14_5 = 0.f;
+      if (const int i = t; i < 64) v14_5 = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = v14_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
       // %16 [] = pick last %15
-      team_sync(1);
-      const float s16_5 = ((float*)(basep + L3_15))[63];
+      bar_sync(1, 128);
+      const float s16_6 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      float v17_7 = 0.f;
+      if (const int i = t; i < 64) v17_7 = (s16_6 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = m_exp(v17_7);
+      if (const int i = t; i < 64) ((float*)(sp + L4_18))[i] = v18_8;
       // %21 [] = exp %16
-      const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
-      team_sync(1);
+      const float s21_9 = m_exp(s16_6);
+      if (t == 0) ((float*)(sp + L5_21))[0] = s21_9;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -168,7 +172,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -178,14 +182,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %19 [%row, V] = mul %18, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L4_18))[frag_col(i)] * f12_2[i]);
       // %22 [K, V] = mul %21, %11
-      const float s21_4 = ((float*)(sp + L6_21))[0];
+      const float s21_4 = ((float*)(sp + L5_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
       // %20 [K, V] = contract[%row] %13, %19
@@ -264,7 +267,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L8_33 = 33024, L9_36 = 33280, L3_18 = 0, L4_19 = 256, L7_32 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L7_33 = 33024, L8_36 = 33280, L3_18 = 0, L4_19 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -300,7 +303,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -346,37 +349,44 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       float f17_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
       // %18 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L3_18))[i] = (i < length ? s9_4 : 0.f);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = (i < length ? s9_4 : 0.f);
       // %19 [%row] = cumsum %18
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L3_18))[i] = v18_8;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L4_19)), ((float*)(basep + L3_18)), false, false);
       // %20 [%col] = swap %19
       // %21 [%row, %col] = sub %19, %20
-      team_sync(1);
-      float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L4_19))[frag_row(i)] - ((float*)(basep + L4_19))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (((float*)(basep + L4_19))[frag_row(i)] - ((float*)(basep + L4_19))[frag_col(i)]);
       // %22 [%row, %col] = mask %21
-      float f22_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (frag_col(i) <= frag_row(i) ? f21_8[i] : 0.f);
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (frag_col(i) <= frag_row(i) ? f21_9[i] : 0.f);
       // %23 [%row, %col] = exp %22
-      float f23_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_10[i] = m_exp(f22_9[i]);
+      float f23_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = m_exp(f22_10[i]);
       // %24 [%row, %col] = mul %23, %17
-      float f24_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f17_7[i]);
-      store_frag<4, 64, false>((sa + L5_24), f24_11, 0);
+      float f24_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_12[i] = (f23_11[i] * f17_7[i]);
+      store_frag<4, 64, false>((sa + L5_24), f24_12, 0);
       // %28 [%row] = exp %19
-      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = m_exp(((float*)(basep + L4_19))[i]);
+      float v28_13 = 0.f;
+      if (const int i = t; i < 64) v28_13 = m_exp(((float*)(basep + L4_19))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = v28_13;
       // %31 [] = pick last %19
-      const float s31_12 = ((float*)(basep + L4_19))[63];
+      const float s31_14 = ((float*)(basep + L4_19))[63];
       // %32 [%row] = sub %31, %19
-      if (const int i = t; i < 64) ((float*)(basep + L7_32))[i] = (s31_12 - ((float*)(basep + L4_19))[i]);
+      float v32_15 = 0.f;
+      if (const int i = t; i < 64) v32_15 = (s31_14 - ((float*)(basep + L4_19))[i]);
       // %33 [%row] = exp %32
-      if (const int i = t; i < 64) ((float*)(sp + L8_33))[i] = m_exp(((float*)(basep + L7_32))[i]);
+      float v33_16 = 0.f;
+      if (const int i = t; i < 64) v33_16 = m_exp(v32_15);
+      if (const int i = t; i < 64) ((float*)(sp + L7_33))[i] = v33_16;
       // %36 [] = exp %31
-      const float s36_13 = m_exp(s31_12);
-      if (t == 0) ((float*)(sp + L9_36))[0] = s36_13;
-      team_sync(1);
+      const float s36_17 = m_exp(s31_14);
+      if (t == 0) ((float*)(sp + L8_36))[0] = s36_17;
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -388,7 +398,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -398,7 +408,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %25 [%col, V] = swap %12
       // %27 [%row, V] = contract[K] %13, %11
       u32 a11_2[4][4]; pack<4>(a11_2, f11_1);
@@ -408,9 +417,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       float f12_4[32];
       load_frag<4, 64, true>(f12_4, (sa + L0_12), 0);
       float f34_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L8_33))[frag_col(i)] * f12_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L7_33))[frag_col(i)] * f12_4[i]);
       // %37 [K, V] = mul %36, %11
-      const float s36_6 = ((float*)(sp + L9_36))[0];
+      const float s36_6 = ((float*)(sp + L8_36))[0];
       float f37_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_7[i] = (s36_6 * f11_1[i]);
       // %35 [K, V] = contract[%row] %14, %34
@@ -446,7 +455,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L4_18 = 16384, L5_21 = 16640, L2_14 = 0, L3_15 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -482,7 +491,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -516,21 +525,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       cp_wait<1>();
       team_sync(1);
       // %14 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      float v14_5 = 0.f;
+      if (const int i = t; i < 64) v14_5 = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = v14_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
       // %16 [] = pick last %15
-      team_sync(1);
-      const float s16_5 = ((float*)(basep + L3_15))[63];
+      bar_sync(1, 128);
+      const float s16_6 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      float v17_7 = 0.f;
+      if (const int i = t; i < 64) v17_7 = (s16_6 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = m_exp(v17_7);
+      if (const int i = t; i < 64) ((float*)(sp + L4_18))[i] = v18_8;
       // %21 [] = exp %16
-      const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
-      team_sync(1);
+      const float s21_9 = m_exp(s16_6);
+      if (t == 0) ((float*)(sp + L5_21))[0] = s21_9;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -542,7 +555,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -552,16 +565,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
       // %19 [%row, V] = mul %18, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L4_18))[frag_col(i)] * f12_2[i]);
       // %22 [K, V] = mul %21, %11
-      const float s21_4 = ((float*)(sp + L6_21))[0];
+      const float s21_4 = ((float*)(sp + L5_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
       // %20 [K, V] = contract[%row] %13, %19
@@ -617,7 +629,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -643,19 +655,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       cp_wait<1>();
       team_sync(1);
       // %13 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      float v13_5 = 0.f;
+      if (const int i = t; i < 64) v13_5 = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = v13_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      bar_sync(1, 128);
+      float v15_6 = 0.f;
+      if (const int i = t; i < 64) v15_6 = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_6;
       // %19 [] = pick last %14
-      const float s19_5 = ((float*)(basep + L3_14))[63];
+      const float s19_7 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
-      const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
-      team_sync(1);
+      const float s20_8 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_8;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -666,7 +681,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -676,7 +691,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %16 [%row, V] = mul %15, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
@@ -798,7 +812,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -832,19 +846,22 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       cp_wait<1>();
       team_sync(1);
       // %13 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      float v13_5 = 0.f;
+      if (const int i = t; i < 64) v13_5 = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = v13_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      bar_sync(1, 128);
+      float v15_6 = 0.f;
+      if (const int i = t; i < 64) v15_6 = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_6;
       // %19 [] = pick last %14
-      const float s19_5 = ((float*)(basep + L3_14))[63];
+      const float s19_7 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
-      const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
-      team_sync(1);
+      const float s20_8 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_8;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -856,7 +873,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -866,7 +883,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
       // %16 [%row, V] = mul %15, %12
@@ -897,7 +913,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_21 = 24576, M12 = 8192, M13_43 = 24576, M14 = 8192, M6_15 = 49152, M7_16 = 49408, M8_25 = 57344, M9_38 = 57600;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_21 = 8192, M12 = 24576, M13_43 = 8192, M14 = 16384, M6_15 = 49152, M7_16 = 49408, M8_25 = 57344, M9_38 = 57600;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -938,11 +954,11 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v15_5 = (i < length ? s14_4 : 0.f);
   // %16 [%row] = cumsum %15
   if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = v15_5;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
   // %17 [%col] = swap %16
   // %25 [%row] = exp %16
-  team_sync(1);
+  bar_sync(1, 128);
   float v25_6 = 0.f;
   if (const int i = t; i < 64) v25_6 = m_exp(((float*)(basep + M7_16))[i]);
   if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_6;
@@ -1003,7 +1019,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f29_21) / 4>(f29_21);
   store_frag<4, 64, false>((base + M10), f29_21, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %31 [%col, %row] = swap %21
   // %32 [%col, K] = swap %30
@@ -1021,7 +1037,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %33 [%row, K] = contract[%col] %31, %32
   // %40 [%row, K] = add %39, %33
   store_frag<4, 64, false>((base + M11_21), f21_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a21_25[4][4]; load_as<4, 64, true>(a21_25, (base + M11_21));
   float f40_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_26[i] = f39_24[i];
@@ -1030,7 +1046,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f40_26) / 4>(f40_26);
   store_frag<4, 64, false>((base + M12), f40_26, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %41 [%row, %col] = contract[K] %30, %23
   u32 a30_27[4][4]; load_as<4, 64, false>(a30_27, (base + M4_30));
@@ -1058,7 +1074,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %46 [%row, V] = contract[%col] %44, %45
   // %49 [%row, V] = add %48, %46
   store_frag<4, 64, false>((base + M13_43), f43_30, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a43_34[4][4]; load_as<4, 64, true>(a43_34, (base + M13_43));
   float f49_35[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_35[i] = f48_33[i];
@@ -1067,7 +1083,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f49_35) / 4>(f49_35);
   store_frag<4, 64, false>((base + M14), f49_35, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
 }
 

@@ -518,21 +518,21 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
     __syncwarp();
     if ((t & 31) < 16) UNROLL for (int i = 0; i < 16; ++i) block[i * STRIDE + c] = x[i];
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
   {
     const int o = (w >> 1) * 32, n = (w & 1) * 8;
     float *above = A + o * STRIDE + o + 16 + n, *below = A + (o + 16) * STRIDE + o + n;
     float u[4] = {0.f, 0.f, 0.f, 0.f}, v[4] = {0.f, 0.f, 0.f, 0.f};
     mma_tf32<2, STRIDE, FINE>(u, A + (o + 16) * STRIDE + o, A + o * STRIDE + o + n);
     put_16x8<STRIDE>(above, u);
-    team_sync(bar);
+    bar_sync(bar, 128);
     mma_tf32<2, STRIDE, FINE>(v, A + (o + 16) * STRIDE + o + 16, above);
     put_16x8<STRIDE>(below, v);
     __syncwarp();
     UNROLL for (int i = 0; i < 4; ++i) u[i] = 0.f;
     put_16x8<STRIDE>(above, u);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
   {
     const int n = w * 8;
     float *above = A + 32 + n, *below = A + 32 * STRIDE + n;
@@ -542,7 +542,7 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
       mma_tf32<4, STRIDE, FINE>(u[m], A + (32 + m * 16) * STRIDE, A + n);
       put_16x8<STRIDE>(above + m * 16 * STRIDE, u[m]);
     }
-    team_sync(bar);
+    bar_sync(bar, 128);
     UNROLL for (int m = 0; m < 2; ++m) {
       mma_tf32<4, STRIDE, FINE>(v[m], A + (32 + m * 16) * STRIDE + 32, above);
       put_16x8<STRIDE>(below + m * 16 * STRIDE, v[m]);
@@ -551,7 +551,7 @@ template <int STRIDE, bool FINE = false> DEV void tri_inverse(float* A, int t, i
     UNROLL for (int i = 0; i < 4; ++i) u[0][i] = 0.f;
     UNROLL for (int m = 0; m < 2; ++m) put_16x8<STRIDE>(above + m * 16 * STRIDE, u[0]);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 }
 
 // 64 x 64 product of arrays; every warp makes 16 rows. A loop: a scan of three erases has 24 of these in one kernel, 800 KB of code without it.
@@ -673,7 +673,7 @@ DEV void decay_scores(float (*out)[32], const u32 (&x)[X], const u32 (&y)[Y], co
     }
     UNROLL for (int J = 0; J < 4; ++J) UNROLL for (int i = 0; i < 8; ++i) out[p][J * 8 + i] = J == w ? own[i] : 0.f;
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 #pragma unroll 1
   for (int k = k0; k < k1; ++k) {
     float fx[X][8];
@@ -762,7 +762,7 @@ DEV void decay_sides(float (*out)[KS * 8], const u32 (*const (&A)[N])[4], u32 y,
     store_packed(scratch, k, b);
     UNROLL for (int n = 0; n < N; ++n) rotate<KS * 8>(out[n], sum[n]);
   }
-  team_sync(bar);
+  bar_sync(bar, 128);
 #pragma unroll 1
   for (int k = k0; k < k0 + KS; ++k) {
     float sum[N][8];

@@ -81,7 +81,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
+  constexpr u32 L0_12 = 0, L1_13 = 8192, L4_18 = 16384, L5_21 = 16640, L2_14 = 0, L3_15 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -118,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -126,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %12 [%row, V] = load v row
       // %13 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
@@ -144,28 +144,33 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %14 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      float v14_5 = 0.f;
+      if (const int i = t; i < 64) v14_5 = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = v14_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
       // %16 [] = pick last %15
-      team_sync(1);
-      const float s16_5 = ((float*)(basep + L3_15))[63];
+      bar_sync(1, 128);
+      const float s16_6 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      float v17_7 = 0.f;
+      if (const int i = t; i < 64) v17_7 = (s16_6 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = m_exp(v17_7);
+      if (const int i = t; i < 64) ((float*)(sp + L4_18))[i] = v18_8;
       // %21 [] = exp %16
-      const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
+      const float s21_9 = m_exp(s16_6);
+      if (t == 0) ((float*)(sp + L5_21))[0] = s21_9;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_12), length, t);
         tile_clear<64, 1>((sa + L1_13), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -176,7 +181,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -187,14 +192,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %19 [%row, V] = mul %18, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L4_18))[frag_col(i)] * f12_2[i]);
       // %22 [K, V] = mul %21, %11
-      const float s21_4 = ((float*)(sp + L6_21))[0];
+      const float s21_4 = ((float*)(sp + L5_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
       // %20 [K, V] = contract[%row] %13, %19
@@ -273,7 +277,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L8_33 = 33024, L9_36 = 33280, L3_18 = 0, L4_19 = 256, L7_32 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L2_14 = 16384, L5_24 = 24576, L6_28 = 32768, L7_33 = 33024, L8_36 = 33280, L3_18 = 0, L4_19 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -309,7 +313,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -318,7 +322,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %12 [%row, V] = load v row
       // %13 [%row, K] = load q row
       // %14 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
@@ -332,9 +336,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -352,8 +356,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L0_12), length, t);
         tile_clear<64, 1>((sa + L1_13), length, t);
         tile_clear<64, 1>((sa + L2_14), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %15 [%col, K] = swap %14
       // %16 [%row, %col] = contract[K] %13, %15
       u32 a13_5[4][4]; load_as<4, 64, false>(a13_5, (sa + L1_13));
@@ -365,42 +370,49 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f17_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
       // %18 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L3_18))[i] = (i < length ? s9_4 : 0.f);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = (i < length ? s9_4 : 0.f);
       // %19 [%row] = cumsum %18
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L3_18))[i] = v18_8;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L4_19)), ((float*)(basep + L3_18)), false, false);
       // %20 [%col] = swap %19
       // %21 [%row, %col] = sub %19, %20
-      team_sync(1);
-      float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L4_19))[frag_row(i)] - ((float*)(basep + L4_19))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f21_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (((float*)(basep + L4_19))[frag_row(i)] - ((float*)(basep + L4_19))[frag_col(i)]);
       // %22 [%row, %col] = mask %21
-      float f22_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (frag_col(i) <= frag_row(i) ? f21_8[i] : 0.f);
+      float f22_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (frag_col(i) <= frag_row(i) ? f21_9[i] : 0.f);
       // %23 [%row, %col] = exp %22
-      float f23_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_10[i] = m_exp(f22_9[i]);
+      float f23_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = m_exp(f22_10[i]);
       // %24 [%row, %col] = mul %23, %17
-      float f24_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f17_7[i]);
-      store_frag<4, 64, false>((sa + L5_24), f24_11, 0);
+      float f24_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_12[i] = (f23_11[i] * f17_7[i]);
+      store_frag<4, 64, false>((sa + L5_24), f24_12, 0);
       // %28 [%row] = exp %19
-      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = m_exp(((float*)(basep + L4_19))[i]);
+      float v28_13 = 0.f;
+      if (const int i = t; i < 64) v28_13 = m_exp(((float*)(basep + L4_19))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = v28_13;
       // %31 [] = pick last %19
-      const float s31_12 = ((float*)(basep + L4_19))[63];
+      const float s31_14 = ((float*)(basep + L4_19))[63];
       // %32 [%row] = sub %31, %19
-      if (const int i = t; i < 64) ((float*)(basep + L7_32))[i] = (s31_12 - ((float*)(basep + L4_19))[i]);
+      float v32_15 = 0.f;
+      if (const int i = t; i < 64) v32_15 = (s31_14 - ((float*)(basep + L4_19))[i]);
       // %33 [%row] = exp %32
-      if (const int i = t; i < 64) ((float*)(sp + L8_33))[i] = m_exp(((float*)(basep + L7_32))[i]);
+      float v33_16 = 0.f;
+      if (const int i = t; i < 64) v33_16 = m_exp(v32_15);
+      if (const int i = t; i < 64) ((float*)(sp + L7_33))[i] = v33_16;
       // %36 [] = exp %31
-      const float s36_13 = m_exp(s31_12);
-      if (t == 0) ((float*)(sp + L9_36))[0] = s36_13;
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      const float s36_17 = m_exp(s31_14);
+      if (t == 0) ((float*)(sp + L8_36))[0] = s36_17;
+      if (t == 96) bulk_wait<1>();
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %10 [K, V] = load ws.S.entry, whole S
@@ -408,7 +420,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -418,7 +430,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %25 [%col, V] = swap %12
       // %27 [%row, V] = contract[K] %13, %11
       u32 a11_2[4][4]; pack<4>(a11_2, f11_1);
@@ -428,9 +439,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f12_4[32];
       load_frag<4, 64, true>(f12_4, (sa + L0_12), 0);
       float f34_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L8_33))[frag_col(i)] * f12_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L7_33))[frag_col(i)] * f12_4[i]);
       // %37 [K, V] = mul %36, %11
-      const float s36_6 = ((float*)(sp + L9_36))[0];
+      const float s36_6 = ((float*)(sp + L8_36))[0];
       float f37_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_7[i] = (s36_6 * f11_1[i]);
       // %35 [K, V] = contract[%row] %14, %34
@@ -467,7 +478,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L5_18 = 16384, L6_21 = 16640, L2_14 = 0, L3_15 = 256, L4_17 = 0;
+  constexpr u32 O0 = 0, L0_12 = 0, L1_13 = 8192, L4_18 = 16384, L5_21 = 16640, L2_14 = 0, L3_15 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -503,7 +514,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -511,7 +522,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %12 [%row, V] = load v row
       // %13 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_12, m_v, v0, head, first, bar);
@@ -524,8 +535,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -538,33 +549,38 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %14 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = (i < length ? s9_4 : 0.f);
+      float v14_5 = 0.f;
+      if (const int i = t; i < 64) v14_5 = (i < length ? s9_4 : 0.f);
       // %15 [%row] = cumsum %14
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_14))[i] = v14_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_15)), ((float*)(basep + L2_14)), false, false);
       // %16 [] = pick last %15
-      team_sync(1);
-      const float s16_5 = ((float*)(basep + L3_15))[63];
+      bar_sync(1, 128);
+      const float s16_6 = ((float*)(basep + L3_15))[63];
       // %17 [%row] = sub %16, %15
-      if (const int i = t; i < 64) ((float*)(basep + L4_17))[i] = (s16_5 - ((float*)(basep + L3_15))[i]);
+      float v17_7 = 0.f;
+      if (const int i = t; i < 64) v17_7 = (s16_6 - ((float*)(basep + L3_15))[i]);
       // %18 [%row] = exp %17
-      if (const int i = t; i < 64) ((float*)(sp + L5_18))[i] = m_exp(((float*)(basep + L4_17))[i]);
+      float v18_8 = 0.f;
+      if (const int i = t; i < 64) v18_8 = m_exp(v17_7);
+      if (const int i = t; i < 64) ((float*)(sp + L4_18))[i] = v18_8;
       // %21 [] = exp %16
-      const float s21_6 = m_exp(s16_5);
-      if (t == 0) ((float*)(sp + L6_21))[0] = s21_6;
+      const float s21_9 = m_exp(s16_6);
+      if (t == 0) ((float*)(sp + L5_21))[0] = s21_9;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_12), length, t);
         tile_clear<64, 1>((sa + L1_13), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %10 [K, V] = load ws.S.entry, whole S
@@ -572,7 +588,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -583,16 +599,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
       // %19 [%row, V] = mul %18, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
       float f19_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L5_18))[frag_col(i)] * f12_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f19_3[i] = (((float*)(sp + L4_18))[frag_col(i)] * f12_2[i]);
       // %22 [K, V] = mul %21, %11
-      const float s21_4 = ((float*)(sp + L6_21))[0];
+      const float s21_4 = ((float*)(sp + L5_21))[0];
       float f22_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_5[i] = (s21_4 * f11_1[i]);
       // %20 [K, V] = contract[%row] %13, %19
@@ -650,7 +665,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -658,7 +673,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %12 [%row, V] = load d_o row
       // %17 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_12, m_d_o, v0, head, first, bar);
@@ -676,26 +691,30 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %13 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      float v13_5 = 0.f;
+      if (const int i = t; i < 64) v13_5 = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = v13_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      bar_sync(1, 128);
+      float v15_6 = 0.f;
+      if (const int i = t; i < 64) v15_6 = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_6;
       // %19 [] = pick last %14
-      const float s19_5 = ((float*)(basep + L3_14))[63];
+      const float s19_7 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
-      const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
+      const float s20_8 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_12), length, t);
         tile_clear<64, 1>((sa + L1_17), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -706,7 +725,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) f10_0[i] = 0.f;
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -717,7 +736,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %16 [%row, V] = mul %15, %12
       float f12_2[32];
       load_frag<4, 64, true>(f12_2, (sa + L0_12), 0);
@@ -839,7 +857,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     const float s8_3 = powf(2.f, s7_2);
     // %9 [] = neg %8
     const float s9_4 = (-s8_3);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -847,7 +865,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %12 [%row, V] = load d_o row
       // %17 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_12, m_d_o, v0, head, first, bar);
@@ -860,8 +878,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -874,31 +892,35 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %13 [%row] = keep %9
-      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = (i < length ? s9_4 : 0.f);
+      float v13_5 = 0.f;
+      if (const int i = t; i < 64) v13_5 = (i < length ? s9_4 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_13))[i] = v13_5;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_14)), ((float*)(basep + L2_13)), false, false);
       // %15 [%row] = exp %14
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = m_exp(((float*)(basep + L3_14))[i]);
+      bar_sync(1, 128);
+      float v15_6 = 0.f;
+      if (const int i = t; i < 64) v15_6 = m_exp(((float*)(basep + L3_14))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_6;
       // %19 [] = pick last %14
-      const float s19_5 = ((float*)(basep + L3_14))[63];
+      const float s19_7 = ((float*)(basep + L3_14))[63];
       // %20 [] = exp %19
-      const float s20_6 = m_exp(s19_5);
-      if (t == 0) ((float*)(sp + L5_20))[0] = s20_6;
+      const float s20_8 = m_exp(s19_7);
+      if (t == 0) ((float*)(sp + L5_20))[0] = s20_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_12), length, t);
         tile_clear<64, 1>((sa + L1_17), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %10 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -906,7 +928,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f10_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f11_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f11_1[i] = f10_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -917,7 +939,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %11
       store_frag<4, 64, true>((oa + O0), f11_1, 0);
       // %16 [%row, V] = mul %15, %12
@@ -949,7 +970,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_21 = 24576, M12 = 8192, M13_43 = 24576, M14 = 8192, M6_15 = 49152, M7_16 = 49408, M8_25 = 57344, M9_38 = 57600;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_22 = 16384, M3_26 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_21 = 8192, M12 = 24576, M13_43 = 8192, M14 = 16384, M6_15 = 49152, M7_16 = 49408, M8_25 = 57344, M9_38 = 57600;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -990,11 +1011,11 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v15_5 = (i < length ? s14_4 : 0.f);
   // %16 [%row] = cumsum %15
   if (const int i = t; i < 64) ((float*)(basep + M6_15))[i] = v15_5;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M7_16)), ((float*)(basep + M6_15)), false, false);
   // %17 [%col] = swap %16
   // %25 [%row] = exp %16
-  team_sync(1);
+  bar_sync(1, 128);
   float v25_6 = 0.f;
   if (const int i = t; i < 64) v25_6 = m_exp(((float*)(basep + M7_16))[i]);
   if (const int i = t; i < 64) ((float*)(basep + M8_25))[i] = v25_6;
@@ -1055,7 +1076,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f29_21) / 4>(f29_21);
   store_frag<4, 64, false>((base + M10), f29_21, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %31 [%col, %row] = swap %21
   // %32 [%col, K] = swap %30
@@ -1073,7 +1094,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %33 [%row, K] = contract[%col] %31, %32
   // %40 [%row, K] = add %39, %33
   store_frag<4, 64, false>((base + M11_21), f21_16, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a21_25[4][4]; load_as<4, 64, true>(a21_25, (base + M11_21));
   float f40_26[32];
   UNROLL for (int i = 0; i < 32; ++i) f40_26[i] = f39_24[i];
@@ -1082,7 +1103,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f40_26) / 4>(f40_26);
   store_frag<4, 64, false>((base + M12), f40_26, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %41 [%row, %col] = contract[K] %30, %23
   u32 a30_27[4][4]; load_as<4, 64, false>(a30_27, (base + M4_30));
@@ -1110,7 +1131,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %46 [%row, V] = contract[%col] %44, %45
   // %49 [%row, V] = add %48, %46
   store_frag<4, 64, false>((base + M13_43), f43_30, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a43_34[4][4]; load_as<4, 64, true>(a43_34, (base + M13_43));
   float f49_35[32];
   UNROLL for (int i = 0; i < 32; ++i) f49_35[i] = f48_33[i];
@@ -1119,7 +1140,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f49_35) / 4>(f49_35);
   store_frag<4, 64, false>((base + M14), f49_35, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
 }
 

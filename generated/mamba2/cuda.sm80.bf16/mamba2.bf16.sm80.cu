@@ -75,7 +75,7 @@ extern "C" __global__ void __launch_bounds__(256) h_spans(const f32* __restrict_
 // What every segment adds to h by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, f32* __restrict__ p_ws_h_local, const Strides s_x, const Strides s_dt, const Strides s_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
+  constexpr u32 L0_9 = 0, L1_11 = 8192, L2_8 = 16384, L5_17 = 16640, L6_20 = 16896, L3_13 = 0, L4_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -105,22 +105,27 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
     const float s2_2 = m_exp(s1_1);
     // %3 [] = neg %2
     const float s3_3 = (-s2_2);
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %6 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %6 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %9 [%row, P] = load x row
-      tile_load<64, 1, 128>((to + L1_9), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_9), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
       // %11 [%row, N] = load B row
-      tile_load<64, 1, 128>((to + L2_11), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_11), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -128,33 +133,42 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_6))[i] = r6_4[k]; }
+      const float v6_5 = r6_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = add %6, %0
-      if (const int i = t; i < 64) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      float v7_6 = 0.f;
+      if (const int i = t; i < 64) v7_6 = (v6_5 + s0_0);
       // %8 [%row] = softplus %7
-      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      float v8_7 = 0.f;
+      if (const int i = t; i < 64) v8_7 = m_softplus(v7_6);
+      if (const int i = t; i < 64) ((float*)(sp + L2_8))[i] = v8_7;
       // %12 [%row] = mul %3, %8
-      if (const int i = t; i < 64) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = (s3_3 * v8_7);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = (i < length ? v12_8 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_13))[i] = v13_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_14)), ((float*)(basep + L3_13)), false, false);
       // %15 [] = pick last %14
-      team_sync(1);
-      const float s15_5 = ((float*)(basep + L7_14))[63];
+      bar_sync(1, 128);
+      const float s15_10 = ((float*)(basep + L4_14))[63];
       // %16 [%row] = sub %15, %14
-      if (const int i = t; i < 64) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      float v16_11 = 0.f;
+      if (const int i = t; i < 64) v16_11 = (s15_10 - ((float*)(basep + L4_14))[i]);
       // %17 [%row] = exp %16
-      if (const int i = t; i < 64) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      float v17_12 = 0.f;
+      if (const int i = t; i < 64) v17_12 = m_exp(v16_11);
+      if (const int i = t; i < 64) ((float*)(sp + L5_17))[i] = v17_12;
       // %20 [] = exp %15
-      const float s20_6 = m_exp(s15_5);
-      if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
-      team_sync(1);
+      const float s20_13 = m_exp(s15_10);
+      if (t == 0) ((float*)(sp + L6_20))[0] = s20_13;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -165,7 +179,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -175,17 +189,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %10 [%row, P] = mul %8, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L1_9), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f10_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L2_8))[frag_col(i)] * f9_2[i]);
       // %18 [%row, P] = mul %17, %10
       float f18_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9_17))[frag_col(i)] * f10_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L5_17))[frag_col(i)] * f10_3[i]);
       // %21 [N, P] = mul %20, %5
-      const float s20_5 = ((float*)(sp + L10_20))[0];
+      const float s20_5 = ((float*)(sp + L6_20))[0];
       float f21_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_6[i] = (s20_5 * f5_1[i]);
       // %19 [N, P] = contract[%row] %11, %18
@@ -193,7 +206,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_ends(const bf16* __restri
       u32 a18_7[4][4]; pack<4>(a18_7, f18_4);
       float f22_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_8[i] = f21_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L1_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_8) / 4>(f22_8);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
@@ -264,7 +277,7 @@ extern "C" __global__ void __launch_bounds__(256) h_join(const f32* __restrict__
 // Carries h from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const f32* __restrict__ p_h, bf16* __restrict__ p_o, f32* __restrict__ p_final_h, const f32* __restrict__ p_ws_h_entry, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L1_10 = 0, L2_12 = 8192, L3_13 = 16384, L9_24 = 24576, L5_9 = 32768, L10_28 = 33024, L12_35 = 33280, L13_38 = 33536, L0_7 = 0, L4_8 = 256, L6_17 = 512, L7_18 = 768, L8_19 = 0, L11_34 = 256;
+  constexpr u32 O0 = 0, L0_10 = 0, L1_12 = 8192, L2_13 = 16384, L6_24 = 24576, L3_9 = 32768, L7_28 = 33024, L8_35 = 33280, L9_38 = 33536, L4_18 = 0, L5_19 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -294,20 +307,25 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
     const float s2_2 = m_exp(s1_1);
     // %3 [] = neg %2
     const float s3_3 = (-s2_2);
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %7 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
-      // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %10 [%row, P] = load x row
-      tile_load<64, 1, 128>((to + L1_10), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_10), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
       // %12 [%row, N] = load C row
-      tile_load<64, 1, 128>((to + L2_12), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_12), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
       // %13 [%row, N] = load B row
-      tile_load<64, 1, 128>((to + L3_13), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_13), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -318,7 +336,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -326,60 +344,72 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_7))[i] = r7_4[k]; }
+      const float v7_5 = r7_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %8 [%row] = add %7, %0
-      if (const int i = t; i < 64) ((float*)(basep + L4_8))[i] = (((float*)(basep + L0_7))[i] + s0_0);
+      float v8_6 = 0.f;
+      if (const int i = t; i < 64) v8_6 = (v7_5 + s0_0);
       // %9 [%row] = softplus %8
-      if (const int i = t; i < 64) ((float*)(sp + L5_9))[i] = m_softplus(((float*)(basep + L4_8))[i]);
+      float v9_7 = 0.f;
+      if (const int i = t; i < 64) v9_7 = m_softplus(v8_6);
+      if (const int i = t; i < 64) ((float*)(sp + L3_9))[i] = v9_7;
       // %14 [%col, N] = swap %13
       // %15 [%row, %col] = contract[N] %12, %14
-      u32 a12_5[4][4]; load_as<4, 64, false>(a12_5, (sa + L2_12));
-      float f15_6[32];
-      mma_open(); mma<64, 4, 64, false, true>(f15_6, a12_5, (sa + L3_13)); mma_commit();
+      u32 a12_8[4][4]; load_as<4, 64, false>(a12_8, (sa + L1_12));
+      float f15_9[32];
+      mma_open(); mma<64, 4, 64, false, true>(f15_9, a12_8, (sa + L2_13)); mma_commit();
       // %16 [%row, %col] = mask %15
       mma_wait<0>();
-      mma_ready<sizeof(f15_6) / 4>(f15_6);
-      float f16_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_7[i] = (frag_col(i) <= frag_row(i) ? f15_6[i] : 0.f);
+      mma_ready<sizeof(f15_9) / 4>(f15_9);
+      float f16_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_10[i] = (frag_col(i) <= frag_row(i) ? f15_9[i] : 0.f);
       // %17 [%row] = mul %3, %9
-      if (const int i = t; i < 64) ((float*)(basep + L6_17))[i] = (s3_3 * ((float*)(sp + L5_9))[i]);
+      float v17_11 = 0.f;
+      if (const int i = t; i < 64) v17_11 = (s3_3 * v9_7);
       // %18 [%row] = keep %17
-      if (const int i = t; i < 64) ((float*)(basep + L7_18))[i] = (i < length ? ((float*)(basep + L6_17))[i] : 0.f);
+      float v18_12 = 0.f;
+      if (const int i = t; i < 64) v18_12 = (i < length ? v17_11 : 0.f);
       // %19 [%row] = cumsum %18
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8_19)), ((float*)(basep + L7_18)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_18))[i] = v18_12;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_19)), ((float*)(basep + L4_18)), false, false);
       // %20 [%col] = swap %19
       // %21 [%row, %col] = sub %19, %20
-      team_sync(1);
-      float f21_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_8[i] = (((float*)(basep + L8_19))[frag_row(i)] - ((float*)(basep + L8_19))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f21_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_13[i] = (((float*)(basep + L5_19))[frag_row(i)] - ((float*)(basep + L5_19))[frag_col(i)]);
       // %22 [%row, %col] = mask %21
-      float f22_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_9[i] = (frag_col(i) <= frag_row(i) ? f21_8[i] : 0.f);
+      float f22_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_14[i] = (frag_col(i) <= frag_row(i) ? f21_13[i] : 0.f);
       // %23 [%row, %col] = exp %22
-      float f23_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_10[i] = m_exp(f22_9[i]);
+      float f23_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_15[i] = m_exp(f22_14[i]);
       // %24 [%row, %col] = mul %23, %16
-      float f24_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f24_11[i] = (f23_10[i] * f16_7[i]);
-      store_frag<4, 64, false>((sa + L9_24), f24_11, 0);
+      float f24_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f23_15[i] * f16_10[i]);
+      store_frag<4, 64, false>((sa + L6_24), f24_16, 0);
       // %28 [%row] = exp %19
-      if (const int i = t; i < 64) ((float*)(sp + L10_28))[i] = m_exp(((float*)(basep + L8_19))[i]);
+      float v28_17 = 0.f;
+      if (const int i = t; i < 64) v28_17 = m_exp(((float*)(basep + L5_19))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L7_28))[i] = v28_17;
       // %33 [] = pick last %19
-      const float s33_12 = ((float*)(basep + L8_19))[63];
+      const float s33_18 = ((float*)(basep + L5_19))[63];
       // %34 [%row] = sub %33, %19
-      if (const int i = t; i < 64) ((float*)(basep + L11_34))[i] = (s33_12 - ((float*)(basep + L8_19))[i]);
+      float v34_19 = 0.f;
+      if (const int i = t; i < 64) v34_19 = (s33_18 - ((float*)(basep + L5_19))[i]);
       // %35 [%row] = exp %34
-      if (const int i = t; i < 64) ((float*)(sp + L12_35))[i] = m_exp(((float*)(basep + L11_34))[i]);
+      float v35_20 = 0.f;
+      if (const int i = t; i < 64) v35_20 = m_exp(v34_19);
+      if (const int i = t; i < 64) ((float*)(sp + L8_35))[i] = v35_20;
       // %38 [] = exp %33
-      const float s38_13 = m_exp(s33_12);
-      if (t == 0) ((float*)(sp + L13_38))[0] = s38_13;
-      team_sync(1);
+      const float s38_21 = m_exp(s33_18);
+      if (t == 0) ((float*)(sp + L9_38))[0] = s38_21;
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -393,7 +423,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f5_1[i] = r < ((!is_whole || p_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f6_2[32];
     UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = f5_1[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -403,22 +433,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %27 [%row, P] = contract[N] %12, %6
       u32 a6_3[4][4]; pack<4>(a6_3, f6_2);
       float f27_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f27_4, a6_3, (sa + L2_12)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f27_4, a6_3, (sa + L1_12)); mma_commit();
       // %11 [%row, P] = mul %9, %10
       float f10_5[32];
-      load_frag<4, 64, true>(f10_5, (sa + L1_10), 0);
+      load_frag<4, 64, true>(f10_5, (sa + L0_10), 0);
       float f11_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (((float*)(sp + L5_9))[frag_col(i)] * f10_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f11_6[i] = (((float*)(sp + L3_9))[frag_col(i)] * f10_5[i]);
       // %25 [%col, P] = swap %11
       // %36 [%row, P] = mul %35, %11
       float f36_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_7[i] = (((float*)(sp + L12_35))[frag_col(i)] * f11_6[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f36_7[i] = (((float*)(sp + L8_35))[frag_col(i)] * f11_6[i]);
       // %39 [N, P] = mul %38, %6
-      const float s38_8 = ((float*)(sp + L13_38))[0];
+      const float s38_8 = ((float*)(sp + L9_38))[0];
       float f39_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_9[i] = (s38_8 * f6_2[i]);
       // %37 [N, P] = contract[%row] %13, %36
@@ -426,7 +455,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       u32 a36_10[4][4]; pack<4>(a36_10, f36_7);
       float f40_11[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_11[i] = f39_9[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_11, a36_10, (sa + L3_13)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_11, a36_10, (sa + L2_13)); mma_commit();
       // %31 [%row, P] = mul %4, %10
       float f31_12[32];
       UNROLL for (int i = 0; i < 32; ++i) f31_12[i] = (s4_0 * f10_5[i]);
@@ -434,13 +463,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
       mma_wait<1>();
       mma_ready<sizeof(f27_4) / 4>(f27_4);
       float f29_13[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_13[i] = (((float*)(sp + L10_28))[frag_col(i)] * f27_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_13[i] = (((float*)(sp + L7_28))[frag_col(i)] * f27_4[i]);
       // %26 [%row, P] = contract[%col] %24, %25
       // %30 [%row, P] = add %29, %26
       u32 a11_14[4][4]; pack<4>(a11_14, f11_6);
       float f30_15[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_15[i] = f29_13[i];
-      mma_open(); mma<64, 4, 64, false, false>(f30_15, a11_14, (sa + L9_24)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f30_15, a11_14, (sa + L6_24)); mma_commit();
       // %32 [%row, P] = add %30, %31
       mma_wait<0>();
       mma_ready<sizeof(f40_11) / 4>(f40_11);
@@ -460,7 +489,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const bf16* __restri
 // Carries h from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_h, const f32* __restrict__ p_ws_h_entry, bf16* __restrict__ p_ws_h_states, const Strides s_x, const Strides s_dt, const Strides s_B, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L1_9 = 0, L2_11 = 8192, L4_8 = 16384, L9_17 = 16640, L10_20 = 16896, L0_6 = 0, L3_7 = 256, L5_12 = 512, L6_13 = 768, L7_14 = 0, L8_16 = 256;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_11 = 8192, L2_8 = 16384, L5_17 = 16640, L6_20 = 16896, L3_13 = 0, L4_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -490,18 +519,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
     const float s2_2 = m_exp(s1_1);
     // %3 [] = neg %2
     const float s3_3 = (-s2_2);
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %6 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %6 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %9 [%row, P] = load x row
-      tile_load<64, 1, 128>((to + L1_9), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
+      tile_load<64, 1, 128>((to + L0_9), p_x + (i64)first * s_x.token + (i64)head * s_x.head + (i64)v0 * 1, (i64)s_x.token, length, v_here, t);
       // %11 [%row, N] = load B row
-      tile_load<64, 1, 128>((to + L2_11), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_11), p_B + (i64)first * s_B.token + (i64)group * s_B.head, (i64)s_B.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -512,7 +546,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_h_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -520,34 +554,43 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L0_6))[i] = r6_4[k]; }
+      const float v6_5 = r6_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = add %6, %0
-      if (const int i = t; i < 64) ((float*)(basep + L3_7))[i] = (((float*)(basep + L0_6))[i] + s0_0);
+      float v7_6 = 0.f;
+      if (const int i = t; i < 64) v7_6 = (v6_5 + s0_0);
       // %8 [%row] = softplus %7
-      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = m_softplus(((float*)(basep + L3_7))[i]);
+      float v8_7 = 0.f;
+      if (const int i = t; i < 64) v8_7 = m_softplus(v7_6);
+      if (const int i = t; i < 64) ((float*)(sp + L2_8))[i] = v8_7;
       // %12 [%row] = mul %3, %8
-      if (const int i = t; i < 64) ((float*)(basep + L5_12))[i] = (s3_3 * ((float*)(sp + L4_8))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = (s3_3 * v8_7);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L6_13))[i] = (i < length ? ((float*)(basep + L5_12))[i] : 0.f);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = (i < length ? v12_8 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_14)), ((float*)(basep + L6_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_13))[i] = v13_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_14)), ((float*)(basep + L3_13)), false, false);
       // %15 [] = pick last %14
-      team_sync(1);
-      const float s15_5 = ((float*)(basep + L7_14))[63];
+      bar_sync(1, 128);
+      const float s15_10 = ((float*)(basep + L4_14))[63];
       // %16 [%row] = sub %15, %14
-      if (const int i = t; i < 64) ((float*)(basep + L8_16))[i] = (s15_5 - ((float*)(basep + L7_14))[i]);
+      float v16_11 = 0.f;
+      if (const int i = t; i < 64) v16_11 = (s15_10 - ((float*)(basep + L4_14))[i]);
       // %17 [%row] = exp %16
-      if (const int i = t; i < 64) ((float*)(sp + L9_17))[i] = m_exp(((float*)(basep + L8_16))[i]);
+      float v17_12 = 0.f;
+      if (const int i = t; i < 64) v17_12 = m_exp(v16_11);
+      if (const int i = t; i < 64) ((float*)(sp + L5_17))[i] = v17_12;
       // %20 [] = exp %15
-      const float s20_6 = m_exp(s15_5);
-      if (t == 0) ((float*)(sp + L10_20))[0] = s20_6;
-      team_sync(1);
+      const float s20_13 = m_exp(s15_10);
+      if (t == 0) ((float*)(sp + L6_20))[0] = s20_13;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -559,7 +602,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < ((!is_whole || p_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -569,19 +612,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.h.states, %5
       store_frag<4, 64, true>((oa + O0), f5_1, 0);
       // %10 [%row, P] = mul %8, %9
       float f9_2[32];
-      load_frag<4, 64, true>(f9_2, (sa + L1_9), 0);
+      load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f10_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f10_3[i] = (((float*)(sp + L2_8))[frag_col(i)] * f9_2[i]);
       // %18 [%row, P] = mul %17, %10
       float f18_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L9_17))[frag_col(i)] * f10_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f18_4[i] = (((float*)(sp + L5_17))[frag_col(i)] * f10_3[i]);
       // %21 [N, P] = mul %20, %5
-      const float s20_5 = ((float*)(sp + L10_20))[0];
+      const float s20_5 = ((float*)(sp + L6_20))[0];
       float f21_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f21_6[i] = (s20_5 * f5_1[i]);
       // %19 [N, P] = contract[%row] %11, %18
@@ -589,7 +631,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
       u32 a18_7[4][4]; pack<4>(a18_7, f18_4);
       float f22_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f22_8[i] = f21_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L2_11)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f22_8, a18_7, (sa + L1_11)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f22_8) / 4>(f22_8);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f22_8[i];
@@ -601,7 +643,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const bf16* __rest
 // What every segment adds to the cotangent of h by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, f32* __restrict__ p_ws_h_local_cotangent, const Strides s_dt, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
+  constexpr u32 L0_6 = 0, L1_15 = 8192, L4_13 = 16384, L5_18 = 16640, L2_11 = 0, L3_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -615,7 +657,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 2048, full = base + 53760, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 1024, full = base + 52736, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -631,7 +673,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
     const float s2_2 = m_exp(s1_1);
     // %3 [] = neg %2
     const float s3_3 = (-s2_2);
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %7 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -639,14 +688,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row, P] = load d_o row
       tile_load<64, 1, 128>((to + L0_6), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %15 [%row, N] = load C row
-      tile_load<64, 1, 128>((to + L2_15), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_15), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -654,31 +701,38 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_7))[i] = r7_4[k]; }
+      const float v7_5 = r7_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %8 [%row] = add %7, %0
-      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      float v8_6 = 0.f;
+      if (const int i = t; i < 64) v8_6 = (v7_5 + s0_0);
       // %9 [%row] = softplus %8
-      if (const int i = t; i < 64) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      float v9_7 = 0.f;
+      if (const int i = t; i < 64) v9_7 = m_softplus(v8_6);
       // %10 [%row] = mul %3, %9
-      if (const int i = t; i < 64) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      float v10_8 = 0.f;
+      if (const int i = t; i < 64) v10_8 = (s3_3 * v9_7);
       // %11 [%row] = keep %10
-      if (const int i = t; i < 64) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      float v11_9 = 0.f;
+      if (const int i = t; i < 64) v11_9 = (i < length ? v10_8 : 0.f);
       // %12 [%row] = cumsum %11
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = v11_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
       // %13 [%row] = exp %12
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      bar_sync(1, 128);
+      float v13_10 = 0.f;
+      if (const int i = t; i < 64) v13_10 = m_exp(((float*)(basep + L3_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_13))[i] = v13_10;
       // %17 [] = pick last %12
-      const float s17_5 = ((float*)(basep + L7_12))[63];
+      const float s17_11 = ((float*)(basep + L3_12))[63];
       // %18 [] = exp %17
-      const float s18_6 = m_exp(s17_5);
-      if (t == 0) ((float*)(sp + L9_18))[0] = s18_6;
-      team_sync(1);
+      const float s18_12 = m_exp(s17_11);
+      if (t == 0) ((float*)(sp + L5_18))[0] = s18_12;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -689,7 +743,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f4_0[i] = 0.f;
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -699,14 +753,13 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %14 [%row, P] = mul %13, %6
       float f6_2[32];
       load_frag<4, 64, true>(f6_2, (sa + L0_6), 0);
       float f14_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8_13))[frag_col(i)] * f6_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L4_13))[frag_col(i)] * f6_2[i]);
       // %19 [N, P] = mul %18, %5
-      const float s18_4 = ((float*)(sp + L9_18))[0];
+      const float s18_4 = ((float*)(sp + L5_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f5_1[i]);
       // %16 [N, P] = contract[%row] %15, %14
@@ -714,7 +767,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse_ends(const f32* _
       u32 a14_6[4][4]; pack<4>(a14_6, f14_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L1_15)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
@@ -785,7 +838,7 @@ extern "C" __global__ void __launch_bounds__(256) h_reverse_join(const f32* __re
 // Carries the cotangent of h against time.
 extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __restrict__ p_dt, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_h, f32* __restrict__ p_d_h, const f32* __restrict__ p_ws_h_entry_cotangent, bf16* __restrict__ p_ws_h_cotangents, const Strides s_dt, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_6 = 0, L2_15 = 8192, L8_13 = 16384, L9_18 = 16640, L1_7 = 0, L3_8 = 256, L4_9 = 512, L5_10 = 768, L6_11 = 1024, L7_12 = 0;
+  constexpr u32 O0 = 0, L0_6 = 0, L1_15 = 8192, L4_13 = 16384, L5_18 = 16640, L2_11 = 0, L3_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -799,7 +852,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 78336, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 77312, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -815,7 +868,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
     const float s2_2 = m_exp(s1_1);
     // %3 [] = neg %2
     const float s3_3 = (-s2_2);
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %7 [%row] = load dt row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -823,10 +883,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %6 [%row, P] = load d_o row
       tile_load<64, 1, 128>((to + L0_6), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %7 [%row] = load dt row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_4[k] = (i < length ? ld(p_dt + (i64)first * s_dt.token + (i64)head * s_dt.head + i * ((i64)s_dt.token)) : 0.f); }
       // %15 [%row, N] = load C row
-      tile_load<64, 1, 128>((to + L2_15), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_15), p_C + (i64)first * s_C.token + (i64)group * s_C.head, (i64)s_C.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -837,7 +895,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_h_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -845,32 +903,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_7))[i] = r7_4[k]; }
+      const float v7_5 = r7_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %8 [%row] = add %7, %0
-      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = (((float*)(basep + L1_7))[i] + s0_0);
+      float v8_6 = 0.f;
+      if (const int i = t; i < 64) v8_6 = (v7_5 + s0_0);
       // %9 [%row] = softplus %8
-      if (const int i = t; i < 64) ((float*)(basep + L4_9))[i] = m_softplus(((float*)(basep + L3_8))[i]);
+      float v9_7 = 0.f;
+      if (const int i = t; i < 64) v9_7 = m_softplus(v8_6);
       // %10 [%row] = mul %3, %9
-      if (const int i = t; i < 64) ((float*)(basep + L5_10))[i] = (s3_3 * ((float*)(basep + L4_9))[i]);
+      float v10_8 = 0.f;
+      if (const int i = t; i < 64) v10_8 = (s3_3 * v9_7);
       // %11 [%row] = keep %10
-      if (const int i = t; i < 64) ((float*)(basep + L6_11))[i] = (i < length ? ((float*)(basep + L5_10))[i] : 0.f);
+      float v11_9 = 0.f;
+      if (const int i = t; i < 64) v11_9 = (i < length ? v10_8 : 0.f);
       // %12 [%row] = cumsum %11
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_12)), ((float*)(basep + L6_11)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = v11_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
       // %13 [%row] = exp %12
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(sp + L8_13))[i] = m_exp(((float*)(basep + L7_12))[i]);
+      bar_sync(1, 128);
+      float v13_10 = 0.f;
+      if (const int i = t; i < 64) v13_10 = m_exp(((float*)(basep + L3_12))[i]);
+      if (const int i = t; i < 64) ((float*)(sp + L4_13))[i] = v13_10;
       // %17 [] = pick last %12
-      const float s17_5 = ((float*)(basep + L7_12))[63];
+      const float s17_11 = ((float*)(basep + L3_12))[63];
       // %18 [] = exp %17
-      const float s18_6 = m_exp(s17_5);
-      if (t == 0) ((float*)(sp + L9_18))[0] = s18_6;
-      team_sync(1);
+      const float s18_12 = m_exp(s17_11);
+      if (t == 0) ((float*)(sp + L5_18))[0] = s18_12;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -882,7 +947,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f4_0[i] = r < ((!is_whole || p_d_final_h != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_h + ((i64)sequence * d.heads + head) * 4096 : p_ws_h_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f5_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f4_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -892,16 +957,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.h.cotangents, %5
       store_frag<4, 64, true>((oa + O0), f5_1, 0);
       // %14 [%row, P] = mul %13, %6
       float f6_2[32];
       load_frag<4, 64, true>(f6_2, (sa + L0_6), 0);
       float f14_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L8_13))[frag_col(i)] * f6_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_3[i] = (((float*)(sp + L4_13))[frag_col(i)] * f6_2[i]);
       // %19 [N, P] = mul %18, %5
-      const float s18_4 = ((float*)(sp + L9_18))[0];
+      const float s18_4 = ((float*)(sp + L5_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f5_1[i]);
       // %16 [N, P] = contract[%row] %15, %14
@@ -909,7 +973,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
       u32 a14_6[4][4]; pack<4>(a14_6, f14_3);
       float f20_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_7[i] = f19_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L2_15)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f20_7, a14_6, (sa + L1_15)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f20_7) / 4>(f20_7);
       UNROLL for (int i = 0; i < 32; ++i) f5_1[i] = f20_7[i];
@@ -923,7 +987,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
 // Gradients of what the scan of h reads.
 extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __restrict__ p_x, const f32* __restrict__ p_dt, const bf16* __restrict__ p_B, const bf16* __restrict__ p_C, const f32* __restrict__ p_A_log, const f32* __restrict__ p_dt_bias, const f32* __restrict__ p_D, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_x, f32* __restrict__ p_d_dt, const bf16* __restrict__ p_ws_h_states, const bf16* __restrict__ p_ws_h_cotangents, bf16* __restrict__ p_ws_d_B_heads, bf16* __restrict__ p_ws_d_C_heads, f32* __restrict__ p_ws_d_A_log_chunks, f32* __restrict__ p_ws_d_dt_bias_chunks, f32* __restrict__ p_ws_d_D_chunks, const Strides s_x, const Strides s_dt, const Strides s_B, const Strides s_C, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_3 = 0, M1_4 = 8192, M2_0 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M11_22 = 49152, M12 = 57344, M13_42 = 49152, M15 = 57344, M16 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 49408, M9_30 = 65792, M10_44 = 66048, M14_60 = 65536, M17_37 = 40960, M18_50 = 41216, M19_58 = 41472, M20_65 = 41728, M21_86 = 41984, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 512;
+  constexpr u32 M0_3 = 0, M1_4 = 8192, M2_0 = 16384, M3_26 = 24576, M4_35 = 32768, M5_45 = 40960, M11_22 = 49152, M12 = 57344, M14_42 = 49152, M17 = 57344, M19 = 24576, M6_14 = 65536, M7_16 = 49152, M8_17 = 49408, M9_30 = 65792, M10_44 = 66048, M13_37 = 66304, M15_65 = 65536, M16_60 = 65792, M18_58 = 40960, M20_50 = 8192, M21_86 = 8448, M22_68 = 0, M23_69 = 256, M24_81 = 0, M25_83 = 512;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -971,11 +1035,12 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   if (const int i = t; i < 64) v16_9 = (i < length ? v15_8 : 0.f);
   // %17 [%row] = cumsum %16
   if (const int i = t; i < 64) ((float*)(basep + M7_16))[i] = v16_9;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M8_17)), ((float*)(basep + M7_16)), false, false);
+  // %88 [%col] = swap %14
   // %18 [%col] = swap %17
   // %28 [] = pick last %17
-  team_sync(1);
+  bar_sync(1, 128);
   const float s28_10 = ((float*)(basep + M8_17))[63];
   // %29 [%row] = sub %28, %17
   float v29_11 = 0.f;
@@ -984,7 +1049,6 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   float v30_12 = 0.f;
   if (const int i = t; i < 64) v30_12 = m_exp(v29_11);
   if (const int i = t; i < 64) ((float*)(basep + M9_30))[i] = v30_12;
-  // %88 [%col] = swap %14
   // %44 [%row] = exp %17
   float v44_13 = 0.f;
   if (const int i = t; i < 64) v44_13 = m_exp(((float*)(basep + M8_17))[i]);
@@ -1031,7 +1095,7 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   // %25 [%row, P] = contract[%col] %23, %24
   // %32 [%row, P] = add %31, %25
   store_frag<4, 64, false>((base + M11_22), f22_20, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a22_24[4][4]; load_as<4, 64, true>(a22_24, (base + M11_22));
   float f32_25[32];
   UNROLL for (int i = 0; i < 32; ++i) f32_25[i] = f31_23[i];
@@ -1051,193 +1115,195 @@ extern "C" __global__ void __launch_bounds__(128) h_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f34_29[i] = (f2_28[i] + f33_26[i]);
   // store d_x, %34
   store_frag<4, 64, false>((base + M12), f34_29, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_x + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
-  // %89 [%col, P] = swap %35
-  // %90 [%row, %col] = contract[P] %0, %89
-  u32 a0_30[4][4]; load_as<4, 64, false>(a0_30, (base + M2_0));
+  // %36 [%row, P] = mul %32, %35
   cp_wait<1>();
   team_sync(1);
-  float f90_31[32];
-  mma_open(); mma<64, 4, 64, false, true>(f90_31, a0_30, (base + M4_35)); mma_commit();
+  float f35_30[32];
+  load_frag<4, 64, false>(f35_30, (base + M4_35), 0);
+  float f36_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_31[i] = (f32_25[i] * f35_30[i]);
+  // %37 [%row] = sum[P] %36
+  row_sums_to<32>(((float*)(basep + M13_37)), f36_31);
+  // %89 [%col, P] = swap %35
+  // %90 [%row, %col] = contract[P] %0, %89
+  u32 a0_32[4][4]; load_as<4, 64, false>(a0_32, (base + M2_0));
+  float f90_33[32];
+  mma_open(); mma<64, 4, 64, false, true>(f90_33, a0_32, (base + M4_35)); mma_commit();
   // %40 [%row, %col] = mul %90, %88
   mma_wait<0>();
-  mma_ready<sizeof(f90_31) / 4>(f90_31);
-  float f40_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f40_32[i] = (f90_31[i] * ((float*)(basep + M6_14))[frag_col(i)]);
+  mma_ready<sizeof(f90_33) / 4>(f90_33);
+  float f40_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f40_34[i] = (f90_33[i] * ((float*)(basep + M6_14))[frag_col(i)]);
   // %41 [%row, %col] = mask %40
-  float f41_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f41_33[i] = (frag_col(i) <= frag_row(i) ? f40_32[i] : 0.f);
+  float f41_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f41_35[i] = (frag_col(i) <= frag_row(i) ? f40_34[i] : 0.f);
   // %42 [%row, %col] = mul %21, %41
-  float f42_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_34[i] = (f21_19[i] * f41_33[i]);
+  float f42_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_36[i] = (f21_19[i] * f41_35[i]);
   // %46 [%row, N] = contract[P] %0, %45
-  u32 a0_35[4][4]; load_as<4, 64, false>(a0_35, (base + M2_0));
+  u32 a0_37[4][4]; load_as<4, 64, false>(a0_37, (base + M2_0));
   cp_wait<0>();
   team_sync(1);
-  float f46_36[32];
-  mma_open(); mma<64, 4, 64, false, true>(f46_36, a0_35, (base + M5_45)); mma_commit();
+  float f46_38[32];
+  mma_open(); mma<64, 4, 64, false, true>(f46_38, a0_37, (base + M5_45)); mma_commit();
   // %47 [%row, N] = mul %44, %46
   mma_wait<0>();
-  mma_ready<sizeof(f46_36) / 4>(f46_36);
-  float f47_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_37[i] = (((float*)(basep + M10_44))[frag_row(i)] * f46_36[i]);
+  mma_ready<sizeof(f46_38) / 4>(f46_38);
+  float f47_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_39[i] = (((float*)(basep + M10_44))[frag_row(i)] * f46_38[i]);
   // %43 [%row, N] = contract[%col] %42, %5
   // %48 [%row, N] = add %47, %43
-  u32 a42_38[4][4]; pack<4>(a42_38, f42_34);
-  float f48_39[32];
-  UNROLL for (int i = 0; i < 32; ++i) f48_39[i] = f47_37[i];
-  mma_open(); mma<64, 4, 64, true, false>(f48_39, a42_38, (base + M1_4)); mma_commit();
+  u32 a42_40[4][4]; pack<4>(a42_40, f42_36);
+  float f48_41[32];
+  UNROLL for (int i = 0; i < 32; ++i) f48_41[i] = f47_39[i];
+  mma_open(); mma<64, 4, 64, true, false>(f48_41, a42_40, (base + M1_4)); mma_commit();
   // %51 [%col, %row] = swap %42
   // %52 [%col, N] = swap %3
   // %38 [%row, P] = mul %14, %35
-  float f35_40[32];
-  load_frag<4, 64, false>(f35_40, (base + M4_35), 0);
-  float f38_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_41[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_40[i]);
+  float f35_42[32];
+  load_frag<4, 64, false>(f35_42, (base + M4_35), 0);
+  float f38_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_43[i] = (((float*)(basep + M6_14))[frag_row(i)] * f35_42[i]);
   // %54 [%row, N] = contract[P] %38, %26
-  u32 a38_42[4][4]; pack<4>(a38_42, f38_41);
-  float f54_43[32];
-  mma_open(); mma<64, 4, 64, false, true>(f54_43, a38_42, (base + M3_26)); mma_commit();
+  u32 a38_44[4][4]; pack<4>(a38_44, f38_43);
+  float f54_45[32];
+  mma_open(); mma<64, 4, 64, false, true>(f54_45, a38_44, (base + M3_26)); mma_commit();
   // %55 [%row, N] = mul %30, %54
   mma_wait<0>();
-  mma_ready<sizeof(f48_39) / 4>(f48_39);
-  mma_ready<sizeof(f54_43) / 4>(f54_43);
-  float f55_44[32];
-  UNROLL for (int i = 0; i < 32; ++i) f55_44[i] = (((float*)(basep + M9_30))[frag_row(i)] * f54_43[i]);
+  mma_ready<sizeof(f48_41) / 4>(f48_41);
+  mma_ready<sizeof(f54_45) / 4>(f54_45);
+  float f55_46[32];
+  UNROLL for (int i = 0; i < 32; ++i) f55_46[i] = (((float*)(basep + M9_30))[frag_row(i)] * f54_45[i]);
   // %53 [%row, N] = contract[%col] %51, %52
   // %56 [%row, N] = add %55, %53
-  store_frag<4, 64, false>((base + M13_42), f42_34, 0);
-  team_sync(1);
-  u32 a42_45[4][4]; load_as<4, 64, true>(a42_45, (base + M13_42));
-  float f56_46[32];
-  UNROLL for (int i = 0; i < 32; ++i) f56_46[i] = f55_44[i];
-  mma_open(); mma<64, 4, 64, true, false>(f56_46, a42_45, (base + M0_3)); mma_commit();
+  store_frag<4, 64, false>((base + M14_42), f42_36, 0);
+  bar_sync(1, 128);
+  u32 a42_47[4][4]; load_as<4, 64, true>(a42_47, (base + M14_42));
+  float f56_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f56_48[i] = f55_46[i];
+  mma_open(); mma<64, 4, 64, true, false>(f56_48, a42_47, (base + M0_3)); mma_commit();
+  // %64 [%row, N] = mul %55, %4
+  float f4_49[32];
+  load_frag<4, 64, false>(f4_49, (base + M1_4), 0);
+  float f64_50[32];
+  UNROLL for (int i = 0; i < 32; ++i) f64_50[i] = (f55_46[i] * f4_49[i]);
+  // %65 [%row] = sum[N] %64
+  row_sums_to<32>(((float*)(basep + M15_65)), f64_50);
   // %60 [N] = contract[P] %45, %26
-  float v60_47 = 0.f;
-  if (const int i = t; i < 64) v60_47 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
-  if (const int i = t; i < 64) ((float*)(basep + M14_60))[i] = v60_47;
+  float v60_51 = 0.f;
+  if (const int i = t; i < 64) v60_51 = row_dot<64, 64>((base + M5_45), (base + M3_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M16_60))[i] = v60_51;
   // %62 [] = exp %28
-  const float s62_48 = m_exp(s28_10);
+  const float s62_52 = m_exp(s28_10);
   // %71 [] = -80
   // %72 [%row] = less %71, %16
-  float v72_49 = 0.f;
-  if (const int i = t; i < 64) v72_49 = ((-80.f) < v16_9 ? 1.f : 0.f);
+  float v72_53 = 0.f;
+  if (const int i = t; i < 64) v72_53 = ((-80.f) < v16_9 ? 1.f : 0.f);
   // %76 [%row] = sigmoid %13
-  float v76_50 = 0.f;
-  if (const int i = t; i < 64) v76_50 = m_sigmoid(v13_6);
+  float v76_54 = 0.f;
+  if (const int i = t; i < 64) v76_54 = m_sigmoid(v13_6);
   // store ws.d_B.heads, %56
   mma_wait<0>();
-  mma_ready<sizeof(f56_46) / 4>(f56_46);
-  store_frag<4, 64, false>((base + M15), f56_46, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
-  // store ws.d_C.heads, %48
-  store_frag<4, 64, false>((base + M16), f48_39, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
-  // %36 [%row, P] = mul %32, %35
-  float f35_51[32];
-  load_frag<4, 64, false>(f35_51, (base + M4_35), 0);
-  float f36_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_52[i] = (f32_25[i] * f35_51[i]);
-  // %37 [%row] = sum[P] %36
-  row_sums_to<32>(((float*)(basep + M17_37)), f36_52);
-  // %49 [%row, N] = mul %48, %3
-  float f3_53[32];
-  load_frag<4, 64, false>(f3_53, (base + M0_3), 0);
-  float f49_54[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_54[i] = (f48_39[i] * f3_53[i]);
-  // %50 [%row] = sum[N] %49
-  row_sums_to<32>(((float*)(basep + M18_50)), f49_54);
+  mma_ready<sizeof(f56_48) / 4>(f56_48);
+  store_frag<4, 64, false>((base + M17), f56_48, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_d_B_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %57 [%row, N] = mul %56, %4
   float f4_55[32];
   load_frag<4, 64, false>(f4_55, (base + M1_4), 0);
   float f57_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f57_56[i] = (f56_46[i] * f4_55[i]);
+  UNROLL for (int i = 0; i < 32; ++i) f57_56[i] = (f56_48[i] * f4_55[i]);
   // %58 [%row] = sum[N] %57
-  row_sums_to<32>(((float*)(basep + M19_58)), f57_56);
-  // %64 [%row, N] = mul %55, %4
-  float f64_57[32];
-  UNROLL for (int i = 0; i < 32; ++i) f64_57[i] = (f55_44[i] * f4_55[i]);
-  // %65 [%row] = sum[N] %64
-  row_sums_to<32>(((float*)(basep + M20_65)), f64_57);
+  row_sums_to<32>(((float*)(basep + M18_58)), f57_56);
+  // store ws.d_C.heads, %48
+  store_frag<4, 64, false>((base + M19), f48_41, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_ws_d_C_heads + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
+  // %49 [%row, N] = mul %48, %3
+  float f3_57[32];
+  load_frag<4, 64, false>(f3_57, (base + M0_3), 0);
+  float f49_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_58[i] = (f48_41[i] * f3_57[i]);
+  // %50 [%row] = sum[N] %49
+  row_sums_to<32>(((float*)(basep + M20_50)), f49_58);
   // %85 [%row, P] = mul %0, %35
-  float f0_58[32];
-  load_frag<4, 64, false>(f0_58, (base + M2_0), 0);
-  float f35_59[32];
-  load_frag<4, 64, false>(f35_59, (base + M4_35), 0);
-  float f85_60[32];
-  UNROLL for (int i = 0; i < 32; ++i) f85_60[i] = (f0_58[i] * f35_59[i]);
+  float f0_59[32];
+  load_frag<4, 64, false>(f0_59, (base + M2_0), 0);
+  float f35_60[32];
+  load_frag<4, 64, false>(f35_60, (base + M4_35), 0);
+  float f85_61[32];
+  UNROLL for (int i = 0; i < 32; ++i) f85_61[i] = (f0_59[i] * f35_60[i]);
   // %86 [%row] = sum[P] %85
-  row_sums_to<32>(((float*)(basep + M21_86)), f85_60);
+  row_sums_to<32>(((float*)(basep + M21_86)), f85_61);
   // %61 [] = sum[N] %60
-  const float s61_61 = vec_sum<64>(((float*)(basep + M14_60)));
+  const float s61_62 = vec_sum<64>(((float*)(basep + M16_60)));
   // %59 [%row] = neg %58
-  team_sync(1);
-  float v59_62 = 0.f;
-  if (const int i = t; i < 64) v59_62 = (-((float*)(basep + M19_58))[i]);
+  float v59_63 = 0.f;
+  if (const int i = t; i < 64) v59_63 = (-((float*)(basep + M18_58))[i]);
   // %63 [] = mul %62, %61
-  const float s63_63 = (s62_48 * s61_61);
+  const float s63_64 = (s62_52 * s61_62);
   // %68 [%row] = add %50, %59
-  float v68_64 = 0.f;
-  if (const int i = t; i < 64) v68_64 = (((float*)(basep + M18_50))[i] + v59_62);
-  if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_64;
+  bar_sync(1, 128);
+  float v68_65 = 0.f;
+  if (const int i = t; i < 64) v68_65 = (((float*)(basep + M20_50))[i] + v59_63);
+  if (const int i = t; i < 64) ((float*)(basep + M22_68))[i] = v68_65;
   // %66 [] = sum[%row] %65
-  const float s66_65 = vec_sum<64>(((float*)(basep + M20_65)));
+  const float s66_66 = vec_sum<64>(((float*)(basep + M15_65)));
   // %69 [%row] = cumsum reversed %68
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M23_69)), ((float*)(basep + M22_68)), false, true);
   // %87 [] = sum[%row] %86
-  const float s87_66 = vec_sum<64>(((float*)(basep + M21_86)));
+  const float s87_67 = vec_sum<64>(((float*)(basep + M21_86)));
   // %67 [] = add %63, %66
-  const float s67_67 = (s63_63 + s66_65);
+  const float s67_68 = (s63_64 + s66_66);
   // %70 [%row] = add %69, %67
-  team_sync(1);
-  float v70_68 = 0.f;
-  if (const int i = t; i < 64) v70_68 = (((float*)(basep + M23_69))[i] + s67_67);
+  bar_sync(1, 128);
+  float v70_69 = 0.f;
+  if (const int i = t; i < 64) v70_69 = (((float*)(basep + M23_69))[i] + s67_68);
   // %73 [%row] = mul %70, %72
-  float v73_69 = 0.f;
-  if (const int i = t; i < 64) v73_69 = (v70_68 * v72_49);
+  float v73_70 = 0.f;
+  if (const int i = t; i < 64) v73_70 = (v70_69 * v72_53);
   // %74 [%row] = chain %73, %10
-  float v74_70 = 0.f;
-  if (const int i = t; i < 64) v74_70 = m_chain(v73_69, s10_5);
+  float v74_71 = 0.f;
+  if (const int i = t; i < 64) v74_71 = m_chain(v73_70, s10_5);
   // %75 [%row] = add %37, %74
-  float v75_71 = 0.f;
-  if (const int i = t; i < 64) v75_71 = (((float*)(basep + M17_37))[i] + v74_70);
+  float v75_72 = 0.f;
+  if (const int i = t; i < 64) v75_72 = (((float*)(basep + M13_37))[i] + v74_71);
   // %77 [%row] = chain %75, %76
-  float v77_72 = 0.f;
-  if (const int i = t; i < 64) v77_72 = m_chain(v75_71, v76_50);
+  float v77_73 = 0.f;
+  if (const int i = t; i < 64) v77_73 = m_chain(v75_72, v76_54);
   // store d_dt, %77
-  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_72);
+  if (const int i = t; i < 64) if (i < length) st(p_d_dt + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v77_73);
   // %78 [%row] = mul %73, %14
-  float v78_73 = 0.f;
-  if (const int i = t; i < 64) v78_73 = (v73_69 * v14_7);
+  float v78_74 = 0.f;
+  if (const int i = t; i < 64) v78_74 = (v73_70 * v14_7);
   // %79 [%row] = neg %78
-  float v79_74 = 0.f;
-  if (const int i = t; i < 64) v79_74 = (-v78_73);
+  float v79_75 = 0.f;
+  if (const int i = t; i < 64) v79_75 = (-v78_74);
   // %80 [%row] = chain %79, %9
-  float v80_75 = 0.f;
-  if (const int i = t; i < 64) v80_75 = m_chain(v79_74, s9_4);
+  float v80_76 = 0.f;
+  if (const int i = t; i < 64) v80_76 = m_chain(v79_75, s9_4);
   // %81 [%row] = keep %80
-  float v81_76 = 0.f;
-  if (const int i = t; i < 64) v81_76 = (i < length ? v80_75 : 0.f);
-  if (const int i = t; i < 64) ((float*)(basep + M24_81))[i] = v81_76;
+  float v81_77 = 0.f;
+  if (const int i = t; i < 64) v81_77 = (i < length ? v80_76 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M24_81))[i] = v81_77;
   // %83 [%row] = keep %77
-  float v83_77 = 0.f;
-  if (const int i = t; i < 64) v83_77 = (i < length ? v77_72 : 0.f);
-  if (const int i = t; i < 64) ((float*)(basep + M25_83))[i] = v83_77;
+  float v83_78 = 0.f;
+  if (const int i = t; i < 64) v83_78 = (i < length ? v77_73 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M25_83))[i] = v83_78;
   // store ws.d_D.chunks, %87
-  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s87_66);
+  if (t == 0) st(p_ws_d_D_chunks + ((i64)chunk * d.heads + head) * 1, s87_67);
   // %82 [] = sum[%row] %81
-  team_sync(1);
-  const float s82_78 = vec_sum<64>(((float*)(basep + M24_81)));
+  bar_sync(1, 128);
+  const float s82_79 = vec_sum<64>(((float*)(basep + M24_81)));
   // %84 [] = sum[%row] %83
-  const float s84_79 = vec_sum<64>(((float*)(basep + M25_83)));
+  const float s84_80 = vec_sum<64>(((float*)(basep + M25_83)));
   // store ws.d_A_log.chunks, %82
-  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_78);
+  if (t == 0) st(p_ws_d_A_log_chunks + ((i64)chunk * d.heads + head) * 1, s82_79);
   // store ws.d_dt_bias.chunks, %84
-  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_79);
+  if (t == 0) st(p_ws_d_dt_bias_chunks + ((i64)chunk * d.heads + head) * 1, s84_80);
 }
 
 // Gradients of shared inputs, summed over the heads of a group.

@@ -183,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   float t9[2];
   UNROLL for (int i = 0; i < 2; ++i) t9[i] = max_nan(t8[i], t6[0]);
   // store ws.value18, %9
-  { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
+  { auto* const at = p_ws_value18 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
 }
 
 // The decay of every segment of C.
@@ -236,7 +236,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
 // What every segment adds to C by its end.
 extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
+  constexpr u32 L0_2 = 0, L1_6 = 8192, L2_4 = 16384, L5_13 = 16640, L6_16 = 16896, L3_9 = 0, L4_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -258,8 +258,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %7 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -267,16 +276,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L2_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      // %7 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L1_6), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -284,32 +289,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_4 = 0.f;
+      if (const int i = t; i < 64) v4_4 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L2_4))[i] = v4_4;
       // %8 [%row] = log_sigmoid %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = m_log_sigmoid(((float*)(basep + L3_7))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = m_log_sigmoid(v7_3);
       // %9 [%row] = keep %8
-      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = (i < length ? ((float*)(basep + L5_8))[i] : 0.f);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = (i < length ? v8_5 : 0.f);
       // %10 [%row] = cumsum %9
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_10)), ((float*)(basep + L6_9)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_9))[i] = v9_6;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_10)), ((float*)(basep + L3_9)), false, false);
       // %11 [] = pick last %10
-      team_sync(1);
-      const float s11_2 = ((float*)(basep + L7_10))[63];
+      bar_sync(1, 128);
+      const float s11_7 = ((float*)(basep + L4_10))[63];
       // %12 [%row] = sub %11, %10
-      if (const int i = t; i < 64) ((float*)(basep + L8_12))[i] = (s11_2 - ((float*)(basep + L7_10))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = (s11_7 - ((float*)(basep + L4_10))[i]);
       // %13 [%row] = exp %12
-      if (const int i = t; i < 64) ((float*)(sp + L9_13))[i] = m_exp(((float*)(basep + L8_12))[i]);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = m_exp(v12_8);
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_9;
       // %16 [] = exp %11
-      const float s16_3 = m_exp(s11_2);
-      if (t == 0) ((float*)(sp + L10_16))[0] = s16_3;
-      team_sync(1);
+      const float s16_10 = m_exp(s11_7);
+      if (t == 0) ((float*)(sp + L6_16))[0] = s16_10;
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -320,7 +333,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -330,17 +343,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %5 [%row, V] = mul %2, %4
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f5_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L4_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L2_4))[frag_col(i)]);
       // %14 [%row, V] = mul %13, %5
       float f14_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L9_13))[frag_col(i)] * f5_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L5_13))[frag_col(i)] * f5_3[i]);
       // %17 [K, V] = mul %16, %1
-      const float s16_5 = ((float*)(sp + L10_16))[0];
+      const float s16_5 = ((float*)(sp + L6_16))[0];
       float f17_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (s16_5 * f1_1[i]);
       // %15 [K, V] = contract[%row] %6, %14
@@ -348,7 +360,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_ends(const bf16* __restri
       u32 a14_7[4][4]; pack<4>(a14_7, f14_4);
       float f18_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = f17_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L1_6)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f18_8) / 4>(f18_8);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f18_8[i];
@@ -419,7 +431,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 // Carries C from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, const f32* __restrict__ p_ws_value18, const f32* __restrict__ p_ws_C_entry, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_6 = 8192, L2_7 = 16384, L6_21 = 24576, L3_4 = 32768, L7_26 = 33024, L8_31 = 33280, L9_35 = 33536, L10_38 = 33792, L4_13 = 0, L5_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -433,7 +445,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 130304, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 129280, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
@@ -441,9 +453,20 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    float r29_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r29_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %11 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+      // %29 [%row] = load ws.value18 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_4[k] = (i < length ? ld(p_ws_value18 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -451,16 +474,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       const u32 to = stage0 + n % 3 * 34816; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %7 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L3_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
-      // %29 [%row] = load ws.value18 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_2[k] = (i < length ? ld(p_ws_value18 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
+      tile_load<64, 1, 128>((to + L2_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -471,7 +488,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -479,69 +496,83 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 34816; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_29))[i] = r29_2[k]; }
+      const float v3_1 = r3_0[0];
+      const float v11_3 = r11_2[0];
+      const float v29_5 = r29_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L6_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_6 = 0.f;
+      if (const int i = t; i < 64) v4_6 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L3_4))[i] = v4_6;
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
-      u32 a6_3[4][4]; load_as<4, 64, false>(a6_3, (sa + L2_6));
-      float f9_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_4, a6_3, (sa + L3_7)); mma_commit();
+      u32 a6_7[4][4]; load_as<4, 64, false>(a6_7, (sa + L1_6));
+      float f9_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f9_8, a6_7, (sa + L2_7)); mma_commit();
       // %10 [%row, %col] = mask %9
       mma_wait<0>();
-      mma_ready<sizeof(f9_4) / 4>(f9_4);
-      float f10_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = (frag_col(i) <= frag_row(i) ? f9_4[i] : 0.f);
+      mma_ready<sizeof(f9_8) / 4>(f9_8);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = (frag_col(i) <= frag_row(i) ? f9_8[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      if (const int i = t; i < 64) ((float*)(basep + L7_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      float v12_10 = 0.f;
+      if (const int i = t; i < 64) v12_10 = m_log_sigmoid(v11_3);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L8_13))[i] = (i < length ? ((float*)(basep + L7_12))[i] : 0.f);
+      float v13_11 = 0.f;
+      if (const int i = t; i < 64) v13_11 = (i < length ? v12_10 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L9_14)), ((float*)(basep + L8_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_13))[i] = v13_11;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_14)), ((float*)(basep + L4_13)), false, false);
       // %15 [%col] = swap %14
       // %16 [%row, %col] = sub %14, %15
-      team_sync(1);
-      float f16_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_6[i] = (((float*)(basep + L9_14))[frag_row(i)] - ((float*)(basep + L9_14))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f16_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (((float*)(basep + L5_14))[frag_row(i)] - ((float*)(basep + L5_14))[frag_col(i)]);
       // %17 [%row, %col] = mask %16
-      float f17_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
+      float f17_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_13[i] = (frag_col(i) <= frag_row(i) ? f16_12[i] : 0.f);
       // %18 [%row, %col] = exp %17
-      float f18_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = m_exp(f17_7[i]);
+      float f18_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = m_exp(f17_13[i]);
       // %19 [] = 0.125
       // %20 [%row, %col] = mul %18, %19
-      float f20_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = (f18_8[i] * 0.125f);
+      float f20_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = (f18_14[i] * 0.125f);
       // %21 [%row, %col] = mul %20, %10
-      float f21_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_10[i] = (f20_9[i] * f10_5[i]);
-      store_frag<4, 64, false>((sa + L10_21), f21_10, 0);
+      float f21_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_16[i] = (f20_15[i] * f10_9[i]);
+      store_frag<4, 64, false>((sa + L6_21), f21_16, 0);
       // %25 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(basep + L11_25))[i] = m_exp(((float*)(basep + L9_14))[i]);
+      float v25_17 = 0.f;
+      if (const int i = t; i < 64) v25_17 = m_exp(((float*)(basep + L5_14))[i]);
       // %26 [%row] = mul %25, %19
-      if (const int i = t; i < 64) ((float*)(sp + L12_26))[i] = (((float*)(basep + L11_25))[i] * 0.125f);
+      float v26_18 = 0.f;
+      if (const int i = t; i < 64) v26_18 = (v25_17 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_26))[i] = v26_18;
       // %30 [] = 1
       // %31 [%row] = div %30, %29
-      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_div(1.f, ((float*)(basep + L5_29))[i]);
+      float v31_19 = 0.f;
+      if (const int i = t; i < 64) v31_19 = m_div(1.f, v29_5);
+      if (const int i = t; i < 64) ((float*)(sp + L8_31))[i] = v31_19;
       // %33 [] = pick last %14
-      const float s33_11 = ((float*)(basep + L9_14))[63];
+      const float s33_20 = ((float*)(basep + L5_14))[63];
       // %34 [%row] = sub %33, %14
-      if (const int i = t; i < 64) ((float*)(basep + L14_34))[i] = (s33_11 - ((float*)(basep + L9_14))[i]);
+      float v34_21 = 0.f;
+      if (const int i = t; i < 64) v34_21 = (s33_20 - ((float*)(basep + L5_14))[i]);
       // %35 [%row] = exp %34
-      if (const int i = t; i < 64) ((float*)(sp + L15_35))[i] = m_exp(((float*)(basep + L14_34))[i]);
+      float v35_22 = 0.f;
+      if (const int i = t; i < 64) v35_22 = m_exp(v34_21);
+      if (const int i = t; i < 64) ((float*)(sp + L9_35))[i] = v35_22;
       // %38 [] = exp %33
-      const float s38_12 = m_exp(s33_11);
-      if (t == 0) ((float*)(sp + L16_38))[0] = s38_12;
-      team_sync(1);
+      const float s38_23 = m_exp(s33_20);
+      if (t == 0) ((float*)(sp + L10_38))[0] = s38_23;
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -553,7 +584,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -563,22 +594,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L1_6)); mma_commit();
       // %5 [%row, V] = mul %2, %4
       float f2_4[32];
       load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L6_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L3_4))[frag_col(i)]);
       // %22 [%col, V] = swap %5
       // %36 [%row, V] = mul %35, %5
       float f36_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_6[i] = (((float*)(sp + L15_35))[frag_col(i)] * f5_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f36_6[i] = (((float*)(sp + L9_35))[frag_col(i)] * f5_5[i]);
       // %39 [K, V] = mul %38, %1
-      const float s38_7 = ((float*)(sp + L16_38))[0];
+      const float s38_7 = ((float*)(sp + L10_38))[0];
       float f39_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_8[i] = (s38_7 * f1_1[i]);
       // %37 [K, V] = contract[%row] %7, %36
@@ -586,24 +616,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const bf16* __restri
       u32 a36_9[4][4]; pack<4>(a36_9, f36_6);
       float f40_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_10[i] = f39_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_10, a36_9, (sa + L3_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_10, a36_9, (sa + L2_7)); mma_commit();
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L12_26))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L7_26))[frag_col(i)] * f24_3[i]);
       // %23 [%row, V] = contract[%col] %21, %22
       // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L10_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L6_21)); mma_commit();
       // %32 [%row, V] = mul %28, %31
       mma_wait<0>();
       mma_ready<sizeof(f40_10) / 4>(f40_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
       float f32_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_14[i] = (f28_13[i] * ((float*)(sp + L13_31))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_14[i] = (f28_13[i] * ((float*)(sp + L8_31))[frag_col(i)]);
       // store o, %32
       store_frag<4, 64, true>((oa + O0), f32_14, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f40_10[i];
@@ -754,7 +784,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 // Carries C from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_6 = 8192, L2_7 = 16384, L6_21 = 24576, L3_4 = 32768, L7_26 = 33024, L8_31 = 33280, L9_34 = 33536, L4_13 = 0, L5_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -776,8 +806,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    team_sync(1);
+    float r11_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %11 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -785,14 +824,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L2_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L1_6), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       // %7 [%row, K] = load k row
-      tile_load<64, 1, 128>((to + L3_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
-      // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+      tile_load<64, 1, 128>((to + L2_7), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -803,7 +838,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_C_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -811,65 +846,77 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
+      const float v3_1 = r3_0[0];
+      const float v11_3 = r11_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L5_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_4 = 0.f;
+      if (const int i = t; i < 64) v4_4 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L3_4))[i] = v4_4;
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
-      u32 a6_2[4][4]; load_as<4, 64, false>(a6_2, (sa + L2_6));
-      float f9_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_3, a6_2, (sa + L3_7)); mma_commit();
+      u32 a6_5[4][4]; load_as<4, 64, false>(a6_5, (sa + L1_6));
+      float f9_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L2_7)); mma_commit();
       // %10 [%row, %col] = mask %9
       mma_wait<0>();
-      mma_ready<sizeof(f9_3) / 4>(f9_3);
-      float f10_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
+      mma_ready<sizeof(f9_6) / 4>(f9_6);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = (frag_col(i) <= frag_row(i) ? f9_6[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      if (const int i = t; i < 64) ((float*)(basep + L6_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = m_log_sigmoid(v11_3);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L7_13))[i] = (i < length ? ((float*)(basep + L6_12))[i] : 0.f);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = (i < length ? v12_8 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8_14)), ((float*)(basep + L7_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_13))[i] = v13_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_14)), ((float*)(basep + L4_13)), false, false);
       // %15 [%col] = swap %14
       // %16 [%row, %col] = sub %14, %15
-      team_sync(1);
-      float f16_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_5[i] = (((float*)(basep + L8_14))[frag_row(i)] - ((float*)(basep + L8_14))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f16_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_10[i] = (((float*)(basep + L5_14))[frag_row(i)] - ((float*)(basep + L5_14))[frag_col(i)]);
       // %17 [%row, %col] = mask %16
-      float f17_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (frag_col(i) <= frag_row(i) ? f16_5[i] : 0.f);
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (frag_col(i) <= frag_row(i) ? f16_10[i] : 0.f);
       // %18 [%row, %col] = exp %17
-      float f18_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = m_exp(f17_6[i]);
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = m_exp(f17_11[i]);
       // %19 [] = 0.125
       // %20 [%row, %col] = mul %18, %19
-      float f20_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_8[i] = (f18_7[i] * 0.125f);
+      float f20_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * 0.125f);
       // %21 [%row, %col] = mul %20, %10
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (f20_8[i] * f10_4[i]);
-      store_frag<4, 64, false>((sa + L9_21), f21_9, 0);
+      float f21_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = (f20_13[i] * f10_7[i]);
+      store_frag<4, 64, false>((sa + L6_21), f21_14, 0);
       // %25 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(basep + L10_25))[i] = m_exp(((float*)(basep + L8_14))[i]);
+      float v25_15 = 0.f;
+      if (const int i = t; i < 64) v25_15 = m_exp(((float*)(basep + L5_14))[i]);
       // %26 [%row] = mul %25, %19
-      if (const int i = t; i < 64) ((float*)(sp + L11_26))[i] = (((float*)(basep + L10_25))[i] * 0.125f);
+      float v26_16 = 0.f;
+      if (const int i = t; i < 64) v26_16 = (v25_15 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_26))[i] = v26_16;
       // %29 [] = pick last %14
-      const float s29_10 = ((float*)(basep + L8_14))[63];
+      const float s29_17 = ((float*)(basep + L5_14))[63];
       // %30 [%row] = sub %29, %14
-      if (const int i = t; i < 64) ((float*)(basep + L12_30))[i] = (s29_10 - ((float*)(basep + L8_14))[i]);
+      float v30_18 = 0.f;
+      if (const int i = t; i < 64) v30_18 = (s29_17 - ((float*)(basep + L5_14))[i]);
       // %31 [%row] = exp %30
-      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_exp(((float*)(basep + L12_30))[i]);
+      float v31_19 = 0.f;
+      if (const int i = t; i < 64) v31_19 = m_exp(v30_18);
+      if (const int i = t; i < 64) ((float*)(sp + L8_31))[i] = v31_19;
       // %34 [] = exp %29
-      const float s34_11 = m_exp(s29_10);
-      if (t == 0) ((float*)(sp + L14_34))[0] = s34_11;
-      team_sync(1);
+      const float s34_20 = m_exp(s29_17);
+      if (t == 0) ((float*)(sp + L9_34))[0] = s34_20;
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -881,7 +928,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -891,24 +938,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.C.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L1_6)); mma_commit();
       // %5 [%row, V] = mul %2, %4
       float f2_4[32];
       load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L5_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L3_4))[frag_col(i)]);
       // %22 [%col, V] = swap %5
       // %32 [%row, V] = mul %31, %5
       float f32_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L13_31))[frag_col(i)] * f5_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L8_31))[frag_col(i)] * f5_5[i]);
       // %35 [K, V] = mul %34, %1
-      const float s34_7 = ((float*)(sp + L14_34))[0];
+      const float s34_7 = ((float*)(sp + L9_34))[0];
       float f35_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_8[i] = (s34_7 * f1_1[i]);
       // %33 [K, V] = contract[%row] %7, %32
@@ -916,18 +962,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const bf16* __rest
       u32 a32_9[4][4]; pack<4>(a32_9, f32_6);
       float f36_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_10[i] = f35_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L3_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L2_7)); mma_commit();
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L11_26))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L7_26))[frag_col(i)] * f24_3[i]);
       // %23 [%row, V] = contract[%col] %21, %22
       // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L9_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L6_21)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f36_10) / 4>(f36_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
@@ -987,13 +1033,13 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_div(t0[0], t9[i]);
   // store ws.value25, %10
-  { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
+  { auto* const at = p_ws_value25 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
 }
 
 // What every segment adds to the cotangent of C by its start.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
+  constexpr u32 L0_2 = 0, L2_14 = 8192, L1_3 = 16384, L5_12 = 16640, L6_17 = 16896, L3_8 = 0, L4_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1015,8 +1061,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r6_1[1];
-    team_sync(1);
+    float r6_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load ws.value25 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %6 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1024,16 +1079,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row] = load ws.value25 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L3_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1041,31 +1092,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v6_3 = r6_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      float v7_4 = 0.f;
+      if (const int i = t; i < 64) v7_4 = m_log_sigmoid(v6_3);
       // %8 [%row] = keep %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (i < length ? v7_4 : 0.f);
       // %9 [%row] = cumsum %8
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = v8_5;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
       // %10 [%row] = exp %9
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      bar_sync(1, 128);
+      float v10_6 = 0.f;
+      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L4_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (v10_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_12))[i] = v12_7;
       // %16 [] = pick last %9
-      const float s16_2 = ((float*)(basep + L6_9))[63];
+      const float s16_8 = ((float*)(basep + L4_9))[63];
       // %17 [] = exp %16
-      const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
-      team_sync(1);
+      const float s17_9 = m_exp(s16_8);
+      if (t == 0) ((float*)(sp + L6_17))[0] = s17_9;
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1076,7 +1135,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1086,7 +1145,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%row, V] = mul %2, %3
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
@@ -1097,9 +1155,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
       // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L5_12))[frag_col(i)] * f5_4[i]);
       // %18 [K, V] = mul %17, %1
-      const float s17_6 = ((float*)(sp + L9_17))[0];
+      const float s17_6 = ((float*)(sp + L6_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
       // %15 [K, V] = contract[%row] %14, %13
@@ -1107,7 +1165,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse_ends(const bf16* 
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L2_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
@@ -1178,7 +1236,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 // Carries the cotangent of C against time.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __restrict__ p_q, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, const f32* __restrict__ p_d_final_C, f32* __restrict__ p_d_C, const f32* __restrict__ p_ws_value25, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const Strides s_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_14 = 8192, L1_3 = 16384, L5_12 = 16640, L6_17 = 16896, L3_8 = 0, L4_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1200,8 +1258,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r6_1[1];
-    team_sync(1);
+    float r6_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load ws.value25 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %6 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1209,12 +1276,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
-      // %3 [%row] = load ws.value25 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      tile_load<64, 1, 128>((to + L3_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
+      tile_load<64, 1, 128>((to + L2_14), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t);
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1225,7 +1288,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1233,32 +1296,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v6_3 = r6_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      float v7_4 = 0.f;
+      if (const int i = t; i < 64) v7_4 = m_log_sigmoid(v6_3);
       // %8 [%row] = keep %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (i < length ? v7_4 : 0.f);
       // %9 [%row] = cumsum %8
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = v8_5;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
       // %10 [%row] = exp %9
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      bar_sync(1, 128);
+      float v10_6 = 0.f;
+      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L4_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (v10_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_12))[i] = v12_7;
       // %16 [] = pick last %9
-      const float s16_2 = ((float*)(basep + L6_9))[63];
+      const float s16_8 = ((float*)(basep + L4_9))[63];
       // %17 [] = exp %16
-      const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
-      team_sync(1);
+      const float s17_9 = m_exp(s16_8);
+      if (t == 0) ((float*)(sp + L6_17))[0] = s17_9;
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1270,7 +1341,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1280,7 +1351,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.C.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %4 [%row, V] = mul %2, %3
@@ -1293,9 +1363,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
       // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L5_12))[frag_col(i)] * f5_4[i]);
       // %18 [K, V] = mul %17, %1
-      const float s17_6 = ((float*)(sp + L9_17))[0];
+      const float s17_6 = ((float*)(sp + L6_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
       // %15 [K, V] = contract[%row] %14, %13
@@ -1303,7 +1373,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L2_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
@@ -1317,7 +1387,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M6 = 0, M7 = 18432, M17 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M14_3 = 96256, M15_19 = 104448, M16_7 = 45056, M19_103 = 36864, M24 = 0, M25 = 8192, M21 = 36864, M22 = 0, M26 = 0, M27 = 512, M28 = 1024, M8_1 = 45056, M9_6 = 112640, M10_13 = 45312, M11_14 = 45568, M12_30 = 112896, M13_46 = 113152, M18_101 = 113408, M20_57 = 37376, M23_91 = 8192, M29_65 = 1536, M30_62 = 1792, M31_66 = 0;
+  constexpr u32 M1 = 0, M3 = 18432, M23 = 0, M24 = 0, M0_0 = 36864, M2_22 = 45056, M4_4 = 53248, M5_26 = 61440, M6_33 = 69632, M7_47 = 77824, M18_3 = 18432, M19_19 = 26624, M20_7 = 0, M25_103 = 53248, M28 = 18432, M29 = 0, M13 = 86016, M14 = 0, M21 = 34816, M22 = 35328, M27 = 35840, M8_1 = 86528, M9_6 = 86784, M10_13 = 86016, M11_14 = 87040, M12_101 = 87296, M15_30 = 87552, M16_46 = 87808, M17_91 = 36352, M26_57 = 36608, M30_65 = 8192, M31_62 = 8448, M32_66 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1327,25 +1397,25 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
   const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
   const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %4 [%row, V] = load v row
-  tile_load<64, 1, 256>((base + M1_4), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %71 [%row, V] = load ws.C.result0 row
+  array_load<64, 72, 256>((base + M1), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %22 [%row, K] = load q row
   tile_load<64, 1, 256>((base + M2_22), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %26 [K, V] = load ws.C.cotangents
-  tile_load<64, 1, 256>((base + M3_26), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %33 [%row, K] = load k row
-  tile_load<64, 1, 256>((base + M4_33), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %47 [K, V] = load ws.C.states
-  tile_load<64, 1, 256>((base + M5_47), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %71 [%row, V] = load ws.C.result0 row
-  array_load<64, 72, 256>((base + M6), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %74 [%row, K] = load ws.n.result0 row
-  array_load<64, 72, 256>((base + M7), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 256>((base + M3), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M4_4), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.C.cotangents
+  tile_load<64, 1, 256>((base + M5_26), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %33 [%row, K] = load k row
+  tile_load<64, 1, 256>((base + M6_33), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %47 [K, V] = load ws.C.states
+  tile_load<64, 1, 256>((base + M7_47), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %1 [%row] = load ws.value25 row
   if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
   // %5 [%row] = load i row
@@ -1363,332 +1433,333 @@ extern "C" __global__ void __launch_bounds__(256) C_gradients(const bf16* __rest
   if (const int i = t; i < 64) v13_5 = (i < length ? v12_4 : 0.f);
   // %14 [%row] = cumsum %13
   if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_5;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (t < 32) vec_cumsum(((float*)(basep + M11_14)), ((float*)(basep + M10_13)), false, false);
-  // %15 [%col] = swap %14
-  // %28 [] = pick last %14
-  team_sync(1, 256);
-  const float s28_6 = ((float*)(basep + M11_14))[63];
-  // %29 [%row] = sub %28, %14
-  float v29_7 = 0.f;
-  if (const int i = t; i < 64) v29_7 = (s28_6 - ((float*)(basep + M11_14))[i]);
-  // %30 [%row] = exp %29
-  float v30_8 = 0.f;
-  if (const int i = t; i < 64) v30_8 = m_exp(v29_7);
-  if (const int i = t; i < 64) ((float*)(basep + M12_30))[i] = v30_8;
-  // %101 [%row] = keep %1
-  float v101_9 = 0.f;
-  if (const int i = t; i < 64) v101_9 = (i < length ? asked1_0 : 0.f);
-  // %102 [%col] = swap %101
-  // %46 [%row] = exp %14
-  float v46_10 = 0.f;
-  if (const int i = t; i < 64) v46_10 = m_exp(((float*)(basep + M11_14))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M13_46))[i] = v46_10;
-  // %2 [%row, V] = mul %0, %1
-  cp_wait<7>();
-  team_sync(1, 256);
-  float f0_11[16];
-  load_frag<2, 64, false>(f0_11, (base + M0_0), part * 2);
-  float f2_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f2_12[i] = (f0_11[i] * ((float*)(basep + M8_1))[frag_row(i)]);
-  // %3 [%row, V] = keep %2
-  float f3_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f3_13[i] = (frag_row(i) < length ? f2_12[i] : 0.f);
-  // %97 [%col, V] = swap %4
-  // %98 [%row, %col] = contract[V] %3, %97
-  store_frag<2, 64, false>((base + M14_3), f3_13, part * 2);
-  team_sync(1, 256);
-  u32 a3_14[4][4]; load_as<4, 64, false>(a3_14, (base + M14_3));
-  cp_wait<6>();
-  team_sync(1, 256);
-  float f98_15[16];
-  mma_open(); mma<32, 4, 64, false, true>(f98_15, a3_14, (base + M1_4), part * 32); mma_commit();
-  // %9 [%row, %col] = mul %98, %96
-  mma_wait<0>();
-  mma_ready<sizeof(f98_15) / 4>(f98_15);
-  float f9_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_16[i] = (f98_15[i] * ((float*)(basep + M9_6))[(frag_col(i) + part * 32)]);
-  // %10 [%row, %col] = mask %9
-  float f10_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f10_17[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_16[i] : 0.f);
-  // %16 [%row, %col] = sub %14, %15
-  float f16_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_18[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[(frag_col(i) + part * 32)]);
-  // %17 [%row, %col] = mask %16
-  float f17_19[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_19[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_18[i] : 0.f);
-  // %18 [%row, %col] = exp %17
-  float f18_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f18_20[i] = m_exp(f17_19[i]);
-  // %19 [%row, %col] = mul %18, %10
-  float f19_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_21[i] = (f18_20[i] * f10_17[i]);
   // %20 [] = 0.125
-  // %24 [%col, K] = swap %22
-  // %99 [%col, %row] = swap %19
-  // %100 [%row, K] = contract[%col] %99, %24
-  store_frag<2, 64, false>((base + M15_19), f19_21, part * 2);
-  team_sync(1, 256);
-  u32 a19_22[4][4]; load_as<4, 64, true>(a19_22, (base + M15_19));
-  cp_wait<5>();
-  team_sync(1, 256);
-  float f100_23[16];
-  mma_open(); mma<32, 4, 64, true, true>(f100_23, a19_22, (base + M2_22), part * 32); mma_commit();
-  // %25 [%row, K] = mul %100, %20
-  mma_wait<0>();
-  mma_ready<sizeof(f100_23) / 4>(f100_23);
-  float f25_24[16];
-  UNROLL for (int i = 0; i < 16; ++i) f25_24[i] = (f100_23[i] * 0.125f);
-  // %7 [%row, V] = mul %4, %6
-  float f4_25[16];
-  load_frag<2, 64, false>(f4_25, (base + M1_4), part * 2);
-  float f7_26[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_26[i] = (f4_25[i] * ((float*)(basep + M9_6))[frag_row(i)]);
-  // %27 [%row, K] = contract[V] %7, %26
-  store_frag<2, 64, false>((base + M16_7), f7_26, part * 2);
-  team_sync(1, 256);
-  u32 a7_27[4][4]; load_as<4, 64, false>(a7_27, (base + M16_7));
-  cp_wait<4>();
-  team_sync(1, 256);
-  float f27_28[16];
-  mma_open(); mma<32, 4, 64, false, true>(f27_28, a7_27, (base + M3_26), part * 32); mma_commit();
-  // %31 [%row, K] = mul %30, %27
-  mma_wait<0>();
-  mma_ready<sizeof(f27_28) / 4>(f27_28);
-  float f31_29[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_29[i] = (((float*)(basep + M12_30))[frag_row(i)] * f27_28[i]);
-  // %32 [%row, K] = add %31, %25
-  float f32_30[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_30[i] = (f31_29[i] + f25_24[i]);
-  // store ws.C.adjoint1, %32
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_30[i], f32_30[i + 1]); }
-  // %34 [%col, K] = swap %33
-  // %35 [%row, %col] = contract[K] %22, %34
-  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M2_22));
-  cp_wait<3>();
-  team_sync(1, 256);
-  float f35_32[16];
-  mma_open(); mma<32, 4, 64, false, true>(f35_32, a22_31, (base + M4_33), part * 32); mma_commit();
-  // %36 [%row, %col] = mask %35
-  mma_wait<0>();
-  mma_ready<sizeof(f35_32) / 4>(f35_32);
-  float f36_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f36_33[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f35_32[i] : 0.f);
-  // %37 [%row, %col] = mul %18, %20
-  float f37_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_34[i] = (f18_20[i] * 0.125f);
-  // %38 [%row, %col] = mul %37, %36
-  float f38_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_35[i] = (f37_34[i] * f36_33[i]);
-  // %39 [%col, %row] = swap %38
-  // %103 [%col, %row] = mul %39, %102
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M17))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f38_35[i];
-  team_sync(1, 256);
-  float f38_36[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_36[i] = ((float*)(basep + M17))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
-  if (const int i = t; i < 64) ((float*)(basep + M18_101))[i] = v101_9;
-  team_sync(1, 256);
-  float f103_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f103_37[i] = (f38_36[i] * ((float*)(basep + M18_101))[(frag_col(i) + part * 32)]);
-  // %104 [%col, V] = swap %0
-  // %42 [%row, V] = contract[K] %33, %26
-  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M4_33));
-  float f42_39[16];
-  mma_open(); mma<32, 4, 64, true, true>(f42_39, a33_38, (base + M3_26), part * 32); mma_commit();
-  // %43 [%row, V] = mul %30, %42
-  mma_wait<0>();
-  mma_ready<sizeof(f42_39) / 4>(f42_39);
-  float f43_40[16];
-  UNROLL for (int i = 0; i < 16; ++i) f43_40[i] = (((float*)(basep + M12_30))[frag_row(i)] * f42_39[i]);
-  // %41 [%row, V] = contract[%col] %103, %104
-  // %44 [%row, V] = add %43, %41
-  store_frag<2, 64, false>((base + M19_103), f103_37, part * 2);
-  team_sync(1, 256);
-  u32 a103_41[4][4]; load_as<4, 64, false>(a103_41, (base + M19_103));
-  float f44_42[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_42[i] = f43_40[i];
-  mma_open(); mma<32, 4, 64, true, false>(f44_42, a103_41, (base + M0_0), part * 32); mma_commit();
-  // store ws.C.adjoint2, %44
-  mma_wait<0>();
-  mma_ready<sizeof(f44_42) / 4>(f44_42);
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_42[i], f44_42[i + 1]); }
-  // %48 [%row, K] = contract[V] %3, %47
-  u32 a3_43[4][4]; load_as<4, 64, false>(a3_43, (base + M14_3));
-  cp_wait<2>();
-  team_sync(1, 256);
-  float f48_44[16];
-  mma_open(); mma<32, 4, 64, false, true>(f48_44, a3_43, (base + M5_47), part * 32); mma_commit();
-  // %49 [%row, K] = mul %46, %48
-  mma_wait<0>();
-  mma_ready<sizeof(f48_44) / 4>(f48_44);
-  float f49_45[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_45[i] = (((float*)(basep + M13_46))[frag_row(i)] * f48_44[i]);
-  // %45 [%row, K] = contract[%col] %19, %34
-  // %50 [%row, K] = add %49, %45
-  u32 a19_46[4][4]; load_as<4, 64, false>(a19_46, (base + M15_19));
-  float f50_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_47[i] = f49_45[i];
-  mma_open(); mma<32, 4, 64, true, false>(f50_47, a19_46, (base + M4_33), part * 32); mma_commit();
-  // %57 [K] = contract[V] %47, %26
-  float v57_48 = 0.f;
-  if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
-  if (const int i = t; i < 64) ((float*)(basep + M20_57))[i] = v57_48;
-  // %59 [] = exp %28
-  const float s59_49 = m_exp(s28_6);
-  // %68 [] = -80
-  // %69 [%row] = less %68, %13
-  float v69_50 = 0.f;
-  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_5 ? 1.f : 0.f);
-  // %72 [%row, V] = mul %0, %71
-  float f0_51[16];
-  load_frag<2, 64, false>(f0_51, (base + M0_0), part * 2);
-  cp_wait<1>();
-  team_sync(1, 256);
-  float f71_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_52[i] = ((float*)(basep + M6))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f72_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
-  // %73 [%row] = sum[V] %72
-  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f72_53);
-  // %75 [%row, K] = mul %22, %74
-  float f22_54[16];
-  load_frag<2, 64, false>(f22_54, (base + M2_22), part * 2);
-  cp_wait<0>();
-  team_sync(1, 256);
-  float f74_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f75_56[16];
-  UNROLL for (int i = 0; i < 16; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
-  // %76 [%row] = sum[K] %75
-  row_sums_to<16>((((float*)(basep + M22)) + part * 64), f75_56);
-  float v73_57 = 0.f;
-  if (const int i = t; i < 64) v73_57 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
-  team_sync(1, 256);
-  float v76_58 = 0.f;
-  if (const int i = t; i < 64) v76_58 = ((float*)(basep + M22))[0 + i] + ((float*)(basep + M22))[64 + i];
-  // %77 [%row] = abs %76
-  float v77_59 = 0.f;
-  if (const int i = t; i < 64) v77_59 = fabsf(v76_58);
+  // %101 [%row] = keep %1
+  float v101_6 = 0.f;
+  if (const int i = t; i < 64) v101_6 = (i < length ? asked1_0 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_101))[i] = v101_6;
+  // %102 [%col] = swap %101
   // %78 [] = 8
   // %79 [] = 1
   // %80 [] = div %79, %78
-  const float s80_60 = m_div(1.f, 8.f);
+  const float s80_7 = m_div(1.f, 8.f);
+  // %72 [%row, V] = mul %0, %71
+  cp_wait<7>();
+  team_sync(1, 256);
+  float f0_8[16];
+  load_frag<2, 64, false>(f0_8, (base + M0_0), part * 2);
+  cp_wait<6>();
+  bar_sync(1, 256);
+  float f71_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_9[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f72_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_10[i] = (f0_8[i] * f71_9[i]);
+  // %73 [%row] = sum[V] %72
+  row_sums_to<16>((((float*)(basep + M13)) + part * 64), f72_10);
+  // %75 [%row, K] = mul %22, %74
+  cp_wait<5>();
+  team_sync(1, 256);
+  float f22_11[16];
+  load_frag<2, 64, false>(f22_11, (base + M2_22), part * 2);
+  cp_wait<4>();
+  bar_sync(1, 256);
+  float f74_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_12[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f75_13[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_13[i] = (f22_11[i] * f74_12[i]);
+  // %76 [%row] = sum[K] %75
+  row_sums_to<16>((((float*)(basep + M14)) + part * 64), f75_13);
+  // %15 [%col] = swap %14
+  // %28 [] = pick last %14
+  const float s28_14 = ((float*)(basep + M11_14))[63];
+  // %29 [%row] = sub %28, %14
+  float v29_15 = 0.f;
+  if (const int i = t; i < 64) v29_15 = (s28_14 - ((float*)(basep + M11_14))[i]);
+  // %30 [%row] = exp %29
+  float v30_16 = 0.f;
+  if (const int i = t; i < 64) v30_16 = m_exp(v29_15);
+  if (const int i = t; i < 64) ((float*)(basep + M15_30))[i] = v30_16;
+  // %46 [%row] = exp %14
+  float v46_17 = 0.f;
+  if (const int i = t; i < 64) v46_17 = m_exp(((float*)(basep + M11_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_17;
+  float v73_18 = 0.f;
+  if (const int i = t; i < 64) v73_18 = ((float*)(basep + M13))[0 + i] + ((float*)(basep + M13))[64 + i];
+  bar_sync(1, 256);
+  float v76_19 = 0.f;
+  if (const int i = t; i < 64) v76_19 = ((float*)(basep + M14))[0 + i] + ((float*)(basep + M14))[64 + i];
+  // %77 [%row] = abs %76
+  float v77_20 = 0.f;
+  if (const int i = t; i < 64) v77_20 = fabsf(v76_19);
   // %81 [%row] = mul %77, %80
-  float v81_61 = 0.f;
-  if (const int i = t; i < 64) v81_61 = (v77_59 * s80_60);
+  float v81_21 = 0.f;
+  if (const int i = t; i < 64) v81_21 = (v77_20 * s80_7);
   // %82 [%row] = max %81, %79
-  float v82_62 = 0.f;
-  if (const int i = t; i < 64) v82_62 = max_nan(v81_61, 1.f);
+  float v82_22 = 0.f;
+  if (const int i = t; i < 64) v82_22 = max_nan(v81_21, 1.f);
   // %83 [%row] = div %73, %82
-  float v83_63 = 0.f;
-  if (const int i = t; i < 64) v83_63 = m_div(v73_57, v82_62);
+  float v83_23 = 0.f;
+  if (const int i = t; i < 64) v83_23 = m_div(v73_18, v82_22);
   // %84 [%row] = div %83, %82
-  float v84_64 = 0.f;
-  if (const int i = t; i < 64) v84_64 = m_div(v83_63, v82_62);
+  float v84_24 = 0.f;
+  if (const int i = t; i < 64) v84_24 = m_div(v83_23, v82_22);
   // %85 [%row] = neg %84
-  float v85_65 = 0.f;
-  if (const int i = t; i < 64) v85_65 = (-v84_64);
+  float v85_25 = 0.f;
+  if (const int i = t; i < 64) v85_25 = (-v84_24);
   // %86 [%row] = less %81, %79
-  float v86_66 = 0.f;
-  if (const int i = t; i < 64) v86_66 = (v81_61 < 1.f ? 1.f : 0.f);
+  float v86_26 = 0.f;
+  if (const int i = t; i < 64) v86_26 = (v81_21 < 1.f ? 1.f : 0.f);
   // %87 [%row] = sub %79, %86
-  float v87_67 = 0.f;
-  if (const int i = t; i < 64) v87_67 = (1.f - v86_66);
+  float v87_27 = 0.f;
+  if (const int i = t; i < 64) v87_27 = (1.f - v86_26);
   // %88 [%row] = mul %85, %87
-  float v88_68 = 0.f;
-  if (const int i = t; i < 64) v88_68 = (v85_65 * v87_67);
+  float v88_28 = 0.f;
+  if (const int i = t; i < 64) v88_28 = (v85_25 * v87_27);
   // %89 [%row] = mul %88, %20
-  float v89_69 = 0.f;
-  if (const int i = t; i < 64) v89_69 = (v88_68 * 0.125f);
+  float v89_29 = 0.f;
+  if (const int i = t; i < 64) v89_29 = (v88_28 * 0.125f);
   // %90 [%row] = sign %76
-  float v90_70 = 0.f;
-  if (const int i = t; i < 64) v90_70 = m_sign(v76_58);
+  float v90_30 = 0.f;
+  if (const int i = t; i < 64) v90_30 = m_sign(v76_19);
   // %91 [%row] = mul %89, %90
-  float v91_71 = 0.f;
-  if (const int i = t; i < 64) v91_71 = (v89_69 * v90_70);
-  if (const int i = t; i < 64) ((float*)(basep + M23_91))[i] = v91_71;
+  float v91_31 = 0.f;
+  if (const int i = t; i < 64) v91_31 = (v89_29 * v90_30);
+  if (const int i = t; i < 64) ((float*)(basep + M17_91))[i] = v91_31;
+  // %2 [%row, V] = mul %0, %1
+  float f0_32[16];
+  load_frag<2, 64, false>(f0_32, (base + M0_0), part * 2);
+  float f2_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f2_33[i] = (f0_32[i] * ((float*)(basep + M8_1))[frag_row(i)]);
+  // %3 [%row, V] = keep %2
+  float f3_34[16];
+  UNROLL for (int i = 0; i < 16; ++i) f3_34[i] = (frag_row(i) < length ? f2_33[i] : 0.f);
+  // %97 [%col, V] = swap %4
+  // %98 [%row, %col] = contract[V] %3, %97
+  store_frag<2, 64, false>((base + M18_3), f3_34, part * 2);
+  bar_sync(1, 256);
+  u32 a3_35[4][4]; load_as<4, 64, false>(a3_35, (base + M18_3));
+  cp_wait<3>();
+  team_sync(1, 256);
+  float f98_36[16];
+  mma_open(); mma<32, 4, 64, false, true>(f98_36, a3_35, (base + M4_4), part * 32); mma_commit();
+  // %9 [%row, %col] = mul %98, %96
+  mma_wait<0>();
+  mma_ready<sizeof(f98_36) / 4>(f98_36);
+  float f9_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_37[i] = (f98_36[i] * ((float*)(basep + M9_6))[(frag_col(i) + part * 32)]);
+  // %10 [%row, %col] = mask %9
+  float f10_38[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_38[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f9_37[i] : 0.f);
+  // %16 [%row, %col] = sub %14, %15
+  float f16_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_39[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[(frag_col(i) + part * 32)]);
+  // %17 [%row, %col] = mask %16
+  float f17_40[16];
+  UNROLL for (int i = 0; i < 16; ++i) f17_40[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f16_39[i] : 0.f);
+  // %18 [%row, %col] = exp %17
+  float f18_41[16];
+  UNROLL for (int i = 0; i < 16; ++i) f18_41[i] = m_exp(f17_40[i]);
+  // %19 [%row, %col] = mul %18, %10
+  float f19_42[16];
+  UNROLL for (int i = 0; i < 16; ++i) f19_42[i] = (f18_41[i] * f10_38[i]);
+  // %24 [%col, K] = swap %22
+  // %99 [%col, %row] = swap %19
+  // %100 [%row, K] = contract[%col] %99, %24
+  store_frag<2, 64, false>((base + M19_19), f19_42, part * 2);
+  bar_sync(1, 256);
+  u32 a19_43[4][4]; load_as<4, 64, true>(a19_43, (base + M19_19));
+  float f100_44[16];
+  mma_open(); mma<32, 4, 64, true, true>(f100_44, a19_43, (base + M2_22), part * 32); mma_commit();
+  // %25 [%row, K] = mul %100, %20
+  mma_wait<0>();
+  mma_ready<sizeof(f100_44) / 4>(f100_44);
+  float f25_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f25_45[i] = (f100_44[i] * 0.125f);
+  // %7 [%row, V] = mul %4, %6
+  float f4_46[16];
+  load_frag<2, 64, false>(f4_46, (base + M4_4), part * 2);
+  float f7_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_47[i] = (f4_46[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  // %27 [%row, K] = contract[V] %7, %26
+  store_frag<2, 64, false>((base + M20_7), f7_47, part * 2);
+  bar_sync(1, 256);
+  u32 a7_48[4][4]; load_as<4, 64, false>(a7_48, (base + M20_7));
+  cp_wait<2>();
+  team_sync(1, 256);
+  float f27_49[16];
+  mma_open(); mma<32, 4, 64, false, true>(f27_49, a7_48, (base + M5_26), part * 32); mma_commit();
+  // %31 [%row, K] = mul %30, %27
+  mma_wait<0>();
+  mma_ready<sizeof(f27_49) / 4>(f27_49);
+  float f31_50[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_50[i] = (((float*)(basep + M15_30))[frag_row(i)] * f27_49[i]);
+  // %32 [%row, K] = add %31, %25
+  float f32_51[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_51[i] = (f31_50[i] + f25_45[i]);
+  // store ws.C.adjoint1, %32
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_51[i], f32_51[i + 1]); }
+  // %61 [%row, K] = mul %31, %33
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f33_52[16];
+  load_frag<2, 64, false>(f33_52, (base + M6_33), part * 2);
+  float f61_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_53[i] = (f31_50[i] * f33_52[i]);
+  // %62 [%row] = sum[K] %61
+  row_sums_to<16>((((float*)(basep + M21)) + part * 64), f61_53);
+  // %54 [%row, K] = mul %32, %33
+  float f54_54[16];
+  UNROLL for (int i = 0; i < 16; ++i) f54_54[i] = (f32_51[i] * f33_52[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<16>((((float*)(basep + M22)) + part * 64), f54_54);
+  // %34 [%col, K] = swap %33
+  // %35 [%row, %col] = contract[K] %22, %34
+  u32 a22_55[4][4]; load_as<4, 64, false>(a22_55, (base + M2_22));
+  float f35_56[16];
+  mma_open(); mma<32, 4, 64, false, true>(f35_56, a22_55, (base + M6_33), part * 32); mma_commit();
+  // %36 [%row, %col] = mask %35
+  mma_wait<0>();
+  mma_ready<sizeof(f35_56) / 4>(f35_56);
+  float f36_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f36_57[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f35_56[i] : 0.f);
+  // %37 [%row, %col] = mul %18, %20
+  float f37_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_58[i] = (f18_41[i] * 0.125f);
+  // %38 [%row, %col] = mul %37, %36
+  float f38_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_59[i] = (f37_58[i] * f36_57[i]);
+  // %39 [%col, %row] = swap %38
+  // %103 [%col, %row] = mul %39, %102
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f38_59[i];
+  bar_sync(1, 256);
+  float f38_60[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_60[i] = ((float*)(basep + M23))[(frag_col(i) + part * 32) * 72 + frag_row(i)];
+  float f103_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f103_61[i] = (f38_60[i] * ((float*)(basep + M12_101))[(frag_col(i) + part * 32)]);
+  // %104 [%col, V] = swap %0
+  // %42 [%row, V] = contract[K] %33, %26
+  u32 a33_62[4][4]; load_as<4, 64, false>(a33_62, (base + M6_33));
+  float f42_63[16];
+  mma_open(); mma<32, 4, 64, true, true>(f42_63, a33_62, (base + M5_26), part * 32); mma_commit();
+  bar_sync(1, 256);
+  // %105 [%row, K] = load ws.n.result0 row
+  array_load<64, 72, 256>((base + M24), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %43 [%row, V] = mul %30, %42
+  mma_wait<0>();
+  mma_ready<sizeof(f42_63) / 4>(f42_63);
+  float f43_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f43_64[i] = (((float*)(basep + M15_30))[frag_row(i)] * f42_63[i]);
+  // %41 [%row, V] = contract[%col] %103, %104
+  // %44 [%row, V] = add %43, %41
+  store_frag<2, 64, false>((base + M25_103), f103_61, part * 2);
+  bar_sync(1, 256);
+  u32 a103_65[4][4]; load_as<4, 64, false>(a103_65, (base + M25_103));
+  float f44_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_66[i] = f43_64[i];
+  mma_open(); mma<32, 4, 64, true, false>(f44_66, a103_65, (base + M0_0), part * 32); mma_commit();
+  // store ws.C.adjoint2, %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_66) / 4>(f44_66);
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_66[i], f44_66[i + 1]); }
+  // %48 [%row, K] = contract[V] %3, %47
+  u32 a3_67[4][4]; load_as<4, 64, false>(a3_67, (base + M18_3));
+  cp_wait<1>();
+  team_sync(1, 256);
+  float f48_68[16];
+  mma_open(); mma<32, 4, 64, false, true>(f48_68, a3_67, (base + M7_47), part * 32); mma_commit();
+  // %49 [%row, K] = mul %46, %48
+  mma_wait<0>();
+  mma_ready<sizeof(f48_68) / 4>(f48_68);
+  float f49_69[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_69[i] = (((float*)(basep + M16_46))[frag_row(i)] * f48_68[i]);
+  // %45 [%row, K] = contract[%col] %19, %34
+  // %50 [%row, K] = add %49, %45
+  u32 a19_70[4][4]; load_as<4, 64, false>(a19_70, (base + M19_19));
+  float f50_71[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_71[i] = f49_69[i];
+  mma_open(); mma<32, 4, 64, true, false>(f50_71, a19_70, (base + M6_33), part * 32); mma_commit();
+  // %57 [K] = contract[V] %47, %26
+  float v57_72 = 0.f;
+  if (const int i = t; i < 64) v57_72 = row_dot<64, 64>((base + M7_47), (base + M5_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M26_57))[i] = v57_72;
+  // %59 [] = exp %28
+  const float s59_73 = m_exp(s28_14);
+  // %68 [] = -80
+  // %69 [%row] = less %68, %13
+  float v69_74 = 0.f;
+  if (const int i = t; i < 64) v69_74 = ((-80.f) < v13_5 ? 1.f : 0.f);
   // %93 [%row, K] = mul %50, %20
   mma_wait<0>();
-  mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f93_72[16];
-  UNROLL for (int i = 0; i < 16; ++i) f93_72[i] = (f50_47[i] * 0.125f);
-  // %92 [%row, K] = mul %91, %74
-  team_sync(1, 256);
-  float f74_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_73[i] = ((float*)(basep + M7))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f92_74[16];
-  UNROLL for (int i = 0; i < 16; ++i) f92_74[i] = (((float*)(basep + M23_91))[frag_row(i)] * f74_73[i]);
-  // %94 [%row, K] = add %92, %93
-  float f94_75[16];
-  UNROLL for (int i = 0; i < 16; ++i) f94_75[i] = (f92_74[i] + f93_72[i]);
-  // store d_q, %94
-  store_frag<2, 64, false>((base + M24), f94_75, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M24), t);
-  // %95 [%row, V] = mul %44, %6
-  float f95_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f95_76[i] = (f44_42[i] * ((float*)(basep + M9_6))[frag_row(i)]);
-  // store d_v, %95
-  store_frag<2, 64, false>((base + M25), f95_76, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  mma_ready<sizeof(f50_71) / 4>(f50_71);
+  float f93_75[16];
+  UNROLL for (int i = 0; i < 16; ++i) f93_75[i] = (f50_71[i] * 0.125f);
   // %51 [%row, K] = mul %50, %22
-  float f22_77[16];
-  load_frag<2, 64, false>(f22_77, (base + M2_22), part * 2);
-  float f51_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f51_78[i] = (f50_47[i] * f22_77[i]);
+  float f22_76[16];
+  load_frag<2, 64, false>(f22_76, (base + M2_22), part * 2);
+  float f51_77[16];
+  UNROLL for (int i = 0; i < 16; ++i) f51_77[i] = (f50_71[i] * f22_76[i]);
   // %52 [%row] = sum[K] %51
-  row_sums_to<16>((((float*)(basep + M26)) + part * 64), f51_78);
-  // %54 [%row, K] = mul %32, %33
-  float f33_79[16];
-  load_frag<2, 64, false>(f33_79, (base + M4_33), part * 2);
-  float f54_80[16];
-  UNROLL for (int i = 0; i < 16; ++i) f54_80[i] = (f32_30[i] * f33_79[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f54_80);
-  // %61 [%row, K] = mul %31, %33
-  float f61_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_81[i] = (f31_29[i] * f33_79[i]);
-  // %62 [%row] = sum[K] %61
-  row_sums_to<16>((((float*)(basep + M28)) + part * 64), f61_81);
+  row_sums_to<16>((((float*)(basep + M27)) + part * 64), f51_77);
+  // %92 [%row, K] = mul %91, %105
+  cp_wait<0>();
+  bar_sync(1, 256);
+  float f105_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f105_78[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f92_79[16];
+  UNROLL for (int i = 0; i < 16; ++i) f92_79[i] = (((float*)(basep + M17_91))[frag_row(i)] * f105_78[i]);
+  // %94 [%row, K] = add %92, %93
+  float f94_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f94_80[i] = (f92_79[i] + f93_75[i]);
+  // store d_q, %94
+  store_frag<2, 64, false>((base + M28), f94_80, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
+  // %95 [%row, V] = mul %44, %6
+  float f95_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f95_81[i] = (f44_66[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  // store d_v, %95
+  store_frag<2, 64, false>((base + M29), f95_81, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M29), t);
   // %58 [] = sum[K] %57
-  const float s58_82 = vec_sum<64>(((float*)(basep + M20_57)));
-  team_sync(1, 256);
-  float v52_83 = 0.f;
-  if (const int i = t; i < 64) v52_83 = ((float*)(basep + M26))[0 + i] + ((float*)(basep + M26))[64 + i];
+  const float s58_82 = vec_sum<64>(((float*)(basep + M26_57)));
+  float v62_83 = 0.f;
+  if (const int i = t; i < 64) v62_83 = ((float*)(basep + M21))[0 + i] + ((float*)(basep + M21))[64 + i];
   float v55_84 = 0.f;
-  if (const int i = t; i < 64) v55_84 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
-  float v62_85 = 0.f;
-  if (const int i = t; i < 64) v62_85 = ((float*)(basep + M28))[0 + i] + ((float*)(basep + M28))[64 + i];
+  if (const int i = t; i < 64) v55_84 = ((float*)(basep + M22))[0 + i] + ((float*)(basep + M22))[64 + i];
+  float v52_85 = 0.f;
+  if (const int i = t; i < 64) v52_85 = ((float*)(basep + M27))[0 + i] + ((float*)(basep + M27))[64 + i];
   // %53 [%row] = mul %20, %52
   float v53_86 = 0.f;
-  if (const int i = t; i < 64) v53_86 = (0.125f * v52_83);
+  if (const int i = t; i < 64) v53_86 = (0.125f * v52_85);
   // %56 [%row] = neg %55
   float v56_87 = 0.f;
   if (const int i = t; i < 64) v56_87 = (-v55_84);
   // %60 [] = mul %59, %58
-  const float s60_88 = (s59_49 * s58_82);
+  const float s60_88 = (s59_73 * s58_82);
   // %65 [%row] = add %53, %56
   float v65_89 = 0.f;
   if (const int i = t; i < 64) v65_89 = (v53_86 + v56_87);
-  if (const int i = t; i < 64) ((float*)(basep + M29_65))[i] = v65_89;
+  if (const int i = t; i < 64) ((float*)(basep + M30_65))[i] = v65_89;
   // %63 [] = sum[%row] %62
-  if (const int i = t; i < 64) ((float*)(basep + M30_62))[i] = v62_85;
-  team_sync(1, 256);
-  const float s63_90 = vec_sum<64>(((float*)(basep + M30_62)));
+  if (const int i = t; i < 64) ((float*)(basep + M31_62))[i] = v62_83;
+  bar_sync(1, 256);
+  const float s63_90 = vec_sum<64>(((float*)(basep + M31_62)));
   // %66 [%row] = cumsum reversed %65
-  if (t < 32) vec_cumsum(((float*)(basep + M31_66)), ((float*)(basep + M29_65)), false, true);
+  if (t < 32) vec_cumsum(((float*)(basep + M32_66)), ((float*)(basep + M30_65)), false, true);
   // %64 [] = add %60, %63
   const float s64_91 = (s60_88 + s63_90);
   // %67 [%row] = add %66, %64
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v67_92 = 0.f;
-  if (const int i = t; i < 64) v67_92 = (((float*)(basep + M31_66))[i] + s64_91);
+  if (const int i = t; i < 64) v67_92 = (((float*)(basep + M32_66))[i] + s64_91);
   // %70 [%row] = mul %67, %69
   float v70_93 = 0.f;
-  if (const int i = t; i < 64) v70_93 = (v67_92 * v69_50);
+  if (const int i = t; i < 64) v70_93 = (v67_92 * v69_74);
   // store ws.C.adjoint3, %70
-  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_93);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)head * d.tokens + first) + i * ((i64)1), v70_93);
 }
 
 // Pointwise values that fold an axis, before a scan.
@@ -1781,7 +1852,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   float t23[2];
   UNROLL for (int i = 0; i < 2; ++i) t23[i] = (t21[i] * t22[i]);
   // store ws.value49, %23
-  { auto* const at = p_ws_value49 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t23[i]); }
+  { auto* const at = p_ws_value49 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t23[i]); }
 }
 
 // The adjoint of the elementwise recurrence of n.
@@ -1846,7 +1917,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
       { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_ws_value49 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
+      { auto* const at = p_ws_value49 + ((i64)head * d.tokens + (first_ + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
       { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 2; ++p) ask(p, p);
@@ -2020,7 +2091,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_d_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t14[i]); }
   // %15 [%row] = load ws.C.adjoint3 row
   float t15[2];
-  { auto* const at = p_ws_C_adjoint3 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
+  { auto* const at = p_ws_C_adjoint3 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
   // %16 [%row] = load f row
   float t16[2];
   { auto* const at = p_f + (i64)(first + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }

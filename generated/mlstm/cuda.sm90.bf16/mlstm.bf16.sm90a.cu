@@ -183,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(256) C_prepare(const bf16* __restri
   float t9[2];
   UNROLL for (int i = 0; i < 2; ++i) t9[i] = max_nan(t8[i], t6[0]);
   // store ws.value18, %9
-  { auto* const at = p_ws_value18 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
+  { auto* const at = p_ws_value18 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t9[i]); }
 }
 
 // The decay of every segment of C.
@@ -236,7 +236,7 @@ extern "C" __global__ void __launch_bounds__(256) C_spans(const f32* __restrict_
 // What every segment adds to C by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restrict__ p_i, const f32* __restrict__ p_f, f32* __restrict__ p_ws_C_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_6 = 8192, L4_4 = 16384, L9_13 = 16640, L10_16 = 16896, L1_3 = 0, L3_7 = 256, L5_8 = 512, L6_9 = 768, L7_10 = 0, L8_12 = 256;
+  constexpr u32 L0_2 = 0, L1_6 = 8192, L2_4 = 16384, L5_13 = 16640, L6_16 = 16896, L3_9 = 0, L4_10 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -259,28 +259,33 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    float r7_1[1];
-    team_sync(1);
+    float r7_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %7 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load k row
-      // %7 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r7_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_6, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_6, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -288,36 +293,45 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_7))[i] = r7_1[k]; }
+      const float v3_1 = r3_0[0];
+      const float v7_3 = r7_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L4_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_4 = 0.f;
+      if (const int i = t; i < 64) v4_4 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L2_4))[i] = v4_4;
       // %8 [%row] = log_sigmoid %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = m_log_sigmoid(((float*)(basep + L3_7))[i]);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = m_log_sigmoid(v7_3);
       // %9 [%row] = keep %8
-      if (const int i = t; i < 64) ((float*)(basep + L6_9))[i] = (i < length ? ((float*)(basep + L5_8))[i] : 0.f);
+      float v9_6 = 0.f;
+      if (const int i = t; i < 64) v9_6 = (i < length ? v8_5 : 0.f);
       // %10 [%row] = cumsum %9
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L7_10)), ((float*)(basep + L6_9)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_9))[i] = v9_6;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_10)), ((float*)(basep + L3_9)), false, false);
       // %11 [] = pick last %10
-      team_sync(1);
-      const float s11_2 = ((float*)(basep + L7_10))[63];
+      bar_sync(1, 128);
+      const float s11_7 = ((float*)(basep + L4_10))[63];
       // %12 [%row] = sub %11, %10
-      if (const int i = t; i < 64) ((float*)(basep + L8_12))[i] = (s11_2 - ((float*)(basep + L7_10))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = (s11_7 - ((float*)(basep + L4_10))[i]);
       // %13 [%row] = exp %12
-      if (const int i = t; i < 64) ((float*)(sp + L9_13))[i] = m_exp(((float*)(basep + L8_12))[i]);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = m_exp(v12_8);
+      if (const int i = t; i < 64) ((float*)(sp + L5_13))[i] = v13_9;
       // %16 [] = exp %11
-      const float s16_3 = m_exp(s11_2);
-      if (t == 0) ((float*)(sp + L10_16))[0] = s16_3;
+      const float s16_10 = m_exp(s11_7);
+      if (t == 0) ((float*)(sp + L6_16))[0] = s16_10;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_6), length, t);
+        tile_clear<64, 1>((sa + L1_6), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -328,7 +342,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -339,17 +353,16 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %5 [%row, V] = mul %2, %4
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f5_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L4_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_3[i] = (f2_2[i] * ((float*)(sp + L2_4))[frag_col(i)]);
       // %14 [%row, V] = mul %13, %5
       float f14_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L9_13))[frag_col(i)] * f5_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f14_4[i] = (((float*)(sp + L5_13))[frag_col(i)] * f5_3[i]);
       // %17 [K, V] = mul %16, %1
-      const float s16_5 = ((float*)(sp + L10_16))[0];
+      const float s16_5 = ((float*)(sp + L6_16))[0];
       float f17_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (s16_5 * f1_1[i]);
       // %15 [K, V] = contract[%row] %6, %14
@@ -357,7 +370,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_ends(const f32* __restric
       u32 a14_7[4][4]; pack<4>(a14_7, f14_4);
       float f18_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = f17_6[i];
-      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f18_8, a14_7, (sa + L1_6)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f18_8) / 4>(f18_8);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f18_8[i];
@@ -428,7 +441,7 @@ extern "C" __global__ void __launch_bounds__(256) C_join(const f32* __restrict__
 // Carries C from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, bf16* __restrict__ p_o, f32* __restrict__ p_final_C, const f32* __restrict__ p_ws_value18, const f32* __restrict__ p_ws_C_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L10_21 = 24576, L6_4 = 32768, L12_26 = 33024, L13_31 = 33280, L15_35 = 33536, L16_38 = 33792, L1_3 = 0, L4_11 = 256, L5_29 = 512, L7_12 = 768, L8_13 = 1024, L9_14 = 0, L11_25 = 256, L14_34 = 768;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_6 = 8192, L2_7 = 16384, L6_21 = 24576, L3_4 = 32768, L7_26 = 33024, L8_31 = 33280, L9_35 = 33536, L10_38 = 33792, L4_13 = 0, L5_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -442,7 +455,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
   (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 2048, stage0 = base + 26624, full = base + 130304, empty = full + 24, landed = empty + 24;
+  const u32 out0 = base + 1024, stage0 = base + 25600, full = base + 129280, empty = full + 24, landed = empty + 24;
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
@@ -450,29 +463,34 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    float r29_2[1];
-    team_sync(1);
+    float r11_2[1];
+    float r29_4[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %11 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+      // %29 [%row] = load ws.value18 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_4[k] = (i < length ? ld(p_ws_value18 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 34816; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
       // %7 [%row, K] = load k row
-      // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
-      // %29 [%row] = load ws.value18 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r29_2[k] = (i < length ? ld(p_ws_value18 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_6, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_7, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_6, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_7, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -481,11 +499,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -493,79 +511,94 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 34816; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L5_29))[i] = r29_2[k]; }
+      const float v3_1 = r3_0[0];
+      const float v11_3 = r11_2[0];
+      const float v29_5 = r29_4[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_6), length, t);
-        tile_clear<64, 1>((sa + L3_7), length, t);
+        tile_clear<64, 1>((sa + L1_6), length, t);
+        tile_clear<64, 1>((sa + L2_7), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L6_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_6 = 0.f;
+      if (const int i = t; i < 64) v4_6 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L3_4))[i] = v4_6;
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
-      u32 a6_3[4][4]; load_as<4, 64, false>(a6_3, (sa + L2_6));
-      float f9_4[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_4, a6_3, (sa + L3_7)); mma_commit();
+      u32 a6_7[4][4]; load_as<4, 64, false>(a6_7, (sa + L1_6));
+      float f9_8[32];
+      mma_open(); mma<64, 4, 64, false, true>(f9_8, a6_7, (sa + L2_7)); mma_commit();
       // %10 [%row, %col] = mask %9
       mma_wait<0>();
-      mma_ready<sizeof(f9_4) / 4>(f9_4);
-      float f10_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_5[i] = (frag_col(i) <= frag_row(i) ? f9_4[i] : 0.f);
+      mma_ready<sizeof(f9_8) / 4>(f9_8);
+      float f10_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_9[i] = (frag_col(i) <= frag_row(i) ? f9_8[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      if (const int i = t; i < 64) ((float*)(basep + L7_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      float v12_10 = 0.f;
+      if (const int i = t; i < 64) v12_10 = m_log_sigmoid(v11_3);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L8_13))[i] = (i < length ? ((float*)(basep + L7_12))[i] : 0.f);
+      float v13_11 = 0.f;
+      if (const int i = t; i < 64) v13_11 = (i < length ? v12_10 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L9_14)), ((float*)(basep + L8_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_13))[i] = v13_11;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_14)), ((float*)(basep + L4_13)), false, false);
       // %15 [%col] = swap %14
       // %16 [%row, %col] = sub %14, %15
-      team_sync(1);
-      float f16_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_6[i] = (((float*)(basep + L9_14))[frag_row(i)] - ((float*)(basep + L9_14))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f16_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_12[i] = (((float*)(basep + L5_14))[frag_row(i)] - ((float*)(basep + L5_14))[frag_col(i)]);
       // %17 [%row, %col] = mask %16
-      float f17_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_7[i] = (frag_col(i) <= frag_row(i) ? f16_6[i] : 0.f);
+      float f17_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_13[i] = (frag_col(i) <= frag_row(i) ? f16_12[i] : 0.f);
       // %18 [%row, %col] = exp %17
-      float f18_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = m_exp(f17_7[i]);
+      float f18_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_14[i] = m_exp(f17_13[i]);
       // %19 [] = 0.125
       // %20 [%row, %col] = mul %18, %19
-      float f20_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = (f18_8[i] * 0.125f);
+      float f20_15[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_15[i] = (f18_14[i] * 0.125f);
       // %21 [%row, %col] = mul %20, %10
-      float f21_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_10[i] = (f20_9[i] * f10_5[i]);
-      store_frag<4, 64, false>((sa + L10_21), f21_10, 0);
+      float f21_16[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_16[i] = (f20_15[i] * f10_9[i]);
+      store_frag<4, 64, false>((sa + L6_21), f21_16, 0);
       // %25 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(basep + L11_25))[i] = m_exp(((float*)(basep + L9_14))[i]);
+      float v25_17 = 0.f;
+      if (const int i = t; i < 64) v25_17 = m_exp(((float*)(basep + L5_14))[i]);
       // %26 [%row] = mul %25, %19
-      if (const int i = t; i < 64) ((float*)(sp + L12_26))[i] = (((float*)(basep + L11_25))[i] * 0.125f);
+      float v26_18 = 0.f;
+      if (const int i = t; i < 64) v26_18 = (v25_17 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_26))[i] = v26_18;
       // %30 [] = 1
       // %31 [%row] = div %30, %29
-      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_div(1.f, ((float*)(basep + L5_29))[i]);
+      float v31_19 = 0.f;
+      if (const int i = t; i < 64) v31_19 = m_div(1.f, v29_5);
+      if (const int i = t; i < 64) ((float*)(sp + L8_31))[i] = v31_19;
       // %33 [] = pick last %14
-      const float s33_11 = ((float*)(basep + L9_14))[63];
+      const float s33_20 = ((float*)(basep + L5_14))[63];
       // %34 [%row] = sub %33, %14
-      if (const int i = t; i < 64) ((float*)(basep + L14_34))[i] = (s33_11 - ((float*)(basep + L9_14))[i]);
+      float v34_21 = 0.f;
+      if (const int i = t; i < 64) v34_21 = (s33_20 - ((float*)(basep + L5_14))[i]);
       // %35 [%row] = exp %34
-      if (const int i = t; i < 64) ((float*)(sp + L15_35))[i] = m_exp(((float*)(basep + L14_34))[i]);
+      float v35_22 = 0.f;
+      if (const int i = t; i < 64) v35_22 = m_exp(v34_21);
+      if (const int i = t; i < 64) ((float*)(sp + L9_35))[i] = v35_22;
       // %38 [] = exp %33
-      const float s38_12 = m_exp(s33_11);
-      if (t == 0) ((float*)(sp + L16_38))[0] = s38_12;
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      const float s38_23 = m_exp(s33_20);
+      if (t == 0) ((float*)(sp + L10_38))[0] = s38_23;
+      if (t == 96) bulk_wait<1>();
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry, whole C
@@ -573,7 +606,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -583,22 +616,21 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L1_6)); mma_commit();
       // %5 [%row, V] = mul %2, %4
       float f2_4[32];
       load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L6_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L3_4))[frag_col(i)]);
       // %22 [%col, V] = swap %5
       // %36 [%row, V] = mul %35, %5
       float f36_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f36_6[i] = (((float*)(sp + L15_35))[frag_col(i)] * f5_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f36_6[i] = (((float*)(sp + L9_35))[frag_col(i)] * f5_5[i]);
       // %39 [K, V] = mul %38, %1
-      const float s38_7 = ((float*)(sp + L16_38))[0];
+      const float s38_7 = ((float*)(sp + L10_38))[0];
       float f39_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f39_8[i] = (s38_7 * f1_1[i]);
       // %37 [K, V] = contract[%row] %7, %36
@@ -606,24 +638,24 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_walk(const f32* __restric
       u32 a36_9[4][4]; pack<4>(a36_9, f36_6);
       float f40_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f40_10[i] = f39_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f40_10, a36_9, (sa + L3_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f40_10, a36_9, (sa + L2_7)); mma_commit();
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L12_26))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L7_26))[frag_col(i)] * f24_3[i]);
       // %23 [%row, V] = contract[%col] %21, %22
       // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L10_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L6_21)); mma_commit();
       // %32 [%row, V] = mul %28, %31
       mma_wait<0>();
       mma_ready<sizeof(f40_10) / 4>(f40_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
       float f32_14[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_14[i] = (f28_13[i] * ((float*)(sp + L13_31))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_14[i] = (f28_13[i] * ((float*)(sp + L8_31))[frag_col(i)]);
       // store o, %32
       store_frag<4, 64, true>((oa + O0), f32_14, 0);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f40_10[i];
@@ -775,7 +807,7 @@ extern "C" __global__ void __launch_bounds__(256) n_scan_2(const bf16* __restric
 // Carries C from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restrict__ p_i, const f32* __restrict__ p_f, const f32* __restrict__ p_C, const f32* __restrict__ p_ws_C_entry, bf16* __restrict__ p_ws_C_states, f32* __restrict__ p_ws_C_result0, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_C_states, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_6 = 8192, L3_7 = 16384, L9_21 = 24576, L5_4 = 32768, L11_26 = 33024, L13_31 = 33280, L14_34 = 33536, L1_3 = 0, L4_11 = 256, L6_12 = 512, L7_13 = 768, L8_14 = 0, L10_25 = 256, L12_30 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_6 = 8192, L2_7 = 16384, L6_21 = 24576, L3_4 = 32768, L7_26 = 33024, L8_31 = 33280, L9_34 = 33536, L4_13 = 0, L5_14 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -797,26 +829,31 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r11_1[1];
-    team_sync(1);
+    float r11_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load i row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
+      // %11 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 33792; (void)to;
       // %2 [%row, V] = load v row
-      // %3 [%row] = load i row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + i * ((i64)s_i.token)) : 0.f); }
       // %6 [%row, K] = load q row
       // %7 [%row, K] = load k row
-      // %11 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r11_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_6, m_q, 0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_7, m_k, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_6, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_7, m_k, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -825,10 +862,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_C_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_C_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -836,75 +873,88 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L4_11))[i] = r11_1[k]; }
+      const float v3_1 = r3_0[0];
+      const float v11_3 = r11_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
       if (length < 64) {
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_6), length, t);
-        tile_clear<64, 1>((sa + L3_7), length, t);
+        tile_clear<64, 1>((sa + L1_6), length, t);
+        tile_clear<64, 1>((sa + L2_7), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %4 [%row] = sigmoid %3
-      if (const int i = t; i < 64) ((float*)(sp + L5_4))[i] = m_sigmoid(((float*)(basep + L1_3))[i]);
+      float v4_4 = 0.f;
+      if (const int i = t; i < 64) v4_4 = m_sigmoid(v3_1);
+      if (const int i = t; i < 64) ((float*)(sp + L3_4))[i] = v4_4;
       // %8 [%col, K] = swap %7
       // %9 [%row, %col] = contract[K] %6, %8
-      u32 a6_2[4][4]; load_as<4, 64, false>(a6_2, (sa + L2_6));
-      float f9_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f9_3, a6_2, (sa + L3_7)); mma_commit();
+      u32 a6_5[4][4]; load_as<4, 64, false>(a6_5, (sa + L1_6));
+      float f9_6[32];
+      mma_open(); mma<64, 4, 64, false, true>(f9_6, a6_5, (sa + L2_7)); mma_commit();
       // %10 [%row, %col] = mask %9
       mma_wait<0>();
-      mma_ready<sizeof(f9_3) / 4>(f9_3);
-      float f10_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f10_4[i] = (frag_col(i) <= frag_row(i) ? f9_3[i] : 0.f);
+      mma_ready<sizeof(f9_6) / 4>(f9_6);
+      float f10_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f10_7[i] = (frag_col(i) <= frag_row(i) ? f9_6[i] : 0.f);
       // %12 [%row] = log_sigmoid %11
-      if (const int i = t; i < 64) ((float*)(basep + L6_12))[i] = m_log_sigmoid(((float*)(basep + L4_11))[i]);
+      float v12_8 = 0.f;
+      if (const int i = t; i < 64) v12_8 = m_log_sigmoid(v11_3);
       // %13 [%row] = keep %12
-      if (const int i = t; i < 64) ((float*)(basep + L7_13))[i] = (i < length ? ((float*)(basep + L6_12))[i] : 0.f);
+      float v13_9 = 0.f;
+      if (const int i = t; i < 64) v13_9 = (i < length ? v12_8 : 0.f);
       // %14 [%row] = cumsum %13
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L8_14)), ((float*)(basep + L7_13)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L4_13))[i] = v13_9;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L5_14)), ((float*)(basep + L4_13)), false, false);
       // %15 [%col] = swap %14
       // %16 [%row, %col] = sub %14, %15
-      team_sync(1);
-      float f16_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_5[i] = (((float*)(basep + L8_14))[frag_row(i)] - ((float*)(basep + L8_14))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f16_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_10[i] = (((float*)(basep + L5_14))[frag_row(i)] - ((float*)(basep + L5_14))[frag_col(i)]);
       // %17 [%row, %col] = mask %16
-      float f17_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f17_6[i] = (frag_col(i) <= frag_row(i) ? f16_5[i] : 0.f);
+      float f17_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f17_11[i] = (frag_col(i) <= frag_row(i) ? f16_10[i] : 0.f);
       // %18 [%row, %col] = exp %17
-      float f18_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = m_exp(f17_6[i]);
+      float f18_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_12[i] = m_exp(f17_11[i]);
       // %19 [] = 0.125
       // %20 [%row, %col] = mul %18, %19
-      float f20_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_8[i] = (f18_7[i] * 0.125f);
+      float f20_13[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_13[i] = (f18_12[i] * 0.125f);
       // %21 [%row, %col] = mul %20, %10
-      float f21_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f21_9[i] = (f20_8[i] * f10_4[i]);
-      store_frag<4, 64, false>((sa + L9_21), f21_9, 0);
+      float f21_14[32];
+      UNROLL for (int i = 0; i < 32; ++i) f21_14[i] = (f20_13[i] * f10_7[i]);
+      store_frag<4, 64, false>((sa + L6_21), f21_14, 0);
       // %25 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(basep + L10_25))[i] = m_exp(((float*)(basep + L8_14))[i]);
+      float v25_15 = 0.f;
+      if (const int i = t; i < 64) v25_15 = m_exp(((float*)(basep + L5_14))[i]);
       // %26 [%row] = mul %25, %19
-      if (const int i = t; i < 64) ((float*)(sp + L11_26))[i] = (((float*)(basep + L10_25))[i] * 0.125f);
+      float v26_16 = 0.f;
+      if (const int i = t; i < 64) v26_16 = (v25_15 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L7_26))[i] = v26_16;
       // %29 [] = pick last %14
-      const float s29_10 = ((float*)(basep + L8_14))[63];
+      const float s29_17 = ((float*)(basep + L5_14))[63];
       // %30 [%row] = sub %29, %14
-      if (const int i = t; i < 64) ((float*)(basep + L12_30))[i] = (s29_10 - ((float*)(basep + L8_14))[i]);
+      float v30_18 = 0.f;
+      if (const int i = t; i < 64) v30_18 = (s29_17 - ((float*)(basep + L5_14))[i]);
       // %31 [%row] = exp %30
-      if (const int i = t; i < 64) ((float*)(sp + L13_31))[i] = m_exp(((float*)(basep + L12_30))[i]);
+      float v31_19 = 0.f;
+      if (const int i = t; i < 64) v31_19 = m_exp(v30_18);
+      if (const int i = t; i < 64) ((float*)(sp + L8_31))[i] = v31_19;
       // %34 [] = exp %29
-      const float s34_11 = m_exp(s29_10);
-      if (t == 0) ((float*)(sp + L14_34))[0] = s34_11;
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      const float s34_20 = m_exp(s29_17);
+      if (t == 0) ((float*)(sp + L9_34))[0] = s34_20;
+      if (t == 96) bulk_wait<1>();
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry, whole C
@@ -912,7 +962,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -922,24 +972,23 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.C.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %24 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f24_3[32];
-      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L2_6)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, true>(f24_3, a1_2, (sa + L1_6)); mma_commit();
       // %5 [%row, V] = mul %2, %4
       float f2_4[32];
       load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f5_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L5_4))[frag_col(i)]);
+      UNROLL for (int i = 0; i < 32; ++i) f5_5[i] = (f2_4[i] * ((float*)(sp + L3_4))[frag_col(i)]);
       // %22 [%col, V] = swap %5
       // %32 [%row, V] = mul %31, %5
       float f32_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L13_31))[frag_col(i)] * f5_5[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f32_6[i] = (((float*)(sp + L8_31))[frag_col(i)] * f5_5[i]);
       // %35 [K, V] = mul %34, %1
-      const float s34_7 = ((float*)(sp + L14_34))[0];
+      const float s34_7 = ((float*)(sp + L9_34))[0];
       float f35_8[32];
       UNROLL for (int i = 0; i < 32; ++i) f35_8[i] = (s34_7 * f1_1[i]);
       // %33 [K, V] = contract[%row] %7, %32
@@ -947,18 +996,18 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_states(const f32* __restr
       u32 a32_9[4][4]; pack<4>(a32_9, f32_6);
       float f36_10[32];
       UNROLL for (int i = 0; i < 32; ++i) f36_10[i] = f35_8[i];
-      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L3_7)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f36_10, a32_9, (sa + L2_7)); mma_commit();
       // %27 [%row, V] = mul %26, %24
       mma_wait<1>();
       mma_ready<sizeof(f24_3) / 4>(f24_3);
       float f27_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L11_26))[frag_col(i)] * f24_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_11[i] = (((float*)(sp + L7_26))[frag_col(i)] * f24_3[i]);
       // %23 [%row, V] = contract[%col] %21, %22
       // %28 [%row, V] = add %27, %23
       u32 a5_12[4][4]; pack<4>(a5_12, f5_5);
       float f28_13[32];
       UNROLL for (int i = 0; i < 32; ++i) f28_13[i] = f27_11[i];
-      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L9_21)); mma_commit();
+      mma_open(); mma<64, 4, 64, false, false>(f28_13, a5_12, (sa + L6_21)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f36_10) / 4>(f36_10);
       mma_ready<sizeof(f28_13) / 4>(f28_13);
@@ -1019,13 +1068,13 @@ extern "C" __global__ void __launch_bounds__(256) C_given(const bf16* __restrict
   float t10[2];
   UNROLL for (int i = 0; i < 2; ++i) t10[i] = m_div(t0[0], t9[i]);
   // store ws.value25, %10
-  { auto* const at = p_ws_value25 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
+  { auto* const at = p_ws_value25 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t10[i]); }
 }
 
 // What every segment adds to the cotangent of C by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* __restrict__ p_f, const f32* __restrict__ p_ws_value25, f32* __restrict__ p_ws_C_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
+  constexpr u32 L0_2 = 0, L2_14 = 8192, L1_3 = 16384, L5_12 = 16640, L6_17 = 16896, L3_8 = 0, L4_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1048,28 +1097,33 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    float r6_1[1];
-    team_sync(1);
+    float r6_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load ws.value25 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %6 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
-      // %3 [%row] = load ws.value25 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_14, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_14, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1077,35 +1131,43 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v6_3 = r6_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      float v7_4 = 0.f;
+      if (const int i = t; i < 64) v7_4 = m_log_sigmoid(v6_3);
       // %8 [%row] = keep %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (i < length ? v7_4 : 0.f);
       // %9 [%row] = cumsum %8
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = v8_5;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
       // %10 [%row] = exp %9
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      bar_sync(1, 128);
+      float v10_6 = 0.f;
+      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L4_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (v10_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_12))[i] = v12_7;
       // %16 [] = pick last %9
-      const float s16_2 = ((float*)(basep + L6_9))[63];
+      const float s16_8 = ((float*)(basep + L4_9))[63];
       // %17 [] = exp %16
-      const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
+      const float s17_9 = m_exp(s16_8);
+      if (t == 0) ((float*)(sp + L6_17))[0] = s17_9;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L3_14), length, t);
+        tile_clear<64, 1>((sa + L2_14), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -1116,7 +1178,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1127,7 +1189,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%row, V] = mul %2, %3
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
@@ -1138,9 +1199,9 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
       // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L5_12))[frag_col(i)] * f5_4[i]);
       // %18 [K, V] = mul %17, %1
-      const float s17_6 = ((float*)(sp + L9_17))[0];
+      const float s17_6 = ((float*)(sp + L6_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
       // %15 [K, V] = contract[%row] %14, %13
@@ -1148,7 +1209,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) C_reverse_ends(const f32* _
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L2_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
@@ -1219,7 +1280,7 @@ extern "C" __global__ void __launch_bounds__(256) C_reverse_join(const f32* __re
 // Carries the cotangent of C against time.
 extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __restrict__ p_f, const f32* __restrict__ p_d_final_C, f32* __restrict__ p_d_C, const f32* __restrict__ p_ws_value25, const f32* __restrict__ p_ws_C_entry_cotangent, bf16* __restrict__ p_ws_C_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_C_cotangents, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L3_14 = 8192, L1_3 = 16384, L8_12 = 16640, L9_17 = 16896, L2_6 = 0, L4_7 = 256, L5_8 = 512, L6_9 = 0, L7_10 = 256;
+  constexpr u32 O0 = 0, L0_2 = 0, L2_14 = 8192, L1_3 = 16384, L5_12 = 16640, L6_17 = 16896, L3_8 = 0, L4_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -1241,24 +1302,29 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    float r6_1[1];
-    team_sync(1);
+    float r6_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load ws.value25 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %6 [%row] = load f row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_2[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
-      // %3 [%row] = load ws.value25 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
-      // %6 [%row] = load f row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r6_1[k] = (i < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + i * ((i64)s_f.token)) : 0.f); }
       // %14 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L3_14, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L2_14, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -1267,10 +1333,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_C_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_C_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1278,41 +1344,49 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L1_3))[i] = r3_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_6))[i] = r6_1[k]; }
+      const float v3_1 = r3_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L1_3))[i] = v3_1;
+      const float v6_3 = r6_2[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %7 [%row] = log_sigmoid %6
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = m_log_sigmoid(((float*)(basep + L2_6))[i]);
+      float v7_4 = 0.f;
+      if (const int i = t; i < 64) v7_4 = m_log_sigmoid(v6_3);
       // %8 [%row] = keep %7
-      if (const int i = t; i < 64) ((float*)(basep + L5_8))[i] = (i < length ? ((float*)(basep + L4_7))[i] : 0.f);
+      float v8_5 = 0.f;
+      if (const int i = t; i < 64) v8_5 = (i < length ? v7_4 : 0.f);
       // %9 [%row] = cumsum %8
-      team_sync(1);
-      if (t < 32) vec_cumsum(((float*)(basep + L6_9)), ((float*)(basep + L5_8)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = v8_5;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
       // %10 [%row] = exp %9
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L7_10))[i] = m_exp(((float*)(basep + L6_9))[i]);
+      bar_sync(1, 128);
+      float v10_6 = 0.f;
+      if (const int i = t; i < 64) v10_6 = m_exp(((float*)(basep + L4_9))[i]);
       // %11 [] = 0.125
       // %12 [%row] = mul %10, %11
-      if (const int i = t; i < 64) ((float*)(sp + L8_12))[i] = (((float*)(basep + L7_10))[i] * 0.125f);
+      float v12_7 = 0.f;
+      if (const int i = t; i < 64) v12_7 = (v10_6 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L5_12))[i] = v12_7;
       // %16 [] = pick last %9
-      const float s16_2 = ((float*)(basep + L6_9))[63];
+      const float s16_8 = ((float*)(basep + L4_9))[63];
       // %17 [] = exp %16
-      const float s17_3 = m_exp(s16_2);
-      if (t == 0) ((float*)(sp + L9_17))[0] = s17_3;
+      const float s17_9 = m_exp(s16_8);
+      if (t == 0) ((float*)(sp + L6_17))[0] = s17_9;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L3_14), length, t);
+        tile_clear<64, 1>((sa + L2_14), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.C.entry_cotangent, whole d_final.C
@@ -1320,7 +1394,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_C != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_C + ((i64)sequence * d.heads + head) * 4096 : p_ws_C_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1331,7 +1405,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.C.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %4 [%row, V] = mul %2, %3
@@ -1344,9 +1417,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
       // %13 [%row, V] = mul %12, %5
       float f13_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L8_12))[frag_col(i)] * f5_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L5_12))[frag_col(i)] * f5_4[i]);
       // %18 [K, V] = mul %17, %1
-      const float s17_6 = ((float*)(sp + L9_17))[0];
+      const float s17_6 = ((float*)(sp + L6_17))[0];
       float f18_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (s17_6 * f1_1[i]);
       // %15 [K, V] = contract[%row] %14, %13
@@ -1354,7 +1427,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
       u32 a13_8[4][4]; pack<4>(a13_8, f13_5);
       float f19_9[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = f18_7[i];
-      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L3_14)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f19_9, a13_8, (sa + L2_14)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f19_9) / 4>(f19_9);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f19_9[i];
@@ -1369,7 +1442,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const f32* __rest
 // Gradients of what the scan of C reads.
 extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_i, const f32* __restrict__ p_f, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_v, const f32* __restrict__ p_ws_n_result0, const bf16* __restrict__ p_ws_C_states, const f32* __restrict__ p_ws_C_result0, const f32* __restrict__ p_ws_value25, const bf16* __restrict__ p_ws_C_cotangents, f32* __restrict__ p_ws_C_adjoint1, f32* __restrict__ p_ws_C_adjoint2, f32* __restrict__ p_ws_C_adjoint3, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_i, const Strides s_f, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M6 = 0, M7 = 18432, M15 = 36864, M0_0 = 55296, M1_4 = 36864, M2_22 = 63488, M3_26 = 71680, M4_33 = 79872, M5_47 = 88064, M14_19 = 45056, M21 = 0, M22 = 8192, M8_1 = 45056, M9_6 = 96256, M10_13 = 45312, M11_14 = 53248, M12_30 = 96512, M13_46 = 96768, M16_101 = 97024, M17_57 = 36864, M18_73 = 37120, M19_76 = 0, M20_91 = 8192, M23_52 = 0, M24_55 = 256, M25_62 = 512, M26_65 = 768, M27_66 = 0;
+  constexpr u32 M1 = 0, M3 = 18432, M21 = 0, M22 = 0, M0_0 = 36864, M2_22 = 45056, M4_4 = 53248, M5_26 = 61440, M6_33 = 69632, M7_47 = 77824, M18_19 = 0, M25 = 18432, M26 = 0, M8_1 = 86016, M9_6 = 86272, M10_13 = 86528, M11_14 = 86784, M12_101 = 87040, M13_73 = 86528, M14_76 = 0, M15_30 = 87296, M16_46 = 87552, M17_91 = 26624, M19_62 = 26880, M20_55 = 27136, M23_57 = 27392, M24_52 = 27648, M27_65 = 8192, M28_66 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1378,25 +1451,25 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   const u32 base = (saddr(smem) + 1023) & ~1023u;
   u8* const basep = smem + (base - saddr(smem));
   (void)group, (void)basep;
-  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)first * d.heads + head) * 1 + t * ((i64)d.heads * 1)) : 0.f) : 0.f;
+  const float asked1_0 = t < 64 ? (t < length ? ld(p_ws_value25 + ((i64)head * d.tokens + first) + t * ((i64)1)) : 0.f) : 0.f;
   const float asked5_1 = t < 64 ? (t < length ? ld(p_i + (i64)first * s_i.token + (i64)head * s_i.head + t * ((i64)s_i.token)) : 0.f) : 0.f;
   const float asked11_2 = t < 64 ? (t < length ? ld(p_f + (i64)first * s_f.token + (i64)head * s_f.head + t * ((i64)s_f.token)) : 0.f) : 0.f;
   // %0 [%row, V] = load d_o row
   tile_load<64, 1, 128>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %4 [%row, V] = load v row
-  tile_load<64, 1, 128>((base + M1_4), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %71 [%row, V] = load ws.C.result0 row
+  array_load<64, 72, 128>((base + M1), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %22 [%row, K] = load q row
   tile_load<64, 1, 128>((base + M2_22), p_q + (i64)first * s_q.token + (i64)head * s_q.head, (i64)s_q.token, length, 64, t); cp_commit();
-  // %26 [K, V] = load ws.C.cotangents
-  tile_load<64, 1, 128>((base + M3_26), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %33 [%row, K] = load k row
-  tile_load<64, 1, 128>((base + M4_33), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
-  // %47 [K, V] = load ws.C.states
-  tile_load<64, 1, 128>((base + M5_47), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
-  // %71 [%row, V] = load ws.C.result0 row
-  array_load<64, 72, 128>((base + M6), p_ws_C_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
   // %74 [%row, K] = load ws.n.result0 row
-  array_load<64, 72, 128>((base + M7), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  array_load<64, 72, 128>((base + M3), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %4 [%row, V] = load v row
+  tile_load<64, 1, 128>((base + M4_4), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %26 [K, V] = load ws.C.cotangents
+  tile_load<64, 1, 128>((base + M5_26), p_ws_C_cotangents + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %33 [%row, K] = load k row
+  tile_load<64, 1, 128>((base + M6_33), p_k + (i64)first * s_k.token + (i64)head * s_k.head, (i64)s_k.token, length, 64, t); cp_commit();
+  // %47 [K, V] = load ws.C.states
+  tile_load<64, 1, 128>((base + M7_47), p_ws_C_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %1 [%row] = load ws.value25 row
   if (const int i = t; i < 64) ((float*)(basep + M8_1))[i] = asked1_0;
   // %5 [%row] = load i row
@@ -1414,315 +1487,316 @@ extern "C" __global__ void __launch_bounds__(128) C_gradients(const bf16* __rest
   if (const int i = t; i < 64) v13_5 = (i < length ? v12_4 : 0.f);
   // %14 [%row] = cumsum %13
   if (const int i = t; i < 64) ((float*)(basep + M10_13))[i] = v13_5;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M11_14)), ((float*)(basep + M10_13)), false, false);
-  // %15 [%col] = swap %14
-  // %28 [] = pick last %14
-  team_sync(1);
-  const float s28_6 = ((float*)(basep + M11_14))[63];
-  // %29 [%row] = sub %28, %14
-  float v29_7 = 0.f;
-  if (const int i = t; i < 64) v29_7 = (s28_6 - ((float*)(basep + M11_14))[i]);
-  // %30 [%row] = exp %29
-  float v30_8 = 0.f;
-  if (const int i = t; i < 64) v30_8 = m_exp(v29_7);
-  if (const int i = t; i < 64) ((float*)(basep + M12_30))[i] = v30_8;
-  // %101 [%row] = keep %1
-  float v101_9 = 0.f;
-  if (const int i = t; i < 64) v101_9 = (i < length ? asked1_0 : 0.f);
-  // %102 [%col] = swap %101
-  // %46 [%row] = exp %14
-  float v46_10 = 0.f;
-  if (const int i = t; i < 64) v46_10 = m_exp(((float*)(basep + M11_14))[i]);
-  if (const int i = t; i < 64) ((float*)(basep + M13_46))[i] = v46_10;
-  // %2 [%row, V] = mul %0, %1
-  cp_wait<7>();
-  team_sync(1);
-  float f0_11[32];
-  load_frag<4, 64, false>(f0_11, (base + M0_0), 0);
-  float f2_12[32];
-  UNROLL for (int i = 0; i < 32; ++i) f2_12[i] = (f0_11[i] * ((float*)(basep + M8_1))[frag_row(i)]);
-  // %3 [%row, V] = keep %2
-  float f3_13[32];
-  UNROLL for (int i = 0; i < 32; ++i) f3_13[i] = (frag_row(i) < length ? f2_12[i] : 0.f);
-  // %97 [%col, V] = swap %4
-  // %98 [%row, %col] = contract[V] %3, %97
-  u32 a3_14[4][4]; pack<4>(a3_14, f3_13);
-  cp_wait<6>();
-  team_sync(1);
-  float f98_15[32];
-  mma_open(); mma<64, 4, 64, false, true>(f98_15, a3_14, (base + M1_4)); mma_commit();
-  // %9 [%row, %col] = mul %98, %96
-  mma_wait<0>();
-  mma_ready<sizeof(f98_15) / 4>(f98_15);
-  float f9_16[32];
-  UNROLL for (int i = 0; i < 32; ++i) f9_16[i] = (f98_15[i] * ((float*)(basep + M9_6))[frag_col(i)]);
-  // %10 [%row, %col] = mask %9
-  float f10_17[32];
-  UNROLL for (int i = 0; i < 32; ++i) f10_17[i] = (frag_col(i) <= frag_row(i) ? f9_16[i] : 0.f);
-  // %16 [%row, %col] = sub %14, %15
-  float f16_18[32];
-  UNROLL for (int i = 0; i < 32; ++i) f16_18[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[frag_col(i)]);
-  // %17 [%row, %col] = mask %16
-  float f17_19[32];
-  UNROLL for (int i = 0; i < 32; ++i) f17_19[i] = (frag_col(i) <= frag_row(i) ? f16_18[i] : 0.f);
-  // %18 [%row, %col] = exp %17
-  float f18_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f18_20[i] = m_exp(f17_19[i]);
-  // %19 [%row, %col] = mul %18, %10
-  float f19_21[32];
-  UNROLL for (int i = 0; i < 32; ++i) f19_21[i] = (f18_20[i] * f10_17[i]);
   // %20 [] = 0.125
-  // %24 [%col, K] = swap %22
-  // %99 [%col, %row] = swap %19
-  // %100 [%row, K] = contract[%col] %99, %24
-  store_frag<4, 64, false>((base + M14_19), f19_21, 0);
-  team_sync(1);
-  u32 a19_22[4][4]; load_as<4, 64, true>(a19_22, (base + M14_19));
-  cp_wait<5>();
-  team_sync(1);
-  float f100_23[32];
-  mma_open(); mma<64, 4, 64, true, true>(f100_23, a19_22, (base + M2_22)); mma_commit();
-  // %25 [%row, K] = mul %100, %20
-  mma_wait<0>();
-  mma_ready<sizeof(f100_23) / 4>(f100_23);
-  float f25_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f25_24[i] = (f100_23[i] * 0.125f);
-  // %7 [%row, V] = mul %4, %6
-  float f4_25[32];
-  load_frag<4, 64, false>(f4_25, (base + M1_4), 0);
-  float f7_26[32];
-  UNROLL for (int i = 0; i < 32; ++i) f7_26[i] = (f4_25[i] * ((float*)(basep + M9_6))[frag_row(i)]);
-  // %27 [%row, K] = contract[V] %7, %26
-  u32 a7_27[4][4]; pack<4>(a7_27, f7_26);
-  cp_wait<4>();
-  team_sync(1);
-  float f27_28[32];
-  mma_open(); mma<64, 4, 64, false, true>(f27_28, a7_27, (base + M3_26)); mma_commit();
-  // %31 [%row, K] = mul %30, %27
-  mma_wait<0>();
-  mma_ready<sizeof(f27_28) / 4>(f27_28);
-  float f31_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f31_29[i] = (((float*)(basep + M12_30))[frag_row(i)] * f27_28[i]);
-  // %32 [%row, K] = add %31, %25
-  float f32_30[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_30[i] = (f31_29[i] + f25_24[i]);
-  // store ws.C.adjoint1, %32
-  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_30[i], f32_30[i + 1]); }
-  // %34 [%col, K] = swap %33
-  // %35 [%row, %col] = contract[K] %22, %34
-  u32 a22_31[4][4]; load_as<4, 64, false>(a22_31, (base + M2_22));
-  cp_wait<3>();
-  team_sync(1);
-  float f35_32[32];
-  mma_open(); mma<64, 4, 64, false, true>(f35_32, a22_31, (base + M4_33)); mma_commit();
-  // %36 [%row, %col] = mask %35
-  mma_wait<0>();
-  mma_ready<sizeof(f35_32) / 4>(f35_32);
-  float f36_33[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_33[i] = (frag_col(i) <= frag_row(i) ? f35_32[i] : 0.f);
-  // %37 [%row, %col] = mul %18, %20
-  float f37_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_34[i] = (f18_20[i] * 0.125f);
-  // %38 [%row, %col] = mul %37, %36
-  float f38_35[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_35[i] = (f37_34[i] * f36_33[i]);
-  // %39 [%col, %row] = swap %38
-  // %103 [%col, %row] = mul %39, %102
-  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M15))[frag_row(i) * 72 + frag_col(i)] = f38_35[i];
-  team_sync(1);
-  float f38_36[32];
-  UNROLL for (int i = 0; i < 32; ++i) f38_36[i] = ((float*)(basep + M15))[frag_col(i) * 72 + frag_row(i)];
-  if (const int i = t; i < 64) ((float*)(basep + M16_101))[i] = v101_9;
-  team_sync(1);
-  float f103_37[32];
-  UNROLL for (int i = 0; i < 32; ++i) f103_37[i] = (f38_36[i] * ((float*)(basep + M16_101))[frag_col(i)]);
-  // %104 [%col, V] = swap %0
-  // %42 [%row, V] = contract[K] %33, %26
-  u32 a33_38[4][4]; load_as<4, 64, false>(a33_38, (base + M4_33));
-  float f42_39[32];
-  mma_open(); mma<64, 4, 64, true, true>(f42_39, a33_38, (base + M3_26)); mma_commit();
-  // %43 [%row, V] = mul %30, %42
-  mma_wait<0>();
-  mma_ready<sizeof(f42_39) / 4>(f42_39);
-  float f43_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_40[i] = (((float*)(basep + M12_30))[frag_row(i)] * f42_39[i]);
-  // %41 [%row, V] = contract[%col] %103, %104
-  // %44 [%row, V] = add %43, %41
-  u32 a103_41[4][4]; pack<4>(a103_41, f103_37);
-  float f44_42[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_42[i] = f43_40[i];
-  mma_open(); mma<64, 4, 64, true, false>(f44_42, a103_41, (base + M0_0)); mma_commit();
-  // store ws.C.adjoint2, %44
-  mma_wait<0>();
-  mma_ready<sizeof(f44_42) / 4>(f44_42);
-  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_42[i], f44_42[i + 1]); }
-  // %48 [%row, K] = contract[V] %3, %47
-  u32 a3_43[4][4]; pack<4>(a3_43, f3_13);
-  cp_wait<2>();
-  team_sync(1);
-  float f48_44[32];
-  mma_open(); mma<64, 4, 64, false, true>(f48_44, a3_43, (base + M5_47)); mma_commit();
-  // %49 [%row, K] = mul %46, %48
-  mma_wait<0>();
-  mma_ready<sizeof(f48_44) / 4>(f48_44);
-  float f49_45[32];
-  UNROLL for (int i = 0; i < 32; ++i) f49_45[i] = (((float*)(basep + M13_46))[frag_row(i)] * f48_44[i]);
-  // %45 [%row, K] = contract[%col] %19, %34
-  // %50 [%row, K] = add %49, %45
-  u32 a19_46[4][4]; pack<4>(a19_46, f19_21);
-  float f50_47[32];
-  UNROLL for (int i = 0; i < 32; ++i) f50_47[i] = f49_45[i];
-  mma_open(); mma<64, 4, 64, true, false>(f50_47, a19_46, (base + M4_33)); mma_commit();
-  // %57 [K] = contract[V] %47, %26
-  float v57_48 = 0.f;
-  if (const int i = t; i < 64) v57_48 = row_dot<64, 64>((base + M5_47), (base + M3_26), i);
-  if (const int i = t; i < 64) ((float*)(basep + M17_57))[i] = v57_48;
-  // %59 [] = exp %28
-  const float s59_49 = m_exp(s28_6);
-  // %68 [] = -80
-  // %69 [%row] = less %68, %13
-  float v69_50 = 0.f;
-  if (const int i = t; i < 64) v69_50 = ((-80.f) < v13_5 ? 1.f : 0.f);
-  // %72 [%row, V] = mul %0, %71
-  float f0_51[32];
-  load_frag<4, 64, false>(f0_51, (base + M0_0), 0);
-  cp_wait<1>();
-  team_sync(1);
-  float f71_52[32];
-  UNROLL for (int i = 0; i < 32; ++i) f71_52[i] = ((float*)(basep + M6))[frag_row(i) * 72 + frag_col(i)];
-  float f72_53[32];
-  UNROLL for (int i = 0; i < 32; ++i) f72_53[i] = (f0_51[i] * f71_52[i]);
-  // %73 [%row] = sum[V] %72
-  row_sums_to<32>(((float*)(basep + M18_73)), f72_53);
-  // %75 [%row, K] = mul %22, %74
-  float f22_54[32];
-  load_frag<4, 64, false>(f22_54, (base + M2_22), 0);
-  cp_wait<0>();
-  team_sync(1);
-  float f74_55[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_55[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f75_56[32];
-  UNROLL for (int i = 0; i < 32; ++i) f75_56[i] = (f22_54[i] * f74_55[i]);
-  // %76 [%row] = sum[K] %75
-  row_sums_to<32>(((float*)(basep + M19_76)), f75_56);
-  // %77 [%row] = abs %76
-  team_sync(1);
-  float v77_57 = 0.f;
-  if (const int i = t; i < 64) v77_57 = fabsf(((float*)(basep + M19_76))[i]);
+  // %101 [%row] = keep %1
+  float v101_6 = 0.f;
+  if (const int i = t; i < 64) v101_6 = (i < length ? asked1_0 : 0.f);
+  if (const int i = t; i < 64) ((float*)(basep + M12_101))[i] = v101_6;
+  // %102 [%col] = swap %101
   // %78 [] = 8
   // %79 [] = 1
   // %80 [] = div %79, %78
-  const float s80_58 = m_div(1.f, 8.f);
+  const float s80_7 = m_div(1.f, 8.f);
+  // %72 [%row, V] = mul %0, %71
+  cp_wait<7>();
+  team_sync(1);
+  float f0_8[32];
+  load_frag<4, 64, false>(f0_8, (base + M0_0), 0);
+  cp_wait<6>();
+  bar_sync(1, 128);
+  float f71_9[32];
+  UNROLL for (int i = 0; i < 32; ++i) f71_9[i] = ((float*)(basep + M1))[frag_row(i) * 72 + frag_col(i)];
+  float f72_10[32];
+  UNROLL for (int i = 0; i < 32; ++i) f72_10[i] = (f0_8[i] * f71_9[i]);
+  // %73 [%row] = sum[V] %72
+  row_sums_to<32>(((float*)(basep + M13_73)), f72_10);
+  // %75 [%row, K] = mul %22, %74
+  cp_wait<5>();
+  team_sync(1);
+  float f22_11[32];
+  load_frag<4, 64, false>(f22_11, (base + M2_22), 0);
+  cp_wait<4>();
+  bar_sync(1, 128);
+  float f74_12[32];
+  UNROLL for (int i = 0; i < 32; ++i) f74_12[i] = ((float*)(basep + M3))[frag_row(i) * 72 + frag_col(i)];
+  float f75_13[32];
+  UNROLL for (int i = 0; i < 32; ++i) f75_13[i] = (f22_11[i] * f74_12[i]);
+  // %76 [%row] = sum[K] %75
+  row_sums_to<32>(((float*)(basep + M14_76)), f75_13);
+  // %15 [%col] = swap %14
+  // %28 [] = pick last %14
+  const float s28_14 = ((float*)(basep + M11_14))[63];
+  // %29 [%row] = sub %28, %14
+  float v29_15 = 0.f;
+  if (const int i = t; i < 64) v29_15 = (s28_14 - ((float*)(basep + M11_14))[i]);
+  // %30 [%row] = exp %29
+  float v30_16 = 0.f;
+  if (const int i = t; i < 64) v30_16 = m_exp(v29_15);
+  if (const int i = t; i < 64) ((float*)(basep + M15_30))[i] = v30_16;
+  // %46 [%row] = exp %14
+  float v46_17 = 0.f;
+  if (const int i = t; i < 64) v46_17 = m_exp(((float*)(basep + M11_14))[i]);
+  if (const int i = t; i < 64) ((float*)(basep + M16_46))[i] = v46_17;
+  // %77 [%row] = abs %76
+  bar_sync(1, 128);
+  float v77_18 = 0.f;
+  if (const int i = t; i < 64) v77_18 = fabsf(((float*)(basep + M14_76))[i]);
   // %81 [%row] = mul %77, %80
-  float v81_59 = 0.f;
-  if (const int i = t; i < 64) v81_59 = (v77_57 * s80_58);
+  float v81_19 = 0.f;
+  if (const int i = t; i < 64) v81_19 = (v77_18 * s80_7);
   // %82 [%row] = max %81, %79
-  float v82_60 = 0.f;
-  if (const int i = t; i < 64) v82_60 = max_nan(v81_59, 1.f);
+  float v82_20 = 0.f;
+  if (const int i = t; i < 64) v82_20 = max_nan(v81_19, 1.f);
   // %83 [%row] = div %73, %82
-  float v83_61 = 0.f;
-  if (const int i = t; i < 64) v83_61 = m_div(((float*)(basep + M18_73))[i], v82_60);
+  float v83_21 = 0.f;
+  if (const int i = t; i < 64) v83_21 = m_div(((float*)(basep + M13_73))[i], v82_20);
   // %84 [%row] = div %83, %82
-  float v84_62 = 0.f;
-  if (const int i = t; i < 64) v84_62 = m_div(v83_61, v82_60);
+  float v84_22 = 0.f;
+  if (const int i = t; i < 64) v84_22 = m_div(v83_21, v82_20);
   // %85 [%row] = neg %84
-  float v85_63 = 0.f;
-  if (const int i = t; i < 64) v85_63 = (-v84_62);
+  float v85_23 = 0.f;
+  if (const int i = t; i < 64) v85_23 = (-v84_22);
   // %86 [%row] = less %81, %79
-  float v86_64 = 0.f;
-  if (const int i = t; i < 64) v86_64 = (v81_59 < 1.f ? 1.f : 0.f);
+  float v86_24 = 0.f;
+  if (const int i = t; i < 64) v86_24 = (v81_19 < 1.f ? 1.f : 0.f);
   // %87 [%row] = sub %79, %86
-  float v87_65 = 0.f;
-  if (const int i = t; i < 64) v87_65 = (1.f - v86_64);
+  float v87_25 = 0.f;
+  if (const int i = t; i < 64) v87_25 = (1.f - v86_24);
   // %88 [%row] = mul %85, %87
-  float v88_66 = 0.f;
-  if (const int i = t; i < 64) v88_66 = (v85_63 * v87_65);
+  float v88_26 = 0.f;
+  if (const int i = t; i < 64) v88_26 = (v85_23 * v87_25);
   // %89 [%row] = mul %88, %20
-  float v89_67 = 0.f;
-  if (const int i = t; i < 64) v89_67 = (v88_66 * 0.125f);
+  float v89_27 = 0.f;
+  if (const int i = t; i < 64) v89_27 = (v88_26 * 0.125f);
   // %90 [%row] = sign %76
-  float v90_68 = 0.f;
-  if (const int i = t; i < 64) v90_68 = m_sign(((float*)(basep + M19_76))[i]);
+  float v90_28 = 0.f;
+  if (const int i = t; i < 64) v90_28 = m_sign(((float*)(basep + M14_76))[i]);
   // %91 [%row] = mul %89, %90
-  float v91_69 = 0.f;
-  if (const int i = t; i < 64) v91_69 = (v89_67 * v90_68);
-  if (const int i = t; i < 64) ((float*)(basep + M20_91))[i] = v91_69;
+  float v91_29 = 0.f;
+  if (const int i = t; i < 64) v91_29 = (v89_27 * v90_28);
+  if (const int i = t; i < 64) ((float*)(basep + M17_91))[i] = v91_29;
+  // %2 [%row, V] = mul %0, %1
+  float f0_30[32];
+  load_frag<4, 64, false>(f0_30, (base + M0_0), 0);
+  float f2_31[32];
+  UNROLL for (int i = 0; i < 32; ++i) f2_31[i] = (f0_30[i] * ((float*)(basep + M8_1))[frag_row(i)]);
+  // %3 [%row, V] = keep %2
+  float f3_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f3_32[i] = (frag_row(i) < length ? f2_31[i] : 0.f);
+  // %97 [%col, V] = swap %4
+  // %98 [%row, %col] = contract[V] %3, %97
+  u32 a3_33[4][4]; pack<4>(a3_33, f3_32);
+  cp_wait<3>();
+  team_sync(1);
+  float f98_34[32];
+  mma_open(); mma<64, 4, 64, false, true>(f98_34, a3_33, (base + M4_4)); mma_commit();
+  // %9 [%row, %col] = mul %98, %96
+  mma_wait<0>();
+  mma_ready<sizeof(f98_34) / 4>(f98_34);
+  float f9_35[32];
+  UNROLL for (int i = 0; i < 32; ++i) f9_35[i] = (f98_34[i] * ((float*)(basep + M9_6))[frag_col(i)]);
+  // %10 [%row, %col] = mask %9
+  float f10_36[32];
+  UNROLL for (int i = 0; i < 32; ++i) f10_36[i] = (frag_col(i) <= frag_row(i) ? f9_35[i] : 0.f);
+  // %16 [%row, %col] = sub %14, %15
+  float f16_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f16_37[i] = (((float*)(basep + M11_14))[frag_row(i)] - ((float*)(basep + M11_14))[frag_col(i)]);
+  // %17 [%row, %col] = mask %16
+  float f17_38[32];
+  UNROLL for (int i = 0; i < 32; ++i) f17_38[i] = (frag_col(i) <= frag_row(i) ? f16_37[i] : 0.f);
+  // %18 [%row, %col] = exp %17
+  float f18_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f18_39[i] = m_exp(f17_38[i]);
+  // %19 [%row, %col] = mul %18, %10
+  float f19_40[32];
+  UNROLL for (int i = 0; i < 32; ++i) f19_40[i] = (f18_39[i] * f10_36[i]);
+  // %24 [%col, K] = swap %22
+  // %99 [%col, %row] = swap %19
+  // %100 [%row, K] = contract[%col] %99, %24
+  store_frag<4, 64, false>((base + M18_19), f19_40, 0);
+  bar_sync(1, 128);
+  u32 a19_41[4][4]; load_as<4, 64, true>(a19_41, (base + M18_19));
+  float f100_42[32];
+  mma_open(); mma<64, 4, 64, true, true>(f100_42, a19_41, (base + M2_22)); mma_commit();
+  // %25 [%row, K] = mul %100, %20
+  mma_wait<0>();
+  mma_ready<sizeof(f100_42) / 4>(f100_42);
+  float f25_43[32];
+  UNROLL for (int i = 0; i < 32; ++i) f25_43[i] = (f100_42[i] * 0.125f);
+  // %7 [%row, V] = mul %4, %6
+  float f4_44[32];
+  load_frag<4, 64, false>(f4_44, (base + M4_4), 0);
+  float f7_45[32];
+  UNROLL for (int i = 0; i < 32; ++i) f7_45[i] = (f4_44[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  // %27 [%row, K] = contract[V] %7, %26
+  u32 a7_46[4][4]; pack<4>(a7_46, f7_45);
+  cp_wait<2>();
+  team_sync(1);
+  float f27_47[32];
+  mma_open(); mma<64, 4, 64, false, true>(f27_47, a7_46, (base + M5_26)); mma_commit();
+  // %31 [%row, K] = mul %30, %27
+  mma_wait<0>();
+  mma_ready<sizeof(f27_47) / 4>(f27_47);
+  float f31_48[32];
+  UNROLL for (int i = 0; i < 32; ++i) f31_48[i] = (((float*)(basep + M15_30))[frag_row(i)] * f27_47[i]);
+  // %32 [%row, K] = add %31, %25
+  float f32_49[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_49[i] = (f31_48[i] + f25_43[i]);
+  // store ws.C.adjoint1, %32
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint1 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f32_49[i], f32_49[i + 1]); }
+  // %61 [%row, K] = mul %31, %33
+  cp_wait<1>();
+  team_sync(1);
+  float f33_50[32];
+  load_frag<4, 64, false>(f33_50, (base + M6_33), 0);
+  float f61_51[32];
+  UNROLL for (int i = 0; i < 32; ++i) f61_51[i] = (f31_48[i] * f33_50[i]);
+  // %62 [%row] = sum[K] %61
+  row_sums_to<32>(((float*)(basep + M19_62)), f61_51);
+  // %54 [%row, K] = mul %32, %33
+  float f54_52[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_52[i] = (f32_49[i] * f33_50[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M20_55)), f54_52);
+  // %34 [%col, K] = swap %33
+  // %35 [%row, %col] = contract[K] %22, %34
+  u32 a22_53[4][4]; load_as<4, 64, false>(a22_53, (base + M2_22));
+  float f35_54[32];
+  mma_open(); mma<64, 4, 64, false, true>(f35_54, a22_53, (base + M6_33)); mma_commit();
+  // %36 [%row, %col] = mask %35
+  mma_wait<0>();
+  mma_ready<sizeof(f35_54) / 4>(f35_54);
+  float f36_55[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_55[i] = (frag_col(i) <= frag_row(i) ? f35_54[i] : 0.f);
+  // %37 [%row, %col] = mul %18, %20
+  float f37_56[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_56[i] = (f18_39[i] * 0.125f);
+  // %38 [%row, %col] = mul %37, %36
+  float f38_57[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_57[i] = (f37_56[i] * f36_55[i]);
+  // %39 [%col, %row] = swap %38
+  // %103 [%col, %row] = mul %39, %102
+  UNROLL for (int i = 0; i < 32; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + frag_col(i)] = f38_57[i];
+  bar_sync(1, 128);
+  float f38_58[32];
+  UNROLL for (int i = 0; i < 32; ++i) f38_58[i] = ((float*)(basep + M21))[frag_col(i) * 72 + frag_row(i)];
+  float f103_59[32];
+  UNROLL for (int i = 0; i < 32; ++i) f103_59[i] = (f38_58[i] * ((float*)(basep + M12_101))[frag_col(i)]);
+  // %104 [%col, V] = swap %0
+  // %42 [%row, V] = contract[K] %33, %26
+  u32 a33_60[4][4]; load_as<4, 64, false>(a33_60, (base + M6_33));
+  float f42_61[32];
+  mma_open(); mma<64, 4, 64, true, true>(f42_61, a33_60, (base + M5_26)); mma_commit();
+  bar_sync(1, 128);
+  // %105 [%row, K] = load ws.n.result0 row
+  array_load<64, 72, 128>((base + M22), p_ws_n_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %43 [%row, V] = mul %30, %42
+  mma_wait<0>();
+  mma_ready<sizeof(f42_61) / 4>(f42_61);
+  float f43_62[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_62[i] = (((float*)(basep + M15_30))[frag_row(i)] * f42_61[i]);
+  // %41 [%row, V] = contract[%col] %103, %104
+  // %44 [%row, V] = add %43, %41
+  u32 a103_63[4][4]; pack<4>(a103_63, f103_59);
+  float f44_64[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_64[i] = f43_62[i];
+  mma_open(); mma<64, 4, 64, true, false>(f44_64, a103_63, (base + M0_0)); mma_commit();
+  // store ws.C.adjoint2, %44
+  mma_wait<0>();
+  mma_ready<sizeof(f44_64) / 4>(f44_64);
+  UNROLL for (int i = 0; i < 32; ++i) if (i % 2 == 0) { int r = frag_row(i), c = frag_col(i); if (r < length && c < 64) st2(p_ws_C_adjoint2 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f44_64[i], f44_64[i + 1]); }
+  // %48 [%row, K] = contract[V] %3, %47
+  u32 a3_65[4][4]; pack<4>(a3_65, f3_32);
+  cp_wait<1>();
+  team_sync(1);
+  float f48_66[32];
+  mma_open(); mma<64, 4, 64, false, true>(f48_66, a3_65, (base + M7_47)); mma_commit();
+  // %49 [%row, K] = mul %46, %48
+  mma_wait<0>();
+  mma_ready<sizeof(f48_66) / 4>(f48_66);
+  float f49_67[32];
+  UNROLL for (int i = 0; i < 32; ++i) f49_67[i] = (((float*)(basep + M16_46))[frag_row(i)] * f48_66[i]);
+  // %45 [%row, K] = contract[%col] %19, %34
+  // %50 [%row, K] = add %49, %45
+  u32 a19_68[4][4]; pack<4>(a19_68, f19_40);
+  float f50_69[32];
+  UNROLL for (int i = 0; i < 32; ++i) f50_69[i] = f49_67[i];
+  mma_open(); mma<64, 4, 64, true, false>(f50_69, a19_68, (base + M6_33)); mma_commit();
+  // %57 [K] = contract[V] %47, %26
+  float v57_70 = 0.f;
+  if (const int i = t; i < 64) v57_70 = row_dot<64, 64>((base + M7_47), (base + M5_26), i);
+  if (const int i = t; i < 64) ((float*)(basep + M23_57))[i] = v57_70;
+  // %59 [] = exp %28
+  const float s59_71 = m_exp(s28_14);
+  // %68 [] = -80
+  // %69 [%row] = less %68, %13
+  float v69_72 = 0.f;
+  if (const int i = t; i < 64) v69_72 = ((-80.f) < v13_5 ? 1.f : 0.f);
   // %93 [%row, K] = mul %50, %20
   mma_wait<0>();
-  mma_ready<sizeof(f50_47) / 4>(f50_47);
-  float f93_70[32];
-  UNROLL for (int i = 0; i < 32; ++i) f93_70[i] = (f50_47[i] * 0.125f);
-  // %92 [%row, K] = mul %91, %74
-  team_sync(1);
-  float f74_71[32];
-  UNROLL for (int i = 0; i < 32; ++i) f74_71[i] = ((float*)(basep + M7))[frag_row(i) * 72 + frag_col(i)];
-  float f92_72[32];
-  UNROLL for (int i = 0; i < 32; ++i) f92_72[i] = (((float*)(basep + M20_91))[frag_row(i)] * f74_71[i]);
-  // %94 [%row, K] = add %92, %93
-  float f94_73[32];
-  UNROLL for (int i = 0; i < 32; ++i) f94_73[i] = (f92_72[i] + f93_70[i]);
-  // store d_q, %94
-  store_frag<4, 64, false>((base + M21), f94_73, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M21), t);
-  // %95 [%row, V] = mul %44, %6
-  float f95_74[32];
-  UNROLL for (int i = 0; i < 32; ++i) f95_74[i] = (f44_42[i] * ((float*)(basep + M9_6))[frag_row(i)]);
-  // store d_v, %95
-  store_frag<4, 64, false>((base + M22), f95_74, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  mma_ready<sizeof(f50_69) / 4>(f50_69);
+  float f93_73[32];
+  UNROLL for (int i = 0; i < 32; ++i) f93_73[i] = (f50_69[i] * 0.125f);
   // %51 [%row, K] = mul %50, %22
-  float f22_75[32];
-  load_frag<4, 64, false>(f22_75, (base + M2_22), 0);
-  float f51_76[32];
-  UNROLL for (int i = 0; i < 32; ++i) f51_76[i] = (f50_47[i] * f22_75[i]);
+  float f22_74[32];
+  load_frag<4, 64, false>(f22_74, (base + M2_22), 0);
+  float f51_75[32];
+  UNROLL for (int i = 0; i < 32; ++i) f51_75[i] = (f50_69[i] * f22_74[i]);
   // %52 [%row] = sum[K] %51
-  row_sums_to<32>(((float*)(basep + M23_52)), f51_76);
-  // %54 [%row, K] = mul %32, %33
-  float f33_77[32];
-  load_frag<4, 64, false>(f33_77, (base + M4_33), 0);
-  float f54_78[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_78[i] = (f32_30[i] * f33_77[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M24_55)), f54_78);
-  // %61 [%row, K] = mul %31, %33
-  float f61_79[32];
-  UNROLL for (int i = 0; i < 32; ++i) f61_79[i] = (f31_29[i] * f33_77[i]);
-  // %62 [%row] = sum[K] %61
-  row_sums_to<32>(((float*)(basep + M25_62)), f61_79);
+  row_sums_to<32>(((float*)(basep + M24_52)), f51_75);
+  // %92 [%row, K] = mul %91, %105
+  cp_wait<0>();
+  bar_sync(1, 128);
+  float f105_76[32];
+  UNROLL for (int i = 0; i < 32; ++i) f105_76[i] = ((float*)(basep + M22))[frag_row(i) * 72 + frag_col(i)];
+  float f92_77[32];
+  UNROLL for (int i = 0; i < 32; ++i) f92_77[i] = (((float*)(basep + M17_91))[frag_row(i)] * f105_76[i]);
+  // %94 [%row, K] = add %92, %93
+  float f94_78[32];
+  UNROLL for (int i = 0; i < 32; ++i) f94_78[i] = (f92_77[i] + f93_73[i]);
+  // store d_q, %94
+  store_frag<4, 64, false>((base + M25), f94_78, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M25), t);
+  // %95 [%row, V] = mul %44, %6
+  float f95_79[32];
+  UNROLL for (int i = 0; i < 32; ++i) f95_79[i] = (f44_64[i] * ((float*)(basep + M9_6))[frag_row(i)]);
+  // store d_v, %95
+  store_frag<4, 64, false>((base + M26), f95_79, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M26), t);
   // %58 [] = sum[K] %57
-  const float s58_80 = vec_sum<64>(((float*)(basep + M17_57)));
+  const float s58_80 = vec_sum<64>(((float*)(basep + M23_57)));
   // %53 [%row] = mul %20, %52
-  team_sync(1);
   float v53_81 = 0.f;
-  if (const int i = t; i < 64) v53_81 = (0.125f * ((float*)(basep + M23_52))[i]);
+  if (const int i = t; i < 64) v53_81 = (0.125f * ((float*)(basep + M24_52))[i]);
   // %56 [%row] = neg %55
   float v56_82 = 0.f;
-  if (const int i = t; i < 64) v56_82 = (-((float*)(basep + M24_55))[i]);
+  if (const int i = t; i < 64) v56_82 = (-((float*)(basep + M20_55))[i]);
   // %60 [] = mul %59, %58
-  const float s60_83 = (s59_49 * s58_80);
+  const float s60_83 = (s59_71 * s58_80);
   // %65 [%row] = add %53, %56
   float v65_84 = 0.f;
   if (const int i = t; i < 64) v65_84 = (v53_81 + v56_82);
-  if (const int i = t; i < 64) ((float*)(basep + M26_65))[i] = v65_84;
+  if (const int i = t; i < 64) ((float*)(basep + M27_65))[i] = v65_84;
   // %63 [] = sum[%row] %62
-  const float s63_85 = vec_sum<64>(((float*)(basep + M25_62)));
+  const float s63_85 = vec_sum<64>(((float*)(basep + M19_62)));
   // %66 [%row] = cumsum reversed %65
-  team_sync(1);
-  if (t < 32) vec_cumsum(((float*)(basep + M27_66)), ((float*)(basep + M26_65)), false, true);
+  bar_sync(1, 128);
+  if (t < 32) vec_cumsum(((float*)(basep + M28_66)), ((float*)(basep + M27_65)), false, true);
   // %64 [] = add %60, %63
   const float s64_86 = (s60_83 + s63_85);
   // %67 [%row] = add %66, %64
-  team_sync(1);
+  bar_sync(1, 128);
   float v67_87 = 0.f;
-  if (const int i = t; i < 64) v67_87 = (((float*)(basep + M27_66))[i] + s64_86);
+  if (const int i = t; i < 64) v67_87 = (((float*)(basep + M28_66))[i] + s64_86);
   // %70 [%row] = mul %67, %69
   float v70_88 = 0.f;
-  if (const int i = t; i < 64) v70_88 = (v67_87 * v69_50);
+  if (const int i = t; i < 64) v70_88 = (v67_87 * v69_72);
   // store ws.C.adjoint3, %70
-  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v70_88);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_C_adjoint3 + ((i64)head * d.tokens + first) + i * ((i64)1), v70_88);
 }
 
 // Pointwise values that fold an axis, before a scan.
@@ -1815,7 +1889,7 @@ extern "C" __global__ void __launch_bounds__(256) n_given(const bf16* __restrict
   float t23[2];
   UNROLL for (int i = 0; i < 2; ++i) t23[i] = (t21[i] * t22[i]);
   // store ws.value49, %23
-  { auto* const at = p_ws_value49 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t23[i]); }
+  { auto* const at = p_ws_value49 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t23[i]); }
 }
 
 // The adjoint of the elementwise recurrence of n.
@@ -1880,7 +1954,7 @@ extern "C" __global__ void __launch_bounds__(256) n_reverse(const bf16* __restri
       const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
       (void)chunk_, (void)length_;
       { auto* const at = p_f + (i64)(first_ + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw2[p][i] = few<1>(at + i * step); else raw2[p][i] = {}; } }
-      { auto* const at = p_ws_value49 + ((i64)(first_ + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
+      { auto* const at = p_ws_value49 + ((i64)head * d.tokens + (first_ + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw9[p][i] = few<1>(at + i * step); else raw9[p][i] = {}; } }
       { auto* const at = p_i + (i64)(first_ + x__row) * s_i.token + (i64)head * s_i.head; const i64 step = (i64)s_i.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length_) raw16[p][i] = few<1>(at + i * step); else raw16[p][i] = {}; } }
     };
     UNROLL for (int p = 0; p < 2; ++p) ask(p, p);
@@ -2054,7 +2128,7 @@ extern "C" __global__ void __launch_bounds__(256) gradients(const bf16* __restri
   { auto* const at = p_d_i + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t14[i]); }
   // %15 [%row] = load ws.C.adjoint3 row
   float t15[2];
-  { auto* const at = p_ws_C_adjoint3 + ((i64)(first + x__row) * d.heads + head) * 1; const i64 step = (i64)d.heads * 1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
+  { auto* const at = p_ws_C_adjoint3 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t15[i], at + i * step); else zeron<1>(&t15[i]); } }
   // %16 [%row] = load f row
   float t16[2];
   { auto* const at = p_f + (i64)(first + x__row) * s_f.token + (i64)head * s_f.head; const i64 step = (i64)s_f.token; UNROLL for (int i = 0; i < 2; ++i) { if ((x__row + i) < length) ldn<1>(&t16[i], at + i * step); else zeron<1>(&t16[i]); } }

@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(f32* __restrict__ p_ws
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_9 = 0, L1_10 = 8192, L5_15 = 16384, L6_18 = 16640, L2_11 = 0, L3_12 = 256, L4_14 = 0;
+  constexpr u32 L0_9 = 0, L1_10 = 8192, L4_15 = 16384, L5_18 = 16640, L2_11 = 0, L3_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -105,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     const float s5_2 = (-s4_1);
     // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -113,7 +113,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %9 [%row, V] = load v row
       // %10 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
@@ -131,28 +131,33 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %11 [%row] = keep %6
-      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      float v11_4 = 0.f;
+      if (const int i = t; i < 64) v11_4 = (i < length ? s6_3 : 0.f);
       // %12 [%row] = cumsum %11
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = v11_4;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
       // %13 [] = pick last %12
-      team_sync(1);
-      const float s13_4 = ((float*)(basep + L3_12))[63];
+      bar_sync(1, 128);
+      const float s13_5 = ((float*)(basep + L3_12))[63];
       // %14 [%row] = sub %13, %12
-      if (const int i = t; i < 64) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      float v14_6 = 0.f;
+      if (const int i = t; i < 64) v14_6 = (s13_5 - ((float*)(basep + L3_12))[i]);
       // %15 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      float v15_7 = 0.f;
+      if (const int i = t; i < 64) v15_7 = m_exp(v14_6);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_7;
       // %18 [] = exp %13
-      const float s18_5 = m_exp(s13_4);
-      if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
+      const float s18_8 = m_exp(s13_5);
+      if (t == 0) ((float*)(sp + L5_18))[0] = s18_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_9), length, t);
         tile_clear<64, 1>((sa + L1_10), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -163,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
     UNROLL for (int i = 0; i < 32; ++i) f7_0[i] = 0.f;
     float f8_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f7_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -174,14 +179,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %16 [%row, V] = mul %15, %9
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5_15))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4_15))[frag_col(i)] * f9_2[i]);
       // %19 [K, V] = mul %18, %8
-      const float s18_4 = ((float*)(sp + L6_18))[0];
+      const float s18_4 = ((float*)(sp + L5_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f8_1[i]);
       // %17 [K, V] = contract[%row] %10, %16
@@ -260,7 +264,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L2_11 = 16384, L5_23 = 24576, L7_28 = 32768, L9_33 = 33024, L10_36 = 33280, L3_15 = 0, L4_16 = 256, L6_27 = 0, L8_32 = 512;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L2_11 = 16384, L5_23 = 24576, L6_28 = 32768, L7_33 = 33024, L8_36 = 33280, L3_15 = 0, L4_16 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -292,7 +296,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     const float s5_2 = (-s4_1);
     // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -301,7 +305,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %9 [%row, V] = load v row
       // %10 [%row, K] = load q row
       // %11 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
@@ -315,9 +319,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -335,8 +339,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L0_9), length, t);
         tile_clear<64, 1>((sa + L1_10), length, t);
         tile_clear<64, 1>((sa + L2_11), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %12 [%col, K] = swap %11
       // %13 [%row, %col] = contract[K] %10, %12
       u32 a10_4[4][4]; load_as<4, 64, false>(a10_4, (sa + L1_10));
@@ -348,48 +353,56 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f14_6[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_6[i] = (frag_col(i) <= frag_row(i) ? f13_5[i] : 0.f);
       // %15 [%row] = keep %6
-      if (const int i = t; i < 64) ((float*)(basep + L3_15))[i] = (i < length ? s6_3 : 0.f);
+      float v15_7 = 0.f;
+      if (const int i = t; i < 64) v15_7 = (i < length ? s6_3 : 0.f);
       // %16 [%row] = cumsum %15
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L3_15))[i] = v15_7;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L4_16)), ((float*)(basep + L3_15)), false, false);
       // %17 [%col] = swap %16
       // %18 [%row, %col] = sub %16, %17
-      team_sync(1);
-      float f18_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f18_7[i] = (((float*)(basep + L4_16))[frag_row(i)] - ((float*)(basep + L4_16))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f18_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f18_8[i] = (((float*)(basep + L4_16))[frag_row(i)] - ((float*)(basep + L4_16))[frag_col(i)]);
       // %19 [%row, %col] = mask %18
-      float f19_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_8[i] = (frag_col(i) <= frag_row(i) ? f18_7[i] : 0.f);
+      float f19_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f19_9[i] = (frag_col(i) <= frag_row(i) ? f18_8[i] : 0.f);
       // %20 [%row, %col] = exp %19
-      float f20_9[32];
-      UNROLL for (int i = 0; i < 32; ++i) f20_9[i] = m_exp(f19_8[i]);
+      float f20_10[32];
+      UNROLL for (int i = 0; i < 32; ++i) f20_10[i] = m_exp(f19_9[i]);
       // %21 [] = 0.125
       // %22 [%row, %col] = mul %20, %21
-      float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (f20_9[i] * 0.125f);
+      float f22_11[32];
+      UNROLL for (int i = 0; i < 32; ++i) f22_11[i] = (f20_10[i] * 0.125f);
       // %23 [%row, %col] = mul %22, %14
-      float f23_11[32];
-      UNROLL for (int i = 0; i < 32; ++i) f23_11[i] = (f22_10[i] * f14_6[i]);
-      store_frag<4, 64, false>((sa + L5_23), f23_11, 0);
+      float f23_12[32];
+      UNROLL for (int i = 0; i < 32; ++i) f23_12[i] = (f22_11[i] * f14_6[i]);
+      store_frag<4, 64, false>((sa + L5_23), f23_12, 0);
       // %27 [%row] = exp %16
-      if (const int i = t; i < 64) ((float*)(basep + L6_27))[i] = m_exp(((float*)(basep + L4_16))[i]);
+      float v27_13 = 0.f;
+      if (const int i = t; i < 64) v27_13 = m_exp(((float*)(basep + L4_16))[i]);
       // %28 [%row] = mul %27, %21
-      if (const int i = t; i < 64) ((float*)(sp + L7_28))[i] = (((float*)(basep + L6_27))[i] * 0.125f);
+      float v28_14 = 0.f;
+      if (const int i = t; i < 64) v28_14 = (v27_13 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L6_28))[i] = v28_14;
       // %31 [] = pick last %16
-      const float s31_12 = ((float*)(basep + L4_16))[63];
+      const float s31_15 = ((float*)(basep + L4_16))[63];
       // %32 [%row] = sub %31, %16
-      if (const int i = t; i < 64) ((float*)(basep + L8_32))[i] = (s31_12 - ((float*)(basep + L4_16))[i]);
+      float v32_16 = 0.f;
+      if (const int i = t; i < 64) v32_16 = (s31_15 - ((float*)(basep + L4_16))[i]);
       // %33 [%row] = exp %32
-      if (const int i = t; i < 64) ((float*)(sp + L9_33))[i] = m_exp(((float*)(basep + L8_32))[i]);
+      float v33_17 = 0.f;
+      if (const int i = t; i < 64) v33_17 = m_exp(v32_16);
+      if (const int i = t; i < 64) ((float*)(sp + L7_33))[i] = v33_17;
       // %36 [] = exp %31
-      const float s36_13 = m_exp(s31_12);
-      if (t == 0) ((float*)(sp + L10_36))[0] = s36_13;
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      const float s36_18 = m_exp(s31_15);
+      if (t == 0) ((float*)(sp + L8_36))[0] = s36_18;
+      if (t == 96) bulk_wait<1>();
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %7 [K, V] = load ws.S.entry, whole S
@@ -397,7 +410,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f7_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -407,7 +420,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %24 [%col, V] = swap %9
       // %26 [%row, V] = contract[K] %10, %8
       u32 a8_2[4][4]; pack<4>(a8_2, f8_1);
@@ -417,9 +429,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f9_4[32];
       load_frag<4, 64, true>(f9_4, (sa + L0_9), 0);
       float f34_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L9_33))[frag_col(i)] * f9_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f34_5[i] = (((float*)(sp + L7_33))[frag_col(i)] * f9_4[i]);
       // %37 [K, V] = mul %36, %8
-      const float s36_6 = ((float*)(sp + L10_36))[0];
+      const float s36_6 = ((float*)(sp + L8_36))[0];
       float f37_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f37_7[i] = (s36_6 * f8_1[i]);
       // %35 [K, V] = contract[%row] %11, %34
@@ -432,7 +444,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       mma_wait<1>();
       mma_ready<sizeof(f26_3) / 4>(f26_3);
       float f29_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L7_28))[frag_col(i)] * f26_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f29_10[i] = (((float*)(sp + L6_28))[frag_col(i)] * f26_3[i]);
       // %25 [%row, V] = contract[%col] %23, %24
       // %30 [%row, V] = add %29, %25
       u32 a9_11[4][4]; pack<4>(a9_11, f9_4);
@@ -456,7 +468,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L5_15 = 16384, L6_18 = 16640, L2_11 = 0, L3_12 = 256, L4_14 = 0;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_10 = 8192, L4_15 = 16384, L5_18 = 16640, L2_11 = 0, L3_12 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -488,7 +500,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     const float s5_2 = (-s4_1);
     // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -496,7 +508,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %9 [%row, V] = load v row
       // %10 [%row, K] = load k row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_9, m_v, v0, head, first, bar);
@@ -509,8 +521,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -523,33 +535,38 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %11 [%row] = keep %6
-      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = (i < length ? s6_3 : 0.f);
+      float v11_4 = 0.f;
+      if (const int i = t; i < 64) v11_4 = (i < length ? s6_3 : 0.f);
       // %12 [%row] = cumsum %11
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_11))[i] = v11_4;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_12)), ((float*)(basep + L2_11)), false, false);
       // %13 [] = pick last %12
-      team_sync(1);
-      const float s13_4 = ((float*)(basep + L3_12))[63];
+      bar_sync(1, 128);
+      const float s13_5 = ((float*)(basep + L3_12))[63];
       // %14 [%row] = sub %13, %12
-      if (const int i = t; i < 64) ((float*)(basep + L4_14))[i] = (s13_4 - ((float*)(basep + L3_12))[i]);
+      float v14_6 = 0.f;
+      if (const int i = t; i < 64) v14_6 = (s13_5 - ((float*)(basep + L3_12))[i]);
       // %15 [%row] = exp %14
-      if (const int i = t; i < 64) ((float*)(sp + L5_15))[i] = m_exp(((float*)(basep + L4_14))[i]);
+      float v15_7 = 0.f;
+      if (const int i = t; i < 64) v15_7 = m_exp(v14_6);
+      if (const int i = t; i < 64) ((float*)(sp + L4_15))[i] = v15_7;
       // %18 [] = exp %13
-      const float s18_5 = m_exp(s13_4);
-      if (t == 0) ((float*)(sp + L6_18))[0] = s18_5;
+      const float s18_8 = m_exp(s13_5);
+      if (t == 0) ((float*)(sp + L5_18))[0] = s18_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_9), length, t);
         tile_clear<64, 1>((sa + L1_10), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %7 [K, V] = load ws.S.entry, whole S
@@ -557,7 +574,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f7_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -568,16 +585,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %8
       store_frag<4, 64, true>((oa + O0), f8_1, 0);
       // %16 [%row, V] = mul %15, %9
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f16_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L5_15))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f16_3[i] = (((float*)(sp + L4_15))[frag_col(i)] * f9_2[i]);
       // %19 [K, V] = mul %18, %8
-      const float s18_4 = ((float*)(sp + L6_18))[0];
+      const float s18_4 = ((float*)(sp + L5_18))[0];
       float f19_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f19_5[i] = (s18_4 * f8_1[i]);
       // %17 [K, V] = contract[%row] %10, %16
@@ -598,7 +614,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_9 = 0, L1_16 = 8192, L5_14 = 16384, L6_19 = 16640, L2_10 = 0, L3_11 = 256, L4_12 = 0;
+  constexpr u32 L0_9 = 0, L1_16 = 8192, L4_14 = 16384, L5_19 = 16640, L2_10 = 0, L3_11 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -631,7 +647,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     const float s5_2 = (-s4_1);
     // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -639,7 +655,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %9 [%row, V] = load d_o row
       // %16 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_9, m_d_o, v0, head, first, bar);
@@ -657,29 +673,34 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       u8* const sp = basep + (sa - base); (void)sp;
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %10 [%row] = keep %6
-      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      float v10_4 = 0.f;
+      if (const int i = t; i < 64) v10_4 = (i < length ? s6_3 : 0.f);
       // %11 [%row] = cumsum %10
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = v10_4;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
       // %12 [%row] = exp %11
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      bar_sync(1, 128);
+      float v12_5 = 0.f;
+      if (const int i = t; i < 64) v12_5 = m_exp(((float*)(basep + L3_11))[i]);
       // %13 [] = 0.125
       // %14 [%row] = mul %12, %13
-      if (const int i = t; i < 64) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      float v14_6 = 0.f;
+      if (const int i = t; i < 64) v14_6 = (v12_5 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_6;
       // %18 [] = pick last %11
-      const float s18_4 = ((float*)(basep + L3_11))[63];
+      const float s18_7 = ((float*)(basep + L3_11))[63];
       // %19 [] = exp %18
-      const float s19_5 = m_exp(s18_4);
-      if (t == 0) ((float*)(sp + L6_19))[0] = s19_5;
+      const float s19_8 = m_exp(s18_7);
+      if (t == 0) ((float*)(sp + L5_19))[0] = s19_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_9), length, t);
         tile_clear<64, 1>((sa + L1_16), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -690,7 +711,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) f7_0[i] = 0.f;
     float f8_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f7_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -701,14 +722,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %15 [%row, V] = mul %14, %9
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f15_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5_14))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L4_14))[frag_col(i)] * f9_2[i]);
       // %20 [K, V] = mul %19, %8
-      const float s19_4 = ((float*)(sp + L6_19))[0];
+      const float s19_4 = ((float*)(sp + L5_19))[0];
       float f20_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_5[i] = (s19_4 * f8_1[i]);
       // %17 [K, V] = contract[%row] %16, %15
@@ -787,7 +807,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_9 = 0, L1_16 = 8192, L5_14 = 16384, L6_19 = 16640, L2_10 = 0, L3_11 = 256, L4_12 = 0;
+  constexpr u32 O0 = 0, L0_9 = 0, L1_16 = 8192, L4_14 = 16384, L5_19 = 16640, L2_10 = 0, L3_11 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -819,7 +839,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     const float s5_2 = (-s4_1);
     // %6 [] = log1p %5
     const float s6_3 = log1pf(s5_2);
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -827,7 +847,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %9 [%row, V] = load d_o row
       // %16 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_9, m_d_o, v0, head, first, bar);
@@ -840,8 +860,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
     if (walk_chunks > 0) issue(0);
     #pragma unroll 1
@@ -854,34 +874,39 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %10 [%row] = keep %6
-      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = (i < length ? s6_3 : 0.f);
+      float v10_4 = 0.f;
+      if (const int i = t; i < 64) v10_4 = (i < length ? s6_3 : 0.f);
       // %11 [%row] = cumsum %10
-      team_sync(1);
+      if (const int i = t; i < 64) ((float*)(basep + L2_10))[i] = v10_4;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_11)), ((float*)(basep + L2_10)), false, false);
       // %12 [%row] = exp %11
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L4_12))[i] = m_exp(((float*)(basep + L3_11))[i]);
+      bar_sync(1, 128);
+      float v12_5 = 0.f;
+      if (const int i = t; i < 64) v12_5 = m_exp(((float*)(basep + L3_11))[i]);
       // %13 [] = 0.125
       // %14 [%row] = mul %12, %13
-      if (const int i = t; i < 64) ((float*)(sp + L5_14))[i] = (((float*)(basep + L4_12))[i] * 0.125f);
+      float v14_6 = 0.f;
+      if (const int i = t; i < 64) v14_6 = (v12_5 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L4_14))[i] = v14_6;
       // %18 [] = pick last %11
-      const float s18_4 = ((float*)(basep + L3_11))[63];
+      const float s18_7 = ((float*)(basep + L3_11))[63];
       // %19 [] = exp %18
-      const float s19_5 = m_exp(s18_4);
-      if (t == 0) ((float*)(sp + L6_19))[0] = s19_5;
+      const float s19_8 = m_exp(s18_7);
+      if (t == 0) ((float*)(sp + L5_19))[0] = s19_8;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_9), length, t);
         tile_clear<64, 1>((sa + L1_16), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %7 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -889,7 +914,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f7_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f8_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f8_1[i] = f7_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -900,16 +925,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %8
       store_frag<4, 64, true>((oa + O0), f8_1, 0);
       // %15 [%row, V] = mul %14, %9
       float f9_2[32];
       load_frag<4, 64, true>(f9_2, (sa + L0_9), 0);
       float f15_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L5_14))[frag_col(i)] * f9_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f15_3[i] = (((float*)(sp + L4_14))[frag_col(i)] * f9_2[i]);
       // %20 [K, V] = mul %19, %8
-      const float s19_4 = ((float*)(sp + L6_19))[0];
+      const float s19_4 = ((float*)(sp + L5_19))[0];
       float f20_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f20_5[i] = (s19_4 * f8_1[i]);
       // %17 [K, V] = contract[%row] %16, %15
@@ -932,7 +956,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_18 = 24576, M12 = 24576, M13_44 = 8192, M14 = 16384, M6_12 = 49152, M7_13 = 49408, M8_22 = 57344, M9_38 = 57600;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_19 = 16384, M3_23 = 24576, M4_30 = 32768, M5_34 = 40960, M10 = 49152, M11_18 = 24576, M12 = 8192, M13_44 = 24576, M14 = 8192, M6_12 = 49152, M7_13 = 49408, M8_22 = 57344, M9_38 = 57600;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -969,11 +993,11 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v12_4 = (i < length ? s11_3 : 0.f);
   // %13 [%row] = cumsum %12
   if (const int i = t; i < 64) ((float*)(basep + M6_12))[i] = v12_4;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M7_13)), ((float*)(basep + M6_12)), false, false);
   // %14 [%col] = swap %13
   // %22 [%row] = exp %13
-  team_sync(1);
+  bar_sync(1, 128);
   float v22_5 = 0.f;
   if (const int i = t; i < 64) v22_5 = m_exp(((float*)(basep + M7_13))[i]);
   if (const int i = t; i < 64) ((float*)(basep + M8_22))[i] = v22_5;
@@ -1038,13 +1062,13 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f28_21[i] = (f26_20[i] * 0.125f);
   // store d_q, %28
   store_frag<4, 64, false>((base + M10), f28_21, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %32 [%col, K] = swap %30
   // %51 [%col, %row] = swap %18
   // %52 [%row, K] = contract[%col] %51, %32
   store_frag<4, 64, false>((base + M11_18), f18_15, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a18_22[4][4]; load_as<4, 64, true>(a18_22, (base + M11_18));
   cp_wait<1>();
   team_sync(1);
@@ -1071,7 +1095,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f40_28[i] = (f39_27[i] + f33_24[i]);
   // store d_k, %40
   store_frag<4, 64, false>((base + M12), f40_28, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
   // %41 [%row, %col] = contract[K] %30, %20
   u32 a30_29[4][4]; load_as<4, 64, false>(a30_29, (base + M4_30));
@@ -1102,7 +1126,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %47 [%row, V] = contract[%col] %45, %46
   // %50 [%row, V] = add %49, %47
   store_frag<4, 64, false>((base + M13_44), f44_33, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   u32 a44_37[4][4]; load_as<4, 64, true>(a44_37, (base + M13_44));
   float f50_38[32];
   UNROLL for (int i = 0; i < 32; ++i) f50_38[i] = f49_36[i];
@@ -1111,7 +1135,7 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   mma_wait<0>();
   mma_ready<sizeof(f50_38) / 4>(f50_38);
   store_frag<4, 64, false>((base + M14), f50_38, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
 }
 

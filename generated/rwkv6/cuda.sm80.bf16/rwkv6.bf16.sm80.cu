@@ -31,11 +31,11 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   if (const int i = t; i < 64) ((float*)(basep + M3_1))[i] = asked1_0;
   // %4 [%row, K] = mul %0, %3
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f0_1[16];
   load_frag<2, 64, false>(f0_1, (base + M0_0), part * 2);
   cp_wait<1>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f3_2[16];
   load_frag<2, 64, false>(f3_2, (base + M1_3), part * 2);
   float f4_3[16];
@@ -45,27 +45,27 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f5_4[i] = (f4_3[i] * ((float*)(basep + M3_1))[(frag_col(i) + part * 32)]);
   // %6 [%row] = sum[K] %5
   row_sums_to<16>((((float*)(basep + M4)) + part * 64), f5_4);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float v6_5 = 0.f;
   if (const int i = t; i < 64) v6_5 = ((float*)(basep + M4))[0 + i] + ((float*)(basep + M4))[64 + i];
   // store ws.value9, %6
-  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1), v6_5);
+  if (const int i = t; i < 64) if (i < length) st(p_ws_value9 + ((i64)head * d.tokens + first) + i * ((i64)1), v6_5);
   // %8 [%row, %col] = dscore[K] before %3, %0 by %7
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_6[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_6, {(base + M1_3)}, {(base + M0_0)}, ((float*)(basep + M2)), {(base + M5)}, part * 2, part * 2 + 2, 4 + part);
   float f8_7[16];
   if (part == 0) put_whole(((float*)(basep + M6)), whole_6[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M6)), whole_6[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f8_7, ((float*)(basep + M6)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // store ws.S.score0_0, %8
   store_frag<2, 64, false>((base + M7), f8_7, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M7), t);
   // %9 [%row, K] = cumsum exclusive %7
   float f9_8[16];
@@ -80,7 +80,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = (f10_9[i] * f3_10[i]);
   // store ws.S.read0, %11
   store_frag<2, 64, false>((base + M8), f11_11, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [%row, K] = cumsum %7
   // %13 [K] = pick last %12
@@ -88,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   if (const int i = t; i < 64) v13_12 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M9_13))[i] = v13_12;
   // %14 [K, %row] = sub %13, %12
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f12_13[16];
   UNROLL for (int i = 0; i < 16; ++i) f12_13[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f14_14[16];
@@ -103,7 +103,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare(const bf16* __res
   UNROLL for (int i = 0; i < 16; ++i) f16_17[i] = (f15_15[i] * f0_16[i]);
   // store ws.S.col0, %16
   store_frag<2, 64, false>((base + M10), f16_17, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
   // %17 [K] = exp %13
   float v17_18 = 0.f;
@@ -180,7 +180,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -190,12 +197,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -203,12 +208,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -219,7 +226,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -229,7 +236,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -331,8 +337,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r9_0[1];
-    float r14_1[1];
-    team_sync(1);
+    float r14_2[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [%row] = load ws.value9 row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_ws_value9 + ((i64)head * d.tokens + first) + i * ((i64)1)) : 0.f); }
+      // %14 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_2[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -344,12 +359,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %6 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L2_6), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %9 [%row] = load ws.value9 row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < length ? ld(p_ws_value9 + ((i64)first * d.heads + head) * 1 + i * ((i64)d.heads * 1)) : 0.f); }
       // %12 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L4_12), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %14 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_1[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -360,7 +371,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -368,14 +379,17 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L5_14))[i] = r14_1[k]; }
+      const float v9_1 = r9_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_9))[i] = v9_1;
+      const float v14_3 = r14_2[0];
+      if (const int i = t; i < 64) ((float*)(sp + L5_14))[i] = v14_3;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -387,7 +401,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -397,7 +411,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %4 [%col, V] = swap %2
       // %7 [%row, V] = contract[K] %6, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -462,20 +475,20 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   array_load<64, 72, 256>((base + M2), p_w + (i64)first * s_w.token + (i64)head * s_w.head, (i64)s_w.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] before %0, %1 by %2
   cp_wait<0>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_0[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_0, {(base + M0_0)}, {(base + M1_1)}, ((float*)(basep + M2)), {(base + M3)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
   if (part == 0) put_whole(((float*)(basep + M4)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M4)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f3_1, ((float*)(basep + M4)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // store ws.S.score0_0, %3
   store_frag<2, 64, false>((base + M5), f3_1, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M5), t);
   // %4 [%row, K] = cumsum exclusive %2
   float f4_2[16];
@@ -490,7 +503,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f6_5[i] = (f5_3[i] * f0_4[i]);
   // store ws.S.read0, %6
   store_frag<2, 64, false>((base + M6), f6_5, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M6), t);
   // %7 [%row, K] = cumsum %2
   // %8 [K] = pick last %7
@@ -498,7 +511,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   if (const int i = t; i < 64) v8_6 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M7_8))[i] = v8_6;
   // %9 [K, %row] = sub %8, %7
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f7_7[16];
   UNROLL for (int i = 0; i < 16; ++i) f7_7[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f9_8[16];
@@ -513,7 +526,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_prepare_2(const bf16* __r
   UNROLL for (int i = 0; i < 16; ++i) f11_11[i] = (f10_9[i] * f1_10[i]);
   // store ws.S.col0, %11
   store_frag<2, 64, false>((base + M8), f11_11, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M8), t);
   // %12 [K] = exp %8
   float v12_12 = 0.f;
@@ -547,7 +560,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -557,8 +577,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
       // %3 [%row, K] = load ws.S.col0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -569,7 +587,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -577,13 +595,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -595,7 +615,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -605,7 +625,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -650,7 +669,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -660,12 +686,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -673,12 +697,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -689,7 +715,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -699,7 +725,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %6 [K, V] = mul %5, %1
       float f6_2[32];
       UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
@@ -801,7 +826,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r5_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -811,8 +843,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L0_2), p_d_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, t);
       // %3 [%row, K] = load ws.S.read0 row
       tile_load<64, 1, 128>((to + L1_3), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %5 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -823,7 +853,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -831,13 +861,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L2_5))[i] = r5_0[k]; }
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       if (n + 1 >= 3) drain(n + 1 - 3);
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -849,7 +881,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -859,7 +891,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %6 [K, V] = mul %5, %1
@@ -884,7 +915,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const f32* __restrict__ p_u, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, f32* __restrict__ p_ws_d_u_chunks, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M3 = 0, M21 = 0, M24 = 0, M0_0 = 18432, M1_1 = 26624, M2_5 = 34816, M4_10 = 43008, M5_20 = 51200, M6_23 = 59392, M7_34 = 67584, M9_4 = 75776, M10 = 83968, M13 = 83968, M14 = 75776, M16 = 75776, M17_38 = 0, M20 = 26624, M22 = 18432, M25 = 18432, M11 = 83968, M18 = 0, M8_16 = 92160, M12_15 = 92416, M15_26 = 83968, M19_43 = 512, M23_55 = 19456;
+  constexpr u32 M3 = 0, M23 = 0, M25 = 18432, M0_0 = 18432, M1_1 = 26624, M2_5 = 36864, M4_10 = 45056, M5_20 = 53248, M6_23 = 61440, M7_34 = 69632, M10_4 = 77824, M11 = 86016, M13 = 86016, M14 = 77824, M17 = 26624, M18_38 = 0, M22 = 26624, M16 = 34816, M19 = 0, M9 = 34816, M20 = 1024, M8_16 = 35840, M12_15 = 36096, M15_26 = 36352, M21_43 = 1536, M24_55 = 53248;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -913,89 +944,88 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   tile_load<64, 1, 256>((base + M7_34), p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
   // %16 [K] = load u
   if (const int i = t; i < 64) ((float*)(basep + M8_16))[i] = asked16_0;
-  // %2 [%col, V] = swap %1
-  // %3 [%row, %col] = contract[V] %0, %2
+  // %14 [%row, V] = mul %0, %1
   cp_wait<7>();
   team_sync(1, 256);
-  u32 a0_1[4][4]; load_as<4, 64, false>(a0_1, (base + M0_0));
+  float f0_1[16];
+  load_frag<2, 64, false>(f0_1, (base + M0_0), part * 2);
   cp_wait<6>();
   team_sync(1, 256);
-  float f3_2[16];
-  mma_open(); mma<32, 4, 64, false, true>(f3_2, a0_1, (base + M1_1), part * 32); mma_commit();
+  float f1_2[16];
+  load_frag<2, 64, false>(f1_2, (base + M1_1), part * 2);
+  float f14_3[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_3[i] = (f0_1[i] * f1_2[i]);
+  // %15 [%row] = sum[V] %14
+  row_sums_to<16>((((float*)(basep + M9)) + part * 64), f14_3);
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  u32 a0_4[4][4]; load_as<4, 64, false>(a0_4, (base + M0_0));
+  float f3_5[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_5, a0_4, (base + M1_1), part * 32); mma_commit();
   // %4 [%row, %col] = mask strict %3
   mma_wait<0>();
-  mma_ready<sizeof(f3_2) / 4>(f3_2);
-  float f4_3[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_3[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_2[i] : 0.f);
+  mma_ready<sizeof(f3_5) / 4>(f3_5);
+  float f4_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_6[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f3_5[i] : 0.f);
   // %7 [%row, K] = dscoreRow[K] before %4, %5 by %6
   cp_wait<4>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
-  store_frag<2, 64, false>((base + M9_4), f4_3, part * 2);
-  team_sync(1, 256);
-  u32 a4_5[4][4]; load_as<4, 64, false>(a4_5, (base + M9_4));
-  team_sync(1, 256);
-  float whole_4[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_4, {a4_5}, (base + M2_5), ((float*)(basep + M3)), (base + M10), part * 2, 4 + part);
-  float f7_6[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_6[i] = whole_4[0][i];
-  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M10_4), f4_6, part * 2);
+  bar_sync(1, 256);
+  u32 a4_8[4][4]; load_as<4, 64, false>(a4_8, (base + M10_4));
+  bar_sync(1, 256);
+  float whole_7[1][16]; decay_sides<1, 2, 72, 1, 1, false>(whole_7, {a4_8}, (base + M2_5), ((float*)(basep + M3)), (base + M11), part * 2, 4 + part);
+  float f7_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f7_9[i] = whole_7[0][i];
+  bar_sync(1, 256);
   // %8 [%row, K] = cumsum exclusive %6
-  float f8_7[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_7[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f8_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f8_10[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M3))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
   // %9 [%row, K] = exp %8
-  float f9_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f9_8[i] = m_exp(f8_7[i]);
+  float f9_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_11[i] = m_exp(f8_10[i]);
   // %11 [%row, K] = contract[V] %0, %10
-  u32 a0_9[4][4]; load_as<4, 64, false>(a0_9, (base + M0_0));
+  u32 a0_12[4][4]; load_as<4, 64, false>(a0_12, (base + M0_0));
   cp_wait<3>();
   team_sync(1, 256);
-  float f11_10[16];
-  mma_open(); mma<32, 4, 64, false, true>(f11_10, a0_9, (base + M4_10), part * 32); mma_commit();
+  float f11_13[16];
+  mma_open(); mma<32, 4, 64, false, true>(f11_13, a0_12, (base + M4_10), part * 32); mma_commit();
   // %12 [%row, K] = mul %9, %11
   mma_wait<0>();
-  mma_ready<sizeof(f11_10) / 4>(f11_10);
-  float f12_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_11[i] = (f9_8[i] * f11_10[i]);
+  mma_ready<sizeof(f11_13) / 4>(f11_13);
+  float f12_14[16];
+  UNROLL for (int i = 0; i < 16; ++i) f12_14[i] = (f9_11[i] * f11_13[i]);
   // %13 [%row, K] = add %12, %7
-  float f13_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_12[i] = (f12_11[i] + f7_6[i]);
-  // %14 [%row, V] = mul %0, %1
-  float f0_13[16];
-  load_frag<2, 64, false>(f0_13, (base + M0_0), part * 2);
-  float f1_14[16];
-  load_frag<2, 64, false>(f1_14, (base + M1_1), part * 2);
-  float f14_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_15[i] = (f0_13[i] * f1_14[i]);
-  // %15 [%row] = sum[V] %14
-  row_sums_to<16>((((float*)(basep + M11)) + part * 64), f14_15);
+  float f13_15[16];
+  UNROLL for (int i = 0; i < 16; ++i) f13_15[i] = (f12_14[i] + f7_9[i]);
   // %17 [%row, K] = mul %5, %16
   float f5_16[16];
   load_frag<2, 64, false>(f5_16, (base + M2_5), part * 2);
   float f17_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = (f5_16[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
-  team_sync(1, 256);
   float v15_18 = 0.f;
-  if (const int i = t; i < 64) v15_18 = ((float*)(basep + M11))[0 + i] + ((float*)(basep + M11))[64 + i];
+  if (const int i = t; i < 64) v15_18 = ((float*)(basep + M9))[0 + i] + ((float*)(basep + M9))[64 + i];
   // %18 [%row, K] = mul %15, %17
   if (const int i = t; i < 64) ((float*)(basep + M12_15))[i] = v15_18;
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f18_19[16];
   UNROLL for (int i = 0; i < 16; ++i) f18_19[i] = (((float*)(basep + M12_15))[frag_row(i)] * f17_17[i]);
   // %19 [%row, K] = add %13, %18
   float f19_20[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_20[i] = (f13_12[i] + f18_19[i]);
+  UNROLL for (int i = 0; i < 16; ++i) f19_20[i] = (f13_15[i] + f18_19[i]);
   // store d_r, %19
   store_frag<2, 64, false>((base + M13), f19_20, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M13), t);
   // %21 [%col, K] = dscoreCol[K] before %4, %20 by %6
-  u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M9_4));
+  u32 a4_22[4][4]; load_as<4, 64, true>(a4_22, (base + M10_4));
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_21[1][16]; decay_sides<1, 2, 72, 1, 1, true>(whole_21, {a4_22}, (base + M5_20), ((float*)(basep + M3)), (base + M14), part * 2, 4 + part);
   float f21_23[16];
   UNROLL for (int i = 0; i < 16; ++i) f21_23[i] = whole_21[0][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %22 [%row, K] = swap %21
   // %24 [%row, K] = contract[V] %1, %23
   u32 a1_24[4][4]; load_as<4, 64, false>(a1_24, (base + M1_1));
@@ -1009,7 +1039,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v26_26 = ((float*)(basep + M3))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M15_26))[i] = v26_26;
   // %27 [K, %row] = sub %26, %25
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f25_27[16];
   UNROLL for (int i = 0; i < 16; ++i) f25_27[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f27_28[16];
@@ -1025,142 +1055,137 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %30 [K, %row] = add %29, %22
   float f30_31[16];
   UNROLL for (int i = 0; i < 16; ++i) f30_31[i] = (f29_30[i] + f21_23[i]);
+  // %53 [K, %row] = mul %29, %5
+  float f5_32[16];
+  load_frag<2, 64, false>(f5_32, (base + M2_5), part * 2);
+  float f53_33[16];
+  UNROLL for (int i = 0; i < 16; ++i) f53_33[i] = (f29_30[i] * f5_32[i]);
+  // %54 [K] = sum[%row] %53
+  col_sums_part<16>(((float*)(basep + M16)), f53_33, 64, part * 32);
   // %31 [%row, K] = mul %15, %20
-  float f20_32[16];
-  load_frag<2, 64, false>(f20_32, (base + M5_20), part * 2);
-  float f31_33[16];
-  UNROLL for (int i = 0; i < 16; ++i) f31_33[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_32[i]);
+  float f20_34[16];
+  load_frag<2, 64, false>(f20_34, (base + M5_20), part * 2);
+  float f31_35[16];
+  UNROLL for (int i = 0; i < 16; ++i) f31_35[i] = (((float*)(basep + M12_15))[frag_row(i)] * f20_34[i]);
   // %32 [%row, K] = mul %31, %16
-  float f32_34[16];
-  UNROLL for (int i = 0; i < 16; ++i) f32_34[i] = (f31_33[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
+  float f32_36[16];
+  UNROLL for (int i = 0; i < 16; ++i) f32_36[i] = (f31_35[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
   // %33 [K, %row] = add %30, %32
-  float f33_35[16];
-  UNROLL for (int i = 0; i < 16; ++i) f33_35[i] = (f30_31[i] + f32_34[i]);
+  float f33_37[16];
+  UNROLL for (int i = 0; i < 16; ++i) f33_37[i] = (f30_31[i] + f32_36[i]);
   // store d_k, %33
-  store_frag<2, 64, false>((base + M16), f33_35, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
+  store_frag<2, 64, false>((base + M17), f33_37, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %35 [%col, %row] = swap %34
   // %36 [%col, V] = swap %0
   // %38 [K, %row] = mul %28, %5
-  float f5_36[16];
-  load_frag<2, 64, false>(f5_36, (base + M2_5), part * 2);
-  float f38_37[16];
-  UNROLL for (int i = 0; i < 16; ++i) f38_37[i] = (f28_29[i] * f5_36[i]);
+  float f5_38[16];
+  load_frag<2, 64, false>(f5_38, (base + M2_5), part * 2);
+  float f38_39[16];
+  UNROLL for (int i = 0; i < 16; ++i) f38_39[i] = (f28_29[i] * f5_38[i]);
   // %39 [%row, V] = contract[K] %38, %23
-  store_frag<2, 64, false>((base + M17_38), f38_37, part * 2);
-  team_sync(1, 256);
-  u32 a38_38[4][4]; load_as<4, 64, false>(a38_38, (base + M17_38));
-  float f39_39[16];
-  mma_open(); mma<32, 4, 64, true, true>(f39_39, a38_38, (base + M6_23), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M18_38), f38_39, part * 2);
+  bar_sync(1, 256);
+  u32 a38_40[4][4]; load_as<4, 64, false>(a38_40, (base + M18_38));
+  float f39_41[16];
+  mma_open(); mma<32, 4, 64, true, true>(f39_41, a38_40, (base + M6_23), part * 32); mma_commit();
   // %37 [%row, V] = contract[%col] %35, %36
   // %40 [%row, V] = add %39, %37
   mma_wait<0>();
-  mma_ready<sizeof(f39_39) / 4>(f39_39);
+  mma_ready<sizeof(f39_41) / 4>(f39_41);
   cp_wait<0>();
-  team_sync(1, 256);
-  u32 a34_40[4][4]; load_as<4, 64, true>(a34_40, (base + M7_34));
-  float f40_41[16];
-  UNROLL for (int i = 0; i < 16; ++i) f40_41[i] = f39_39[i];
-  mma_open(); mma<32, 4, 64, true, false>(f40_41, a34_40, (base + M0_0), part * 32); mma_commit();
+  bar_sync(1, 256);
+  u32 a34_42[4][4]; load_as<4, 64, true>(a34_42, (base + M7_34));
+  float f40_43[16];
+  UNROLL for (int i = 0; i < 16; ++i) f40_43[i] = f39_41[i];
+  mma_open(); mma<32, 4, 64, true, false>(f40_43, a34_42, (base + M0_0), part * 32); mma_commit();
   // %41 [%row, K] = mul %5, %20
-  float f20_42[16];
-  load_frag<2, 64, false>(f20_42, (base + M5_20), part * 2);
-  float f41_43[16];
-  UNROLL for (int i = 0; i < 16; ++i) f41_43[i] = (f5_36[i] * f20_42[i]);
+  float f20_44[16];
+  load_frag<2, 64, false>(f20_44, (base + M5_20), part * 2);
+  float f41_45[16];
+  UNROLL for (int i = 0; i < 16; ++i) f41_45[i] = (f5_38[i] * f20_44[i]);
   // %42 [%row, K] = mul %41, %16
-  float f42_44[16];
-  UNROLL for (int i = 0; i < 16; ++i) f42_44[i] = (f41_43[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
+  float f42_46[16];
+  UNROLL for (int i = 0; i < 16; ++i) f42_46[i] = (f41_45[i] * ((float*)(basep + M8_16))[(frag_col(i) + part * 32)]);
+  // %59 [%row, K] = mul %41, %15
+  float f59_47[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_47[i] = (f41_45[i] * ((float*)(basep + M12_15))[frag_row(i)]);
+  // %60 [K] = sum[%row] %59
+  col_sums_part<16>(((float*)(basep + M19)), f59_47, 64, part * 32);
   // %43 [%row] = sum[K] %42
-  row_sums_to<16>((((float*)(basep + M18)) + part * 64), f42_44);
-  team_sync(1, 256);
-  float v43_45 = 0.f;
-  if (const int i = t; i < 64) v43_45 = ((float*)(basep + M18))[0 + i] + ((float*)(basep + M18))[64 + i];
+  row_sums_to<16>((((float*)(basep + M20)) + part * 64), f42_46);
+  float v54_48 = 0.f;
+  if (const int i = t; i < 64) v54_48 = ((float*)(basep + M16))[i] + ((float*)(basep + M16))[64 + i] + ((float*)(basep + M16))[128 + i] + ((float*)(basep + M16))[192 + i];
+  bar_sync(1, 256);
+  float v60_49 = 0.f;
+  if (const int i = t; i < 64) v60_49 = ((float*)(basep + M19))[i] + ((float*)(basep + M19))[64 + i] + ((float*)(basep + M19))[128 + i] + ((float*)(basep + M19))[192 + i];
+  float v43_50 = 0.f;
+  if (const int i = t; i < 64) v43_50 = ((float*)(basep + M20))[0 + i] + ((float*)(basep + M20))[64 + i];
   // %44 [%row, V] = mul %0, %43
-  float f0_46[16];
-  load_frag<2, 64, false>(f0_46, (base + M0_0), part * 2);
-  if (const int i = t; i < 64) ((float*)(basep + M19_43))[i] = v43_45;
-  team_sync(1, 256);
-  float f44_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f44_47[i] = (f0_46[i] * ((float*)(basep + M19_43))[frag_row(i)]);
+  float f0_51[16];
+  load_frag<2, 64, false>(f0_51, (base + M0_0), part * 2);
+  if (const int i = t; i < 64) ((float*)(basep + M21_43))[i] = v43_50;
+  bar_sync(1, 256);
+  float f44_52[16];
+  UNROLL for (int i = 0; i < 16; ++i) f44_52[i] = (f0_51[i] * ((float*)(basep + M21_43))[frag_row(i)]);
   // %45 [%row, V] = add %40, %44
   mma_wait<0>();
-  mma_ready<sizeof(f40_41) / 4>(f40_41);
-  float f45_48[16];
-  UNROLL for (int i = 0; i < 16; ++i) f45_48[i] = (f40_41[i] + f44_47[i]);
+  mma_ready<sizeof(f40_43) / 4>(f40_43);
+  float f45_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f45_53[i] = (f40_43[i] + f44_52[i]);
   // store d_v, %45
-  store_frag<2, 64, false>((base + M20), f45_48, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M20), t);
+  store_frag<2, 64, false>((base + M22), f45_53, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
   // %46 [%row, K] = mul %13, %20
-  float f46_49[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_49[i] = (f13_12[i] * f20_42[i]);
+  float f20_54[16];
+  load_frag<2, 64, false>(f20_54, (base + M5_20), part * 2);
+  float f46_55[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_55[i] = (f13_15[i] * f20_54[i]);
   // %47 [%row, K] = shift -1 %46
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M21))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_49[i];
-  team_sync(1, 256);
-  float f47_50[16];
-  UNROLL for (int i = 0; i < 16; ++i) f47_50[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M21))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M23))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f46_55[i];
+  bar_sync(1, 256);
+  float f47_56[16];
+  UNROLL for (int i = 0; i < 16; ++i) f47_56[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M23))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
   // %48 [K, %row] = mul %30, %5
-  float f5_51[16];
-  load_frag<2, 64, false>(f5_51, (base + M2_5), part * 2);
-  float f48_52[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_52[i] = (f30_31[i] * f5_51[i]);
+  float f5_57[16];
+  load_frag<2, 64, false>(f5_57, (base + M2_5), part * 2);
+  float f48_58[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_58[i] = (f30_31[i] * f5_57[i]);
   // %49 [K, %row] = neg %48
-  float f49_53[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_53[i] = (-f48_52[i]);
+  float f49_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_59[i] = (-f48_58[i]);
   // %50 [K] = contract[V] %10, %23
-  float v50_54 = 0.f;
-  if (const int i = t; i < 64) v50_54 = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
+  float v50_60 = 0.f;
+  if (const int i = t; i < 64) v50_60 = row_dot<64, 64>((base + M4_10), (base + M6_23), i);
   // %51 [K] = exp %26
-  float v51_55 = 0.f;
-  if (const int i = t; i < 64) v51_55 = m_exp(v26_26);
+  float v51_61 = 0.f;
+  if (const int i = t; i < 64) v51_61 = m_exp(v26_26);
   // %52 [K] = mul %51, %50
-  float v52_56 = 0.f;
-  if (const int i = t; i < 64) v52_56 = (v51_55 * v50_54);
-  // %53 [K, %row] = mul %29, %5
-  float f53_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f53_57[i] = (f29_30[i] * f5_51[i]);
-  // %54 [K] = sum[%row] %53
-  col_sums_part<16>(((float*)(basep + M22)), f53_57, 64, part * 32);
-  team_sync(1, 256);
-  float v54_58 = 0.f;
-  if (const int i = t; i < 64) v54_58 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  float v52_62 = 0.f;
+  if (const int i = t; i < 64) v52_62 = (v51_61 * v50_60);
   // %55 [K] = add %52, %54
-  float v55_59 = 0.f;
-  if (const int i = t; i < 64) v55_59 = (v52_56 + v54_58);
-  if (const int i = t; i < 64) ((float*)(basep + M23_55))[i] = v55_59;
+  float v55_63 = 0.f;
+  if (const int i = t; i < 64) v55_63 = (v52_62 + v54_48);
+  if (const int i = t; i < 64) ((float*)(basep + M24_55))[i] = v55_63;
   // %56 [%row, K] = add %47, %49
-  float f56_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_60[i] = (f47_50[i] + f49_53[i]);
+  float f56_64[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_64[i] = (f47_56[i] + f49_59[i]);
   // %57 [%row, K] = cumsum reversed %56
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f56_60[i];
-  team_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M24)) + i, ((float*)(basep + M24)) + i, 72, i < 64);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f56_64[i];
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M25)) + i, ((float*)(basep + M25)) + i, 72, i < 64);
   // %58 [%row, K] = add %57, %55
-  team_sync(1, 256);
-  float f57_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f57_61[i] = ((float*)(basep + M24))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f58_62[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_62[i] = (f57_61[i] + ((float*)(basep + M23_55))[(frag_col(i) + part * 32)]);
+  bar_sync(1, 256);
+  float f57_65[16];
+  UNROLL for (int i = 0; i < 16; ++i) f57_65[i] = ((float*)(basep + M25))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f58_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_66[i] = (f57_65[i] + ((float*)(basep + M24_55))[(frag_col(i) + part * 32)]);
   // store d_w, %58
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_62[i], f58_62[i + 1]); }
-  // %61 [%row, K] = mul %5, %20
-  float f5_63[16];
-  load_frag<2, 64, false>(f5_63, (base + M2_5), part * 2);
-  float f20_64[16];
-  load_frag<2, 64, false>(f20_64, (base + M5_20), part * 2);
-  float f61_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_65[i] = (f5_63[i] * f20_64[i]);
-  // %59 [%row, K] = mul %61, %15
-  float f59_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_66[i] = (f61_65[i] * ((float*)(basep + M12_15))[frag_row(i)]);
-  // %60 [K] = sum[%row] %59
-  col_sums_part<16>(((float*)(basep + M25)), f59_66, 64, part * 32);
-  team_sync(1, 256);
-  float v60_67 = 0.f;
-  if (const int i = t; i < 64) v60_67 = ((float*)(basep + M25))[i] + ((float*)(basep + M25))[64 + i] + ((float*)(basep + M25))[128 + i] + ((float*)(basep + M25))[192 + i];
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f58_66[i], f58_66[i + 1]); }
   // store ws.d_u.chunks, %60
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v60_67);
+  if (const int i = t; i < 64) if (i < 64) st(p_ws_d_u_chunks + ((i64)chunk * d.heads + head) * 64 + i, v60_49);
 }
 
 // Gradients of parameters, summed over all chunks.

@@ -10,7 +10,7 @@ typedef bf16 io;
 // Scores, solves and pointwise values of the chunks of S.
 extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, bf16* __restrict__ p_ws_S_score0_0, bf16* __restrict__ p_ws_S_score0_1, bf16* __restrict__ p_ws_S_solve1_1, bf16* __restrict__ p_ws_S_given1, bf16* __restrict__ p_ws_S_read0, bf16* __restrict__ p_ws_S_erase1, bf16* __restrict__ p_ws_S_col0, bf16* __restrict__ p_ws_S_col1, f32* __restrict__ p_ws_S_decay, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M2 = 0, M11 = 18432, M8 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 77824, M7 = 86016, M9 = 18432, M10 = 77824, M12 = 77824, M13_9 = 18432, M14 = 26624, M15 = 18432, M16 = 26624, M18 = 18432, M19 = 0, M17_19 = 34816;
+  constexpr u32 M2 = 0, M11 = 18432, M8 = 18432, M0_0 = 36864, M1_1 = 45056, M3_6 = 53248, M4_4 = 61440, M5_10 = 69632, M6 = 77824, M7 = 86016, M9 = 18432, M10 = 77824, M12 = 77824, M13_9 = 18432, M14 = 18432, M15 = 26624, M16 = 18432, M18 = 18432, M19 = 0, M17_19 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -34,65 +34,65 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   tile_load<64, 1, 256>((base + M5_10), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
   // %3 [%row, %col] = dscore[K] %0, %1 by %2
   cp_wait<3>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M2)) + i, ((float*)(basep + M2)) + i, 72, i < 64);
   cp_wait<1>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_0[4][32]; decay_scores<2, 2, 72, 2, 2>(whole_0, {(base + M0_0), (base + M3_6)}, {(base + M1_1), (base + M4_4)}, ((float*)(basep + M2)), {(base + M6), (base + M7)}, part * 2, part * 2 + 2, 4 + part);
   float f3_1[16];
   float f9_2[16];
   float f5_3[16];
   float f7_4[16];
   if (part == 0) put_whole(((float*)(basep + M8)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_0[0], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f3_1, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) put_whole(((float*)(basep + M8)), whole_0[2], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_0[2], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f9_2, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) put_whole(((float*)(basep + M8)), whole_0[1], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_0[1], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f5_3, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) put_whole(((float*)(basep + M8)), whole_0[3], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 1) add_whole(((float*)(basep + M8)), whole_0[3], t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   take_part<16>(f7_4, ((float*)(basep + M8)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %9 [%row, %col] = dscore[K] before %6, %1 by %2
   // %5 [%row, %col] = dscore[K] %0, %4 by %2
   // %7 [%row, %col] = dscore[K] before %6, %4 by %2
   // store ws.S.score0_0, %3
   store_frag<2, 64, false>((base + M9), f3_1, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M9), t);
   // store ws.S.score0_1, %5
   store_frag<2, 64, false>((base + M10), f5_3, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_score0_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M10), t);
   // %8 [%row, %col] = inverse %7
   UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f7_4[i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (part == 0) tri_inverse<72>(((float*)(basep + M11)), t, 4);
   // store ws.S.solve1_1, %8
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f8_5[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = ((float*)(basep + M11))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   store_frag<2, 64, false>((base + M12), f8_5, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M12), t);
   // %11 [%col, V] = swap %10
   // %12 [%row, V] = contract[%col] %9, %11
   store_frag<2, 64, false>((base + M13_9), f9_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a9_6[4][4]; load_as<4, 64, false>(a9_6, (base + M13_9));
   cp_wait<0>();
   team_sync(1, 256);
@@ -102,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   mma_wait<0>();
   mma_ready<sizeof(f12_7) / 4>(f12_7);
   store_frag<2, 64, false>((base + M14), f12_7, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_given1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
   // %13 [%row, K] = cumsum %2
   // %14 [%row, K] = exp %13
@@ -117,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f15_11[i] = (f14_9[i] * f0_10[i]);
   // store ws.S.read0, %15
   store_frag<2, 64, false>((base + M15), f15_11, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M15), t);
   // %16 [%row, K] = cumsum exclusive %2
   float f16_12[16];
@@ -132,14 +132,14 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f18_15[i] = (f17_13[i] * f6_14[i]);
   // store ws.S.erase1, %18
   store_frag<2, 64, false>((base + M16), f18_15, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
   // %19 [K] = pick last %13
   float v19_16 = 0.f;
   if (const int i = t; i < 64) v19_16 = ((float*)(basep + M2))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M17_19))[i] = v19_16;
   // %20 [K, %row] = sub %19, %13
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f13_17[16];
   UNROLL for (int i = 0; i < 16; ++i) f13_17[i] = ((float*)(basep + M2))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f20_18[16];
@@ -154,7 +154,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = (f21_19[i] * f1_20[i]);
   // store ws.S.col0, %22
   store_frag<2, 64, false>((base + M18), f22_21, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %23 [K, %row] = mul %21, %4
   float f4_22[16];
@@ -163,7 +163,7 @@ extern "C" __global__ void __launch_bounds__(256) S_prepare(const bf16* __restri
   UNROLL for (int i = 0; i < 16; ++i) f23_23[i] = (f21_19[i] * f4_22[i]);
   // store ws.S.col1, %23
   store_frag<2, 64, false>((base + M19), f23_23, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M19), t);
   // %24 [K] = exp %19
   float v24_24 = 0.f;
@@ -197,7 +197,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r14_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %14 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -215,12 +222,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       tile_load<64, 1, 128>((to + L4_10), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %12 [%row, K] = load ws.S.col1 row
       tile_load<64, 1, 128>((to + L5_12), p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %14 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -228,12 +233,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_14))[i] = r14_0[k]; }
+      const float v14_1 = r14_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_14))[i] = v14_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -244,7 +251,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -254,7 +261,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %5 [%row, V] = contract[K] %4, %1
       // %6 [%row, V] = add %5, %3
       float f3_2[32];
@@ -324,7 +330,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r9_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %9 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -336,12 +349,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       tile_load<64, 1, 128>((to + L1_4), p_ws_S_solve1_1 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t);
       // %7 [%row, K] = load ws.S.col1 row
       tile_load<64, 1, 128>((to + L2_7), p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %9 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r9_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -349,12 +360,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 25600; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L3_9))[i] = r9_0[k]; }
+      const float v9_1 = r9_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L3_9))[i] = v9_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -365,7 +378,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = (v0 + frag_row(i) == frag_col(i) ? 1.f : 0.f);
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -375,7 +388,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %3 [%row, K'] = contract[K] %2, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
       float f3_3[32];
@@ -439,7 +451,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + n;
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -460,7 +472,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -471,7 +482,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_S != nullptr ? 64 : 0) && c < v_here ? ld((p_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + n;
@@ -479,7 +490,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -549,7 +559,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
   __syncthreads();
   if (half >= 1) {
     float r24_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %24 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r24_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -573,8 +590,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       tile_load<64, 1, 128>((to + L7_20), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %22 [%row, K] = load ws.S.col1 row
       tile_load<64, 1, 128>((to + L8_22), p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %24 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r24_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -585,7 +600,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -593,10 +608,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 74752; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L9_24))[i] = r24_0[k]; }
+      const float v24_1 = r24_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L9_24))[i] = v24_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -611,7 +628,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -621,7 +638,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const bf16* __restri
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 8192; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // %11 [%col, V] = swap %2
       // %5 [%row, V] = contract[K] %4, %1
       // %6 [%row, V] = add %5, %3
@@ -716,7 +732,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
   __syncthreads();
   if (half >= 1) {
     float r14_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %14 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -734,8 +757,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_load<64, 1, 128>((to + L4_10), p_ws_S_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %12 [%row, K] = load ws.S.col1 row
       tile_load<64, 1, 128>((to + L5_12), p_ws_S_col1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %14 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r14_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -747,7 +768,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       tile_store<64, 1, 128>(p_ws_S_states + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_written1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -755,10 +776,12 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_14))[i] = r14_0[k]; }
+      const float v14_1 = r14_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_14))[i] = v14_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -773,7 +796,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -783,7 +806,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const bf16* __rest
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %5 [%row, V] = contract[K] %4, %1
@@ -855,7 +877,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -873,12 +902,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %16 [%row, K] = load ws.S.erase1 row
       tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -886,14 +913,16 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -904,7 +933,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -914,7 +943,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const bf16* 
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %7 [%col, V] = swap %2
       // %8 [%row, V] = contract[%col] %6, %7
       u32 a2_2[4][4]; load_as<4, 64, true>(a2_2, (sa + L0_2));
@@ -986,7 +1014,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   }
   __syncthreads();
   if (half >= 1) {
-    team_sync(1);
+    bar_sync(1, 128);
     auto issue = [&](int n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
       const u32 to = stage0 + n % 3 * 16384; (void)to;
@@ -1007,7 +1035,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       if (n + 1 < walk_segments) issue(n + 1); else cp_commit();
       cp_wait<1>();
       team_sync(1);
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
     cp_wait<0>();
@@ -1018,7 +1045,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < (p_d_final_S != nullptr ? 64 : 0) && c < v_here ? ld((p_d_final_S + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_segments; ++n) {
       const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
@@ -1026,7 +1053,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.entry_cotangent, %1
       UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
       // %4 [K, V] = round %1
@@ -1095,7 +1121,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
   __syncthreads();
   if (half >= 1) {
     float r18_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %18 [K] = load ws.S.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -1113,8 +1146,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_load<64, 1, 128>((to + L4_14), p_ws_S_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
       // %16 [%row, K] = load ws.S.erase1 row
       tile_load<64, 1, 128>((to + L5_16), p_ws_S_erase1 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      // %18 [K] = load ws.S.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r18_0[k] = (i < 64 ? ld(p_ws_S_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
       cp_commit();
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 2 * 8, (n / 2) & 1); };
@@ -1126,7 +1157,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       tile_store<64, 1, 128>(p_ws_S_cotangents + ((i64)chunk * d.heads + head) * 4096 + (i64)v0 * 1, 64, 64, v_here, (oa + O0), t);
       tile_store<64, 1, 128>(p_ws_S_solved1 + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O1), t);
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1134,12 +1165,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 2 * 50176; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(sp + L6_18))[i] = r18_0[k]; }
+      const float v18_1 = r18_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L6_18))[i] = v18_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
       cp_wait<0>();
       team_sync(1);
       // %6 [%col, %row] = swap %5
       // %11 [%col, %row] = swap %10
-      team_sync(1);
+      bar_sync(1, 128);
       bar_arrive(full + n % 2 * 8);
       if (n + 1 >= 2) taken_back(n + 1 - 2);
       if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
@@ -1154,7 +1187,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -1164,7 +1197,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 2 * 16384; (void)oa;
       bar_wait(full + n % 2 * 8, (n / 2) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %7 [%col, V] = swap %2
@@ -1220,7 +1252,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const bf16* __res
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __restrict__ p_r, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_w, const bf16* __restrict__ p_a, const bf16* __restrict__ p_b, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_r, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_w, bf16* __restrict__ p_d_a, bf16* __restrict__ p_d_b, const bf16* __restrict__ p_ws_S_score0_0, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_written1, const bf16* __restrict__ p_ws_S_cotangents, const bf16* __restrict__ p_ws_S_solved1, const Strides s_r, const Strides s_k, const Strides s_v, const Strides s_w, const Strides s_a, const Strides s_b, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M4 = 0, M28 = 18432, M32 = 0, M24 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M22 = 26624, M23 = 116736, M25_46 = 18432, M26_42 = 18432, M27 = 108544, M33 = 18432, M34 = 0, M29 = 36864, M30 = 37888, M21_32 = 124928, M31_84 = 26624;
+  constexpr u32 M4 = 0, M29 = 18432, M32 = 0, M25 = 18432, M0_0 = 34816, M1_2 = 18432, M2_1 = 43008, M3_6 = 51200, M5_9 = 59392, M6_13 = 67584, M7_17 = 75776, M8_22 = 83968, M9_27 = 92160, M10_30 = 100352, M11_38 = 108544, M12_5 = 26624, M13_26 = 116736, M14 = 124928, M15_12 = 124928, M16_53 = 133120, M17 = 141312, M18 = 141312, M19 = 26624, M20 = 26624, M23 = 18432, M24 = 116736, M26_46 = 18432, M27_42 = 18432, M28 = 108544, M33 = 18432, M34 = 0, M22 = 124928, M30 = 36864, M21_32 = 125952, M31_84 = 26624;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -1281,21 +1313,21 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f26_5[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f25_4[i] : 0.f);
   // %8 [%row, K] = dscoreRow[K] %5, %6 by %7
   cp_wait<7>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M4)) + i, ((float*)(basep + M4)) + i, 72, i < 64);
   store_frag<2, 64, false>((base + M12_5), f5_2, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a5_7[4][4]; load_as<4, 64, false>(a5_7, (base + M12_5));
   store_frag<2, 64, false>((base + M13_26), f26_5, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a26_8[4][4]; load_as<4, 64, false>(a26_8, (base + M13_26));
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_6[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_6, {a5_7, a26_8}, (base + M3_6), ((float*)(basep + M4)), (base + M14), part * 2, 4 + part);
   float f8_9[16];
   UNROLL for (int i = 0; i < 16; ++i) f8_9[i] = whole_6[0][i];
   float f51_10[16];
   UNROLL for (int i = 0; i < 16; ++i) f51_10[i] = whole_6[1][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %51 [%row, K] = dscoreRow[K] before %26, %6 by %7
   // %10 [%col, V] = swap %9
   // %11 [%row, %col] = contract[V] %0, %10
@@ -1320,19 +1352,19 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f53_16[i] = ((frag_col(i) + part * 32) < frag_row(i) ? f52_15[i] : 0.f);
   // %14 [%row, K] = dscoreRow[K] %12, %13 by %7
   store_frag<2, 64, false>((base + M15_12), f12_13, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a12_18[4][4]; load_as<4, 64, false>(a12_18, (base + M15_12));
   store_frag<2, 64, false>((base + M16_53), f53_16, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   u32 a53_19[4][4]; load_as<4, 64, false>(a53_19, (base + M16_53));
   cp_wait<5>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_17[2][16]; decay_sides<2, 2, 72, 2, 2, false>(whole_17, {a12_18, a53_19}, (base + M6_13), ((float*)(basep + M4)), (base + M17), part * 2, 4 + part);
   float f14_20[16];
   UNROLL for (int i = 0; i < 16; ++i) f14_20[i] = whole_17[0][i];
   float f54_21[16];
   UNROLL for (int i = 0; i < 16; ++i) f54_21[i] = whole_17[1][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %54 [%row, K] = dscoreRow[K] before %53, %13 by %7
   // %15 [%row, K] = cumsum %7
   // %18 [%row, K] = contract[V] %0, %17
@@ -1359,32 +1391,32 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 16; ++i) f21_28[i] = (f20_27[i] + f14_20[i]);
   // store d_r, %21
   store_frag<2, 64, false>((base + M18), f21_28, part * 2);
-  team_sync(1, 256);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_r + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M18), t);
   // %23 [%col, K] = dscoreCol[K] %5, %22 by %7
   u32 a5_30[4][4]; load_as<4, 64, true>(a5_30, (base + M12_5));
   u32 a12_31[4][4]; load_as<4, 64, true>(a12_31, (base + M15_12));
   cp_wait<3>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_29[2][16]; decay_sides<2, 2, 72, 0, 0, true>(whole_29, {a5_30, a12_31}, (base + M8_22), ((float*)(basep + M4)), (base + M19), part * 2, 4 + part);
   float f23_32[16];
   UNROLL for (int i = 0; i < 16; ++i) f23_32[i] = whole_29[0][i];
   float f66_33[16];
   UNROLL for (int i = 0; i < 16; ++i) f66_33[i] = whole_29[1][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %66 [%col, K] = dscoreCol[K] %12, %22 by %7
   // %24 [%row, K] = swap %23
   // %28 [%col, K] = dscoreCol[K] before %26, %27 by %7
   u32 a26_35[4][4]; load_as<4, 64, true>(a26_35, (base + M13_26));
   u32 a53_36[4][4]; load_as<4, 64, true>(a53_36, (base + M16_53));
   cp_wait<2>();
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float whole_34[2][16]; decay_sides<2, 2, 72, 3, 3, true>(whole_34, {a26_35, a53_36}, (base + M9_27), ((float*)(basep + M4)), (base + M20), part * 2, 4 + part);
   float f28_37[16];
   UNROLL for (int i = 0; i < 16; ++i) f28_37[i] = whole_34[0][i];
   float f68_38[16];
   UNROLL for (int i = 0; i < 16; ++i) f68_38[i] = whole_34[1][i];
-  team_sync(1, 256);
+  bar_sync(1, 256);
   // %68 [%col, K] = dscoreCol[K] before %53, %27 by %7
   // %29 [%row, K] = swap %28
   // %31 [%row, K] = contract[V] %2, %30
@@ -1398,7 +1430,7 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   if (const int i = t; i < 64) v32_41 = ((float*)(basep + M4))[4536 + i];
   if (const int i = t; i < 64) ((float*)(basep + M21_32))[i] = v32_41;
   // %33 [K, %row] = sub %32, %15
-  team_sync(1, 256);
+  bar_sync(1, 256);
   float f15_42[16];
   UNROLL for (int i = 0; i < 16; ++i) f15_42[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
   float f33_43[16];
@@ -1414,204 +1446,202 @@ extern "C" __global__ void __launch_bounds__(256) S_gradients(const bf16* __rest
   // %36 [K, %row] = add %35, %24
   float f36_46[16];
   UNROLL for (int i = 0; i < 16; ++i) f36_46[i] = (f35_45[i] + f23_32[i]);
+  // %79 [K, %row] = mul %35, %6
+  float f6_47[16];
+  load_frag<2, 64, false>(f6_47, (base + M3_6), part * 2);
+  float f79_48[16];
+  UNROLL for (int i = 0; i < 16; ++i) f79_48[i] = (f35_45[i] * f6_47[i]);
+  // %80 [K] = sum[%row] %79
+  col_sums_part<16>(((float*)(basep + M22)), f79_48, 64, part * 32);
   // %37 [K, %row] = add %36, %29
-  float f37_47[16];
-  UNROLL for (int i = 0; i < 16; ++i) f37_47[i] = (f36_46[i] + f28_37[i]);
+  float f37_49[16];
+  UNROLL for (int i = 0; i < 16; ++i) f37_49[i] = (f36_46[i] + f28_37[i]);
   // store d_k, %37
-  store_frag<2, 64, false>((base + M22), f37_47, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M22), t);
+  store_frag<2, 64, false>((base + M23), f37_49, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M23), t);
   // %39 [%col, %row] = swap %38
   // %40 [%col, V] = swap %0
   // %42 [%row, %col] = dscore[K] before %27, %6 by %7
-  team_sync(1, 256);
-  float whole_48[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_48, {(base + M9_27)}, {(base + M3_6)}, ((float*)(basep + M4)), {(base + M23)}, part * 2, part * 2 + 2, 4 + part);
-  float f42_49[16];
-  if (part == 0) put_whole(((float*)(basep + M24)), whole_48[0], t);
-  team_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M24)), whole_48[0], t);
-  team_sync(1, 256);
-  take_part<16>(f42_49, ((float*)(basep + M24)), part, t);
-  team_sync(1, 256);
+  bar_sync(1, 256);
+  float whole_50[1][32]; decay_scores<1, 1, 72, 1, 1>(whole_50, {(base + M9_27)}, {(base + M3_6)}, ((float*)(basep + M4)), {(base + M24)}, part * 2, part * 2 + 2, 4 + part);
+  float f42_51[16];
+  if (part == 0) put_whole(((float*)(basep + M25)), whole_50[0], t);
+  bar_sync(1, 256);
+  if (part == 1) add_whole(((float*)(basep + M25)), whole_50[0], t);
+  bar_sync(1, 256);
+  take_part<16>(f42_51, ((float*)(basep + M25)), part, t);
+  bar_sync(1, 256);
   // %43 [%col, %row] = swap %42
   // %44 [%col, V] = swap %1
   // %46 [K, %row] = mul %34, %6
-  float f6_50[16];
-  load_frag<2, 64, false>(f6_50, (base + M3_6), part * 2);
-  float f46_51[16];
-  UNROLL for (int i = 0; i < 16; ++i) f46_51[i] = (f34_44[i] * f6_50[i]);
+  float f6_52[16];
+  load_frag<2, 64, false>(f6_52, (base + M3_6), part * 2);
+  float f46_53[16];
+  UNROLL for (int i = 0; i < 16; ++i) f46_53[i] = (f34_44[i] * f6_52[i]);
   // %47 [%row, V] = contract[K] %46, %30
-  store_frag<2, 64, false>((base + M25_46), f46_51, part * 2);
-  team_sync(1, 256);
-  u32 a46_52[4][4]; load_as<4, 64, false>(a46_52, (base + M25_46));
-  float f47_53[16];
-  mma_open(); mma<32, 4, 64, true, true>(f47_53, a46_52, (base + M10_30), part * 32); mma_commit();
+  store_frag<2, 64, false>((base + M26_46), f46_53, part * 2);
+  bar_sync(1, 256);
+  u32 a46_54[4][4]; load_as<4, 64, false>(a46_54, (base + M26_46));
+  float f47_55[16];
+  mma_open(); mma<32, 4, 64, true, true>(f47_55, a46_54, (base + M10_30), part * 32); mma_commit();
   // %41 [%row, V] = contract[%col] %39, %40
   // %48 [%row, V] = add %47, %41
   mma_wait<0>();
-  mma_ready<sizeof(f47_53) / 4>(f47_53);
+  mma_ready<sizeof(f47_55) / 4>(f47_55);
   cp_wait<0>();
-  team_sync(1, 256);
-  u32 a38_54[4][4]; load_as<4, 64, true>(a38_54, (base + M11_38));
-  float f48_55[16];
-  UNROLL for (int i = 0; i < 16; ++i) f48_55[i] = f47_53[i];
-  mma_open(); mma<32, 4, 64, true, false>(f48_55, a38_54, (base + M0_0), part * 32); mma_commit();
+  bar_sync(1, 256);
+  u32 a38_56[4][4]; load_as<4, 64, true>(a38_56, (base + M11_38));
+  float f48_57[16];
+  UNROLL for (int i = 0; i < 16; ++i) f48_57[i] = f47_55[i];
+  mma_open(); mma<32, 4, 64, true, false>(f48_57, a38_56, (base + M0_0), part * 32); mma_commit();
   // %45 [%row, V] = contract[%col] %43, %44
   // %49 [%row, V] = add %48, %45
   mma_wait<0>();
-  mma_ready<sizeof(f48_55) / 4>(f48_55);
-  store_frag<2, 64, false>((base + M26_42), f42_49, part * 2);
-  team_sync(1, 256);
-  u32 a42_56[4][4]; load_as<4, 64, true>(a42_56, (base + M26_42));
-  float f49_57[16];
-  UNROLL for (int i = 0; i < 16; ++i) f49_57[i] = f48_55[i];
-  mma_open(); mma<32, 4, 64, true, false>(f49_57, a42_56, (base + M2_1), part * 32); mma_commit();
+  mma_ready<sizeof(f48_57) / 4>(f48_57);
+  store_frag<2, 64, false>((base + M27_42), f42_51, part * 2);
+  bar_sync(1, 256);
+  u32 a42_58[4][4]; load_as<4, 64, true>(a42_58, (base + M27_42));
+  float f49_59[16];
+  UNROLL for (int i = 0; i < 16; ++i) f49_59[i] = f48_57[i];
+  mma_open(); mma<32, 4, 64, true, false>(f49_59, a42_58, (base + M2_1), part * 32); mma_commit();
   // store d_v, %49
   mma_wait<0>();
-  mma_ready<sizeof(f49_57) / 4>(f49_57);
-  store_frag<2, 64, false>((base + M27), f49_57, part * 2);
-  team_sync(1, 256);
-  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M27), t);
+  mma_ready<sizeof(f49_59) / 4>(f49_59);
+  store_frag<2, 64, false>((base + M28), f49_59, part * 2);
+  bar_sync(1, 256);
+  tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M28), t);
   // %50 [%row, K] = mul %21, %22
-  float f22_58[16];
-  load_frag<2, 64, false>(f22_58, (base + M8_22), part * 2);
-  float f50_59[16];
-  UNROLL for (int i = 0; i < 16; ++i) f50_59[i] = (f21_28[i] * f22_58[i]);
+  float f22_60[16];
+  load_frag<2, 64, false>(f22_60, (base + M8_22), part * 2);
+  float f50_61[16];
+  UNROLL for (int i = 0; i < 16; ++i) f50_61[i] = (f21_28[i] * f22_60[i]);
   // %55 [%row, K] = cumsum exclusive %7
-  float f55_60[16];
-  UNROLL for (int i = 0; i < 16; ++i) f55_60[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
+  float f55_62[16];
+  UNROLL for (int i = 0; i < 16; ++i) f55_62[i] = (frag_row(i) == 0 ? 0.f : ((float*)(basep + M4))[(frag_row(i) - 1) * 72 + (frag_col(i) + part * 32)]);
   // %56 [%row, K] = exp %55
-  float f56_61[16];
-  UNROLL for (int i = 0; i < 16; ++i) f56_61[i] = m_exp(f55_60[i]);
+  float f56_63[16];
+  UNROLL for (int i = 0; i < 16; ++i) f56_63[i] = m_exp(f55_62[i]);
   // %57 [%row, K] = contract[V] %1, %17
-  u32 a1_62[4][4]; load_as<4, 64, false>(a1_62, (base + M2_1));
-  float f57_63[16];
-  mma_open(); mma<32, 4, 64, false, true>(f57_63, a1_62, (base + M7_17), part * 32); mma_commit();
+  u32 a1_64[4][4]; load_as<4, 64, false>(a1_64, (base + M2_1));
+  float f57_65[16];
+  mma_open(); mma<32, 4, 64, false, true>(f57_65, a1_64, (base + M7_17), part * 32); mma_commit();
   // %58 [%row, K] = mul %56, %57
   mma_wait<0>();
-  mma_ready<sizeof(f57_63) / 4>(f57_63);
-  float f58_64[16];
-  UNROLL for (int i = 0; i < 16; ++i) f58_64[i] = (f56_61[i] * f57_63[i]);
+  mma_ready<sizeof(f57_65) / 4>(f57_65);
+  float f58_66[16];
+  UNROLL for (int i = 0; i < 16; ++i) f58_66[i] = (f56_63[i] * f57_65[i]);
   // %59 [%row, K] = add %58, %51
-  float f59_65[16];
-  UNROLL for (int i = 0; i < 16; ++i) f59_65[i] = (f58_64[i] + f51_10[i]);
+  float f59_67[16];
+  UNROLL for (int i = 0; i < 16; ++i) f59_67[i] = (f58_66[i] + f51_10[i]);
   // %60 [%row, K] = add %59, %54
-  float f60_66[16];
-  UNROLL for (int i = 0; i < 16; ++i) f60_66[i] = (f59_65[i] + f54_21[i]);
+  float f60_68[16];
+  UNROLL for (int i = 0; i < 16; ++i) f60_68[i] = (f59_67[i] + f54_21[i]);
   // %61 [%row, K] = mul %60, %27
-  float f27_67[16];
-  load_frag<2, 64, false>(f27_67, (base + M9_27), part * 2);
-  float f61_68[16];
-  UNROLL for (int i = 0; i < 16; ++i) f61_68[i] = (f60_66[i] * f27_67[i]);
+  float f27_69[16];
+  load_frag<2, 64, false>(f27_69, (base + M9_27), part * 2);
+  float f61_70[16];
+  UNROLL for (int i = 0; i < 16; ++i) f61_70[i] = (f60_68[i] * f27_69[i]);
   // %62 [%row, K] = shift -1 %61
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M28))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_68[i];
-  team_sync(1, 256);
-  float f62_69[16];
-  UNROLL for (int i = 0; i < 16; ++i) f62_69[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M28))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M29))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f61_70[i];
+  bar_sync(1, 256);
+  float f62_71[16];
+  UNROLL for (int i = 0; i < 16; ++i) f62_71[i] = (frag_row(i) == 63 ? 0.f : ((float*)(basep + M29))[((frag_row(i) - -1) & 63) * 72 + (frag_col(i) + part * 32)]);
   // %63 [%row, K] = add %50, %62
-  float f63_70[16];
-  UNROLL for (int i = 0; i < 16; ++i) f63_70[i] = (f50_59[i] + f62_69[i]);
+  float f63_72[16];
+  UNROLL for (int i = 0; i < 16; ++i) f63_72[i] = (f50_61[i] + f62_71[i]);
   // %64 [K, %row] = mul %37, %6
-  float f6_71[16];
-  load_frag<2, 64, false>(f6_71, (base + M3_6), part * 2);
-  float f64_72[16];
-  UNROLL for (int i = 0; i < 16; ++i) f64_72[i] = (f37_47[i] * f6_71[i]);
+  float f6_73[16];
+  load_frag<2, 64, false>(f6_73, (base + M3_6), part * 2);
+  float f64_74[16];
+  UNROLL for (int i = 0; i < 16; ++i) f64_74[i] = (f37_49[i] * f6_73[i]);
   // %65 [K, %row] = neg %64
-  float f65_73[16];
-  UNROLL for (int i = 0; i < 16; ++i) f65_73[i] = (-f64_72[i]);
+  float f65_75[16];
+  UNROLL for (int i = 0; i < 16; ++i) f65_75[i] = (-f64_74[i]);
   // %67 [%row, K] = swap %66
   // %69 [%row, K] = swap %68
   // %70 [%row, K] = contract[V] %9, %30
-  u32 a9_74[4][4]; load_as<4, 64, false>(a9_74, (base + M5_9));
-  float f70_75[16];
-  mma_open(); mma<32, 4, 64, false, true>(f70_75, a9_74, (base + M10_30), part * 32); mma_commit();
+  u32 a9_76[4][4]; load_as<4, 64, false>(a9_76, (base + M5_9));
+  float f70_77[16];
+  mma_open(); mma<32, 4, 64, false, true>(f70_77, a9_76, (base + M10_30), part * 32); mma_commit();
   // %90 [K, %row] = sub %32, %15
-  float f15_76[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_76[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f90_77[16];
-  UNROLL for (int i = 0; i < 16; ++i) f90_77[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_76[i]);
+  float f15_78[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_78[i] = ((float*)(basep + M4))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f90_79[16];
+  UNROLL for (int i = 0; i < 16; ++i) f90_79[i] = (((float*)(basep + M21_32))[(frag_col(i) + part * 32)] - f15_78[i]);
   // %89 [K, %row] = exp %90
-  float f89_78[16];
-  UNROLL for (int i = 0; i < 16; ++i) f89_78[i] = m_exp(f90_77[i]);
+  float f89_80[16];
+  UNROLL for (int i = 0; i < 16; ++i) f89_80[i] = m_exp(f90_79[i]);
   // %71 [K, %row] = mul %89, %70
   mma_wait<0>();
-  mma_ready<sizeof(f70_75) / 4>(f70_75);
-  float f71_79[16];
-  UNROLL for (int i = 0; i < 16; ++i) f71_79[i] = (f89_78[i] * f70_75[i]);
+  mma_ready<sizeof(f70_77) / 4>(f70_77);
+  float f71_81[16];
+  UNROLL for (int i = 0; i < 16; ++i) f71_81[i] = (f89_80[i] * f70_77[i]);
   // %72 [K, %row] = add %71, %67
-  float f72_80[16];
-  UNROLL for (int i = 0; i < 16; ++i) f72_80[i] = (f71_79[i] + f66_33[i]);
-  // %73 [K, %row] = add %72, %69
-  float f73_81[16];
-  UNROLL for (int i = 0; i < 16; ++i) f73_81[i] = (f72_80[i] + f68_38[i]);
-  // %74 [K, %row] = mul %73, %13
-  float f13_82[16];
-  load_frag<2, 64, false>(f13_82, (base + M6_13), part * 2);
-  float f74_83[16];
-  UNROLL for (int i = 0; i < 16; ++i) f74_83[i] = (f73_81[i] * f13_82[i]);
-  // %75 [K, %row] = neg %74
-  float f75_84[16];
-  UNROLL for (int i = 0; i < 16; ++i) f75_84[i] = (-f74_83[i]);
-  // %76 [K] = contract[V] %17, %30
-  float v76_85 = 0.f;
-  if (const int i = t; i < 64) v76_85 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
-  // %77 [K] = exp %32
-  float v77_86 = 0.f;
-  if (const int i = t; i < 64) v77_86 = m_exp(v32_41);
-  // %78 [K] = mul %77, %76
-  float v78_87 = 0.f;
-  if (const int i = t; i < 64) v78_87 = (v77_86 * v76_85);
-  // %79 [K, %row] = mul %35, %6
-  float f6_88[16];
-  load_frag<2, 64, false>(f6_88, (base + M3_6), part * 2);
-  float f79_89[16];
-  UNROLL for (int i = 0; i < 16; ++i) f79_89[i] = (f35_45[i] * f6_88[i]);
-  // %80 [K] = sum[%row] %79
-  col_sums_part<16>(((float*)(basep + M29)), f79_89, 64, part * 32);
+  float f72_82[16];
+  UNROLL for (int i = 0; i < 16; ++i) f72_82[i] = (f71_81[i] + f66_33[i]);
   // %81 [K, %row] = mul %71, %13
-  float f13_90[16];
-  load_frag<2, 64, false>(f13_90, (base + M6_13), part * 2);
-  float f81_91[16];
-  UNROLL for (int i = 0; i < 16; ++i) f81_91[i] = (f71_79[i] * f13_90[i]);
+  float f13_83[16];
+  load_frag<2, 64, false>(f13_83, (base + M6_13), part * 2);
+  float f81_84[16];
+  UNROLL for (int i = 0; i < 16; ++i) f81_84[i] = (f71_81[i] * f13_83[i]);
   // %82 [K] = sum[%row] %81
-  col_sums_part<16>(((float*)(basep + M30)), f81_91, 64, part * 32);
-  team_sync(1, 256);
-  float v80_92 = 0.f;
-  if (const int i = t; i < 64) v80_92 = ((float*)(basep + M29))[i] + ((float*)(basep + M29))[64 + i] + ((float*)(basep + M29))[128 + i] + ((float*)(basep + M29))[192 + i];
-  float v82_93 = 0.f;
-  if (const int i = t; i < 64) v82_93 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
+  col_sums_part<16>(((float*)(basep + M30)), f81_84, 64, part * 32);
+  // %73 [K, %row] = add %72, %69
+  float f73_85[16];
+  UNROLL for (int i = 0; i < 16; ++i) f73_85[i] = (f72_82[i] + f68_38[i]);
+  // %74 [K, %row] = mul %73, %13
+  float f74_86[16];
+  UNROLL for (int i = 0; i < 16; ++i) f74_86[i] = (f73_85[i] * f13_83[i]);
+  // %75 [K, %row] = neg %74
+  float f75_87[16];
+  UNROLL for (int i = 0; i < 16; ++i) f75_87[i] = (-f74_86[i]);
+  // %76 [K] = contract[V] %17, %30
+  float v76_88 = 0.f;
+  if (const int i = t; i < 64) v76_88 = row_dot<64, 64>((base + M7_17), (base + M10_30), i);
+  // %77 [K] = exp %32
+  float v77_89 = 0.f;
+  if (const int i = t; i < 64) v77_89 = m_exp(v32_41);
+  // %78 [K] = mul %77, %76
+  float v78_90 = 0.f;
+  if (const int i = t; i < 64) v78_90 = (v77_89 * v76_88);
+  float v80_91 = 0.f;
+  if (const int i = t; i < 64) v80_91 = ((float*)(basep + M22))[i] + ((float*)(basep + M22))[64 + i] + ((float*)(basep + M22))[128 + i] + ((float*)(basep + M22))[192 + i];
+  bar_sync(1, 256);
+  float v82_92 = 0.f;
+  if (const int i = t; i < 64) v82_92 = ((float*)(basep + M30))[i] + ((float*)(basep + M30))[64 + i] + ((float*)(basep + M30))[128 + i] + ((float*)(basep + M30))[192 + i];
   // %83 [K] = add %78, %80
-  float v83_94 = 0.f;
-  if (const int i = t; i < 64) v83_94 = (v78_87 + v80_92);
+  float v83_93 = 0.f;
+  if (const int i = t; i < 64) v83_93 = (v78_90 + v80_91);
   // %84 [K] = add %83, %82
-  float v84_95 = 0.f;
-  if (const int i = t; i < 64) v84_95 = (v83_94 + v82_93);
-  if (const int i = t; i < 64) ((float*)(basep + M31_84))[i] = v84_95;
+  float v84_94 = 0.f;
+  if (const int i = t; i < 64) v84_94 = (v83_93 + v82_92);
+  if (const int i = t; i < 64) ((float*)(basep + M31_84))[i] = v84_94;
   // %85 [%row, K] = add %63, %65
-  float f85_96[16];
-  UNROLL for (int i = 0; i < 16; ++i) f85_96[i] = (f63_70[i] + f65_73[i]);
+  float f85_95[16];
+  UNROLL for (int i = 0; i < 16; ++i) f85_95[i] = (f63_72[i] + f65_75[i]);
   // %86 [%row, K] = add %85, %75
-  float f86_97[16];
-  UNROLL for (int i = 0; i < 16; ++i) f86_97[i] = (f85_96[i] + f75_84[i]);
+  float f86_96[16];
+  UNROLL for (int i = 0; i < 16; ++i) f86_96[i] = (f85_95[i] + f75_87[i]);
   // %87 [%row, K] = cumsum reversed %86
-  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_97[i];
-  team_sync(1, 256);
+  UNROLL for (int i = 0; i < 16; ++i) ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)] = f86_96[i];
+  bar_sync(1, 256);
   if (const int i = t; i < 64) col_cumsum<false, true>(((float*)(basep + M32)) + i, ((float*)(basep + M32)) + i, 72, i < 64);
   // %88 [%row, K] = add %87, %84
-  team_sync(1, 256);
-  float f87_98[16];
-  UNROLL for (int i = 0; i < 16; ++i) f87_98[i] = ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f88_99[16];
-  UNROLL for (int i = 0; i < 16; ++i) f88_99[i] = (f87_98[i] + ((float*)(basep + M31_84))[(frag_col(i) + part * 32)]);
+  bar_sync(1, 256);
+  float f87_97[16];
+  UNROLL for (int i = 0; i < 16; ++i) f87_97[i] = ((float*)(basep + M32))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f88_98[16];
+  UNROLL for (int i = 0; i < 16; ++i) f88_98[i] = (f87_97[i] + ((float*)(basep + M31_84))[(frag_col(i) + part * 32)]);
   // store d_w, %88
-  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_99[i], f88_99[i + 1]); }
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_d_w + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f88_98[i], f88_98[i + 1]); }
   // store d_a, %60
-  store_frag<2, 64, false>((base + M33), f60_66, part * 2);
-  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M33), f60_68, part * 2);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_a + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M33), t);
   // store d_b, %73
-  store_frag<2, 64, false>((base + M34), f73_81, part * 2);
-  team_sync(1, 256);
+  store_frag<2, 64, false>((base + M34), f73_85, part * 2);
+  bar_sync(1, 256);
   tile_store<64, 1, 256>(p_d_b + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M34), t);
 }
 

@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(256) S_spans(const f32* __restrict_
 // What every segment adds to S by its end.
 extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L4_8 = 16384, L5_11 = 16640, L2_4 = 0, L3_5 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -74,7 +74,14 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   if (half >= 1) {
     regs_down<88>();
     float r4_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -82,9 +89,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row, K] = load k row
-      // %4 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -92,7 +97,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -100,28 +105,34 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_4))[i] = r4_0[k]; }
+      const float v4_1 = r4_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %5 [%row] = cumsum %4
+      if (const int i = t; i < 64) ((float*)(basep + L2_4))[i] = v4_1;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_5)), ((float*)(basep + L2_4)), false, false);
       // %6 [] = pick last %5
-      team_sync(1);
-      const float s6_1 = ((float*)(basep + L3_5))[63];
+      bar_sync(1, 128);
+      const float s6_2 = ((float*)(basep + L3_5))[63];
       // %7 [%row] = sub %6, %5
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      float v7_3 = 0.f;
+      if (const int i = t; i < 64) v7_3 = (s6_2 - ((float*)(basep + L3_5))[i]);
       // %8 [%row] = exp %7
-      if (const int i = t; i < 64) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      float v8_4 = 0.f;
+      if (const int i = t; i < 64) v8_4 = m_exp(v7_3);
+      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = v8_4;
       // %11 [] = exp %6
-      const float s11_2 = m_exp(s6_1);
-      if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
+      const float s11_5 = m_exp(s6_2);
+      if (t == 0) ((float*)(sp + L5_11))[0] = s11_5;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -132,7 +143,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -143,14 +154,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %9 [%row, V] = mul %8, %2
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f9_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5_8))[frag_col(i)] * f2_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f2_2[i]);
       // %12 [K, V] = mul %11, %1
-      const float s11_4 = ((float*)(sp + L6_11))[0];
+      const float s11_4 = ((float*)(sp + L5_11))[0];
       float f12_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (s11_4 * f1_1[i]);
       // %10 [K, V] = contract[%row] %3, %9
@@ -229,7 +239,7 @@ extern "C" __global__ void __launch_bounds__(256) S_join(const f32* __restrict__
 // Carries S from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restrict__ p_g, const f32* __restrict__ p_S, bf16* __restrict__ p_o, f32* __restrict__ p_final_S, const f32* __restrict__ p_ws_S_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_o, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L5_16 = 24576, L7_21 = 32768, L9_26 = 33024, L10_29 = 33280, L3_8 = 0, L4_9 = 256, L6_20 = 0, L8_25 = 512;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_4 = 16384, L5_16 = 24576, L6_21 = 32768, L7_26 = 33024, L8_29 = 33280, L3_8 = 0, L4_9 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -251,7 +261,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   __syncthreads();
   if (half >= 1) {
     float r8_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %8 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -260,9 +277,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       // %2 [%row, V] = load v row
       // %3 [%row, K] = load q row
       // %4 [%row, K] = load k row
-      // %8 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r8_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 24576);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -276,11 +291,11 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
+      if (t == 96 && length == 64) tile_push<64, 1>(m_o, v0, head, first, (oa + O0));
       if (length < 64) tile_store<64, 1, 128>(p_o + ((i64)first * d.heads + head) * 64 + (i64)v0 * 1, (i64)d.heads * 64, length, v_here, (oa + O0), t);
-      if (t == 0) bulk_commit();
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -288,7 +303,8 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 33792; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L3_8))[i] = r8_0[k]; }
+      const float v8_1 = r8_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
@@ -297,58 +313,67 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
         tile_clear<64, 1>((sa + L2_4), length, t);
+        proxy_fence();
       }
-      team_sync(1);
+      bar_sync(1, 128);
       // %5 [%col, K] = swap %4
       // %6 [%row, %col] = contract[K] %3, %5
-      u32 a3_1[4][4]; load_as<4, 64, false>(a3_1, (sa + L1_3));
-      float f6_2[32];
-      mma_open(); mma<64, 4, 64, false, true>(f6_2, a3_1, (sa + L2_4)); mma_commit();
+      u32 a3_2[4][4]; load_as<4, 64, false>(a3_2, (sa + L1_3));
+      float f6_3[32];
+      mma_open(); mma<64, 4, 64, false, true>(f6_3, a3_2, (sa + L2_4)); mma_commit();
       // %7 [%row, %col] = mask %6
       mma_wait<0>();
-      mma_ready<sizeof(f6_2) / 4>(f6_2);
-      float f7_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_3[i] = (frag_col(i) <= frag_row(i) ? f6_2[i] : 0.f);
+      mma_ready<sizeof(f6_3) / 4>(f6_3);
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = (frag_col(i) <= frag_row(i) ? f6_3[i] : 0.f);
       // %9 [%row] = cumsum %8
+      if (const int i = t; i < 64) ((float*)(basep + L3_8))[i] = v8_1;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L4_9)), ((float*)(basep + L3_8)), false, false);
       // %10 [%col] = swap %9
       // %11 [%row, %col] = sub %9, %10
-      team_sync(1);
-      float f11_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f11_4[i] = (((float*)(basep + L4_9))[frag_row(i)] - ((float*)(basep + L4_9))[frag_col(i)]);
+      bar_sync(1, 128);
+      float f11_5[32];
+      UNROLL for (int i = 0; i < 32; ++i) f11_5[i] = (((float*)(basep + L4_9))[frag_row(i)] - ((float*)(basep + L4_9))[frag_col(i)]);
       // %12 [%row, %col] = mask %11
-      float f12_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (frag_col(i) <= frag_row(i) ? f11_4[i] : 0.f);
+      float f12_6[32];
+      UNROLL for (int i = 0; i < 32; ++i) f12_6[i] = (frag_col(i) <= frag_row(i) ? f11_5[i] : 0.f);
       // %13 [%row, %col] = exp %12
-      float f13_6[32];
-      UNROLL for (int i = 0; i < 32; ++i) f13_6[i] = m_exp(f12_5[i]);
+      float f13_7[32];
+      UNROLL for (int i = 0; i < 32; ++i) f13_7[i] = m_exp(f12_6[i]);
       // %14 [] = 0.125
       // %15 [%row, %col] = mul %13, %14
-      float f15_7[32];
-      UNROLL for (int i = 0; i < 32; ++i) f15_7[i] = (f13_6[i] * 0.125f);
+      float f15_8[32];
+      UNROLL for (int i = 0; i < 32; ++i) f15_8[i] = (f13_7[i] * 0.125f);
       // %16 [%row, %col] = mul %15, %7
-      float f16_8[32];
-      UNROLL for (int i = 0; i < 32; ++i) f16_8[i] = (f15_7[i] * f7_3[i]);
-      store_frag<4, 64, false>((sa + L5_16), f16_8, 0);
+      float f16_9[32];
+      UNROLL for (int i = 0; i < 32; ++i) f16_9[i] = (f15_8[i] * f7_4[i]);
+      store_frag<4, 64, false>((sa + L5_16), f16_9, 0);
       // %20 [%row] = exp %9
-      if (const int i = t; i < 64) ((float*)(basep + L6_20))[i] = m_exp(((float*)(basep + L4_9))[i]);
+      float v20_10 = 0.f;
+      if (const int i = t; i < 64) v20_10 = m_exp(((float*)(basep + L4_9))[i]);
       // %21 [%row] = mul %20, %14
-      if (const int i = t; i < 64) ((float*)(sp + L7_21))[i] = (((float*)(basep + L6_20))[i] * 0.125f);
+      float v21_11 = 0.f;
+      if (const int i = t; i < 64) v21_11 = (v20_10 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L6_21))[i] = v21_11;
       // %24 [] = pick last %9
-      const float s24_9 = ((float*)(basep + L4_9))[63];
+      const float s24_12 = ((float*)(basep + L4_9))[63];
       // %25 [%row] = sub %24, %9
-      if (const int i = t; i < 64) ((float*)(basep + L8_25))[i] = (s24_9 - ((float*)(basep + L4_9))[i]);
+      float v25_13 = 0.f;
+      if (const int i = t; i < 64) v25_13 = (s24_12 - ((float*)(basep + L4_9))[i]);
       // %26 [%row] = exp %25
-      if (const int i = t; i < 64) ((float*)(sp + L9_26))[i] = m_exp(((float*)(basep + L8_25))[i]);
+      float v26_14 = 0.f;
+      if (const int i = t; i < 64) v26_14 = m_exp(v25_13);
+      if (const int i = t; i < 64) ((float*)(sp + L7_26))[i] = v26_14;
       // %29 [] = exp %24
-      const float s29_10 = m_exp(s24_9);
-      if (t == 0) ((float*)(sp + L10_29))[0] = s29_10;
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      const float s29_15 = m_exp(s24_12);
+      if (t == 0) ((float*)(sp + L8_29))[0] = s29_15;
+      if (t == 96) bulk_wait<1>();
+      proxy_fence();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -356,7 +381,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -366,7 +391,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       u8* const sp = basep + (sa - base); (void)sp;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %17 [%col, V] = swap %2
       // %19 [%row, V] = contract[K] %3, %1
       u32 a1_2[4][4]; pack<4>(a1_2, f1_1);
@@ -376,9 +400,9 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       float f2_4[32];
       load_frag<4, 64, true>(f2_4, (sa + L0_2), 0);
       float f27_5[32];
-      UNROLL for (int i = 0; i < 32; ++i) f27_5[i] = (((float*)(sp + L9_26))[frag_col(i)] * f2_4[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f27_5[i] = (((float*)(sp + L7_26))[frag_col(i)] * f2_4[i]);
       // %30 [K, V] = mul %29, %1
-      const float s29_6 = ((float*)(sp + L10_29))[0];
+      const float s29_6 = ((float*)(sp + L8_29))[0];
       float f30_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f30_7[i] = (s29_6 * f1_1[i]);
       // %28 [K, V] = contract[%row] %4, %27
@@ -391,7 +415,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
       mma_wait<1>();
       mma_ready<sizeof(f19_3) / 4>(f19_3);
       float f22_10[32];
-      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (((float*)(sp + L7_21))[frag_col(i)] * f19_3[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f22_10[i] = (((float*)(sp + L6_21))[frag_col(i)] * f19_3[i]);
       // %18 [%row, V] = contract[%col] %16, %17
       // %23 [%row, V] = add %22, %18
       u32 a2_11[4][4]; pack<4>(a2_11, f2_4);
@@ -415,7 +439,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
 // Carries S from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restrict__ p_g, const f32* __restrict__ p_S, const f32* __restrict__ p_ws_S_entry, bf16* __restrict__ p_ws_S_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_k, const __grid_constant__ TensorMap m_ws_S_states, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L5_8 = 16384, L6_11 = 16640, L2_4 = 0, L3_5 = 256, L4_7 = 0;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L4_8 = 16384, L5_11 = 16640, L2_4 = 0, L3_5 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -437,7 +461,14 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   __syncthreads();
   if (half >= 1) {
     float r4_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %4 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
@@ -445,9 +476,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load v row
       // %3 [%row, K] = load k row
-      // %4 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r4_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
@@ -460,10 +489,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -471,34 +500,40 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L2_4))[i] = r4_0[k]; }
+      const float v4_1 = r4_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %5 [%row] = cumsum %4
+      if (const int i = t; i < 64) ((float*)(basep + L2_4))[i] = v4_1;
+      bar_sync(1, 128);
       if (t < 32) vec_cumsum(((float*)(basep + L3_5)), ((float*)(basep + L2_4)), false, false);
       // %6 [] = pick last %5
-      team_sync(1);
-      const float s6_1 = ((float*)(basep + L3_5))[63];
+      bar_sync(1, 128);
+      const float s6_2 = ((float*)(basep + L3_5))[63];
       // %7 [%row] = sub %6, %5
-      if (const int i = t; i < 64) ((float*)(basep + L4_7))[i] = (s6_1 - ((float*)(basep + L3_5))[i]);
+      float v7_3 = 0.f;
+      if (const int i = t; i < 64) v7_3 = (s6_2 - ((float*)(basep + L3_5))[i]);
       // %8 [%row] = exp %7
-      if (const int i = t; i < 64) ((float*)(sp + L5_8))[i] = m_exp(((float*)(basep + L4_7))[i]);
+      float v8_4 = 0.f;
+      if (const int i = t; i < 64) v8_4 = m_exp(v7_3);
+      if (const int i = t; i < 64) ((float*)(sp + L4_8))[i] = v8_4;
       // %11 [] = exp %6
-      const float s11_2 = m_exp(s6_1);
-      if (t == 0) ((float*)(sp + L6_11))[0] = s11_2;
+      const float s11_5 = m_exp(s6_2);
+      if (t == 0) ((float*)(sp + L5_11))[0] = s11_5;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
         tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry, whole S
@@ -506,7 +541,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -517,16 +552,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.states, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %9 [%row, V] = mul %8, %2
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f9_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L5_8))[frag_col(i)] * f2_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f9_3[i] = (((float*)(sp + L4_8))[frag_col(i)] * f2_2[i]);
       // %12 [K, V] = mul %11, %1
-      const float s11_4 = ((float*)(sp + L6_11))[0];
+      const float s11_4 = ((float*)(sp + L5_11))[0];
       float f12_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f12_5[i] = (s11_4 * f1_1[i]);
       // %10 [K, V] = contract[%row] %3, %9
@@ -547,7 +581,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
 // What every segment adds to the cotangent of S by its start.
 extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* __restrict__ p_g, f32* __restrict__ p_ws_S_local_cotangent, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
+  constexpr u32 L0_2 = 0, L1_9 = 8192, L4_7 = 16384, L5_12 = 16640, L2_3 = 0, L3_4 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -570,25 +604,30 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   if (half >= 1) {
     regs_down<88>();
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
-      // %3 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %9 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_9, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_9, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -596,29 +635,35 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
-      team_sync(1);
       // %4 [%row] = cumsum %3
-      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L2_3))[i] = v3_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L2_3)), false, false);
       // %5 [%row] = exp %4
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      bar_sync(1, 128);
+      float v5_2 = 0.f;
+      if (const int i = t; i < 64) v5_2 = m_exp(((float*)(basep + L3_4))[i]);
       // %6 [] = 0.125
       // %7 [%row] = mul %5, %6
-      if (const int i = t; i < 64) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      float v7_3 = 0.f;
+      if (const int i = t; i < 64) v7_3 = (v5_2 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_3;
       // %11 [] = pick last %4
-      const float s11_1 = ((float*)(basep + L3_4))[63];
+      const float s11_4 = ((float*)(basep + L3_4))[63];
       // %12 [] = exp %11
-      const float s12_2 = m_exp(s11_1);
-      if (t == 0) ((float*)(sp + L6_12))[0] = s12_2;
+      const float s12_5 = m_exp(s11_4);
+      if (t == 0) ((float*)(sp + L5_12))[0] = s12_5;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_9), length, t);
+        tile_clear<64, 1>((sa + L1_9), length, t);
+        proxy_fence();
       }
-      team_sync(1);
       bar_arrive(full + n % 3 * 8);
     }
   }
@@ -629,7 +674,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
     UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -640,14 +685,13 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       const u32 oa = out0 + n % 3 * 0; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // %8 [%row, V] = mul %7, %2
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f8_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5_7))[frag_col(i)] * f2_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L4_7))[frag_col(i)] * f2_2[i]);
       // %13 [K, V] = mul %12, %1
-      const float s12_4 = ((float*)(sp + L6_12))[0];
+      const float s12_4 = ((float*)(sp + L5_12))[0];
       float f13_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (s12_4 * f1_1[i]);
       // %10 [K, V] = contract[%row] %9, %8
@@ -655,7 +699,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
       u32 a8_6[4][4]; pack<4>(a8_6, f8_3);
       float f14_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = f13_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2_9)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L1_9)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_7) / 4>(f14_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_7[i];
@@ -726,7 +770,7 @@ extern "C" __global__ void __launch_bounds__(256) S_reverse_join(const f32* __re
 // Carries the cotangent of S against time.
 extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __restrict__ p_g, const f32* __restrict__ p_d_final_S, f32* __restrict__ p_d_S, const f32* __restrict__ p_ws_S_entry_cotangent, bf16* __restrict__ p_ws_S_cotangents, const __grid_constant__ TensorMap m_d_o, const __grid_constant__ TensorMap m_q, const __grid_constant__ TensorMap m_ws_S_cotangents, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 O0 = 0, L0_2 = 0, L2_9 = 8192, L5_7 = 16384, L6_12 = 16640, L1_3 = 0, L3_4 = 256, L4_5 = 0;
+  constexpr u32 O0 = 0, L0_2 = 0, L1_9 = 8192, L4_7 = 16384, L5_12 = 16640, L2_3 = 0, L3_4 = 256;
   const int outer = blockIdx.x;
   const int v0 = 0;
   const int v_here = 64;
@@ -748,21 +792,26 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   __syncthreads();
   if (half >= 1) {
     float r3_0[1];
-    team_sync(1);
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %3 [%row] = load g row
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
+    };
     auto issue = [&](int n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 to = stage0 + n % 3 * 17408; (void)to;
       // %2 [%row, V] = load d_o row
-      // %3 [%row] = load g row
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r3_0[k] = (i < length ? ld(p_g + (i64)first * s_g.token + (i64)head * s_g.head + i * ((i64)s_g.token)) : 0.f); }
       // %9 [%row, K] = load q row
-      if (t == 0) {
+      if (t == 96) {
         const u32 bar = landed + n % 3 * 8;
         bar_expect(bar, 16384);
         tile_bulk<64, 1>(to + L0_2, m_d_o, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L2_9, m_q, 0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_9, m_q, 0, head, first, bar);
       }
     };
     auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
@@ -771,10 +820,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const int length = walk_end - first < 64 ? walk_end - first : 64;
       (void)chunk, (void)length;
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
-      if (t == 0) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
-      if (t == 0) bulk_commit();
+      if (t == 96) tile_push<64, 1>(m_ws_S_cotangents, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
     };
-    if (walk_chunks > 0) issue(0);
+    if (walk_chunks > 0) { ask(0); issue(0); }
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -782,35 +831,41 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       (void)chunk, (void)length;
       const u32 sa = stage0 + n % 3 * 17408; (void)sa;
       u8* const sp = basep + (sa - base); (void)sp;
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; if (i < 64) ((float*)(basep + L1_3))[i] = r3_0[k]; }
+      const float v3_1 = r3_0[0];
+      if (n + 1 < walk_chunks) ask(n + 1);
       if (n + 1 >= 3) taken_back(n + 1 - 3);
       if (n + 1 < walk_chunks) issue(n + 1);
       if (n + 1 >= 3) drain(n + 1 - 3);
-      team_sync(1);
       // %4 [%row] = cumsum %3
-      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L1_3)), false, false);
+      if (const int i = t; i < 64) ((float*)(basep + L2_3))[i] = v3_1;
+      bar_sync(1, 128);
+      if (t < 32) vec_cumsum(((float*)(basep + L3_4)), ((float*)(basep + L2_3)), false, false);
       // %5 [%row] = exp %4
-      team_sync(1);
-      if (const int i = t; i < 64) ((float*)(basep + L4_5))[i] = m_exp(((float*)(basep + L3_4))[i]);
+      bar_sync(1, 128);
+      float v5_2 = 0.f;
+      if (const int i = t; i < 64) v5_2 = m_exp(((float*)(basep + L3_4))[i]);
       // %6 [] = 0.125
       // %7 [%row] = mul %5, %6
-      if (const int i = t; i < 64) ((float*)(sp + L5_7))[i] = (((float*)(basep + L4_5))[i] * 0.125f);
+      float v7_3 = 0.f;
+      if (const int i = t; i < 64) v7_3 = (v5_2 * 0.125f);
+      if (const int i = t; i < 64) ((float*)(sp + L4_7))[i] = v7_3;
       // %11 [] = pick last %4
-      const float s11_1 = ((float*)(basep + L3_4))[63];
+      const float s11_4 = ((float*)(basep + L3_4))[63];
       // %12 [] = exp %11
-      const float s12_2 = m_exp(s11_1);
-      if (t == 0) ((float*)(sp + L6_12))[0] = s12_2;
+      const float s12_5 = m_exp(s11_4);
+      if (t == 0) ((float*)(sp + L5_12))[0] = s12_5;
+      bar_sync(1, 128);
       if (length < 64) {
         bar_wait(landed + n % 3 * 8, (n / 3) & 1);
         tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L2_9), length, t);
+        tile_clear<64, 1>((sa + L1_9), length, t);
+        proxy_fence();
       }
-      if (t == 0) bulk_wait<1>();
-      team_sync(1);
+      if (t == 96) bulk_wait<1>();
       bar_arrive(full + n % 3 * 8);
     }
     for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
-    if (t == 0) bulk_wait<0>();
+    if (t == 96) bulk_wait<0>();
   }
   else {
     // %0 [K, V] = load ws.S.entry_cotangent, whole d_final.S
@@ -818,7 +873,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_d_final_S != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_d_final_S + ((i64)sequence * d.heads + head) * 4096 : p_ws_S_entry_cotangent + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
     float f1_1[32];
     UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    team_sync(2);
+    bar_sync(2, 128);
     #pragma unroll 1
     for (int n = 0; n < walk_chunks; ++n) {
       const int index = walk_chunks - 1 - (n), chunk = walk_chunk + index, first = walk_first + index * 64;
@@ -829,16 +884,15 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       const u32 oa = out0 + n % 3 * 8192; (void)oa;
       bar_wait(full + n % 3 * 8, (n / 3) & 1);
       bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      proxy_fence();
       // store ws.S.cotangents, %1
       store_frag<4, 64, true>((oa + O0), f1_1, 0);
       // %8 [%row, V] = mul %7, %2
       float f2_2[32];
       load_frag<4, 64, true>(f2_2, (sa + L0_2), 0);
       float f8_3[32];
-      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L5_7))[frag_col(i)] * f2_2[i]);
+      UNROLL for (int i = 0; i < 32; ++i) f8_3[i] = (((float*)(sp + L4_7))[frag_col(i)] * f2_2[i]);
       // %13 [K, V] = mul %12, %1
-      const float s12_4 = ((float*)(sp + L6_12))[0];
+      const float s12_4 = ((float*)(sp + L5_12))[0];
       float f13_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (s12_4 * f1_1[i]);
       // %10 [K, V] = contract[%row] %9, %8
@@ -846,7 +900,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
       u32 a8_6[4][4]; pack<4>(a8_6, f8_3);
       float f14_7[32];
       UNROLL for (int i = 0; i < 32; ++i) f14_7[i] = f13_5[i];
-      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L2_9)); mma_commit();
+      mma_open(); mma<64, 4, 64, true, false>(f14_7, a8_6, (sa + L1_9)); mma_commit();
       mma_wait<0>();
       mma_ready<sizeof(f14_7) / 4>(f14_7);
       UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f14_7[i];
@@ -861,7 +915,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
 // Gradients of what the scan of S reads.
 extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_q, bf16* __restrict__ p_d_k, bf16* __restrict__ p_d_v, f32* __restrict__ p_d_g, const bf16* __restrict__ p_ws_S_states, const bf16* __restrict__ p_ws_S_cotangents, const Strides s_q, const Strides s_k, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
-  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M10 = 49152, M11_11 = 57344, M12 = 49152, M13_37 = 8192, M14 = 49152, M6_5 = 49152, M7_6 = 49408, M8_15 = 57344, M9_31 = 65536, M15_50 = 0, M16_45 = 256, M17_48 = 512, M18_55 = 768, M19_58 = 1024, M20_59 = 0;
+  constexpr u32 M0_0 = 0, M1_1 = 8192, M2_12 = 16384, M3_16 = 24576, M4_23 = 32768, M5_27 = 40960, M10 = 49152, M12_11 = 49152, M14 = 8192, M16_37 = 49152, M17 = 8192, M6_5 = 49152, M7_6 = 49408, M8_15 = 57344, M9_31 = 57600, M11_45 = 57344, M13_55 = 57856, M15_48 = 58112, M18_50 = 0, M19_58 = 256, M20_59 = 0;
   const int outer = blockIdx.x;
   const int head = blockIdx.y, group = head / (d.heads / d.groups);
   const int t = threadIdx.x;
@@ -886,11 +940,11 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   // %5 [%row] = load g row
   // %6 [%row] = cumsum %5
   if (const int i = t; i < 64) ((float*)(basep + M6_5))[i] = asked5_0;
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M7_6)), ((float*)(basep + M6_5)), false, false);
   // %7 [%col] = swap %6
   // %15 [%row] = exp %6
-  team_sync(1);
+  bar_sync(1, 128);
   float v15_1 = 0.f;
   if (const int i = t; i < 64) v15_1 = m_exp(((float*)(basep + M7_6))[i]);
   if (const int i = t; i < 64) ((float*)(basep + M8_15))[i] = v15_1;
@@ -955,130 +1009,130 @@ extern "C" __global__ void __launch_bounds__(128) S_gradients(const bf16* __rest
   UNROLL for (int i = 0; i < 32; ++i) f21_17[i] = (f19_16[i] * 0.125f);
   // store d_q, %21
   store_frag<4, 64, false>((base + M10), f21_17, 0);
-  team_sync(1);
+  bar_sync(1, 128);
   tile_store<64, 1, 128>(p_d_q + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M10), t);
+  // %44 [%row, K] = mul %19, %23
+  cp_wait<1>();
+  team_sync(1);
+  float f23_18[32];
+  load_frag<4, 64, false>(f23_18, (base + M4_23), 0);
+  float f44_19[32];
+  UNROLL for (int i = 0; i < 32; ++i) f44_19[i] = (f19_16[i] * f23_18[i]);
+  // %45 [%row] = sum[K] %44
+  row_sums_to<32>(((float*)(basep + M11_45)), f44_19);
   // %25 [%col, K] = swap %23
   // %61 [%col, %row] = swap %11
   // %62 [%row, K] = contract[%col] %61, %25
-  store_frag<4, 64, false>((base + M11_11), f11_11, 0);
-  team_sync(1);
-  u32 a11_18[4][4]; load_as<4, 64, true>(a11_18, (base + M11_11));
-  cp_wait<1>();
-  team_sync(1);
-  float f62_19[32];
-  mma_open(); mma<64, 4, 64, true, true>(f62_19, a11_18, (base + M4_23)); mma_commit();
+  store_frag<4, 64, false>((base + M12_11), f11_11, 0);
+  bar_sync(1, 128);
+  u32 a11_20[4][4]; load_as<4, 64, true>(a11_20, (base + M12_11));
+  float f62_21[32];
+  mma_open(); mma<64, 4, 64, true, true>(f62_21, a11_20, (base + M4_23)); mma_commit();
   // %26 [%row, K] = mul %62, %20
   mma_wait<0>();
-  mma_ready<sizeof(f62_19) / 4>(f62_19);
-  float f26_20[32];
-  UNROLL for (int i = 0; i < 32; ++i) f26_20[i] = (f62_19[i] * 0.125f);
+  mma_ready<sizeof(f62_21) / 4>(f62_21);
+  float f26_22[32];
+  UNROLL for (int i = 0; i < 32; ++i) f26_22[i] = (f62_21[i] * 0.125f);
   // %28 [%row, K] = contract[V] %1, %27
-  u32 a1_21[4][4]; load_as<4, 64, false>(a1_21, (base + M1_1));
+  u32 a1_23[4][4]; load_as<4, 64, false>(a1_23, (base + M1_1));
   cp_wait<0>();
   team_sync(1);
-  float f28_22[32];
-  mma_open(); mma<64, 4, 64, false, true>(f28_22, a1_21, (base + M5_27)); mma_commit();
+  float f28_24[32];
+  mma_open(); mma<64, 4, 64, false, true>(f28_24, a1_23, (base + M5_27)); mma_commit();
   // %32 [%row, K] = mul %31, %28
   mma_wait<0>();
-  mma_ready<sizeof(f28_22) / 4>(f28_22);
-  float f32_23[32];
-  UNROLL for (int i = 0; i < 32; ++i) f32_23[i] = (((float*)(basep + M9_31))[frag_row(i)] * f28_22[i]);
+  mma_ready<sizeof(f28_24) / 4>(f28_24);
+  float f32_25[32];
+  UNROLL for (int i = 0; i < 32; ++i) f32_25[i] = (((float*)(basep + M9_31))[frag_row(i)] * f28_24[i]);
   // %33 [%row, K] = add %32, %26
-  float f33_24[32];
-  UNROLL for (int i = 0; i < 32; ++i) f33_24[i] = (f32_23[i] + f26_20[i]);
+  float f33_26[32];
+  UNROLL for (int i = 0; i < 32; ++i) f33_26[i] = (f32_25[i] + f26_22[i]);
+  // %54 [%row, K] = mul %32, %12
+  float f12_27[32];
+  load_frag<4, 64, false>(f12_27, (base + M2_12), 0);
+  float f54_28[32];
+  UNROLL for (int i = 0; i < 32; ++i) f54_28[i] = (f32_25[i] * f12_27[i]);
+  // %55 [%row] = sum[K] %54
+  row_sums_to<32>(((float*)(basep + M13_55)), f54_28);
   // store d_k, %33
-  store_frag<4, 64, false>((base + M12), f33_24, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M12), t);
+  store_frag<4, 64, false>((base + M14), f33_26, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_k + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  // %47 [%row, K] = mul %33, %12
+  float f47_29[32];
+  UNROLL for (int i = 0; i < 32; ++i) f47_29[i] = (f33_26[i] * f12_27[i]);
+  // %48 [%row] = sum[K] %47
+  row_sums_to<32>(((float*)(basep + M15_48)), f47_29);
   // %34 [%row, %col] = contract[K] %23, %13
-  u32 a23_25[4][4]; load_as<4, 64, false>(a23_25, (base + M4_23));
-  float f34_26[32];
-  mma_open(); mma<64, 4, 64, false, true>(f34_26, a23_25, (base + M2_12)); mma_commit();
+  u32 a23_30[4][4]; load_as<4, 64, false>(a23_30, (base + M4_23));
+  float f34_31[32];
+  mma_open(); mma<64, 4, 64, false, true>(f34_31, a23_30, (base + M2_12)); mma_commit();
   // %35 [%row, %col] = mask %34
   mma_wait<0>();
-  mma_ready<sizeof(f34_26) / 4>(f34_26);
-  float f35_27[32];
-  UNROLL for (int i = 0; i < 32; ++i) f35_27[i] = (frag_col(i) <= frag_row(i) ? f34_26[i] : 0.f);
+  mma_ready<sizeof(f34_31) / 4>(f34_31);
+  float f35_32[32];
+  UNROLL for (int i = 0; i < 32; ++i) f35_32[i] = (frag_col(i) <= frag_row(i) ? f34_31[i] : 0.f);
   // %36 [%row, %col] = mul %10, %20
-  float f36_28[32];
-  UNROLL for (int i = 0; i < 32; ++i) f36_28[i] = (f10_10[i] * 0.125f);
+  float f36_33[32];
+  UNROLL for (int i = 0; i < 32; ++i) f36_33[i] = (f10_10[i] * 0.125f);
   // %37 [%row, %col] = mul %36, %35
-  float f37_29[32];
-  UNROLL for (int i = 0; i < 32; ++i) f37_29[i] = (f36_28[i] * f35_27[i]);
+  float f37_34[32];
+  UNROLL for (int i = 0; i < 32; ++i) f37_34[i] = (f36_33[i] * f35_32[i]);
   // %38 [%col, %row] = swap %37
   // %39 [%col, V] = swap %0
   // %41 [%row, V] = contract[K] %12, %27
-  u32 a12_30[4][4]; load_as<4, 64, false>(a12_30, (base + M2_12));
-  float f41_31[32];
-  mma_open(); mma<64, 4, 64, true, true>(f41_31, a12_30, (base + M5_27)); mma_commit();
+  u32 a12_35[4][4]; load_as<4, 64, false>(a12_35, (base + M2_12));
+  float f41_36[32];
+  mma_open(); mma<64, 4, 64, true, true>(f41_36, a12_35, (base + M5_27)); mma_commit();
   // %42 [%row, V] = mul %31, %41
   mma_wait<0>();
-  mma_ready<sizeof(f41_31) / 4>(f41_31);
-  float f42_32[32];
-  UNROLL for (int i = 0; i < 32; ++i) f42_32[i] = (((float*)(basep + M9_31))[frag_row(i)] * f41_31[i]);
+  mma_ready<sizeof(f41_36) / 4>(f41_36);
+  float f42_37[32];
+  UNROLL for (int i = 0; i < 32; ++i) f42_37[i] = (((float*)(basep + M9_31))[frag_row(i)] * f41_36[i]);
   // %40 [%row, V] = contract[%col] %38, %39
   // %43 [%row, V] = add %42, %40
-  store_frag<4, 64, false>((base + M13_37), f37_29, 0);
-  team_sync(1);
-  u32 a37_33[4][4]; load_as<4, 64, true>(a37_33, (base + M13_37));
-  float f43_34[32];
-  UNROLL for (int i = 0; i < 32; ++i) f43_34[i] = f42_32[i];
-  mma_open(); mma<64, 4, 64, true, false>(f43_34, a37_33, (base + M0_0)); mma_commit();
+  store_frag<4, 64, false>((base + M16_37), f37_34, 0);
+  bar_sync(1, 128);
+  u32 a37_38[4][4]; load_as<4, 64, true>(a37_38, (base + M16_37));
+  float f43_39[32];
+  UNROLL for (int i = 0; i < 32; ++i) f43_39[i] = f42_37[i];
+  mma_open(); mma<64, 4, 64, true, false>(f43_39, a37_38, (base + M0_0)); mma_commit();
   // store d_v, %43
   mma_wait<0>();
-  mma_ready<sizeof(f43_34) / 4>(f43_34);
-  store_frag<4, 64, false>((base + M14), f43_34, 0);
-  team_sync(1);
-  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M14), t);
+  mma_ready<sizeof(f43_39) / 4>(f43_39);
+  store_frag<4, 64, false>((base + M17), f43_39, 0);
+  bar_sync(1, 128);
+  tile_store<64, 1, 128>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M17), t);
   // %50 [K] = contract[V] %16, %27
-  float v50_35 = 0.f;
-  if (const int i = t; i < 64) v50_35 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
-  if (const int i = t; i < 64) ((float*)(basep + M15_50))[i] = v50_35;
+  float v50_40 = 0.f;
+  if (const int i = t; i < 64) v50_40 = row_dot<64, 64>((base + M3_16), (base + M5_27), i);
+  if (const int i = t; i < 64) ((float*)(basep + M18_50))[i] = v50_40;
   // %52 [] = exp %29
-  const float s52_36 = m_exp(s29_2);
-  // %44 [%row, K] = mul %19, %23
-  float f23_37[32];
-  load_frag<4, 64, false>(f23_37, (base + M4_23), 0);
-  float f44_38[32];
-  UNROLL for (int i = 0; i < 32; ++i) f44_38[i] = (f19_16[i] * f23_37[i]);
-  // %45 [%row] = sum[K] %44
-  row_sums_to<32>(((float*)(basep + M16_45)), f44_38);
-  // %47 [%row, K] = mul %33, %12
-  float f12_39[32];
-  load_frag<4, 64, false>(f12_39, (base + M2_12), 0);
-  float f47_40[32];
-  UNROLL for (int i = 0; i < 32; ++i) f47_40[i] = (f33_24[i] * f12_39[i]);
-  // %48 [%row] = sum[K] %47
-  row_sums_to<32>(((float*)(basep + M17_48)), f47_40);
-  // %54 [%row, K] = mul %32, %12
-  float f54_41[32];
-  UNROLL for (int i = 0; i < 32; ++i) f54_41[i] = (f32_23[i] * f12_39[i]);
-  // %55 [%row] = sum[K] %54
-  row_sums_to<32>(((float*)(basep + M18_55)), f54_41);
+  const float s52_41 = m_exp(s29_2);
   // %51 [] = sum[K] %50
-  team_sync(1);
-  const float s51_42 = vec_sum<64>(((float*)(basep + M15_50)));
+  bar_sync(1, 128);
+  const float s51_42 = vec_sum<64>(((float*)(basep + M18_50)));
   // %46 [%row] = mul %20, %45
   float v46_43 = 0.f;
-  if (const int i = t; i < 64) v46_43 = (0.125f * ((float*)(basep + M16_45))[i]);
+  if (const int i = t; i < 64) v46_43 = (0.125f * ((float*)(basep + M11_45))[i]);
   // %49 [%row] = neg %48
   float v49_44 = 0.f;
-  if (const int i = t; i < 64) v49_44 = (-((float*)(basep + M17_48))[i]);
+  if (const int i = t; i < 64) v49_44 = (-((float*)(basep + M15_48))[i]);
   // %53 [] = mul %52, %51
-  const float s53_45 = (s52_36 * s51_42);
+  const float s53_45 = (s52_41 * s51_42);
   // %58 [%row] = add %46, %49
   float v58_46 = 0.f;
   if (const int i = t; i < 64) v58_46 = (v46_43 + v49_44);
   if (const int i = t; i < 64) ((float*)(basep + M19_58))[i] = v58_46;
   // %56 [] = sum[%row] %55
-  const float s56_47 = vec_sum<64>(((float*)(basep + M18_55)));
+  const float s56_47 = vec_sum<64>(((float*)(basep + M13_55)));
   // %59 [%row] = cumsum reversed %58
-  team_sync(1);
+  bar_sync(1, 128);
   if (t < 32) vec_cumsum(((float*)(basep + M20_59)), ((float*)(basep + M19_58)), false, true);
   // %57 [] = add %53, %56
   const float s57_48 = (s53_45 + s56_47);
   // %60 [%row] = add %59, %57
-  team_sync(1);
+  bar_sync(1, 128);
   float v60_49 = 0.f;
   if (const int i = t; i < 64) v60_49 = (((float*)(basep + M20_59))[i] + s57_48);
   // store d_g, %60
