@@ -193,6 +193,14 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
   it('products along two axes', () => run(MODULES.twofold([320, 136]), 'cuda.sm90', 'bf16'));
   it('the same without a race in shared memory', () => run(MODULES.twofold([136, 72]), 'cuda.sm80', 'bf16', RACES));
   it('a product with draws', () => run(MODULES.drawn([128, 136]), 'cuda.sm90', 'bf16'));
+  it('numbers of rows, once for all slices of a block and block after block', () => {
+    const spoil = (text: string) => {
+      expect(text.split('ld(p_number').length).toBe(2);
+      expect(text.indexOf('ld(p_number')).toBeLessThan(text.indexOf('UNROLL for (int slice'));
+      return whole(text).replaceAll('block += gridDim.x', 'block += 1');
+    };
+    run(MODULES.drawn([192, 136]), 'cuda.sm90', 'bf16', { ...RACES, spoil });
+  });
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run(MODULES.around([320, 72]), 'cuda.sm90', 'bf16', RACES));

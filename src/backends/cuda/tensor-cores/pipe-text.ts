@@ -20,9 +20,10 @@ export interface PipeShape {
 }
 
 /**
- * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; after.
+ * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; what is
+ * the same for every slice of them; what is done with a slice.
  */
-export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'after';
+export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'own' | 'after';
 export const partsOfPipe = (n: number) => [`ask${n}`, `issue${n}`, `body${n}`] as const;
 
 /** What goes through the ring in a loop. */
@@ -98,6 +99,7 @@ export function pipeText(
   const { args, parameters } = signature(cx, kernel, [], mapped, inPlace);
   const code = createCode();
   const team: Threads = { threads: MULTIPLIERS, barrier: '1' };
+  const own: Threads = { threads: 128, barrier: '1 + half' };
   const print = (part: PipePart) => printSteps(code, plan.steps(part), team);
   const copies = loops.some((loop) => loop.copies);
   const byEngine = loops.some(({ bytes }) => bytes > 0);
@@ -187,13 +189,14 @@ export function pipeText(
   print('sums');
   const size = axisSize(cx.module, split);
   ownRows(code, parted, ownBytes);
+  printSteps(code, plan.steps('own'), own);
   code.open(`UNROLL for (int slice = 0; slice < ${shape.width / SLICE}; ++slice)`);
   if (isNarrowed(parted, shape)) code.line(`if (slice * ${SLICE} >= v_wide) break;`);
   const here = size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`;
   code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${here};`);
   code.line('(void)v_here;');
   if (size % shape.width !== 0) code.line(`if (v0 >= ${size}) break;`);
-  printSteps(code, plan.steps('after'), { threads: 128, barrier: '1 + half' });
+  printSteps(code, plan.steps('after'), own);
   code.close();
   code.close();
   code.close();

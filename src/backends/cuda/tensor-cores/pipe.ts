@@ -1,7 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
@@ -88,7 +88,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const { kernel, rows, split, sums } = parted;
   const loops = parted.loops.flatMap(apart);
   const isAlong = isAlongRows(kernel);
-  const draft = createDraft<PipePart>(['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'after'], 'B');
+  const draft = createDraft<PipePart>(['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'own', 'after'], 'B');
   const notes = notesOf(kernel);
   const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet'>): Team => {
     const high = STEP * tall;
@@ -181,12 +181,26 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
   draft.to('before');
   team.add({ kind: 'hold', piece: ring });
+  // What rows alone have is the same for every slice.
+  const [own, sliced] = parted.after.reduce<[TileStmt[], TileStmt[]]>((parts, stmt) => {
+    const isOwn = stmt.kind === 'let' && stmt.op.op === 'load' && kernel.tiles[stmt.tile].axes.join() === rows;
+    parts[isOwn ? 0 : 1].push(stmt);
+    return parts;
+  }, [[], []]);
+  if (own.length > 0) {
+    draft.to('own');
+    draft.keepPieces(true);
+    // Somebody may be at the slices of the block before.
+    after.add({ kind: 'meet' });
+    straightText(cx, after, own, { place, split });
+    draft.keepPieces(false);
+  }
   // What follows the loops is said again and again, and the ring is filled meanwhile.
   draft.to('after');
   after.add({ kind: 'loop', edge: 'begin' });
   after.add({ kind: 'hold', piece: outlet });
   for (const tile of sums.values()) after.note(tile);
-  straightText(cx, after, parted.after, { place, split });
+  straightText(cx, after, sliced, { place, split });
   after.add({ kind: 'hold', piece: ring });
   after.add({ kind: 'hold', piece: outlet });
   after.add({ kind: 'loop', edge: 'end' });
