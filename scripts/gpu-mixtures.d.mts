@@ -9,6 +9,8 @@ export interface GpuCase {
   readonly label: string;
   readonly way: GpuWay;
   readonly args: readonly string[];
+  /** What it has to complain of. */
+  readonly said?: RegExp;
 }
 
 export interface Answers {

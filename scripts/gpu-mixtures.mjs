@@ -70,7 +70,11 @@ export function mixtureCases(devices) {
   const ends = ENDS.flatMap(([path, name, sizes, call]) => few.map((way) => (
     caseOf(path, name, `${sizes},${call}`, sizes.slice(5), way, { args: ['--training'] })
   )));
-  return [...named, ...layers, ...outside, ...ends];
+  // A message, and no hang.
+  const none = few.map((way) => caseOf('test/cli/extremes.lmoe', 'undefined', 'D=64,E=4,F=128,B=1,T=130', 'NaN', way, {
+    said: /^error\[E508\]: a score that something is chosen by is not a number, at token \d+$/m, args: [],
+  }));
+  return [...named, ...layers, ...outside, ...ends, ...none];
 }
 
 /**

@@ -27,21 +27,61 @@ export function learnt(lines) {
   return losses.length > 1 && losses.every(Number.isFinite) && losses.at(-1) < losses[0] - 1;
 }
 
-/** How many checks passed and failed; with no PyTorch for the device, says so. */
-export async function testTorch(folder, names) {
+/** Mixtures whose packages are looked at: several axes of experts, a shared one, a projection around them. */
+const MIXTURES = [
+  ['softmax', 'olmoe', 'D=64,E=8,F=128,k=2', '8'], ['groups', 'deepseek_v3', 'D=64,G=3,M=2,F=64,S=64,keep=2,k=3', '6'],
+  ['groups', 'latent', 'D=128,Z=64,E=8,F=64,S=64,k=3', '8'],
+];
+
+/** Python packages of mixtures, whole and in parts. */
+async function testParts(folder) {
+  const folders = await Promise.all(MIXTURES.map(async ([file, name, sizes, experts]) => {
+    const out = join(folder, 'torch', name);
+    const options = ['--target', 'torch', '--dtype', 'f32,bf16', '--size', sizes, '--experts', experts, '-o', out];
+    const { code } = await lmoec(['build', `examples/moe/${file}.lmoe`, '--name', name, ...options]);
+    if (code !== 0) console.log(`${name}: lmoec build ended with ${code}`);
+    return join(out, file);
+  }));
+  // A package is imported by its name.
+  const results = { passed: 0, failed: 0 };
+  for (const one of folders) {
+    let [passed, failed] = [0, 1];
+    await run(['test/gpu/torch_parts.py', one], {}, (line) => {
+      console.log(line);
+      const counted = /^(\d+) passed, (\d+) failed$/.exec(line);
+      if (counted !== null) [passed, failed] = counted.slice(1).map(Number);
+    });
+    results.passed += passed;
+    results.failed += failed;
+  }
+  return results;
+}
+
+/** How many checks passed and failed, of packages of scans and, if asked for, of mixtures; with no PyTorch for the device, says so. */
+export async function testTorch(folder, names, mixtures) {
   const none = 'import torch, sys; sys.exit(0 if torch.cuda.is_available() else 3)';
-  if (names.length === 0) return { passed: 0, failed: 0 };
+  const results = { passed: 0, failed: 0 };
+  if (names.length === 0 && !mixtures) return results;
   if (await run(['-c', none], {}) !== 0) {
     console.log(`\nPyTorch packages are left out: ${python} has no torch with CUDA (LMOEC_PYTHON names another)`);
-    return { passed: 0, failed: 0 };
+    return results;
   }
+  console.log('\nPyTorch packages');
+  for (const part of [...(names.length > 0 ? [await testScans(folder, names)] : []), ...(mixtures ? [await testParts(folder)] : [])]) {
+    results.passed += part.passed;
+    results.failed += part.failed;
+  }
+  return results;
+}
+
+/** Python packages of scans, and a training. */
+async function testScans(folder, names) {
   const out = join(folder, 'torch');
   const built = await lmoec(['build', ...names.map((name) => `examples/${name}.lmoe`), '--target', 'torch', '-o', out]);
   if (built.code !== 0) {
     console.log(`\nPyTorch packages: lmoec build ended with ${built.code}`);
     return { passed: 0, failed: 1 };
   }
-  console.log('\nPyTorch packages');
   let [passed, failed] = [0, 1];
   await run(['test/gpu/torch_runtime.py', ...names.map((name) => join(out, name))], {}, (line) => {
     console.log(line);

@@ -58,7 +58,7 @@ describe.skipIf(!compiler || NO_EXAMPLES)('plain kernels of examples against the
     runExample('rg_lru', { chunk: 16, sizes: [72] });
   });
   it('params of more chunks than a block loads at once', () => {
-    const text = 'scan s(x: [P], z: []) -> y: [P] { param w, c: [P], a: []  state h: [P]  h = 0.5 * h[t-1] + w * x  y = c * h + a * z * x }';
+    const text = 'scan s(x: [P], z: []) -> y: [P] { param w, c: [P], a: [] state h: [P]  h = 0.5 * h[t-1] + w * x  y = c * h + a * z * x }';
     const { module } = lowerScan(specOf(text), new Map([['P', 8]]), { chunk: 16 });
     const call = { heads: 2, groups: 1, lengths: [1700, 0, 150] };
     check(emulate(module, { dtype: 'f32', plain: false, call, longest: 200, programs: ['backward'] }), 'f32');
