@@ -21,8 +21,7 @@ const UNIFORM = 0x40;
 const STORAGE = 0x80;
 const MODE_READ = 0x1;
 
-/** Bytes of a tensor's buffer: copies and writes go by words. */
-/** Kernels may see vectors of four numbers. */
+/** Bytes of a tensor's buffer: copies and writes go by words, and kernels may see vectors of four numbers. */
 const padded = (bytes: number) => Math.max(16, Math.ceil(bytes / 4) * 4);
 
 export function allocate(device: GPUDevice, dtype: ElementType, shape: readonly number[], name: string): WebGpuTensor {
