@@ -94,7 +94,8 @@ function logOfNode(
     if (node.fn === 'exp') return { log: x, smooth: true };
     if (node.fn === 'sigmoid') return { log: b.map('log_sigmoid', x), smooth: true };
     if (node.fn === 'mul') return both('add') ?? byRange(b, spec, factor, ranges);
-    if (node.fn === 'div') return both('sub') ?? byRange(b, spec, factor, ranges);
+    if (node.fn === 'add') return logOfSum(b, x, y, logOf) ?? byRange(b, spec, factor, ranges);
+    if (node.fn === 'div') return logOfShare(b, x, y, logOf) ?? both('sub') ?? byRange(b, spec, factor, ranges);
     if (node.fn === 'pow') {
       const base = logOf(x);
       return base === undefined ? byRange(b, spec, factor, ranges) : { log: b.map('mul', y, base.log), smooth: base.smooth };
@@ -104,6 +105,30 @@ function logOfNode(
     };
   }
   return byRange(b, spec, factor, ranges);
+}
+
+/** log(x + y) of what has logarithms in its text: exponentials may leave all numbers where the sum's logarithm is none of the large ones. */
+function logOfSum(b: ScanBuilder, x: NodeId, y: NodeId, logOf: (factor: NodeId) => Log | undefined): Log | undefined {
+  const [lx, ly] = [logOf(x), logOf(y)];
+  if (lx?.smooth !== true || ly?.smooth !== true) return undefined;
+  const [least, other] = b.literalValue(ly.log) === undefined ? [lx.log, ly.log] : [ly.log, lx.log];
+  return { log: b.map('add', least, b.map('softplus', b.map('sub', other, least))), smooth: true };
+}
+
+/** log(x / (x + rest)): a difference of two large logarithms would leave digits of both. */
+function logOfShare(b: ScanBuilder, x: NodeId, sum: NodeId, logOf: (factor: NodeId) => Log | undefined): Log | undefined {
+  const terms = termsOf(b, sum);
+  const at = terms.indexOf(x);
+  if (at < 0 || terms.length === 1) return undefined;
+  const [first, ...others] = terms.filter((_, i) => i !== at);
+  const [share, rest] = [logOf(x), logOf(others.reduce((total, term) => b.map('add', total, term), first))];
+  if (share?.smooth !== true || rest?.smooth !== true) return undefined;
+  return { log: b.map('log_sigmoid', b.map('sub', share.log, rest.log)), smooth: true };
+}
+
+function termsOf(b: ScanBuilder, id: NodeId): readonly NodeId[] {
+  const node = b.nodes[id];
+  return node.kind === 'map' && node.fn === 'add' ? node.args.flatMap((arg) => termsOf(b, arg)) : [id];
 }
 
 function byRange(b: ScanBuilder, spec: Spec, factor: NodeId, ranges: Map<NodeId, Range>): Log | undefined {

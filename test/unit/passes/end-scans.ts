@@ -42,6 +42,16 @@ export const END_SCANS: Readonly<Record<string, EndScan>> = {
     text: 'scan s(q, k: [K], v: [V], z: []) -> o: [V] { state S: [K, V]  S = (1 / (1 + exp(z))) * S[t-1] + outer(k, v)  o = q @ S }',
     values: { z: [95, 1e4, -95, 0.5] },
   },
+  'a share of exponentials': {
+    text: 'scan s(q, k: [K], v: [V], z: []) -> o: [V] { state S: [K, V]  S = (exp(z) / (1 + exp(z))) * S[t-1] + outer(k, v)  o = q @ S }',
+    values: { z: [95, 1e4, -95, 0.5] },
+  },
+  'a share of three exponentials': {
+    text: `scan s(q, k: [K], v: [V], z: [], w: []) -> o: [V] {
+      state S: [K, V]  S = (exp(z) / (exp(w) + exp(z) + 0.5)) * S[t-1] + outer(k, v)  o = q @ S
+    }`,
+    values: { z: [95, 300, -95, 0.5, 320], w: [90, 300, 0.5] },
+  },
 };
 
 /** Puts the values in, over and over. */

@@ -39,10 +39,13 @@ describe('a gate is differentiated by its logarithm', () => {
       state S: [K, V]  S = ${decay} * S[t-1] + outer(k, v)  o = (q + 0 * g + 0 * z + 0 * a) @ S }`)).stages;
     return stage.kind === 'matrix' && stage.gate.kind !== 'none' ? stage.gate.factor : undefined;
   };
-  it.each(['0.9', 'exp(g)', 'sigmoid(z)', '(1 - sigmoid(z))', 'exp(g) * sigmoid(z)', 'sigmoid(z)^1.5', '(1 - 2^(-3 - head))'])(
+  it.each([
+    '0.9', 'exp(g)', 'sigmoid(z)', '(1 - sigmoid(z))', 'exp(g) * sigmoid(z)', 'sigmoid(z)^1.5', '(1 - 2^(-3 - head))',
+    '(1 / (1 + exp(z)))', '(exp(z) / (exp(z) + exp(g)))', '(0.1 + 0.8 * sigmoid(z))',
+  ])(
     '%s', (decay) => expect(factor(decay)).toBeUndefined(),
   );
-  it.each(['a', 'a * exp(g)', '(1 - a)', '(a / (1 + a))', 'max(a, 0.1)', '(1 / (1 + exp(z)))', 'a^1.5'])(
+  it.each(['a', 'a * exp(g)', '(1 - a)', '(a / (1 + a))', 'max(a, 0.1)', '(exp(z) / (a + exp(z)))', 'a^1.5'])(
     'but not %s', (decay) => expect(factor(decay)).toBeDefined(),
   );
 });
