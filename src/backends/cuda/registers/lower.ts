@@ -5,7 +5,7 @@ import { openKernel, outerLines } from '../prologue.js';
 import { refused, type Refused } from '../refused.js';
 import { layoutOf } from './layout.js';
 import { bodyText, RING_MARK, turnsText } from './loops.js';
-import { openWindow } from './sliding.js';
+import { openWindows } from './sliding.js';
 import { createWriter, indexLines, type Hooks } from './values.js';
 
 /**
@@ -33,7 +33,7 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
     code.open(`for (int piece = 0; piece < ${layout.pieces}; ++piece)`);
   }
   indexLines(cx, layout, code);
-  for (const [name, window] of layout.windows ?? []) openWindow(writer, name, window, place);
+  if (layout.windows !== undefined && layout.windows.size > 0) openWindows(writer, layout.windows, place);
   if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place, layout.near?.unread);
   else turnsText(writer, hooks, layout.turns, place);
   if (layout.pieces !== undefined) code.close();

@@ -32,17 +32,23 @@ export function opText(w: Writer, tile: TileId, op: TileOp, place: Place): void 
     case 'head': assign(() => `(float)${place.head ?? place.group}`); return;
     case 'heads': assign(() => '(float)d.heads'); return;
     case 'keep': assign((i, j) => `${w.index(ROW, i, j)} < ${place.length} ? ${w.at(op.arg, i, j)} : 0.f`); return;
-    case 'put': {
+    case 'put':
+      if (addedLater(w, tile)) return;
       assign((i, j) => w.at(op.arg, i, j));
-      if ([...w.layout.windows?.values() ?? []].some(({ put }) => put.has(tile))) return;
-      // Few chunks have that row.
-      w.code.open(`if (const int at = ${endRow(place, op)}; at >= 0 && at < kChunk)`);
-      w.each(axes, (i, j) => `if (${w.index(ROW, i, j)} == at) ${w.at(tile, i, j)} = ${w.at(op.of, i, j)};`);
-      w.code.close();
+      if (![...w.layout.windows?.values() ?? []].some(({ put }) => put.has(tile))) putText(w, tile, op, '=', place);
+      return;
+    case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
+    case 'map': {
+      const later = op.fn === 'add' ? op.args.find((arg) => addedLater(w, arg)) : undefined;
+      const put = later === undefined ? undefined : w.uses.defs.get(later)?.op;
+      if (put?.op === 'put') {
+        const [other] = op.args.filter((arg) => arg !== later);
+        assign((i, j) => w.at(other, i, j));
+        return putText(w, tile, put, '+=', place);
+      }
+      assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j))));
       return;
     }
-    case 'round': assign((i, j) => roundedText(w.cx.dtype, w.at(op.arg, i, j))); return;
-    case 'map': assign((i, j) => scalarText(op.fn, op.args.map((arg) => w.at(arg, i, j)))); return;
     case 'reduce': {
       const scan = op.axis === ROW && op.reduce === 'sum' ? scanBefore(w, tile, op.arg) : undefined;
       if (scan !== undefined) {
@@ -86,6 +92,28 @@ function scanBefore({ uses }: Writer, tile: TileId, arg: TileId): TileId | undef
     if (stmt.op.op === 'cumsum' && stmt.op.arg === arg && stmt.op.axis === undefined && !stmt.op.decays) return stmt.tile;
   }
   return undefined;
+}
+
+type Put = Extract<TileOp, { op: 'put' }>;
+
+/** Few chunks have that row. */
+function putText(w: Writer, tile: TileId, op: Put, sign: '=' | '+=', place: Place): void {
+  w.code.open(`if (const int at = ${endRow(place, op)}; at >= 0 && at < kChunk)`);
+  w.each(w.kernel.tiles[tile].axes, (i, j) => `if (${w.index(ROW, i, j)} == at) ${w.at(tile, i, j)} ${sign} ${w.at(op.of, i, j)};`);
+  w.code.close();
+}
+
+/** Is it zeros but for one row, of which a sum is all that becomes? Then that sum adds the row, and nobody holds the zeros. */
+function addedLater(w: Writer, tile: TileId): boolean {
+  const { defs, counts, bodies } = w.uses;
+  const isRow = (at: TileId) => {
+    const op = defs.get(at)?.op;
+    return op?.op === 'put' && defs.get(op.arg)?.op?.op === 'zeros' && counts.get(at) === 1;
+  };
+  const [body] = bodies.get(tile) ?? [];
+  const read = body?.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'map' && stmt.op.args.includes(tile) ? [stmt.op] : []));
+  const sum = read?.[0];
+  return isRow(tile) && body === defs.get(tile)?.body && sum?.fn === 'add' && sum.args.find(isRow) === tile;
 }
 
 function isOne(w: Writer, tile: TileId): boolean {

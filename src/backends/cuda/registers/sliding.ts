@@ -1,4 +1,5 @@
 import { ROW } from '../../../ir/common/axes.js';
+import type { MathName } from '../../../ir/common/dag.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, outerStride, type Place } from '../address.js';
 import { cellPointer, sourcePresence } from '../lowered.js';
@@ -10,40 +11,57 @@ import type { Window } from './windows.js';
 /** C name of the rows that a thread has of a buffer. */
 const windowName = (w: Writer, buffer: string) => `near_${w.cx.module.buffers.findIndex(({ name }) => name === buffer)}`;
 
-/** Takes the rows that a thread needs of a buffer, zeros where its run has none. */
-export function openWindow(w: Writer, name: string, { before, after, edge }: Window, place: Place): void {
+/**
+ * Takes the rows that a thread needs of buffers, zeros where their run has none. Few threads have rows that it lacks: the others ask for
+ * all rows of all buffers before they wait for any.
+ */
+export function openWindows(w: Writer, windows: ReadonlyMap<string, Window>, place: Place): void {
   const { cx, code } = w;
-  const source = { buffer: bufferNamed(cx.module, name) };
-  const axes = [ROW, ...source.buffer.axes];
-  const columns = w.regs(axes, 'lane');
-  const rows = w.regs(axes, 'warp') + before + after;
-  const start = `(${w.index(ROW, '0', '0')} - ${before})`;
-  const to = `&${windowName(w, name)}[r * ${columns}]`;
-  const there = [sourcePresence(source), w.live(axes, '0', '0')].filter((text) => text !== undefined && text !== '');
-  const exists = ['r >= from', 'r < to', ...there].join(' && ');
-  const all = ['from <= 0', `to >= ${rows}`, ...there].join(' && ');
-  code.line(`float ${windowName(w, name)}[${rows * columns}];`);
+  const opened = [...windows].map(([name, { before, after, edge }]) => {
+    const source = { buffer: bufferNamed(cx.module, name) };
+    const axes = [ROW, ...source.buffer.axes];
+    const there = [sourcePresence(source), w.live(axes, '0', '0')].filter((text) => text !== undefined && text !== '');
+    const start = `(${w.index(ROW, '0', '0')} - ${before})`;
+    const to = windowName(w, name);
+    return {
+      source, there, start, to, before, edge, columns: w.regs(axes, 'lane'), rows: w.regs(axes, 'warp') + before + after,
+      at: `at_${to}`, step: `step_${to}`, from: `from_${to}`, end: `end_${to}`,
+    };
+  });
+  for (const { to, rows, columns } of opened) code.line(`float ${to}[${rows * columns}];`);
   code.open('');
-  const cell = cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` });
-  code.line(`auto* const at = ${[cell, elementOf(w, source.buffer, '0', '0')].filter((text) => text !== '').join(' + ')};`);
-  code.line(`const i64 step = ${outerStride(cx.module, source.buffer)};`);
-  code.line(`const int from = ${place.runFirst} - ${place.first} - ${start}, to = ${place.runEnd} - ${place.first} - ${start};`);
-  // Few threads have rows that their run lacks: the others ask for them one after the other.
-  code.line('auto* row = at;');
-  code.line(`if (${all}) UNROLL for (int r = 0; r < ${rows}; ++r, row += step) ldn<${columns}>(${to}, row);`);
-  const take = `if (${exists}) ldn<${columns}>(${to}, row); else zeron<${columns}>(${to});`;
-  code.line(`else UNROLL for (int r = 0; r < ${rows}; ++r, row += step) { ${take} }`);
-  edgeText(w, { name: windowName(w, name), before, columns }, edge, place);
+  for (const { source, start, at, step, from, end } of opened) {
+    const cell = cellPointer(cx.module, source, { ...place, first: `(${place.first} + ${start})` });
+    code.line(`auto* ${at} = ${[cell, elementOf(w, source.buffer, '0', '0')].filter((text) => text !== '').join(' + ')};`);
+    code.line(`const i64 ${step} = ${outerStride(cx.module, source.buffer)};`);
+    code.line(`const int ${from} = ${place.runFirst} - ${place.first} - ${start}, ${end} = ${place.runEnd} - ${place.first} - ${start};`);
+  }
+  const whole = opened.flatMap(({ from, end, rows, there }) => [`${from} <= 0`, `${end} >= ${rows}`, ...there]).join(' && ');
+  code.open(`if (${whole})`);
+  for (const { to, at, step, rows, columns } of opened) {
+    code.line(`UNROLL for (int r = 0; r < ${rows}; ++r, ${at} += ${step}) ldn<${columns}>(&${to}[r * ${columns}], ${at});`);
+  }
+  code.close();
+  code.open('else');
+  for (const { to, at, step, from, end, rows, columns, there } of opened) {
+    const exists = [`r >= ${from}`, `r < ${end}`, ...there].join(' && ');
+    const here = `&${to}[r * ${columns}]`;
+    const take = `if (${exists}) ldn<${columns}>(${here}, ${at}); else zeron<${columns}>(${here});`;
+    code.line(`UNROLL for (int r = 0; r < ${rows}; ++r, ${at} += ${step}) { ${take} }`);
+  }
+  code.close();
+  for (const { to, from, before, columns, edge } of opened) edgeText(w, { name: to, from, before, columns }, edge, place);
   code.close();
 }
 
 /** Puts down what lies before the run; few threads have a row of that, among their first ones. */
 function edgeText(
-  w: Writer, window: { readonly name: string; readonly before: number; readonly columns: number }, edge: Window['edge'], place: Place,
+  w: Writer, window: { readonly name: string; readonly from: string; readonly before: number; readonly columns: number },
+  edge: Window['edge'], place: Place,
 ): void {
   if (edge.size === 0) return;
   const { code } = w;
-  code.open('if (from > 0)');
+  code.open(`if (${window.from} > 0)`);
   for (const [at, tile] of edge) {
     const op = w.uses.defs.get(tile)?.op;
     if (op?.op !== 'load') throw new Error(`${w.kernel.name}: what lies before a run is in memory`);
@@ -52,7 +70,7 @@ function edgeText(
     const put = w.at(tile, '0', window.columns === 1 ? '0' : 'j');
     const columns = window.columns === 1 ? '' : `UNROLL for (int j = 0; j < ${window.columns}; ++j) `;
     const to = `${window.name}[r * ${window.columns}${window.columns === 1 ? '' : ' + j'}]`;
-    code.line(`UNROLL for (int r = 0; r < ${window.before}; ++r) if (r == from - ${at}) ${columns}${to} = ${put};`);
+    code.line(`UNROLL for (int r = 0; r < ${window.before}; ++r) if (r == ${window.from} - ${at}) ${columns}${to} = ${put};`);
     code.close();
   }
   code.close();
@@ -79,6 +97,22 @@ export function nearText(w: Writer, tile: TileId, near: Near): void {
   w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${name}[(${i} + ${at}) * ${columns} + ${j}];`);
 }
 
+/** x, where a tile is what `silu` is differentiated to: sigmoid(x) (1 + x sigmoid(-x)). */
+function siluSlopeOf(opOf: (tile: TileId) => TileOp | undefined, tile: TileId): TileId | undefined {
+  const argsOf = (at: TileId | undefined, fn: MathName) => {
+    const op = at === undefined ? undefined : opOf(at);
+    return op?.op === 'map' && op.fn === fn ? op.args : [];
+  };
+  const [first, second] = argsOf(tile, 'mul');
+  const [x] = argsOf(first, 'sigmoid');
+  const [one, chained] = argsOf(second, 'add');
+  const [same, minus] = argsOf(chained, 'chain');
+  const literal = one === undefined ? undefined : opOf(one);
+  const [negative] = argsOf(minus, 'sigmoid');
+  const found = literal?.op === 'literal' && literal.value === 1 && same === x && argsOf(negative, 'neg')[0] === x;
+  return found ? x : undefined;
+}
+
 function makeText(w: Writer, near: Near, name: string, columns: number): void {
   const { code, kernel, layout: { windows }, uses } = w;
   const { axes } = kernel.tiles[near.like];
@@ -99,6 +133,8 @@ function makeText(w: Writer, near: Near, name: string, columns: number): void {
   /** What a tile is made of, and how. */
   const valueOf = (tile: TileId): { readonly args: readonly TileId[]; readonly value: string } => {
     const op = opOf(tile);
+    const sloped = siluSlopeOf(opOf, tile);
+    if (sloped !== undefined) return { args: [sloped], value: `m_silu_slope(${text(sloped)})` };
     if (op?.op !== 'map') throw new Error(`${kernel.name}: ${op?.op} of rows near others`);
     const inner = opOf(op.args[0]);
     // It is made of the same numbers as that of what it is minus of.
