@@ -62,6 +62,11 @@ DEV float m_sigmoid_minus(float x) {
   const float e = quick_exp2(-1.44269504f * x), part = e * quick_inverse(1.f + e);
   return e > 1e37f ? 1.f : part;
 }
+// Of x m_sigmoid(x): near 1 what it lacks of that is small beside it.
+DEV float m_silu_slope(float x) {
+  const float s = m_sigmoid(x);
+  return s * (1.f + (kExact ? m_chain(x, m_sigmoid(-x)) : min_nan(x, 3e38f) * (1.f - s)));
+}
 DEV float m_softplus(float x) { return fmaxf(x, 0.f) + log1pf(m_exp(-fabsf(x))); }
 DEV float m_log_sigmoid(float x) { return -m_softplus(-x); }
 // Of -infinity it is 0.
