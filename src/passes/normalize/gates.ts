@@ -107,7 +107,9 @@ function logOfNode(
   return byRange(b, spec, factor, ranges);
 }
 
-/** log(x + y) of what has logarithms in its text: exponentials may leave all numbers where the sum's logarithm is none of the large ones. */
+/**
+ * log(x + y) of what has logarithms in its text: exponentials may leave all numbers where the sum's logarithm is none of the large ones.
+ */
 function logOfSum(b: ScanBuilder, x: NodeId, y: NodeId, logOf: (factor: NodeId) => Log | undefined): Log | undefined {
   const [lx, ly] = [logOf(x), logOf(y)];
   if (lx?.smooth !== true || ly?.smooth !== true) return undefined;

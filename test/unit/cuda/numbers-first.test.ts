@@ -5,7 +5,9 @@ import type { TileStmt } from '../../../src/ir/tile/tile.js';
 import { rowBuffer } from './row-buffer.js';
 import { TOKENS } from '../../../src/passes/chunk/programs.js';
 
-/** A product times a running sum of a gate and over a norm in memory; a number that is only stored, norms of two tensors, a sum over scores. */
+/**
+ * A product times a running sum of a gate and over a norm in memory; a number that is only stored, norms of two tensors, a sum over scores.
+ */
 const kernel = buildKernel({ name: 'f', doc: 'A test.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => {
   const [q, v] = [k.load(rowBuffer('q', ['K'])), k.load(rowBuffer('v', ['V']))];
   const scores = k.contract(q, k.swap(q), 'K');

@@ -88,7 +88,9 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const { kernel, rows, split, sums } = parted;
   const loops = parted.loops.flatMap(apart);
   const isAlong = isAlongRows(kernel);
-  const draft = createDraft<PipePart>(['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'own', 'after'], 'B');
+  const draft = createDraft<PipePart>(
+    ['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'own', 'after'], 'B',
+  );
   const notes = notesOf(kernel);
   const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet'>): Team => {
     const high = STEP * tall;

@@ -151,8 +151,8 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
 }
 
 /**
- * Numbers and vectors: asked for as soon as those of the chunk before are put down, put down when the chunk's turn comes. Returns the declaration of what holds them
- * meanwhile.
+ * Numbers and vectors: asked for as soon as those of the chunk before are put down, put down when the chunk's turn comes. Returns the
+ * declaration of what holds them meanwhile.
  */
 function throughRegisters(
   cx: CudaContext, team: Team, draft: Draft<LoadingPart>, stmt: Let & { readonly op: Load }, { split, inside }: Division,
