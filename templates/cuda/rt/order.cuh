@@ -56,20 +56,8 @@ template <int N, typename Get, typename Put> DEV void top(float count, Get get, 
   const u32 wanted = order_count(count), none = order_key(__int_as_float(0xff800000));
   u32 keys[EACH], bound = 0;
   UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i, i * 32 + lane)) : 0;
-  // What the largest keys of so many lanes reach, so many keys reach: up to there none has to be counted.
-  u32 low = 0;
-  if (EACH > 2 && wanted <= 32) {
-    u32 most = 0;
-    UNROLL for (int i = 0; i < EACH; ++i) most = keys[i] > most ? keys[i] : most;
-#pragma unroll 1
-    for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) if (__popc(__ballot_sync(~0u, most >= (low | bit))) >= wanted) low |= bit;
-  }
 #pragma unroll 1
   for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) {
-    if ((bound | bit) <= low) {
-      bound |= bit;
-      continue;
-    }
     u32 many = 0;
     UNROLL for (int i = 0; i < EACH; ++i) many += keys[i] >= (bound | bit);
     many = __reduce_add_sync(~0u, many);

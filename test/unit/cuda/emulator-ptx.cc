@@ -230,7 +230,6 @@ static void arrive_late(u32 b) {
   }
 }
 u16 lds2(u32 a) { u16 h; memcpy(&h, shared_at(a, 2, 2), 2); return h; }
-void lds8(u32* r, u32 a) { memcpy(r, shared_at(a, 8, 8), 8); }
 void lds16(u32* r, u32 a) { memcpy(r, shared_at(a, 16, 16), 16); }
 void fill16(u32 a, u32 x) {
   u8* to = shared_at(a, 16, 16);
@@ -239,7 +238,6 @@ void fill16(u32 a, u32 x) {
 }
 void sts2(u32 a, u16 h) { memcpy(shared_at(a, 2, 2), &h, 2); wrote(a, threadIdx.x); }
 void sts4(u32 a, u32 x) { memcpy(shared_at(a, 4, 4), &x, 4); wrote(a, threadIdx.x); }
-void sts8(u32 a, const u32* r) { memcpy(shared_at(a, 8, 8), r, 8); wrote(a, threadIdx.x); }
 
 static u16 half_of(u32 r, int i) { return (u16)(r >> (16 * i)); }
 static void put_half(u32& r, int i, u16 h) { r = (r & ~(0xffffu << (16 * i))) | (u32)h << (16 * i); }

@@ -33,12 +33,10 @@ template <int LEFT> DEV void bulk_wait() {
 #endif
 template <int N> DEV void all_asked(float*) {}
 u16 lds2(u32 a);
-void lds8(u32* r, u32 a);
 void lds16(u32* r, u32 a);
 void fill16(u32 a, u32 x);
 void sts2(u32 a, u16 h);
 void sts4(u32 a, u32 x);
-void sts8(u32 a, const u32* r);
 
 void ldm4(u32* r, u32 a);
 void ldm4t(u32* r, u32 a);

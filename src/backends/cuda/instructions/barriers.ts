@@ -140,7 +140,7 @@ export function ordered(lists: readonly (readonly Instruction[])[], operands: Re
         }
         break;
       case 'product': running = [...running, instruction]; break;
-      case 'number': case 'each': case 'own': case 'spread': case 'turns': case 'one': case 'call': case 'block':
+      case 'number': case 'each': case 'own': case 'spread': case 'turns': case 'one': case 'call':
         for (const piece of instruction.reads ?? []) read({ piece, by: 'any' });
         for (const { piece, by } of instruction.writes ?? []) write(piece, by);
         break;

@@ -72,8 +72,6 @@ export type Action =
   /** An asynchronous copy to a piece; `group`: one that is waited for by itself, not with a stage. */
   | ({ readonly kind: 'copy'; readonly piece: Piece; readonly group: boolean } & Call)
   | Product
-  /** Statements of all threads, with names of their own. */
-  | ({ readonly kind: 'block'; readonly lines: readonly string[] } & Effects)
   | { readonly kind: 'open'; readonly head: string }
   | { readonly kind: 'close' };
 

@@ -39,11 +39,6 @@ function printStep(code: Code, step: Step, { threads, barrier, one = 't == 0' }:
     case 'product':
       code.line(`mma_open(); ${callText({ fn: step.fn ?? 'mma', shape: step.shape, args: step.args })} mma_commit();`);
       return;
-    case 'block':
-      code.open('');
-      step.lines.forEach((line) => code.line(line));
-      code.close();
-      return;
     case 'open': code.open(step.head); return;
     case 'close': code.close(); return;
     case 'barrier':

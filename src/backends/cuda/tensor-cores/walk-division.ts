@@ -10,7 +10,6 @@ import { padded } from './forms.js';
 import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
 import { runPlace } from '../prologue.js';
-import { madeIn, type Made } from './walk-made.js';
 
 export type Let = Extract<TileStmt, { kind: 'let' }>;
 export type Store = Extract<TileStmt, { kind: 'store' }>;
@@ -31,8 +30,6 @@ export interface Division extends Walk {
   readonly chain: readonly Let[];
   readonly ahead: readonly Let[];
   readonly aheadTiles: ReadonlySet<TileId>;
-  /** Among what is ahead: tiles along the split axis that the loading team makes of rows near each other. */
-  readonly made: ReadonlyMap<TileId, Made>;
   /** Of the chain: loads that the walk makes itself, some at a time, since all of them would not fit in a stage. */
   readonly late: ReadonlySet<TileId>;
   /** Stores of what the walk computes, and of what is worked out ahead. */
@@ -107,8 +104,6 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
     return cell.axes.length < 2 || cell.copied === 'tile' || (arrays && cell.copied === 'array' && cell.axes.includes(split));
   };
-  const made = madeIn(cx.module, kernel, loop, split);
-  const within = new Set([...made.values()].flatMap(({ inner }) => [...inner]));
   const late = squaresLate ? squares(cx, kernel, loop, inside) : new Set<TileId>();
   const walking = new Set<TileId>([...loop.carry.map((c) => c.tile), ...late]);
   for (const stmt of before) if (stmt.kind === 'let' && kernel.tiles[stmt.tile].axes.includes(split)) walking.add(stmt.tile);
@@ -119,9 +114,9 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     (stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2
   );
   for (const stmt of loop.body) {
-    if (stmt.kind !== 'let' || within.has(stmt.tile)) continue;
+    if (stmt.kind !== 'let') continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
-    if (late.has(stmt.tile) || (!isRaw(stmt) && walks && !isSumAhead(stmt) && !made.has(stmt.tile))) {
+    if (late.has(stmt.tile) || (!isRaw(stmt) && walks && !isSumAhead(stmt))) {
       walking.add(stmt.tile);
       chain.push(stmt);
     } else ahead.push(stmt);
@@ -129,8 +124,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
   const aheadTiles = new Set(ahead.map((stmt) => stmt.tile));
   const trivial = (tile: TileId) => ['literal', 'head', 'heads'].includes(defs.get(tile)?.op ?? '');
   const stores = loop.body.filter((stmt) => stmt.kind === 'store');
-  const isSplit = (stmt: Store) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
-  const isOutput = (stmt: Store) => isSplit(stmt) && !made.has(stmt.value);
+  const isOutput = (stmt: Store) => bufferNamed(cx.module, stmt.buffer).axes.includes(split);
   const outputs = stores.filter(isOutput);
   const source = (tile: TileId): TileId => {
     const op = defs.get(tile);
@@ -144,12 +138,12 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     kernel, loop.body, holdsUp(loop),
   )].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
-    ...given, defs, chain, ahead, aheadTiles, made, late, outputs, sums, outside, inside, trivial, source, isRaw,
+    ...given, defs, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {
       const buffer = bufferNamed(context.module, stmt.buffer);
-      return cellOf(context, { buffer }, isRows(buffer) ? ROW : undefined, inside, isSplit(stmt) ? split : undefined);
+      return cellOf(context, { buffer }, isRows(buffer) ? ROW : undefined, inside, isOutput(stmt) ? split : undefined);
     },
   };
 }

@@ -62,8 +62,7 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
   const count = loop.over === 'segments' ? 'walk_segments' : loopCount(kernel, loop);
   const { copies, bulk, readsBulk } = loading;
   const pushed = draining.flatMap((drain) => drain.bulk ?? []);
-  const near = new Set([...division.made.values()].map(({ buffer }) => buffer));
-  const { args, parameters } = signature(cx, kernel, [], new Map([...bulk, ...pushed].map(({ buffer, box }) => [buffer, box])), near);
+  const { args, parameters } = signature(cx, kernel, [], new Map([...bulk, ...pushed].map(({ buffer, box }) => [buffer, box])));
   const code = createCode();
   const load = (steps: readonly Step[]) => printSteps(code, steps, LOADING);
   const walk = (part: WalkingPart) => printSteps(code, walking.steps(part), walkers);

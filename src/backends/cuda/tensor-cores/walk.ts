@@ -18,7 +18,6 @@ import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Loa
 import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
-import { madeText, rowsBefore, type RowsBefore } from './walk-made-text.js';
 import { fitsTall, roomOf } from './walk-room.js';
 import { walkText, type Drain, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
 
@@ -87,7 +86,7 @@ interface WalkingTeam {
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
-  const { split, loop, before, ahead, aheadTiles, made, aside, exported, sums, outside, inside, source, isRaw } = division;
+  const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
   const draft: Draft<LoadingPart> = createDraft(['before', 'ask', 'issue', 'fill', 'body'], 'L');
   const registers: Registers[] = [];
   const bulk: BulkCopy[] = [];
@@ -96,8 +95,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
     cx, kernel, draft, slab: 64 * tall, defs: division.defs, notes, rowOf: tokenRow, stage: STAGE, exported, ownVectors: true,
   });
   draft.keepPieces(true);
-  const steady = [...made.values()].flatMap((one) => one.steady);
-  outsideText(cx, team, before, needed(ahead, [...aside.map((stmt) => stmt.value), ...steady], before), outside, split);
+  outsideText(cx, team, before, needed(ahead, aside.map((stmt) => stmt.value), before), outside, split);
   team.add({ kind: 'settle' });
   draft.keepPieces(false);
   draft.to('fill');
@@ -112,37 +110,23 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
       else copyCell(team, stmt.tile, cell, 'to');
     } else registers.push(throughRegisters(cx, team, draft, stmt, division));
   }
-  const earlier = new Map<TileId, RowsBefore>();
-  for (const [tile, one] of made) {
-    const rows = rowsBefore(cx, team, draft, one, inside, split);
-    if (rows === undefined) continue;
-    earlier.set(tile, rows);
-    registers.push(rows.registers);
-  }
   draft.to('body');
   const copies = brought.size > bulk.length;
-  const read = [
-    ...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value),
-    ...[...made.values()].map(({ near }) => near),
-  ];
+  const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
   const readsBulk = read.some((tile) => brought.has(source(tile)));
   // What others copied, or cleared, is there.
   if (copies || readsBulk) team.add({ kind: 'meet' });
   for (const stmt of draft.untilRefused(loop.body)) {
     if (stmt.kind === 'let' && aheadTiles.has(stmt.tile)) {
-      const [one, rows] = [made.get(stmt.tile), earlier.get(stmt.tile)];
-      if (one !== undefined && rows !== undefined) madeText(team, one, rows, inside);
-      else if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
+      if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (!isRaw(stmt)) loadNow(team, stmt.tile, loadCell(cx, stmt.op, inside, split));
     }
     if (stmt.kind === 'store' && aside.includes(stmt)) {
       // What others read of products must not be brought back in some blocks only.
       if (team.fits) draft.await();
-      const cell = division.cellOfStore(cx, stmt);
-      const alone = !cell.axes.includes(split);
-      if (alone) team.add({ kind: 'open', head: 'if (v0 == 0)' });
-      storeCell(team, stmt.value, cell, undefined);
-      if (alone) team.add({ kind: 'close' });
+      team.add({ kind: 'open', head: 'if (v0 == 0)' });
+      storeCell(team, stmt.value, division.cellOfStore(cx, stmt), undefined);
+      team.add({ kind: 'close' });
     }
   }
   draft.await();
