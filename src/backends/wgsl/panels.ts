@@ -158,11 +158,13 @@ export function readByFours(s: Structure, { products, brought }: Panels): Readon
 }
 
 /** Are elements worked out from device memory alone? */
-export function fromMemory(s: Structure, tile: TileId): boolean {
+export function fromMemory(s: Structure, tile: TileId, seen = new Set<TileId>()): boolean {
+  if (seen.has(tile)) return true;
+  seen.add(tile);
   const op = s.definitions.get(tile)?.op;
   if (op === undefined) return false;
   if (hasRole(op, 'load')) return buffersRead(op).every((buffer) => !s.stored.has(buffer));
-  return hasRole(op, 'free') || (hasRole(op, 'pointwise') && operandsOf(op).every((arg) => fromMemory(s, arg)));
+  return hasRole(op, 'free') || (hasRole(op, 'pointwise') && operandsOf(op).every((arg) => fromMemory(s, arg, seen)));
 }
 
 /** The tile of a loop over chunks that begins at 0, to which `term` and nothing else is added, and that only stores read behind it. */
@@ -199,7 +201,11 @@ export function endsHeld(s: Structure, { products }: Panels, tile: TileId, homes
   const alike = (user: User, of: TileId) => (
     user.kind !== 'let' || (hasRole(user.op, 'pointwise') && sameAxes(s.axes(user.tile), s.axes(of)))
   );
+  // Values with several readers are looked at once: there are as many ways to them as doublings of their readers.
+  const seen = new Set<TileId>();
   const reads = (one: TileId): boolean => {
+    if (seen.has(one)) return false;
+    seen.add(one);
     const op = s.definitions.get(one)?.op;
     if (products.has(one)) return (s.users.get(one) ?? []).every((user) => alike(user, one));
     return op !== undefined && hasRole(op, 'pointwise') && operandsOf(op).some((arg) => sameAxes(s.axes(arg), s.axes(one)) && reads(arg));
