@@ -6,9 +6,10 @@ DEV u64 mat_desc(u32 a, u32 lead) { return (u64)((a & 0x3ffff) >> 4) | ((u64)(le
 #endif
 
 // N columns of D from B's column n0 on (a multiple of N or of 64), KS steps of 16. R: rows of B's tile. FRESH: D = A B, else D += A B.
+// Columns go by the largest power of two in N, up to 64, so that no step leaves D, or the panel where it began.
 template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, const u32 (*a)[4], u32 b, int n0 = 0) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  constexpr int W = N < 64 ? N : 64;
+  constexpr int W = (N & -N) < 64 ? N & -N : 64;
   UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int n = 0; n < N; n += W) {
     int nn = n0 + n;
     u32 at = MN ? b + (nn >> 6) * R * 128 + (nn & 63) * 2 + k * 2048 : b + nn * 128 + (k >> 2) * R * 128 + (k & 3) * 32;

@@ -52,7 +52,10 @@ DEV void mma_open() {}
 template <int N> DEV void mma_ready(float*) {}
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 void wgmma_step_of(int columns, bool mn, bool fresh, float* d, const u32* a, u64 b);
-template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) { wgmma_step_of(N, MN, FRESH, d, a, b); }
+template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
+  static_assert(N == 16 || N == 32 || N == 64, "columns of a step");
+  wgmma_step_of(N, MN, FRESH, d, a, b);
+}
 void mma_commit();
 void mma_wait_for(int left);
 template <int N> DEV void mma_wait() { mma_wait_for(N); }
