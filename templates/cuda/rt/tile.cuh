@@ -17,15 +17,18 @@ DEV void team_sync(int id, int threads = 128) {
 // Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
 template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t, int skip = 0) {
   if (rows >= R && cols >= P * 64 && skip <= 0) {
-    // Nearly all tiles are full: one address each for source and target, then steps. Where threads do not fill whole rows (three panels), a thread
-    // comes back to its columns after a few turns, each of which has addresses of its own.
+    // Nearly all tiles are full: one address each for source and target, then steps. Where threads do not fill whole rows (three panels),
+    // one comes back to its columns after a few turns, each of which has addresses of its own.
     constexpr int TURNS = P / (P & -P), ROWS = TURNS * THREADS / (8 * P);
     static_assert(TURNS * THREADS % (8 * P) == 0 && R % ROWS == 0, "steps of whole rows");
     UNROLL for (int turn = 0; turn < TURNS; ++turn) {
-      const int r = (turn * THREADS + t) / (8 * P), x = (turn * THREADS + t) % (8 * P) * 8;
-      const E* from = src + r * stride + x;
-      const u32 to = dst + swz<R>(r, x);
-      UNROLL for (int n = 0; n < R / ROWS; ++n) cp_async(ROWS % 8 == 0 ? to + n * ROWS * 128 : dst + swz<R>(r + n * ROWS, x), from + n * ROWS * stride, 16);
+      const int at = turn * THREADS + t;
+      const E* from = src + at / (8 * P) * stride + at % (8 * P) * 8;
+      const u32 to = dst + swz<R>(at / (8 * P), at % (8 * P) * 8);
+      UNROLL for (int n = 0; n < R / ROWS; ++n) {
+        const u32 there = ROWS % 8 == 0 ? to + n * ROWS * 128 : dst + swz<R>(at / (8 * P) + n * ROWS, at % (8 * P) * 8);
+        cp_async(there, from + n * ROWS * stride, 16);
+      }
     }
     return;
   }

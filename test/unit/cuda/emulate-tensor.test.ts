@@ -45,6 +45,10 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
   ['hgrn2', { sizes: [24, 40], target: SM90 }],
   ['comba', { sizes: [64, 128], target: SM90 }],
   ['retention', { sizes: [128, 96], target: SM80 }],
+  // Three panels of columns, which two or four warpgroups share.
+  ['simple_gla', { sizes: [192], target: SM90, lengths: [70], orders: ['0'] }],
+  ['gated_delta', { sizes: [192, 160], target: SM90, lengths: [70], orders: ['0'] }],
+  ['gla', { sizes: [192], target: SM80, lengths: [70], orders: ['0'] }],
   ['gated_delta', { sizes: [32, 64], target: SM90, groups: 2 }],
   ['mamba2', { sizes: [64], target: SM90, groups: 2 }],
   // Tokens that fill no chunk; sequences without tokens.
@@ -60,7 +64,7 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
 const MATRICES = EXAMPLES.filter((name) => name !== 'hgrn' && name !== 'rg_lru');
 const SWEEP = MATRICES.flatMap((name) => [SM90, SM80].flatMap((target): readonly (readonly [string, TensorRun])[] => [
   ...[
-    [64], [128], [24, 40], [48, 80], [64, 128],
+    [64], [128], [24, 40], [48, 80], [64, 128], [192],
   ].map((sizes): readonly [string, TensorRun] => [name, { sizes, target, orders: ['0', '1', '2', '3', '4', '5'] }]),
   [name, { sizes: [64], target, resets: true }],
   [name, { sizes: [64], target, dtype: 'f16' }],

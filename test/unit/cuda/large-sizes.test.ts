@@ -16,6 +16,8 @@ const CASES: readonly (readonly [name: string, run: TensorRun])[] = [
 /** States that have no room in registers: their walks go without tensor cores. */
 const LARGER: readonly (readonly [name: string, run: TensorRun])[] = [
   ['simple_gla', { sizes: [512, 64], target: SM90 }],
+  // Seven panels and three.
+  ['simple_gla', { sizes: [448, 192], target: SM90 }],
 ];
 
 describe.skipIf(!compiler || NO_EXAMPLES)('16-bit kernels of large heads (skipped where g++ or the examples are missing)', () => {
