@@ -194,6 +194,7 @@ DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memo
   } while (0)
 // D (64 x N) += A (64 x 16) B (16 x N) of a warpgroup; N is 16, 32 or 64, b describes B's tile. FRESH: D is written, else added to.
 template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
+  static_assert(N == 16 || N == 32 || N == 64, "columns of a step");
   if (N == 16) { if (FRESH) LMOEC_WGMMA(16, "0"); else LMOEC_WGMMA(16, "1"); }
   else if (N == 32) { if (FRESH) LMOEC_WGMMA(32, "0"); else LMOEC_WGMMA(32, "1"); }
   else { if (FRESH) LMOEC_WGMMA(64, "0"); else LMOEC_WGMMA(64, "1"); }

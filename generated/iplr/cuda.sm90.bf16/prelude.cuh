@@ -194,6 +194,7 @@ DEV void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memo
   } while (0)
 // D (64 x N) += A (64 x 16) B (16 x N) of a warpgroup; N is 16, 32 or 64, b describes B's tile. FRESH: D is written, else added to.
 template <int N, bool MN, bool FRESH> DEV void wgmma_step(float* d, const u32* a, u64 b) {
+  static_assert(N == 16 || N == 32 || N == 64, "columns of a step");
   if (N == 16) { if (FRESH) LMOEC_WGMMA(16, "0"); else LMOEC_WGMMA(16, "1"); }
   else if (N == 32) { if (FRESH) LMOEC_WGMMA(32, "0"); else LMOEC_WGMMA(32, "1"); }
   else { if (FRESH) LMOEC_WGMMA(64, "0"); else LMOEC_WGMMA(64, "1"); }
@@ -257,11 +258,19 @@ DEV void team_sync(int id, int threads = 128) {
 // Copies R x 64P elements; rows >= rows and columns >= cols become 0. `stride` in elements.
 template <int R, int P, int THREADS = 128, typename E> DEV void tile_load(u32 dst, const E* src, i64 stride, int rows, int cols, int t, int skip = 0) {
   if (rows >= R && cols >= P * 64 && skip <= 0) {
-    // Nearly all tiles are full: one address each for source and target, then steps.
-    const E* from = src + t / (8 * P) * stride + t % (8 * P) * 8;
-    const u32 to = dst + swz<R>(t / (8 * P), t % (8 * P) * 8);
-    constexpr int ROWS = THREADS / (8 * P);
-    UNROLL for (int n = 0; n < R / ROWS; ++n) cp_async(ROWS % 8 == 0 ? to + n * ROWS * 128 : dst + swz<R>(t / (8 * P) + n * ROWS, t % (8 * P) * 8), from + n * ROWS * stride, 16);
+    // Nearly all tiles are full: one address each for source and target, then steps. Where threads do not fill whole rows (three panels),
+    // one comes back to its columns after a few turns, each of which has addresses of its own.
+    constexpr int TURNS = P / (P & -P), ROWS = TURNS * THREADS / (8 * P);
+    static_assert(TURNS * THREADS % (8 * P) == 0 && R % ROWS == 0, "steps of whole rows");
+    UNROLL for (int turn = 0; turn < TURNS; ++turn) {
+      const int at = turn * THREADS + t;
+      const E* from = src + at / (8 * P) * stride + at % (8 * P) * 8;
+      const u32 to = dst + swz<R>(at / (8 * P), at % (8 * P) * 8);
+      UNROLL for (int n = 0; n < R / ROWS; ++n) {
+        const u32 there = ROWS % 8 == 0 ? to + n * ROWS * 128 : dst + swz<R>(at / (8 * P) + n * ROWS, at % (8 * P) * 8);
+        cp_async(there, from + n * ROWS * stride, 16);
+      }
+    }
     return;
   }
   UNROLL for (int n = 0; n < R * P * 8 / THREADS; ++n) {
@@ -431,9 +440,10 @@ DEV u64 mat_desc(u32 a, u32 lead) { return (u64)((a & 0x3ffff) >> 4) | ((u64)(le
 #endif
 
 // N columns of D from B's column n0 on (a multiple of N or of 64), KS steps of 16. R: rows of B's tile. FRESH: D = A B, else D += A B.
+// Columns go by the largest power of two in N, up to 64, so that no step leaves D, or the panel where it began.
 template <int N, int KS, int R, bool MN, bool FRESH> DEV void mma(float* d, const u32 (*a)[4], u32 b, int n0 = 0) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  constexpr int W = N < 64 ? N : 64;
+  constexpr int W = (N & -N) < 64 ? N & -N : 64;
   UNROLL for (int k = 0; k < KS; ++k) UNROLL for (int n = 0; n < N; n += W) {
     int nn = n0 + n;
     u32 at = MN ? b + (nn >> 6) * R * 128 + (nn & 63) * 2 + k * 2048 : b + nn * 128 + (k >> 2) * R * 128 + (k & 3) * 32;
