@@ -135,8 +135,9 @@ export function copyCell(team: Team, tile: TileId, cell: Cell, stage?: string): 
   const start = (piece: Piece, load: Pick<Call, 'fn' | 'shape'>, waits = true) => {
     const to = staged ? `(${stage} + ${piece.name})` : team.address(piece);
     const args = [to, cell.at, cell.rowStride, cell.rows, cell.cols, 't', ...(cell.skip === undefined ? [] : [cell.skip])];
-    if (waits) team.add({ kind: 'copy', piece, group: !staged, ...load, args });
-    else team.add({ kind: 'call', ...load, args, writes: staged ? [] : [{ piece, by: 'any' }] });
+    // Of a stage, the frame sees to it that all is there, whoever brought it.
+    if (waits || staged) team.add({ kind: 'copy', piece, group: !staged, ...load, args });
+    else team.add({ kind: 'call', ...load, args, writes: [{ piece, by: 'any' }] });
   };
   if (cell.copied === 'tile') {
     const shape = [team.pad(rows), team.pad(cols) / 64, team.copiers];
