@@ -3,7 +3,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { columns, inOrder, main } from './lmoec.mjs';
+import { columns, inOrder, main, wayText } from './lmoec.mjs';
 import { root } from './setup.mjs';
 
 const FOUND = 86;
@@ -17,17 +17,15 @@ const SCANS = ['gla', 'gated_delta', 'kda', 'rwkv7', 'mamba2', 'hgrn', 'gsa', 'd
 const MIXTURES = ['olmoe', 'deepseek_v3', 'gshard', 'expert_choice', 'sinkhorn_base', 'noisy_topk', 'token_rounding', 'nest102', 'routed1'];
 const WAYS = ['cuda bf16', 'cuda f32', 'cuda bf16 sm80'];
 
-const wayOf = ({ backend, dtype, note }) => [backend, dtype, note].join(' ').trim();
-
 /** Of all cases those that are worth it: packed sequences of scans, more than one block of rows of mixtures. */
 export function sanitized(cases) {
-  const rank = ({ way }) => WAYS.indexOf(wayOf(way));
+  const rank = ({ way }) => WAYS.indexOf(wayText(way));
   const seen = new Set();
   return cases.filter((one) => {
     const { name, way, args } = one;
     const scan = SCANS.includes(name) && args.includes('--lengths');
     const mixture = MIXTURES.includes(name) && args.includes('--training') && /B=2,T=77|70,1,9/.test(args.join(' '));
-    const key = `${name} ${wayOf(way)}`;
+    const key = `${name} ${wayText(way)}`;
     if (!(scan || mixture) || rank(one) < 0 || seen.has(key)) return false;
     seen.add(key);
     return true;
@@ -105,9 +103,9 @@ export async function sanitize(all, { folder, seconds, jobs }) {
       return run(program, tool, [process.execPath, main, ...one.args], join(folder, `${tool}-${n++}.log`), Math.min(120, rest));
     }, ({ name, way }, result) => {
       const said = result === undefined ? LATE : verdict(result);
-      if (said === LATE) left.push(`${name} ${wayOf(way)}`);
+      if (said === LATE) left.push(`${name} ${wayText(way)}`);
       else {
-        console.log(columns([tool, name, wayOf(way), said], [10, 16, 16]));
+        console.log(columns([tool, name, wayText(way), said], [10, 16, 16]));
         if (said === 'ok') passed++; else failed++;
         looked++;
       }

@@ -49,6 +49,9 @@ export async function inOrder(items, width, work, show) {
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker));
 }
 
+/** How a call is made, as `cuda bf16 sm80`. */
+export const wayText = ({ backend, dtype, note }) => [backend, dtype, note].join(' ').trim();
+
 /** One line of a table; a negative width stands for a column of numbers. */
 export function columns(cells, widths) {
   return cells.map((cell, i) => (widths[i] < 0 ? cell.padStart(-widths[i]) : cell.padEnd(widths[i] ?? 0))).join(' ').trimEnd();

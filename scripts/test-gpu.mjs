@@ -20,7 +20,7 @@ import { FEW, RANGES, repeated, times } from './gpu-inputs.mjs';
 import { mixtureCases, randomMixtureCases } from './gpu-mixtures.mjs';
 import { sanitize } from './gpu-sanitize.mjs';
 import { testTorch } from './gpu-torch.mjs';
-import { columns, examples, inOrder, lmoec, main, reason, worst } from './lmoec.mjs';
+import { columns, examples, inOrder, lmoec, main, reason, wayText, worst } from './lmoec.mjs';
 import { compile, root } from './setup.mjs';
 
 const { values } = parseArgs({
@@ -131,7 +131,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const only = values.only?.split(',');
 const some = new RegExp(values.ways ?? '');
 const wanted = ({ name, way }) => (only === undefined || only.includes(name))
-  && (way === undefined || some.test([way.backend, way.dtype, way.note].join(' ').trim()));
+  && (way === undefined || some.test(wayText(way)));
 const casesOfInputs = special.flatMap(([name, size, label, adjust, theirs], i) => {
   if (!wanted({ name })) return [];
   const path = [

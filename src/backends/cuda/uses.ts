@@ -1,6 +1,11 @@
 import { operandsOf, valueOperands } from '../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../ir/tile/tile.js';
 
+/** Tiles that a statement reads; a loop, which has statements of its own, none. */
+export function tilesReadBy(stmt: TileStmt): readonly TileId[] {
+  return stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : [];
+}
+
 /** Every statement with the loops around it. */
 export function eachStatement(body: readonly TileStmt[], visit: (stmt: TileStmt, depth: number) => void, depth = 0): void {
   for (const stmt of body) {

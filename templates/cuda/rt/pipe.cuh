@@ -5,11 +5,7 @@ template <int N, int RA, bool ACROSS_A, int RB, bool ACROSS_B> DEV void pipe_mma
   // Of 16 columns further on, or of 16 rows, by 16 bytes.
   UNROLL for (int k = 0; k < 4; ++k) wgmma_shared<N, ACROSS_A, ACROSS_B>(d, ad + k * (ACROSS_A ? 128 : 2), bd + k * (ACROSS_B ? 128 : 2));
 }
-// Tiles of R rows and P panels by the copy engine, in boxes of 64 x 64: of a tensor of matrices, and of one of rows.
-template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, u32 bar) {
-  UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
-}
-// The same without boxes beyond the first `rows` rows and `cols` columns.
+// Tiles of R rows and P panels by the copy engine, in boxes of 64 x 64: of a tensor of matrices, without boxes beyond the first `rows` rows and `cols` columns, and of one of rows.
 template <int R, int P> DEV void pipe_matrix(u32 dst, const TensorMap& map, int x, int y, int z, int rows, int cols, u32 bar) {
   UNROLL for (int p = 0; p < P; ++p) UNROLL for (int r = 0; r < R; r += 64) if (r < rows && p * 64 < cols) bulk_copy(dst + p * R * 128 + r * 128, map, x + p * 64, y + r, z, bar);
 }

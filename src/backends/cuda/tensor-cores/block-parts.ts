@@ -5,7 +5,7 @@ import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile
 import { axisSize } from '../../describe.js';
 import type { CudaContext } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
-import { usesOf } from '../uses.js';
+import { tilesReadBy, usesOf } from '../uses.js';
 import { STEP } from './forms.js';
 import { definitions } from './kernel.js';
 
@@ -92,7 +92,7 @@ export function heldAfter({ kernel, sums, after }: BlockParts): number {
   const isMatrix = (tile: TileId) => kernel.tiles[tile].axes.length === 2;
   const last = new Map<TileId, number>();
   after.forEach((stmt, at) => {
-    for (const tile of stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : []) last.set(tile, at);
+    for (const tile of tilesReadBy(stmt)) last.set(tile, at);
   });
   const loaded = new Set(after.flatMap((stmt) => (stmt.kind === 'let' && isLoad(stmt) ? [stmt.tile] : [])));
   const live = new Set(sums.values());

@@ -12,6 +12,7 @@ import { planTeam } from '../instructions/plan.js';
 import type { CudaContext } from '../lowered.js';
 import { chunkPlace } from '../prologue.js';
 import type { Refused } from '../refused.js';
+import { tilesReadBy } from '../uses.js';
 import { PATIENCE } from './again.js';
 import type { Parts } from './extents.js';
 import { isDscore, type JoinedDecays } from './joined-decays.js';
@@ -140,10 +141,6 @@ function readByOthers({ body, tiles }: TileKernel, resolve: (tile: TileId) => Ti
   const reads = (stmt: TileStmt) => stmt.kind === 'let' && (tiles[stmt.tile].axes.length === 2 || isFold(stmt.op));
   return new Set(body.flatMap((stmt) => (stmt.kind === 'let' && reads(stmt) ? operandsOf(stmt.op) : []))
     .filter((tile) => tiles[tile].axes.length === 1).map(resolve));
-}
-
-function tilesReadBy(stmt: TileStmt): readonly TileId[] {
-  return stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : [];
 }
 
 function readByMaps({ body }: TileKernel, tile: TileId): boolean {

@@ -1,6 +1,6 @@
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
-import { usesOf } from '../uses.js';
+import { tilesReadBy, usesOf } from '../uses.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
 
@@ -14,22 +14,19 @@ export function foldsEarly(kernel: TileKernel): TileKernel {
   const { defs, counts } = usesOf(kernel);
   const isMatrix = (tile: TileId) => tiles[tile].axes.length === 2;
   const inRegisters = (tile: TileId) => isMatrix(tile) && defs.get(tile)?.op?.op !== 'load';
-  const readBy = (stmt: TileStmt): readonly TileId[] => (
-    stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : []
-  );
   const order = [...body];
   const terms = body.filter((stmt): stmt is Let => (
     stmt.kind === 'let' && isMatrix(stmt.tile) && stmt.op.op === 'map' && counts.get(stmt.tile) === 1 && stmt.op.args.some(inRegisters)
   ));
   for (const term of terms) {
     const at = order.indexOf(term);
-    const fold = order.findIndex((stmt) => readBy(stmt).includes(term.tile));
+    const fold = order.findIndex((stmt) => tilesReadBy(stmt).includes(term.tile));
     const sum = order[fold];
     if (sum.kind !== 'let' || sum.op.op !== 'reduce' || sum.op.reduce !== 'sum') continue;
     // Behind all that it is made of, and behind whoever else reads what registers hold.
     const made = order.findLastIndex((stmt) => stmt.kind === 'let' && operandsOf(term.op).includes(stmt.tile));
     const held = operandsOf(term.op).filter(inRegisters);
-    const last = order.findLastIndex((stmt) => stmt !== term && readBy(stmt).some((tile) => held.includes(tile)));
+    const last = order.findLastIndex((stmt) => stmt !== term && tilesReadBy(stmt).some((tile) => held.includes(tile)));
     const target = Math.max(made, last) + 1;
     if (target >= at) continue;
     order.splice(fold, 1);

@@ -238,7 +238,7 @@ function ownRows(code: Code, { kernel }: BlockParts, ownBytes: number): void {
  * Where there are fewer blocks than multiprocessors, as of few tokens, they are narrower: half as many columns each, or a quarter, so that
  * more of them read matrices.
  */
-const isNarrowed = ({ kernel }: BlockParts, { width }: PipeShape): boolean => !isAlongRows(kernel) && width > SLICE;
+export const isNarrowed = ({ kernel }: BlockParts, { width }: PipeShape): boolean => !isAlongRows(kernel) && width > SLICE;
 
 /** Says how many blocks there are; returns the name of their number. */
 function blockCount(code: Code, cx: CudaContext, parted: BlockParts, shape: PipeShape): string {

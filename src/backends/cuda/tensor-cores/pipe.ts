@@ -20,7 +20,7 @@ import { gatheredCell, type Gather } from './gathered.js';
 import { definitions, tokenRow } from './kernel.js';
 import { loadCell, tileToCome, type Cell } from './memory.js';
 import {
-  BARRIERS, COPIERS, countedBytes, HIGH, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
+  BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
 } from './pipe-text.js';
 import { sidesOf } from './product.js';
 import type { Tall } from './extents.js';
@@ -116,7 +116,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   /** Rows of the block, of which those beyond its own are nobody's. */
   const isOwnRows = ({ axes, buffer }: Cell) => !isAlong && isRows(buffer) && axes[0] === rows;
   /** The columns of the block, which a narrow one has fewer of. */
-  const isColumns = ({ axes, buffer }: Cell) => !isAlong && !isRows(buffer) && axes.includes(split) && shape.width > SLICE;
+  const isColumns = ({ axes, buffer }: Cell) => isNarrowed(parted, shape) && !isRows(buffer) && axes.includes(split);
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
     let [bytes, upper, wide, copies, products] = [0, 0, 0, false, 0];
@@ -232,7 +232,7 @@ function mappedCopy(
     kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
     args: [
       `to + ${piece.name}`, tensorMap(buffer.name), x,
-      ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z, ...(narrowed === undefined ? [] : most)]), 'bar',
+      ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z, ...most]), 'bar',
     ],
   };
 }

@@ -1,5 +1,5 @@
-import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileStmt } from '../../../ir/tile/tile.js';
+import { tilesReadBy } from '../uses.js';
 
 /**
  * The kernel with what is made of matrices element by element made where it is first read, if these are there until then anyway: in shared
@@ -10,17 +10,14 @@ export function sunk(kernel: TileKernel): TileKernel {
   if (body.some((stmt) => stmt.kind === 'loop')) return kernel;
   const isMatrix = (tile: TileId) => tiles[tile].axes.length > 1;
   const loaded = new Set(body.flatMap((stmt) => (stmt.kind === 'let' && stmt.op.op === 'load' ? [stmt.tile] : [])));
-  const readBy = (stmt: TileStmt): readonly TileId[] => (
-    stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : []
-  );
   // From the end on: what comes later has its place already.
   const placed: TileStmt[] = [];
   for (const stmt of [...body].reverse()) {
     const place = (): number => {
       if (stmt.kind !== 'let' || stmt.op.op !== 'map' || !isMatrix(stmt.tile)) return placed.length;
-      const first = placed.findLastIndex((later) => readBy(later).includes(stmt.tile));
+      const first = placed.findLastIndex((later) => tilesReadBy(later).includes(stmt.tile));
       const stays = (tile: TileId) => !isMatrix(tile) || loaded.has(tile)
-        || placed.slice(0, first + 1).some((later) => readBy(later).includes(tile));
+        || placed.slice(0, first + 1).some((later) => tilesReadBy(later).includes(tile));
       return first >= 0 && stmt.op.args.every(stays) ? first + 1 : placed.length;
     };
     placed.splice(place(), 0, stmt);

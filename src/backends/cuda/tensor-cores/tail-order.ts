@@ -1,5 +1,6 @@
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import { tilesReadBy } from '../uses.js';
 import { isDscore } from './joined-decays.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;
@@ -18,10 +19,7 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
   if (body.some((stmt) => stmt.kind === 'loop')) return kernel;
   const defs = new Map(body.flatMap((stmt): [TileId, Let][] => (stmt.kind === 'let' ? [[stmt.tile, stmt]] : [])));
   const readers = new Map<TileId, TileStmt[]>();
-  const readBy = (stmt: TileStmt): readonly TileId[] => (
-    stmt.kind === 'let' ? operandsOf(stmt.op) : stmt.kind === 'store' ? [stmt.value] : []
-  );
-  for (const stmt of body) for (const tile of new Set(readBy(stmt))) readers.set(tile, [...(readers.get(tile) ?? []), stmt]);
+  for (const stmt of body) for (const tile of new Set(tilesReadBy(stmt))) readers.set(tile, [...(readers.get(tile) ?? []), stmt]);
   const isMatrix = (tile: TileId) => tiles[tile].axes.length === 2;
   const first = new Set<TileStmt>();
   const need = (stmt: Let | undefined): void => {
@@ -45,7 +43,7 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
     stmt.kind === 'let' && isFold(stmt.op) && !leadsToMatrix.has(stmt.tile) && (matrices || !isMatrix(stmt.tile))
   );
   for (const stmt of body) {
-    if (!first.has(stmt) && (waits(stmt) || readBy(stmt).some(isLate))) late.add(stmt);
+    if (!first.has(stmt) && (waits(stmt) || tilesReadBy(stmt).some(isLate))) late.add(stmt);
   }
   /** Does the statement end the life of something that lies in registers alone? */
   const replaces = ({ op }: Let) => operandsOf(op).some((tile) => {
@@ -65,7 +63,7 @@ export function foldsTogether(kernel: TileKernel, matrices: boolean): TileKernel
     return turn + (isFold(def.op) || (byMatrix && tiles[tile].axes.length === 1) ? 1 : 0);
   };
   const behind = body.filter((stmt) => late.has(stmt)).map((stmt) => {
-    const turn = Math.max(0, ...readBy(stmt).map((tile) => from(tile, stmt.kind === 'let' && isMatrix(stmt.tile))));
+    const turn = Math.max(0, ...tilesReadBy(stmt).map((tile) => from(tile, stmt.kind === 'let' && isMatrix(stmt.tile))));
     if (stmt.kind === 'let') turns.set(stmt.tile, turn);
     return { stmt, turn };
   });

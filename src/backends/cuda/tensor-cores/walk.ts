@@ -11,6 +11,7 @@ import { arenaOf, createPieces, type Piece } from '../instructions/pieces.js';
 import { operandsOfTeam, planTeam } from '../instructions/plan.js';
 import type { CudaContext, LoweredKernel } from '../lowered.js';
 import { isRefused, refused, type Refused } from '../refused.js';
+import { tilesReadBy } from '../uses.js';
 import { bulkCopy, bulkStore, type BulkCopy } from './bulk-copy.js';
 import type { Tall } from './extents.js';
 import { letText, tokenRow } from './kernel.js';
@@ -176,7 +177,7 @@ function walkingTeam(
     imported: (tile) => (aheadTiles.has(tile) && !trivial(tile) ? loading.formsOf(tile) : undefined),
   });
   draft.keepPieces(true);
-  const read = after.flatMap((stmt) => (stmt.kind === 'store' ? [stmt.value] : stmt.kind === 'let' ? operandsOf(stmt.op) : []));
+  const read = after.flatMap(tilesReadBy);
   const kept = [...loop.carry.map((c) => c.init), ...[...outputs, ...aside].map((stmt) => stmt.value), ...read];
   outsideText(cx, team, before, needed(chain, kept, before), outside, split);
   for (const { tile, init } of loop.carry) {
