@@ -223,9 +223,9 @@ export function needed(cx: Context, site: Site, ids: readonly NodeId[], own: rea
   }))];
 }
 
-/** What a program of pieces makes of values by the way has names of its own: forward and backward count what they make, too. */
+/** What a program makes of values by the way has names of its own: others count what they make from the same number. */
 export function valueName(cx: Context, kind: 'value' | 'sum', id: NodeId): string {
-  const own = id >= cx.program.nodes.length && (cx.name === 'ends' || cx.name === 'reverse_ends');
+  const own = id >= cx.program.nodes.length;
   return `${own ? `${cx.name}.` : ''}${kind}${id}`;
 }
 
