@@ -6,6 +6,8 @@ import * as T from './tokens.js';
 const NESTED = 64;
 /** Operators that may lie on the way from a formula down to one of its values. */
 const OPERATORS = 256;
+/** Letters of a name: files, kernels and variables of generated code have names made of one or two. */
+const LETTERS = 100;
 
 /** What is open at one bracket: prefix signs and exponents, `else`s that hang on each other, and the operators of the formula so far. */
 interface Level {
@@ -22,7 +24,10 @@ const BETWEEN = [T.Comma, T.Equals, T.PlusEquals, T.Range];
 /** Words that end no value. */
 const OPEN_WORDS = [...T.KEYWORDS];
 
-/** The first place where a text is deeper than whatever walks over it can follow. Looks at tokens, so that nothing has followed it yet. */
+/**
+ * The first place where a text is deeper than whatever walks over it can follow, or has a name that no file can have. Looks at tokens, so
+ * that nothing has followed it yet.
+ */
 export function depthError(file: string, tokens: readonly IToken[]): Diagnostic | undefined {
   const levels: Level[] = [{ nested: 0, elses: 0, operators: 0 }];
   let [nested, operators] = [0, 0];
@@ -42,6 +47,9 @@ export function depthError(file: string, tokens: readonly IToken[]): Diagnostic 
   for (const [i, token] of tokens.entries()) {
     const type = token.tokenType;
     const own = levels[levels.length - 1];
+    if (token.image.length > LETTERS && isWord(token)) return tooDeep(
+      file, token, `a name of ${token.image.length} letters`, `choose one with at most ${LETTERS}`, 'too long',
+    );
     const operator = type === T.And || type === T.Or || type === T.Not;
     if (isWord(token) && !operator && (endsValue(tokens[i - 1]) || type === T.In)) restart(own, false);
     if (OPENING.includes(type)) {
@@ -91,7 +99,7 @@ function endsValue(token: IToken | undefined): boolean {
 
 const NAMED = 'give a part of the formula a name with `let`, and use the name';
 
-function tooDeep(file: string, token: IToken, title: string, help: string): Diagnostic {
+function tooDeep(file: string, token: IToken, title: string, help: string, label = 'one more'): Diagnostic {
   const span = { file, start: token.startOffset, end: token.startOffset + token.image.length };
-  return diagnostic('E106', title, span, 'one more', { help: [help] });
+  return diagnostic('E106', title, span, label, { help: [help] });
 }

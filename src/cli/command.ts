@@ -40,13 +40,20 @@ type Parsed<T extends Options> = ReturnType<typeof parseArgs<Config<T>>>;
 
 /** Parses options; throws a UsageError with a message for people. */
 export function parse<const T extends Options>(args: readonly string[], options: T): Parsed<T> {
+  let parsed: Parsed<T>;
   try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     const text = (error instanceof Error ? error.message : String(error)).split('. To specify')[0].replaceAll('\n', ' ');
     const unknown = /^Unknown option '(-+)([^']*)'/.exec(text);
     throw new UsageError(text, unknown === null ? undefined : { written: unknown[2], among: Object.keys(options), prefix: '--' });
   }
+  // What a shell makes of a variable that is not set.
+  for (const [name, given] of [...Object.entries(parsed.values), ['a file name', parsed.positionals] as const]) {
+    const empty = [given].flat().some((text) => typeof text === 'string' && text.trim() === '');
+    if (empty) throw new UsageError(`${name in options ? `--${name}` : name} is empty`);
+  }
+  return parsed;
 }
 
 /** Runs a command's body and turns usage errors into exit status 2. */
@@ -68,8 +75,11 @@ export function choice<const T extends readonly string[]>(option: string, value:
 }
 
 /** `a,b` and options given twice, as one list. */
-export function list(texts: readonly string[] | undefined): readonly string[] {
-  return (texts ?? []).flatMap((text) => text.split(',')).map((text) => text.trim()).filter((text) => text !== '');
+export function list(option: string, texts: readonly string[] | undefined): readonly string[] {
+  return (texts ?? []).flatMap((text) => text.split(',').map((item) => {
+    if (item.trim() === '') throw new UsageError(`${option} ${text}: write items with one comma between two`);
+    return item.trim();
+  }));
 }
 
 /** `aux=0.01`, `kinds=LLN`, `mixer=other`: numbers, texts and names of parts in place of those of a header. */

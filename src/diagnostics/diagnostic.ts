@@ -1,5 +1,6 @@
 import type { Span } from '../ir/common/span.js';
 import { CODES, type Code } from './codes.js';
+import { briefText } from '../support/brief.js';
 
 /** A place in the text and what it is. */
 export interface Label {
@@ -37,13 +38,18 @@ export function diagnostic(code: Code, title: string, span: Span, label: string,
   return {
     code,
     severity: CODES[code].severity,
-    title,
-    primary: { span, text: label },
+    title: withoutGiants(title),
+    primary: { span, text: withoutGiants(label) },
     secondary: details.secondary ?? [],
-    help: details.help ?? [],
-    note: details.note ?? [],
+    help: (details.help ?? []).map(withoutGiants),
+    note: (details.note ?? []).map(withoutGiants),
     ...(details.fix ? { fix: details.fix } : {}),
   };
+}
+
+/** What messages quote may be a number of a hundred thousand digits. */
+function withoutGiants(text: string): string {
+  return text.replace(/[^\s`]{200,}/g, (word) => briefText(word));
 }
 
 export function hasErrors(diagnostics: readonly Diagnostic[]): boolean {

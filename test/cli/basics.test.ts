@@ -64,6 +64,15 @@ describe('the program', () => {
       code: 2, err: expect.stringMatching(/did you mean cuda\.sm90\?/),
     });
   });
+
+  it('takes nothing for something: empty names, and items that a comma promises', () => {
+    for (const [args, message] of [
+      [['run', 'decaying.lmoe', '--out='], '--out is empty'], [['build', 'decaying.lmoe', '-o', ''], '--out is empty'],
+      [['check', ''], 'a file name is empty'],
+      [['run', 'decaying.lmoe', '--lengths', '3,,4'], '--lengths 3,,4: write items with one comma between two'],
+      [['build', 'decaying.lmoe', '--target', 'webgpu,'], '--target webgpu,: write items with one comma between two'],
+    ] as const) expect(inFolder(...args)).toEqual({ code: 2, out: '', err: `lmoec: ${message}\n` });
+  });
 });
 
 describe('check', () => {

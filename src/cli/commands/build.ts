@@ -42,12 +42,12 @@ export const build: Command = (args) => guarded(async () => {
     watch: { type: 'boolean' },
   });
   if (positionals.length === 0) throw new UsageError('build: name at least one .lmoe file or a folder of them');
-  const emit = list(values.emit).map((level) => choice('--emit', level, BUILD_LEVELS));
-  const dtypes = list(values.dtype).map((text) => {
+  const emit = list('--emit', values.emit).map((level) => choice('--emit', level, BUILD_LEVELS));
+  const dtypes = list('--dtype', values.dtype).map((text) => {
     if (!isDtype(text)) throw new UsageError(`--dtype ${text}: must be one of f32, f16, bf16`);
     return text;
   });
-  const named = list(values.target).map((target) => choice('--target', target, WITH_TORCH));
+  const named = list('--target', values.target).map((target) => choice('--target', target, WITH_TORCH));
   const targets = named.filter(isKernelTarget);
   const torch = named.length > targets.length;
   if (
@@ -57,7 +57,7 @@ export const build: Command = (args) => guarded(async () => {
     torch && targets.length > 0 && (values.size ?? []).length > 1
   ) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
   const dtypesGiven = dtypes.length === 0 ? undefined : dtypes;
-  const experts = list(values.experts).map((text) => {
+  const experts = list('--experts', values.experts).map((text) => {
     if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`--experts ${text}: must be how many experts a rank has, as in --experts 8,16`);
     return Number(text);
   });

@@ -29,7 +29,7 @@ export const check: Command = (args) => guarded(async () => {
   if (positionals.length === 0) throw new UsageError('check: name at least one .lmoe file or a folder of them');
   const wanted: Wanted = {
     paths: positionals,
-    emit: list(values.emit).map((level) => choice('--emit', level, CHECK_LEVELS)),
+    emit: list('--emit', values.emit).map((level) => choice('--emit', level, CHECK_LEVELS)),
     given: new Map<string, number | string>([...sizesOf(values.size ?? []), ...settingsOf(values.with ?? [])]),
     json: values.json === true,
   };

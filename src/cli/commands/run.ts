@@ -36,7 +36,7 @@ function requestOf(args: readonly string[]) {
   const seed = Number(values.seed ?? 1);
   if (!Number.isInteger(seed)) throw new UsageError(`--seed ${values.seed}: must be a whole number`);
   const sizes = sizesOf(values.size ?? []);
-  const lengths = values.lengths === undefined ? undefined : list(values.lengths).map(lengthOf);
+  const lengths = values.lengths === undefined ? undefined : list('--lengths', values.lengths).map(lengthOf);
   if (lengths !== undefined && (sizes.has('B') || sizes.has('T'))) throw new UsageError('run: --lengths says what B and T are');
   if (values.inputs !== undefined && (lengths !== undefined || values.states !== undefined)) {
     throw new UsageError('run: lengths and states come from the tensors of --inputs; --lengths and --states are for random ones');
@@ -109,7 +109,7 @@ export const run: Command = (args) => guarded(async () => {
 });
 
 function verdict({ passed, error, allowed, conditioning, meaningless }: Comparison): string {
-  if (meaningless !== undefined) return 'FAILED: the formula itself gives no number';
+  if (meaningless !== undefined) return 'FAILED: the formula itself gives no finite number that f32 holds';
   if (passed) return error <= allowed ? 'ok' : 'ok: negligible';
   return conditioning === undefined ? 'FAILED' : `FAILED (one rounding of the inputs: ${conditioning.toExponential(1)})`;
 }

@@ -39,6 +39,13 @@ describe('error against the oracle', () => {
     expect(against([NaN, 1], [1, 1])).not.toHaveProperty('meaningless');
   });
 
+  it('says that it is the meaning where f32 cannot hold it, and what comes of that before', () => {
+    expect(against([Infinity, 1], [1e39, 1])).toMatchObject({ passed: true, error: 0 });
+    expect(against([NaN, 1], [1e39, 1])).toMatchObject({ passed: false, meaningless: 0 });
+    expect(against([1, Infinity, NaN], [1, 1e38, 1e39])).toMatchObject({ passed: false, meaningless: 2 });
+    expect(compare('o', 'output', 'output', 'f64', [1e39], [1e39]).passed).toBe(true);
+  });
+
   it('holds f32 to 1e-4 and the oracle to 1e-10', () => {
     expect([tolerance('f32', 'gate-gradient'), tolerance('f64', 'output')]).toEqual([1e-4, 1e-10]);
     expect(tolerance('bf16', 'output')).toBeLessThanOrEqual(0.006);

@@ -109,6 +109,30 @@ describe('a check that fails', () => {
     expect(comparisons.find(({ name }) => name === 'p')).toMatchObject({ passed: false, error: 1 });
   });
 
+  it('blames a recurrence that grows out of f32, on the oracle out of float64', async () => {
+    const host = nodeHost();
+    writeFileSync(
+      join(folder, 'grow.lmoe'), 'scan grow(x: [D]) -> o: [D] with D = 2 {\n  state h: [D]\n  h = 3 * h[t-1] + x\n  o = h\n}\n',
+    );
+    const source = openSource(host, join(folder, 'grow.lmoe'));
+    if (isProblem(source)) throw new Error(source.title);
+    const meaningOf = async (T: number, runtime: Runtime | undefined) => {
+      const prepared = prepareRun(
+        host, source, source.specs[0], { sizes: new Map([['T', T]]), lengths: undefined, seed: 1, states: 'declared' },
+      );
+      if ('problems' in prepared) throw new Error(prepared.problems[0].title);
+      const report = await prepared.run(runtime, { dtype: 'f32', target: 'cuda.sm80', check: true });
+      if (!('comparisons' in report)) throw new Error('no report');
+      return report.meaningless;
+    };
+    expect(await meaningOf(100, nothing())).toMatchObject({
+      title: expect.stringMatching(/: `o` is -?\d\.\de\+3[89] at /),
+      help: [expect.stringContaining('f32 ends at 3.4e38'), expect.anything()],
+    });
+    expect(await meaningOf(20, undefined)).toBeUndefined();
+    expect(await meaningOf(900, undefined)).toMatchObject({ title: expect.stringMatching(/: `o` is -?inf at /) });
+  });
+
   it.each(['bf16', 'f32'] as const)('in %s says how much may be the formula, where there are roundings', async (dtype) => {
     const host = nodeHost();
     const source = openSource(host, join(folder, 'total.lmoe'));

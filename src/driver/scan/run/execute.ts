@@ -13,6 +13,7 @@ import { compare, type Comparison } from '../../run/compare.js';
 import { conditioning } from './conditioning.js';
 import { runOnDevice } from './device.js';
 import { rounded } from '../../run/elements.js';
+import { tolerance } from '../../tolerance.js';
 import { runOracle, type Values } from './oracle.js';
 import { EXPECTED_PREFIX, type AnyTensor, type CallShape } from '../../run/validate.js';
 import type { Failed } from '../../problem.js';
@@ -57,7 +58,9 @@ export async function execute(host: Host, request: RunRequest): Promise<RunOutco
   }
   if (runtime === undefined) {
     const results = runOracle(spec, call, values);
-    return { results, expected: new Map(), comparisons: request.check && dtype === 'f32' ? expectations(signature, request, results) : [] };
+    if (!request.check) return { results, expected: new Map(), comparisons: [] };
+    const held = dtype === 'f32' ? expectations(signature, request, results) : [];
+    return { results, expected: results, comparisons: [...held, ...numberless(signature, values, results, held)] };
   }
   const compiled = await compileScan(
     host, source, spec, { target, dtype, sizes: call.sizes, command: 'lmoec run', capabilities: capabilitiesOf(runtime) },
@@ -95,5 +98,18 @@ function expectations(signature: Signature, request: RunRequest, results: Values
     const expected = request.tensors.get(`${EXPECTED_PREFIX}${tensor.name}`);
     const role = roleOf(tensor);
     return expected === undefined ? [] : [compare(tensor.name, role, role, 'f64', results.get(tensor.name), expected.data)];
+  });
+}
+
+/** Results that nothing is expected of, and that are no finite numbers though all that was given is. */
+function numberless(signature: Signature, given: Values, results: Values, held: readonly Comparison[]): Comparison[] {
+  if ([...given.values()].some((values) => values.some((x) => !Number.isFinite(x)))) return [];
+  return [...signature.results, ...signature.gradients].flatMap((tensor) => {
+    const at = results.get(tensor.name)?.findIndex((x) => !Number.isFinite(x)) ?? -1;
+    if (at < 0 || held.some(({ name }) => name === tensor.name)) return [];
+    const role = roleOf(tensor);
+    return [{
+      name: tensor.name, role, error: Infinity, maxDifference: Infinity, allowed: tolerance('f64', role), passed: false, meaningless: at,
+    }];
   });
 }
