@@ -6,6 +6,8 @@ import { isProblem, sourceOf } from '../../src/driver/session.js';
 import type { Diagnostic } from '../../src/diagnostics/diagnostic.js';
 import type { Target } from '../../src/ir/plan/plan.js';
 import { finalName } from '../../src/ir/spec/names.js';
+import { runSpec } from '../../src/interp/spec.js';
+import type { SpecCall, Tensors } from '../../src/interp/spec-machine.js';
 import type { Spec } from '../../src/ir/spec/spec.js';
 import { frontend } from '../../src/passes/frontend.js';
 import { normalize } from '../../src/passes/normalize/normalize.js';
@@ -13,6 +15,7 @@ import { isRefusal } from '../../src/passes/normalize/refusal.js';
 import type { WebGpuRuntime } from '../../src/runtime/webgpu/index.js';
 import { randomSource } from '../../src/support/random.js';
 import { adapterFault } from './adapter.js';
+import { direct } from './direct.js';
 import { emulationFault } from './emulated.js';
 import { compareTiles, type CompareOptions } from '../property/tiles.js';
 import { printProgram, type Program } from './program.js';
@@ -48,6 +51,8 @@ function crash(stage: string, error: unknown): Verdict {
 export interface Devices {
   readonly emulator?: boolean;
   readonly adapter?: WebGpuRuntime;
+  /** Is the meaning itself held against plain loops over the program's tree? */
+  readonly loops?: boolean;
 }
 
 /**
@@ -80,7 +85,7 @@ export async function judge(
   return kernels ?? numbers;
 }
 
-async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: Devices): Promise<Verdict> {
+async function numbersOf(program: Program, spec: Spec, { emulator, adapter, loops }: Devices): Promise<Verdict> {
   const seed = Number(/\d+$/.exec(program.name)?.[0] ?? 1);
   const random = randomSource(seed, 'call');
   const lengths = SHAPES[random.below(SHAPES.length)];
@@ -109,6 +114,8 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
   const cotangents = new Map(tensors.filter(([name]) => results.has(name)));
   try {
     const call = { sizes: program.sizes, heads: 2, groups, lengths };
+    const wrong = loops === true ? meaningFault(program, spec, call, given) : undefined;
+    if (wrong !== undefined) return fault(wrong);
     const made = compareTiles(spec, call, given, cotangents, options);
     const wanted = [...made.tensors.values()].map((tensor) => rms(tensor.wanted));
     const most = Math.max(0, ...wanted);
@@ -126,6 +133,18 @@ async function numbersOf(program: Program, spec: Spec, { emulator, adapter }: De
     if (isRefusal(error)) return placed(error.code, error.origin);
     return crash('numbers', error);
   }
+}
+
+/** What the oracle makes of a call that plain loops do not. */
+function meaningFault(program: Program, spec: Spec, call: SpecCall, given: Tensors): string | undefined {
+  const meant = runSpec(spec, call, given);
+  for (const [name, values] of direct(program, call, given)) {
+    const found = meant.get(name.startsWith('final ') ? finalName(spec, name.slice(6)) : name);
+    const error = found === undefined || found.length !== values.length ? NaN : rms(found.map((x, i) => x - values[i]));
+    const size = rms(Float64Array.from(values));
+    if (size < 1e6 && !(error <= 1e-9 * Math.max(1, size))) return `the oracle's ${name} is off by ${error} of ${size}`;
+  }
+  return undefined;
 }
 
 function rms(values: Float64Array): number {
