@@ -47,6 +47,10 @@ def model_of(name):
     kind, own = MODELS[name]
     torch.manual_seed(0)
     model = getattr(fla.models, f"{kind}ForCausalLM")(getattr(fla.models, f"{kind}Config")(**COMMON, **own)).cuda().bfloat16()
+    # RWKV7 begins with projections of zeros, behind which nothing of a kernel is seen.
+    for x in model.parameters():
+        if not x.any():
+            torch.nn.init.normal_(x, std=0.02)
     # Mamba's training path is one function of mamba_ssm that has everything in it: gradients are those of evaluation.
     return model.eval()
 
