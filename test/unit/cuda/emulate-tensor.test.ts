@@ -137,6 +137,7 @@ describe.skipIf(!compiler)('tensor core kernels of random recurrences (skipped w
 const SPOILT: readonly (readonly [what: string, target: CudaTarget, from: RegExp, to: string, expected: RegExp])[] = [
   ['a fence', SM90, /(tile_clear[^\n]*\n\s*)proxy_fence\(\);/, '$1', /a product reads what thread \d+ wrote without a fence/],
   ['a fence of what is stored', SM90, /proxy_fence\(\);(\s*bar_arrive\(empty)/, '$1', /a store of what thread \d+ wrote without a fence/],
+  ['a fence of the barriers', SM90, /(bar_init[^\n]*\n\s*)proxy_fence\(\);/, '$1', /a barrier that thread \d+ made without a fence/],
   ['a barrier between threads', SM90, /(vec_cumsum[^\n]*\n(?:\s*\/\/[^\n]*\n)*)\s*bar_sync\(1, 128\);/, '$1',
     /byte \d+ of shared memory, which warp \d+ (wrote|reads) without a barrier/],
   ['a wait for copies', SM90, /bar_wait\(landed[^\n]*/, '', /nobody waits for \d+ copies/],

@@ -82,6 +82,7 @@ static const char PHASE[] = "a phase of the barrier at";
 void bar_init(u32 b, int n) {
   shared_at(b, 8, 8);
   phases[b] = {0, n, 0, 0, {}, {}};
+  wrote(b, threadIdx.x);
 }
 static Phases& phases_at(u32 b) {
   auto found = phases.find(b);
@@ -135,6 +136,7 @@ static void bulk_copy_any(u32 dst, const TensorMap& map, int x, int y, int z, u3
   for (int n = 0; n < bytes / 16; ++n)
     if (unfenced[(dst - SHARED_AT) / 16 + n] != 0)
       fail("a copy over what thread %d wrote without a fence after it", unfenced[(dst - SHARED_AT) / 16 + n] - 1);
+  if (const u16 by = unfenced[(b - SHARED_AT) / 16]) fail("a copy tells a barrier that thread %d made without a fence after it", by - 1);
   tells(phases_at(b).told);
   const BulkCopy c = {dst, map, {x, y, z}, b};
   if (lazy && !awaited(b)) bulk_copies.push_back(c);

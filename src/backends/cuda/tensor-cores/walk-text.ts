@@ -106,6 +106,8 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
       bulk.length === 0 ? '' : ' bar_init(landed + i * 8, 1);'
     } }`,
   );
+  // The copy engine finds them made.
+  if (bulk.length > 0) code.line('proxy_fence();');
   code.close();
   code.line('__syncthreads();');
 
