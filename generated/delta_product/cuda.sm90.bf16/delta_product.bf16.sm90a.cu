@@ -279,6 +279,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_ends(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -679,6 +680,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_maps(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1060,6 +1062,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1168,6 +1171,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1665,6 +1669,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -2085,6 +2090,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_ends(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -2516,6 +2522,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -2623,6 +2630,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 1; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {

@@ -119,6 +119,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -289,6 +290,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -454,6 +456,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -562,6 +565,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -773,6 +777,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -958,6 +963,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1163,6 +1169,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1270,6 +1277,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {

@@ -137,6 +137,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(f32* __restrict__ p_
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -279,6 +280,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_maps(bf16* __restrict__ p
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -395,6 +397,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_join(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -503,6 +506,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -695,6 +699,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -840,6 +845,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 2; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -992,6 +998,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse_join(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1099,6 +1106,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {

@@ -69,6 +69,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_ends(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -257,6 +258,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_walk(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -457,6 +459,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_states(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -599,6 +602,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) S_reverse_ends(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -788,6 +792,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) S_reverse(const f32* __rest
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {

@@ -93,6 +93,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -305,6 +306,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_walk(const f32* __restric
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -530,6 +532,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_states(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -696,6 +699,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends(const f32* _
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -901,6 +905,7 @@ extern "C" __global__ void __launch_bounds__(256, 1) h_reverse(const f32* __rest
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1711,6 +1716,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_ends_2(const f32* __restr
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
@@ -1923,6 +1929,7 @@ extern "C" __global__ void __launch_bounds__(256, 2) h_reverse_ends_2(const f32*
   (void)group, (void)v_here, (void)out0, (void)landed;
   if (threadIdx.x == 0) {
     for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
   }
   __syncthreads();
   if (half >= 1) {
