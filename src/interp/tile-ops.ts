@@ -3,6 +3,7 @@ import type { MathName } from '../ir/common/dag.js';
 import { LEAST_LOG_DECAY, type RowNumber, type RunEnd, type TileId, type TileOp } from '../ir/tile/tile.js';
 import { math } from '../math/index.js';
 import { fourDraws } from '../support/noise.js';
+import { packTile, queueTile, tallyTile, unpackTile } from './tile-lists.js';
 import { newValue, strideOf, stridesAlong, visit, type TileValue } from './tile-value.js';
 
 type SizeOf = (axis: Axis) => number;
@@ -45,6 +46,10 @@ export function evaluateOp(op: Exclude<TileOp, { op: 'load' | 'gather' | 'nth' }
     case 'map': return mapTiles(op.fn, op.args.map(tile), sizeOf);
     case 'runs': return runsTile(op.axis, op.length, tile(op.arg), sizeOf);
     case 'top': return topTile(op.axes, tile(op.arg), tile(op.count));
+    case 'pack': return packTile(op.axes, tile(op.arg), tile(op.held), newValue(axes, sizeOf));
+    case 'unpack': return unpackTile(op.from, tile(op.arg), tile(op.number), op.axes, newValue(axes, sizeOf));
+    case 'tally': return tallyTile(tile(op.arg), newValue(op.axes, sizeOf));
+    case 'queue': return queueTile(tile(op.arg), tile(op.first), op.axes, newValue(axes, sizeOf));
     case 'reduce': return reduceTile(op.reduce, op.axis, tile(op.arg), sizeOf);
     case 'contract': return contractTiles(operand(op.a), operand(op.b), op.axis, sizeOf);
     case 'compose': return composeTiles(tile(op.a), tile(op.b), sizeOf);

@@ -4,6 +4,7 @@ import { clustersOf } from '../../src/passes/cluster/cluster.js';
 import { adjointOf } from '../../src/passes/flow/adjoint.js';
 import { flowOf, isRefused } from '../../src/passes/flow/flow.js';
 import { frontend } from '../../src/passes/frontend.js';
+import { countedBySlots } from '../../src/passes/kernels/counted.js';
 import { kernelsOf } from '../../src/passes/kernels/kernels.js';
 import { namesOf } from '../../src/passes/kernels/names.js';
 import { withoutPicks } from '../../src/passes/kernels/picks.js';
@@ -47,7 +48,7 @@ function graphOf({ text, imported, last }: Program): Graph | undefined {
 /** Does the tile interpreter give what the flow gives? False where there are no kernels, which is said with a reason. */
 function judged(graph: Graph, seed: number): boolean {
   const there = flowOf(graph);
-  const whole = isRefused(there) ? there : adjointOf(withoutPicks(there));
+  const whole = isRefused(there) ? there : adjointOf(countedBySlots(withoutPicks(there)));
   if (isRefused(whole)) return saidWhy(whole.refusals);
   const flow = forKernels(whole);
   const clusters = clustersOf(flow);

@@ -10,6 +10,7 @@ import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, rowsKe
 import { productsApart } from './tensor-cores/apart.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { isRefused, type Refused } from './refused.js';
+import { hasOp } from './uses.js';
 import { lowerPlain } from './plain/lower.js';
 import { lowerRegisters } from './registers/lower.js';
 import { lowerRows } from './rows/lower.js';
@@ -32,6 +33,9 @@ export interface CudaOptions {
  */
 const SEGMENTATION: Segmentation = { programs: 128, least: 8 };
 
+/** Where segments are counts and sums of numbers alone, which have no pipeline to fill, and leave little behind. */
+const SHORT: Segmentation = { programs: 128, least: 4 };
+
 /** As templates/cuda/rt/tables.cuh has it: a number of shared memory for each thread. */
 const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 
@@ -40,7 +44,7 @@ const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = [
   'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'gather', 'wgmma', 'pipe', 'runs', 'plain',
-  'draw', 'order', 'running',
+  'draw', 'order', 'running', 'pack',
 ];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;
@@ -76,7 +80,8 @@ export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan;
       ...tablesOf(domain).map((table): PlanArg => ({ kind: 'table', table, access: 'write' })), { kind: 'dims', domain: domain.row },
     ],
   }))];
-  const segmentation = mappedSegmentation(module, kernels) ?? SEGMENTATION;
+  const walks = module.kernels.some((kernel) => kernel.inner !== 'once' || (kernel.outer === 'segment' && hasOp(kernel, 'contract')));
+  const segmentation = mappedSegmentation(module, kernels) ?? (walks ? SEGMENTATION : SHORT);
   const plan: Plan = {
     format: 'lmoec-plan-4',
     scan: module.name,

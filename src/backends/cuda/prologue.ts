@@ -175,8 +175,10 @@ export function iterationLines(
 }
 
 /** Opens the loop of a plain kernel; `n` names its counter. */
-export function openLoop(code: Code, kernel: TileKernel, loop: TileLoop, n: string, rows: number, place: Place): Place {
-  code.open(`for (int ${n} = 0; ${n} < ${loopCount(kernel, loop)}; ++${n})`);
+export function openLoop(
+  code: Code, kernel: TileKernel, loop: TileLoop, n: string, rows: number, place: Place, count = loopCount(kernel, loop),
+): Place {
+  code.open(`for (int ${n} = 0; ${n} < ${count}; ++${n})`);
   return iterationLines(code, kernel, loop, n, '', rows, place);
 }
 

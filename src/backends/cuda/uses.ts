@@ -14,10 +14,10 @@ export function eachStatement(body: readonly TileStmt[], visit: (stmt: TileStmt,
   }
 }
 
-export function hasOp({ body }: TileKernel, name: TileOp['op']): boolean {
+export function hasOp({ body }: TileKernel, ...names: readonly TileOp['op'][]): boolean {
   let found = false;
   eachStatement(body, (stmt) => {
-    if (stmt.kind === 'let' && stmt.op.op === name) found = true;
+    if (stmt.kind === 'let' && names.includes(stmt.op.op)) found = true;
   });
   return found;
 }

@@ -1,3 +1,4 @@
+import type { Axis } from '../../ir/common/axes.js';
 import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
@@ -7,9 +8,10 @@ import { verifyTiles } from '../../ir/tile/verify.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
 import { uncommented } from '../notes.js';
+import { withListsWrittenOut } from '../written-out.js';
 import { verified } from '../../support/verified.js';
 import {
-  costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planRows, planTensor, rowsKernel, rowsKernelName,
+  axisSize, costsOf, innerExtents, mappedSegmentation, outerExtents, planPrograms, planRows, planTensor, rowsKernel, rowsKernelName,
 } from '../describe.js';
 import { DEFAULT_CAPABILITIES, type WgslCapabilities } from './capabilities.js';
 import { helpersOf } from './helpers.js';
@@ -37,7 +39,9 @@ export interface WgslOptions {
 const SEGMENTATION: Plan['segmentation'] = { programs: 256, least: 4 };
 
 /** Writes the WGSL of a module, one file per kernel, and the plan a host needs to launch it. */
-export function emitWgsl(module: TileModule, options: WgslOptions): { plan: Plan; files: Map<string, string> } {
+export function emitWgsl(given: TileModule, options: WgslOptions): { plan: Plan; files: Map<string, string> } {
+  const sizeOf = (axis: Axis) => axisSize(given, axis);
+  const module: TileModule = { ...given, kernels: given.kernels.map((kernel) => withListsWrittenOut(kernel, sizeOf)) };
   const capabilities = options.capabilities ?? DEFAULT_CAPABILITIES;
   const packed = (buffer: TileBuffer) => buffer.dtype === 'io' && buffer.role !== 'workspace' && (
     options.dtype === 'bf16' || (options.dtype === 'f16' && !capabilities.f16)

@@ -281,6 +281,7 @@ export function scanText(p: Printing, code: Code, action: Extract<Action, { kind
       code.close();
       break;
     }
+    case 'pack': case 'unpack': case 'tally': case 'queue': throw new Error(`${op.op} is written in other operations`);
     default:
       op satisfies never;
   }

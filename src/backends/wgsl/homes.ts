@@ -121,6 +121,7 @@ function readsBy(
         }
         case 'compose': return (trips * elements * s.size(ROW)) / 4;
         case 'nth': return trips * out;
+        case 'pack': case 'unpack': case 'tally': case 'queue': throw new Error(`${op.op} is written in other operations`);
         // Once for each bit of a key, and where seats are given.
         case 'top': return trips * (tile === op.arg ? 34 : 1) * out;
         case 'reduce': case 'runs': case 'cumsum': case 'recur': return trips * Math.max(out, elements);

@@ -15,6 +15,7 @@ import { flowOf, isRefused, type Refusal } from '../../passes/flow/flow.js';
 import { kernelsOf, type Lowered } from '../../passes/kernels/kernels.js';
 import { namesOf } from '../../passes/kernels/names.js';
 import { withoutPicks } from '../../passes/kernels/picks.js';
+import { countedBySlots } from '../../passes/kernels/counted.js';
 import { forKernels } from '../../passes/kernels/results.js';
 import { briefList } from '../../support/brief.js';
 import { verified } from '../../support/verified.js';
@@ -56,7 +57,7 @@ function clustered(graph: Graph, backward: boolean): Clustered | Failed {
 }
 
 function clusteredFlow(subject: Subject, made: Flow, backward: boolean): Clustered | Failed {
-  const there = withoutPicks(made);
+  const there = countedBySlots(withoutPicks(made));
   const whole = backward ? adjointOf(there) : there;
   if (isRefused(whole)) return unmade(subject, whole.refusals);
   const flow = forKernels(whole);

@@ -9,6 +9,7 @@ import { adjointOf } from '../../passes/flow/adjoint.js';
 import { flowOf, isRefused, type Refused } from '../../passes/flow/flow.js';
 import { kernelsOf } from '../../passes/kernels/kernels.js';
 import { withoutPicks } from '../../passes/kernels/picks.js';
+import { countedBySlots } from '../../passes/kernels/counted.js';
 import { forKernels } from '../../passes/kernels/results.js';
 
 /**
@@ -27,7 +28,7 @@ export function levelsText(graph: Graph, levels: readonly string[]): string {
 
 function flowText(graph: Graph, print: (flow: Flow) => string): string {
   const flow = flowOf(graph);
-  const made = isRefused(flow) ? flow : adjointOf(withoutPicks(flow));
+  const made = isRefused(flow) ? flow : adjointOf(countedBySlots(withoutPicks(flow)));
   return isRefused(made) ? whyNot(graph, 'flow', made) : print(made);
 }
 

@@ -42,6 +42,13 @@ export interface KernelBuilder {
   neg(a: TileId): TileId;
   exp(a: TileId): TileId;
   top(axes: readonly Axis[], arg: TileId, count: TileId): TileId;
+  /** What `arg` has where `held` is 1, one behind the other along `to`. */
+  pack(axes: readonly Axis[], to: Axis, arg: TileId, held: TileId): TileId;
+  /** What `arg` has for the numbers of elements of `axes`, from 1, at these. */
+  unpack(axes: readonly Axis[], from: Axis, arg: TileId, number: TileId): TileId;
+  /** Of numbers of elements of `axes`, from 1: how often there is each, and where each is to go. */
+  tally(axes: readonly Axis[], arg: TileId): TileId;
+  queue(axes: readonly Axis[], arg: TileId, first: TileId): TileId;
   reduce(op: 'sum' | 'max' | 'min', axis: Axis, arg: TileId): TileId;
   runs(axis: Axis, length: number, arg: TileId): TileId;
   contract(a: TileId, b: TileId, axis: Axis): TileId;
@@ -187,6 +194,10 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
     exp: (a) => map('exp', a),
     runs: (axis, length, arg) => define({ op: 'runs', axis, length, arg }),
     top: (axes, arg, count) => define({ op: 'top', axes, arg, count }),
+    pack: (axes, to, arg, held) => define({ op: 'pack', axes, to, arg, held }),
+    unpack: (axes, from, arg, number) => define({ op: 'unpack', axes, from, arg, number }),
+    tally: (axes, arg) => define({ op: 'tally', axes, arg }),
+    queue: (axes, arg, first) => define({ op: 'queue', axes, arg, first }),
     reduce: (op, axis, arg) => define({ op: 'reduce', reduce: op, axis, arg }),
     contract: (a, b, axis) => define({ op: 'contract', a, b, axis }),
     compose: (a, b, fine = false) => define({ op: 'compose', a, b, fine }),

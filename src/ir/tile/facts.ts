@@ -26,6 +26,7 @@ const ROLES = {
   swap: 'move', pick: 'move', shift: 'move', put: 'move', take: 'move',
   contract: 'fold', compose: 'fold', reduce: 'fold', runs: 'fold', dscore: 'fold', dscoreRow: 'fold', dscoreCol: 'fold',
   cumsum: 'scan', recur: 'scan', dgate: 'scan', inverse: 'scan', nth: 'scan', top: 'scan',
+  pack: 'scan', unpack: 'scan', tally: 'scan', queue: 'scan',
 } as const satisfies Readonly<Record<OpName, Role>>;
 
 /** The operations of a role. */
@@ -182,6 +183,43 @@ const OPS: { readonly [N in OpName]: OpFacts<Named<N>> } = {
     },
     // Every element is looked at once for each bit of a key.
     flops: (_, own, _axesOf, elements) => 32 * elements(own),
+  },
+  pack: {
+    operands: (op) => [op.arg, op.held],
+    axes: (op, axesOf) => [...withoutAxes(unionAxes(axesOf(op.held), axesOf(op.arg)), op.axes), op.to],
+    text: (op) => `pack[${op.axes.join(', ')} to ${op.to}] %${op.arg} where %${op.held}`,
+    check(op, check) {
+      check.needs(op.held, op.axes, 'choice');
+      for (const axis of op.axes) checkFold('pack', axis, check);
+      if ([op.arg, op.held].some((tile) => check.axesOf(tile).includes(op.to))) check.fault(`pack: an operand has ${op.to} already`);
+    },
+    flops: (op, _own, axesOf, elements) => 2 * elements(unionAxes(axesOf(op.held), axesOf(op.arg))),
+  },
+  unpack: {
+    operands: (op) => [op.arg, op.number],
+    axes: (op, axesOf) => [...withoutAxes(unionAxes(axesOf(op.number), axesOf(op.arg)), [op.from]), ...op.axes],
+    text: (op) => `unpack[${op.from} to ${op.axes.join(', ')}] %${op.arg} at %${op.number}`,
+    check(op, check) {
+      check.needs(op.number, [op.from], 'number');
+      for (const axis of [op.from, ...op.axes]) checkFold('unpack', axis, check);
+      for (const tile of [op.arg, op.number]) {
+        if (check.axesOf(tile).some((axis) => op.axes.includes(axis))) check.fault('unpack: an operand has its axes already');
+      }
+    },
+    flops: (op, own, axesOf, elements) => elements(own) + elements(axesOf(op.arg)),
+  },
+  tally: {
+    operands: arg, axes: (op) => op.axes, text: (op) => `tally[${op.axes.join(', ')}] %${op.arg}`,
+    check: (op, check) => check.axesOf(op.arg).forEach((axis) => checkFold('tally', axis, check)),
+    flops: (op, _own, axesOf, elements) => elements(axesOf(op.arg)),
+  },
+  queue: {
+    operands: (op) => [op.arg, op.first], axes: same, text: (op) => `queue[${op.axes.join(', ')}] %${op.arg} from %${op.first}`,
+    check(op, check) {
+      hasRows(op, check);
+      check.exactly(op.first, op.axes, 'start');
+    },
+    flops: (_, own, _axesOf, elements) => 2 * elements(own),
   },
   literal: { operands: none, axes: none, text: (op) => `${op.value}` },
   zeros: { operands: none, axes: () => undefined, text: () => 'zeros' },

@@ -247,6 +247,23 @@ export type TileOp =
    * none.
    */
   | { readonly op: 'top'; readonly axes: readonly Axis[]; readonly arg: TileId; readonly count: TileId }
+  /**
+   * Along `to`, instead of `axes`: what `arg` has where `held` is 1, one behind the other as these axes count (row by row), and 0 behind
+   * the last. There are no more than `to` is long.
+   */
+  | { readonly op: 'pack'; readonly axes: readonly Axis[]; readonly to: Axis; readonly arg: TileId; readonly held: TileId }
+  /**
+   * The other way, along `axes` instead of `from`: what `arg` has at the element whose number, as these axes count from 1, `number` has
+   * there; 0 where there is none. A 0 is none, and no number comes twice in a row.
+   */
+  | { readonly op: 'unpack'; readonly axes: readonly Axis[]; readonly from: Axis; readonly arg: TileId; readonly number: TileId }
+  /** [...axes]: how often `arg` has the number of each element, as these axes count from 1. A 0 counts nowhere. */
+  | { readonly op: 'tally'; readonly axes: readonly Axis[]; readonly arg: TileId }
+  /**
+   * Of `arg` [ROW, ...] with such numbers, none twice in a row: what `first` [...axes] has for each, and one more for every row before that
+   * has it, too. Of a 0 it is -1.
+   */
+  | { readonly op: 'queue'; readonly axes: readonly Axis[]; readonly arg: TileId; readonly first: TileId }
   | { readonly op: 'reduce'; readonly reduce: 'sum' | 'max' | 'min'; readonly axis: Axis; readonly arg: TileId }
   /** sum over `axis` of a * b; other shared axes are batched (ROW of both, say), so axes = union minus `axis`. The matrix product. */
   | { readonly op: 'contract'; readonly a: TileId; readonly b: TileId; readonly axis: Axis }

@@ -2,7 +2,7 @@ import { TOKEN } from '../../ir/flow/flow.js';
 import { loadedBuffers } from '../../ir/tile/buffers.js';
 import { buildKernel } from '../../ir/tile/build.js';
 import type { TileKernel } from '../../ir/tile/tile.js';
-import { numberOf } from './folds.js';
+import { numberOf } from './numbering.js';
 import { tileDomain, type Binding, type Memory } from './memory.js';
 
 /** Kernels that write numbers of tokens, of sequences and of elements which others load. */

@@ -5,9 +5,9 @@ import type { FoldOp } from '../../ir/graph/graph.js';
 import type { Axis as FlowAxis } from '../../ir/graph/types.js';
 import { includes } from '../../ir/graph/typing.js';
 import type { TileId } from '../../ir/tile/tile.js';
-import type { KernelBuilder } from '../../ir/tile/build.js';
 import { selected, type Frame } from './frame.js';
 import { names } from './memory.js';
+import { numberOf, same } from './numbering.js';
 
 /** Folds of a tile along axes that it may lack: what is the same for all elements is repeated. `there`: 1 where they are present. */
 export function folded(
@@ -58,11 +58,6 @@ export function ownGroup(frame: Frame, domain: DomainId, axes: readonly FlowAxis
   return reduced(frame, 'max', same(k, numberOf(k, groups), k.number('run')), others);
 }
 
-/** Of whole numbers: 1 where they are the same, else 0. */
-export function same(k: KernelBuilder, x: TileId, y: TileId): TileId {
-  return k.map('max', k.literal(0), k.sub(k.literal(1), k.map('abs', k.sub(x, y))));
-}
-
 /** -inf where it is absent. */
 export function lowered(frame: Frame, x: TileId, there: TileId | undefined): TileId {
   const { k } = frame;
@@ -111,13 +106,4 @@ export function ordered({ k }: Frame, x: TileId, there: TileId | undefined): Til
   const number = k.add(k.map('chain', x, not(none)), k.mul(k.literal(MOST), none));
   const finite = k.map('min', k.map('max', number, k.literal(-MOST)), k.literal(MOST));
   return there === undefined ? finite : k.add(k.map('chain', finite, there), k.map('chain', k.literal(-Infinity), not(there)));
-}
-
-/** The number of an element of several axes, row by row. */
-export function numberOf(k: KernelBuilder, axes: readonly FlowAxis[]): TileId {
-  const [first, ...rest] = axes;
-  if (first === undefined) return k.literal(0);
-  const own = names([first]).map((axis) => k.index(axis))[0];
-  const step = rest.reduce((n, { size }) => n * size, 1);
-  return rest.length === 0 ? own : k.add(k.mul(own, k.literal(step)), numberOf(k, rest));
 }

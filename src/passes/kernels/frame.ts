@@ -4,7 +4,7 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileBuffer, TileId } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import type { Refusal } from '../flow/scope.js';
-import { BLOCK, bufferOf, tableBuffer, wordAxis, type Memory } from './memory.js';
+import { BLOCK, bufferOf, groupsIn, names, seatAxis, tableBuffer, wordAxis, type Memory } from './memory.js';
 
 /**
  * From where a value is seen. `own`: the rows that a body stands on. `token`: from slots, the value of their token. `slots`, `place`: from
@@ -59,7 +59,8 @@ export function loaded(frame: Frame, id: ValueId, view: View): TileId {
   const { k, memory } = frame;
   const tile = cell(frame, id, view);
   const summed = memory.partial.get(id);
-  return summed === undefined ? tile : k.reduce('sum', runsOf(wordAxis(summed.name), BLOCK), tile);
+  const whole = summed === undefined ? tile : k.reduce('sum', runsOf(wordAxis(summed.name), BLOCK), tile);
+  return view.kind === 'place' && typeIn(frame, id).domain === view.domain ? atGroups(frame, whole, view.domain) : whole;
 }
 
 /** What a view sees of a buffer of rows of its domain. */
@@ -67,8 +68,14 @@ export function rowsOf({ k, memory, domain }: Frame, buffer: TileBuffer, view: V
   switch (view.kind) {
     case 'own': return k.load(buffer);
     case 'token': return k.gather(buffer, tableBuffer(memory, 'token', domain));
-    case 'slots': case 'place': return k.gather(buffer, tableBuffer(memory, view.kind, view.domain));
+    case 'slots': case 'place': return k.gather(buffer, tableBuffer(memory, 'slots', view.domain));
   }
+}
+
+/** What a token has for its slots, one behind the other, at their groups instead. */
+function atGroups({ k, flow, memory }: Frame, x: TileId, domain: DomainId): TileId {
+  const groups = groupsIn(flow, domain);
+  return k.unpack(names(groups), seatAxis(domain), x, k.load(tableBuffer(memory, 'seats', domain)));
 }
 
 function cell(frame: Frame, id: ValueId, view: View): TileId {

@@ -11,6 +11,7 @@ import type { Refusal } from '../flow/scope.js';
 import { launchesOf } from './launch.js';
 import { HALVES, boundAxis, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
 import { countLaunches } from './counts.js';
+import { rowsJoined } from './joined.js';
 import { withNarrowOperands } from './operands.js';
 import { withoutCopies } from './same-stores.js';
 import { inStages } from './stages.js';
@@ -53,14 +54,14 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
   const memory = memories.forward;
   const bindings = [...memory.bindings.values()];
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(flow, id)] : []));
-  const module = inStages(withNarrowOperands(withoutCopies({
+  const module = inStages(withNarrowOperands(rowsJoined(withoutCopies({
     name: flow.name, chunk, sizes: sizesOf(flow), domains, buffers: bindings.map(({ buffer }) => buffer),
     kernels: [...new Map([...there, ...back].map((kernel) => [kernel.name, kernel])).values()],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
     },
-  })));
+  }))));
   return { alone: flow.values.some(overRanks), module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
 }
 

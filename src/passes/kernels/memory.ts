@@ -23,11 +23,11 @@ export type Held =
   | { readonly kind: 'key'; readonly path: string; readonly number: number };
 
 /**
- * Of a choice among rows: scores as they are put in order, the least that is chosen of each column, and the last row of its equals. Of a
- * plan: exponentials, what the segments of a round add to its sums, the factors of columns before the last round and after it, how much
- * these differ, and how many rows there are.
+ * Of what goes to slots: what a token has for them. Of a choice among rows: scores as they are put in order, the least that is chosen of
+ * each column, and the last row of its equals. Of a plan: exponentials, what the segments of a round add to its sums, the factors of
+ * columns before the last round and after it, how much these differ, and how many rows there are.
  */
-export type Step = 'order' | 'least' | 'last' | 'cost' | 'sums' | 'before' | 'after' | 'change' | 'rows';
+export type Step = 'seats' | 'order' | 'least' | 'last' | 'cost' | 'sums' | 'before' | 'after' | 'change' | 'rows';
 
 /** Numbers of tokens: among those of the call or of their sequence, and what draws know them by, which the host says. */
 export type RowNumber = 'tokens' | 'time' | 'position' | 'sequence';
@@ -37,8 +37,8 @@ export type Table =
   | 'token'
   /** Of every token: its slots, in their order; -1 for none. */
   | 'slots'
-  /** Of every token and group: its slot there; -1 for none. */
-  | 'place'
+  /** Of every token: the groups of its slots, in their order, as they count from 1; 0 for none. */
+  | 'seats'
   /** Of every segment of tokens and every group: the slots in it, and those in segments before. */
   | 'counts' | 'before'
   /** Of every group: its first slot. */
@@ -164,12 +164,17 @@ export function tableBuffer(memory: Memory, table: Table, domain: DomainId): Til
   const held: Held = { kind: 'table', table, domain };
   switch (table) {
     case 'token': return listed(cellsOf(memory, domain), [], 'i32');
-    case 'slots': return listed(cellsOf(memory, TOKEN), [seatAxis(domain)], 'i32');
-    case 'place': return listed(cellsOf(memory, TOKEN), groups, 'i32');
+    case 'slots': case 'seats': return listed(cellsOf(memory, TOKEN), [seatAxis(domain)], 'i32');
     case 'counts': case 'before': return listed({ outer: 'segment', domain: TOKENS }, groups, 'f32');
     case 'starts': return listed({ outer: 'once' }, groups, 'f32');
     case 'offsets': return listed({ outer: 'once' }, [boundAxis(domain)], 'i32');
   }
+}
+
+/** What a token has for its slots, in their order: on the way to these. */
+export function seatBuffer(memory: Memory, value: ValueId, domain: DomainId): TileBuffer {
+  const axes = [seatAxis(domain), ...names(memory.flow.values[value].type.axes)];
+  return bound(memory, `seats of %${value}`, cellsOf(memory, TOKEN), axes, 'workspace', 'f32', { kind: 'step', value, step: 'seats' });
 }
 
 export function indexBuffer(memory: Memory, axes: readonly Axis[]): TileBuffer {

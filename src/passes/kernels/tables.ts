@@ -1,15 +1,15 @@
-import { ROW, type Axis as Name } from '../../ir/common/axes.js';
+import type { Axis as Name } from '../../ir/common/axes.js';
 import { ONCE, TOKEN, type Flow, type ValueId } from '../../ir/flow/flow.js';
-import { includes } from '../../ir/graph/typing.js';
+import { elements, includes } from '../../ir/graph/typing.js';
 import type { Axis } from '../../ir/graph/types.js';
 import { buildKernel, type KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import type { Refusal } from '../flow/scope.js';
 import { at, holding } from './compute.js';
-import { numberOf, same } from './folds.js';
 import { frameOn, ownView, refuse, type Setting } from './frame.js';
-import { boundAxis, bufferOf, groupsIn, names, seatAxis, tableBuffer, tileDomain, type Memory } from './memory.js';
+import { boundAxis, bufferOf, groupsIn, names, seatAxis, seatBuffer, tableBuffer, tileDomain, type Memory } from './memory.js';
+import { elementOf, same } from './numbering.js';
 
 interface Listing extends Setting {
   readonly kernel: Kernel;
@@ -20,9 +20,9 @@ interface Listing extends Setting {
 type Write = (k: KernelBuilder) => void;
 
 /**
- * Where the slots of a choice are: counted segment by segment, a running sum over segments, then the number of every slot, and with it the
- * lists by token and by slot. Without atomics, so that every call has the same. `listed`: the lists are there; numbers alone are brought to
- * their slots.
+ * Where the slots of a choice are: the groups of each token, and what it has for them, one behind the other; with these alone slots are
+ * counted segment by segment, summed over segments, numbered and brought to the slots. Every call has the same order. `listed`: the lists
+ * are there; numbers alone are brought to their slots.
  */
 export function tableLaunches(
   flow: Flow, memory: Memory, kernel: Kernel, name: string, listed: boolean,
@@ -34,16 +34,24 @@ export function tableLaunches(
   const launch = (what: string, outer: TileKernel['outer'], doc: string, write: Write): TileKernel => (
     buildKernel({ name: `${name}_${what}`, doc, outer, domain, inner: 'once' }, write)
   );
+  const brought = kernel.stores.filter((id) => flow.values[id].kind === 'gather');
+  const seats = launch('seats', 'chunk', `Of each token the groups of its ${row}s.`, (k) => {
+    const one = held(listing, k);
+    if (!listed) k.store(tableBuffer(memory, 'seats', kernel.rows), seated(listing, k, elementOf(k, groupsIn(flow, kernel.rows)), one));
+    for (const id of brought) k.store(seatBuffer(memory, id, kernel.rows), seated(listing, k, ownOf(listing, k, id), one));
+  });
   const lists = launch('lists', 'chunk', `Brings numbers of tokens to their ${row}s.`, (k) => {
-    if (!listed) listSlots(listing, k);
-    for (const id of kernel.stores) if (flow.values[id].kind === 'gather') seat(listing, k, id);
+    const slots = tableBuffer(memory, 'slots', kernel.rows);
+    if (!listed) k.scatter(tableBuffer(memory, 'token', kernel.rows), k.number('row'), slots);
+    for (const id of brought) k.scatter(bufferOf(memory, id), k.load(seatBuffer(memory, id, kernel.rows)), slots);
   });
   if (listed) {
     for (const id of kernel.stores) if (flow.values[id].kind !== 'gather') note(listing, id, 'sums of slots that are listed already');
-    return { kernels: [lists], refusals };
+    return { kernels: brought.length > 0 ? [seats, lists] : [], refusals };
   }
   return {
     kernels: [
+      seats,
       launch('counts', 'segment', `Counts the ${row}s of each group.`, (k) => countSegment(listing, k)),
       launch('offsets', 'once', `Sums the numbers of ${row}s.`, (k) => sumSegments(listing, k)),
       launch('places', 'segment', `Numbers the ${row}s.`, (k) => placeSegment(listing, k)),
@@ -66,9 +74,24 @@ function held(listing: Listing, k: KernelBuilder): TileId {
   return k.keep(groups.every((axis) => k.axesOf(one).includes(axis)) ? one : k.add(one, k.zeros(groups)));
 }
 
+/** What a token has at the groups where the choice holds, in their order. */
+function seated({ kernel, groups }: Listing, k: KernelBuilder, x: TileId, one: TileId): TileId {
+  return k.pack(groups, seatAxis(kernel.rows), x, one);
+}
+
+/** The number that a token has for each of its groups. Where it is absent it may be anything. */
+function ownOf(listing: Listing, k: KernelBuilder, id: ValueId): TileId {
+  const value = listing.flow.values[id];
+  const frame = frameOn(listing, k, TOKEN);
+  return value.kind === 'gather' ? at(frame, value.arg) : refuse(frame, id, 'what is no number of a token');
+}
+
+const seatsIn = ({ memory, kernel }: Listing, k: KernelBuilder): TileId => k.load(tableBuffer(memory, 'seats', kernel.rows));
+
 function countSegment(listing: Listing, k: KernelBuilder): void {
-  const [total] = k.loop('chunks', false, [k.zeros(listing.groups)], ([sum]) => [k.add(sum, k.reduce('sum', ROW, held(listing, k)))]);
-  k.store(tableBuffer(listing.memory, 'counts', listing.kernel.rows), total);
+  const { memory, kernel, groups } = listing;
+  const [total] = k.loop('chunks', false, [k.zeros(groups)], ([sum]) => [k.add(sum, k.tally(groups, seatsIn(listing, k)))]);
+  k.store(tableBuffer(memory, 'counts', kernel.rows), total);
 }
 
 function sumSegments(listing: Listing, k: KernelBuilder): void {
@@ -77,10 +100,14 @@ function sumSegments(listing: Listing, k: KernelBuilder): void {
     k.store(tableBuffer(memory, 'before', rows), before);
     return [k.add(before, k.load(tableBuffer(memory, 'counts', rows)))];
   });
-  const number = numberOf(k, groupsIn(flow, rows));
-  const before = k.mul(k.map('less', number, k.index(boundAxis(rows))), all);
-  k.store(tableBuffer(memory, 'starts', rows), rankOf(k, all, groups));
-  k.store(tableBuffer(memory, 'offsets', rows), groups.reduce((tile, axis) => k.reduce('sum', axis, tile), before));
+  const starts = rankOf(k, all, groups);
+  k.store(tableBuffer(memory, 'starts', rows), starts);
+  // Behind the starts of all groups how many there are.
+  const bound = boundAxis(rows);
+  const last = same(k, k.index(bound), k.literal(elements(groupsIn(flow, rows))));
+  const total = groups.reduce((tile, axis) => k.reduce('sum', axis, tile), all);
+  const ones = k.add(k.zeros(groups), k.literal(1));
+  k.store(tableBuffer(memory, 'offsets', rows), k.add(k.pack(groups, bound, starts, ones), k.mul(last, total)));
   for (const id of stores) if (flow.values[id].kind !== 'gather') k.store(bufferOf(memory, id), sumOf(listing, k, id, all));
 }
 
@@ -102,30 +129,13 @@ function literalIn(flow: Flow, id: ValueId): { readonly value: number; readonly 
 }
 
 function placeSegment(listing: Listing, k: KernelBuilder): void {
-  const { memory, kernel: { rows } } = listing;
+  const { memory, kernel: { rows }, groups } = listing;
   const first = k.add(k.load(tableBuffer(memory, 'starts', rows)), k.load(tableBuffer(memory, 'before', rows)));
   k.loop('chunks', false, [first], ([next]) => {
-    const one = held(listing, k);
-    const place = k.add(next, k.cumsum(one, { exclusive: true }));
-    k.store(tableBuffer(memory, 'place', rows), orNone(k, one, place));
-    return [k.add(next, k.reduce('sum', ROW, one))];
+    const seats = seatsIn(listing, k);
+    k.store(tableBuffer(memory, 'slots', rows), k.queue(groups, seats, next));
+    return [k.add(next, k.tally(groups, seats))];
   });
-}
-
-/** A number where `one` is 1, and -1 where it is 0. */
-const orNone = (k: KernelBuilder, one: TileId, number: TileId): TileId => (
-  k.sub(k.mul(one, k.add(number, k.literal(1))), k.literal(1))
-);
-
-/** Of every slot its token, and of every token its slots: the one that so many come before in `seat`. */
-function listSlots({ memory, kernel: { rows }, groups }: Listing, k: KernelBuilder): void {
-  const places = tableBuffer(memory, 'place', rows);
-  k.scatter(tableBuffer(memory, 'token', rows), k.number('row'), places);
-  const place = k.load(places);
-  const one = k.map('less', k.literal(-0.5), place);
-  const own = k.mul(k.mul(one, k.add(place, k.literal(1))), same(k, rankOf(k, one, groups), k.index(seatAxis(rows))));
-  const slot = [...groups].reverse().reduce((tile, axis) => k.reduce('sum', axis, tile), own);
-  k.store(tableBuffer(memory, 'slots', rows), k.sub(slot, k.literal(1)));
 }
 
 /** How many before each, along several axes row by row. */
@@ -133,13 +143,4 @@ function rankOf(k: KernelBuilder, one: TileId, axes: readonly Name[]): TileId {
   const [last, ...rest] = [...axes].reverse();
   const within = k.cumsum(one, { exclusive: true, axis: last });
   return rest.length === 0 ? within : k.add(within, rankOf(k, k.reduce('sum', last, one), rest.reverse()));
-}
-
-/** Brings the number that a token has for each of its groups to the slots. Where it is absent it may be anything. */
-function seat(listing: Listing, k: KernelBuilder, id: ValueId): void {
-  const { flow, memory, kernel } = listing;
-  const value = flow.values[id];
-  const frame = frameOn(listing, k, TOKEN);
-  const own = value.kind === 'gather' ? at(frame, value.arg) : refuse(frame, id, 'what is no number of a token');
-  k.scatter(bufferOf(memory, id), own, tableBuffer(memory, 'place', kernel.rows));
 }

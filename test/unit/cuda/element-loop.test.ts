@@ -33,7 +33,7 @@ describe('loops whose elements have nothing to do with each other', () => {
     const source = { hash: '', compiler: '', command: '' };
     const { files } = emitCuda(module, { target: 'cuda.sm90', dtype: 'f32', source, doc: '', templates });
     const text = [...files.values()].join('\n').split('loop segments')[1];
-    expect(text.slice(0, text.indexOf('__syncthreads'))).toContain('c4 = next4;');
+    expect(text.slice(0, text.indexOf('__syncthreads'))).toContain('c4[e] = next4[e];');
   });
 
   it.skipIf(!compiler).each([false, true])('give what tiles give; with races watched: %s (skipped without g++)', (races) => {

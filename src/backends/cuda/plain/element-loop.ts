@@ -3,13 +3,13 @@ import { loadedBuffers, storedBuffers } from '../../../ir/tile/buffers.js';
 import { hasRole, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileKernel, TileLoop, TileModule } from '../../../ir/tile/tile.js';
 import { bufferNamed, type Place } from '../address.js';
-import { openLoop } from '../prologue.js';
+import { loopCount, openLoop } from '../prologue.js';
 import { createElements, spotAt, type ElementOptions } from './element.js';
 import type { Home } from './homes.js';
-import type { PlainWriter } from './writer.js';
+import { THREADS, type PlainWriter } from './writer.js';
 
 /** Iterations whose loads are under way at once. */
-const AHEAD = 8;
+const AHEAD = 16;
 
 /**
  * The axes of a loop whose elements have nothing to do with each other, from one iteration to the next either: each thread may go through
@@ -33,6 +33,11 @@ export function elementAxes(module: TileModule, kernel: TileKernel, loop: TileLo
   return apart ? axes : undefined;
 }
 
+/** Neighbours that a thread takes at once: as many as it takes for each to go through the iterations once. */
+function widthFor(elements: number, last: number): number {
+  return [1, 2].find((width) => elements / width <= THREADS && last % width === 0) ?? (last % 4 === 0 ? 4 : 1);
+}
+
 /** Writes such a loop: the elements outside, the iterations inside, and no barrier between them. */
 export function elementLoop(
   w: PlainWriter, options: ElementOptions, loop: TileLoop, axes: readonly Axis[], place: Place, depth: number,
@@ -46,13 +51,22 @@ export function elementLoop(
   const read = [...loop.carry.map(({ init }) => init), ...loop.body.flatMap((stmt) => (stmt.kind === 'let' ? operandsOf(stmt.op) : []))];
   const sources = read.filter((tile) => !made.has(tile));
   barriers.before(sources, tiles);
-  w.overElements(axes, 1, (at) => {
-    const outside = spotAt(at, place);
-    for (const { tile, init } of loop.carry) code.line(`float c${tile} = ${w.elements.value(init, outside)('0')};`);
+  const last = axes[axes.length - 1];
+  const width = widthFor(axes.reduce((n, axis) => n * elements.size(axis), 1), elements.size(last));
+  const each = (line: (e: string) => string): void => code.line(`UNROLL for (int e = 0; e < ${width}; ++e) ${line('e')}`);
+  w.overElements(axes, width, (at) => {
+    const outside = spotAt(at, place, last, width);
+    for (const { tile, init } of loop.carry) {
+      const value = w.elements.value(init, outside);
+      code.line(`float c${tile}[${width}];`);
+      each((e) => `c${tile}[${e}] = ${value(e)};`);
+    }
     for (const text of w.notes.loop(loop)) code.line(text);
+    // Loops whose end is looked up before each round are not unrolled.
+    code.line(`const int rounds${depth} = ${loopCount(kernel, loop)};`);
     code.line(`#pragma unroll ${AHEAD}`);
-    const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place);
-    const spot = spotAt(at, inside, undefined, 1, new Map(tiles.map((tile) => [tile, () => `c${tile}`])));
+    const inside = openLoop(code, kernel, loop, `n${depth}`, module.chunk, place, `rounds${depth}`);
+    const spot = spotAt(at, inside, last, width, new Map(tiles.map((tile) => [tile, (e) => `c${tile}[${e}]`])));
     for (const stmt of loop.body) {
       if (stmt.kind !== 'store') continue;
       for (const text of w.notes.store(stmt)) code.line(text);
@@ -60,11 +74,13 @@ export function elementLoop(
     }
     for (const { tile, next } of loop.carry) {
       for (const text of w.notes.tile(next)) code.line(text);
-      code.line(`const float next${tile} = ${elements.value(next, spot)('0')};`);
+      const value = elements.value(next, spot);
+      code.line(`float next${tile}[${width}];`);
+      each((e) => `next${tile}[${e}] = ${value(e)};`);
     }
-    for (const tile of tiles) code.line(`c${tile} = next${tile};`);
+    for (const tile of tiles) each((e) => `c${tile}[${e}] = next${tile}[${e}];`);
     code.close();
-    for (const tile of tiles) w.elements.put(tile, outside, () => `c${tile}`);
+    for (const tile of tiles) w.elements.put(tile, outside, (e) => `c${tile}[${e}]`);
   });
   barriers.access(sources, tiles);
 }

@@ -53,6 +53,7 @@ export function lowerPlain(cx: CudaContext, kernel: TileKernel): LoweredKernel {
   const barriers = createBarriers(homes, storage, stage, () => code.line('__syncthreads();'));
   const own = [
     ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(ordered || hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
+    ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []), ...(hasOp(kernel, 'pack') ? ['rt/pack.cuh'] : []),
   ];
   const notes = notesOf(kernel);
   const writer = createPlainWriter({ cx, kernel, code, homes, elements, barriers, notes, blocks });

@@ -14,6 +14,8 @@ export function stagingOf(kernel: TileKernel, size: (axis: Axis) => number): num
     if (op.op === 'contract' || op.op === 'compose') floats = Math.max(floats, productStaging(kernel, op, size));
     // Counters.
     if (op.op === 'nth') floats = Math.max(floats, 256);
+    const marks = op.op === 'tally' ? 1 : op.op === 'queue' ? Math.ceil(size(ROW) / 32) : 0;
+    if (op.op === 'tally' || op.op === 'queue') floats = Math.max(floats, op.axes.reduce((n, axis) => n * size(axis), marks));
     if (op.op === 'inverse') floats = Math.max(floats, (size(ROW) * size(ROW)) / 4);
     if (op.op === 'dscore' || op.op === 'dscoreRow' || op.op === 'dscoreCol') floats = Math.max(
       floats, size(ROW) * pitchOf([ROW, op.axis], size),

@@ -7,6 +7,7 @@ import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral } from '../code.js';
 import { spotAt, type Spot } from './element.js';
 import { rowsText } from '../prologue.js';
+import { countText, overColumns, packText, runningText, unpackText } from './lists.js';
 import { decayCall, decayOperands, foldText, type DecayOp } from './folds.js';
 import { productAxes } from './homes.js';
 import { arrayAxes, pitchOf } from './storage.js';
@@ -116,22 +117,20 @@ function nthText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'nth' }
 /** One column a warp. */
 function topText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'top' }>, place: Place): void {
   const { code, elements, barriers, array, axesOf } = w;
-  const columns = withoutAxes(arrayAxes(axesOf(tile)), op.axes);
-  const product = (axes: readonly Axis[]): number => axes.reduce((n, axis) => n * elements.size(axis), 1);
+  const total = op.axes.reduce((n, axis) => n * elements.size(axis), 1);
   barriers.before([op.arg, op.count], [array(tile)]);
-  code.open(`for (int i = threadIdx.x / 32; i < ${product(columns)}; i += ${THREADS / 32})`);
-  const at = elements.decoded(columns, 'i');
-  const of = (number: string): Map<Axis, string> => new Map([...at, ...elements.decoded(op.axes, number)]);
-  const count = elements.value(op.count, spotAt(at, place))('0');
-  code.open('const auto get = [&](int, int j)');
-  const found = elements.value(op.arg, spotAt(of('j'), place))('0');
-  code.line(`return ${found};`);
-  code.close(';');
-  code.open('const auto put = [&](int, int j, float holds)');
-  elements.put(tile, spotAt(of('j'), place), () => 'holds');
-  code.close(';');
-  code.line(`top<${product(op.axes)}>(${count}, get, put);`);
-  code.close();
+  overColumns(w, withoutAxes(arrayAxes(axesOf(tile)), op.axes), (at) => {
+    const of = (number: string): Map<Axis, string> => new Map([...at, ...elements.decoded(op.axes, number)]);
+    const count = elements.value(op.count, spotAt(at, place))('0');
+    code.open('const auto get = [&](int, int j)');
+    const found = elements.value(op.arg, spotAt(of('j'), place))('0');
+    code.line(`return ${found};`);
+    code.close(';');
+    code.open('const auto put = [&](int, int j, float holds)');
+    elements.put(tile, spotAt(of('j'), place), () => 'holds');
+    code.close(';');
+    code.line(`top<${total}>(${count}, get, put);`);
+  });
   barriers.access([op.arg, op.count], [array(tile)]);
 }
 
@@ -182,6 +181,10 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
       return;
     }
     case 'cumsum': case 'recur': case 'dgate': {
+      if (op.op === 'cumsum' && op.axis !== undefined && !op.reverse && !op.decays) {
+        runningText(w, tile, op, op.axis, place);
+        return;
+      }
       const axes = arrayAxes(axesOf(tile));
       barriers.before(operandsOf(op), [array(tile)]);
       foldText(op, {
@@ -203,6 +206,9 @@ export function letText(w: PlainWriter, tile: TileId, op: TileOp, place: Place):
     case 'dscore': case 'dscoreRow': case 'dscoreCol': decayText(w, tile, op, place); return;
     case 'nth': nthText(w, tile, op, place); return;
     case 'top': topText(w, tile, op, place); return;
+    case 'tally': case 'queue': countText(w, tile, op, place); return;
+    case 'pack': packText(w, tile, op, place); return;
+    case 'unpack': unpackText(w, tile, op, place); return;
   }
   op satisfies never;
 }

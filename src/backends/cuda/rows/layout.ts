@@ -1,7 +1,7 @@
 import { COL, ROW, withoutAxes, type Axis } from '../../../ir/common/axes.js';
 import { bytesOf } from '../../../ir/common/dtype.js';
 import { isRows } from '../../../ir/tile/domain.js';
-import { isElementwise } from '../../../ir/tile/facts.js';
+import { isElementwise, operandsOf } from '../../../ir/tile/facts.js';
 import type { TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
@@ -30,6 +30,13 @@ const MOST_SEEN = 1024;
 /** Bytes of one access. */
 const WIDEST = 16;
 
+/** From a row to a list of it, or back. */
+export type Listing = Extract<TileOp, { op: 'pack' | 'unpack' }>;
+
+export const isListing = (op: TileOp): op is Listing => op.op === 'pack' || op.op === 'unpack';
+
+export const seatsOf = (op: Listing): Axis => (op.op === 'pack' ? op.to : op.from);
+
 /** A kernel over chunks whose rows have nothing to do with each other, spread over the lanes of warps. */
 export function layoutOf(cx: CudaContext, kernel: TileKernel): RowsLayout | Refused {
   const { module } = cx;
@@ -37,6 +44,7 @@ export function layoutOf(cx: CudaContext, kernel: TileKernel): RowsLayout | Refu
   const ops: TileOp[] = [];
   const together: (readonly Axis[])[] = [];
   const first: Axis[] = [];
+  const seats: Axis[] = [];
   const meeting = new Set<Axis>();
   const [loaded, stored] = [new Set<string>(), new Set<string>()];
   // Axes of indices, and those of which single elements are read.
@@ -62,14 +70,18 @@ export function layoutOf(cx: CudaContext, kernel: TileKernel): RowsLayout | Refu
     if (op.op === 'contract') together.push([...kernel.tiles[op.a].axes, ...kernel.tiles[op.b].axes]);
     if (op.op === 'reduce' || op.op === 'contract') meeting.add(op.axis);
     if (op.op === 'cumsum' && op.axis !== undefined) first.push(op.axis);
-    if (op.op === 'top') first.push(op.axes[op.axes.length - 1]);
+    if (op.op === 'top' || isListing(op)) first.push(op.axes[op.axes.length - 1]);
+    if (isListing(op)) {
+      together.push([...new Set(operandsOf(op).flatMap((arg) => kernel.tiles[arg].axes))]);
+      seats.push(seatsOf(op));
+    }
   }
   if ([...stored].some((name) => loaded.has(name))) return refused('rows that are read and written');
   const sizeOf = (axis: Axis) => axisSize(module, axis);
   const all = withoutAxes([...new Set(together.flat())], [ROW]);
   if (all.includes(COL)) return refused('rows that meet');
   const chosen: Axis[] = [];
-  for (const axis of [...first, ...[...all].sort((a, b) => sizeOf(b) - sizeOf(a))]) {
+  for (const axis of [...first, ...seats, ...[...all].sort((a, b) => sizeOf(b) - sizeOf(a))]) {
     const free = !whole.has(axis) && !together.some((set) => set.includes(axis) && chosen.some((one) => set.includes(one)));
     if (free) chosen.push(axis);
   }
@@ -83,6 +95,7 @@ export function layoutOf(cx: CudaContext, kernel: TileKernel): RowsLayout | Refu
   const units = apart ? Math.ceil(sizeOf(only) / (WARP * (spread.get(only)?.vec ?? 1))) : 1;
   const layout = { spread, units };
   const fits = together.every((axes) => heldBy(layout, [...new Set(axes)], sizeOf) <= MOST_SEEN) && ordered(spread, sizeOf, ops);
+  if (!seats.every((axis) => spread.has(axis))) return refused('lists beside what they are of');
   return fits ? layout : refused('rows that are too long');
 }
 
@@ -107,7 +120,7 @@ function staysInRow({ tiles }: TileKernel, op: TileOp): boolean {
     case 'reduce': return op.axis !== ROW;
     case 'contract': return op.axis !== ROW && !isProduct(tiles[op.a].axes, tiles[op.b].axes, op.axis);
     case 'cumsum': return op.axis !== undefined && !op.reverse && !op.decays;
-    case 'top': return !op.axes.includes(ROW);
+    case 'top': case 'pack': case 'unpack': return !op.axes.includes(ROW);
     case 'identity': case 'swap': case 'pick': case 'shift': case 'put': case 'take': case 'mask': return false;
     default: return isElementwise(op);
   }

@@ -10,7 +10,7 @@ import { homesOf } from '../plain/homes.js';
 import { openKernel, outerLines } from '../prologue.js';
 import { isRefused, refused, type Refused } from '../refused.js';
 import { hasOp } from '../uses.js';
-import { fitsIn, heldBy, layoutOf, WARP, type RowsLayout } from './layout.js';
+import { fitsIn, heldBy, isListing, layoutOf, WARP, type RowsLayout } from './layout.js';
 import { letText, storeText, type RowsWriter } from './statements.js';
 
 const WARPS = 8;
@@ -54,6 +54,11 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
   for (const [axis, { vec }] of spread) {
     code.line(`const int ${firstName(axis)} = ${units === 1 ? '' : `unit * ${WARP * vec} + `}lane * ${vec}; (void)${firstName(axis)};`);
   }
+  const seats = Math.max(0, ...kernel.body.map((stmt) => {
+    if (stmt.kind !== 'let' || !isListing(stmt.op)) return 0;
+    return (stmt.op.op === 'pack' ? [stmt.op.to] : stmt.op.axes).reduce((n, axis) => n * sizeOf(axis), 1);
+  }));
+  if (seats > 0) code.line(`float* const packed = (float*)smem + threadIdx.x / ${WARP} * ${seats};`);
   for (const [tile, { kind }] of homes) {
     if (kind === 'scalar') code.line(`float t${tile} = 0.f;`);
     if (kind === 'array') code.line(`float t${tile}[${heldBy(layout, kernel.tiles[tile].axes, sizeOf)}];`);
@@ -69,10 +74,10 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
     runtime: [
       'rt/base.cuh', ...(wholeIn(cx, kernel) ? ['rt/whole.cuh'] : []), 'rt/math.cuh', 'rt/lanes.cuh',
       ...(hasOp(kernel, 'draw') ? ['rt/draw.cuh'] : []), ...(hasOp(kernel, 'top') ? ['rt/order.cuh'] : []),
-      ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []),
+      ...(hasOp(kernel, 'cumsum') ? ['rt/running.cuh'] : []), ...(seats > 0 ? ['rt/pack.cuh'] : []),
     ],
     block: threads,
-    sharedBytes: 0,
+    sharedBytes: WARPS * seats * 4,
     grid: gridOf(kernel, blocks),
     args,
     scratch: [],

@@ -5,7 +5,7 @@ import type { Notes } from '../../notes.js';
 import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
-import { spotAt, type Elements, type Neighbours, type Spot } from '../plain/element.js';
+import { flat, spotAt, type Elements, type Neighbours, type Spot } from '../plain/element.js';
 import type { Homes } from '../plain/homes.js';
 import { indexName } from '../plain/writer.js';
 import { WARP, type RowsLayout } from './layout.js';
@@ -97,6 +97,8 @@ export function letText(w: RowsWriter, tile: TileId, op: TileOp): void {
     }); return;
     case 'cumsum': runningText(w, tile, op); return;
     case 'top': topText(w, tile, op); return;
+    case 'pack': packText(w, tile, op); return;
+    case 'unpack': unpackText(w, tile, op); return;
     default: throw new Error(`${op.op} in a kernel of rows`);
   }
 }
@@ -167,19 +169,70 @@ function runningText(w: RowsWriter, tile: TileId, { axis, arg, exclusive }: Extr
   });
 }
 
-/** The numbers of a row's elements are those of lanes, one warp of them after the other. */
+/** Where the elements of a row are that a lane has, the `i`-th of them: their numbers are those of lanes, one warp after the other. */
+function ofLane({ elements }: RowsWriter, axes: readonly Axis[], at: At): At {
+  const last = axes[axes.length - 1];
+  if (axes.length === 1) return new Map(at).set(last, `i * ${WARP}`);
+  const turns = Math.ceil(elements.size(last) / WARP);
+  return new Map([...at, [last, `(i % ${turns} * ${WARP})`], ...elements.decoded(axes.slice(0, -1), `i / ${turns}`)]);
+}
+
+const many = ({ elements }: RowsWriter, axes: readonly Axis[]): number => axes.reduce((n, axis) => n * elements.size(axis), 1);
+
+/** By way of the warp's own shared memory. */
+function packText(w: RowsWriter, tile: TileId, op: Extract<TileOp, { op: 'pack' }>): void {
+  const { code, kernel: { tiles }, elements, place } = w;
+  over(w, withoutAxes(tiles[tile].axes, [op.to]), ALONE, (at) => {
+    const here = ofLane(w, op.axes, at);
+    const last = op.axes[op.axes.length - 1];
+    const rest = elements.size(last) % WARP;
+    code.open('const auto held = [&](int i)');
+    if (rest !== 0) code.line(`if (${elements.first(last)} + ${here.get(last)} >= ${elements.size(last)}) return false;`);
+    code.line(`return ${elements.value(op.held, spotAt(here, place))('0')} != 0.f;`);
+    code.close(';');
+    code.open('const auto get = [&](int i)');
+    code.line(`return ${elements.value(op.arg, spotAt(here, place))('0')};`);
+    code.close(';');
+    const pieces = many(w, op.axes.slice(0, -1)) * Math.ceil(elements.size(last) / WARP);
+    code.line(`pack<${pieces}, ${elements.size(op.to)}>(held, get, [&](int seat, float x) { packed[seat] = x; });`);
+    code.line('__syncwarp();');
+    over(w, [op.to], ALONE, (seat) => {
+      const spot = spotOf(w, new Map([...at, ...seat]), ALONE);
+      put(w, tile, spot, () => `packed[${elements.first(op.to)} + ${seat.get(op.to)}]`);
+    });
+    code.line('__syncwarp();');
+  });
+}
+
+function unpackText(w: RowsWriter, tile: TileId, op: Extract<TileOp, { op: 'unpack' }>): void {
+  const { code, kernel: { tiles }, elements, layout: { spread } } = w;
+  const total = many(w, op.axes);
+  over(w, withoutAxes(tiles[tile].axes, op.axes), ALONE, (at) => {
+    code.line(`for (int i = threadIdx.x & ${WARP - 1}; i < ${total}; i += ${WARP}) packed[i] = 0.f;`);
+    code.line('__syncwarp();');
+    over(w, [op.from], ALONE, (seat) => {
+      const spot = spotOf(w, new Map([...at, ...seat]), ALONE);
+      code.line(`const int of = (int)${elements.value(op.number, spot)('0')};`);
+      code.open('if (of > 0)');
+      code.line(`packed[of - 1] = ${elements.value(op.arg, spot)('0')};`);
+      code.close();
+    });
+    code.line('__syncwarp();');
+    over(w, op.axes, ALONE, (own) => {
+      const number = flat(op.axes, elements.size, (axis) => (
+        spread.has(axis) ? `(${elements.first(axis)} + ${own.get(axis)})` : own.get(axis) ?? '0'
+      ));
+      put(w, tile, spotOf(w, new Map([...at, ...own]), ALONE), () => `packed[${number}]`);
+    });
+    code.line('__syncwarp();');
+  });
+}
+
 function topText(w: RowsWriter, tile: TileId, op: Extract<TileOp, { op: 'top' }>): void {
   const { code, kernel: { tiles }, elements, place } = w;
-  const last = op.axes[op.axes.length - 1];
-  const turns = Math.ceil(elements.size(last) / WARP);
-  const total = op.axes.reduce((n, axis) => n * elements.size(axis), 1);
+  const total = many(w, op.axes);
   over(w, withoutAxes(tiles[tile].axes, op.axes), ALONE, (at) => {
-    const here = new Map(at);
-    if (op.axes.length === 1) here.set(last, `i * ${WARP}`);
-    else {
-      here.set(last, `(i % ${turns} * ${WARP})`);
-      for (const [axis, text] of elements.decoded(op.axes.slice(0, -1), `i / ${turns}`)) here.set(axis, text);
-    }
+    const here = ofLane(w, op.axes, at);
     const spot = () => spotAt(here, place);
     const count = elements.value(op.count, spotAt(at, place))('0');
     code.open('const auto get = [&](int i, int)');

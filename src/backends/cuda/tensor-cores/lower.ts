@@ -39,7 +39,7 @@ function unfit(cx: CudaContext, kernel: TileKernel): string | undefined {
   const inBlocks = isBlocks(kernel) || alongAllRows(cx, kernel) !== undefined;
   if (hasOp(kernel, 'gather') && !inBlocks) return 'gathered rows';
   if (hasOp(kernel, 'draw') && !inBlocks) return 'draws';
-  if (hasOp(kernel, 'top')) return 'choices';
+  if (hasOp(kernel, 'top', 'pack', 'unpack', 'tally', 'queue')) return 'choices';
   if (counts(kernel)) return 'numbers of rows';
   if (mapsWide(cx, kernel)) return 'maps in f32';
   if (cx.dtype === 'f32') return 'f32 operands';

@@ -11,6 +11,7 @@ import type { Clusters } from '../../../../src/passes/cluster/kernel.js';
 import { adjointOf } from '../../../../src/passes/flow/adjoint.js';
 import { isRefused } from '../../../../src/passes/flow/flow.js';
 import { kernelsOf, type Binding, type Lowered, type Unmade } from '../../../../src/passes/kernels/kernels.js';
+import { countedBySlots } from '../../../../src/passes/kernels/counted.js';
 import { withoutPicks } from '../../../../src/passes/kernels/picks.js';
 import { forKernels } from '../../../../src/passes/kernels/results.js';
 import { wordAxis } from '../../../../src/passes/kernels/memory.js';
@@ -27,7 +28,7 @@ export interface Made {
 }
 
 export function madeOf(graph: Graph, chunk = CHUNK): Made {
-  const whole = adjointOf(withoutPicks(flowFor(graph)));
+  const whole = adjointOf(countedBySlots(withoutPicks(flowFor(graph))));
   if (isRefused(whole)) throw new Error('no gradients');
   const flow = forKernels(whole);
   const clusters = clustersOf(flow);
