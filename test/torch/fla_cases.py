@@ -66,6 +66,12 @@ slopes = (-8 / H * (1 - 1 / 4) * torch.arange(H, dtype=EXACT)).expand(B, T, H)
 raw = -A_log.exp() * F.softplus(g + bias)
 delta = dict(erase=bk, read=k, write=beta[..., None] * v)
 bounded = -5 * torch.sigmoid(A_log.exp()[:, None] * wide)
+k_bias, norm_q, norm_k = draw(H, K), unit(3 * q), unit(3 * k)
+raw_k = -A_log.exp()[:, None] * F.softplus(wide + k_bias)
+bounded_4 = -4 * torch.sigmoid(A_log.exp()[:, None] * (wide + k_bias))
+norm_delta = dict(erase=beta[..., None] * norm_k, read=norm_k, write=beta[..., None] * v)
+norms = {"use_qk_l2norm_in_kernel": True}
+projected = {**norms, "use_gate_in_kernel": True, "use_beta_sigmoid_in_kernel": True, "A_log": A_log}
 
 CASES = {
     "gla": (lambda **o: ours.chunk_gla(q, k, v, gk, **o), lambda **o: loop(q, k, v, gk, **o)),
@@ -76,7 +82,11 @@ CASES = {
     "lightning": (lambda **o: ours.chunk_lightning_attn(q, k, v, 1, 4, **o), lambda **o: loop(q, k, v, slopes, **o)),
     "gated delta, grouped": (lambda **o: ours.chunk_gated_delta_rule(few_q, few_k, v, g, beta, **o),
                              lambda **o: loop(few_q, few_k, v, g, beta[..., None] * twice, twice, beta[..., None] * v, **o)),
-    "gated delta, all in kernel": (
+    "gated delta, norms": (lambda **o: ours.chunk_gated_delta_rule(3 * q, 3 * k, v, g, beta, **norms, **o), lambda **o: loop(norm_q, norm_k, v, g, **norm_delta, **o)),
+    "gated delta, projected": (
+        lambda **o: ours.chunk_gated_delta_rule(3 * few_q, 3 * few_k, v, g, beta.logit(), dt_bias=bias, **projected, **o),
+        lambda **o: loop(unit(3 * few_q), unit(3 * few_k), v, raw, beta[..., None] * unit(3 * twice), unit(3 * twice), beta[..., None] * v, **o)),
+    "gated delta, doubled": (
         lambda **o: ours.chunk_gated_delta_rule(q, 3 * k, v, g, beta.logit(), use_qk_l2norm_in_kernel=True, use_beta_sigmoid_in_kernel=True, allow_neg_eigval=True,
                                                 use_gate_in_kernel=True, A_log=A_log, dt_bias=bias, **o),
         lambda **o: loop(unit(q), unit(3 * k), v, raw, 2 * beta[..., None] * unit(3 * k), unit(3 * k), 2 * beta[..., None] * v, **o)),
@@ -84,6 +94,16 @@ CASES = {
     "kda": (lambda **o: ours.chunk_kda(q, k, v, 9 * gk, beta, **o), lambda **o: loop(q, k, v, 9 * gk, **delta, **o)),
     "kda, bounded": (lambda **o: ours.chunk_kda(q, k, v, wide, beta, use_gate_in_kernel=True, safe_gate=True, lower_bound=-5.0, A_log=A_log, **o),
                      lambda **o: loop(q, k, v, bounded, **delta, **o)),
+    "kda, norms": (lambda **o: ours.chunk_kda(3 * q, 3 * k, v, 9 * gk, beta, **norms, **o), lambda **o: loop(norm_q, norm_k, v, 9 * gk, **norm_delta, **o)),
+    "kda, projected": (lambda **o: ours.chunk_kda(3 * q, 3 * k, v, wide, beta.logit(), dt_bias=k_bias.flatten(), **projected, **o),
+                       lambda **o: loop(norm_q, norm_k, v, raw_k, **norm_delta, **o)),
+    "kda, projected and bounded": (
+        lambda **o: ours.chunk_kda(3 * q, 3 * k, v, wide, beta.logit(), dt_bias=k_bias.flatten(), safe_gate=True, lower_bound=-4.0, **projected, **o),
+        lambda **o: loop(norm_q, norm_k, v, bounded_4, **norm_delta, **o)),
+    "delta rule, norms": (lambda **o: ours.chunk_delta_rule(3 * q, 3 * k, v, beta, **norms, **o), lambda **o: loop(norm_q, norm_k, v, **norm_delta, **o)),
+    "comba, norms": (lambda **o: ours.chunk_comba(3 * q, 3 * k, v, 3 * p, g, beta, **norms, **o),
+                     lambda **o: loop(norm_q, norm_k, v, g, beta[..., None] * norm_k, unit(3 * p), beta[..., None] * v, before=True, **o)),
+    "gdn2, norms": (lambda **o: ours.chunk_gdn2(3 * q, 3 * k, v, gk, b2, w, **norms, **o), lambda **o: loop(norm_q, norm_k, v, gk, norm_k, b2 * norm_k, w * v, **o)),
     "delta rule": (lambda **o: ours.chunk_delta_rule(q, k, v, beta, **o), lambda **o: loop(q, k, v, **delta, **o)),
     "rwkv6": (lambda **o: ours.chunk_rwkv6(q, k, v, gk, u, **o), lambda **o: loop(q, k, v, gk, bonus=u, **o)),
     "rwkv7": (lambda **o: ours.chunk_rwkv7(q, 9 * gk, k, v, a, b, **o), lambda **o: loop(q, k, v, 9 * gk, -b, a, before=True, **{"scale": 1.0, **o})),
@@ -113,7 +133,9 @@ def test_values(name):
     assert last is None
 
 
-@pytest.mark.parametrize("name", ["gla", "gated delta, grouped", "kda", "rwkv7", "rwkv6", "retention"])
+@pytest.mark.parametrize(
+    "name", ["gla", "gated delta, grouped", "gated delta, projected", "kda", "kda, projected", "kda, norms", "comba, norms", "rwkv7", "rwkv6", "retention"],
+)
 def test_padding_is_exact(name, monkeypatch):
     monkeypatch.setattr(_scan, "fitting", lambda name, device, sizes, whole: {axis: -(-size // 16) * 16 for axis, size in sizes.items()})
     test_values(name)
@@ -160,6 +182,35 @@ def test_packed_and_gradients():
     (wanted.sum() + final.square().sum()).backward()
     for x, y in zip(found, (*given, states)):
         close(x, y.grad)
+
+
+@pytest.mark.parametrize(("function", "gate", "options", "decays", "formula"), [
+    (ours.chunk_gated_delta_rule, g, {}, lambda x, A, d: -A.exp() * F.softplus(x + d), "fla_gated_delta_raw"),
+    (ours.chunk_kda, wide, {}, lambda x, A, d: -A.exp()[:, None] * F.softplus(x + d), "fla_kda_raw"),
+    (ours.chunk_kda, wide, {"lower_bound": -4.0}, lambda x, A, d: -4 * torch.sigmoid(A.exp()[:, None] * (x + d)), "fla_kda_raw_bounded"),
+])
+def test_gradients_of_what_a_layer_projects(function, gate, options, decays, formula):
+    given = [x.clone().requires_grad_() for x in (3 * q, 3 * k, v, gate, beta.logit(), A_log, k_bias if gate is wide else bias)]
+    weights, calls = draw(B, T, H, V), ours.CALLS[formula]
+    x, y, z, raw_gate, logits, speed, offset = given
+    o, _ = function(*given[:5], **{**projected, **options, "A_log": speed}, dt_bias=offset.flatten())
+    found = torch.autograd.grad((o * weights).sum(), given)
+    assert ours.CALLS[formula] == calls + 1
+    key, strength = unit(y), logits.sigmoid()[..., None]
+    want, _ = loop(unit(x), key, z, decays(raw_gate, speed, offset), strength * key, key, strength * z)
+    for one, other in zip(found, torch.autograd.grad((want * weights).sum(), given)):
+        close(one, other)
+    # One token at a time.
+    state, outputs = None, []
+    with torch.no_grad():
+        recurrent = getattr(ours, function.__name__.replace("chunk", "fused_recurrent"))
+        for t in range(3):
+            one, state = recurrent(
+                *(e[:, t : t + 1] for e in given[:3]), g=raw_gate[:, t : t + 1], beta=logits[:, t : t + 1], initial_state=state, output_final_state=True,
+                **{**projected, **options, "A_log": speed}, dt_bias=offset.flatten(),
+            )
+            outputs.append(one)
+    close(torch.cat(outputs, 1), want[:, :3])
 
 
 def test_one_token_is_decoded():

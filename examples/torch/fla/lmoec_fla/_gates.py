@@ -1,10 +1,12 @@
-"""What FLA computes inside its kernels before the recurrence, in PyTorch."""
+"""What FLA computes inside its kernels before the recurrence, in PyTorch: where no formula has just these options together."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+NO_SPEED = "use_gate_in_kernel=True needs A_log, or a lower_bound"
 
 
 def unit(x: Tensor) -> Tensor:
@@ -33,8 +35,19 @@ def decay(g: Tensor, A_log: Tensor | None, dt_bias: Tensor | None, bound: float 
     if bound is not None:
         return bound * torch.sigmoid(g if speed is None else speed * g)
     if speed is None:
-        raise ValueError("use_gate_in_kernel=True needs A_log, or a lower_bound")
+        raise ValueError(NO_SPEED)
     return -speed * F.softplus(g)
+
+
+def projected(g: Tensor, A_log: Tensor | None, dt_bias: Tensor | None, bound: float | None = None) -> dict[str, Tensor]:
+    """The params of a formula that makes decays of `g` itself, as `decay` does."""
+    if A_log is None and bound is None:
+        raise ValueError(NO_SPEED)
+    shape = g.shape[2:]
+    zeros = _exact(g.new_zeros(shape))
+    speed = zeros.new_zeros(shape[0]) if A_log is None else A_log.view(-1)
+    params = {"A_log": speed, "dt_bias": zeros if dt_bias is None else dt_bias.view(shape)}
+    return params if bound is None else {**params, "least": zeros.new_full(shape[:1], bound)}
 
 
 def _exact(x: Tensor) -> Tensor:

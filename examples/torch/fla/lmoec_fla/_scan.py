@@ -98,13 +98,14 @@ def v_first(state_v_first: bool, options: dict[str, Any]) -> bool:
 
 
 def run(
-    name: str, inputs: dict[str, Tensor], *, scale: float | None = None, scaled: str = "q", own: float = -0.5, params: dict[str, Tensor] | None = None,
+    name: str, inputs: dict[str, Tensor], *, scale: float | None = None, scaled: str | None = "q", own: float = -0.5, params: dict[str, Tensor] | None = None,
     state: Any = None, final: bool = False, transposed: bool = False, cu_seqlens: Tensor | None = None, cu_seqlens_cpu: Tensor | None = None, token: bool = False,
     shards: Any = None, whole: tuple[str, ...] = (),
 ) -> tuple[Tensor, Any]:
     """Output and final state (or None) of a scan.
 
-    `scale` stands in for the formula's `K ** own`, by scaling the input `scaled`; None leaves it at K ** -0.5 with the K that was given, not the one that was built.
+    `scale` stands in for the formula's `K ** own`, by scaling what `scaled` names: an input, or the output where the formula norms its q; None leaves it at K ** -0.5 with the
+    K that was given, not the one that was built. A formula without such a factor has nothing that `scaled` names.
     `transposed`: states are V-first. `shards`: the tokens are those of one rank. `token`: one token per sequence may go the way of decoding, which has no gradient.
     `whole`: axes that zeros must not fill.
     """
@@ -114,10 +115,10 @@ def run(
     first = inputs[signature.inputs[0].name]
     sizes = {axis: size for x in signature.inputs for axis, size in zip(x.axes, inputs[x.name].shape[3:])}
     built = fitting(name, first.device, sizes, whole)
-    if scaled in inputs:
-        factor = (sizes["K"] ** -0.5 if scale is None else scale) / built["K"] ** own
-        if abs(factor - 1) > 1e-12:
-            inputs = {**inputs, scaled: inputs[scaled] * factor}
+    factor = 1.0 if scaled is None else (sizes["K"] ** -0.5 if scale is None else scale) / built["K"] ** own
+    rescaled = abs(factor - 1) > 1e-12
+    if rescaled and scaled in inputs:
+        inputs = {**inputs, scaled: inputs[scaled] * factor}
     given = [_resize(inputs[x.name], x.axes, built) for x in signature.inputs]
     params = {x.name: _resize(params[x.name], x.axes, built) for x in signature.params}
     states = None if state is None else tuple(state) if isinstance(state, (tuple, list)) else (state,)
@@ -135,7 +136,10 @@ def run(
         initial = None if states is None else _one(states)
         packed = {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu, **({} if shards is None else {"shards": shards})}
         o, last = getattr(package, name)(*given, initial_state=initial, output_final_state=final, **packed, **params)
-    o = _resize(o, signature.outputs[0].axes, sizes).to(first.dtype)
+    o = _resize(o, signature.outputs[0].axes, sizes)
+    if rescaled and scaled not in inputs:
+        o = o * factor
+    o = o.to(first.dtype)
     if not final:
         return o, None
     lasts = tuple(last) if len(signature.states) > 1 else (last,)

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ._gates import decay, rate, unit
+from ._gates import decay, projected, rate, unit
 from ._scan import check, run, v_first
 
 #: The range of `g` in examples/kda.lmoe, and of `w` in examples/rwkv7.lmoe with room for the rounding of callers.
@@ -42,18 +42,18 @@ def _gated(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative
     transposed = v_first(transposed, options)
     _grouped(q, k, v)
     check(q, state, cu_seqlens, options, (16, 32, 64), "16, 32, or 64")
+    rest = {"scale": scale, "state": state, "final": final, "transposed": transposed, "token": token, "shards": options.get("cp_context")}
+    rest |= {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu}
+    if normal and gate["use_gate_in_kernel"] and logits and not negative and beta is not None:
+        params = projected(g, gate["A_log"], gate["dt_bias"])
+        return run("fla_gated_delta_raw", {"q": q, "k": k, "v": v, "g": g, "beta": beta}, params=params, scaled="o", **rest)
     beta = v.new_ones(v.shape[:3]) if beta is None else rate(beta, logits, negative)
     if gate["use_gate_in_kernel"]:
         g = decay(g, gate["A_log"], gate["dt_bias"])
     elif g is None:
         g = v.new_zeros(v.shape[:3], dtype=torch.float32)
-    if normal:
-        q, k = unit(q), unit(k)
     inputs = {"q": q, "k": k, "v": v, "g": g, "beta": beta}
-    return run(
-        "gated_delta", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token,
-        shards=options.get("cp_context"),
-    )
+    return run("fla_gated_delta_unit", inputs, scaled="o", **rest) if normal else run("gated_delta", inputs, **rest)
 
 
 def _grouped(q, k, v):
@@ -91,27 +91,36 @@ def _kda(q, k, v, g, beta, scale, state, final, normal, gate, logits, negative, 
     transposed = v_first(transposed, options)
     _grouped(q, k, v)
     check(q, state, cu_seqlens, options, (32, 64), "either 32 or 64")
+    rest = {"scale": scale, "state": state, "final": final, "transposed": transposed, "token": token, "shards": options.get("cp_context")}
+    rest |= {"cu_seqlens": cu_seqlens, "cu_seqlens_cpu": cu_seqlens_cpu}
+    activated, A_log, dt_bias, bound, safe = gate
+    # The formulas with a bound are the faster ones; gates below the bound would leave what their kernels can represent.
+    if normal and activated and logits and not negative and (bound is None or bound >= LEAST_KDA):
+        _check_bound(bound, safe)
+        params = projected(g, A_log, dt_bias, bound)
+        return run("fla_kda_raw" if bound is None else "fla_kda_raw_bounded", {"q": q, "k": k, "v": v, "g": g, "beta": beta}, params=params, scaled="o", **rest)
     g, bounded = _channel_gate(g, *gate)
-    beta = rate(beta, logits, negative)
+    inputs = {"q": q, "k": k, "v": v, "g": g, "beta": rate(beta, logits, negative)}
+    if normal and not bounded:
+        return run("fla_kda_unit", inputs, scaled="o", **rest)
     if normal:
-        q, k = unit(q), unit(k)
-    # The formula with a bound is the faster one; gates below the bound would leave what its kernels can represent.
-    inputs = {"q": q, "k": k, "v": v, "g": g, "beta": beta}
-    return run(
-        "kda" if bounded else "fla_kda", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu,
-        token=token, shards=options.get("cp_context"),
-    )
+        inputs |= {"q": unit(q), "k": unit(k)}
+    return run("kda" if bounded else "fla_kda", inputs, **rest)
 
 
 def _channel_gate(g, raw, A_log, dt_bias, bound, safe):
     """The log decay per channel, and whether it is known to be at least LEAST_KDA."""
     if not raw:
         return g, safe
+    _check_bound(bound, safe)
+    return decay(g, A_log, dt_bias, bound), bound is not None and bound >= LEAST_KDA
+
+
+def _check_bound(bound, safe):
     if safe and bound is None:
         raise ValueError("safe_gate=True with use_gate_in_kernel=True needs lower_bound")
     if safe and not LEAST_KDA <= bound < 0:
         raise ValueError(f"with safe_gate=True lower_bound must be in [{LEAST_KDA:g}, 0), found {bound}")
-    return decay(g, A_log, dt_bias, bound), bound is not None and bound >= LEAST_KDA
 
 
 def chunk_delta_rule(
@@ -129,10 +138,9 @@ def _delta(q, k, v, beta, scale, state, final, normal, cu_seqlens, cu_seqlens_cp
     check(q, state, cu_seqlens, options, (16, 32, 64), "16, 32, or 64")
     if beta.ndim != 3:
         raise NotImplementedError("lmoec_fla offers beta [B, T, H] only, not one per channel of v")
-    if normal:
-        q, k = unit(q), unit(k)
+    name, scaled = ("fla_delta_net_unit", "o") if normal else ("delta_net", "q")
     inputs = {"q": q, "k": k, "v": v, "beta": beta}
-    return run("delta_net", inputs, scale=scale, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
+    return run(name, inputs, scale=scale, scaled=scaled, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
 
 
 def chunk_comba(
@@ -148,10 +156,9 @@ def fused_recurrent_comba(q, k, p, v, g, beta=None, scale=None, initial_state=No
 def _comba(q, k, v, p, g, beta, scale, state, final, normal, cu_seqlens, cu_seqlens_cpu, token=False):
     check(q, state, cu_seqlens, {})
     p = k if p is None else p
-    if normal:
-        q, k, p = unit(q), unit(k), unit(p)
+    name, scaled = ("fla_comba_unit", "o") if normal else ("comba", "q")
     inputs = {"q": q, "k": k, "p": p, "v": v, "g": g, "beta": v.new_ones(v.shape[:3]) if beta is None else beta}
-    return run("comba", inputs, scale=scale, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
+    return run(name, inputs, scale=scale, scaled=scaled, state=state, final=final, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
 
 
 def chunk_gdn2(
@@ -175,10 +182,11 @@ def _gdn2(q, k, v, g, b, w, scale, state, final, normal, gate, transposed, cu_se
     transposed = v_first(transposed, options)
     check(q, state, cu_seqlens, options, (64,), "64 for GDN-2")
     g, _ = _channel_gate(g, *gate)
-    if normal:
-        q, k = unit(q), unit(k)
+    name, scaled = ("fla_gdn2_unit", "o") if normal else ("gdn2", "q")
     inputs = {"q": q, "k": k, "v": v, "g": g, "b": b, "w": w}
-    return run("gdn2", inputs, scale=scale, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token)
+    return run(
+        name, inputs, scale=scale, scaled=scaled, state=state, final=final, transposed=transposed, cu_seqlens=cu_seqlens, cu_seqlens_cpu=cu_seqlens_cpu, token=token,
+    )
 
 
 def chunk_iplr_delta_rule(q, k, v, a, b, scale=None, initial_state=None, output_final_state=False, cu_seqlens=None, cu_seqlens_cpu=None, **options):

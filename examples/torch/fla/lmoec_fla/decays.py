@@ -142,7 +142,7 @@ def fused_recurrent_hgrn(x, g, initial_state=None, output_final_state=False, cu_
         return F.pad(y, (0, more)).unflatten(-1, (-1, head))
 
     state = None if initial_state is None else heads(initial_state)
-    o, last = run("hgrn", {"x": heads(x), "g": heads(g)}, state=state, final=output_final_state, cu_seqlens=cu_seqlens, token=True)
+    o, last = run("hgrn", {"x": heads(x), "g": heads(g)}, scaled=None, state=state, final=output_final_state, cu_seqlens=cu_seqlens, token=True)
     return o.flatten(-2)[..., :width], None if last is None else last.flatten(-2)[..., :width]
 
 
@@ -160,7 +160,7 @@ def mamba_chunk_scan_combined(
         zeros = A.new_zeros(heads, dtype=torch.float32)
         params = {"A_log": torch.log(-A.float()), "dt_bias": zeros if dt_bias is None else dt_bias, "D": D if D is not None and plain_D else zeros}
         inputs = {"x": x, "dt": dt, "B": B, "C": C}
-        y, last = run("mamba2", inputs, scaled="", params=params, state=initial_states, final=return_final_states, transposed=True)
+        y, last = run("mamba2", inputs, scaled=None, params=params, state=initial_states, final=return_final_states, transposed=True)
     else:
         dt = dt.float() if dt_bias is None else dt.float() + dt_bias.float()
         dt = (F.softplus(dt) if dt_softplus else dt).clamp(*dt_limit) if limited or dt_softplus else dt
