@@ -4,86 +4,32 @@
     PYTHONPATH=out/gated_delta torchrun --nproc-per-node 2 examples/torch/train.py --checkpoints out/checkpoints
 
 Every rank reads tokens of its own. A run that finds checkpoints goes on from the last, and does what an unbroken one does. Each checkpoint is written beside its
-place and renamed when it is whole, so that a killed run leaves none that is half.
+place and renamed when it is whole, so that a killed run leaves none that is half. `--export` writes what `from_pretrained` of transformers reads (hybrid/hf.py).
 """
 
 import argparse
+import dataclasses
+import json
 import os
 import shutil
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from gated_delta import gated_delta
+from hybrid.layers import Hybrid, Settings
+from hybrid.sharding import shard
 from torch import nn
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint import HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict import get_model_state_dict, get_state_dict, set_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn import functional as F
 
 PARTIAL = ".part"
 # Steps before time is taken.
 WARM = 10
-
-
-class Memory(nn.Module):
-    """The scan between projections."""
-
-    def __init__(self, width, heads, size):
-        super().__init__()
-        self.heads, self.size = heads, size
-        self.qkv = nn.Linear(width, 3 * heads * size, bias=False)
-        self.gates = nn.Linear(width, 2 * heads)
-        self.out = nn.Linear(heads * size, width, bias=False)
-
-    def forward(self, x):
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, self.size)).unbind(-3)
-        decay, beta = self.gates(x).float().chunk(2, -1)
-        o, _ = gated_delta(F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, F.logsigmoid(decay + 4), beta.sigmoid())
-        return self.out(o.flatten(-2))
-
-
-class Attention(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width, bias=False)
-
-    def forward(self, x):
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
-        return self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(-2))
-
-
-class Block(nn.Module):
-    def __init__(self, mixer, width):
-        super().__init__()
-        self.mixer = mixer
-        self.norms = nn.ModuleList([nn.RMSNorm(width), nn.RMSNorm(width)])
-        self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
-
-    def forward(self, x):
-        x = x + self.mixer(self.norms[0](x))
-        return x + self.mlp(self.norms[1](x))
-
-
-class Model(nn.Module):
-    """Scans remember the order of tokens, so that attention, every third layer, needs no positions."""
-
-    def __init__(self, width, layers, heads, size):
-        super().__init__()
-        self.embed = nn.Embedding(256, width)
-        mixers = (Attention(width, heads) if i % 3 == 2 else Memory(width, heads, size) for i in range(layers))
-        self.blocks = nn.ModuleList(Block(mixer, width) for mixer in mixers)
-        self.head = nn.Sequential(nn.RMSNorm(width), nn.Linear(width, 256, bias=False))
-
-    def forward(self, bytes_):
-        x = self.embed(bytes_)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x)
 
 
 def text_of(folder, endings=(".ts", ".py", ".md", ".lmoe")):
@@ -101,43 +47,47 @@ def batch_of(text, options, step, share):
     return torch.stack([text[start : start + options.tokens + 1] for start in starts.tolist()]).long()
 
 
-def shard(model, mesh, device):
-    """FSDP2: every block on its own, then the rest. Parameters stay float32; on CUDA they compute in bf16."""
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if device.type == "cuda" else MixedPrecisionPolicy()
-    for block in model.blocks:
-        fully_shard(block, mesh=mesh, mp_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=policy)
-    if dist.get_backend(mesh.get_group()) == "gloo":
-        # gloo has no averages, and sums in their place without a word.
-        for module in model.modules():
-            if isinstance(module, FSDPModule):
-                module.set_force_sum_reduction_for_comms(True)
-                module.set_gradient_divide_factor(mesh.size())
-
-
 def checkpoints(folder):
     """Whole checkpoints by step."""
     found = Path(folder).glob("step-*") if folder is not None else ()
     return {int(path.name.removeprefix("step-")): path for path in found if not path.name.endswith(PARTIAL)}
 
 
-def save(model, optimizer, folder, step, keep):
-    place = Path(folder) / f"step-{step}"
-    beside = place.with_name(place.name + PARTIAL)
+@contextmanager
+def written(folder):
+    """A folder beside it, which takes its place when all ranks have written there."""
+    beside = folder.with_name(folder.name + PARTIAL)
     if dist.get_rank() == 0:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
     dist.barrier()
-    weights, moments = get_state_dict(model, optimizer)
-    dcp.save({"model": weights, "optimizer": moments, "step": step}, checkpoint_id=beside)
-    # All ranks have written.
+    yield beside
     dist.barrier()
     if dist.get_rank() == 0:
-        shutil.rmtree(place, ignore_errors=True)
-        os.replace(beside, place)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    dist.barrier()
+
+
+def save(model, optimizer, folder, step, keep):
+    weights, moments = get_state_dict(model, optimizer)
+    with written(Path(folder) / f"step-{step}") as place:
+        dcp.save({"model": weights, "optimizer": moments, "step": step}, checkpoint_id=place)
+    if dist.get_rank() == 0:
         for old in sorted(checkpoints(folder))[:-keep]:
             shutil.rmtree(checkpoints(folder)[old])
-    dist.barrier()
+
+
+def export(model, settings, folder):
+    """What `AutoModelForCausalLM.from_pretrained(folder)` reads after `import hybrid.hf`. Each rank writes its parts, which one file then holds."""
+    with written(Path(folder)) as place:
+        writer = HuggingFaceStorageWriter(str(place), save_distributed=True, enable_consolidation=True)
+        dcp.save(get_model_state_dict(model), storage_writer=writer)
+        dist.barrier()
+        if dist.get_rank() == 0:
+            shutil.rmtree(place / "sharded")
+            config = {"model_type": "lmoec_hybrid", "architectures": ["HybridForCausalLM"], **dataclasses.asdict(settings)}
+            (place / "config.json").write_text(json.dumps(config, indent=2))
 
 
 def resume(model, optimizer, folder):
@@ -161,6 +111,7 @@ def main():
     parser.add_argument("--shares", type=int, help="of a batch, which ranks divide among them: fewer ranks with as many shares see what more ranks see (default: one a rank)")
     parser.add_argument("--text", default=root, help="a folder; the text below it is what is learnt")
     parser.add_argument("--checkpoints", help="a folder for checkpoints, from which a run goes on; none are written without it")
+    parser.add_argument("--export", help="a folder for the trained model as transformers reads it")
     options = parser.parse_args()
 
     if "RANK" not in os.environ:
@@ -180,8 +131,12 @@ def main():
     text = text_of(options.text)
     # The same parameters on every rank before they are sharded.
     torch.manual_seed(options.seed)
-    model = Model(options.width, options.layers, options.heads, options.size).to(device)
-    shard(model, mesh, device)
+    settings = Settings(
+        hidden_size=options.width, num_hidden_layers=options.layers, num_attention_heads=options.heads, head_dim=options.size,
+        intermediate_size=3 * options.width,
+    )
+    model = Hybrid(settings).to(device)
+    shard(model, mesh, torch.bfloat16 if kind == "cuda" else None)
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, betas=(0.9, 0.95))
     first = resume(model, optimizer, options.checkpoints)
     begin, warm = time.perf_counter(), first
@@ -202,6 +157,8 @@ def main():
             begin, warm = time.perf_counter(), step
         if options.checkpoints is not None and (step % options.every == 0 or step == options.steps):
             save(model, optimizer, options.checkpoints, step, options.keep)
+    if options.export is not None:
+        export(model, settings, options.export)
     if rank == 0 and options.steps > warm:
         speed = (options.steps - warm) * shares * options.batch * options.tokens / (time.perf_counter() - begin)
         peak = f", at most {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB on a device" if kind == "cuda" else ""

@@ -12,6 +12,13 @@ function find(): { readonly python: string } | { readonly why: string } {
   };
 }
 
+/** Why it cannot import what only some tests need; undefined: it can. */
+export function lacks(...modules: readonly string[]): string | undefined {
+  if (PYTHON === undefined) return NO_TORCH;
+  const { status } = spawnSync(PYTHON, ['-c', `import ${modules.join(', ')}`], { encoding: 'utf8' });
+  return status === 0 ? undefined : `${PYTHON} lacks one of ${modules.join(', ')}: python3 -m pip install them`;
+}
+
 const found = find();
 export const PYTHON = 'python' in found ? found.python : undefined;
 export const NO_TORCH = 'why' in found ? found.why : undefined;
