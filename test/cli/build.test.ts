@@ -67,19 +67,19 @@ describe('build', () => {
   });
 
   it('gives a Python package kernels for every --size, every dtype and every CUDA target', () => {
-    const args = ['--target', 'torch,cuda.sm86', '--dtype', 'bf16,f32', '--sources', '--package', 'memory', '--version', '2.1'];
-    expect(inFolder([
-      'build', 'decaying.lmoe', '-o', 'several', ...args, '--size', 'K=16,V=16', '--size', 'V=32',
-    ]).err).toContain('--size: several make several plans');
-    expect(inFolder([
-      'build', 'decaying.lmoe', '-o', 'several', ...args.map((arg) => arg.replace(',cuda.sm86', '')), '--size', 'K=16,V=16', '--size',
-      'V=32',
-    ]).code).toBe(0);
-    const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace(
-      'memory/memory/plans/decaying/', '',
-    ));
-    expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => ['sm80', 'sm90']
-      .flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
+    const built = (targets: string) => inFolder([
+      'build', 'decaying.lmoe', '-o', 'several', '--target', targets, '--dtype', 'bf16,f32', '--sources', '--package', 'memory',
+      '--version', '2.1', '--size', 'K=16,V=16', '--size', 'V=32',
+    ]);
+    expect(built('torch,webgpu').err).toContain('--size: several make several plans');
+    for (const [targets, chips] of [['torch', ['sm80', 'sm90']], ['torch,cuda.sm86', ['sm86']]] as const) {
+      expect(built(targets).code).toBe(0);
+      const plans = filesOf('several').filter((name) => name.endsWith('plan.json')).map((name) => name.replace(
+        'memory/memory/plans/decaying/', '',
+      ));
+      expect(plans).toEqual(['K16_V16', 'K16_V32'].flatMap((sizes) => chips
+        .flatMap((target) => ['bf16', 'f32'].map((dtype) => `${sizes}/cuda.${target}.${dtype}/plan.json`))));
+    }
     expect(readFileSync(at('several/memory/pyproject.toml'), 'utf8')).toContain('version = "2.1"');
     expect(inFolder([
       'build', 'decaying.lmoe', '-o', 'several', '--size', 'Z=16', '--target', 'torch',

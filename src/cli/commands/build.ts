@@ -53,9 +53,11 @@ export const build: Command = (args) => guarded(async () => {
   if (
     !torch && (values.package ?? values.version ?? values.experts) !== undefined
   ) throw new UsageError('--package, --version and --experts are of Python packages: add --target torch');
+  // Sets of plans lie in Python packages only: CUDA targets beside several sizes say which devices a package is for.
+  const packagesAlone = torch && (values.size ?? []).length > 1;
   if (
-    torch && targets.length > 0 && (values.size ?? []).length > 1
-  ) throw new UsageError('--size: several make several plans, which only --target torch alone can have');
+    packagesAlone && targets.includes('webgpu')
+  ) throw new UsageError('--size: several make several plans, which only Python packages have: build webgpu by itself');
   const dtypesGiven = dtypes.length === 0 ? undefined : dtypes;
   const experts = list('--experts', values.experts).map((text) => {
     if (!/^[1-9]\d*$/.test(text)) throw new UsageError(`--experts ${text}: must be how many experts a rank has, as in --experts 8,16`);
@@ -66,7 +68,7 @@ export const build: Command = (args) => guarded(async () => {
     paths: positionals,
     out: values.out ?? (emit.length === 0 ? 'lmoec-out' : undefined),
     options: {
-      targets: named.length === 0 ? DEFAULT_TARGETS : targets,
+      targets: named.length === 0 ? DEFAULT_TARGETS : packagesAlone ? [] : targets,
       asked: named.length > 0,
       dtypes: dtypesGiven,
       sizes: sizesOf(values.size ?? []),
