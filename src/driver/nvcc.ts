@@ -64,10 +64,10 @@ export async function compileCuda(
 ): Promise<ReadonlyMap<string, CudaObject> | Problem> {
   const results = new Map<string, CudaObject>();
   let failed: Problem | undefined;
-  let next = 0;
+  // Long ones first: no worker begins one when the others are done.
+  const waiting = [...jobs].sort((a, b) => a.text.length - b.text.length);
   const worker = async (): Promise<void> => {
-    while (next < jobs.length && failed === undefined) {
-      const job = jobs[next++];
+    for (let job = waiting.pop(); job !== undefined && failed === undefined; job = waiting.pop()) {
       const result = await compileOne(host, nvcc, job);
       if ('code' in result) failed ??= result;
       else {
@@ -107,8 +107,8 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
     if (finished.code !== 0 || cubin === undefined || ptx === undefined) {
       const first = finished.stderr.split('\n').find((line) => /error/.test(line)) ?? finished.stderr.trim().split('\n')[0];
       return problem(
-        'E603', `nvcc does not compile ${job.file}: ${first}`, 'this is an error in lmoec: please report it with the .lmoe file',
-        'with --sources nothing is compiled',
+        'E603', `nvcc does not compile ${job.file}${kernelAt(job.text, first)}: ${first}`,
+        'this is an error in lmoec: please report it with the .lmoe file', 'with --sources nothing is compiled',
       );
     }
     cache.keep(`${key}.cubin`, cubin);
@@ -117,4 +117,12 @@ async function compileOne(host: Host, nvcc: Extract<Nvcc, { found: true }>, job:
   } finally {
     folder.discard();
   }
+}
+
+/** The kernel that a message is about, if its line says so. */
+function kernelAt(text: string, message: string): string {
+  const line = Number(/^kernel\.cu\((\d+)\)/.exec(message)?.[1] ?? 0);
+  const before = text.split('\n').slice(0, line).join('\n');
+  const name = [...before.matchAll(/__global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)\(/g)].at(-1)?.[1];
+  return name === undefined ? '' : `, ${name}`;
 }

@@ -145,7 +145,7 @@ describe.skipIf(skip)(`the runtime of PyTorch packages on emulated kernels (skip
       mkdirSync(at, { recursive: true });
       writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
       for (const [name, text] of files) writeFileSync(join(at, name), text);
-      writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), 'machine code');
+      for (const { file } of plan.kernels) writeFileSync(join(at, file.replace('.cu', '.cubin')), 'machine code');
       mkdirSync(join(folder, 'more'));
       for (const name of ['comba', 'gated_delta', 'gsa', 'mamba2', 'mlstm', 'rwkv6']) {
         writeFileSync(

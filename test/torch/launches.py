@@ -438,21 +438,23 @@ class Messages(Fresh):
         self.refused(lambda: self.scan.forward(draw()), "KB of shared memory")
 
     def test_images(self):
-        (cubin,), ptx = self.files(".cubin"), self.files(".cubin")[0].with_suffix(".ptx")
-        cubin.write_text("refuse 209")
-        ptx.write_text("PTX")
+        cubins = self.files(".cubin")
+        for cubin in cubins:
+            cubin.write_text("refuse 209")
+            cubin.with_suffix(".ptx").write_text("PTX")
         self.scan.forward(draw())
-        self.assertEqual([line for line in record() if line.startswith("library")], ["library refuse 209", "library PTX"])
+        self.assertEqual([line for line in record() if line.startswith("library")], ["library refuse 209", "library PTX"] * len(cubins))
         _runtime.images.forget()
+        cubin, ptx = cubins[0], cubins[0].with_suffix(".ptx")
         ptx.write_text("refuse 222")
-        self.files(".cu")[0].unlink()
+        cubin.with_suffix(".cu").unlink()
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "CUDA_ERROR_NO_BINARY_FOR_GPU, CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "update the NVIDIA driver")
         cubin.unlink()
         ptx.unlink()
         self.refused(lambda: _runtime.Scan(self.folder / "gla").warmup(0), "no cubin, PTX or source")
 
     def test_an_old_driver_without_nvrtc(self):
-        (cubin,) = self.files(".cubin")
+        cubin = self.files(".cubin")[0]
         cubin.write_text("refuse 200")
         cubin.with_suffix(".ptx").write_text("refuse 221")
         self.set(LMOEC_NVRTC=str(self.folder / "none.so"))

@@ -43,7 +43,7 @@ export function buildStandIn(
   const at = join(folder, 'plans', module.name, [...module.sizes].map(([axis, size]) => `${axis}${size}`).join(''), `cuda.sm90.${dtype}`);
   mkdirSync(at, { recursive: true });
   writeFileSync(join(at, 'plan.json'), JSON.stringify(plan));
-  writeFileSync(join(at, plan.kernels[0].file.replace('.cu', '.cubin')), `emulated ${dtype}`);
+  for (const { file } of plan.kernels) writeFileSync(join(at, file.replace('.cu', '.cubin')), `emulated ${dtype}`);
   buildLibrary(folder, [text, entries(plan)].join('\n'), dtype === 'f16');
   return plan;
 }

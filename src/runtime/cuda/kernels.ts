@@ -30,13 +30,12 @@ export async function loadKernels(
       `the plan of ${plan.scan} is for compute capability 9.0, the device has ${info.major}.${info.minor}`, 'load the plan for cuda.sm80',
     );
   }
-  const modules = new Map<string, ModuleHandle>();
+  const own = architecture === 'sm_90a' ? architecture : `sm_${info.major}${info.minor}`;
   const compiled = new Map<string, Uint8Array>();
-  for (const file of new Set(plan.kernels.map((kernel) => kernel.file))) {
-    modules.set(
-      file, await loadFile(native, plan, file, architecture === 'sm_90a' ? architecture : `sm_${info.major}${info.minor}`, files, compiled),
-    );
-  }
+  // All at once: NVRTC has a thread for each.
+  const modules = new Map(await Promise.all([...new Set(plan.kernels.map((kernel) => kernel.file))].map(
+    async (file) => [file, await loadFile(native, plan, file, own, files, compiled)] as const
+  )));
   const functions = new Map<string, FunctionInfo>();
   for (const kernel of plan.kernels) {
     const module = modules.get(kernel.file);

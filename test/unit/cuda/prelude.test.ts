@@ -4,9 +4,11 @@ import { NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';
 import { templates } from './templates.js';
 
-/** Lines of the runtime text that no kernel could have by chance. */
+/** Lines of the runtime text that no kernel could have by chance; those that make tables are kernels. */
 const lines = new Set(
-  Object.values(templates).flatMap((text) => text.split('\n')).filter((line) => /^(DEV|struct|template|extern)/.test(line)),
+  Object.entries(templates).filter(([name]) => !/tables|rows/.test(name)).flatMap(([, text]) => text.split('\n')).filter(
+    (line) => /^(DEV|struct|template|extern)/.test(line)
+  ),
 );
 
 const OF_HEADERS = /\b(INFINITY|NAN|HUGE_VALF?|FLT_\w+|U?INT(?:8|16|32|64)?_MAX|assert|u?int\d+_t|printf)\b/g;
@@ -15,12 +17,23 @@ describe.skipIf(NO_EXAMPLES)('what kernels have in common (skipped without examp
   it('is a file that the plan names and kernels include', async () => {
     const { plan, files } = await compileExample('gated_delta', 64, 'bf16', 'cuda.sm90');
     const { prelude = '' } = plan;
-    expect([...files.keys()]).toEqual([prelude, plan.kernels[0].file]);
-    const text = files.get(plan.kernels[0].file) ?? '';
-    expect(text.split('\n').filter((line) => line === `#include "${prelude}"`)).toHaveLength(1);
-    expect(text.split('\n').filter((line) => lines.has(line))).toEqual([]);
+    const names = [...new Set(plan.kernels.map(({ file }) => file))];
+    expect([...files.keys()]).toEqual([prelude, ...names]);
+    expect(names).toEqual(['gated_delta.bf16.sm90a.1.cu', 'gated_delta.bf16.sm90a.2.cu']);
+    for (const name of names) {
+      const text = files.get(name) ?? '';
+      expect(text.split('\n').filter((line) => line === `#include "${prelude}"`)).toHaveLength(1);
+      expect(text.split('\n').filter((line) => lines.has(line))).toEqual([]);
+      expect(text).toContain(`// By hand: nvcc -cubin -std=c++17 -arch=sm_90a ${name}`);
+    }
     expect(files.get(prelude)?.split('\n').filter((line) => lines.has(line)).length).toBeGreaterThan(50);
-    expect(text).toContain(`// By hand: nvcc -cubin -std=c++17 -arch=sm_90a ${plan.kernels[0].file}`);
+    // Each kernel is where the plan says, once; tables are made by one kernel of one file.
+    const places = [
+      ...plan.kernels.map(({ entry, file }) => [entry, file] as const),
+      ...Object.values(plan.tableKernels ?? {}).map(({ entry, file }) => [entry, file] as const),
+    ];
+    const having = (entry: string) => names.filter((name) => new RegExp(`__global__ [^\\n]*\\b${entry}\\(`).test(files.get(name) ?? ''));
+    expect(places.map(([entry]) => having(entry))).toEqual(places.map(([, file]) => [file]));
   });
 
   it('is the same for scans and sizes that use the same of it', async () => {
@@ -39,6 +52,8 @@ describe.skipIf(NO_EXAMPLES)('what kernels have in common (skipped without examp
 
   it('is given to NVRTC by its name, and asked for', async () => {
     const { plan, files } = await compileExample('gla', 64, 'bf16', 'cuda.sm90');
+    const [file, ...others] = new Set(plan.kernels.map((kernel) => kernel.file));
+    expect(others).toEqual([]);
     const seen: (readonly [string, Readonly<Record<string, string>>])[] = [];
     const native: ModuleLoader = {
       compile: async (source, name, options, folders, includes) => {
@@ -51,7 +66,7 @@ describe.skipIf(NO_EXAMPLES)('what kernels have in common (skipped without examp
     };
     const load = (given: ReadonlyMap<string, string>) => loadKernels(native, { major: 9, minor: 0 }, plan, given);
     await expect(load(files)).rejects.toThrow('NO_BINARY');
-    expect(seen).toEqual([[files.get(plan.kernels[0].file), { 'prelude.cuh': files.get('prelude.cuh') }]]);
+    expect(seen).toEqual([[files.get(file), { 'prelude.cuh': files.get('prelude.cuh') }]]);
     await expect(load(new Map([...files].filter(([name]) => name !== 'prelude.cuh')))).rejects.toThrow('prelude.cuh of gla was not given');
   });
 });

@@ -14,9 +14,11 @@ export function wholeText({ plan, files }: { readonly plan: Plan; readonly files
   const { prelude = '' } = plan;
   const included = files.get(prelude);
   const line = `#include "${prelude}"`;
-  return [...files].flatMap(([name, text]) => {
-    if (name === prelude) return [];
+  const parts = [...files].filter(([name]) => name !== prelude).map(([name, text]) => {
     if (included === undefined || !text.includes(line)) throw new Error(`${name} does not include ${prelude}`);
-    return [text.replace(line, () => included)];
-  }).join('\n');
+    const [, head, kernels] = /^([^]*?^typedef \w+ io;\n)([^]*)$/m.exec(text) ?? [];
+    return { head, kernels };
+  });
+  // Every file has the same head.
+  return [parts[0].head.replace(line, () => included ?? ''), ...parts.map(({ kernels }) => kernels)].join('\n');
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync, readdirSync, existsSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync, readdirSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -32,5 +32,25 @@ describe('machine code', () => {
     expect(kept()).toBe(2);
     expect(await compiled({ 'k.cu': 'kernels\n', 'prelude.cuh': 'other helpers' })).toBe('kernels\nother helpers');
     expect(kept()).toBe(4);
+  });
+
+  it('is made of the longest sources first; what fails is said with its kernel', async () => {
+    const log = join(folder, 'log');
+    const script = `#!/bin/sh\nhead -1 kernel.cu >> ${log}\ncp kernel.cu kernel.cubin; cp kernel.cu kernel.ptx\n`
+      + 'grep -q wrong kernel.cu && echo "kernel.cu(4): error: identifier wrong is undefined" >&2 && exit 2\nexit 0\n';
+    writeFileSync(join(folder, 'telling'), script, { mode: 0o755 });
+    const host = { ...nodeHost(), cores: 1, cacheFolder: undefined };
+    const compiler = { found: true, program: join(folder, 'telling'), version: '13.0' } as const;
+    const of = (text: string) => [
+      `// ${text.length}`, 'extern "C" __global__ void __launch_bounds__(256, 2) first(int x) {}', 'extern "C" __global__ void second() {',
+      text,
+    ].join('\n');
+    const jobs = cudaJobs('f/', PLAN, new Map(['a', 'ccc', 'bb'].map((text) => [`${text}.cu`, of(text)])));
+    await compileCuda(host, compiler, jobs, () => undefined);
+    expect(readFileSync(log, 'utf8')).toBe('// 3\n// 2\n// 1\n');
+    const failed = await compileCuda(host, compiler, cudaJobs('f/', PLAN, new Map([['k.cu', of('wrong')]])), () => undefined);
+    expect('code' in failed && failed.title).toBe(
+      'nvcc does not compile f/k.cu, second: kernel.cu(4): error: identifier wrong is undefined'
+    );
   });
 });
