@@ -98,23 +98,3 @@ export async function openDevice(gpu: Gpu): Promise<OpenDevice> {
     },
   };
 }
-
-/** Runs `work`; what the device finds wrong with it becomes a RuntimeError. */
-export async function checked<T>(device: GpuDevice, doing: string, work: () => Promise<T>): Promise<T> {
-  device.pushErrorScope('out-of-memory');
-  device.pushErrorScope('validation');
-  // Taken off before anything else runs, so that scopes of calls side by side do not mix.
-  const working = work();
-  working.catch(() => undefined);
-  const [validation, memory] = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
-  if (memory !== null) throw new RuntimeError(
-    `${doing}: ${memory.message}`, 'release tensors that are no longer needed, or make the batch smaller',
-  );
-  if (validation !== null) {
-    throw new RuntimeError(
-      `${doing}: ${validation.message.trim()}`,
-      'build for this adapter; if that does not help, this is an error in lmoec: please report it',
-    );
-  }
-  return working;
-}

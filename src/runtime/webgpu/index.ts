@@ -8,7 +8,8 @@ import {
   RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type LoadedPlan, type Runtime,
   type RuntimeStatus,
 } from '../runtime.js';
-import { ADAPTER_REMEDY, checked, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
+import { ADAPTER_REMEDY, describeAdapter, openDevice, webGpu, type AdapterCapabilities, type OpenDevice } from './adapter.js';
+import { checked, createChecks, type Checks } from './errors.js';
 import { loadPipelines, type Pipelines } from './kernels.js';
 import type { GpuBuffer, GpuDevice } from './types.js';
 import { allocate, download, isWebGpuTensor, recycle, upload, type WebGpuTensor } from './memory.js';
@@ -45,6 +46,7 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
   const alive = () => {
     if (lost !== undefined) throw new RuntimeError(`the device is lost: ${lost}`, 'open the runtime again');
   };
+  const checks = createChecks(device);
   return {
     kind: 'webgpu',
     device: description,
@@ -69,17 +71,19 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
         'this tensor belongs to another runtime', 'download it with the runtime that made it',
       );
       if (tensor.released) throw releasedTensor('the tensor');
-      return checked(device, 'downloading a tensor', () => download(tensor));
+      // What made it may have gone wrong.
+      const [, values] = await Promise.all([checks.settle(), checked(device, 'downloading a tensor', () => download(tensor))]);
+      return values;
     },
     async load(plan, files) {
       alive();
-      return loadPlan(device, plan, await loadPipelines(device, plan, files), alive);
+      return loadPlan(device, plan, await loadPipelines(device, plan, files), alive, checks);
     },
     release: () => device.destroy(),
   };
 }
 
-function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: () => void): LoadedPlan {
+function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: () => void, checks: Checks): LoadedPlan {
   // New memory is zero.
   const pool = createPool((name, dtype, shape) => allocate(device, dtype, shape, name));
   const recycled = createRecycler<GpuBuffer>((buffer) => buffer.destroy());
@@ -94,22 +98,23 @@ function loadPlan(device: GPUDevice, plan: Plan, pipelines: Pipelines, alive: ()
   // Workspaces lie in the arena, and in f32: nothing stands in their place.
   const programs = createPrograms(plan, false, (sized) => record(device, plan, pipelines, sized, memory), (recorded) => recorded.release());
   const life = lifetime(plan.scan);
-  const submit = (program: string, given: CallTensors, sizes: CallSizes, options: CallOptions): Record<string, DeviceTensor> => {
+  const submit = (program: string, given: CallTensors, sizes: CallSizes, options: CallOptions) => {
     const recorded = programs.at(program, sizes);
     const { tensors, results, temporary } = bindTensors(plan, recorded.sized.slots, given, options, memory);
     const encoder = device.createCommandEncoder({ label: `${plan.scan} ${program}` });
     const pass = encoder.beginComputePass();
-    recorded.encode(pass, tensors, pool.take('%workspace', 'f32', [recorded.floats]));
+    // Whatever else is made for a call is bound by a group of its own.
+    const anew = recorded.encode(pass, tensors, pool.take('%workspace', 'f32', [recorded.floats]));
     pass.end();
     device.queue.submit([encoder.finish()]);
     // Submitted work keeps what it uses.
     for (const tensor of temporary) tensor.release();
-    return results;
+    return { made: results, anew };
   };
   const call = async (program: string, tensors: CallTensors, sizes: CallSizes, options: CallOptions = {}) => {
     alive();
     life.check();
-    return checked(device, `${plan.scan}, ${program}`, async () => submit(program, tensors, sizes, options));
+    return checks.run(`${plan.scan}, ${program}`, () => submit(program, tensors, sizes, options));
   };
   return {
     plan,

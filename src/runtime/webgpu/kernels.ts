@@ -1,6 +1,6 @@
 import type { Plan, PlanArg, PlanKernel } from '../../ir/plan/plan.js';
 import { RuntimeError } from '../runtime.js';
-import { checked } from './adapter.js';
+import { checked } from './errors.js';
 
 export interface LoadedPipeline {
   readonly pipeline: GPUComputePipeline;

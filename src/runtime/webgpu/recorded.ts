@@ -11,8 +11,8 @@ export interface Recorded {
   readonly sized: SizedProgram;
   /** Floats that its workspaces share. */
   readonly floats: number;
-  /** Records the dispatches, given the tensor of every slot and the workspaces. */
-  encode(pass: GPUComputePassEncoder, tensors: readonly WebGpuTensor[], arena: WebGpuTensor): void;
+  /** Records the dispatches, given the tensor of every slot and the workspaces. True: bind groups had to be made for them. */
+  encode(pass: GPUComputePassEncoder, tensors: readonly WebGpuTensor[], arena: WebGpuTensor): boolean;
   release(): void;
 }
 
@@ -30,6 +30,7 @@ export function record(
     return made;
   };
   const tables = makeTables(plan, sized.sizes, memory);
+  let groups = 0;
   const dispatches = launches.map(({ kernel, grid }) => {
     if (grid.some((groupsAlong) => groupsAlong > device.limits.maxComputeWorkgroupsPerDimension)) {
       throw new LimitError(
@@ -37,17 +38,20 @@ export function record(
       );
     }
     const { pipeline, layout } = pipelines.of(kernel.name);
-    return { grid, pipeline, bind: bindings(device, layout, kernel, kernel.args.map((arg) => resource(sized, kernel, arg, tables, dims))) };
+    const resources = kernel.args.map((arg) => resource(sized, kernel, arg, tables, dims));
+    return { grid, pipeline, bind: bindings(device, layout, kernel, resources, () => { groups++; }) };
   });
   return {
     sized,
     floats,
     encode(pass, tensors, arena) {
+      const before = groups;
       for (const { grid, pipeline, bind } of dispatches) {
         pass.setPipeline(pipeline);
         pass.setBindGroup(0, bind(tensors, arena));
         pass.dispatchWorkgroups(...grid);
       }
+      return groups > before;
     },
     release() {
       for (const made of known.values()) made.destroy();
@@ -78,12 +82,15 @@ function resource(
 /** Bind groups of the last calls: tensors of a steady loop lie in the same few buffers. */
 const REMEMBERED = 4;
 
-function bindings(device: GPUDevice, layout: GPUBindGroupLayout, { name }: PlanKernel, resources: readonly Resource[]) {
+function bindings(
+  device: GPUDevice, layout: GPUBindGroupLayout, { name }: PlanKernel, resources: readonly Resource[], making: () => void,
+) {
   const known: { readonly buffers: readonly GPUBuffer[]; readonly group: GPUBindGroup }[] = [];
   return (tensors: readonly WebGpuTensor[], arena: WebGpuTensor): GPUBindGroup => {
     const buffers = resources.map((what) => (what === 'arena' ? arena.buffer : typeof what === 'number' ? tensors[what].buffer : what));
     const found = known.find((entry) => entry.buffers.every((buffer, i) => buffer === buffers[i]));
     if (found !== undefined) return found.group;
+    making();
     const group = device.createBindGroup({
       label: name, layout, entries: buffers.map((buffer, binding) => ({ binding, resource: { buffer } })),
     });

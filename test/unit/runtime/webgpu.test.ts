@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { emitWgsl } from '../../../src/backends/wgsl/emit.js';
 import { buildKernel } from '../../../src/ir/tile/build.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
-import { LimitError } from '../../../src/runtime/runtime.js';
+import { LimitError, type DeviceTensor } from '../../../src/runtime/runtime.js';
 import type { WebGpuRuntime } from '../../../src/runtime/webgpu/index.js';
 import { openSoftwareGpu } from '../../webgpu/adapters.js';
 import { plain } from '../wgsl/templates.js';
@@ -77,6 +77,31 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
   it('keeps the halves of an odd number of elements', async () => {
     const halves = Uint16Array.from([1, 2, 3]);
     expect(await runtime.download(runtime.upload(halves, 'bf16', [3]))).toEqual(halves);
+  });
+
+  it('says what the device finds wrong: at once where something was made, else with the next results or calls', async () => {
+    const gone = (): DeviceTensor => {
+      const own = runtime.gpu.createBuffer({ size: values.byteLength, usage: 0x8c });
+      return Object.assign(runtime.borrow(own, 'f32', [2, 2, 3]), { end: () => own.destroy() });
+    };
+    const end = (tensor: DeviceTensor) => 'end' in tensor && typeof tensor.end === 'function' && tensor.end();
+    const into = runtime.empty('f32', [2, 2, 3]);
+    const call = (x: DeviceTensor) => loaded.run('forward', { x }, sizes, { into: { y: into } });
+    const first = gone();
+    end(first);
+    await expect(call(first)).rejects.toThrow(/^sums, forward: [^]*destroyed/);
+    const second = gone();
+    await call(second);
+    await runtime.download(into);
+    end(second);
+    await call(second);
+    await expect(runtime.download(into)).rejects.toThrow(/^sums, forward: [^]*destroyed/);
+    await runtime.download(into);
+    const calls = async () => {
+      for (let i = 0; i < 16; i++) await call(second);
+    };
+    await expect(calls()).rejects.toThrow(/^sums, forward: [^]*destroyed/);
+    await expect(runtime.download(into)).resolves.toHaveLength(values.length);
   });
 
   it('asks the device for no memory in a loop that gives its results back, whichever of a few sizes a call has', async () => {
