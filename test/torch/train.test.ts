@@ -14,6 +14,8 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   const folder = emptyFolder();
   let path = '';
   beforeAll(async () => {
+    // What is read must not change between a run and the one that goes on from it.
+    cpSync(join(ROOT, 'docs'), join(folder.path, 'docs'), { recursive: true });
     path = await packageIn(
       folder.path, 'gated_delta', readFileSync(join(ROOT, 'examples/gated_delta.lmoe'), 'utf8'), new Map([['K', 16], ['V', 16]]),
     );
@@ -24,7 +26,7 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   function start(args: readonly string[], ranks = 2) {
     const run = [
       '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(ranks), join(ROOT, 'examples/torch/train.py'),
-      ...SMALL, '--text', join(ROOT, 'docs'), ...args
+      ...SMALL, '--text', join(folder.path, 'docs'), ...args
     ];
     const child = spawn(
       PYTHON ?? 'python3', run,
