@@ -21,6 +21,9 @@ export const CONTRACTED = 3;
 
 const hasAxis = (axes: readonly Axis[], axis: Axis): boolean => axes.includes(axis);
 
+/** Have both axes, and none that the other has? `*` wants those of one side among those of the other. */
+const apart = (a: readonly Axis[], b: readonly Axis[]): boolean => a.length > 0 && b.length > 0 && !a.some((axis) => hasAxis(b, axis));
+
 /** Formula of a node, written out down to the leaves (or to where `stop` gives a name). */
 export function formula(
   nodes: readonly ScanNode[], names: ScanNames, id: NodeId, stop: (id: NodeId) => string | undefined = () => undefined, within = 0,
@@ -48,7 +51,10 @@ export function formula(
           n.op === 'sum' && arg.kind === 'map' && arg.fn === 'mul' && stop(n.arg) === undefined
           && arg.args.every((a) => hasAxis(nodes[a].axes, n.axis))
         ) {
-          const text = `${write(arg.args[0], 3)} @ ${write(arg.args[1], 4)}`;
+          // Which axis it is has to be said where the two share another.
+          const [x, y] = arg.args.map((a) => nodes[a].axes);
+          const axis = x.every((own) => own === n.axis || !hasAxis(y, own)) ? '' : `[${n.axis}]`;
+          const text = `${write(arg.args[0], 3)} @${axis} ${write(arg.args[1], 4)}`;
           return level > 3 ? `(${text})` : text;
         }
         return `${n.op}[${n.axis}](${write(n.arg, 0)})`;
@@ -58,6 +64,9 @@ export function formula(
         if (infix === undefined) {
           if (n.fn === 'neg') return level > 2 ? `(-${write(n.args[0], 3)})` : `-${write(n.args[0], 3)}`;
           return `${n.fn}(${n.args.map((arg) => write(arg, 0)).join(', ')})`;
+        }
+        if (n.fn === 'mul' && apart(nodes[n.args[0]].axes, nodes[n.args[1]].axes)) {
+          return `outer(${write(n.args[0], 0)}, ${write(n.args[1], 0)})`;
         }
         // Operators group to the left, powers to the right: what groups otherwise keeps its parentheses.
         const [left, right] = n.fn === 'pow' ? [infix.level + 1, infix.level] : [infix.level, infix.level + 1];

@@ -72,6 +72,8 @@ const HEAD = 'scan f(q, k, r: [K], v, w: [V]) -> o: [V] {\n  state S: [K, V]\n  
 const FORMULAS = [
   '(q + r) @ S', '-(q - r) @ S', 'v - (w - v)', 'v / (w / (1 + v^2))', '(q @ S) * (v - w) / 3', 'abs(v)^(0.5^2.5)', '(abs(v)^1.5)^2.5',
   '(q - (k - r)) @ S + -(v + w)', '(v + w) @ (v - w) * w', 'l2norm(q) @ S', 'rmsnorm(q @ S)', 'softmax[V](v + w) * w + softmax[V](v)',
+  'sum[K](2 * S)', 'sum[K](sum[V](v) * S) + v', 'sum[K](tanh(outer(q, v)))', 'sum[K](tanh(S) * outer(k, w))',
+  'v * sum[K, V](tanh(S) * outer(k, w))',
 ];
 
 describe('what explain prints means what was meant', () => {

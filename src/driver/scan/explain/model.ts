@@ -1,3 +1,4 @@
+import type { Axis } from '../../../ir/common/axes.js';
 import type { Plan } from '../../../ir/plan/plan.js';
 import { CONTRACTED, formula, type ScanNames } from '../../../ir/scan/print.js';
 import {
@@ -131,8 +132,10 @@ interface Writer {
   /** Definitions of what is used more than once, each before its users. */
   readonly lets: readonly string[];
   show(id: NodeId): string;
-  /** The value as the left operand of `@`. */
-  showRow(id: NodeId): string;
+  /** A factor of a product. */
+  showFactor(id: NodeId): string;
+  /** `q @ S`; a row without the axis that is folded has no `@`. */
+  showRead(read: Reader, axis: Axis, state: string): string;
 }
 
 /** Operations that are written out again rather than named. */
@@ -180,6 +183,11 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
   );
   const stop = (id: NodeId): string | undefined => given.get(id) ?? readText(id);
   const show = (id: NodeId): string => formula(scan.nodes, names, id, stop);
+  const showFactor = (id: NodeId): string => formula(scan.nodes, names, id, stop, CONTRACTED);
+  const showRead = ({ row }: Reader, axis: Axis, state: string): string => {
+    const axes: readonly Axis[] = scan.nodes[row].axes;
+    return axes.includes(axis) ? `${showFactor(row)} @ ${state}` : `sum[${axis}](${showFactor(row)} * ${state})`;
+  };
   const readText = (id: NodeId): string | undefined => {
     const node: ScanNode = scan.nodes[id];
     if (node.kind === 'past') {
@@ -195,7 +203,8 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
       case 'matrix': {
         const read = stage.reads[node.slot];
         if (read === undefined) return `written(${names.states[stage.state]})`;
-        return `(${formula(scan.nodes, names, read.row, stop, CONTRACTED)} @ ${seen(read, names.states[stage.state], stage.gate, show)})`;
+        const text = showRead(read, stage.rowAxis, seen(read, names.states[stage.state], stage.gate, show));
+        return text.startsWith('sum[') ? text : `(${text})`;
       }
       case 'element': return node.slot === 0 ? names.states[stage.state] : `${names.states[stage.state]}[t-1]`;
       case 'matrix-adjoint': case 'element-adjoint': return `adjoint(${names.states[stage.of.state]})`;
@@ -212,7 +221,7 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     lets.push(`${name} = ${text}`);
     given.set(id, name);
   }
-  return { lets, show, showRow: (id) => formula(scan.nodes, names, id, stop, CONTRACTED) };
+  return { lets, show, showFactor, showRead };
 }
 
 /** What a read sees of a state: the old value, the old value after its decay, or the new one. */
@@ -234,7 +243,7 @@ function segmentsText(plan: Plan, sizes: CallSizes): string | undefined {
   return `${segments} of up to ${Math.ceil(chunks / segments)} chunks, which run at once when it is known where each begins`;
 }
 
-function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, stage: Stage, index: number): StateText[] {
+function stateText(spec: Spec, scan: ScanProgram, { show, showFactor, showRead }: Writer, stage: Stage, index: number): StateText[] {
   const names = namesOf(spec);
   const pass = passOf(scan, index);
   switch (stage.kind) {
@@ -252,7 +261,9 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
       const writes = stage.sources.map((source) => {
         const parts = [
           ...(source.value === undefined ? [] : [show(source.value)]),
-          ...(source.erase === undefined ? [] : [`${showRow(source.erase.row)} @ ${seen(source.erase, state, stage.gate, show)}`]),
+          ...(source.erase === undefined ? [] : [
+            showRead(source.erase, stage.rowAxis, seen(source.erase, state, stage.gate, show)),
+          ]),
         ];
         return `outer(${[show(source.col), parts.join(' + ')].join(', ')})`;
       });
@@ -278,7 +289,7 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
         transition: stage.decay === undefined ? 'forgotten (a delay line)' : 'elementwise',
         writes: stage.write === undefined ? [] : [show(stage.write)],
         update: [
-          ...(stage.decay === undefined ? [] : [`${showRow(stage.decay)} * ${names.states[stage.state]}[t-1]`]),
+          ...(stage.decay === undefined ? [] : [`${showFactor(stage.decay)} * ${names.states[stage.state]}[t-1]`]),
           ...(stage.write === undefined ? [] : [show(stage.write)]),
         ].join(' + ') || undefined,
         gate: stage.decay === undefined ? 'none' : `factor ${show(stage.decay)} per entry`,
@@ -289,13 +300,13 @@ function stateText(spec: Spec, scan: ScanProgram, { show, showRow }: Writer, sta
   }
 }
 
-function masksOf(spec: Spec, scan: ScanProgram, { showRow }: Writer): MaskText[] {
+function masksOf(spec: Spec, scan: ScanProgram, { showRead }: Writer): MaskText[] {
   const { states } = namesOf(spec);
   return scan.stages.flatMap((stage) => {
     if (stage.kind !== 'matrix') return [];
     const gate = stage.gate.kind === 'scalar' && stage.gate.constant ? 'constant' : stage.gate.kind;
     const mask = (reader: Reader, erase: boolean): MaskText => {
-      const text = `${showRow(reader.row)} @ ${states[stage.state]}`;
+      const text = showRead(reader, stage.rowAxis, states[stage.state]);
       return {
         title: text.length > LONGEST_TITLE ? `a read of ${states[stage.state]}` : text, erase,
         strict: erase || reader.before || !reader.sees.includes(true), before: reader.before, gate,
