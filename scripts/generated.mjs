@@ -1,7 +1,7 @@
 // Rebuilds generated/ from examples/: sources, plans, bindings and the levels above them, without machine code, so that it is the same on
 // every machine.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { compile, root } from './setup.mjs';
 
@@ -12,17 +12,11 @@ const packages = ['gla', 'gsa', 'mamba2'];
 const build = (files, ...options) => spawnSync(
   process.execPath, ['dist/src/cli/main.js', 'build', ...files, ...options, '--sources'], { cwd: root, stdio: 'inherit' },
 ).status ?? 1;
+// Whatever merges and editors left is made again: `build` itself replaces no file that was changed.
+for (const entry of readdirSync(join(root, 'generated'), { withFileTypes: true })) {
+  if (entry.isDirectory()) rmSync(join(root, 'generated', entry.name), { recursive: true });
+}
 const status = build(examples, '-o', 'generated', '--emit', 'spec,scan,tile') || build(
   packages.map((name) => `examples/${name}.lmoe`), '-o', 'generated/torch', '--target', 'torch',
 );
-/** What no example makes any more goes; README.md stays. */
-function clean(folder, names) {
-  for (const entry of existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : []) {
-    if (entry.isDirectory() && !names.has(entry.name)) rmSync(join(folder, entry.name), { recursive: true });
-  }
-}
-if (status === 0) {
-  clean(join(root, 'generated'), new Set(['torch', ...examples.map((file) => file.replace(/^examples\/(.*)\.lmoe$/, '$1'))]));
-  clean(join(root, 'generated/torch'), new Set(packages));
-}
 process.exitCode = status;

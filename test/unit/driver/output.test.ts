@@ -32,8 +32,27 @@ describe('a place is replaced', () => {
     expect(write('gla', 'other')).toBeUndefined();
     expect(host.list(at('other'))).toEqual(['gla.ts', 'lmoec.json', 'nn/layer.py', 'webgpu.f32/plan.json']);
     expect(JSON.parse(readFileSync(at('other/lmoec.json'), 'utf8'))).toMatchObject({
-      format: 'lmoec-output-1', compiler: '1', build: 'abc', files: ['gla.ts', 'nn/layer.py', 'webgpu.f32/plan.json'],
+      format: 'lmoec-output-1', compiler: '1', build: 'abc',
     });
+    const { files } = JSON.parse(readFileSync(at('other/lmoec.json'), 'utf8'));
+    expect(Object.keys(files)).toEqual(['gla.ts', 'nn/layer.py', 'webgpu.f32/plan.json']);
+  });
+
+  it('where lines end otherwise, where a file is gone, and where an older lmoec said nothing of contents', () => {
+    expect(write()).toBeUndefined();
+    put('gla/gla.ts', '');
+    rmSync(at('gla/gla.ts'));
+    expect(write()).toBeUndefined();
+    const mark = JSON.parse(readFileSync(at('gla/lmoec.json'), 'utf8'));
+    put('gla/lmoec.json', JSON.stringify({ ...mark, files: Object.keys(mark.files) }));
+    put('gla/gla.ts', 'changed');
+    expect(write()).toBeUndefined();
+    const lines = (end: string) => writeOutput(host, folder, {
+      folders: new Map([['gla', new Map([['gla.ts', `one${end}two${end}`]])]]), compiler: '1', build: 'abc',
+    });
+    expect(lines('\n')).toBeUndefined();
+    put('gla/gla.ts', 'one\r\ntwo\r\n');
+    expect(lines('\n')).toBeUndefined();
   });
 
   it('where an empty folder is, or one of ours with what compilers put beside our files', () => {
@@ -74,6 +93,18 @@ describe('a place stays', () => {
     }
     expect(host.list(at('elsewhere')).length).toBe(4);
     if (spawnSync('mkfifo', [at('gla')]).status === 0) refused('it is a pipe');
+  });
+
+  it('where somebody changed what we made', () => {
+    expect(write()).toBeUndefined();
+    for (const [name, text] of [['gla.ts', 'a binding of mine'], ['webgpu.f32/plan.json', '{ }'], ['nn/layer.py', '']] as const) {
+      const before = readFileSync(at('gla', name), 'utf8');
+      put(`gla/${name}`, text);
+      refused(`${name} was changed after lmoec made it`);
+      expect(readFileSync(at('gla', name), 'utf8')).toBe(text);
+      put(`gla/${name}`, before);
+    }
+    expect(write()).toBeUndefined();
   });
 
   it('where somebody put a file, a link or a folder into one of ours', () => {
