@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { message } from './host/failure.js';
 import { freeSpace, openDraft, openFile, type Draft, type OpenFile } from './host/files.js';
 import { replaceFolders, type Content } from './host/folders.js';
-import { catchInterrupts, children } from './host/interrupts.js';
+import { children } from './host/interrupts.js';
 import { cacheFolder, temporaryFolder, type Temporary } from './host/places.js';
 import { entriesBelow, kindAt, kindBehind, readBytes, readText, realPath, type Entry, type Kind } from './host/read.js';
 import { writeOne } from './host/write.js';
@@ -53,8 +53,6 @@ export interface Host {
   /** Free bytes where a path is or will be. */
   freeSpace(path: string): number | undefined;
   sha256(...parts: readonly (string | Uint8Array)[]): string;
-  /** From now on an interrupt ends programs, removes what is unfinished and says so. */
-  catchInterrupts(): void;
   /** Lets an interrupt be noticed in the middle of long work. */
   breathe(): Promise<void>;
   /** Runs a program to its end; `code` is 127 when it does not exist. */
@@ -133,7 +131,6 @@ export function nodeHost(): Host {
       for (const part of parts) hash.update(`${part.length}:`).update(part);
       return hash.digest('hex');
     },
-    catchInterrupts,
     breathe: () => new Promise((done) => { setImmediate(done); }),
     run,
     watch(path, changed) {

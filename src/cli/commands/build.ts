@@ -91,7 +91,6 @@ export const build: Command = (args) => guarded(async () => {
     } : undefined,
   };
   const host = nodeHost();
-  host.catchInterrupts();
   const ui = terminalUi();
   const round = () => buildRound(host, ui, wanted);
   return values.watch === true ? watching(host, ui, round) : (await round()).status;

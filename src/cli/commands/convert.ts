@@ -56,7 +56,6 @@ async function convert(command: 'import' | 'export', args: readonly string[]): P
 
   const ui = terminalUi();
   const host = nodeHost();
-  host.catchInterrupts();
   const fail = (...problems: readonly Problem[]): number => {
     reportProblems(ui, problems);
     return EXIT.failed;

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { isAbandoned, PASSING } from './abandoned.js';
 import { isMissing, whyUnwritable } from './failure.js';
-import { catchInterrupts, unfinished } from './interrupts.js';
+import { unfinished } from './interrupts.js';
 
 /** Where compiled kernels are kept between runs; undefined where the user has no place of his own. */
 export function cacheFolder(): string | undefined {
@@ -32,7 +32,6 @@ export interface Temporary {
 
 /** A new empty folder for temporary files, or why there is none. What killed processes left beside it is cleared. */
 export function temporaryFolder(): Temporary | string {
-  catchInterrupts();
   const place = tmpdir();
   let path: string;
   try {

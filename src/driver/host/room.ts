@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAbandoned, PASSING } from './abandoned.js';
-import { catchInterrupts, unfinished } from './interrupts.js';
+import { unfinished } from './interrupts.js';
 
 /**
  * Where new content is filled, and where old content waits until the new one is in its place: hidden, beside both, so that renaming stays
@@ -15,7 +15,6 @@ export interface Room {
 
 /** A new room in `folder`. What killed processes left there is cleared. */
 export function openRoom(folder: string): Room {
-  catchInterrupts();
   clearRooms(folder);
   const path = mkdtempSync(join(folder, `.${PASSING}`));
   unfinished.add(path);

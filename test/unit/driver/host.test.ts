@@ -201,6 +201,26 @@ describe('reading', () => {
   });
 });
 
+describe('a signal', () => {
+  it('is caught only while something would be left half-written or running', async () => {
+    const caught = (): number => process.listenerCount('SIGTERM') + process.listenerCount('SIGINT');
+    const before = caught();
+    const [one, other] = [host.temporary(), host.temporary()];
+    if (typeof one === 'string' || typeof other === 'string') throw new Error('no temporary folder');
+    expect(caught()).toBe(before + 2);
+    one.discard();
+    expect(caught()).toBe(before + 2);
+    other.discard();
+    expect(caught()).toBe(before);
+    const running = host.run(process.execPath, ['-e', '']);
+    expect(caught()).toBe(before + 2);
+    await running;
+    expect(caught()).toBe(before);
+    expect(host.write(join(folder, 'written'), 'text')).toBeUndefined();
+    expect(caught()).toBe(before);
+  });
+});
+
 describe('programs', () => {
   it('gives output and status, and 127 for one that is not there', async () => {
     expect(await host.run(
