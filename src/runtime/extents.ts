@@ -88,12 +88,26 @@ interface Cut {
   readonly segments: readonly number[];
 }
 
+/** The shortest segments of `even` chunks or more, but below twice as many, of which runs have `most` at most; `even` where they have more. */
+function fitting(chunks: readonly number[], even: number, most: number): number {
+  const fits = (longest: number) => sum(chunks.map((count) => Math.max(1, Math.ceil(count / longest)))) <= most;
+  let [short, long] = [even, 2 * even - 1];
+  if (chunks.length > most || fits(even) || !fits(long)) return even;
+  while (long - short > 1) {
+    const middle = Math.floor((short + long) / 2);
+    if (fits(middle)) long = middle;
+    else short = middle;
+  }
+  return long;
+}
+
 function cutOf(plan: Rows, call: CallSizes, domain: string): Cut {
   const { chunk, segmentation } = plan;
   const lengths = lengthsOf(plan, call, domain);
   const chunks = lengths.map((length) => Math.ceil(length / chunk));
   const { programs, least, pays = 1 } = segmentation;
-  const longest = Math.max(least, Math.ceil((sum(chunks) * call.heads) / programs));
+  const even = Math.max(least, Math.ceil((sum(chunks) * call.heads) / programs));
+  const longest = pays === 1 ? even : fitting(chunks, even, Math.floor(programs / call.heads));
   const whole = Math.max(0, ...chunks) < pays * longest;
   return { lengths, chunks, segments: chunks.map((count) => (whole ? 1 : Math.max(1, Math.ceil(count / longest)))) };
 }

@@ -32,6 +32,23 @@ describe('extents of a call', () => {
     expect(extentsOf({ ...cut, segmentation: { programs: 1000, least: 7 } }, long).segments).toBe(2);
   });
 
+  it('makes no more segments than run at once, where segments of less than twice the length can do with them', () => {
+    const cut = { ...plan, segmentation: { programs: 64, least: 8, pays: 4 } };
+    const segments = (heads: number, chunks: readonly number[], pays = 4) => {
+      const call = { heads, groups: heads, lengths: chunks.map((count) => 4 * count) };
+      const table = [...tableOf({ ...cut, segmentation: { ...cut.segmentation, pays } }, 'segments', call)];
+      return table.filter((_, i) => i % 4 === 2);
+    };
+    // 65 chunks at most were nine of them, which are 72 programs.
+    expect(segments(8, [313, 141, 59], 1)).toEqual([63, 63, 63, 62, 62, 47, 47, 47, 59]);
+    expect(segments(8, [313, 141, 59])).toEqual([63, 63, 63, 62, 62, 71, 70, 59]);
+    expect(segments(8, [512])).toEqual(Array(8).fill(64));
+    expect(segments(12, [512])).toEqual([103, 103, 102, 102, 102]);
+    // Short runs would make one of two segments of the long one: they stay as many as they are.
+    expect(segments(8, [256, ...Array(7).fill(8) as number[]])).toEqual([37, 37, 37, 37, 36, 36, 36, ...Array(7).fill(8) as number[]]);
+    expect(segments(64, [512, 8])).toEqual([512, 8]);
+  });
+
   it('cuts none where the longest has not so many segments as pay', () => {
     const segments = (pays: number, lengths: readonly number[]) => extentsOf(
       { ...plan, segmentation: { programs: 4, least: 1, pays } }, { heads: 1, groups: 1, lengths },
