@@ -88,7 +88,9 @@ interface Cut {
   readonly segments: readonly number[];
 }
 
-/** The shortest segments of `even` chunks or more, but below twice as many, of which runs have `most` at most; `even` where they have more. */
+/**
+ * The shortest segments of `even` chunks or more, but below twice as many, of which runs have `most` at most; `even` where they have more.
+ */
 function fitting(chunks: readonly number[], even: number, most: number): number {
   const fits = (longest: number) => sum(chunks.map((count) => Math.max(1, Math.ceil(count / longest)))) <= most;
   let [short, long] = [even, 2 * even - 1];

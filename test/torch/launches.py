@@ -535,6 +535,14 @@ class Messages(Fresh):
         self.assertIn("torch", _runtime.doctor([self.scan]))
 
 
+class Segments(unittest.TestCase):
+    def test_no_more_than_run_at_once(self):
+        for even, most, counts, longest in (
+            (65, 8, [313, 141, 59], 71), (64, 8, [512], 64), (96, 5, [512], 103), (39, 8, [256] + 7 * [8], 39), (520, 1, [512, 8], 520), (8, 3, [], 8),
+        ):
+            self.assertEqual(_plan.fitting(counts, even, most), longest, (even, most, counts))
+
+
 class Memory(unittest.TestCase):
     """Workspaces that share memory are used in an order that queues and events make sure of."""
 
