@@ -16,12 +16,12 @@ const { values: options, positionals: folders } = parseArgs({
   allowPositionals: true,
   options: {
     runtime: { type: 'string', default: 'cuda' }, tokens: { type: 'string', default: '2048' }, heads: { type: 'string', default: '16' },
-    calls: { type: 'string', default: '400' }, seconds: { type: 'string', default: '120' }, out: { type: 'string' },
+    calls: { type: 'string', default: '400' }, warm: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '120' }, out: { type: 'string' },
   },
 });
 const end = performance.now() + 1000 * Number(options.seconds);
 const rows = [];
-const [batch, tokens, heads, calls] = [2, Number(options.tokens), Number(options.heads), Number(options.calls)];
+const [batch, tokens, heads, calls, warm] = [2, Number(options.tokens), Number(options.heads), Number(options.calls), Number(options.warm)];
 
 const runtime = await open();
 console.log(`${runtime.device}; B = ${batch}, T = ${tokens}, H = ${heads}; ${calls} calls each`);
@@ -118,16 +118,20 @@ function userOf({ role, name }) {
   return role === 'gradient' ? name.replace(/^d_initial\./, 'd_') : name.replace(/^final\./, '');
 }
 
-/** The queue is emptied now and then, so that the driver never makes a call wait for the device. */
+/**
+ * The queue is emptied now and then, so that the driver never makes a call wait for the device. The first calls do not count, nor do those
+ * of `--warm`, or of two seconds: JavaScript is compiled by then, which makes the first scan of a process twice as slow as the second.
+ */
 async function median(call, drop) {
-  const times = [];
-  for (let i = 0; i < calls + 20; i++) {
+  const [times, hot] = [[], performance.now() + 2000];
+  for (let i = 0, before = 20; i < calls + before; i++) {
     const start = performance.now();
     const results = await call();
     const time = performance.now() - start;
     drop(results);
     if (i % 20 === 19) await wait();
-    if (i >= 20) times.push(1000 * time);
+    if (i === before && before < warm && start < hot) before++;
+    if (i >= before) times.push(1000 * time);
   }
   return times.sort((a, b) => a - b)[times.length >> 1];
 }
