@@ -62,6 +62,23 @@ DEV int table_find(const int* sequences, int n, int column, int x) {
   }
   return low;
 }
+// The shortest segments of `even` chunks or more, but below twice as many, of which sequences have `room` at most; `even` where they have more.
+DEV int table_fitting(const int* sequences, int n, int from, int to, int even, int room) {
+  const auto fits = [&](int longest) {
+    int count = 0, all;
+    for (int i = from; i < to; ++i) count += sequences[6 * i + 3] > longest ? (sequences[6 * i + 3] + longest - 1) / longest : 1;
+    table_scan(count, all);
+    return all <= room;
+  };
+  int low = even, high = 2 * even - 1;
+  if (n > room || fits(even) || !fits(high)) return even;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (fits(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
+}
 
 // `offset_bytes` of one number: 4 or 8; 0: there are none, sequences are equally long. `d`: the extents of the call, which are bounds where the host does not
 // know lengths: rows beyond the real ones are empty, of sequence 0.
@@ -84,7 +101,8 @@ extern "C" __global__ void __launch_bounds__(kTableThreads) lmoec_tables(const v
   const i64 spread = ((i64)all_chunks * d.heads + kTablePrograms - 1) / kTablePrograms;
   most = table_most(most);
   if (most > d.chunks) most = d.chunks;
-  const i64 longest = spread > kTableLeast ? spread : kTableLeast;
+  const i64 even = spread > kTableLeast ? spread : kTableLeast;
+  const i64 longest = kTablePays == 1 || even >= d.chunks ? even : table_fitting(sequences, d.sequences, from, to, (int)even, kTablePrograms / (d.heads > 0 ? d.heads : 1));
   const bool cut = most >= kTablePays * longest;
   count = 0;
   for (int i = from; i < to; ++i) {

@@ -150,6 +150,8 @@ def extents_of(plan, tokens, heads, groups, n, lengths):
         counts = [-(-length // chunk) for length in lengths]
         chunks = sum(counts)
         longest = max(cut["least"], -(-chunks * heads // cut["programs"]))
+        if pays > 1:
+            longest = fitting(counts, longest, cut["programs"] // max(1, heads))
         whole = max(counts, default=0) < pays * longest
         segments = sum(1 if whole else max(1, -(-count // longest)) for count in counts)
     else:
@@ -160,6 +162,22 @@ def extents_of(plan, tokens, heads, groups, n, lengths):
     sizes = {"row": tokens, "head": heads, "group": groups, "run": n, "chunk": chunks, "segment": segments}
     counted = {domain: most_of(plan, rows, tokens) for domain, rows in plan.made_rows.items()}
     return {name: counted.get(extent.get("domain"), sizes)[extent["of"]] for name, extent in plan.extents.items()}
+
+
+def fitting(counts, even, most):
+    """The shortest segments of `even` chunks or more, but below twice as many, of which sequences have `most` at most; `even` where they
+    have more."""
+    fits = lambda longest: sum(max(1, -(-count // longest)) for count in counts) <= most
+    short, long = even, 2 * even - 1
+    if len(counts) > most or fits(even) or not fits(long):
+        return even
+    while long - short > 1:
+        middle = (short + long) // 2
+        if fits(middle):
+            long = middle
+        else:
+            short = middle
+    return long
 
 
 # Numbers of rows are f32 in kernels.
