@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../cli/lmoec.js';
@@ -14,8 +14,9 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   const folder = emptyFolder();
   let path = '';
   beforeAll(async () => {
-    // What is read must not change between a run and the one that goes on from it.
-    cpSync(join(ROOT, 'docs'), join(folder.path, 'docs'), { recursive: true });
+    // A text of its own, which no edit of the project changes.
+    mkdirSync(join(folder.path, 'text'));
+    writeFileSync(join(folder.path, 'text/words.md'), 'The state of a scan is all that it remembers of what was there.\n'.repeat(100));
     path = await packageIn(
       folder.path, 'gated_delta', readFileSync(join(ROOT, 'examples/gated_delta.lmoe'), 'utf8'), new Map([['K', 16], ['V', 16]]),
     );
@@ -26,7 +27,7 @@ describe.skipIf(reason !== undefined)(`examples/torch/train.py on two ranks${rea
   function start(args: readonly string[], ranks = 2) {
     const run = [
       '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', String(ranks), join(ROOT, 'examples/torch/train.py'),
-      ...SMALL, '--text', join(folder.path, 'docs'), ...args
+      ...SMALL, '--text', join(folder.path, 'text'), ...args
     ];
     const child = spawn(
       PYTHON ?? 'python3', run,
