@@ -59,6 +59,11 @@ export interface LowerOptions {
    * before what tokens before say of them. Off unless told otherwise.
    */
   readonly slides?: boolean;
+  /**
+   * Walks have threads to spare that make what is made, element by element, of rows near each other, rather than load what a kernel has
+   * stored of it. Off unless told otherwise.
+   */
+  readonly walksMake?: boolean;
   /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */
   readonly pieces?: boolean;
 }
@@ -87,6 +92,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     narrowRange: options.narrowRange ?? false,
     runs: options.runs,
     slides: options.slides ?? false,
+    walksMake: options.walksMake ?? false,
     exact,
   });
   if (spec.mode === 'sequential') {

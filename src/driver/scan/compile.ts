@@ -56,7 +56,7 @@ export function lowerFor(
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange, backward }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
-      runs: RUNS, slides: true, backward, pieces: request.pieces === true,
+      runs: RUNS, slides: true, walksMake: target === 'cuda.sm90' && dtype === 'bf16', backward, pieces: request.pieces === true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);

@@ -22,7 +22,9 @@ export interface Context {
   readonly wanted: Pairs<true>;
   /** Values that a chunk kernel has stored for walks. */
   readonly stored: Map<NodeId, TileBuffer>;
-  /** Those among them that gradients load, too. */
+  /** Values that walks make themselves, until one has stored them. */
+  readonly made: Set<NodeId>;
+  /** Those among the stored that gradients load, too. */
   readonly rounded: Set<NodeId>;
   /** Sums over the axis along which a scan is split: what it will leave of them. */
   readonly sums: Map<NodeId, RunSums>;
@@ -52,8 +54,8 @@ export function contextOf(draft: Draft, name: ProgramName, program: ScanProgram)
   const range = (id: NodeId) => rangeOf(graph.builder, draft.spec, id, ranges);
   const cuts = draft.slides ? cutsOf(graph, program) : NO_CUTS;
   return {
-    draft, name, program: withCuts(program, cuts), graph, wanted: pairs(), stored: new Map(), rounded: new Set(), sums: new Map(),
-    left: new Set(), cuts, exact, range,
+    draft, name, program: withCuts(program, cuts), graph, wanted: pairs(), stored: new Map(), made: new Set(), rounded: new Set(),
+    sums: new Map(), left: new Set(), cuts, exact, range,
   };
 }
 

@@ -8,7 +8,7 @@ import { firstTokens, lastTokens } from './delays.js';
 import type { Draft } from './draft.js';
 import { elementAdjointKernel, elementKernel, elementSite, leaveSum, runSums } from './element.js';
 import { gradientKernels } from './gradient-kernels.js';
-import { partsOf, roundedFor, storedFor, walkSite } from './parts.js';
+import { partsOf, roundedFor, storedFor, walkSite, type Parts } from './parts.js';
 import { prepareKernel, storeStatic, storeValues } from './prepare.js';
 import { reverseKernels } from './reverse.js';
 import { heavyRoots } from './once.js';
@@ -16,6 +16,7 @@ import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
 import { isSegmented, lastKernels } from './segments.js';
 import { walkKernels } from './walk.js';
+import { madeInWalks } from './walk-made.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
@@ -103,14 +104,16 @@ export function lowerForward(draft: Draft, program: ScanProgram, name: 'forward'
     switch (stage.kind) {
       case 'matrix': {
         const parts = partsOf(cx.graph, stage, cx.range);
-        prepareKernel(cx, parts, index, storedFor(cx, parts, index, valuesOf(mine)), storesScores(cx, parts));
+        const ids = storedFor(cx, parts, index, valuesOf(mine));
+        const made = leaveToWalks(cx, parts, ids);
+        prepareKernel(cx, parts, index, ids.filter((id) => !made.includes(id)), storesScores(cx, parts));
         if (mine.length === 0 && !resultsWanted(cx, index)) {
           // A state that is walked again ends the first time.
           if (stage.walk > 0) return;
           if (isSegmented(cx, parts)) return lastKernels(cx, parts, index);
         }
         walkKernels(cx, parts, index, {
-          keep: false, final: stage.walk === 0, epilogueValues: valuesOf(mine),
+          keep: false, stores: [], final: stage.walk === 0, epilogueValues: valuesOf(mine),
           epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
         });
         return;
@@ -123,6 +126,13 @@ export function lowerForward(draft: Draft, program: ScanProgram, name: 'forward'
   });
   restKernel(cx, CHUNK_SITE, roots.get(-1) ?? [], 'epilogue', 'Outputs from the results of all scans.');
   lastTokens(cx);
+}
+
+/** Says which of the values that walks of a stage read they make themselves. */
+function leaveToWalks(cx: Context, parts: Parts, ids: readonly NodeId[]): readonly NodeId[] {
+  const made = madeInWalks(cx, parts, ids);
+  made.forEach((id) => cx.made.add(id));
+  return made;
 }
 
 /** Does another kernel than its walk read a result of the stage? */
@@ -168,11 +178,14 @@ export function lowerBackward(draft: Draft, program: ScanProgram, name: 'backwar
         const parts = partsOf(cx.graph, stage, cx.range);
         const rounded = roundedFor(cx.graph, parts);
         const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
-        prepareKernel(cx, parts, index, [...new Set([...storedFor(cx, parts, index, [], stageOperands(stage)), ...rounded])], scores);
+        const ids = storedFor(cx, parts, index, [], stageOperands(stage));
+        const made = leaveToWalks(cx, parts, ids.filter((id) => !rounded.includes(id)));
+        prepareKernel(cx, parts, index, [...new Set([...ids.filter((id) => !made.includes(id)), ...rounded])], scores);
         rounded.forEach((id) => cx.rounded.add(id));
         const keep = program.stages.some((other, at) => other.kind === 'matrix-adjoint' && other.of === stage && keeps(at));
         if (keep || resultsWanted(cx, index)) {
-          walkKernels(cx, parts, index, { keep, final: false, epilogueValues: [], epilogue: () => undefined });
+          walkKernels(cx, parts, index, { keep, stores: made, final: false, epilogueValues: [], epilogue: () => undefined });
+          markStored(cx, made);
         }
         return;
       }

@@ -6,7 +6,7 @@ import { pairs } from '../../support/pairs.js';
 import type { Context } from './context.js';
 
 /** What a function costs for each element, in instructions of a kernel that has no register to spare. */
-const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 6, series: 10 };
+export const WEIGHTS: Readonly<Record<Cost, number>> = { simple: 1, root: 6, series: 10 };
 /** A sum along a row, for each of its elements: the product that is summed, and threads that meet. */
 const FOLD = 4;
 /**

@@ -36,8 +36,11 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
   const paddedTiles = new Map<NodeId, TileId>();
 
   const straight = site.kind !== 'walk' && site.kind !== 'token';
+  /** As a load would find it. */
+  const madeHere = (id: NodeId) => site.kind === 'walk' && cx.made.has(id) && !cx.stored.has(id);
   /** `back`: at the token so many before. */
-  const compute = (id: NodeId, back: number): TileId => {
+  const compute = (id: NodeId, back: number): TileId => (back === 0 && madeHere(id) ? k.keep(computed(id, back)) : computed(id, back));
+  const computed = (id: NodeId, back: number): TileId => {
     const literal = graph.literal(id);
     if (literal !== undefined) return k.literal(literal);
     if (outside !== undefined && graph.isStatic(id)) return outside.tile(id);
@@ -113,7 +116,7 @@ export function valuesIn(cx: Context, k: KernelBuilder, site: Site, outside?: Va
     return made;
   };
   const tile = (id: NodeId): TileId => at(id, 0);
-  const loaded = (id: NodeId) => storedAt(cx, site, id) !== undefined && !graph.isStatic(id);
+  const loaded = (id: NodeId) => madeHere(id) || (storedAt(cx, site, id) !== undefined && !graph.isStatic(id));
   // What the kernel computes itself may hold anything beyond the sequence; loads give 0 there.
   const ownResult = (id: NodeId) => graph.results([id]).keys().some(([stage, slot]) => bound.has(stage, slot));
   // A number that is stored is another one beyond the sequence than what its load finds there.

@@ -120,7 +120,8 @@ static void land(const BulkCopy& c) {
     const i64 at[3] = {c.from[0] + x, c.from[1] + y, c.from[2] + z};
     u8* here = shared_at(to ^ (to >> 7 & 7) << 4, 16, 16);
     memset(here, 0, 16);
-    for (int i = 0; i < 16 / m.element; ++i) if (at[0] + i < m.dims[0] && at[1] < m.dims[1] && at[2] < m.dims[2])
+    const bool before = at[0] < 0 || at[1] < 0 || at[2] < 0;
+    for (int i = 0; i < 16 / m.element; ++i) if (!before && at[0] + i < m.dims[0] && at[1] < m.dims[1] && at[2] < m.dims[2])
       memcpy(here + i * m.element, m.at + (at[0] + i) * m.element + at[1] * m.strides[0] + at[2] * m.strides[1], m.element);
   }
   Phases& p = phases_at(c.bar);

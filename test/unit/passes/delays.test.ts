@@ -45,6 +45,35 @@ describe('tokens before', () => {
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);
   });
 
+  describe('of which walks make a convolution themselves', () => {
+    const OPTIONS = { slides: true, walksMake: true, inlineScores: 'diagonal' } as const;
+    const made = (text: string) => {
+      const spec = specOf(text);
+      const sizes = new Map([['N', 3], ['P', 8]]);
+      return { spec, sizes, launched: lowerScan(spec, sizes, OPTIONS).module.programs };
+    };
+    const conv = DELAYS['a convolution of four taps'];
+
+    it('agree with the meaning; no kernel stores it but the one that keeps states for the gradients', () => {
+      const { spec, sizes, launched } = made(conv);
+      expect(launched.forward.launches).not.toContain('h_prepare');
+      expect(launched.backward.launches.filter((name) => name.startsWith('h_prepare'))).toEqual([]);
+      for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
+        const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 2, 3, 9, 4, 5], chunk);
+        const { errors } = compareTiles(spec, call, given, cotangents, { ...OPTIONS, chunk, longest });
+        expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);
+      }
+    });
+
+    it.each([
+      ['more work than a chunk has time for', conv.replace('silu(', 'silu(tanh(').replace('x2[t-1])', 'x2[t-1]))')],
+      ['of two tensors', conv.replace('c1 * x1', 'c1 * x1 * sigmoid(z)').replace('dt: []', 'dt: [], z: [P]')],
+      ['not of the token itself', conv.replace('c0 * x + ', '')],
+    ])('not: %s', (_, text) => {
+      expect(made(text).launched.forward.launches).toContain('h_prepare');
+    });
+  });
+
   it('of a convolution are nothing to the gradients of its scan where kernels make what lies near their rows themselves', () => {
     const spec = specOf(DELAYS['a convolution of four taps']);
     const { module } = lowerScan(spec, new Map([['N', 16], ['P', 16]]), { slides: true });

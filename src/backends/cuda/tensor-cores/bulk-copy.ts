@@ -17,6 +17,8 @@ export interface BulkCopy {
   readonly prefetch: Action;
   /** Clears rows past the end of a sequence, which the engine knows nothing of: all threads do. */
   readonly clear: Action | undefined;
+  /** In a run's first chunk: writes rows before it, which the engine does not find there. */
+  readonly first?: Action;
 }
 
 /** A store of a 16-bit matrix from shared memory that the copy engine makes. */

@@ -16,7 +16,7 @@ const RUNTIME = ['rt/base.cuh', 'rt/math.cuh', 'rt/ptx.cuh', 'rt/tile.cuh', 'rt/
 /** Files of templates/cuda that the text of a kernel of fragments needs. */
 export function runtimeOf(text: string): readonly string[] {
   const code = uncommented(text);
-  const called = ['fit', 'ragged', 'gather', 'runs', 'draw'].filter((name) => new RegExp(`\\b${name}[_(]`).test(code));
+  const called = ['fit', 'ragged', 'gather', 'runs', 'draw', 'near'].filter((name) => new RegExp(`\\b${name}[_(]`).test(code));
   const piped = /\bpipe_/.test(code) ? ['rt/wgmma.cuh', 'rt/pipe.cuh'] : [];
   return [...RUNTIME, ...called.map((name) => `rt/${name}.cuh`), ...piped];
 }

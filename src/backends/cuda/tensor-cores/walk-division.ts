@@ -10,6 +10,7 @@ import { padded } from './forms.js';
 import { definitions, fusedSums } from './kernel.js';
 import { cellOf, loadCell, type Cell, type Load } from './memory.js';
 import { runPlace } from '../prologue.js';
+import { nearIn, type Near } from './walk-near.js';
 
 export type Let = Extract<TileStmt, { kind: 'let' }>;
 export type Store = Extract<TileStmt, { kind: 'store' }>;
@@ -32,6 +33,8 @@ export interface Division extends Walk {
   readonly aheadTiles: ReadonlySet<TileId>;
   /** Of the chain: loads that the walk makes itself, some at a time, since all of them would not fit in a stage. */
   readonly late: ReadonlySet<TileId>;
+  /** Of the chain: loads of rows near each other, which come as one tile. */
+  readonly near: readonly Near[];
   /** Stores of what the walk computes, and of what is worked out ahead. */
   readonly outputs: readonly Store[];
   readonly aside: readonly Store[];
@@ -99,8 +102,10 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     ...outside, ...(loop.over === 'segments' ? { segment } : { chunk, first: 'first', length: 'length' }),
   };
 
+  const near = nearIn(cx, kernel, loop, split, { ...inside, segment: '' });
+  const isNear = (tile: TileId) => near.some(({ loads }) => loads.has(tile));
   const isRaw = (stmt: TileStmt): stmt is Let & { readonly op: Load } => {
-    if (stmt.kind !== 'let' || stmt.op.op !== 'load') return false;
+    if (stmt.kind !== 'let' || stmt.op.op !== 'load' || isNear(stmt.tile)) return false;
     const cell = loadCell(cx, stmt.op, { ...inside, segment: '' }, split);
     return cell.axes.length < 2 || cell.copied === 'tile' || (arrays && cell.copied === 'array' && cell.axes.includes(split));
   };
@@ -114,7 +119,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     (stmt) => stmt.tile === op.arg && isRaw(stmt) && kernel.tiles[stmt.tile].axes.length === 2
   );
   for (const stmt of loop.body) {
-    if (stmt.kind !== 'let') continue;
+    if (stmt.kind !== 'let' || near.some(({ unread }) => unread.has(stmt.tile))) continue;
     const walks = kernel.tiles[stmt.tile].axes.includes(split) || operandsOf(stmt.op).some((arg) => walking.has(arg));
     if (late.has(stmt.tile) || (!isRaw(stmt) && walks && !isSumAhead(stmt))) {
       walking.add(stmt.tile);
@@ -138,7 +143,7 @@ export function divide(cx: CudaContext, given: Walk, { arrays, squaresLate }: Di
     kernel, loop.body, holdsUp(loop),
   )].filter(([sum, { product }]) => aheadTiles.has(sum) === aheadTiles.has(product)));
   return {
-    ...given, defs, chain, ahead, aheadTiles, late, outputs, sums, outside, inside, trivial, source, isRaw,
+    ...given, defs, chain, ahead, aheadTiles, late, near, outputs, sums, outside, inside, trivial, source, isRaw,
     aside: stores.filter((stmt) => !isOutput(stmt)),
     exported: new Set(wanted.map(source).filter((id) => aheadTiles.has(id) && !trivial(id))),
     cellOfStore(context, stmt) {

@@ -155,6 +155,13 @@ export function walkText(cx: CudaContext, { division, loading, walking, draining
     load(cleared);
     code.line('proxy_fence();');
     code.close();
+    const first = bulk.flatMap((copy) => copy.first ?? []);
+    if (first.length === 0) return;
+    code.open(`if (first == walk_first && first == ${division.inside.runFirst})`);
+    if (!readsBulk) code.line(waitFor('landed'));
+    load(first);
+    code.line('proxy_fence();');
+    code.close();
   };
   code.line(`if (${count} > 0) ${asks ? '{ ask(0); issue(0); }' : 'issue(0);'}`);
   perChunk();

@@ -19,6 +19,7 @@ import { cellOf, copyCell, loadCell, loadNow, storeCell, vectorElement, type Loa
 import { orderStatements } from './statement-order.js';
 import { createTeam, type Team } from './team.js';
 import { divide, needed, walkOf, type Division, type DivisionOptions, type Let } from './walk-division.js';
+import { keepRows, nearCopy, nearFragments, putAlready, type Near, type NearTile } from './walk-near.js';
 import { fitsTall, roomOf } from './walk-room.js';
 import { walkText, type Drain, type Loading, type LoadingPart, type WalkingPart } from './walk-text.js';
 
@@ -63,7 +64,7 @@ const TALL: Way = { ...WAYS[0], tall: 2 };
 function divided(cx: CudaContext, kernel: TileKernel, division: Division, way: Way): LoweredKernel | Refused {
   const notes = notesOf(kernel);
   const loading = loadingTeam(cx, kernel, division, notes, way);
-  const walking = walkingTeam(cx, kernel, division, notes, loading.team, way);
+  const walking = walkingTeam(cx, kernel, division, notes, loading, way);
   const refusal = loading.draft.refusal() ?? walking.draft.refusal();
   if (refusal !== undefined) return refusal;
   const plans = { loading: planTeam(loading.draft, operandsOfTeam(walking.draft)), walking: planTeam(walking.draft) };
@@ -77,6 +78,7 @@ function divided(cx: CudaContext, kernel: TileKernel, division: Division, way: W
 interface LoadingTeam extends Loading {
   readonly team: Team;
   readonly draft: Draft<LoadingPart>;
+  readonly near: ReadonlyMap<Near, NearTile>;
 }
 
 interface WalkingTeam {
@@ -87,7 +89,7 @@ interface WalkingTeam {
 }
 
 function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { tall }: Way): LoadingTeam {
-  const { split, loop, before, ahead, aheadTiles, aside, exported, sums, outside, inside, source, isRaw } = division;
+  const { split, loop, before, ahead, aheadTiles, near, aside, exported, sums, outside, inside, source, isRaw } = division;
   const draft: Draft<LoadingPart> = createDraft(['before', 'ask', 'issue', 'fill', 'body'], 'L');
   const registers: Registers[] = [];
   const bulk: BulkCopy[] = [];
@@ -111,8 +113,16 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
       else copyCell(team, stmt.tile, cell, 'to');
     } else registers.push(throughRegisters(cx, team, draft, stmt, division));
   }
-  draft.to('body');
   const copies = brought.size > bulk.length;
+  draft.to('issue');
+  const nearTiles = new Map<Near, NearTile>();
+  for (const one of near) {
+    const tile = nearCopy(team, one, inside, split);
+    if (tile === undefined) continue;
+    nearTiles.set(one, tile);
+    bulk.push(tile.copy);
+  }
+  draft.to('body');
   const read = [...ahead.flatMap(({ op }) => (op.op === 'swap' ? [] : operandsOf(op))), ...aside.map((stmt) => stmt.value)];
   const readsBulk = read.some((tile) => brought.has(source(tile)));
   // What others copied, or cleared, is there.
@@ -132,7 +142,7 @@ function loadingTeam(cx: CudaContext, kernel: TileKernel, division: Division, no
   }
   draft.await();
   team.add({ kind: 'loop', edge: 'end' });
-  return { team, draft, registers, copies, bulk, readsBulk };
+  return { team, draft, registers, copies, bulk, readsBulk, near: nearTiles };
 }
 
 /**
@@ -166,9 +176,9 @@ function throughRegisters(
 }
 
 function walkingTeam(
-  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, loading: Team, { lateAtOnce, tall }: Way,
+  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { team: loading, near: nearTiles }: LoadingTeam, { lateAtOnce, tall }: Way,
 ): WalkingTeam {
-  const { split, loop, before, after, chain, ahead, aheadTiles, late, outputs, aside, sums, outside, inside, trivial } = division;
+  const { split, loop, before, after, chain, ahead, aheadTiles, late, near, outputs, aside, sums, outside, inside, trivial } = division;
   const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
   const outgoing = createPieces('O');
   const rowOf = (axes: readonly Axis[]) => (axes.includes(split) ? split : tokenRow(axes));
@@ -207,7 +217,14 @@ function walkingTeam(
     chain, loop.carry.map((c) => c.next), sums, division.defs, { tiles: late, atOnce: lateAtOnce }, team.runningAfter,
     (stmt) => {
       if (draft.refusal() !== undefined) return;
-      if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
+      const { tile, op } = stmt;
+      const rows = near.find(({ loads }) => loads.has(tile));
+      const come = rows && nearTiles.get(rows);
+      if (rows !== undefined && come !== undefined) {
+        if (team.formsOf(tile).frags.length === 0) nearFragments(team, rows, come);
+      } else if (op.op === 'put' && near.some(({ window }) => window.put.has(tile))) putAlready(team, tile, op.arg);
+      else if (op.op === 'keep' && team.axesOf(tile).length === 2) keepRows(team, tile, op.arg, inside);
+      else if (stmt.op.op !== 'load') letText(team, stmt, inside, sums);
       else if (late.has(stmt.tile)) {
         // Their room is the next ones' when they have been read.
         draft.keepPieces(false);
