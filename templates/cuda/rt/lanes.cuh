@@ -3,19 +3,19 @@ template <typename E, int N> struct alignas(sizeof(E) * N) Few { E v[N]; };
 template <int N, typename E> DEV Few<E, N> few(const E* p) { return *(const Few<E, N>*)p; }
 template <int N, typename E> DEV void ldn(float* r, const Few<E, N>& f) { UNROLL for (int i = 0; i < N; ++i) r[i] = ld(&f.v[i]); }
 template <int N, typename E> DEV void ldn(float* r, const E* p) { ldn(r, few<N>(p)); }
+// Two of 16 bits, as they lie in memory.
+template <typename E> DEV u32 pair(const E* p) { return *(const u32*)p; }
+DEV void ldn(float* r, u32 p) { r[0] = low(p), r[1] = high(p); }
 template <int N> DEV void zeron(float* r) { UNROLL for (int i = 0; i < N; ++i) r[i] = 0.f; }
-// Elements of 16 bits as one number: a copy of several is one of each to some compilers.
-template <typename W, int N, typename E> DEV W word_of(const Few<E, N>& f) {
-  W w = 0;
-  UNROLL for (int i = 0; i < N; ++i) w |= (W)f.v[i].bits << 16 * i;
-  return w;
-}
 template <int N, typename E> DEV void stn(E* p, const float* r) {
-  Few<E, N> f;
-  UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);
-  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = word_of<unsigned long long>(f);
-  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = word_of<u32>(f);
-  else *(Few<E, N>*)p = f;
+  // Two of 16 bits are rounded at once, and stored as numbers: a copy of several is one of each to some compilers.
+  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = pack2(r[0], r[1]) | (unsigned long long)pack2(r[2], r[3]) << 32;
+  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = pack2(r[0], r[1]);
+  else {
+    Few<E, N> f;
+    UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);
+    *(Few<E, N>*)p = f;
+  }
 }
 template <typename F> DEV float lanes_fold(float x, F f) {
   UNROLL for (int n = 16; n > 0; n /= 2) x = f(x, __shfl_xor_sync(~0u, x, n));

@@ -55,6 +55,8 @@ export interface Layout {
   readonly windows?: ReadonlyMap<string, Window>;
   /** What is made of them for several tiles at once. */
   readonly near?: NearValues;
+  /** Warps that a multiprocessor should have room for. */
+  readonly warpsAtOnce?: number;
 }
 
 /** A thread should not hold more of one tile: the rest would be spilled. */
@@ -71,8 +73,10 @@ const MOST_SUMMED = 12;
 const ROWS_AT_ONCE = 2;
 /** Rows and columns of a thread that shares what it reads among its rows. */
 const SLIDING = { rows: 4, columns: 4 };
-/** Where it sums over them, and makes what it shares: more rows, so that few rows near them are made twice. */
-const SUMMED = { rows: 16, columns: 2 };
+/** Warps that wait for each other's memory while their turns ask for 16 rows at once: 128 registers for each thread. */
+const ROLLING_WARPS = 16;
+/** Where it sums over them: one turn's of many that follow each other, from which it keeps what the next one shares. */
+const SUMMED = { rows: 8, columns: 2 };
 
 interface Survey {
   readonly axes: readonly Axis[];
@@ -238,7 +242,8 @@ function orderOf(module: TileModule, kernel: TileKernel, axes: readonly Axis[]):
  * once. (In one run over all axes, each tap of a convolution would read and widen every row again.)
  */
 function slidingLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
-  const sums = s.folded.has(ROW) && s.folded.size === 1 && turnsOf(kernel) !== undefined;
+  const turns = s.folded.has(ROW) && s.folded.size === 1 ? turnsOf(kernel) : undefined;
+  const sums = turns !== undefined;
   if ((!sums && (s.folded.size > 0 || s.rowsMeet)) || s.loops.length > 0 || kernel.outer !== 'chunk') return undefined;
   const windows = windowsOf(module, kernel);
   const { rows: most, columns: vec } = sums ? SUMMED : SLIDING;
@@ -247,15 +252,16 @@ function slidingLayout(module: TileModule, kernel: TileKernel, s: Survey): Layou
   const lanes = sizeOf(module, columns) / vec;
   if (256 % lanes !== 0) return undefined;
   const regs = Math.min(most, module.chunk);
-  const warps = Math.min(256 / lanes, Math.ceil(module.chunk / regs));
-  const cut = warps * regs < module.chunk;
-  if (warps * lanes < WARP || (sums && cut)) return undefined;
+  const warps = sums ? Math.max(1, WARP / lanes) : Math.min(256 / lanes, Math.ceil(module.chunk / regs));
+  if (warps * lanes < WARP || (sums && module.chunk % (warps * regs) !== 0)) return undefined;
   const groups: Group[] = [
-    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: module.chunk, cut },
+    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: sums ? warps * regs : module.chunk, cut: !sums && warps * regs < module.chunk },
     flatGroup(module, columns, lanes, vec),
   ];
   const near = nearValues(kernel, windows);
-  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows, near };
+  const held = [...windows.values()].reduce((sum, { before, after }) => sum + (regs + before + after) * vec, 0);
+  const rolling = held <= MOST_REGISTERS ? { warpsAtOnce: ROLLING_WARPS } : {};
+  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows, near, ...(turns && { turns, ...rolling }) };
 }
 
 /** Nothing meets anything: all axes in one run over the threads of many blocks. */

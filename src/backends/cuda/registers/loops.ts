@@ -7,6 +7,7 @@ import { copiesInOrder } from '../carry.js';
 import type { SharedLoop } from './layout.js';
 import { opText, sumInTurns } from './ops.js';
 import { ringOf } from './ring.js';
+import { rollingWindows } from './rolling.js';
 import { totalsOf } from './totals.js';
 import type { Turns } from './turns.js';
 import { rawLoad, storeText, type Hooks, type Writer } from './values.js';
@@ -43,17 +44,24 @@ export function turnsText(w: Writer, hooks: Hooks, { before, rows, sums, after }
   const { code, layout, cx } = w;
   const group = layout.groups.find(({ axes }) => axes[0] === ROW);
   if (group === undefined) throw new Error(`${w.kernel.name}: no rows to take turns`);
-  bodyText(w, hooks, before, place);
+  const unread = layout.near?.unread;
+  const rolling = layout.windows === undefined ? undefined : rollingWindows(w, layout.windows, group, place);
+  rolling?.ask();
+  bodyText(w, hooks, before, place, unread);
+  rolling?.begin();
   const totals = sums.map(({ tile, op }) => sumInTurns(w, tile, op.arg));
   totals.forEach((total) => total.begin());
   code.line('#pragma unroll 1');
   code.open(`for (int turn = 0; turn < ${cx.module.chunk / group.total}; ++turn)`);
-  code.line(`const int x_${group.name} = turn * ${group.total} + ${group.role} * ${group.vec};`);
-  bodyText(w, hooks, rows, place);
+  // Rows that follow each other share windows.
+  const [mine, step] = rolling === undefined ? [group.vec, group.total] : [cx.module.chunk / group.threads, group.vec];
+  code.line(`const int x_${group.name} = turn * ${step} + ${group.role} * ${mine};`);
+  rolling?.next();
+  bodyText(w, hooks, rows, place, unread);
   totals.forEach((total) => total.add());
   code.close();
   totals.forEach((total) => total.end());
-  bodyText(w, hooks, after, place);
+  bodyText(w, hooks, after, place, unread);
 }
 
 const copyText = (w: Writer, to: TileId, from: TileId) => w.each(

@@ -21,7 +21,9 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
   const { args, parameters } = signature(cx, kernel, []);
   code.line(`// ${kernel.doc}`);
   // Told that one block is enough for a multiprocessor, the compiler spends registers on loads under way.
-  openKernel(code, kernel, [layout.threads, ...(layout.shared !== undefined && layout.shared.atOnce > 4 ? [1] : [])], parameters);
+  const alone = layout.shared !== undefined && layout.shared.atOnce > 4 ? [1] : [];
+  const warps = layout.warpsAtOnce === undefined ? [] : [Math.ceil(layout.warpsAtOnce * 32 / layout.threads)];
+  openKernel(code, kernel, [layout.threads, ...alone, ...warps], parameters);
   code.line('float* const sm = (float*)smem; (void)sm;');
   const outer = layout.blocks === 1 ? 'blockIdx.x' : `blockIdx.x / ${layout.blocks}`;
   code.line(`const int outer = ${outer}, per_group = d.heads / d.groups; (void)outer, (void)per_group;`);
@@ -33,7 +35,7 @@ export function lowerRegisters(cx: CudaContext, kernel: TileKernel): LoweredKern
     code.open(`for (int piece = 0; piece < ${layout.pieces}; ++piece)`);
   }
   indexLines(cx, layout, code);
-  if (layout.windows !== undefined && layout.windows.size > 0) openWindows(writer, layout.windows, place);
+  if (layout.windows !== undefined && layout.windows.size > 0 && layout.turns === undefined) openWindows(writer, layout.windows, place);
   if (layout.turns === undefined) bodyText(writer, hooks, kernel.body, place, layout.near?.unread);
   else turnsText(writer, hooks, layout.turns, place);
   if (layout.pieces !== undefined) code.close();

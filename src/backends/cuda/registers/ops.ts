@@ -155,6 +155,7 @@ export function acrossWarps(w: Writer, tile: TileId, how: keyof typeof FOLDS): v
   const columns = w.regs(result, 'lane');
   const { lanes } = w.layout;
   const warps = w.layout.threads / lanes;
+  if (warps === 1) return;
   const ex = w.exchange(warps * columns * lanes);
   const slot = (warp: string, j: string) => `${ex}[(${warp} * ${columns} + ${j}) * ${lanes} + lane]`;
   w.each(result, (i, j) => `${slot('warp', j)} = ${w.at(tile, i, j)};`);

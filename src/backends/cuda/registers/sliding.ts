@@ -8,8 +8,10 @@ import type { Near } from './near.js';
 import { elementOf, loadText, type Writer } from './values.js';
 import type { Window } from './windows.js';
 
+/** C name of what a turn shares with the next of an array of rows: its last ones. */
+export const keptName = (of: string) => `kept_${of}`;
 /** C name of the rows that a thread has of a buffer. */
-const windowName = (w: Writer, buffer: string) => `near_${w.cx.module.buffers.findIndex(({ name }) => name === buffer)}`;
+export const windowName = (w: Writer, buffer: string) => `near_${w.cx.module.buffers.findIndex(({ name }) => name === buffer)}`;
 
 /**
  * Takes the rows that a thread needs of buffers, zeros where their run has none. Few threads have rows that it lacks: the others ask for
@@ -55,7 +57,7 @@ export function openWindows(w: Writer, windows: ReadonlyMap<string, Window>, pla
 }
 
 /** Puts down what lies before the run; few threads have a row of that, among their first ones. */
-function edgeText(
+export function edgeText(
   w: Writer, window: { readonly name: string; readonly from: string; readonly before: number; readonly columns: number },
   edge: Window['edge'], place: Place,
 ): void {
@@ -85,16 +87,45 @@ export function takeFromWindow(w: Writer, tile: TileId, { buffer, back = 0 }: Ex
 }
 
 const most = (near: Near) => Math.max(...near.backs.values());
+/** How many rows more than a thread's own there are of tiles of rows near others. */
+const spanOf = (near: Near) => most(near) - Math.min(...near.backs.values());
+const madeName = (near: Near) => `made_${near.like}`;
 
-/** A tile of rows near others: the first makes them all. */
+/** A tile of rows near others: the first makes them all, or those that turns before have not. */
 export function nearText(w: Writer, tile: TileId, near: Near): void {
   const { axes } = w.kernel.tiles[tile];
   const columns = w.regs(axes, 'lane');
-  const name = `made_${near.like}`;
-  if (tile === near.like) makeText(w, near, name, columns);
+  const name = madeName(near);
+  const [own, span] = [w.regs(axes, 'warp'), spanOf(near)];
+  if (tile === near.like) {
+    if (w.layout.turns === undefined) {
+      w.code.line(`float ${name}[${(own + span) * columns}];`);
+      makeText(w, near, { first: 0, end: own + span, name: (of) => of });
+    } else {
+      w.code.line(`float ${name}[${(own + span) * columns}];`);
+      if (span > 0) w.code.line(`UNROLL for (int k = 0; k < ${span * columns}; ++k) ${name}[k] = ${keptName(name)}[k];`);
+      makeText(w, near, { first: span, end: own + span, name: (of) => of });
+      keepMade(w, near, columns);
+    }
+  }
   w.declare(tile);
   const at = most(near) - (near.backs.get(tile) ?? 0);
   w.each(axes, (i, j) => `${w.at(tile, i, j)} = ${name}[(${i} + ${at}) * ${columns} + ${j}];`);
+}
+
+/** Before the first turn: what it shares with one before, of what that would have kept. */
+export function nearBefore(w: Writer, near: Near): void {
+  const span = spanOf(near);
+  if (span === 0) return;
+  w.code.line(`float ${keptName(madeName(near))}[${span * w.regs(w.kernel.tiles[near.like].axes, 'lane')}];`);
+  makeText(w, near, { first: 0, end: span, name: keptName });
+}
+
+/** What the next turn shares with this one. */
+function keepMade(w: Writer, near: Near, columns: number): void {
+  const name = madeName(near);
+  const [own, span] = [w.regs(w.kernel.tiles[near.like].axes, 'warp'), spanOf(near)];
+  if (span > 0) w.code.line(`UNROLL for (int k = 0; k < ${span * columns}; ++k) ${keptName(name)}[k] = ${name}[k + ${own * columns}];`);
 }
 
 /** x, where a tile is what `silu` is differentiated to: sigmoid(x) (1 + x sigmoid(-x)). */
@@ -113,11 +144,17 @@ function siluSlopeOf(opOf: (tile: TileId) => TileOp | undefined, tile: TileId): 
   return found ? x : undefined;
 }
 
-function makeText(w: Writer, near: Near, name: string, columns: number): void {
+interface Made {
+  readonly first: number;
+  readonly end: number;
+  /** The array in which rows are, told its name in turns. */
+  name(of: string): string;
+}
+
+/** Makes rows of a tile of rows near others. */
+function makeText(w: Writer, near: Near, { first, end, name }: Made): void {
   const { code, kernel, layout: { windows }, uses } = w;
-  const { axes } = kernel.tiles[near.like];
-  const backs = [...near.backs.values()];
-  const rows = w.regs(axes, 'warp') + most(near) - Math.min(...backs);
+  const columns = w.regs(kernel.tiles[near.like].axes, 'lane');
   /** Of this row, the row of the tile `like`. */
   const shift = (near.backs.get(near.like) ?? 0) - most(near);
   const opOf = (tile: TileId) => uses.defs.get(tile)?.op;
@@ -128,7 +165,7 @@ function makeText(w: Writer, near: Near, name: string, columns: number): void {
     if (op?.op !== 'load') return `n${tile}`;
     const before = windows?.get(op.buffer)?.before ?? 0;
     const width = w.regs(kernel.tiles[tile].axes, 'lane');
-    return `${windowName(w, op.buffer)}[(r + ${shift + before - (op.back ?? 0)}) * ${width} + ${width === 1 ? '0' : 'j'}]`;
+    return `${name(windowName(w, op.buffer))}[(r + ${shift + before - (op.back ?? 0)}) * ${width} + ${width === 1 ? '0' : 'j'}]`;
   };
   /** What a tile is made of, and how. */
   const valueOf = (tile: TileId): { readonly args: readonly TileId[]; readonly value: string } => {
@@ -145,9 +182,8 @@ function makeText(w: Writer, near: Near, name: string, columns: number): void {
   };
   const read = new Set([near.like]);
   for (const tile of [...near.made].reverse()) if (read.has(tile)) for (const arg of valueOf(tile).args) read.add(arg);
-  code.line(`float ${name}[${rows * columns}];`);
-  code.open(`UNROLL for (int r = 0; r < ${rows}; ++r)${columns === 1 ? '' : ` UNROLL for (int j = 0; j < ${columns}; ++j)`}`);
+  code.open(`UNROLL for (int r = ${first}; r < ${end}; ++r)${columns === 1 ? '' : ` UNROLL for (int j = 0; j < ${columns}; ++j)`}`);
   for (const tile of near.made) if (read.has(tile)) code.line(`const float n${tile} = ${valueOf(tile).value};`);
-  code.line(`${name}[r * ${columns}${columns === 1 ? '' : ' + j'}] = n${near.like};`);
+  code.line(`${name(madeName(near))}[r * ${columns}${columns === 1 ? '' : ' + j'}] = n${near.like};`);
   code.close();
 }
