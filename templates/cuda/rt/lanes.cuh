@@ -3,14 +3,18 @@ template <typename E, int N> struct alignas(sizeof(E) * N) Few { E v[N]; };
 template <int N, typename E> DEV Few<E, N> few(const E* p) { return *(const Few<E, N>*)p; }
 template <int N, typename E> DEV void ldn(float* r, const Few<E, N>& f) { UNROLL for (int i = 0; i < N; ++i) r[i] = ld(&f.v[i]); }
 template <int N, typename E> DEV void ldn(float* r, const E* p) { ldn(r, few<N>(p)); }
-// Two of 16 bits, as they lie in memory.
-template <typename E> DEV u32 pair(const E* p) { return *(const u32*)p; }
-DEV void ldn(float* r, u32 p) { r[0] = low(p), r[1] = high(p); }
+// Two of 16 bits, as one number in memory.
+template <typename E> struct Pair { u32 bits; };
+template <typename E> DEV Pair<E> pair(const E* p) { return {*(const u32*)p}; }
+template <typename E> DEV void ldn(float* r, Pair<E> p) {
+  const E x = {(u16)p.bits}, y = {(u16)(p.bits >> 16)};
+  r[0] = ld(&x), r[1] = ld(&y);
+}
 template <int N> DEV void zeron(float* r) { UNROLL for (int i = 0; i < N; ++i) r[i] = 0.f; }
 template <int N, typename E> DEV void stn(E* p, const float* r) {
-  // Two of 16 bits are rounded at once, and stored as numbers: a copy of several is one of each to some compilers.
-  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = pack2(r[0], r[1]) | (unsigned long long)pack2(r[2], r[3]) << 32;
-  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = pack2(r[0], r[1]);
+  // Elements of 16 bits as one number: a copy of several is one of each to some compilers.
+  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = both(p, r[0], r[1]) | (unsigned long long)both(p, r[2], r[3]) << 32;
+  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = both(p, r[0], r[1]);
   else {
     Few<E, N> f;
     UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);

@@ -61,6 +61,7 @@ DEV float ld(const f16* p) { _Float16 h; memcpy(&h, p, 2); return (float)h; }
 DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 b = __float_as_uint(x); p->bits = (u16)(x != x ? 0x7fc0 : (b + 0x7fff + ((b >> 16) & 1)) >> 16); }
 DEV void st(f16* p, float x) { _Float16 h = (_Float16)x; memcpy(p, &h, 2); }
+template <typename E> DEV u32 both(const E*, float x, float y) { E a, b; st(&a, x), st(&b, y); return a.bits | (u32)b.bits << 16; }
 
 struct Index { int x, y, z; };
 extern Index threadIdx, blockIdx, gridDim;
