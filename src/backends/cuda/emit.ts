@@ -44,8 +44,8 @@ const TABLES = { entry: 'lmoec_tables', block: 1024, sharedBytes: 4096 };
 const PRELUDE = 'prelude.cuh';
 /** Of templates/cuda/rt, each after those that it needs. */
 const PIECES: readonly string[] = [
-  'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'near', 'gather', 'wgmma', 'pipe', 'runs', 'plain',
-  'draw', 'order', 'running', 'pack',
+  'base', 'whole', 'math', 'ptx', 'lanes', 'tile', 'mma', 'solve', 'decay', 'fit', 'ragged', 'near', 'gather', 'wgmma', 'pipe', 'runs',
+  'plain', 'draw', 'order', 'running', 'pack',
 ];
 
 const tableKernelOf = (domain: Domain): string => `tables_${sizeName(domain, 'run')}`;

@@ -5,12 +5,13 @@ import { sharedLimit, type CudaTarget } from '../../../src/backends/cuda/lowered
 import { eachStatement } from '../../../src/backends/cuda/uses.js';
 import { isRefused } from '../../../src/backends/cuda/refused.js';
 import { lowerRegisters } from '../../../src/backends/cuda/registers/lower.js';
-import type { Compiled } from '../../../src/driver/scan/compile.js';
+import { lowerFor, type Compiled } from '../../../src/driver/scan/compile.js';
 import { IO_DTYPES, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { PlanArg } from '../../../src/ir/plan/plan.js';
 import type { TileModule } from '../../../src/ir/tile/tile.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { randomCase, seeds } from '../../property/case.js';
+import { DELAYS } from '../passes/delay-scans.js';
 import { specOf } from '../passes/scans.js';
 import { EXAMPLES, NO_EXAMPLES } from '../../examples.js';
 import { compileExample } from './compiled.js';
@@ -171,6 +172,24 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     const walks = module.kernels.filter((kernel) => kernel.split === 'V' && multiplies(kernel) && kernel.name !== 'step');
     expect(walks.length).toBeGreaterThan(3);
     expect(walks.filter((kernel) => isRefused(lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel)))).toEqual([]);
+  });
+
+  it('a convolution: walks take its rows from one tile, and what sums over them takes each row once', () => {
+    const spec = specOf(DELAYS['a convolution of four taps']);
+    const made = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map([['N', 64], ['P', 64]]) }, 64);
+    if (!('module' in made)) throw new Error('does not compile');
+    const { module } = made;
+    const kernelOf = (name: string) => module.kernels.find((kernel) => kernel.name === name) ?? module.kernels[0];
+    for (const name of ['h_ends', 'h_walk', 'h_states']) {
+      const lowered = lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernelOf(name));
+      if (isRefused(lowered)) throw new Error(`${name}: ${lowered.why}`);
+      expect(lowered.text.match(/tile_bulk<72, 1>\([^;]*m_x\b[^;]*;/g), name).toHaveLength(1);
+      expect(lowered.args.filter((arg) => arg.kind === 'tensorMap' && arg.tensor === 'x')).toMatchObject([{ box: [64, 1, 72] }]);
+    }
+    const sums = lowerRegisters({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernelOf('gradients'));
+    if (isRefused(sums)) throw new Error(sums.why);
+    expect(sums.block).toBe(32);
+    expect(sums.text).toContain('for (int turn = 0; turn < 8; ++turn)');
   });
 
   it.skipIf(NO_EXAMPLES)('f32 has no tensor cores', async () => {

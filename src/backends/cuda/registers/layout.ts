@@ -255,13 +255,18 @@ function slidingLayout(module: TileModule, kernel: TileKernel, s: Survey): Layou
   const warps = sums ? Math.max(1, WARP / lanes) : Math.min(256 / lanes, Math.ceil(module.chunk / regs));
   if (warps * lanes < WARP || (sums && module.chunk % (warps * regs) !== 0)) return undefined;
   const groups: Group[] = [
-    { name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs, total: sums ? warps * regs : module.chunk, cut: !sums && warps * regs < module.chunk },
+    {
+      name: '_row', axes: [ROW], role: 'warp', threads: warps, vec: regs, regs,
+      total: sums ? warps * regs : module.chunk, cut: !sums && warps * regs < module.chunk,
+    },
     flatGroup(module, columns, lanes, vec),
   ];
   const near = nearValues(kernel, windows);
   const held = [...windows.values()].reduce((sum, { before, after }) => sum + (regs + before + after) * vec, 0);
   const rolling = held <= MOST_REGISTERS ? { warpsAtOnce: ROLLING_WARPS } : {};
-  return { groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows, near, ...(turns && { turns, ...rolling }) };
+  return {
+    groups, threads: warps * lanes, lanes, blocks: blocksOf(groups), shared: undefined, windows, near, ...(turns && { turns, ...rolling }),
+  };
 }
 
 /** Nothing meets anything: all axes in one run over the threads of many blocks. */

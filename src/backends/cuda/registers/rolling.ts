@@ -27,7 +27,8 @@ export function rollingWindows(w: Writer, windows: ReadonlyMap<string, Window>, 
     const pair = columns === 2 && source.buffer.dtype === 'io' && cx.dtype !== 'f32';
     return {
       source, there, to, before, after, edge, shared: before + after, columns, later: `later_${to}`, kept: keptName(to),
-      type: pair ? `Pair<${element}>` : `Few<${element}, ${columns}>`, take: pair ? 'pair' : `few<${columns}>`, at: `at_${to}`, step: `step_${to}`, from: `from_${to}`, end: `end_${to}`,
+      type: pair ? `Pair<${element}>` : `Few<${element}, ${columns}>`, take: pair ? 'pair' : `few<${columns}>`,
+      at: `at_${to}`, step: `step_${to}`, from: `from_${to}`, end: `end_${to}`,
     };
   });
   type Opened = (typeof opened)[number];

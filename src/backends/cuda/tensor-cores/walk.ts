@@ -176,7 +176,8 @@ function throughRegisters(
 }
 
 function walkingTeam(
-  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { team: loading, near: nearTiles }: LoadingTeam, { lateAtOnce, tall }: Way,
+  cx: CudaContext, kernel: TileKernel, division: Division, notes: Notes, { team: loading, near: nearTiles }: LoadingTeam,
+  { lateAtOnce, tall }: Way,
 ): WalkingTeam {
   const { split, loop, before, after, chain, ahead, aheadTiles, late, near, outputs, aside, sums, outside, inside, trivial } = division;
   const draft: Draft<WalkingPart> = createDraft(['before', 'body', 'after'], 'W');
