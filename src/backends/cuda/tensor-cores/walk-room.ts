@@ -83,5 +83,7 @@ export function roomOf(
     : undefined;
   const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
   if (best === undefined) return crowded(rings[rings.length - 1].bytes);
-  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, blocks: shared === undefined ? 1 : 2 };
+  // A walk that makes what it reads leaves few gaps for another block of its kernel: no multiprocessor is to have two while others have none.
+  const bytes = division.near.length > 0 ? Math.max(best.bytes, sharedLimit(cx.target, 2) + 1024) : best.bytes;
+  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, bytes, blocks: shared === undefined ? 1 : 2 };
 }
