@@ -41,6 +41,9 @@ DEV float ld(const f16* p) { float r; asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(
 DEV void st(float* p, float x) { *p = x; }
 DEV void st(bf16* p, float x) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(0.f), "f"(x)); p->bits = (u16)r; }
 DEV void st(f16* p, float x) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(p->bits) : "f"(x)); }
+// Two of 16 bits as one number, rounded at once.
+DEV u32 both(const bf16*, float x, float y) { u32 r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x)); return r; }
+DEV u32 both(const f16*, float x, float y) { u32 r; asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(y), "f"(x)); return r; }
 
 // Scalar functions. kExact (f32 io) asks for correctly rounded exponentials and quotients, otherwise the hardware's serve.
 // Infinities times 0 would be no numbers where formulas go to 0, so exponentials end at the largest one. What is no number stays so everywhere.
@@ -218,19 +221,23 @@ template <typename E, int N> struct alignas(sizeof(E) * N) Few { E v[N]; };
 template <int N, typename E> DEV Few<E, N> few(const E* p) { return *(const Few<E, N>*)p; }
 template <int N, typename E> DEV void ldn(float* r, const Few<E, N>& f) { UNROLL for (int i = 0; i < N; ++i) r[i] = ld(&f.v[i]); }
 template <int N, typename E> DEV void ldn(float* r, const E* p) { ldn(r, few<N>(p)); }
-template <int N> DEV void zeron(float* r) { UNROLL for (int i = 0; i < N; ++i) r[i] = 0.f; }
-// Elements of 16 bits as one number: a copy of several is one of each to some compilers.
-template <typename W, int N, typename E> DEV W word_of(const Few<E, N>& f) {
-  W w = 0;
-  UNROLL for (int i = 0; i < N; ++i) w |= (W)f.v[i].bits << 16 * i;
-  return w;
+// Two of 16 bits, as one number in memory.
+template <typename E> struct Pair { u32 bits; };
+template <typename E> DEV Pair<E> pair(const E* p) { return {*(const u32*)p}; }
+template <typename E> DEV void ldn(float* r, Pair<E> p) {
+  const E x = {(u16)p.bits}, y = {(u16)(p.bits >> 16)};
+  r[0] = ld(&x), r[1] = ld(&y);
 }
+template <int N> DEV void zeron(float* r) { UNROLL for (int i = 0; i < N; ++i) r[i] = 0.f; }
 template <int N, typename E> DEV void stn(E* p, const float* r) {
-  Few<E, N> f;
-  UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);
-  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = word_of<unsigned long long>(f);
-  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = word_of<u32>(f);
-  else *(Few<E, N>*)p = f;
+  // Elements of 16 bits as one number: a copy of several is one of each to some compilers.
+  if constexpr (sizeof(E) == 2 && N == 4) *(unsigned long long*)p = both(p, r[0], r[1]) | (unsigned long long)both(p, r[2], r[3]) << 32;
+  else if constexpr (sizeof(E) == 2 && N == 2) *(u32*)p = both(p, r[0], r[1]);
+  else {
+    Few<E, N> f;
+    UNROLL for (int i = 0; i < N; ++i) st(&f.v[i], r[i]);
+    *(Few<E, N>*)p = f;
+  }
 }
 template <typename F> DEV float lanes_fold(float x, F f) {
   UNROLL for (int n = 16; n > 0; n /= 2) x = f(x, __shfl_xor_sync(~0u, x, n));

@@ -503,7 +503,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) C_reverse(const bf16* __res
       UNROLL for (int i = 0; i < 32; ++i) f4_3[i] = (f2_2[i] * ((float*)(sp + L1_3))[frag_col(i)]);
       // %5 [%row, V] = keep %4
       float f5_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = (frag_col(i) < length ? f4_3[i] : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f5_4[i] = f4_3[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f5_4[i] = 0.f;
+      }
       // %13 [%row, V] = mul %12, %5
       float f13_5[32];
       UNROLL for (int i = 0; i < 32; ++i) f13_5[i] = (((float*)(sp + L5_12))[frag_col(i)] * f5_4[i]);

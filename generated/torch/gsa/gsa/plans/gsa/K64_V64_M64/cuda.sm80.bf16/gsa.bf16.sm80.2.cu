@@ -121,63 +121,6 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends(const bf16* __restr
   }
 }
 
-// The state of Vt at every segment's start.
-extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, f32* __restrict__ p_ws_Vt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = load Vt
-  float t0[4];
-  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [M, V] = %0
-   {
-    Few<f32, 1> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
-      raw4[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M] = load ws.Vt.span
-        float t2[1];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [M, V] = load ws.Vt.local
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Vt.entry, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
-        // %3 [M, V] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
-        // %5 [M, V] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-}
-
 // Carries Kt from chunk to chunk and keeps it for the gradients.
 extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const bf16* __restrict__ p_q, const bf16* __restrict__ p_k, const f32* __restrict__ p_g, const f32* __restrict__ p_Kt, const f32* __restrict__ p_ws_Kt_entry, f32* __restrict__ p_ws_Kt_result0, bf16* __restrict__ p_ws_Kt_states, const Strides s_q, const Strides s_k, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -904,8 +847,117 @@ extern "C" __global__ void __launch_bounds__(256) Vt_gradients(const bf16* __res
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
-// The cotangent of Kt at every segment's end.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// Scores, solves and pointwise values of the chunks of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_M = block * 32 + lane;
+  // %0 [%row, M] = load g row
+  float t0[8];
+  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
+  // %1 [%row, M] = cumsum %0
+  float t1[8];
+  float in1[1], out1[1];
+   {
+    float* const ex = (sm + 0);
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
+      ex[(warp * 1 + j) * 32 + lane] = h;
+    }
+    __syncthreads();
+    UNROLL for (int j = 0; j < 1; ++j) {
+      float h = 0.f;
+      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
+      out1[j] = h;
+      h = in1[j];
+      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
+    }
+  }
+  // %2 [M] = pick last %1
+  float t2[1];
+  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
+  __syncthreads();
+  t2[0] = (sm + 256)[0 * 32 + lane];
+  // %3 [M] = exp %2
+  float t3[1];
+  t3[0] = m_exp(t2[0]);
+  // store ws.Vt.decay, %3
+  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
+  // %4 [M, %row] = sub %2, %1
+  float t4[8];
+  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
+  // %5 [M, %row] = exp %4
+  float t5[8];
+  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
+  // %6 [%row, M] = expm1 %0
+  float t6[8];
+  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
+  // %7 [] = -1
+  float t7[1];
+  t7[0] = (-1.f);
+  // %8 [M, %row] = mul %5, %7
+  float t8[8];
+  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
+  // %9 [M, %row] = mul %8, %6
+  float t9[8];
+  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
+  // store ws.Vt.col0, %9
+  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
+}
+
+// The decay of every segment of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x_M = lane * 2;
+  // %0 [M] = zeros
+  float t0[2];
+  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
+  float t1[1];
+  t1[0] = 1.f;
+  // %2 [M] = add %0, %1
+  float t2[2];
+  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
+  float t3[2];
+  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [M] = %2
+  #pragma unroll 4
+  for (int n = warp; n < walk_chunks; n += 8) {
+    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    const int length = walk_end - first < 64 ? walk_end - first : 64;
+    (void)chunk, (void)length;
+    // %4 [M] = load ws.Vt.decay
+    float t4[2];
+    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
+    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
+  }
+  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
+  __syncthreads();
+  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.Vt.span, %3
+  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
+}
+
+// The cotangent of Kt before the first token.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
@@ -947,8 +999,6 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
-        // store ws.Kt.entry_cotangent, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
         // %3 [M, K] = mul %2, %1
         float t3[4];
         UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
@@ -959,61 +1009,6 @@ extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __r
       }
     }
   }
-}
-
-// The state of Kt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load Kt
-  float t0[4];
-  { if (p_Kt != nullptr) ldn<4>(&t0[0], p_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-  // store final.Kt, %1
-  if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+  // store d_Kt, %1
+  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }

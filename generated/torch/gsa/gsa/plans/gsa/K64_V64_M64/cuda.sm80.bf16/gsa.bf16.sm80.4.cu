@@ -6,106 +6,6 @@ constexpr int kChunk = 64;
 #include "prelude.cuh"
 typedef bf16 io;
 
-// What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 1) Vt_ends(const bf16* __restrict__ p_v, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_col0, f32* __restrict__ p_ws_Vt_local, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); }
-  }
-  __syncthreads();
-  if (half >= 1) {
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load v row
-      tile_load<64, 1, 128>((to + L0_2), p_v + (i64)first * s_v.token + (i64)head * s_v.head + (i64)v0 * 1, (i64)s_v.token, length, v_here, t);
-      // %3 [%row, M] = load ws.Vt.col0 row
-      tile_load<64, 1, 128>((to + L1_3), p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t);
-      cp_commit();
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1); else cp_commit();
-      cp_wait<1>();
-      team_sync(1);
-      bar_sync(1, 128);
-      bar_arrive(full + n % 3 * 8);
-    }
-    cp_wait<0>();
-  }
-  else {
-    // %0 [M, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
 // Carries Vt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restrict__ p_v, const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const bf16* __restrict__ p_ws_Vt_read0, const bf16* __restrict__ p_ws_Vt_col0, const bf16* __restrict__ p_ws_Vt_score0_0, const f32* __restrict__ p_ws_Vt_entry, const Strides s_v, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -232,6 +132,63 @@ extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const bf16* __restr
     }
     // store final.Vt, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < (p_final_Vt != nullptr && is_last ? 64 : 0) && c < v_here) st(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of Vt at every segment's end.
+extern "C" __global__ void __launch_bounds__(256) Vt_reverse_join(const f32* __restrict__ p_d_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local_cotangent, f32* __restrict__ p_ws_Vt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_M_V = block * 1024 + lane * 4;
+  const int i_M = x_M_V / 64;
+  const int i_V = x_M_V % 64;
+  // %0 [M, V] = load d_final.Vt
+  float t0[4];
+  { if (p_d_final_Vt != nullptr) ldn<4>(&t0[0], p_d_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [M, V] = %0
+   {
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
+      raw4[p][0] = few<4>(p_ws_Vt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Vt.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // store ws.Vt.entry_cotangent, %1
+        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
+        // %3 [M, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
   }
 }
 
@@ -383,7 +340,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
       if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
       // %19 [%row, M] = keep %18
       float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
       // %24 [%row, M] = mul %22, %23
       float f24_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
@@ -410,6 +370,79 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends(const bf16*
     // store ws.Kt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
+}
+
+// The decay of every segment of Kt.
+extern "C" __global__ void __launch_bounds__(256) Kt_spans_2(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Kt_span, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  (void)lane, (void)warp, (void)block;
+  const int x__row = warp * 8;
+  const int x_M = block * 32 + lane;
+  // %0 [M] = zeros
+  float t0[1];
+  t0[0] = 0.f;
+  float t1[1];
+  t1[0] = 0.f;
+  // loop chunks with %1 [M] = %0
+   {
+    constexpr int RING = 1024;
+    const u32 ring = saddr(smem) + RING;
+    int full = 0, empty = 0;
+    auto fill = [&](int m) {
+      if (m < walk_chunks) {
+        const int index_ = m, chunk_ = walk_chunk + index_, first_ = walk_first + index_ * 64;
+        const int length_ = walk_end - first_ < 64 ? walk_end - first_ : 64;
+        (void)chunk_, (void)length_;
+         {
+          const int r = threadIdx.x / 8, x = threadIdx.x % 8, column = block * 32 + x * 4;
+          auto* const from = p_g + (i64)(first_ + r) * s_g.token + (i64)head * s_g.head + column;
+          const i64 step = 32 * ((i64)s_g.token);
+          UNROLL for (int u = 0; u < 2; ++u) {
+            const bool in = u * 32 + r < length_;
+            cp_async(ring + empty * 8192 + 0 + (u * 256 + threadIdx.x) * 16, in ? from + u * step : p_g, in ? 16 : 0);
+          }
+        }
+      }
+      cp_commit();
+      if (++empty == 6) empty = 0;
+    };
+    UNROLL for (int m = 0; m < 6; ++m) fill(m);
+    cp_wait<5>();
+    __syncthreads();
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %2 [%row, M] = load g row
+      float t2[8];
+      UNROLL for (int i = 0; i < 8; ++i) t2[i] = ld((const f32*)(smem + RING + full * 8192 + 0 + (x__row + i) * 128) + lane);
+      // %3 [M] = sum[%row] %2
+      // %4 [M] = add %1, %3
+      UNROLL for (int i = 0; i < 8; ++i) t1[0] += t2[i];
+      cp_wait<4>();
+      __syncthreads();
+      fill(n + 6); if (++full == 6) full = 0;
+    }
+  }
+  (sm + 0)[(warp * 1 + 0) * 32 + lane] = t1[0];
+  __syncthreads();
+  { float x = (sm + 0)[(0 * 1 + 0) * 32 + lane]; UNROLL for (int s = 1; s < 8; ++s) x = x + (sm + 0)[(s * 1 + 0) * 32 + lane]; t1[0] = x; }
+  t1[0] += t0[0];
+  // %5 [M] = exp %1
+  float t5[1];
+  t5[0] = m_exp(t1[0]);
+  // store ws.Kt.span, %5
+  if (warp == 0) st(p_ws_Kt_span + ((i64)segment * d.heads + head) * 64 + x_M, t5[0]);
 }
 
 // What every segment adds to Kt by its end.
@@ -527,113 +560,61 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_ends_2(const bf16* __res
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The state of Vt after the last token.
+extern "C" __global__ void __launch_bounds__(256) Vt_last(const f32* __restrict__ p_Vt, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
   const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
   (void)lane, (void)warp, (void)block;
-  const int x__row = warp * 8;
-  const int x_M = block * 32 + lane;
-  // %0 [%row, M] = load g row
-  float t0[8];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
-  // %1 [%row, M] = cumsum %0
-  float t1[8];
-  float in1[1], out1[1];
+  const int x_M_V = block * 1024 + lane * 4;
+  const int i_M = x_M_V / 64;
+  const int i_V = x_M_V % 64;
+  // %0 [M, V] = load Vt
+  float t0[4];
+  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments with %1 [M, V] = %0
    {
-    float* const ex = (sm + 0);
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
-      ex[(warp * 1 + j) * 32 + lane] = h;
-    }
-    __syncthreads();
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
-      out1[j] = h;
-      h = in1[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
+    Few<f32, 1> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + m;
+      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
+      raw4[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + n;
+        // %2 [M] = load ws.Vt.span
+        float t2[1];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [M, V] = load ws.Vt.local
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // %3 [M, V] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
+        // %5 [M, V] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
     }
   }
-  // %2 [M] = pick last %1
-  float t2[1];
-  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
-  __syncthreads();
-  t2[0] = (sm + 256)[0 * 32 + lane];
-  // %3 [M] = exp %2
-  float t3[1];
-  t3[0] = m_exp(t2[0]);
-  // store ws.Vt.decay, %3
-  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
-  // %4 [M, %row] = sub %2, %1
-  float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
-  // %5 [M, %row] = exp %4
-  float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-  // %6 [%row, M] = expm1 %0
-  float t6[8];
-  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
-  // %7 [] = -1
-  float t7[1];
-  t7[0] = (-1.f);
-  // %8 [M, %row] = mul %5, %7
-  float t8[8];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
-  // %9 [M, %row] = mul %8, %6
-  float t9[8];
-  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
-  // store ws.Vt.col0, %9
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
-}
-
-// The decay of every segment of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
-  (void)lane, (void)warp, (void)block;
-  const int x_M = lane * 2;
-  // %0 [M] = zeros
-  float t0[2];
-  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
-  // %1 [] = 1
-  float t1[1];
-  t1[0] = 1.f;
-  // %2 [M] = add %0, %1
-  float t2[2];
-  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
-  float t3[2];
-  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
-  // loop chunks with %3 [M] = %2
-  #pragma unroll 4
-  for (int n = warp; n < walk_chunks; n += 8) {
-    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-    const int length = walk_end - first < 64 ? walk_end - first : 64;
-    (void)chunk, (void)length;
-    // %4 [M] = load ws.Vt.decay
-    float t4[2];
-    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
-    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
-  }
-  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
-  __syncthreads();
-  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
-  // store ws.Vt.span, %3
-  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
+  // store final.Vt, %1
+  if (p_final_Vt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
 }
 
 // Scores, solves and pointwise values of the chunks of Vt. 2 numbers a token here, once for all kernels that read them.
@@ -745,6 +726,83 @@ extern "C" __global__ void __launch_bounds__(256) Vt_prepare_4(const f32* __rest
   { auto* const at = p_ws_value11 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t5[i]); }
   // store ws.value14, %8
   { auto* const at = p_ws_value14 + ((i64)head * d.tokens + (first + x__row)); const i64 step = (i64)1; UNROLL for (int i = 0; i < 8; ++i) if (lane == 0 && (x__row + i) < length) st(at + i * step, t8[i]); }
+}
+
+// Gradients of what the scan of Vt reads.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients_2(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, f32* __restrict__ p_ws_Vt_adjoint0, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 M3 = 0, M0_0 = 18432, M1_1 = 26624, M2_7 = 34816, M4_12 = 43008, M5_4 = 26624, M6 = 26624;
+  const int outer = blockIdx.x;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int t = threadIdx.x;
+  const int part = __shfl_sync(~0u, t >> 7, 0);
+  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
+  (void)sequence, (void)first, (void)length;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  (void)group, (void)basep;
+  // %0 [%row, V] = load d_o row
+  tile_load<64, 1, 256>((base + M0_0), p_d_o + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %1 [%row, V] = load v row
+  tile_load<64, 1, 256>((base + M1_1), p_v + (i64)first * s_v.token + (i64)head * s_v.head, (i64)s_v.token, length, 64, t); cp_commit();
+  // %7 [%row, M] = load ws.value3 row
+  tile_load<64, 1, 256>((base + M2_7), p_ws_value3 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
+  // %8 [%row, M] = load g row
+  array_load<64, 72, 256>((base + M3), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
+  // %12 [M, V] = load ws.Vt.states
+  tile_load<64, 1, 256>((base + M4_12), p_ws_Vt_states + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, t); cp_commit();
+  // %2 [%col, V] = swap %1
+  // %3 [%row, %col] = contract[V] %0, %2
+  cp_wait<4>();
+  bar_sync(1, 256);
+  u32 a0_0[4][4]; load_as<4, 64, false>(a0_0, (base + M0_0));
+  cp_wait<3>();
+  team_sync(1, 256);
+  float f3_1[16];
+  mma_open(); mma<32, 4, 64, false, true>(f3_1, a0_0, (base + M1_1), part * 32); mma_commit();
+  // %4 [%row, %col] = mask %3
+  mma_wait<0>();
+  mma_ready<sizeof(f3_1) / 4>(f3_1);
+  float f4_2[16];
+  UNROLL for (int i = 0; i < 16; ++i) f4_2[i] = ((frag_col(i) + part * 32) <= frag_row(i) ? f3_1[i] : 0.f);
+  // %5 [] = -1
+  // %16 [%row, M] = dscoreRow[M] %4, %7 by %8
+  cp_wait<1>();
+  bar_sync(1, 256);
+  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M3)) + i, 72, i < 64);
+  store_frag<2, 64, false>((base + M5_4), f4_2, part * 2);
+  bar_sync(1, 256);
+  u32 a4_4[4][4]; load_as<4, 64, false>(a4_4, (base + M5_4));
+  bar_sync(1, 256);
+  float whole_3[1][16]; decay_sides<1, 2, 72, 0, 0, false>(whole_3, {a4_4}, (base + M2_7), ((float*)(basep + M3)), (base + M6), part * 2, 4 + part);
+  float f16_5[16];
+  UNROLL for (int i = 0; i < 16; ++i) f16_5[i] = whole_3[0][i];
+  bar_sync(1, 256);
+  // %9 [%row, M] = mul %16, %5
+  float f9_6[16];
+  UNROLL for (int i = 0; i < 16; ++i) f9_6[i] = (f16_5[i] * (-1.f));
+  // %10 [%row, M] = cumsum %8
+  // %13 [%row, M] = contract[V] %0, %12
+  u32 a0_7[4][4]; load_as<4, 64, false>(a0_7, (base + M0_0));
+  cp_wait<0>();
+  team_sync(1, 256);
+  float f13_8[16];
+  mma_open(); mma<32, 4, 64, false, true>(f13_8, a0_7, (base + M4_12), part * 32); mma_commit();
+  // %11 [%row, M] = exp %10
+  float f10_9[16];
+  UNROLL for (int i = 0; i < 16; ++i) f10_9[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
+  float f11_10[16];
+  UNROLL for (int i = 0; i < 16; ++i) f11_10[i] = m_exp(f10_9[i]);
+  // %14 [%row, M] = mul %11, %13
+  mma_wait<0>();
+  mma_ready<sizeof(f13_8) / 4>(f13_8);
+  float f14_11[16];
+  UNROLL for (int i = 0; i < 16; ++i) f14_11[i] = (f11_10[i] * f13_8[i]);
+  // %15 [%row, M] = add %14, %9
+  float f15_12[16];
+  UNROLL for (int i = 0; i < 16; ++i) f15_12[i] = (f14_11[i] + f9_6[i]);
+  // store ws.Vt.adjoint0, %15
+  UNROLL for (int i = 0; i < 16; ++i) if (i % 2 == 0) { int r = frag_row(i), c = (frag_col(i) + part * 32); if (r < length && c < 64) st2(p_ws_Vt_adjoint0 + ((i64)first * d.heads + head) * 64 + (i64)r * (i64)d.heads * 64 + c, f15_12[i], f15_12[i + 1]); }
 }
 
 // What every segment adds to the cotangent of Kt by its start.
@@ -895,7 +953,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
       if (const int i = t; i < 64) ((float*)(basep + W1_28))[i] = ((float*)(basep + W0))[4536 + i];
       // %19 [%row, M] = keep %18
       float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
       // %24 [%row, M] = mul %22, %23
       float f24_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
@@ -922,61 +983,4 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse_ends_2(const bf1
     // store ws.Kt.local_cotangent, %1
     UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Kt_local_cotangent + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
   }
-}
-
-// The cotangent of Kt before the first token.
-extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_K_M = block * 1024 + lane * 4;
-  const int i_K = x_K_M / 64;
-  const int i_M = x_K_M % 64;
-  // %0 [K, M] = load d_final.Kt
-  float t0[4];
-  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments reversed with %1 [K, M] = %0
-   {
-    Few<f32, 4> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
-      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
-        // %2 [M] = load ws.Kt.span
-        float t2[4];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local_cotangent
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // %3 [M, K] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
-        // %5 [M, K] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-  // store d_Kt, %1
-  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }

@@ -140,291 +140,6 @@ extern "C" __global__ void __launch_bounds__(256, 2) Kt_ends(const f32* __restri
   }
 }
 
-// Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_prepare(const f32* __restrict__ p_g, const f32* __restrict__ p_ws_Kt_result0, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_read0, bf16* __restrict__ p_ws_Vt_col0, bf16* __restrict__ p_ws_Vt_score0_0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 M0 = 0, M1 = 18432, M3 = 0, M13 = 18432, M8_13 = 36864, M9 = 45056, M10_17 = 53248, M11 = 61440, M12 = 45056, M14 = 0, M2 = 36864, M6 = 36864, M4_2 = 69632, M5_6 = 37376, M7_11 = 53248;
-  const int outer = blockIdx.x;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int t = threadIdx.x;
-  const int part = __shfl_sync(~0u, t >> 7, 0);
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  (void)group, (void)basep;
-  // %5 [%row, M] = load ws.Kt.result0 row
-  array_load<64, 72, 256>((base + M0), p_ws_Kt_result0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, t); cp_commit();
-  // %0 [%row, M] = load g row
-  array_load<64, 72, 256>((base + M1), p_g + (i64)first * s_g.token + (i64)head * s_g.head, (i64)s_g.token, length, 64, t); cp_commit();
-  // %6 [%row] = max[M] %5
-  cp_wait<1>();
-  bar_sync(1, 256);
-  float f5_0[16];
-  UNROLL for (int i = 0; i < 16; ++i) f5_0[i] = ((float*)(basep + M0))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  row_extrema_to<16, true>((((float*)(basep + M2)) + part * 64), f5_0);
-  // %1 [%row, M] = cumsum %0
-  cp_wait<0>();
-  bar_sync(1, 256);
-  if (const int i = t; i < 64) col_cumsum<false, false>(((float*)(basep + M3)) + i, ((float*)(basep + M1)) + i, 72, i < 64);
-  // %2 [M] = pick last %1
-  bar_sync(1, 256);
-  float v2_1 = 0.f;
-  if (const int i = t; i < 64) v2_1 = ((float*)(basep + M3))[4536 + i];
-  if (const int i = t; i < 64) ((float*)(basep + M4_2))[i] = v2_1;
-  // %3 [M] = exp %2
-  float v3_2 = 0.f;
-  if (const int i = t; i < 64) v3_2 = m_exp(v2_1);
-  // store ws.Vt.decay, %3
-  if (const int i = t; i < 64) if (i < 64) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i, v3_2);
-  float v6_3 = 0.f;
-  if (const int i = t; i < 64) v6_3 = max_nan(((float*)(basep + M2))[0 + i], ((float*)(basep + M2))[64 + i]);
-  // %7 [%row, M] = sub %5, %6
-  if (const int i = t; i < 64) ((float*)(basep + M5_6))[i] = v6_3;
-  bar_sync(1, 256);
-  float f7_4[16];
-  UNROLL for (int i = 0; i < 16; ++i) f7_4[i] = (f5_0[i] - ((float*)(basep + M5_6))[frag_row(i)]);
-  // %8 [%row, M] = exp %7
-  float f8_5[16];
-  UNROLL for (int i = 0; i < 16; ++i) f8_5[i] = m_exp(f7_4[i]);
-  // %9 [%row] = sum[M] %8
-  row_sums_to<16>((((float*)(basep + M6)) + part * 64), f8_5);
-  // %10 [] = 1
-  bar_sync(1, 256);
-  float v9_6 = 0.f;
-  if (const int i = t; i < 64) v9_6 = ((float*)(basep + M6))[0 + i] + ((float*)(basep + M6))[64 + i];
-  // %11 [%row] = div %10, %9
-  float v11_7 = 0.f;
-  if (const int i = t; i < 64) v11_7 = m_div(1.f, v9_6);
-  if (const int i = t; i < 64) ((float*)(basep + M7_11))[i] = v11_7;
-  // %4 [%row, M] = exp %1
-  float f1_8[16];
-  UNROLL for (int i = 0; i < 16; ++i) f1_8[i] = ((float*)(basep + M3))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f4_9[16];
-  UNROLL for (int i = 0; i < 16; ++i) f4_9[i] = m_exp(f1_8[i]);
-  // %12 [%row, M] = mul %8, %11
-  bar_sync(1, 256);
-  float f12_10[16];
-  UNROLL for (int i = 0; i < 16; ++i) f12_10[i] = (f8_5[i] * ((float*)(basep + M7_11))[frag_row(i)]);
-  // %13 [%row, M] = keep %12
-  float f13_11[16];
-  UNROLL for (int i = 0; i < 16; ++i) f13_11[i] = (frag_row(i) < length ? f12_10[i] : 0.f);
-  store_frag<2, 64, false>((base + M8_13), f13_11, part * 2);
-  // %14 [%row, M] = mul %4, %13
-  float f14_12[16];
-  UNROLL for (int i = 0; i < 16; ++i) f14_12[i] = (f4_9[i] * f13_11[i]);
-  // store ws.Vt.read0, %14
-  store_frag<2, 64, false>((base + M9), f14_12, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_read0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M9), t);
-  // %18 [] = -1
-  // %15 [M, %row] = sub %2, %1
-  float f15_13[16];
-  UNROLL for (int i = 0; i < 16; ++i) f15_13[i] = (((float*)(basep + M4_2))[(frag_col(i) + part * 32)] - f1_8[i]);
-  // %16 [M, %row] = exp %15
-  float f16_14[16];
-  UNROLL for (int i = 0; i < 16; ++i) f16_14[i] = m_exp(f15_13[i]);
-  // %19 [M, %row] = mul %16, %18
-  float f19_15[16];
-  UNROLL for (int i = 0; i < 16; ++i) f19_15[i] = (f16_14[i] * (-1.f));
-  // %17 [%row, M] = expm1 %0
-  float f0_16[16];
-  UNROLL for (int i = 0; i < 16; ++i) f0_16[i] = ((float*)(basep + M1))[frag_row(i) * 72 + (frag_col(i) + part * 32)];
-  float f17_17[16];
-  UNROLL for (int i = 0; i < 16; ++i) f17_17[i] = m_expm1(f0_16[i]);
-  store_frag<2, 64, false>((base + M10_17), f17_17, part * 2);
-  // %20 [M, %row] = mul %19, %17
-  float f20_18[16];
-  UNROLL for (int i = 0; i < 16; ++i) f20_18[i] = (f19_15[i] * f17_17[i]);
-  // store ws.Vt.col0, %20
-  store_frag<2, 64, false>((base + M11), f20_18, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_col0 + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M11), t);
-  // %21 [%row, %col] = dscore[M] %13, %17 by %0
-  bar_sync(1, 256);
-  float whole_19[1][32]; decay_scores<1, 1, 72, 0, 0>(whole_19, {(base + M8_13)}, {(base + M10_17)}, ((float*)(basep + M3)), {(base + M12)}, part * 2, part * 2 + 2, 4 + part);
-  float f21_20[16];
-  if (part == 0) put_whole(((float*)(basep + M13)), whole_19[0], t);
-  bar_sync(1, 256);
-  if (part == 1) add_whole(((float*)(basep + M13)), whole_19[0], t);
-  bar_sync(1, 256);
-  take_part<16>(f21_20, ((float*)(basep + M13)), part, t);
-  bar_sync(1, 256);
-  // %22 [%row, %col] = mul %18, %21
-  float f22_21[16];
-  UNROLL for (int i = 0; i < 16; ++i) f22_21[i] = ((-1.f) * f21_20[i]);
-  // store ws.Vt.score0_0, %22
-  store_frag<2, 64, false>((base + M14), f22_21, part * 2);
-  bar_sync(1, 256);
-  tile_store<64, 1, 256>(p_ws_Vt_score0_0 + ((i64)chunk * d.heads + head) * 4096, 64, 64, 64, (base + M14), t);
-}
-
-// What every segment adds to Vt by its end.
-extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
-  const int outer = blockIdx.x;
-  const int v0 = 0;
-  const int v_here = 64;
-  const int head = blockIdx.y, group = head / (d.heads / d.groups);
-  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
-  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
-  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
-  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
-  const int walk_chunks = is_last ? 0 : segments[4 * segment + 2];
-  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
-  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
-  const u32 base = (saddr(smem) + 1023) & ~1023u;
-  u8* const basep = smem + (base - saddr(smem));
-  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
-  (void)group, (void)v_here, (void)out0, (void)landed;
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
-    proxy_fence();
-  }
-  __syncthreads();
-  if (half >= 1) {
-    regs_down<88>();
-    float r5_0[1];
-    bar_sync(1, 128);
-    auto ask = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      // %5 [M] = load ws.Vt.decay
-      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
-    };
-    auto issue = [&](int n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 to = stage0 + n % 3 * 17408; (void)to;
-      // %2 [%row, V] = load v row
-      // %3 [%row, M] = load ws.Vt.col0 row
-      if (t == 96) {
-        const u32 bar = landed + n % 3 * 8;
-        bar_expect(bar, 16384);
-        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
-        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
-      }
-    };
-    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
-    if (walk_chunks > 0) { ask(0); issue(0); }
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const float v5_1 = r5_0[0];
-      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
-      if (n + 1 < walk_chunks) ask(n + 1);
-      if (n + 1 >= 3) taken_back(n + 1 - 3);
-      if (n + 1 < walk_chunks) issue(n + 1);
-      if (length < 64) {
-        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-        tile_clear<64, 1>((sa + L0_2), length, t);
-        tile_clear<64, 1>((sa + L1_3), length, t);
-        proxy_fence();
-      }
-      bar_arrive(full + n % 3 * 8);
-    }
-  }
-  else {
-    regs_up<168>();
-    // %0 [M, V] = zeros
-    float f0_0[32];
-    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
-    float f1_1[32];
-    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
-    bar_sync(2, 128);
-    #pragma unroll 1
-    for (int n = 0; n < walk_chunks; ++n) {
-      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
-      const int length = walk_end - first < 64 ? walk_end - first : 64;
-      (void)chunk, (void)length;
-      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
-      u8* const sp = basep + (sa - base); (void)sp;
-      const u32 oa = out0 + n % 3 * 0; (void)oa;
-      bar_wait(full + n % 3 * 8, (n / 3) & 1);
-      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
-      // %6 [M, V] = mul %5, %1
-      float f6_2[32];
-      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
-      // %4 [M, V] = contract[%row] %3, %2
-      // %7 [M, V] = add %6, %4
-      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
-      float f7_4[32];
-      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
-      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
-      mma_wait<0>();
-      mma_ready<sizeof(f7_4) / 4>(f7_4);
-      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
-      bar_arrive(empty + n % 3 * 8);
-    }
-    // store ws.Vt.local, %1
-    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
-  }
-}
-
-// The state of Vt at every segment's start.
-extern "C" __global__ void __launch_bounds__(256) Vt_join(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_span, const f32* __restrict__ p_ws_Vt_local, f32* __restrict__ p_ws_Vt_entry, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
-  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
-  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
-  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
-  (void)lane, (void)warp, (void)block;
-  const int x_M_V = block * 1024 + lane * 4;
-  const int i_M = x_M_V / 64;
-  const int i_V = x_M_V % 64;
-  // %0 [M, V] = load Vt
-  float t0[4];
-  { if (p_Vt != nullptr) ldn<4>(&t0[0], p_Vt + ((i64)sequence * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0))); else zeron<4>(&t0[0]); }
-  float t1[4];
-  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [M, V] = %0
-   {
-    Few<f32, 1> raw2[4][1];
-    Few<f32, 4> raw4[4][1];
-    auto ask = [&](int m, int p) {
-      if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
-      raw2[p][0] = few<1>(p_ws_Vt_span + ((i64)segment_ * d.heads + head) * 64 + i_M);
-      raw4[p][0] = few<4>(p_ws_Vt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)));
-    };
-    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
-    #pragma unroll 1
-    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
-      UNROLL for (int p = 0; p < 4; ++p) {
-        const int n = n0 + p;
-        if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
-        // %2 [M] = load ws.Vt.span
-        float t2[1];
-        ldn(&t2[0], raw2[p][0]);
-        // %4 [M, V] = load ws.Vt.local
-        float t4[4];
-        ldn(&t4[0], raw4[p][0]);
-        ask(n + 4, p);
-        // store ws.Vt.entry, %1
-        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096 + (i_M * 64 + (i_V + 0)), v); }
-        // %3 [M, V] = mul %2, %1
-        float t3[4];
-        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[0] * t1[j]);
-        // %5 [M, V] = add %3, %4
-        float t5[4];
-        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
-        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
-      }
-    }
-  }
-}
-
 // Carries Vt from chunk to chunk and reads it.
 extern "C" __global__ void __launch_bounds__(256, 1) Vt_walk(const f32* __restrict__ p_Vt, bf16* __restrict__ p_o, f32* __restrict__ p_final_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_score0_0, const __grid_constant__ TensorMap m_ws_Vt_read0, const __grid_constant__ TensorMap m_ws_Vt_col0, const __grid_constant__ TensorMap m_o, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -764,6 +479,126 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_states(const f32* __rest
   }
 }
 
+// Carries Vt from chunk to chunk and keeps it for the gradients.
+extern "C" __global__ void __launch_bounds__(256, 1) Vt_states(const f32* __restrict__ p_Vt, const f32* __restrict__ p_ws_Vt_decay, const f32* __restrict__ p_ws_Vt_entry, bf16* __restrict__ p_ws_Vt_states, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const __grid_constant__ TensorMap m_ws_Vt_states, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 O0 = 0, L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 24576, full = base + 76032, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    float r5_0[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, M] = load ws.Vt.col0 row
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    auto drain = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      if (t == 96) tile_push<64, 1>(m_ws_Vt_states, v0, 0, chunk * d.heads + head, (oa + O0));
+      if (t == 96) bulk_commit();
+    };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (n + 1 >= 3) drain(n + 1 - 3);
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
+      }
+      if (t == 96) bulk_wait<1>();
+      bar_arrive(full + n % 3 * 8);
+    }
+    for (int n = walk_chunks < 3 ? 0 : walk_chunks + 1 - 3; n < walk_chunks; ++n) { taken_back(n); drain(n); }
+    if (t == 96) bulk_wait<0>();
+  }
+  else {
+    // %0 [M, V] = load ws.Vt.entry, whole Vt
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); f0_0[i] = r < ((!is_whole || p_Vt != nullptr) ? 64 : 0) && c < v_here ? ld(((is_whole ? p_Vt + ((i64)sequence * d.heads + head) * 4096 : p_ws_Vt_entry + ((i64)segment * d.heads + head) * 4096) + (i64)v0 * 1) + (i64)r * (64) + c * 1) : 0.f; }
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 8192; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // store ws.Vt.states, %1
+      store_frag<4, 64, true>((oa + O0), f1_1, 0);
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      proxy_fence();
+      bar_arrive(empty + n % 3 * 8);
+    }
+  }
+}
+
 // Gradients of what the scan of Vt reads.
 extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __restrict__ p_v, const f32* __restrict__ p_g, const bf16* __restrict__ p_d_o, bf16* __restrict__ p_d_v, const bf16* __restrict__ p_ws_Vt_score0_0, const bf16* __restrict__ p_ws_value15, const bf16* __restrict__ p_ws_value3, const bf16* __restrict__ p_ws_Vt_states, const bf16* __restrict__ p_ws_Vt_cotangents, f32* __restrict__ p_ws_Vt_adjoint0, f32* __restrict__ p_ws_Vt_adjoint1, f32* __restrict__ p_ws_Vt_adjoint3, const Strides s_v, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
@@ -972,8 +807,8 @@ extern "C" __global__ void __launch_bounds__(256, 2) Vt_gradients(const bf16* __
   tile_store<64, 1, 256>(p_d_v + ((i64)first * d.heads + head) * 64, (i64)d.heads * 64, length, 64, (base + M16), t);
 }
 
-// The state of Kt after the last token.
-extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict__ p_Kt, f32* __restrict__ p_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+// The cotangent of Kt at every segment's end.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_join(const f32* __restrict__ p_d_final_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, f32* __restrict__ p_ws_Kt_entry_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
   grid_wait();
   float* const sm = (float*)smem; (void)sm;
   const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
@@ -986,20 +821,20 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
   const int x_K_M = block * 1024 + lane * 4;
   const int i_K = x_K_M / 64;
   const int i_M = x_K_M % 64;
-  // %0 [K, M] = load Kt
+  // %0 [K, M] = load d_final.Kt
   float t0[4];
-  { if (p_Kt != nullptr) ldn<4>(&t0[0], p_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
   float t1[4];
   UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
-  // loop segments with %1 [K, M] = %0
+  // loop segments reversed with %1 [K, M] = %0
    {
     Few<f32, 4> raw2[4][1];
     Few<f32, 4> raw4[4][1];
     auto ask = [&](int m, int p) {
       if (m >= sequences[6 * sequence + 5]) return;
-      const int segment_ = sequences[6 * sequence + 4] + m;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
       raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
-      raw4[p][0] = few<4>(p_ws_Kt_local + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
     };
     UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
     #pragma unroll 1
@@ -1007,11 +842,220 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
       UNROLL for (int p = 0; p < 4; ++p) {
         const int n = n0 + p;
         if (n >= sequences[6 * sequence + 5]) break;
-        const int segment = sequences[6 * sequence + 4] + n;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
         // %2 [M] = load ws.Kt.span
         float t2[4];
         ldn(&t2[0], raw2[p][0]);
-        // %4 [K, M] = load ws.Kt.local
+        // %4 [K, M] = load ws.Kt.local_cotangent
+        float t4[4];
+        ldn(&t4[0], raw4[p][0]);
+        ask(n + 4, p);
+        // store ws.Kt.entry_cotangent, %1
+        { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_ws_Kt_entry_cotangent + ((i64)segment * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
+        // %3 [M, K] = mul %2, %1
+        float t3[4];
+        UNROLL for (int j = 0; j < 4; ++j) t3[j] = (t2[j] * t1[j]);
+        // %5 [M, K] = add %3, %4
+        float t5[4];
+        UNROLL for (int j = 0; j < 4; ++j) t5[j] = (t3[j] + t4[j]);
+        UNROLL for (int j = 0; j < 4; ++j) t1[j] = t5[j];
+      }
+    }
+  }
+}
+
+// The decay of every segment of Vt.
+extern "C" __global__ void __launch_bounds__(256) Vt_spans_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_span, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = 0;
+  (void)lane, (void)warp, (void)block;
+  const int x_M = lane * 2;
+  // %0 [M] = zeros
+  float t0[2];
+  UNROLL for (int j = 0; j < 2; ++j) t0[j] = 0.f;
+  // %1 [] = 1
+  float t1[1];
+  t1[0] = 1.f;
+  // %2 [M] = add %0, %1
+  float t2[2];
+  UNROLL for (int j = 0; j < 2; ++j) t2[j] = (t0[j] + t1[0]);
+  float t3[2];
+  UNROLL for (int j = 0; j < 2; ++j) t3[j] = 1.f;
+  // loop chunks with %3 [M] = %2
+  #pragma unroll 4
+  for (int n = warp; n < walk_chunks; n += 8) {
+    const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+    const int length = walk_end - first < 64 ? walk_end - first : 64;
+    (void)chunk, (void)length;
+    // %4 [M] = load ws.Vt.decay
+    float t4[2];
+    ldn<2>(&t4[0], p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M);
+    UNROLL for (int j = 0; j < 2; ++j) t3[j] *= t4[j];
+  }
+  UNROLL for (int j = 0; j < 2; ++j) (sm + 0)[((threadIdx.x >> 5) * 2 + j) * 32 + (threadIdx.x & 31)] = t3[j];
+  __syncthreads();
+  UNROLL for (int j = 0; j < 2; ++j) if (threadIdx.x < 32) { float x = t2[j]; UNROLL for (int s = 0; s < 8; ++s) x *= (sm + 0)[(s * 2 + j) * 32 + (threadIdx.x & 31)]; t3[j] = x; }
+  // store ws.Vt.span, %3
+  if (warp == 0) { const float v[] = {t3[0], t3[1]}; stn<2>(p_ws_Vt_span + ((i64)segment * d.heads + head) * 64 + x_M, v); }
+}
+
+// What every segment adds to Vt by its end.
+extern "C" __global__ void __launch_bounds__(256, 2) Vt_ends_2(const f32* __restrict__ p_ws_Vt_decay, f32* __restrict__ p_ws_Vt_local, const __grid_constant__ TensorMap m_v, const __grid_constant__ TensorMap m_ws_Vt_col0, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  constexpr u32 L0_2 = 0, L1_3 = 8192, L2_5 = 16384;
+  const int outer = blockIdx.x;
+  const int v0 = 0;
+  const int v_here = 64;
+  const int head = blockIdx.y, group = head / (d.heads / d.groups);
+  const int half = __shfl_sync(~0u, threadIdx.x >> 7, 0);
+  const int t = half < 1 ? (int)threadIdx.x : (int)threadIdx.x & 127;
+  const int segment = outer, sequence = segments[4 * segment], walk_chunk = segments[4 * segment + 1];
+  const bool is_first = segments[4 * segment + 3] == 0, is_last = segments[4 * segment + 3] + 1 == sequences[6 * sequence + 5], is_whole = sequences[6 * sequence + 5] == 1;
+  const int walk_chunks = segments[4 * segment + 2];
+  const int walk_first = sequences[6 * sequence] + (walk_chunk - sequences[6 * sequence + 2]) * kChunk, walk_end = sequences[6 * sequence + 1];
+  (void)walk_first, (void)walk_end, (void)is_first, (void)is_last, (void)is_whole;
+  const u32 base = (saddr(smem) + 1023) & ~1023u;
+  u8* const basep = smem + (base - saddr(smem));
+  const u32 out0 = base + 0, stage0 = base + 0, full = base + 51456, empty = full + 24, landed = empty + 24;
+  (void)group, (void)v_here, (void)out0, (void)landed;
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 3; ++i) { bar_init(full + i * 8, 128); bar_init(empty + i * 8, 128); bar_init(landed + i * 8, 1); }
+    proxy_fence();
+  }
+  __syncthreads();
+  if (half >= 1) {
+    regs_down<88>();
+    float r5_0[1];
+    bar_sync(1, 128);
+    auto ask = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      // %5 [M] = load ws.Vt.decay
+      UNROLL for (int k = 0; k < 1; ++k) { const int i = t + k * 128; r5_0[k] = (i < 64 ? ld(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + i) : 0.f); }
+    };
+    auto issue = [&](int n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 to = stage0 + n % 3 * 17408; (void)to;
+      // %2 [%row, V] = load v row
+      // %3 [%row, M] = load ws.Vt.col0 row
+      if (t == 96) {
+        const u32 bar = landed + n % 3 * 8;
+        bar_expect(bar, 16384);
+        tile_bulk<64, 1>(to + L0_2, m_v, v0, head, first, bar);
+        tile_bulk<64, 1>(to + L1_3, m_ws_Vt_col0, 0, head, first, bar);
+      }
+    };
+    auto taken_back = [&](int n) { bar_wait(empty + n % 3 * 8, (n / 3) & 1); };
+    if (walk_chunks > 0) { ask(0); issue(0); }
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const float v5_1 = r5_0[0];
+      if (const int i = t; i < 64) ((float*)(sp + L2_5))[i] = v5_1;
+      if (n + 1 < walk_chunks) ask(n + 1);
+      if (n + 1 >= 3) taken_back(n + 1 - 3);
+      if (n + 1 < walk_chunks) issue(n + 1);
+      if (length < 64) {
+        bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+        tile_clear<64, 1>((sa + L0_2), length, t);
+        tile_clear<64, 1>((sa + L1_3), length, t);
+        proxy_fence();
+      }
+      bar_arrive(full + n % 3 * 8);
+    }
+  }
+  else {
+    regs_up<168>();
+    // %0 [M, V] = zeros
+    float f0_0[32];
+    UNROLL for (int i = 0; i < 32; ++i) f0_0[i] = 0.f;
+    float f1_1[32];
+    UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f0_0[i];
+    bar_sync(2, 128);
+    #pragma unroll 1
+    for (int n = 0; n < walk_chunks; ++n) {
+      const int index = n, chunk = walk_chunk + index, first = walk_first + index * 64;
+      const int length = walk_end - first < 64 ? walk_end - first : 64;
+      (void)chunk, (void)length;
+      const u32 sa = stage0 + n % 3 * 17408; (void)sa;
+      u8* const sp = basep + (sa - base); (void)sp;
+      const u32 oa = out0 + n % 3 * 0; (void)oa;
+      bar_wait(full + n % 3 * 8, (n / 3) & 1);
+      bar_wait(landed + n % 3 * 8, (n / 3) & 1);
+      // %6 [M, V] = mul %5, %1
+      float f6_2[32];
+      UNROLL for (int i = 0; i < 32; ++i) f6_2[i] = (((float*)(sp + L2_5))[frag_col(i)] * f1_1[i]);
+      // %4 [M, V] = contract[%row] %3, %2
+      // %7 [M, V] = add %6, %4
+      u32 a2_3[4][4]; load_as<4, 64, true>(a2_3, (sa + L0_2));
+      float f7_4[32];
+      UNROLL for (int i = 0; i < 32; ++i) f7_4[i] = f6_2[i];
+      mma_open(); mma<64, 4, 64, true, false>(f7_4, a2_3, (sa + L1_3)); mma_commit();
+      mma_wait<0>();
+      mma_ready<sizeof(f7_4) / 4>(f7_4);
+      UNROLL for (int i = 0; i < 32; ++i) f1_1[i] = f7_4[i];
+      bar_arrive(empty + n % 3 * 8);
+    }
+    // store ws.Vt.local, %1
+    UNROLL for (int i = 0; i < 32; ++i) { int r = frag_col(i), c = frag_row(i); if (r < 64 && c < v_here) st(p_ws_Vt_local + ((i64)segment * d.heads + head) * 4096 + (i64)v0 * 1 + (i64)r * 64 + c, f1_1[i]); }
+  }
+}
+
+// The cotangent of Kt before the first token.
+extern "C" __global__ void __launch_bounds__(256) Kt_reverse_last(const f32* __restrict__ p_d_final_Kt, f32* __restrict__ p_d_Kt, const f32* __restrict__ p_ws_Kt_span, const f32* __restrict__ p_ws_Kt_local_cotangent, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
+  grid_wait();
+  float* const sm = (float*)smem; (void)sm;
+  const int outer = blockIdx.x / 4, per_group = d.heads / d.groups; (void)outer, (void)per_group;
+  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
+  const int sequence = outer, walk_first = sequences[6 * sequence], walk_end = sequences[6 * sequence + 1];
+  const int walk_chunk = sequences[6 * sequence + 2], walk_chunks = sequences[6 * sequence + 3];
+  (void)walk_first, (void)walk_end, (void)walk_chunk, (void)walk_chunks;
+  const int lane = threadIdx.x , warp = 0, block = blockIdx.x % 4;
+  (void)lane, (void)warp, (void)block;
+  const int x_K_M = block * 1024 + lane * 4;
+  const int i_K = x_K_M / 64;
+  const int i_M = x_K_M % 64;
+  // %0 [K, M] = load d_final.Kt
+  float t0[4];
+  { if (p_d_final_Kt != nullptr) ldn<4>(&t0[0], p_d_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0))); else zeron<4>(&t0[0]); }
+  float t1[4];
+  UNROLL for (int j = 0; j < 4; ++j) t1[j] = t0[j];
+  // loop segments reversed with %1 [K, M] = %0
+   {
+    Few<f32, 4> raw2[4][1];
+    Few<f32, 4> raw4[4][1];
+    auto ask = [&](int m, int p) {
+      if (m >= sequences[6 * sequence + 5]) return;
+      const int segment_ = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (m);
+      raw2[p][0] = few<4>(p_ws_Kt_span + ((i64)segment_ * d.heads + head) * 64 + (i_M + 0));
+      raw4[p][0] = few<4>(p_ws_Kt_local_cotangent + ((i64)segment_ * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)));
+    };
+    UNROLL for (int p = 0; p < 4; ++p) ask(p, p);
+    #pragma unroll 1
+    for (int n0 = 0; n0 < sequences[6 * sequence + 5]; n0 += 4) {
+      UNROLL for (int p = 0; p < 4; ++p) {
+        const int n = n0 + p;
+        if (n >= sequences[6 * sequence + 5]) break;
+        const int segment = sequences[6 * sequence + 4] + sequences[6 * sequence + 5] - 1 - (n);
+        // %2 [M] = load ws.Kt.span
+        float t2[4];
+        ldn(&t2[0], raw2[p][0]);
+        // %4 [K, M] = load ws.Kt.local_cotangent
         float t4[4];
         ldn(&t4[0], raw4[p][0]);
         ask(n + 4, p);
@@ -1025,72 +1069,6 @@ extern "C" __global__ void __launch_bounds__(256) Kt_last(const f32* __restrict_
       }
     }
   }
-  // store final.Kt, %1
-  if (p_final_Kt != nullptr) { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_final_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
-}
-
-// Scores, solves and pointwise values of the chunks of Vt.
-extern "C" __global__ void __launch_bounds__(256) Vt_prepare_3(const f32* __restrict__ p_g, f32* __restrict__ p_ws_Vt_decay, bf16* __restrict__ p_ws_Vt_col0, const Strides s_g, const int* __restrict__ sequences, const int* __restrict__ segments, const int* __restrict__ chunks, const Dims d) {
-  grid_wait();
-  float* const sm = (float*)smem; (void)sm;
-  const int outer = blockIdx.x / 2, per_group = d.heads / d.groups; (void)outer, (void)per_group;
-  const int head = blockIdx.y, group = head / per_group; (void)group; (void)head;
-  const int chunk = outer, sequence = chunks[4 * chunk], first = chunks[4 * chunk + 1], length = chunks[4 * chunk + 2];
-  (void)sequence, (void)first, (void)length;
-  const int lane = threadIdx.x & 31, warp = threadIdx.x / 32, block = blockIdx.x % 2;
-  (void)lane, (void)warp, (void)block;
-  const int x__row = warp * 8;
-  const int x_M = block * 32 + lane;
-  // %0 [%row, M] = load g row
-  float t0[8];
-  { auto* const at = p_g + (i64)(first + x__row) * s_g.token + (i64)head * s_g.head; const i64 step = (i64)s_g.token; UNROLL for (int i = 0; i < 8; ++i) { if ((x__row + i) < length) ldn<1>(&t0[i], at + i * step + x_M); else zeron<1>(&t0[i]); } }
-  // %1 [%row, M] = cumsum %0
-  float t1[8];
-  float in1[1], out1[1];
-   {
-    float* const ex = (sm + 0);
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); }
-      ex[(warp * 1 + j) * 32 + lane] = h;
-    }
-    __syncthreads();
-    UNROLL for (int j = 0; j < 1; ++j) {
-      float h = 0.f;
-      UNROLL for (int w = 0; w < 8; ++w) { const int s = w; if (s == warp) in1[j] = h; h += ex[(s * 1 + j) * 32 + lane]; }
-      out1[j] = h;
-      h = in1[j];
-      UNROLL for (int r = 0; r < 8; ++r) { const int i = r; h += log_decay(t0[i]); t1[i] = h; }
-    }
-  }
-  // %2 [M] = pick last %1
-  float t2[1];
-  if (warp == 7) (sm + 256)[0 * 32 + lane] = t1[7];
-  __syncthreads();
-  t2[0] = (sm + 256)[0 * 32 + lane];
-  // %3 [M] = exp %2
-  float t3[1];
-  t3[0] = m_exp(t2[0]);
-  // store ws.Vt.decay, %3
-  if (warp == 0) st(p_ws_Vt_decay + ((i64)chunk * d.heads + head) * 64 + x_M, t3[0]);
-  // %4 [M, %row] = sub %2, %1
-  float t4[8];
-  UNROLL for (int i = 0; i < 8; ++i) t4[i] = (t2[0] - t1[i]);
-  // %5 [M, %row] = exp %4
-  float t5[8];
-  UNROLL for (int i = 0; i < 8; ++i) t5[i] = m_exp(t4[i]);
-  // %6 [%row, M] = expm1 %0
-  float t6[8];
-  UNROLL for (int i = 0; i < 8; ++i) t6[i] = m_expm1(t0[i]);
-  // %7 [] = -1
-  float t7[1];
-  t7[0] = (-1.f);
-  // %8 [M, %row] = mul %5, %7
-  float t8[8];
-  UNROLL for (int i = 0; i < 8; ++i) t8[i] = (t5[i] * t7[0]);
-  // %9 [M, %row] = mul %8, %6
-  float t9[8];
-  UNROLL for (int i = 0; i < 8; ++i) t9[i] = (t8[i] * t6[i]);
-  // store ws.Vt.col0, %9
-  { auto* const at = p_ws_Vt_col0 + ((i64)(first + x__row) * d.heads + head) * 64; const i64 step = (i64)d.heads * 64; UNROLL for (int i = 0; i < 8; ++i) if ((x__row + i) < length) st(at + i * step + x_M, t9[i]); }
+  // store d_Kt, %1
+  { const float v[] = {t1[0], t1[1], t1[2], t1[3]}; stn<4>(p_d_Kt + ((i64)sequence * d.heads + head) * 4096 + (i_K * 64 + (i_M + 0)), v); }
 }

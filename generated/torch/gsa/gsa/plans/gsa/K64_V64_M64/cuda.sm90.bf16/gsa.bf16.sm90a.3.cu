@@ -506,7 +506,10 @@ extern "C" __global__ void __launch_bounds__(256, 1) Kt_reverse(const f32* __res
       if (const int i = t; i < 64) ((float*)(basep + W0_28))[i] = ((float*)(sp + L9))[4536 + i];
       // %19 [%row, M] = keep %18
       float f19_15[32];
-      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = (frag_col(i) < length ? f18_12[i] : 0.f);
+      UNROLL for (int i = 0; i < 32; ++i) f19_15[i] = f18_12[i];
+      if (length < 64) {
+        UNROLL for (int i = 0; i < 32; ++i) if (frag_col(i) >= length) f19_15[i] = 0.f;
+      }
       // %24 [%row, M] = mul %22, %23
       float f24_16[32];
       UNROLL for (int i = 0; i < 32; ++i) f24_16[i] = (f22_14[i] * 0.125f);
