@@ -81,7 +81,7 @@ class Plan:
             tensors.update(zip(wanted, (x for x in results if x is not None)))
 
         launch()
-        launch.keep = offsets
+        launch.keep, launch.kernels = offsets, [item["kernel"] for item in plan.launches_of(program, extents)]
         return tensors, launch
 
     def named(self, program, given, lengths, kept=None, seed=0, step=0):
@@ -121,7 +121,7 @@ class Named:
     """A program that has run once, and runs again by `launch`."""
 
     def __init__(self, tensors, launch, described):
-        self.tensors, self.launch, self._described = tensors, launch, described
+        self.tensors, self.launch, self.kernels, self._described = tensors, launch, launch.kernels, described
 
     def results(self):
         """By the names of users, sums of parts in f32; what nobody computes is not among them."""

@@ -84,9 +84,9 @@ def check_shape(plan, shape):
         raise LookupError(f"the plan is of E, D, F, K = {found}, not {(shape.E, shape.D, shape.F, shape.K)}")
 
 
-def kernels_of(plan, program, run):
+def kernels_of(run):
     """ms of every kernel of a program, one at a time."""
-    return {item["kernel"]: bench(lambda: run.launch(item["kernel"]), 20, 60) for item in plan.loaded.programs[program]["launches"]}
+    return {kernel: bench(lambda: run.launch(kernel), 20, 60) for kernel in run.kernels}
 
 
 def routing_share(plan, *times):
@@ -127,12 +127,12 @@ def ours(made, train, infer, shape):
     given, lengths = shape.draw(), [shape.tokens]
     alone = infer.named("forward", given, lengths)
     made["forward"] = bench(alone.launch)
-    kernels = {"eval": kernels_of(infer, "forward", alone)}
+    kernels = {"eval": kernels_of(alone)}
     del alone
     forward = train.named("forward", given, lengths)
     backward = train.named("backward", {**given, "d_y": torch.randn_like(given["x"]), **ONES}, lengths, forward.tensors)
     made["both"] = bench(lambda: (forward.launch(), backward.launch()))
-    kernels |= {"forward": kernels_of(train, "forward", forward), "backward": kernels_of(train, "backward", backward)}
+    kernels |= {"forward": kernels_of(forward), "backward": kernels_of(backward)}
     made["kernels"] = kernels
     made["routing_forward"] = routing_share(infer, kernels["eval"])
     made["routing_both"] = routing_share(train, kernels["forward"], kernels["backward"])
@@ -206,7 +206,7 @@ def decode_row(made, batch, shape, options):
             made["floor"] = made["experts"] * shape.expert_bytes / copy_rate()
             made["graph"] = in_graph(run.launch)
             made["over"] = (made["graph"] or made["called"]) / made["floor"]
-            made["kernels"] = {"eval": kernels_of(plan, "forward", run)}
+            made["kernels"] = {"eval": kernels_of(run)}
     for key in ("grouped", "scattermoe") if not options.no_peers else ():
         try:
             with torch.no_grad():

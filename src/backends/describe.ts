@@ -91,9 +91,17 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
       domain.made !== undefined && stores.get(name)?.includes(domain.made.offsets) === true ? [rowsKernelName(domain)] : []
     )),
   ];
-  return mapPrograms(module.programs, ({ takes, gives, launches }) => (
-    { takes, gives, launches: queuesOf(launches.flatMap(withTables).map(named)).map(mine) }
-  ));
+  const launched = (names: readonly string[]): readonly Launch[] => queuesOf(names.flatMap(withTables).map(named)).map(mine);
+  const calls = new Map(module.kernels.map((kernel) => [kernel.name, kernel]));
+  return mapPrograms(module.programs, ({ takes, gives, launches }) => {
+    const few = launches.flatMap((name) => calls.get(name) ?? []).find((kernel) => kernel.few === 'only');
+    return {
+      takes, gives, launches: launched(launches.filter((name) => calls.get(name)?.few !== 'only')),
+      ...(few !== undefined && {
+        few: { extent: sizeName(few.domain, 'chunk'), launches: launched(launches.filter((name) => calls.get(name)?.few !== 'never')) },
+      }),
+    };
+  });
 }
 
 /** The kernel that makes the tables of a domain whose runs a kernel of the module counts. */

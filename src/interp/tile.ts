@@ -73,6 +73,7 @@ export function runTiles(
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
     const own = cutOf(module, kernel.domain, dims, memory);
     if (kernel.cut === true && own.segments.length === own.runs.length) continue;
+    if (kernel.few !== undefined && (own.chunks.length === 1) !== (kernel.few === 'only')) continue;
     runKernel(module, kernel, dims, memory, { ...own, rounding });
   }
   for (const name of launches.length === 0 ? [] : gives) {

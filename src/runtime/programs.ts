@@ -82,7 +82,7 @@ function sameCounts(a: readonly number[], b: readonly number[]): boolean {
 export function sizedProgram(plan: Plan, program: string, sizes: CallSizes, inPlace: boolean): SizedProgram {
   const extents = extentsOf(plan, sizes);
   const alone = inPlace && sizes.heads === sizes.groups;
-  const launches = launchesOf(plan, program).map((launch) => {
+  const launches = launchesOf(plan, program, extents).map((launch) => {
     const kernel = kernelNamed(plan, launch.kernel);
     return { kernel, grid: isNeedless(launch, extents, inPlace) ? [0, 0, 0] as const : gridOf(kernel, extents) };
   });
@@ -103,12 +103,13 @@ export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: 
   return (inPlace && agree(grouped)) || agree(cut);
 }
 
-export function launchesOf(plan: Plan, program: string): readonly Launch[] {
+/** Those of a call. */
+export function launchesOf(plan: Plan, program: string, extents: Extents): readonly Launch[] {
   const found = plan.programs[program];
   if (found === undefined) throw new RuntimeError(
     `${plan.scan} has no program ${program}`, `it has ${Object.keys(plan.programs).join(', ')}`,
   );
-  return found.launches;
+  return found.few !== undefined && extents[found.few.extent] === 1 ? found.few.launches : found.launches;
 }
 
 function kernelNamed(plan: Plan, name: string): PlanKernel {

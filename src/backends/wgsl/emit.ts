@@ -3,7 +3,7 @@ import type { IoDtype } from '../../ir/common/dtype.js';
 import type { Extent, Plan, PlanArg, PlanKernel, PlanTensor } from '../../ir/plan/plan.js';
 import { verifyPlan } from '../../ir/plan/verify.js';
 import type { Domain } from '../../ir/tile/domain.js';
-import type { TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
+import { withLaunches, type TileBuffer, type TileKernel, type TileModule } from '../../ir/tile/tile.js';
 import { verifyTiles } from '../../ir/tile/verify.js';
 import { textFrame } from '../../support/frame.js';
 import { lineComment } from '../../support/text.js';
@@ -41,7 +41,12 @@ const SEGMENTATION: Plan['segmentation'] = { programs: 256, least: 4 };
 /** Writes the WGSL of a module, one file per kernel, and the plan a host needs to launch it. */
 export function emitWgsl(given: TileModule, options: WgslOptions): { plan: Plan; files: Map<string, string> } {
   const sizeOf = (axis: Axis) => axisSize(given, axis);
-  const module: TileModule = { ...given, kernels: given.kernels.map((kernel) => withListsWrittenOut(kernel, sizeOf)) };
+  // Lists are written out here: one kernel for few rows would make what it reads of them again for every reader.
+  const own = given.kernels.filter(({ few }) => few !== 'only').map((kernel) => withListsWrittenOut({ ...kernel, few: undefined }, sizeOf));
+  const launched = new Set(own.map(({ name }) => name));
+  const module: TileModule = {
+    ...given, kernels: own, programs: withLaunches(given.programs, ({ launches }) => launches.filter((name) => launched.has(name))),
+  };
   const capabilities = options.capabilities ?? DEFAULT_CAPABILITIES;
   const packed = (buffer: TileBuffer) => buffer.dtype === 'io' && buffer.role !== 'workspace' && (
     options.dtype === 'bf16' || (options.dtype === 'f16' && !capabilities.f16)

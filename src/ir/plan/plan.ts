@@ -148,6 +148,8 @@ export interface PlanProgram {
   readonly gives: readonly string[];
   /** None: there is no such program. */
   readonly launches: readonly Launch[];
+  /** Those of calls where that extent is 1, if they do the same by fewer. */
+  readonly few?: { readonly extent: string; readonly launches: readonly Launch[] };
 }
 
 /**

@@ -118,6 +118,8 @@ export interface TileKernel {
   readonly idle?: RunEnd;
   /** It only makes what segments hand on: hosts leave it out of calls where every run is one segment. */
   readonly cut?: true;
+  /** What calls it is for, whose rows are one chunk or not: those alone, or all others. Absent: all. */
+  readonly few?: 'only' | 'never' | undefined;
   /** Every tile of the kernel, by id; statements define them. */
   readonly tiles: readonly TileType[];
   readonly body: readonly TileStmt[];

@@ -1,7 +1,7 @@
 import { ROW, sameAxes } from '../../ir/common/axes.js';
 import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { sameDomain } from '../../ir/tile/domain.js';
-import { hasRole } from '../../ir/tile/facts.js';
+import { movedOp } from '../../ir/tile/moved.js';
 import { prune } from '../../ir/tile/prune.js';
 import {
   withLaunches, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
@@ -61,18 +61,11 @@ function onTiles(op: TileOp, to: (id: TileId) => TileId): TileOp | undefined {
   switch (op.op) {
     case 'load': return op.rows === 'col' || op.back !== undefined || op.whole !== undefined ? undefined : op;
     case 'gather': return op.rows === 'row' ? op : undefined;
-    case 'reduce': return op.axis === ROW ? undefined : { ...op, arg: to(op.arg) };
-    case 'cumsum': return op.axis === undefined ? undefined : { ...op, arg: to(op.arg) };
-    case 'contract': return op.axis === ROW ? undefined : { ...op, a: to(op.a), b: to(op.b) };
-    case 'top': return op.axes.includes(ROW) ? undefined : { ...op, arg: to(op.arg), count: to(op.count) };
-    case 'pack': return op.axes.includes(ROW) ? undefined : { ...op, arg: to(op.arg), held: to(op.held) };
-    case 'unpack': return op.axes.includes(ROW) ? undefined : { ...op, arg: to(op.arg), number: to(op.number) };
-    case 'map': return { ...op, args: op.args.map(to) };
-    case 'keep': case 'round': return { ...op, arg: to(op.arg) };
-    case 'draw': return {
-      ...op, key: to(op.key), element: to(op.element), position: to(op.position), sequence: to(op.sequence), lane: to(op.lane),
-    };
-    default: return hasRole(op, 'free') ? op : undefined;
+    case 'reduce': case 'contract': return op.axis === ROW ? undefined : movedOp(op, to);
+    case 'cumsum': return op.axis === undefined ? undefined : movedOp(op, to);
+    case 'top': case 'pack': case 'unpack': return op.axes.includes(ROW) ? undefined : movedOp(op, to);
+    case 'tally': case 'queue': return undefined;
+    default: return movedOp(op, to);
   }
 }
 

@@ -10,6 +10,7 @@ import type { Clusters, Kernel } from '../cluster/kernel.js';
 import type { Refusal } from '../flow/scope.js';
 import { launchesOf } from './launch.js';
 import { HALVES, boundAxis, memoriesOf, seatAxis, tileDomain, wordAxis, type Binding, type Memory } from './memory.js';
+import { chunksAtOnce } from './at-once.js';
 import { countLaunches } from './counts.js';
 import { rowsJoined } from './joined.js';
 import { withNarrowOperands } from './operands.js';
@@ -54,14 +55,14 @@ export function kernelsOf(flow: Flow, { forward, backward }: Clusters, chunk: nu
   const memory = memories.forward;
   const bindings = [...memory.bindings.values()];
   const domains = flow.domains.flatMap((domain, id) => (domain.kind === 'slot' || id === SEQUENCE ? [tileDomain(flow, id)] : []));
-  const module = inStages(withNarrowOperands(rowsJoined(withoutCopies({
+  const module = chunksAtOnce(inStages(withNarrowOperands(rowsJoined(withoutCopies({
     name: flow.name, chunk, sizes: sizesOf(flow), domains, buffers: bindings.map(({ buffer }) => buffer),
     kernels: [...new Map([...there, ...back].map((kernel) => [kernel.name, kernel])).values()],
     programs: {
       forward: programOf(there, memory, [...resultsOf(flow), ...flow.backward?.kept ?? []]),
       backward: programOf(back, memory, (flow.backward?.gradients ?? []).map(({ value }) => value)),
     },
-  }))));
+  })))));
   return { alone: flow.values.some(overRanks), module: verified(`the kernels of ${flow.name}`, module, verifyTiles(module)), bindings };
 }
 

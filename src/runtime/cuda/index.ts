@@ -3,7 +3,7 @@ import { elementCount, newHostArray } from '../arrays.js';
 import { bindTensors, createPool, type CallMemory } from '../call.js';
 import type { CallSizes } from '../extents.js';
 import { lifetime, releasedTensor } from '../lifetime.js';
-import { createPrograms, launchesOf } from '../programs.js';
+import { createPrograms, launchesOf, type SizedProgram } from '../programs.js';
 import { createRecycler } from '../recycler.js';
 import {
   RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type KernelTime, type LoadedPlan,
@@ -142,7 +142,8 @@ async function loadPlan(
   const recorder: Recorder = {
     native, plan, functionOf: kernels.function, memory, stream: () => (stream ??= expectOk(native.createStream(), 'making a stream')),
   };
-  const programs = createPrograms(plan, true, (sized) => record(recorder, sized, queues(launchesOf(plan, sized.program))), dropRecorded);
+  const recorded = (sized: SizedProgram) => record(recorder, sized, queues(launchesOf(plan, sized.program, sized.extents)));
+  const programs = createPrograms(plan, true, recorded, dropRecorded);
   const life = lifetime(plan.scan);
 
   /**

@@ -7,7 +7,7 @@ import type { TileDims } from '../../../src/interp/tile.js';
 import { bytesOf, type IoDtype } from '../../../src/ir/common/dtype.js';
 import type { Plan, PlanArg, PlanTensor } from '../../../src/ir/plan/plan.js';
 import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
-import { isNeedless } from '../../../src/runtime/programs.js';
+import { isNeedless, launchesOf } from '../../../src/runtime/programs.js';
 import { extentsOf, gridOf, kindOf, shapeOf, type CallSizes } from '../../../src/runtime/extents.js';
 import { mappedTensor } from '../../../src/runtime/cuda/tensor-map.js';
 import { halfBits, halfValue } from '../../../src/support/float.js';
@@ -202,7 +202,8 @@ function mainText(plan: Plan, call: CallSizes, programs: EmulateOptions['program
   };
   const launches = programs.map((program) => [
     `  if (program == "${program}") {`,
-    ...plan.programs[program].launches.filter((launch) => !isNeedless({ ...launch, grouped: undefined }, extents, false)).map((launch) => {
+    ...launchesOf(plan, program, extents).flatMap((launch) => {
+      if (isNeedless({ ...launch, grouped: undefined }, extents, false)) return [];
       const kernel = plan.kernels.find((candidate) => candidate.name === launch.kernel);
       if (kernel === undefined) throw new Error(`no kernel ${launch.kernel}`);
       const [x, y] = gridOf(kernel, extents);

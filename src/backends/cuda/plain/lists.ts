@@ -2,46 +2,62 @@ import { ROW, withoutAxes, type Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import type { Place } from '../address.js';
+import { usesOf } from '../uses.js';
 import { flat, spotAt } from './element.js';
 import { arrayAxes } from './storage.js';
 import { indexName, THREADS, type PlainWriter } from './writer.js';
 
-/** Counters, and of a queue which rows have each number, a bit for each, in the stage. No order of threads makes another number. */
+/**
+ * In the stage: counters, and of a queue which rows have each number, a bit for each, which a tally right behind it counts. No order of
+ * threads makes another number.
+ */
 export function countText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op: 'tally' | 'queue' }>, place: Place): void {
   const { code, elements, barriers, array, axesOf, overElements } = w;
-  const given = axesOf(op.arg);
-  const words = op.op === 'tally' ? 1 : Math.ceil(elements.size(ROW) / 32);
-  const total = op.axes.reduce((n, axis) => n * elements.size(axis), words);
-  const sources = operandsOf(op);
+  const marked = op.op === 'queue' || follows(w, tile, op);
+  const words = marked ? Math.ceil(elements.size(ROW) / 32) : 1;
+  const sources = marked && op.op === 'tally' ? [] : operandsOf(op);
   const writes = [array(tile)];
   const row = indexName(ROW);
+  const marks = (of: string, n: string): string => `((u32*)stage)[(${of}) * ${words} + ${n}]`;
   barriers.before(sources, writes);
-  barriers.stage();
-  code.line(`for (int i = threadIdx.x; i < ${total}; i += ${THREADS}) ((u32*)stage)[i] = 0;`);
-  barriers.force();
-  overElements(given, 1, (at) => {
-    code.line(`const int of = (int)${elements.value(op.arg, spotAt(at, place))('0')};`);
-    const [word, mark] = words === 1 && op.op === 'tally' ? ['of - 1', '1u'] : [`(of - 1) * ${words} + ${row} / 32`, `1u << ${row} % 32`];
-    code.line(`if (of > 0) atomicAdd((u32*)stage + (${word}), ${mark});`);
-  });
-  barriers.force();
-  if (op.op === 'tally') {
-    overElements(axesOf(tile), 1, (at) => {
-      const number = flat(op.axes, elements.size, (axis) => at.get(axis) ?? '0');
-      elements.put(tile, spotAt(at, place), () => `(float)((u32*)stage)[${number}]`);
+  if (op.op === 'queue' || !marked) {
+    barriers.stage();
+    const total = op.axes.reduce((n, axis) => n * elements.size(axis), words);
+    code.line(`for (int i = threadIdx.x; i < ${total}; i += ${THREADS}) ((u32*)stage)[i] = 0;`);
+    barriers.force();
+    overElements(axesOf(op.arg), 1, (at) => {
+      code.line(`const int of = (int)${elements.value(op.arg, spotAt(at, place))('0')};`);
+      const [word, mark] = marked ? [`(of - 1) * ${words} + ${row} / 32`, `1u << ${row} % 32`] : ['of - 1', '1u'];
+      code.line(`if (of > 0) atomicAdd((u32*)stage + (${word}), ${mark});`);
     });
-  } else overElements(axesOf(tile), 1, (at) => {
+    barriers.force();
+  }
+  overElements(axesOf(tile), 1, (at) => {
+    if (op.op === 'tally') {
+      const number = flat(op.axes, elements.size, (axis) => at.get(axis) ?? '0');
+      const counts = Array.from({ length: words }, (_, n) => (marked ? `__popc(${marks(number, String(n))})` : marks(number, '0')));
+      elements.put(tile, spotAt(at, place), () => `(float)(${counts.join(' + ')})`);
+      return;
+    }
     code.line(`const int of = (int)${elements.value(op.arg, spotAt(at, place))('0')};`);
     code.line('float place = -1.f;');
     code.open('if (of > 0)');
     code.line(`place = ${elements.value(op.first, spotAt(elements.decoded(op.axes, '(of - 1)'), place))('0')};`);
-    code.line(`for (int n = 0; n < ${row} / 32; ++n) place += (float)__popc(((u32*)stage)[(of - 1) * ${words} + n]);`);
-    code.line(`place += (float)__popc(((u32*)stage)[(of - 1) * ${words} + ${row} / 32] & ((1u << ${row} % 32) - 1));`);
+    code.line(`for (int n = 0; n < ${row} / 32; ++n) place += (float)__popc(${marks('of - 1', 'n')});`);
+    code.line(`place += (float)__popc(${marks('of - 1', `${row} / 32`)} & ((1u << ${row} % 32) - 1));`);
     code.close();
     elements.put(tile, spotAt(at, place), () => 'place');
   });
   barriers.access(sources, writes);
   barriers.stageRead();
+}
+
+/** Is a tally behind a queue of the same numbers, and nothing but stores between them? */
+function follows({ kernel }: PlainWriter, tile: TileId, { arg, axes }: Extract<TileOp, { op: 'tally' | 'queue' }>): boolean {
+  const body = usesOf(kernel).defs.get(tile)?.body ?? [];
+  const before = body.slice(0, body.findIndex((stmt) => stmt.kind === 'let' && stmt.tile === tile)).filter(({ kind }) => kind !== 'store');
+  const last = before[before.length - 1];
+  return last?.kind === 'let' && last.op.op === 'queue' && last.op.arg === arg && last.op.axes.join() === axes.join();
 }
 
 /** One column a warp, a piece of it after the other. */
@@ -84,13 +100,15 @@ export function packText(w: PlainWriter, tile: TileId, op: Extract<TileOp, { op:
     if (total % 32 !== 0) code.line(`if (n * 32 + (int)(threadIdx.x & 31) >= ${total}) return false;`);
     code.line(`return ${elements.value(op.held, spotAt(here, place))('0')} != 0.f;`);
     code.close(';');
-    code.open('const auto get = [&](int n)');
-    code.line(`return ${elements.value(op.arg, spotAt(here, place))('0')};`);
+    const seat = spotAt(new Map(at).set(op.to, 'seat'), place);
+    code.open('const auto put = [&](int seat, int n)');
+    const value = elements.value(op.arg, spotAt(here, place))('0');
+    elements.put(tile, seat, () => value);
     code.close(';');
-    code.open('const auto put = [&](int seat, float x)');
-    elements.put(tile, spotAt(new Map(at).set(op.to, 'seat'), place), () => 'x');
+    code.open('const auto none = [&](int seat)');
+    elements.put(tile, seat, () => '0.f');
     code.close(';');
-    code.line(`pack<${Math.ceil(total / 32)}, ${elements.size(op.to)}>(held, get, put);`);
+    code.line(`pack<${Math.ceil(total / 32)}, ${elements.size(op.to)}>(held, put, none);`);
   });
   barriers.access(sources, [array(tile)]);
 }

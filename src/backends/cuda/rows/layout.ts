@@ -27,6 +27,8 @@ export interface RowsLayout {
 /** Elements of a tile that a lane may hold, and of an expression that it may go through. */
 const MOST_HELD = 64;
 const MOST_SEEN = 1024;
+/** Numbers of a row that one thread goes through. */
+const SHORT = 16;
 /** Bytes of one access. */
 const WIDEST = 16;
 
@@ -85,6 +87,9 @@ export function layoutOf(cx: CudaContext, kernel: TileKernel): RowsLayout | Refu
     const free = !whole.has(axis) && !together.some((set) => set.includes(axis) && chosen.some((one) => set.includes(one)));
     if (free) chosen.push(axis);
   }
+  // A row of few numbers is one thread's, where nothing of it has to be put in order.
+  const few = (axes: readonly Axis[]): boolean => axes.reduce((n, axis) => n * (axis === ROW ? 1 : sizeOf(axis)), 1) <= SHORT;
+  if (first.length === 0 && together.every((axes) => few([...new Set(axes)]))) chosen.length = 0;
   const [only] = chosen;
   const apart = chosen.length === 1 && !meeting.has(only) && first.length === 0;
   const spread = new Map(chosen.map((axis): [Axis, Spread] => {

@@ -10,8 +10,8 @@ import { homesOf } from '../plain/homes.js';
 import { openKernel, outerLines } from '../prologue.js';
 import { isRefused, refused, type Refused } from '../refused.js';
 import { hasOp } from '../uses.js';
-import { fitsIn, heldBy, isListing, layoutOf, WARP, type RowsLayout } from './layout.js';
-import { letText, storeText, type RowsWriter } from './statements.js';
+import { fitsIn, heldBy, layoutOf, WARP, type RowsLayout } from './layout.js';
+import { letText, packsTogether, storeText, type RowsWriter } from './statements.js';
 
 const WARPS = 8;
 
@@ -54,16 +54,16 @@ export function lowerRows(cx: CudaContext, kernel: TileKernel): LoweredKernel | 
   for (const [axis, { vec }] of spread) {
     code.line(`const int ${firstName(axis)} = ${units === 1 ? '' : `unit * ${WARP * vec} + `}lane * ${vec}; (void)${firstName(axis)};`);
   }
-  const seats = Math.max(0, ...kernel.body.map((stmt) => {
-    if (stmt.kind !== 'let' || !isListing(stmt.op)) return 0;
-    return (stmt.op.op === 'pack' ? [stmt.op.to] : stmt.op.axes).reduce((n, axis) => n * sizeOf(axis), 1);
-  }));
+  const packs = packsTogether(kernel, homes);
+  const seats = Math.max(0, ...[...packs.values()].map((group) => group.length * sizeOf(group[0][1].to)), ...kernel.body.map((stmt) => (
+    stmt.kind === 'let' && stmt.op.op === 'unpack' ? stmt.op.axes.reduce((n, axis) => n * sizeOf(axis), 1) : 0
+  )));
   if (seats > 0) code.line(`float* const packed = (float*)smem + threadIdx.x / ${WARP} * ${seats};`);
   for (const [tile, { kind }] of homes) {
     if (kind === 'scalar') code.line(`float t${tile} = 0.f;`);
     if (kind === 'array') code.line(`float t${tile}[${heldBy(layout, kernel.tiles[tile].axes, sizeOf)}];`);
   }
-  const writer: RowsWriter = { cx, kernel, code, elements, layout, homes, place, notes: notesOf(kernel) };
+  const writer: RowsWriter = { cx, kernel, code, elements, layout, homes, packs, place, notes: notesOf(kernel) };
   for (const stmt of kernel.body) {
     if (stmt.kind === 'store') storeText(writer, stmt);
     else if (stmt.kind === 'let' && homes.get(stmt.tile)?.kind !== 'inline') letText(writer, stmt.tile, stmt.op);

@@ -1,4 +1,4 @@
-import { ROW, unionAxes, withoutAxes, type Axis } from '../../../ir/common/axes.js';
+import { ROW, sameAxes, unionAxes, withoutAxes, type Axis } from '../../../ir/common/axes.js';
 import { isElementwise } from '../../../ir/tile/facts.js';
 import type { TileId, TileKernel, TileOp, TileStore } from '../../../ir/tile/tile.js';
 import type { Notes } from '../../notes.js';
@@ -6,7 +6,7 @@ import { bufferNamed, type Place } from '../address.js';
 import { floatLiteral, type Code } from '../code.js';
 import type { CudaContext } from '../lowered.js';
 import { flat, spotAt, type Elements, type Neighbours, type Spot } from '../plain/element.js';
-import type { Homes } from '../plain/homes.js';
+import { leavesOf, type Homes } from '../plain/homes.js';
 import { indexName } from '../plain/writer.js';
 import { WARP, type RowsLayout } from './layout.js';
 
@@ -17,6 +17,8 @@ export interface RowsWriter {
   readonly elements: Elements;
   readonly layout: RowsLayout;
   readonly homes: Homes;
+  /** Lists that are made together, by the first of them. */
+  readonly packs: ReturnType<typeof packsTogether>;
   readonly place: Place;
   readonly notes: Notes;
 }
@@ -179,10 +181,36 @@ function ofLane({ elements }: RowsWriter, axes: readonly Axis[], at: At): At {
 
 const many = ({ elements }: RowsWriter, axes: readonly Axis[]): number => axes.reduce((n, axis) => n * elements.size(axis), 1);
 
+type Pack = Extract<TileOp, { op: 'pack' }>;
+
+/** Lists of the same elements, by the statement of the first: their operands are there already. */
+export function packsTogether(kernel: TileKernel, homes: Homes): ReadonlyMap<TileId, readonly (readonly [TileId, Pack])[]> {
+  const groups = new Map<TileId, (readonly [TileId, Pack])[]>();
+  const made = new Map<TileId, number>();
+  kernel.body.forEach((stmt, at) => {
+    if (stmt.kind !== 'let') return;
+    made.set(stmt.tile, at);
+    const { tile, op } = stmt;
+    if (op.op !== 'pack') return;
+    const first = [...groups].find(([head, [[, one]]]) => (
+      one.held === op.held && one.to === op.to && one.axes.join() === op.axes.join()
+      && sameAxes(kernel.tiles[head].axes, kernel.tiles[tile].axes)
+      && leavesOf(homes, op.arg).every((leaf) => (made.get(leaf.tile) ?? at) < (made.get(head) ?? 0))
+    ));
+    if (first === undefined) groups.set(tile, [[tile, op]]);
+    else first[1].push([tile, op]);
+  });
+  return groups;
+}
+
 /** By way of the warp's own shared memory. */
-function packText(w: RowsWriter, tile: TileId, op: Extract<TileOp, { op: 'pack' }>): void {
-  const { code, kernel: { tiles }, elements, place } = w;
-  over(w, withoutAxes(tiles[tile].axes, [op.to]), ALONE, (at) => {
+function packText(w: RowsWriter, head: TileId, op: Pack): void {
+  const { code, kernel: { tiles }, elements, place, packs } = w;
+  // The first of a group makes them all.
+  const group = packs.get(head) ?? [];
+  const seats = elements.size(op.to);
+  for (const [tile] of group.slice(1)) for (const text of w.notes.tile(tile)) code.line(text);
+  if (group.length > 0) over(w, withoutAxes(tiles[head].axes, [op.to]), ALONE, (at) => {
     const here = ofLane(w, op.axes, at);
     const last = op.axes[op.axes.length - 1];
     const rest = elements.size(last) % WARP;
@@ -190,15 +218,20 @@ function packText(w: RowsWriter, tile: TileId, op: Extract<TileOp, { op: 'pack' 
     if (rest !== 0) code.line(`if (${elements.first(last)} + ${here.get(last)} >= ${elements.size(last)}) return false;`);
     code.line(`return ${elements.value(op.held, spotAt(here, place))('0')} != 0.f;`);
     code.close(';');
-    code.open('const auto get = [&](int i)');
-    code.line(`return ${elements.value(op.arg, spotAt(here, place))('0')};`);
+    code.open('const auto put = [&](int seat, int i)');
+    group.forEach(([, { arg }], n) => {
+      code.line(`packed[${n * seats} + seat] = ${elements.value(arg, spotAt(here, place))('0')};`);
+    });
+    code.close(';');
+    code.open('const auto none = [&](int seat)');
+    group.forEach((_, n) => code.line(`packed[${n * seats} + seat] = 0.f;`));
     code.close(';');
     const pieces = many(w, op.axes.slice(0, -1)) * Math.ceil(elements.size(last) / WARP);
-    code.line(`pack<${pieces}, ${elements.size(op.to)}>(held, get, [&](int seat, float x) { packed[seat] = x; });`);
+    code.line(`pack<${pieces}, ${seats}>(held, put, none);`);
     code.line('__syncwarp();');
     over(w, [op.to], ALONE, (seat) => {
       const spot = spotOf(w, new Map([...at, ...seat]), ALONE);
-      put(w, tile, spot, () => `packed[${elements.first(op.to)} + ${seat.get(op.to)}]`);
+      group.forEach(([tile], n) => put(w, tile, spot, () => `packed[${n * seats} + ${elements.first(op.to)} + ${seat.get(op.to)}]`));
     });
     code.line('__syncwarp();');
   });

@@ -6,6 +6,7 @@ import type { Lowering, Plan, PlanKernel, PlanTensor, Target } from '../../../ir
 import type { Kernel } from '../../../passes/cluster/kernel.js';
 import { extentsOf, polynomial, type Extents } from '../../../runtime/extents.js';
 import { namesIn } from '../../../runtime/named.js';
+import { launchesOf } from '../../../runtime/programs.js';
 import type { CompiledGraph } from '../kernels.js';
 import { loadOf, type Load } from './load.js';
 
@@ -49,7 +50,8 @@ interface CallTokens {
 export function kernelsText({ flow, clusters, plan }: CompiledGraph, call: CallTokens): KernelsText {
   const extents = expectedExtents(plan, call);
   const of = (program: KernelText['program'], list: readonly Kernel[]): readonly KernelText[] => {
-    const launched = plan.programs[program].launches.map(({ kernel }) => kernel);
+    const needed = launchesOf(plan, program, extents);
+    const launched = [...new Set(needed.map(({ kernel }) => kernel))];
     const described = (name: string, text: string, launches: readonly string[]): KernelText => {
       const kernels = plan.kernels.filter((kernel) => launches.includes(kernel.name));
       return {
