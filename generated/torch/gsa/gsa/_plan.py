@@ -45,6 +45,12 @@ class Plan:
         """What a program takes of one role."""
         return tuple(name for name in self.programs[program]["takes"] if self.tensors[name]["role"] == role)
 
+    def launches_of(self, program, extents):
+        """Of a call: where it has one chunk of rows there may be fewer."""
+        found = self.programs[program]
+        few = found.get("few")
+        return few["launches"] if few is not None and extents[few["extent"]] == 1 else found["launches"]
+
     def expect(self, program):
         """Builds for serving have programs without launches."""
         if not self.programs[program]["launches"]:
@@ -206,7 +212,7 @@ class Launches:
     def __init__(self, plan, program, wanted, extents, one_queue):
         """`wanted`: results that somebody asked for. Launches that sum over the heads of groups, or hand on what segments make, are not needed where
         the extents that they name agree: every head is a group of its own, or every sequence one segment."""
-        self.all = plan.programs[program]["launches"]
+        self.all = plan.launches_of(program, extents)
         agree = lambda pair: pair is not None and extents[pair[0]] == extents[pair[1]]
         ungrouped = agree([plan.named_extent["head"], plan.named_extent["group"]])
         self.one_queue = one_queue
