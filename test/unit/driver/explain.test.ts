@@ -77,6 +77,12 @@ const FORMULAS = [
 ];
 
 describe('what explain prints means what was meant', () => {
+  it('an input of several axes at the token before, which a scan keeps', () => {
+    const text = 'scan f(k: [V], a: [] in 0..1, B: [K, M]) -> o: [M] {\n  state h: [V, M, K]\n'
+      + '  h = a * h[t-1] + outer(k, B[t-1])\n  o = sum[V, K](h)\n}\n';
+    expect(explained(text).explanation.states.find(({ name }) => name === 'h')?.update).toBe('a * h[t-1] + outer(B[t-1], k)');
+  });
+
   it.each(FORMULAS)('%s', (formula) => {
     const text = `${HEAD}  o = ${formula}\n}\n`;
     const printed = printedBack(text);

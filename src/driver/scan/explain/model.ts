@@ -188,12 +188,16 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
     const axes: readonly Axis[] = scan.nodes[row].axes;
     return axes.includes(axis) ? `${showFactor(row)} @ ${state}` : `sum[${axis}](${showFactor(row)} * ${state})`;
   };
+  /** A state as the text calls it: what an input was before is the input's. */
+  const calledAs = (state: number): string => {
+    const { name, hidden, next } = spec.states[state];
+    const input = spec.nodes[next];
+    return hidden && input.kind === 'input' ? names.inputs[input.input] : name;
+  };
   const readText = (id: NodeId): string | undefined => {
     const node: ScanNode = scan.nodes[id];
     if (node.kind === 'past') {
-      const { name, hidden, next } = spec.states[node.states[node.states.length - 1]];
-      const input = spec.nodes[next];
-      return `${hidden && input.kind === 'input' ? names.inputs[input.input] : name}[t-1]`;
+      return `${calledAs(node.states[node.states.length - 1])}[t-1]`;
     }
     const idiom = idiomOf(scan.nodes, id);
     if (idiom !== undefined) return `${idiom.name}[${idiom.axis}](${show(idiom.of)})`;
@@ -206,7 +210,7 @@ function writerOf(spec: Spec, scan: ScanProgram): Writer {
         const text = showRead(read, stage.rowAxis, seen(read, names.states[stage.state], stage.gate, show));
         return text.startsWith('sum[') ? text : `(${text})`;
       }
-      case 'element': return node.slot === 0 ? names.states[stage.state] : `${names.states[stage.state]}[t-1]`;
+      case 'element': return node.slot === 0 ? calledAs(stage.state) : `${calledAs(stage.state)}[t-1]`;
       case 'matrix-adjoint': case 'element-adjoint': return `adjoint(${names.states[stage.of.state]})`;
     }
   };
