@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -57,6 +57,8 @@ class Kernels(Built):
         if CHECK and not host.capturing():
             self.examine(args, cu_seqlens, keys, memory)
         results = plan.json["names"]["results"]["forward"]
+        # What is a result and kept, too, is there twice: results have memory of their own.
+        made.update(kept.copies(memory, (name for field in self.program.results for name in results[field.name]["tensors"])))
         return (*(self._result(field, results[field.name], made, args[0], extents) for field in self.program.results), memory)
 
     def backward(
@@ -255,6 +257,10 @@ class Kept:
         if said["of"] not in counts:
             raise LmoecError(f"{self.plan.scan}: what forward leaves has an extent {extent}", "this plan is not for PyTorch: build it again")
         return counts[said["of"]]
+
+    def copies(self, memory: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        views = self.views(memory)
+        return {name: views[name].view(host.DTYPES[self.plan.tensors[name]["dtype"]]).clone() for name in names if name in views}
 
     def views(self, memory: Tensor) -> dict[str, Tensor]:
         return {name: memory[at : at + size] for name, (at, size) in self.places.items()}
