@@ -1,7 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
@@ -17,6 +17,7 @@ import { blockPlace, stepOf, straightText } from './block-text.js';
 import { BLOCK_ROWS } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, type Gather } from './gathered.js';
+import { jointProducts, rightOf } from './joint-products.js';
 import { definitions, tokenRow } from './kernel.js';
 import { loadCell, tileToCome, type Cell } from './memory.js';
 import {
@@ -40,9 +41,10 @@ const MOST_STAGES = 8;
  * warpgroup asks for what later steps need, two have 64 rows each and multiply out of shared memory, block after block. What is pointwise
  * in the results is worked out for a slice of columns at a time.
  */
-export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
-  const why = unfit(cx, parted);
+export function lowerPipe(cx: CudaContext, given: BlockParts, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
+  const why = unfit(cx, given);
   if (why !== undefined) return refused(why);
+  const parted = laid(cx, given);
   const count = new Set(parted.sums.values()).size;
   const more = Math.max(0, heldAfter(parted) - count) * SLICE / 2;
   const most = padded(axisSize(cx.module, parted.split));
@@ -56,6 +58,14 @@ export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer
     }
   }
   return found;
+}
+
+/** Products along rows lie so that what several of them read is their left operand, if they do share one. */
+function laid(cx: CudaContext, given: BlockParts): BlockParts {
+  if (!isAlongRows(given.kernel) || axisSize(cx.module, given.split) <= STEP) return given;
+  const turned = { ...given, rows: given.split, split: given.rows };
+  const count = (parts: BlockParts) => sum(parts.loops.map((loop) => jointProducts(parts, loop, HIGH).length));
+  return count(turned) < count(given) ? turned : given;
 }
 
 function unfit(cx: CudaContext, { kernel, before, loops, rows }: BlockParts): string | undefined {
@@ -106,10 +116,17 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const outlet = draft.take(STEP * SLICE * 2, false);
   const after = teamOf(1, SLICE, { outlet });
   const place = blockPlace(parted);
-  for (const tile of new Set(sums.values())) {
-    const sum = team.newFrag(tile, rows, split);
-    team.each(sum, `${sum.name}[i] = 0.f;`);
-    after.formsOf(tile).frags.push({ name: `(${sum.name} + slice * ${SLICE / 2})`, row: rows, col: split });
+  const joints = loops.map((loop) => jointProducts(parted, loop, shape.width));
+  for (const tiles of summedUp(joints, sums)) {
+    const name = team.fresh(`f${tiles[0]}`);
+    const values = team.values(split);
+    team.add({ kind: 'registers', name, count: tiles.length * values });
+    team.add({ kind: 'each', count: tiles.length * values, text: `${name}[i] = 0.f;` });
+    tiles.forEach((tile, n) => {
+      team.formsOf(tile).frags.push({ name, row: rows, col: split });
+      const own = n === 0 ? '' : `${n * values} + `;
+      after.formsOf(tile).frags.push({ name: `(${name} + ${own}slice * ${SLICE / 2})`, row: rows, col: split });
+    });
   }
   const mapped = new Map<string, readonly number[]>();
   const inPlace = new Set<string>();
@@ -120,7 +137,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
     let [bytes, upper, wide, copies, products] = [0, 0, 0, false, 0];
-    for (const { tile, op } of draft.untilRefused(inside)) {
+    for (const { tile, op } of draft.untilRefused(inOrder(kernel, rows, inside, joints[n]))) {
       draft.to(body);
       if (op.op === 'load') {
         const cell = stepOf(cx, loadCell(cx, op, place, split), axis);
@@ -160,10 +177,12 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
         }
         copies = true;
         inPlace.add(op.buffer);
-      } else if (op.op === 'contract') {
-        pipeProduct(team, tile, sums.get(tile) ?? tile, op);
-        products++;
       }
+    }
+    draft.to(body);
+    for (const [first, ...others] of draft.untilRefused(joints[n])) {
+      pipeProduct(team, [first.tile, ...others.map(({ tile }) => tile)], sums.get(first.tile) ?? first.tile, first.op);
+      products++;
     }
     draft.nextLoop();
     return { axis, bytes, upper, wide, copies, products };
@@ -214,6 +233,24 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const sharedBytes = ring.bytes + 2 * ownBytes + shape.stages * BARRIERS + countedBytes(parted) + 1024;
   return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes)
     : { parted, loops: traffic, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace };
+}
+
+/** Sums that share registers: those of products that are one. */
+function summedUp(
+  joints: readonly (readonly (readonly { readonly tile: TileId }[])[])[], sums: ReadonlyMap<TileId, TileId>,
+): readonly (readonly TileId[])[] {
+  const all = joints.flat().map((group) => group.map(({ tile }) => sums.get(tile) ?? tile));
+  return all.filter((group, n) => all.findIndex(([tile]) => tile === group[0]) === n);
+}
+
+/** Operands, those of products that are one behind each other, as these read them; products by themselves. */
+function inOrder(
+  kernel: TileKernel, rows: Axis, inside: BlockLoop['inside'], joints: ReturnType<typeof jointProducts>,
+): BlockLoop['inside'] {
+  const together = joints.filter(({ length }) => length > 1).flatMap((group) => group.map(({ op }) => rightOf(kernel, rows, op)));
+  const operands = inside.filter(({ op }) => op.op !== 'contract');
+  const last = together.flatMap((tile) => operands.filter((stmt) => stmt.tile === tile));
+  return [...operands.filter((stmt) => !last.includes(stmt)), ...last];
 }
 
 const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === 'tile' && even && there === undefined && skip === undefined;
@@ -273,18 +310,18 @@ function gatherCopies(
   };
 }
 
-/** A step of a product: both operands are where the stage has them. */
-function pipeProduct(team: Team, tile: TileId, into: TileId, op: Parameters<typeof sidesOf>[2]): void {
-  const found = sidesOf(team, tile, op);
+/** A step of a product, or of several that are one: both operands are where the stage has them. */
+function pipeProduct(team: Team, tiles: readonly TileId[], into: TileId, op: Parameters<typeof sidesOf>[2]): void {
+  const found = sidesOf(team, tiles[0], op);
   const [sum] = team.formsOf(into).frags;
   if (found === undefined || sum === undefined) return;
   team.begin();
-  team.note(tile);
+  tiles.forEach(team.note);
   const [a, b] = [team.t16(found.left), team.t16(found.right)];
   if (a.most !== undefined || b.most !== undefined) return team.refuse('scaled operands');
   team.add({
     kind: 'product', fn: 'pipe_mma', name: sum.name, sum: sum.name, pieces: [a.piece, b.piece], then: [],
-    shape: [team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
+    shape: [tiles.length * team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
     args: [sum.name, team.ofHalf(a.address, a.rows === op.axis, team.pad(a.rows)), b.address],
   });
 }
