@@ -1,7 +1,7 @@
 import { ROW, type Axis } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
@@ -13,13 +13,15 @@ import { planTeam } from '../instructions/plan.js';
 import { cellPointer, sharedLimit, tensorMap, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
 import { heldAfter, isAlongRows, type BlockLoop, type BlockParts } from './block-parts.js';
-import { blockPlace, stepOf, straightText } from './block-text.js';
+import { blockPlace, stepOf } from './block-text.js';
+import { siluSlopes } from '../slopes.js';
 import { BLOCK_ROWS } from './blocks-text.js';
 import { padded, STEP } from './forms.js';
 import { gatheredCell, type Gather } from './gathered.js';
 import { jointProducts, rightOf } from './joint-products.js';
 import { definitions, tokenRow } from './kernel.js';
-import { loadCell, tileToCome, type Cell } from './memory.js';
+import { isEvenTile, loadCell, tileToCome, type Cell } from './memory.js';
+import { planResults } from './pipe-results.js';
 import {
   BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
 } from './pipe-text.js';
@@ -99,10 +101,10 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const loops = parted.loops.flatMap(apart);
   const isAlong = isAlongRows(kernel);
   const draft = createDraft<PipePart>(
-    ['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'own', 'after'], 'B',
+    ['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'asked', 'own', 'ahead', 'here', 'after'], 'B',
   );
   const notes = notesOf(kernel);
-  const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet'>): Team => {
+  const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet' | 'slopes'>): Team => {
     const high = STEP * tall;
     const sizes = new Map([...cx.module.sizes, ...loops.map(({ axis }) => [axis, STEP] as const), [rows, high], [split, width]]);
     return createTeam({
@@ -113,8 +115,8 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   };
   const team = teamOf(2, shape.width, { copiers: COPIERS });
   // Each warpgroup works out its own 64 rows: none waits for the other.
-  const outlet = draft.take(STEP * SLICE * 2, false);
-  const after = teamOf(1, SLICE, { outlet });
+  const outlet = { piece: draft.take(STEP * SLICE * 2, false), later: [] };
+  const after = teamOf(1, SLICE, { outlet, slopes: siluSlopes(kernel) });
   const place = blockPlace(parted);
   const joints = loops.map((loop) => jointProducts(parted, loop, shape.width));
   for (const tiles of summedUp(joints, sums)) {
@@ -142,7 +144,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
       if (op.op === 'load') {
         const cell = stepOf(cx, loadCell(cx, op, place, split), axis);
         draft.to(issue);
-        if (!isOperand(cell)) {
+        if (!isEvenTile(cell)) {
           draft.refuse(`${op.buffer}, which no copy of 16 bytes brings`);
           continue;
         }
@@ -202,29 +204,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
   draft.to('before');
   team.add({ kind: 'hold', piece: ring });
-  // What rows alone have is the same for every slice.
-  const [own, sliced] = parted.after.reduce<[TileStmt[], TileStmt[]]>((parts, stmt) => {
-    const isOwn = stmt.kind === 'let' && stmt.op.op === 'load' && kernel.tiles[stmt.tile].axes.join() === rows;
-    parts[isOwn ? 0 : 1].push(stmt);
-    return parts;
-  }, [[], []]);
-  if (own.length > 0) {
-    draft.to('own');
-    draft.keepPieces(true);
-    // Somebody may be at the slices of the block before.
-    after.add({ kind: 'meet' });
-    straightText(cx, after, own, { place, split });
-    draft.keepPieces(false);
-  }
-  // What follows the loops is said again and again, and the ring is filled meanwhile.
-  draft.to('after');
-  after.add({ kind: 'loop', edge: 'begin' });
-  after.add({ kind: 'hold', piece: outlet });
-  for (const tile of sums.values()) after.note(tile);
-  straightText(cx, after, sliced, { place, split });
-  after.add({ kind: 'hold', piece: ring });
-  after.add({ kind: 'hold', piece: outlet });
-  after.add({ kind: 'loop', edge: 'end' });
+  planResults(cx, after, { draft, parted, place, ring, outlet });
   const refusal = draft.refusal();
   if (refusal !== undefined) return refusal;
   const plan = planTeam(draft);
@@ -252,8 +232,6 @@ function inOrder(
   const last = together.flatMap((tile) => operands.filter((stmt) => stmt.tile === tile));
   return [...operands.filter((stmt) => !last.includes(stmt)), ...last];
 }
-
-const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === 'tile' && even && there === undefined && skip === undefined;
 
 /** A copy that the engine makes. */
 function mappedCopy(
