@@ -87,6 +87,13 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
       return k.add(k.mul(k.mul(out, u), slope), k.map('silu', z));
     },
   ),
+  picked: (sizes) => moduleOf(
+    'picked', sizes, [
+      x, SOURCE, rows('rest', 'F', 'input', SLOTS), rows('more', 'F', 'input', SLOTS), { ...perRun('w', SLOTS), axes: ['F', 'D'] },
+    ], (k, { x, source, rest, more, w }) => (
+      k.mul(k.mul(k.contract(k.gather(x, source), k.load(w), 'D'), k.load(rest)), k.load(more))
+    ), SLOTS,
+  ),
   around: (sizes) => moduleOf(
     'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
     (k, { x, rest, norm, bias, w }) => k.add(
@@ -229,6 +236,14 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
       const without = (text: string) => whole(text).replace(pattern, '');
       expect(() => run(MODULES.sloped([192, 136]), 'cuda.sm90', 'bf16', { ...RACES, spoil: without })).toThrow();
     }
+  });
+  it('gathered rows out of a short ring, results that read what lies beside them', () => {
+    const spoil = (text: string) => {
+      expect(text).toContain('if (++at == 3)');
+      return whole(text).replaceAll('block += gridDim.x', 'block += 1');
+    };
+    run(MODULES.picked([640, 264]), 'cuda.sm90', 'bf16', { spoil });
+    run(MODULES.picked([640, 264]), 'cuda.sm90', 'bf16', { ...RACES, spoil });
   });
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));

@@ -1,5 +1,6 @@
+import type { Axis } from '../../../ir/common/axes.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
 import type { BlockLoop, BlockParts } from './block-parts.js';
 import { definitions } from './kernel.js';
 
@@ -13,7 +14,7 @@ const isProduct = (stmt: Let): stmt is Product => stmt.op.op === 'contract';
 
 /**
  * The products of a loop. Those of the same left operand whose right operands are alike are one product, of a right operand as wide as all
- * of them: tensor cores read the left one once, and of `width` columns, less than what they multiply at a time, that is half of all they read.
+ * of them, up to what tensor cores multiply at a time, so that they read the left one once.
  */
 export function jointProducts(
   { kernel, rows, sums }: Pick<BlockParts, 'kernel' | 'rows' | 'sums'>, { inside }: BlockLoop, width: number,
@@ -50,4 +51,22 @@ export const rightOf = (kernel: BlockParts['kernel'], rows: BlockParts['rows'], 
 function parted<T>(list: readonly T[], most: number): readonly (readonly T[])[] {
   const here = [4, 2, 1].find((n) => n <= most && n <= list.length);
   return here === undefined ? [] : [list.slice(0, here), ...parted(list.slice(here), most)];
+}
+
+/** Sums that share registers: those of products that are one. */
+export function summedUp(
+  joints: readonly (readonly (readonly { readonly tile: TileId }[])[])[], sums: ReadonlyMap<TileId, TileId>,
+): readonly (readonly TileId[])[] {
+  const all = joints.flat().map((group) => group.map(({ tile }) => sums.get(tile) ?? tile));
+  return all.filter((group, n) => all.findIndex(([tile]) => tile === group[0]) === n);
+}
+
+/** Operands, those of products that are one behind each other, as these read them; products by themselves. */
+export function inOrder(
+  kernel: TileKernel, rows: Axis, inside: BlockLoop['inside'], joints: ReturnType<typeof jointProducts>,
+): BlockLoop['inside'] {
+  const together = joints.filter(({ length }) => length > 1).flatMap((group) => group.map(({ op }) => rightOf(kernel, rows, op)));
+  const operands = inside.filter(({ op }) => op.op !== 'contract');
+  const last = together.flatMap((tile) => operands.filter((stmt) => stmt.tile === tile));
+  return [...operands.filter((stmt) => !last.includes(stmt)), ...last];
 }

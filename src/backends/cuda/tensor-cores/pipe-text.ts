@@ -21,8 +21,9 @@ export interface PipeShape {
 }
 
 /**
- * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; what
- * rows have for every slice of them, as it is asked for before the loops, and as it is there; what brings what the next slice reads; what takes it; what is done with a slice.
+ * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; what rows
+ * have for every slice of them, as it is asked for before the loops, and as it is there; what brings what the next slice reads; what takes
+ * it; what is done with a slice.
  */
 export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'asked' | 'own' | 'ahead' | 'here' | 'after';
 export const partsOfPipe = (n: number) => [`ask${n}`, `issue${n}`, `body${n}`] as const;

@@ -1,32 +1,31 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileKernel, TileOp } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed, outerStride, type Place } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
-import type { Instruction } from '../instructions/instruction.js';
-import { stageOf, type Piece } from '../instructions/pieces.js';
+import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
-import { cellPointer, sharedLimit, tensorMap, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { sharedLimit, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
+import { siluSlopes } from '../slopes.js';
 import { heldAfter, isAlongRows, type BlockLoop, type BlockParts } from './block-parts.js';
 import { blockPlace, stepOf } from './block-text.js';
-import { siluSlopes } from '../slopes.js';
-import { BLOCK_ROWS } from './blocks-text.js';
+import type { Tall } from './extents.js';
 import { padded, STEP } from './forms.js';
-import { gatheredCell, type Gather } from './gathered.js';
-import { jointProducts, rightOf } from './joint-products.js';
+import { gatheredCell } from './gathered.js';
+import { inOrder, jointProducts, summedUp } from './joint-products.js';
 import { definitions, tokenRow } from './kernel.js';
 import { isEvenTile, loadCell, tileToCome, type Cell } from './memory.js';
+import { gatherCopies, mappedCopy, ownCopy } from './pipe-copies.js';
 import { planResults } from './pipe-results.js';
+import { laid } from './pipe-sides.js';
 import {
   BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
 } from './pipe-text.js';
 import { sidesOf } from './product.js';
-import type { Tall } from './extents.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
 
 /** Sums of a thread: those of 64 rows and 256 columns of a warpgroup. */
@@ -60,14 +59,6 @@ export function lowerPipe(cx: CudaContext, given: BlockParts, isMapped: (buffer:
     }
   }
   return found;
-}
-
-/** Products along rows lie so that what several of them read is their left operand, if they do share one. */
-function laid(cx: CudaContext, given: BlockParts): BlockParts {
-  if (!isAlongRows(given.kernel) || axisSize(cx.module, given.split) <= STEP) return given;
-  const turned = { ...given, rows: given.split, split: given.rows };
-  const count = (parts: BlockParts) => sum(parts.loops.map((loop) => jointProducts(parts, loop, HIGH).length));
-  return count(turned) < count(given) ? turned : given;
 }
 
 function unfit(cx: CudaContext, { kernel, before, loops, rows }: BlockParts): string | undefined {
@@ -213,79 +204,6 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const sharedBytes = ring.bytes + 2 * ownBytes + shape.stages * BARRIERS + countedBytes(parted) + 1024;
   return sharedBytes > sharedLimit(cx.target) ? crowded(sharedBytes)
     : { parted, loops: traffic, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace };
-}
-
-/** Sums that share registers: those of products that are one. */
-function summedUp(
-  joints: readonly (readonly (readonly { readonly tile: TileId }[])[])[], sums: ReadonlyMap<TileId, TileId>,
-): readonly (readonly TileId[])[] {
-  const all = joints.flat().map((group) => group.map(({ tile }) => sums.get(tile) ?? tile));
-  return all.filter((group, n) => all.findIndex(([tile]) => tile === group[0]) === n);
-}
-
-/** Operands, those of products that are one behind each other, as these read them; products by themselves. */
-function inOrder(
-  kernel: TileKernel, rows: Axis, inside: BlockLoop['inside'], joints: ReturnType<typeof jointProducts>,
-): BlockLoop['inside'] {
-  const together = joints.filter(({ length }) => length > 1).flatMap((group) => group.map(({ op }) => rightOf(kernel, rows, op)));
-  const operands = inside.filter(({ op }) => op.op !== 'contract');
-  const last = together.flatMap((tile) => operands.filter((stmt) => stmt.tile === tile));
-  return [...operands.filter((stmt) => !last.includes(stmt)), ...last];
-}
-
-/** A copy that the engine makes. */
-function mappedCopy(
-  team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, { when, isOwn, narrowed }: {
-    readonly when: string; readonly isOwn: boolean;
-    /** The axis of which a narrow block has less. */
-    readonly narrowed: Axis | undefined;
-  },
-): Instruction {
-  const [rows, cols] = axes.map(team.pad);
-  const most = axes.map((axis, i) => (axis === narrowed ? 'v_wide' : [rows, cols][i]));
-  return {
-    kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
-    args: [
-      `to + ${piece.name}`, tensorMap(buffer.name), x,
-      ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z, ...most]), 'bar',
-    ],
-  };
-}
-
-/** One that the threads make. */
-function ownCopy(team: Team, piece: Piece, { axes, at, rowStride, rows, cols }: Cell, when: string | undefined): Instruction {
-  const [high, wide] = axes.map(team.pad);
-  return {
-    kind: 'copy', piece, group: false, ...(when !== undefined && { when }), fn: 'pipe_load', shape: [high, wide / 64, team.copiers],
-    args: [`to + ${piece.name}`, at, rowStride, rows, cols, 't'],
-  };
-}
-
-/** Gathered rows of a step: what asks which they are, for the first step that knows, and what copies them. */
-function gatherCopies(
-  cx: CudaContext, team: Team, { tile, op, cell, place, isAlong }: {
-    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly isAlong: boolean;
-  },
-): { readonly first: Instruction; readonly copy: Instruction } {
-  const index = bufferNamed(cx.module, op.index);
-  const piece = tileToCome(team, tile, cell, true);
-  const name = team.fresh(`rows${tile}`);
-  const [rows, cols] = cell.axes.map(team.pad);
-  const shape = [rows, cols / 64];
-  const at = (row: string | undefined) => [
-    cellPointer(cx.module, { buffer: index }, { ...place, first: row }), outerStride(cx.module, index),
-  ];
-  const [from, count] = isAlong ? ['rows_first', 'rows_end - rows_first'] : [place.first, cell.rows];
-  const copied = [`to + ${piece.name}`, cell.at, cell.rowStride, name, cell.cols];
-  return {
-    first: { kind: 'call', fn: 'pipe_ask', shape, args: [name, ...at(from), count, 't'], declares: [`int ${name};`] },
-    copy: {
-      kind: 'copy', piece, group: false, shape,
-      ...(isAlong
-        ? { fn: 'pipe_gather_on', args: [...copied, ...at(`(first + ${STEP})`), `rows_end - first - ${STEP}`, 't'] }
-        : { fn: 'pipe_gather', args: [...copied, cell.rows, 't'] }),
-    },
-  };
 }
 
 /** A step of a product, or of several that are one: both operands are where the stage has them. */
