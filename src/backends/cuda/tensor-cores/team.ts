@@ -174,13 +174,21 @@ export function createTeam(options: TeamOptions) {
     add({ kind: 'number', name, value: `fit_back(${upText(most)})` });
     return name;
   };
-  /** A fragment rounded into a tile, turned or not. */
-  const putDown = (tile: TileId | undefined, from: Frag, across: boolean, first?: () => void): Tile16 => {
+  /** Columns of a fragment that only fill it become 0, and rows if `rows` says so. */
+  const blank = ({ name, row, col }: Frag, rows: boolean) => {
+    const beyond = [
+      ...(pad(col) === size(col) ? [] : [`${colText(col)} >= ${size(col)}`]),
+      ...(!rows || size(row) === fragRows ? [] : [`${rowText} >= ${size(row)}`]),
+    ];
+    if (beyond.length > 0) each({ name, row, col }, `if (${beyond.join(' || ')}) ${name}[i] = 0.f;`);
+  };
+  /** A fragment rounded into a tile, turned or not. What only fills the tile is no part of its largest value, and is contracted over. */
+  const putDown = (tile: TileId | undefined, from: Frag, across: boolean): Tile16 => {
     const rows = across ? pad(from.col) : fragRows;
     const piece = take(tile, fragRows * pad(from.col) * 2);
-    if (fits) first?.();
+    if (fits) blank(from, true);
     const most = measured(tile, (to) => ({ fn: 'fit_measure', shape: [values(from.col)], args: [to, from.name, 't'] }));
-    if (!fits) first?.();
+    if (!fits && !across) blank(from, false);
     add({
       kind: 'call', fn: most === undefined ? 'store_frag' : 'fit_store', shape: [steps(from.col), rows, across],
       args: [
@@ -212,10 +220,7 @@ export function createTeam(options: TeamOptions) {
       if (row === undefined && f.far !== undefined) f.t16 = brought(id, f.far);
       else {
         const from = frag(id, row ?? refuse(`tile ${id} has no row axis`, ROW));
-        f.t16 = putDown(id, from, false, () => {
-          // Columns that only fill the tile are contracted over like the others.
-          if (pad(from.col) !== size(from.col)) each(from, `if (${colText(from.col)} >= ${size(from.col)}) ${from.name}[i] = 0.f;`);
-        });
+        f.t16 = putDown(id, from, false);
       }
     }
     const t = f.t16;
