@@ -45,8 +45,9 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
  * meant to take.
  */
 export function lowerFor(
-  spec: Spec, request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'>, chunk = DEFAULT_CHUNK,
-  room = 1,
+  spec: Spec,
+  request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'> & { readonly walksMake?: boolean },
+  chunk = DEFAULT_CHUNK, room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
   const exactGates = dtype === 'f32';
@@ -56,7 +57,9 @@ export function lowerFor(
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange, backward }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
-      runs: RUNS, slides: true, walksMake: target === 'cuda.sm90' && dtype === 'bf16', backward, pieces: request.pieces === true,
+      // Of kernels for sm_90a, whose walks load by the copy engine. No call is known to be faster for it (docs/performance.md).
+      runs: RUNS, slides: true, walksMake: request.walksMake === true && target === 'cuda.sm90' && dtype === 'bf16', backward,
+      pieces: request.pieces === true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);

@@ -174,9 +174,9 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     expect(walks.filter((kernel) => isRefused(lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel)))).toEqual([]);
   });
 
-  it('a convolution: walks take its rows from one tile, and what sums over them takes each row once', () => {
+  it('a convolution: walks that make it take its rows from one tile, and what sums over them takes each row once', () => {
     const spec = specOf(DELAYS['a convolution of four taps']);
-    const made = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map([['N', 64], ['P', 64]]) }, 64);
+    const made = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map([['N', 64], ['P', 64]]), walksMake: true }, 64);
     if (!('module' in made)) throw new Error('does not compile');
     const { module } = made;
     const kernelOf = (name: string) => module.kernels.find((kernel) => kernel.name === name) ?? module.kernels[0];
