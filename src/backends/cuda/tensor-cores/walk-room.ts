@@ -82,9 +82,8 @@ export function roomOf(
     ? rings.find(({ stages, bytes }) => stages > 1 && bytes <= sharedLimit(cx.target, 2))
     : undefined;
   const best = shared ?? rings.find(({ bytes }) => bytes <= sharedLimit(cx.target));
+  if (best === undefined) return crowded(rings[rings.length - 1].bytes);
   // A walk that makes what it reads leaves few gaps for another block of its kernel: no multiprocessor has two while others have none.
-  const least = division.near.length > 0 ? sharedLimit(cx.target, 2) + 1024 : 0;
-  const blocks = shared === undefined ? 1 : 2;
-  return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, bytes: Math.max(best.bytes, least), blocks };
+  const bytes = division.near.length > 0 ? Math.max(best.bytes, sharedLimit(cx.target, 2) + 1024) : best.bytes;
   return { offsets, outAt, outBytes: out.stageBytes, stageBytes: load.stageBytes, ...best, bytes, blocks: shared === undefined ? 1 : 2 };
 }
