@@ -132,8 +132,11 @@ function rawReads({ flow, roles }: Making, value: FlowValue): readonly ValueId[]
 function tablesReady(making: Making, domain: DomainId, id: ValueId): number {
   const { flow } = making;
   const value = flow.values[id];
-  const seat = making.roles.get(id) === 'seats';
-  const all = new Set([domain, ...operandsOf(value).map((arg) => flow.values[arg].type.domain)]);
+  const role = making.roles.get(id) ?? 'leaf';
+  const seat = role === 'seats';
+  // What is there already goes from nowhere.
+  const from = role === 'leaf' ? [] : operandsOf(value);
+  const all = new Set([domain, ...from.map((arg) => flow.values[arg].type.domain)]);
   return Math.max(0, ...[...all].map((at) => {
     const one = flow.domains[at];
     if (one.kind !== 'slot') return 0;

@@ -111,7 +111,7 @@ function joined(module: TileModule, maker: TileKernel, reader: TileKernel): Tile
   return { ...maker, tiles, body: [...maker.body, ...lets] };
 }
 
-/** Without stores to workspaces that nothing reads, and what was made for them alone. */
+/** Without stores to workspaces that nothing reads, and what was made for them alone: kernels that are left with nothing to store, too. */
 function withoutUnread(module: TileModule): TileModule {
   const read = new Set([
     ...module.kernels.flatMap(({ body }) => loadedBuffers(body)), ...module.domains.flatMap(({ made }) => (
@@ -121,11 +121,16 @@ function withoutUnread(module: TileModule): TileModule {
   ]);
   const gone = new Set(module.buffers.flatMap(({ name, role }) => (role === 'workspace' && !read.has(name) ? [name] : [])));
   if (gone.size === 0) return module;
-  return {
-    ...module, buffers: module.buffers.filter(({ name }) => !gone.has(name)),
-    kernels: module.kernels.map((kernel) => (
-      storedBuffers(kernel.body).some((name) => gone.has(name))
-        ? prune({ ...kernel, body: kernel.body.filter((stmt) => stmt.kind !== 'store' || !gone.has(stmt.buffer)) }) : kernel
-    )),
-  };
+  const without = (body: readonly TileStmt[]): readonly TileStmt[] => body.flatMap((stmt): readonly TileStmt[] => {
+    if (stmt.kind === 'store') return gone.has(stmt.buffer) ? [] : [stmt];
+    return [stmt.kind === 'loop' ? { ...stmt, body: without(stmt.body) } : stmt];
+  });
+  const kernels = module.kernels.map((kernel) => (
+    storedBuffers(kernel.body).some((name) => gone.has(name)) ? prune({ ...kernel, body: without(kernel.body) }) : kernel
+  ));
+  const idle = new Set(kernels.flatMap(({ name, body }) => (storedBuffers(body).length === 0 ? [name] : [])));
+  return withoutUnread({
+    ...module, buffers: module.buffers.filter(({ name }) => !gone.has(name)), kernels: kernels.filter(({ name }) => !idle.has(name)),
+    programs: withLaunches(module.programs, ({ launches }) => launches.filter((name) => !idle.has(name))),
+  });
 }

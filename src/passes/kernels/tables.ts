@@ -36,7 +36,7 @@ export function tableLaunches(
   );
   const brought = kernel.stores.filter((id) => flow.values[id].kind === 'gather');
   const seats = launch('seats', 'chunk', `Of each token the groups of its ${row}s.`, (k) => {
-    const one = held(listing, k);
+    const one = listed ? seatedIn(listing, k) : held(listing, k);
     if (!listed) k.store(tableBuffer(memory, 'seats', kernel.rows), seated(listing, k, elementOf(k, groupsIn(flow, kernel.rows)), one));
     for (const id of brought) k.store(seatBuffer(memory, id, kernel.rows), seated(listing, k, ownOf(listing, k, id), one));
   });
@@ -72,6 +72,12 @@ function held(listing: Listing, k: KernelBuilder): TileId {
   const domain = flow.domains[kernel.rows];
   const one = domain.kind === 'slot' ? holding(frame, domain.choice, ownView(frame)) : k.literal(0);
   return k.keep(groups.every((axis) => k.axesOf(one).includes(axis)) ? one : k.add(one, k.zeros(groups)));
+}
+
+/** The same of slots that are listed. */
+function seatedIn(listing: Listing, k: KernelBuilder): TileId {
+  const seat = seatAxis(listing.kernel.rows);
+  return k.unpack(listing.groups, seat, k.add(k.zeros([seat]), k.literal(1)), seatsIn(listing, k));
 }
 
 /** What a token has at the groups where the choice holds, in their order. */

@@ -2,7 +2,7 @@
 // Warps count as one: what their lanes do together orders them.
 // With -DRACES the compiler reports every access (-fsanitize=thread, whose library this stands in for); without, all of this is nothing.
 #ifdef RACES
-constexpr int WARPS = 16;
+constexpr int WARPS = 32;
 // What a warp knows of the others: everything up to their time.
 struct Times { u32 of[WARPS]; };
 extern bool watching;
