@@ -88,11 +88,16 @@ interface Cut {
   readonly segments: readonly number[];
 }
 
+/** Segments of each run, of so many chunks at most. */
+const segmentsOf = (chunks: readonly number[], longest: number): readonly number[] => (
+  chunks.map((count) => Math.max(1, Math.ceil(count / longest)))
+);
+
 /**
  * The shortest segments of `even` chunks or more, but below twice as many, of which runs have `most` at most; `even` where they have more.
  */
 function fitting(chunks: readonly number[], even: number, most: number): number {
-  const fits = (longest: number) => sum(chunks.map((count) => Math.max(1, Math.ceil(count / longest)))) <= most;
+  const fits = (longest: number) => sum(segmentsOf(chunks, longest)) <= most;
   let [short, long] = [even, 2 * even - 1];
   if (chunks.length > most || fits(even) || !fits(long)) return even;
   while (long - short > 1) {
@@ -111,7 +116,7 @@ function cutOf(plan: Rows, call: CallSizes, domain: string): Cut {
   const even = Math.max(least, Math.ceil((sum(chunks) * call.heads) / programs));
   const longest = pays === 1 ? even : fitting(chunks, even, Math.floor(programs / call.heads));
   const whole = Math.max(0, ...chunks) < pays * longest;
-  return { lengths, chunks, segments: chunks.map((count) => (whole ? 1 : Math.max(1, Math.ceil(count / longest)))) };
+  return { lengths, chunks, segments: segmentsOf(chunks, whole ? Infinity : longest) };
 }
 
 /** What there is so many of as an extent says; undefined: a number. */

@@ -19,17 +19,16 @@ export function verifyPlan(plan: Plan): readonly string[] {
     ...Object.entries(plan.dims).flatMap(([domain, extents]) => shapeFaults(plan, `what is known of ${domain}s`, extents)),
     ...Object.keys(plan.tables).flatMap((name) => (plan.extents[name] === undefined ? [`no extent counts the rows of ${name}`] : [])),
     ...nameFaults(plan),
-    ...Object.values(plan.programs).flatMap(({ few }) => (
-      few === undefined ? [] : shapeFaults(plan, 'what is for few rows', [few.extent])
-    )),
     ...Object.entries(plan.made ?? {}).flatMap(([domain, { of }]) => (
       plan.dims[of] === undefined || plan.made?.[of] !== undefined ? [`${domain}s are of ${of}s, of which a call brings none`] : []
     )),
-    ...Object.entries(plan.programs).flatMap(([name, whole]) => [
-      whole, ...(whole.few === undefined ? [] : [{ ...whole, launches: whole.few.launches }])
-    ].map((program) => [name, program] as const)).flatMap(([name, program]) => [
-      ...orderFaults(name, program, kernels), ...flowFaults(name, program, kernels, tensors),
-    ]),
+    ...Object.entries(plan.programs).flatMap(([name, program]) => {
+      const launched = (one: PlanProgram) => [...orderFaults(name, one, kernels), ...flowFaults(name, one, kernels, tensors)];
+      const { few } = program;
+      if (few === undefined) return launched(program);
+      const fewer = { ...program, launches: few.launches };
+      return [...shapeFaults(plan, 'what is for few rows', [few.extent]), ...launched(program), ...launched(fewer)];
+    }),
   ];
 }
 

@@ -73,7 +73,7 @@ export function rowsOf({ k, memory, domain }: Frame, buffer: TileBuffer, view: V
 }
 
 /** What a token has for its slots, one behind the other, at their groups instead. */
-function atGroups({ k, flow, memory }: Frame, x: TileId, domain: DomainId): TileId {
+export function atGroups({ k, flow, memory }: Pick<Frame, 'k' | 'flow' | 'memory'>, x: TileId, domain: DomainId): TileId {
   const groups = groupsIn(flow, domain);
   return k.unpack(names(groups), seatAxis(domain), x, k.load(tableBuffer(memory, 'seats', domain)));
 }

@@ -7,7 +7,7 @@ import type { TileId, TileKernel } from '../../ir/tile/tile.js';
 import type { Kernel } from '../cluster/kernel.js';
 import type { Refusal } from '../flow/scope.js';
 import { at, holding } from './compute.js';
-import { frameOn, ownView, refuse, type Setting } from './frame.js';
+import { atGroups, frameOn, ownView, refuse, type Setting } from './frame.js';
 import { boundAxis, bufferOf, groupsIn, names, seatAxis, seatBuffer, tableBuffer, tileDomain, type Memory } from './memory.js';
 import { elementOf, same } from './numbering.js';
 
@@ -76,8 +76,8 @@ function held(listing: Listing, k: KernelBuilder): TileId {
 
 /** The same of slots that are listed. */
 function seatedIn(listing: Listing, k: KernelBuilder): TileId {
-  const seat = seatAxis(listing.kernel.rows);
-  return k.unpack(listing.groups, seat, k.add(k.zeros([seat]), k.literal(1)), seatsIn(listing, k));
+  const { flow, memory, kernel: { rows } } = listing;
+  return atGroups({ k, flow, memory }, k.add(k.zeros([seatAxis(rows)]), k.literal(1)), rows);
 }
 
 /** What a token has at the groups where the choice holds, in their order. */

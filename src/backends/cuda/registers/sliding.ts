@@ -98,11 +98,9 @@ export function nearText(w: Writer, tile: TileId, near: Near): void {
   const name = madeName(near);
   const [own, span] = [w.regs(axes, 'warp'), spanOf(near)];
   if (tile === near.like) {
-    if (w.layout.turns === undefined) {
-      w.code.line(`float ${name}[${(own + span) * columns}];`);
-      makeText(w, near, { first: 0, end: own + span, name: (of) => of });
-    } else {
-      w.code.line(`float ${name}[${(own + span) * columns}];`);
+    w.code.line(`float ${name}[${(own + span) * columns}];`);
+    if (w.layout.turns === undefined) makeText(w, near, { first: 0, end: own + span, name: (of) => of });
+    else {
       if (span > 0) w.code.line(`UNROLL for (int k = 0; k < ${span * columns}; ++k) ${name}[k] = ${keptName(name)}[k];`);
       makeText(w, near, { first: span, end: own + span, name: (of) => of });
       keepMade(w, near, columns);
