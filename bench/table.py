@@ -141,9 +141,9 @@ def brief(error):
     return f"{type(error).__name__}: {lines[0]}"[:200].replace("|", "/")
 
 
-def at_once(commands, jobs, seconds, environment=None, each=None, folder=None):
+def at_once(commands, jobs, seconds, environment=None, each=None, folder=None, ended=lambda i, wrong: None):
     """Runs commands in a folder, a few at a time, all of them ended after `seconds`, `each` after so many of its own. By command what went wrong: None, or the last
-    line it said."""
+    line it said. `ended` hears of each as soon as it has."""
     end, waiting, running, results = time.monotonic() + seconds, list(enumerate(commands)), {}, [None] * len(commands)
     while waiting or running:
         while waiting and len(running) < jobs and time.monotonic() < end:
@@ -154,6 +154,7 @@ def at_once(commands, jobs, seconds, environment=None, each=None, folder=None):
         if time.monotonic() >= end:
             for i, _ in waiting:
                 results[i] = "not begun in time"
+                ended(i, results[i])
             waiting.clear()
         for i, (process, begun) in list(running.items()):
             own = end if each is None else min(end, begun + each)
@@ -169,6 +170,7 @@ def at_once(commands, jobs, seconds, environment=None, each=None, folder=None):
                 if process.returncode != 0:
                     results[i] = (said.strip().splitlines() or [f"ended with {process.returncode}"])[-1][:200]
             del running[i]
+            ended(i, results[i])
     return results
 
 

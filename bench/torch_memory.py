@@ -1,8 +1,9 @@
 """Peak memory of forward and backward, FLA's functions beside ours, at B=2 T=16384 H=16 D=128 in bf16 (inputs, gates and gradients included).
 
-    python3 bench/torch_memory.py gla --packages out          one scan a process: FLA tunes its kernels at the first call
+    python3 bench/torch_memory.py gla --packages out          one scan a process
 
-`out`: what `lmoec build examples/{gla,gated_delta,kda,simple_gla}.lmoe --target torch --size K=128,V=128 -o out` made. Prints one line of JSON: MiB above what inputs take."""
+`out`: what `lmoec build examples/{gla,gated_delta,kda,simple_gla}.lmoe --target torch --size K=128,V=128 -o out` made. Prints a line of JSON for ours and one for FLA's, as soon as
+it is known: MiB above what inputs take. FLA's tuner is held to one configuration (untuned.py): what its functions ask of torch is the same in all."""
 import argparse
 import importlib
 import json
@@ -12,7 +13,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import untuned
+from table import brief
+
 B, T, H, D = 2, 16384, 16, 128
 FLA = {
     "gla": ("gla", "chunk_gla"), "gated_delta": ("gated_delta_rule", "chunk_gated_delta_rule"), "kda": ("kda", "chunk_kda"),
@@ -63,15 +67,25 @@ def main():
     parser.add_argument("--only", choices=("fla", "lmoec"))
     options = parser.parse_args()
     sys.path.insert(0, str(Path(options.packages).resolve() / options.scan))
-    found = {"scan": options.scan}
-    if options.only != "fla":
-        found["lmoec"] = peak(getattr(importlib.import_module(options.scan), options.scan), inputs(options.scan))
-    if options.only != "lmoec":
+
+    def say(whose, function):
+        try:
+            found = peak(function(), inputs(options.scan))
+        except Exception as error:
+            found = {"failed": brief(error)}
+        print(json.dumps({"scan": options.scan, "kernels": whose, **found}), flush=True)
+
+    def fla():
+        untuned.hold()
         module, name = FLA[options.scan]
         function = getattr(importlib.import_module(f"fla.ops.{module}"), name)
         more = {"safe_gate": True} if options.scan == "kda" else {}
-        found["fla"] = peak(lambda *given: function(*given, **more), inputs(options.scan))
-    print(json.dumps(found))
+        return lambda *given: function(*given, **more)
+
+    if options.only != "fla":
+        say("lmoec", lambda: getattr(importlib.import_module(options.scan), options.scan))
+    if options.only != "lmoec":
+        say("fla", fla)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import measure
 import peers
 import rows
 import table
+import torch_models
 import torch_together
 import written
 
@@ -73,10 +74,14 @@ class Limits(unittest.TestCase):
     def test_processes_end_in_time_and_say_what_went_wrong(self):
         say = lambda text: [sys.executable, "-c", text]
         begin = time.monotonic()
-        found = table.at_once([say("pass"), say("raise ValueError('no keys')"), say("import time; time.sleep(60)"), say("pass")], 3, 3)
+        heard = {}
+        commands = [say("pass"), say("raise ValueError('no keys')"), say("import time; time.sleep(60)"), say("pass")]
+        found = table.at_once(commands, 3, 3, ended=lambda i, wrong: heard.update({i: (wrong, time.monotonic() - begin)}))
         self.assertLess(time.monotonic() - begin, 20)
         self.assertEqual(found[:2], [None, "ValueError: no keys"])
         self.assertIn("not done", found[2])
+        self.assertEqual([heard[i][0] for i in range(4)], found)
+        self.assertEqual(max(heard, key=lambda i: heard[i][1]), 2, "the others were told of before the last had ended")
 
     def test_processes_have_limits_of_their_own(self):
         say = lambda text: [sys.executable, "-c", text]
@@ -97,6 +102,24 @@ class Limits(unittest.TestCase):
             self.assertEqual((again.done("a"), again.done("b")), (True, False))
             other = table.Table("t", "Title", columns, folder, {**where, "commit": "other"})
             self.assertFalse(other.done("a"))
+
+
+class Models(unittest.TestCase):
+    def test_a_row_says_what_its_processes_had_come_to(self):
+        made = lambda more: {
+            "logits": torch.ones(2, torch_models.TOKENS, 3) + more, "gradients": {"a": torch.ones(4) + more, "b": torch.zeros(2)}, "failed": [], "calls": {"gla": 3}}
+        ours = {**made(0.01), "packed": made(0.01)["logits"], "decoded": torch.ones(2, 32, 3) * 1.5, "generated": torch.tensor([[1, 2, 3], [4, 5, 6]])}
+        row = torch_models.row_of({"ours": ours, "exact": made(0)}, {"ours": None, "exact": None})
+        self.assertAlmostEqual(row["ours"], 0.01, 4)
+        self.assertAlmostEqual(row["ours_gradients"], 0.01, 4)
+        self.assertEqual((row["packed"], row["decoded"], row["beyond"], row["failed"], row["calls"]), (0, 0.5, "decoded", "nothing", "gla 3"))
+        self.assertNotIn("fla", row)
+        fla = {**made(-0.02), "generated": torch.tensor([[1, 2, 0], [4, 5, 6]]), "failed": ["decoded: no"]}
+        row = torch_models.row_of({"ours": ours, "exact": made(0), "fla": fla}, {"fla": "not done after 9 s"})
+        self.assertAlmostEqual(row["apart"], 0.03 / 0.98, 3)
+        self.assertEqual(row["beyond"], "apart, decoded")
+        self.assertEqual((row["generated"], row["failed"]), ("3 tokens a row, the first 2 as FLA's", "fla: decoded: no; fla: not done after 9 s"))
+        self.assertIn("ours: the reason", torch_models.row_of({}, {"ours": "the reason"})["failed"])
 
 
 class Together(unittest.TestCase):
