@@ -67,7 +67,7 @@ export function readHeader<Dtype extends string>(
 function parseHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> | string {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return 'its header is no UTF-8 text';
   }

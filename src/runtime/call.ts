@@ -5,7 +5,7 @@ import { tableOf, type CallSizes } from './extents.js';
 import { releasedTensor } from './lifetime.js';
 import type { Slot } from './programs.js';
 import { RuntimeError, type CallOptions, type CallTensors, type DeviceTensor, type ElementType, type HostArray } from './runtime.js';
-import { areValues } from './tensors.js';
+import { areValues, arrayName } from './tensors.js';
 
 /** What binding the tensors of a call asks of a device. */
 export interface CallMemory<T extends DeviceTensor> {
@@ -119,10 +119,10 @@ export function bindTensors<T extends DeviceTensor>(
 
 /** Throws where an array cannot fill a tensor. */
 export function checkArray(dtype: ElementType, shape: readonly number[], data: HostArray, name: string): void {
-  const expected = newHostArray(dtype, 0).constructor.name;
-  if (data.constructor.name !== expected) {
+  const [expected, found] = [newHostArray(dtype, 0), data].map(arrayName);
+  if (found !== expected) {
     throw new RuntimeError(
-      `${name}: ${dtype} values come in a ${expected}, found ${data.constructor.name}`,
+      `${name}: ${dtype} values come in a ${expected}, found ${found}`,
       'convert the array first; bf16 and f16 travel as their 16 bits',
     );
   }

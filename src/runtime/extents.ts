@@ -2,6 +2,7 @@ import type { Extent, Plan, PlanKernel, PlanTensor } from '../ir/plan/plan.js';
 import type { MadeRows, PlanExtent, PlanTable, TableColumn } from '../ir/plan/rows.js';
 import { kindName } from '../support/brief.js';
 import { sum } from '../support/sum.js';
+import { countsFault } from './offsets.js';
 import { LimitError, RuntimeError } from './runtime.js';
 
 /** What a call brings: the sizes that a plan leaves open. */
@@ -76,6 +77,8 @@ function checkSizes({ heads, groups, lengths, others = {} }: CallSizes): void {
   for (const [name, counts] of [['lengths', lengths], ...Object.entries(others)] as const) {
     if (!Array.isArray(counts)) throw new RuntimeError(`${name} is ${kindName(counts)}`, rule(name));
     const odd = counts.findIndex((length) => !isCount(length, 0));
+    const many = odd < 0 ? countsFault(counts.length, sum(counts)) : undefined;
+    if (many !== undefined) throw new LimitError(`${name} says ${many}`, 'split the call');
     if (odd < 0) continue;
     throw new RuntimeError(`${name} holds ${kindName(counts[odd])} at entry ${odd}`, `${rule(name)}, whole numbers from 0 on`);
   }

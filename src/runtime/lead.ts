@@ -1,8 +1,8 @@
 import type { Extent, Plan } from '../ir/plan/plan.js';
 import { briefShape, kindName } from '../support/brief.js';
 import { kindOf, type CallSizes } from './extents.js';
-import { OFFSETS_RULE, offsetsFault } from './offsets.js';
-import { RuntimeError } from './runtime.js';
+import { countsFault, OFFSETS_RULE, offsetsFault } from './offsets.js';
+import { LimitError, RuntimeError } from './runtime.js';
 import type { Tensors } from './given.js';
 import { isList } from './tensors.js';
 
@@ -52,6 +52,8 @@ export function leadOf(plan: Plan, inputs: Tensors, cuSeqlens: unknown, step: bo
 
 /** Tokens of every sequence; `whose`: of what a message speaks. */
 export function lengthsOf(whose: string, batch: number, tokens: number, cuSeqlens: unknown): readonly number[] {
+  const many = countsFault(cuSeqlens === undefined ? batch : 1, batch * tokens);
+  if (many !== undefined) throw new LimitError(`${whose}: a call of ${many}`, 'split the call');
   if (cuSeqlens === undefined) return Array.from({ length: batch }, () => tokens);
   const numbers = isList(cuSeqlens) ? cuSeqlens : undefined;
   const fault = numbers === undefined ? `is ${kindName(cuSeqlens)}` : offsetsFault(numbers, batch, tokens);

@@ -15,3 +15,13 @@ export function offsetsFault(offsets: ArrayLike<number>, batch: number, tokens: 
   const last = offsets[offsets.length - 1];
   return last === tokens ? undefined : `ends at ${last}, but there are ${tokens} tokens`;
 }
+
+const MOST_SEQUENCES = 2 ** 24;
+/** Kernels number tokens by whole numbers of 32 bits. */
+const MOST_TOKENS = 2 ** 31 - 1;
+
+/** Why there are too many for one call; undefined where there are not. What has no elements may have any extents. */
+export function countsFault(sequences: number, tokens: number): string | undefined {
+  if (sequences > MOST_SEQUENCES) return `${sequences} sequences, more than 2^24`;
+  return tokens > MOST_TOKENS ? `${tokens} tokens, more than 2^31 - 1` : undefined;
+}

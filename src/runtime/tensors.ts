@@ -22,6 +22,7 @@ export type TensorValues = HostArray | Float64Array | readonly number[] | Device
  * f64 numbers and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
  */
 export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], given: TensorValues): Tensor<Axes> {
+  if (typeof axes !== 'string') throw new RuntimeError(`the axes of a tensor are ${kindName(axes)}`, 'name them in memory order: \'B T H K\'');
   const names = axisNames(axes);
   if (!isShape(shape)) throw new RuntimeError(
     `'${axes}' has no shape: found ${Array.isArray(shape) ? briefShape(shape) : kindName(shape)}`, 'give a whole number for each axis',
@@ -71,7 +72,7 @@ function isShape(shape: unknown): shape is readonly number[] {
 }
 
 /** Arrays of another window or worker have another constructor, but the same name. */
-const arrayName = (value: unknown): string => Object.prototype.toString.call(value).slice('[object '.length, -1);
+export const arrayName = (value: unknown): string => Object.prototype.toString.call(value).slice('[object '.length, -1);
 
 /** Is it something that kernels can read? */
 export function areValues(values: unknown): values is HostArray | DeviceTensor {
@@ -93,7 +94,7 @@ export function upload<Axes extends string>(runtime: Runtime, host: Tensor<Axes>
 
 /** f32 numbers in the elements that a kernel reads; what has 16 bits already stays. */
 export function inElements(values: HostArray, dtype: ElementType | undefined): HostArray {
-  return values instanceof Float32Array && (dtype === 'bf16' || dtype === 'f16') ? toHalves(dtype, values) : values;
+  return arrayName(values) === 'Float32Array' && (dtype === 'bf16' || dtype === 'f16') ? toHalves(dtype, values) : values;
 }
 
 /** Fetches the values of a tensor as they lie in memory; a typed array is given back as it is. */
@@ -105,7 +106,7 @@ export async function read(runtime: Runtime, from: Tensor<string>): Promise<Host
 /** Fetches the values of a tensor as numbers, whatever its element type. */
 export async function readFloats(runtime: Runtime, from: Tensor<string>): Promise<Float32Array> {
   const values = await read(runtime, from);
-  if (values instanceof Float32Array) return values;
+  if (arrayName(values) === 'Float32Array') return values instanceof Float32Array ? values : Float32Array.from(values);
   const dtype = ArrayBuffer.isView(from.values) ? undefined : from.values.dtype;
   if (dtype === 'bf16' || dtype === 'f16') return fromHalves(dtype, values);
   throw new RuntimeError('16-bit values of a typed array do not say whether they are bf16 or f16', 'convert them with what made them');
@@ -118,7 +119,8 @@ export function release(from: Tensor<string>): void {
 }
 
 function isNumbers(values: TensorValues): values is Float64Array | readonly number[] {
-  return arrayName(values) === 'Float64Array' || (Array.isArray(values) && values.every((value) => typeof value === 'number'));
+  // `every` passes over holes.
+  return arrayName(values) === 'Float64Array' || (Array.isArray(values) && values.findIndex((value) => typeof value !== 'number') < 0);
 }
 
 export function axisNames(axes: string): readonly string[] {

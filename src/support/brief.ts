@@ -7,7 +7,8 @@ export function briefText(text: string, most = 60): string {
 /** `a, b, c and 97 more`. */
 export function briefList(items: ArrayLike<unknown>, most = 8): string {
   const shown = Array.from(
-    { length: Math.min(items.length, items.length === most + 1 ? most + 1 : most) }, (_, i) => briefText(String(items[i])),
+    { length: Math.min(items.length, items.length === most + 1 ? most + 1 : most) },
+    (_, i) => (typeof items[i] === 'object' ? kindName(items[i]) : briefText(String(items[i]))),
   );
   return items.length === shown.length ? shown.join(', ') : `${shown.join(', ')} and ${items.length - shown.length} more`;
 }
@@ -21,7 +22,10 @@ export function briefShape(shape: ArrayLike<number>): string {
 export function kindName(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
-  if (typeof value === 'object') return value.constructor?.name === undefined
-    || value.constructor.name === 'Object' ? 'an object' : `a ${briefText(value.constructor.name)}`;
+  if (typeof value === 'object') {
+    // What was read from JSON may have any `constructor`.
+    const name: unknown = typeof value.constructor === 'function' ? value.constructor.name : undefined;
+    return typeof name !== 'string' || name === 'Object' ? 'an object' : `a ${briefText(name)}`;
+  }
   return typeof value === 'string' ? `the text '${briefText(value)}'` : `the ${typeof value} ${briefText(String(value))}`;
 }

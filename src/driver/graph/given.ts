@@ -1,5 +1,6 @@
 import { isAny } from '../../ir/common/range.js';
 import { extentsOf, type Signature, type SignatureTensor } from '../../ir/common/signature.js';
+import { countsFault } from '../../runtime/offsets.js';
 import { briefList, briefShape, briefText } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
 import { CU_SEQLENS, EXPECTED_PREFIX, packedLengths, position, type AnyTensor } from '../run/validate.js';
@@ -113,6 +114,8 @@ function positionsOf(
 
 function lengthsOf(tensors: ReadonlyMap<string, AnyTensor>, batch: number, tokens: number): readonly number[] | Problem {
   const packed = tensors.get(CU_SEQLENS);
+  const many = countsFault(packed === undefined ? batch : 1, batch * tokens);
+  if (many !== undefined) return problem('E503', `the tensors are of ${many}`, 'split the call');
   if (packed === undefined) return Array.from({ length: batch }, () => tokens);
   return packedLengths(packed, batch, tokens);
 }

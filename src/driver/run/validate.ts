@@ -1,6 +1,6 @@
 import type { AxisSizes } from '../../ir/common/axes.js';
 import { isAny } from '../../ir/common/range.js';
-import { OFFSETS_RULE, offsetsFault } from '../../runtime/offsets.js';
+import { countsFault, OFFSETS_RULE, offsetsFault } from '../../runtime/offsets.js';
 import { briefList, briefShape, briefText } from '../../support/brief.js';
 import { problem, type Problem } from '../problem.js';
 import type { Signature, SignatureTensor } from '../../ir/common/signature.js';
@@ -77,6 +77,8 @@ export function validate(
   let lengths: readonly number[] | undefined;
   let cuSeqlens: readonly number[] | undefined;
   const packed = tensors.get(CU_SEQLENS);
+  const many = countsFault(packed === undefined ? batch ?? 0 : 1, (batch ?? 0) * (tokens ?? 0));
+  if (many !== undefined) return { problems: [problem('E503', `the tensors are of ${many}`, 'split the call')] };
   if (packed !== undefined && batch !== undefined && tokens !== undefined) {
     cuSeqlens = Array.from(packed.data);
     const found = packedLengths(packed, batch, tokens);

@@ -79,7 +79,11 @@ function openRuntime({ device, description, capabilities }: OpenDevice): WebGpuR
       alive();
       return loadPlan(device, plan, await loadPipelines(device, plan, files), alive, checks);
     },
-    release: () => device.destroy(),
+    release() {
+      // The device tells later.
+      lost ??= 'the runtime was released';
+      device.destroy();
+    },
   };
 }
 

@@ -79,6 +79,12 @@ describe('safetensors', () => {
     expect(refusal(file('{"a": 1', 0))).toMatch(/its header is no JSON: .*\| a safetensors file/);
     expect(refusal(file('[1]', 0))).toMatch(/its header is no JSON object/);
     expect(refusal(file(' {}', 0))).toMatch(/its header is no JSON object/);
+    expect(refusal(file('\ufeff{}', 0))).toMatch(/its header is no JSON: /);
+    for (const name of ['null', '5', '[]', '{}']) {
+      const odd = `{"constructor":{"name":${name}}}`;
+      expect(refusal(file(`{"a":{"dtype":"F32","shape":${odd},"data_offsets":[0,4]}}`, 4))).toMatch(/its shape is an object, no list/);
+      expect(refusal(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":${odd}}}`, 4))).toMatch(/its data_offsets are an object, no/);
+    }
     expect(refusal(file('', 0))).toMatch(/its header is no JSON/);
     expect(refusal(Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0, 0xff))).toMatch(/its header is no UTF-8 text/);
   });

@@ -1,7 +1,11 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import type { Plan } from '../../../src/ir/plan/plan.js';
 import { openScan, read, readFloats, tensor } from '../../../src/runtime/bindings.js';
-import type { CallSizes } from '../../../src/runtime/extents.js';
+import { checkArray } from '../../../src/runtime/call.js';
+import { extentsOf, type CallSizes } from '../../../src/runtime/extents.js';
+import { lengthsOf } from '../../../src/runtime/lead.js';
+import { inElements } from '../../../src/runtime/tensors.js';
 import { RuntimeError, type CallTensors, type DeviceTensor, type LoadedPlan, type Runtime } from '../../../src/runtime/runtime.js';
 import { plan as sample } from '../emit/sample.js';
 
@@ -123,6 +127,48 @@ describe('calls of a binding', () => {
       await refused.toMatchObject({ message: expect.stringMatching(/^.{1,120}$/) });
     }
     await expect(scan.forward(inputs(2, 9, 4, 2), { cuSeqlens: [0, 9] })).rejects.toThrow('so the batch must be 1, found 2');
+  });
+
+  it('refuses what no call can have in one short line, however odd', async () => {
+    const scan = await open();
+    const json = (text: string): never => JSON.parse(text) as never;
+    const cases: readonly [() => unknown, string][] = [
+      [() => tensor(undefined as never, [1], [1]), 'the axes of a tensor are undefined'], [
+        () => tensor('B', json('{"constructor":{"name":null}}'), [1]), "'B' has no shape: found an object",
+      ],
+      [() => tensor('B', [Object.create(null) as never], [1]), "'B' has no shape: found [an object]"], [
+        () => tensor('B', [1], json('{"constructor":{"name":5}}')), "'B' has no values: found an object",
+      ],
+      // Holes would be NaN.
+      [() => tensor('B', [3], new Array<number>(3)), "'B' has no values: found an array"], [
+        () => lengthsOf('f', 2 ** 40, 0, undefined), 'f: a call of 1099511627776 sequences, more than 2^24',
+      ],
+      [() => lengthsOf('f', 2, 2 ** 30, undefined), 'f: a call of 2147483648 tokens, more than 2^31 - 1'], [
+        () => extentsOf(plan, { heads: 1, groups: 1, lengths: [2 ** 40] }), 'lengths says 1099511627776 tokens, more than 2^31 - 1',
+      ],
+    ];
+    for (const [call, message] of cases) {
+      expect(call).toThrow(message);
+      expect(call).toThrow(RuntimeError);
+    }
+    await expect(scan.forward(inputs(1, 9, 4, 2), { cuSeqlens: [0, json('{"constructor":{"name":null}}'), 9] })).rejects
+      .toThrow('cuSeqlens holds an object at entry 1');
+  });
+
+  it('takes arrays of other windows, of classes made of typed arrays, and of shared memory, in any element type', async () => {
+    class Own extends Float32Array {}
+    const values = Float32Array.of(1, -2, 0.5, 0);
+    const shared = new Float32Array(new SharedArrayBuffer(24)).subarray(1, 5);
+    shared.set(values);
+    const foreign: unknown = runInNewContext('Float32Array.of(1, -2, 0.5, 0)');
+    const bits = Uint16Array.of(0x3f80, 0xc000, 0x3f00, 0);
+    for (const given of [Own.from(values), shared, foreign as Float32Array]) {
+      expect(inElements(given, 'bf16')).toEqual(bits);
+      expect(inElements(given, 'f32')).toBe(given);
+      expect(() => checkArray('f32', [4], given, 'x')).not.toThrow();
+      expect([...await readFloats(fakeRuntime([]), tensor('B', [4], given))]).toEqual([...values]);
+    }
+    expect(() => checkArray('f32', [4], bits, 'x')).toThrow('x: f32 values come in a Float32Array, found Uint16Array');
   });
 
   it('refuses arguments that are missing or no objects, with what they should be', async () => {
