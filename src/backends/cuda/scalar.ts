@@ -13,8 +13,9 @@ export function scalarText(fn: MathName, args: readonly string[]): string {
  */
 export function roundedText(dtype: IoDtype, text: string): string {
   if (dtype === 'f16') {
+    // A device's NaN has all bits set, which a carry would make a zero.
     return `([&] { const u32 bits = __float_as_uint(${text}); `
-      + 'return __uint_as_float((bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu); }())';
+      + 'return __uint_as_float((bits & 0x7fffffff) > 0x7f800000 ? bits : (bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu); }())';
   }
   return dtype === 'f32' ? text : `([&] { ${dtype} kept; st(&kept, ${text}); return ld(&kept); }())`;
 }

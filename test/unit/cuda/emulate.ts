@@ -79,12 +79,13 @@ export function runKernels(
     const text = [source, mainText(plan, call, options.programs)].join('\n');
     writeFileSync(join(folder, 'k'), compiled(text, { sm90: target === 'cuda.sm90', half: dtype === 'f16', races }), { mode: 0o755 });
     for (const program of options.programs) {
-      for (const tensor of plan.tensors) {
-        const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(NaN);
-        writeFileSync(join(folder, `${tensor.name}.bin`), encode(withGaps(values, tensor, plan, call), tensor.dtype));
-      }
       for (const [name, table] of tablesOf(plan, call)) writeFileSync(join(folder, `${name}.bin`), table);
       for (const order of orders) {
+        for (const tensor of plan.tensors) {
+          const nothing = order === '1' ? LARGE[tensor.dtype] : NaN;
+          const values = given.get(tensor.name) ?? new Float64Array(count(tensor, plan, call)).fill(nothing);
+          writeFileSync(join(folder, `${tensor.name}.bin`), encode(withGaps(values, tensor, plan, call, nothing), tensor.dtype));
+        }
         const run = spawnSync(join(folder, 'k'), [program, order], { cwd: folder, encoding: 'utf8' });
         if (run.status !== 0) throw new Error(`${module.name} ${program}, order ${order}: ${run.stderr} ${run.signal ?? ''}`);
         see(program, given, {
@@ -99,6 +100,9 @@ export function runKernels(
     rmSync(folder, { recursive: true });
   }
 }
+
+/** What memory that nobody wrote holds where shared memory has large numbers, too (emulator.cc): the larger of NaN and another is the other. */
+const LARGE: Readonly<Record<PlanTensor['dtype'], number>> = { f32: 1e30, bf16: 1e30, f16: 6e4, i32: 2 ** 30 };
 
 function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {
   return shapeOf(tensor, extentsOf(plan, call)).reduce((n, extent) => n * extent, 1);
@@ -120,12 +124,12 @@ function cellsOf(
   return { tokens, inner: own.length < rest.length ? rest[0] : 1, cell: own.reduce((n, extent) => n * extent, 1) };
 }
 
-/** The values of a tensor where kernels look for them, and NaN between. */
-function withGaps(values: Float64Array, tensor: PlanTensor, plan: Plan, call: CallSizes): Float64Array {
+/** The values of a tensor where kernels look for them, and others between. */
+function withGaps(values: Float64Array, tensor: PlanTensor, plan: Plan, call: CallSizes, between: number): Float64Array {
   const apart = distancesOf(tensor, plan, call);
   if (apart === undefined) return values;
   const { tokens, inner, cell } = cellsOf(tensor, plan, call);
-  const wide = new Float64Array(tokens * apart.token).fill(NaN);
+  const wide = new Float64Array(tokens * apart.token).fill(between);
   for (let t = 0; t < tokens; t++) {
     for (let h = 0; h < inner; h++) wide.set(
       values.subarray((t * inner + h) * cell, (t * inner + h + 1) * cell), t * apart.token + h * apart.head,
@@ -230,7 +234,13 @@ ${launches.join('\n')}
 
 function encode(values: Float64Array, dtype: PlanTensor['dtype']): Uint8Array {
   switch (dtype) {
-    case 'f32': return new Uint8Array(Float32Array.from(values).buffer);
+    case 'f32': {
+      const floats = Float32Array.from(values);
+      const bits = new Uint32Array(floats.buffer);
+      // NaN as devices make it.
+      values.forEach((x, i) => { if (Number.isNaN(x)) bits[i] = 0x7fffffff; });
+      return new Uint8Array(floats.buffer);
+    }
     case 'i32': return new Uint8Array(Int32Array.from(values).buffer);
     case 'f16': case 'bf16': return new Uint8Array(Uint16Array.from(values, (x) => halfBits(dtype, x)).buffer);
   }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { ioDtypeOf, lowerFor } from '../../../src/driver/scan/compile.js';
 import { frontend } from '../../../src/passes/frontend.js';
-import { compiler } from './emulate.js';
+import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
+import { buildKernel } from '../../../src/ir/tile/build.js';
+import type { TileBuffer, TileModule } from '../../../src/ir/tile/tile.js';
+import { compiler, runKernels } from './emulate.js';
 import { judgeScan } from './tensor-runs.js';
 
 const SOURCE = `
@@ -36,5 +39,30 @@ describe('inputs that are said to be rounded', () => {
     const { failed, errors } = judgeScan(made('rounded', 'bf16'), sizes, { target: 'cuda.sm90', lengths: [64, 1, 100], orders: ['0'] });
     expect(failed).toEqual([]);
     expect(errors.size).toBeGreaterThan(8);
+  });
+});
+
+describe('a rounding in the middle of a kernel', () => {
+  it.skipIf(!compiler).each(['bf16', 'f16'] as const)('has the digits of %s, and keeps what is no number (skipped where g++ is missing)', (dtype) => {
+    const buffer = (name: string, role: TileBuffer['role']): TileBuffer => (
+      { name, outer: 'row', domain: TOKENS, inner: 'head', axes: ['K'], dtype: 'f32', role }
+    );
+    const [x, y] = [buffer('x', 'input'), buffer('y', 'output')];
+    const module: TileModule = {
+      name: 'once', chunk: 16, sizes: new Map([['K', 4]]), domains: [TOKENS], buffers: [x, y],
+      kernels: [buildKernel(
+        { name: 'rounding', doc: 'Rounds every number.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => k.store(y, k.round(k.load(x))),
+      )],
+      programs: scanPrograms([x, y], { forward: ['rounding'] }),
+    };
+    const values = Float64Array.of(NaN, Infinity, -Infinity, 1 + 2 ** -14, -3e-30, 1e30, 0, -1 - 2 ** -8);
+    const given = new Map([['x', values]]);
+    for (const plain of [false, true]) {
+      runKernels(module, { dtype, plain, call: { heads: 1, groups: 1, lengths: [2] }, longest: 1, programs: ['forward'], given }, (_, __, found) => {
+        const made = [...found.get('y') ?? []];
+        expect(made.slice(0, 4)).toEqual([NaN, Infinity, -Infinity, 1]);
+        values.slice(4).forEach((wanted, i) => expect(Math.abs(made[4 + i] - wanted)).toBeLessThanOrEqual(Math.abs(wanted) * 2 ** -8));
+      });
+    }
   });
 });
