@@ -51,7 +51,8 @@ export function resolveRead(
   const extra = rowFactors.find((f) => b.axesOf(f).some((axis) => axis !== rowAxis));
   if (extra !== undefined) {
     throw refuse(
-      'E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read', 'scale the result of the read instead',
+      'E306', read.origin, `\`${name}\` is scaled per value channel before it is read`, 'this read',
+      'scale the result of the read instead: `q @ (w * S)` is `w * (q @ S)`, and `q @ (S - S[t-1])` is `q @ S - q @ S[t-1]`',
     );
   }
   let rest: readonly Term[] = read.form.terms;
