@@ -59,7 +59,10 @@ export const arithmetic = {
   /** x^y. The slope in y is for positive x; small whole exponents never get here, `resolve` writes them out as products. */
   pow: binary('pow', {
     spoken: false, domain: { lo: 0, hi: Infinity }, f64: (x, y) => x ** y,
-    slopes: (b, x, y, out) => [b.map('mul', y, b.map('pow', x, b.map('sub', y, b.literal(1)))), b.map('mul', out, b.map('log', x))],
+    // x^y log x goes to 0 with x, and x^0 is the same for all x.
+    slopes: (b, x, y, out) => [
+      b.map('chain', y, b.map('pow', x, b.map('sub', y, b.literal(1)))), b.map('chain', out, b.map('log', x)),
+    ],
     range: (x, y) => (x.lo > 0 || (x.lo >= 0 && y.lo >= 0) ? hull(x, y, (a, c) => a ** c) : x.lo >= 0 ? { lo: 0, hi: Infinity } : ANY),
     overflows: () => true,
     cuda: 'powf', wgsl: 'm_pow', torch: infix('**', LEVEL.power),

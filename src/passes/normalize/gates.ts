@@ -98,13 +98,23 @@ function logOfNode(
     if (node.fn === 'div') return logOfShare(b, x, y, logOf) ?? both('sub') ?? byRange(b, spec, factor, ranges);
     if (node.fn === 'pow') {
       const base = logOf(x);
-      return base === undefined ? byRange(b, spec, factor, ranges) : { log: b.map('mul', y, base.log), smooth: base.smooth };
+      if (base === undefined) return byRange(b, spec, factor, ranges);
+      const log = b.map('mul', y, base.log);
+      const whole = rangeOf(b, spec, x, ranges).lo > 0 || (base.smooth && isTrained(b, x));
+      return { log: whole ? log : b.map('add', log, logOfLittle(b, x, y)), smooth: base.smooth };
     }
     if (node.fn === 'sub' && b.literalValue(x) === 1 && rangeOf(b, spec, y, ranges).hi < 1) return {
       log: b.map('log1p', b.map('neg', y)), smooth: !isTrained(b, y),
     };
   }
   return byRange(b, spec, factor, ranges);
+}
+
+/** What y log x is below y log of the least factor that has a logarithm: a small power of 0 is 0, too. */
+function logOfLittle(b: ScanBuilder, x: NodeId, y: NodeId): NodeId {
+  const least = b.literal(SMALLEST_DECAY);
+  const share = b.map('div', b.map('min', x, least), least);
+  return b.map('log', b.map('max', b.map('pow', share, y), least));
 }
 
 /**

@@ -52,6 +52,22 @@ export const END_SCANS: Readonly<Record<string, EndScan>> = {
     }`,
     values: { z: [95, 300, -95, 0.5, 320], w: [90, 300, 0.5] },
   },
+  'a power of 0': {
+    text: `scan s(q, k: [K], v: [V], f: [] in 0..1, y: []) -> o: [V] {
+      state S: [K, V]  S = f^(1 + softplus(y)) * S[t-1] + outer(k, v)  o = q @ S
+    }`,
+    values: { f: [0, 0.5, 1, 0, 0.9], y: [-3, 0.3, 2, -40] },
+  },
+  'a small power of 0': {
+    text: `scan s(q, k: [K], v: [V], f, y: []) -> o: [V] {
+      state S: [K, V]  S = clamp(f, 0, 1)^softplus(y) * S[t-1] + outer(k, v)  o = q @ S
+    }`,
+    values: { f: [-1, 0.5, 2, -3, 0.9], y: [-3, -10, 2, 0.3] },
+  },
+  'a power of 0 in a vector': {
+    text: 'scan s(x, f: [D] in 0..1, y: [D]) -> o: [D] { state h: [D]  h = 0.9 * h[t-1] + f^(1 + softplus(y)) * x  o = h }',
+    values: { f: [0, 0.5, 1, 0, 0.9], y: [-3, 0.3, 2, -40] },
+  },
 };
 
 /** Puts the values in, over and over. */

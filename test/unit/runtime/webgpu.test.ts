@@ -152,6 +152,14 @@ async function runtimeTests(runtime: WebGpuRuntime): Promise<void> {
     )).rejects.toThrow(/x lives on another device/);
   });
 
+  it('refuses what comes after it was released, at once', async () => {
+    const other = await openSoftwareGpu('swiftshader', 'lavapipe');
+    if ('why' in other) throw new Error(other.why);
+    other.release();
+    other.release();
+    expect(() => other.upload(values, 'f32', [2, 2, 3])).toThrow('the device is lost: the runtime was released');
+  });
+
   it('says how much a tensor would take and what the adapter binds', () => {
     const large = (): unknown => runtime.empty('f32', [1 << 15, 1 << 15]);
     expect(large).toThrow(/\[32768, 32768\] takes 4096\.0 MiB; this adapter binds \d+\.0 MiB at most/);
