@@ -22,7 +22,9 @@ export type TensorValues = HostArray | Float64Array | readonly number[] | Device
  * f64 numbers and plain arrays become f32. Throws a RuntimeError where names, extents and values do not belong together.
  */
 export function tensor<const Axes extends string>(axes: Axes, shape: readonly number[], given: TensorValues): Tensor<Axes> {
-  if (typeof axes !== 'string') throw new RuntimeError(`the axes of a tensor are ${kindName(axes)}`, 'name them in memory order: \'B T H K\'');
+  if (typeof axes !== 'string') throw new RuntimeError(
+    `the axes of a tensor are ${kindName(axes)}`, 'name them in memory order: \'B T H K\'',
+  );
   const names = axisNames(axes);
   if (!isShape(shape)) throw new RuntimeError(
     `'${axes}' has no shape: found ${Array.isArray(shape) ? briefShape(shape) : kindName(shape)}`, 'give a whole number for each axis',

@@ -105,7 +105,8 @@ function foldedAxis(erases: readonly RawRead[], reads: readonly RawRead[], name:
     // A second state takes what the first one's erases leave to write as it takes any value.
     const twin = erases.length === 0 ? `; or declare a second state with the update of \`${name}\`, and read that one here`
       : erases.includes(other) ? ''
-      : `; or name what \`${name}\` writes with \`let\`, erases included, give a second state its decay and these writes, and read that one here`;
+      : `; or name what \`${name}\` writes with \`let\`, erases included, give a second state its decay and these writes, `
+        + 'and read that one here';
     throw refuse('E306', other.origin, `\`${name}\` is read along both of its axes`,
       `folds \`${other.axis}\`, another read folds \`${first.axis}\``,
       `chunks keep one axis of a state together; let all reads fold the same axis${twin}`);

@@ -101,7 +101,10 @@ export function runKernels(
   }
 }
 
-/** What memory that nobody wrote holds where shared memory has large numbers, too (emulator.cc): the larger of NaN and another is the other. */
+/**
+ * What memory that nobody wrote holds where shared memory has large numbers, too (emulator.cc): the larger of NaN and another is the
+ * other.
+ */
 const LARGE: Readonly<Record<PlanTensor['dtype'], number>> = { f32: 1e30, bf16: 1e30, f16: 6e4, i32: 2 ** 30 };
 
 function count(tensor: PlanTensor, plan: Plan, call: CallSizes): number {

@@ -43,7 +43,9 @@ describe('inputs that are said to be rounded', () => {
 });
 
 describe('a rounding in the middle of a kernel', () => {
-  it.skipIf(!compiler).each(['bf16', 'f16'] as const)('has the digits of %s, and keeps what is no number (skipped where g++ is missing)', (dtype) => {
+  it.skipIf(!compiler).each(
+    ['bf16', 'f16'] as const,
+  )('has the digits of %s, and keeps what is no number (skipped where g++ is missing)', (dtype) => {
     const buffer = (name: string, role: TileBuffer['role']): TileBuffer => (
       { name, outer: 'row', domain: TOKENS, inner: 'head', axes: ['K'], dtype: 'f32', role }
     );
@@ -51,14 +53,16 @@ describe('a rounding in the middle of a kernel', () => {
     const module: TileModule = {
       name: 'once', chunk: 16, sizes: new Map([['K', 4]]), domains: [TOKENS], buffers: [x, y],
       kernels: [buildKernel(
-        { name: 'rounding', doc: 'Rounds every number.', outer: 'chunk', domain: TOKENS, inner: 'head' }, (k) => k.store(y, k.round(k.load(x))),
+        { name: 'rounding', doc: 'Rounds every number.', outer: 'chunk', domain: TOKENS, inner: 'head' },
+        (k) => k.store(y, k.round(k.load(x))),
       )],
       programs: scanPrograms([x, y], { forward: ['rounding'] }),
     };
     const values = Float64Array.of(NaN, Infinity, -Infinity, 1 + 2 ** -14, -3e-30, 1e30, 0, -1 - 2 ** -8);
     const given = new Map([['x', values]]);
     for (const plain of [false, true]) {
-      runKernels(module, { dtype, plain, call: { heads: 1, groups: 1, lengths: [2] }, longest: 1, programs: ['forward'], given }, (_, __, found) => {
+      const call = { heads: 1, groups: 1, lengths: [2] };
+      runKernels(module, { dtype, plain, call, longest: 1, programs: ['forward'], given }, (_, __, found) => {
         const made = [...found.get('y') ?? []];
         expect(made.slice(0, 4)).toEqual([NaN, Infinity, -Infinity, 1]);
         values.slice(4).forEach((wanted, i) => expect(Math.abs(made[4 + i] - wanted)).toBeLessThanOrEqual(Math.abs(wanted) * 2 ** -8));
