@@ -77,12 +77,14 @@ export function planPrograms(module: TileModule, kernels: readonly PlanKernel[])
   const summed = new Set(module.buffers.filter((buffer) => buffer.ungrouped !== undefined).map((buffer) => buffer.name));
   const sums = (kernel: TileKernel) => kernel.inner === 'group' && loadedBuffers(kernel.body).some((name) => summed.has(name));
   const grouped = new Set(module.kernels.filter(sums).map((kernel) => kernel.name));
-  const cut = new Map(module.kernels.flatMap((kernel): readonly [string, Launch['cut']][] => (
-    kernel.cut === true ? [[kernel.name, [sizeName(kernel.domain, 'segment'), sizeName(kernel.domain, 'run')]]] : []
-  )));
+  const cut = new Map(module.kernels.flatMap((kernel): readonly [string, Pick<Launch, 'cut' | 'whole'>][] => {
+    if (kernel.cut === undefined) return [];
+    const both = [sizeName(kernel.domain, 'segment'), sizeName(kernel.domain, 'run')] as const;
+    return [[kernel.name, kernel.cut ? { cut: both } : { whole: both }]];
+  }));
   const mine = (launch: Launch): Launch => ({
     ...launch, ...(grouped.has(launch.kernel) && { grouped: ['heads', 'groups'] }),
-    ...(cut.has(launch.kernel) && { cut: cut.get(launch.kernel) }),
+    ...cut.get(launch.kernel),
   });
   const stores = new Map(module.kernels.map(({ name, body }) => [name, storedBuffers(body)]));
   /** A kernel, and those that make tables of what it has counted. */

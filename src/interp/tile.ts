@@ -72,7 +72,7 @@ export function runTiles(
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);
     const own = cutOf(module, kernel.domain, dims, memory);
-    if (kernel.cut === true && own.segments.length === own.runs.length) continue;
+    if (kernel.cut !== undefined && kernel.cut === (own.segments.length === own.runs.length)) continue;
     if (kernel.few !== undefined && (own.chunks.length === 1) !== (kernel.few === 'only')) continue;
     runKernel(module, kernel, dims, memory, { ...own, rounding });
   }

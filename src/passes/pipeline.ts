@@ -60,8 +60,8 @@ export interface LowerOptions {
    */
   readonly slides?: boolean;
   /**
-   * Walks have threads to spare that make what is made, element by element, of rows near each other, rather than load what a kernel has
-   * stored of it. Off unless told otherwise.
+   * Walks have threads to spare that make what is made, element by element, of rows near each other: the first one over a segment stores
+   * it for all that comes later. Off unless told otherwise.
    */
   readonly walksMake?: boolean;
   /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */

@@ -97,10 +97,10 @@ export function sizedProgram(plan: Plan, program: string, sizes: CallSizes, inPl
   return { program, sizes, extents, dims, slots, launches };
 }
 
-/** Has the call no use for a launch, since nothing is shared or no run is cut? `inPlace`: the sums of groups may be left out. */
-export function isNeedless({ grouped, cut }: Launch, extents: Extents, inPlace: boolean): boolean {
+/** Has the call no use for a launch, since nothing is shared, no run is cut, or one is? `inPlace`: sums of groups may be left out. */
+export function isNeedless({ grouped, cut, whole }: Launch, extents: Extents, inPlace: boolean): boolean {
   const agree = (both: readonly [string, string] | undefined) => both !== undefined && extents[both[0]] === extents[both[1]];
-  return (inPlace && agree(grouped)) || agree(cut);
+  return (inPlace && agree(grouped)) || agree(cut) || (whole !== undefined && !agree(whole));
 }
 
 /** Those of a call. */

@@ -211,7 +211,7 @@ class Launches:
 
     def __init__(self, plan, program, wanted, extents, one_queue):
         """`wanted`: results that somebody asked for. Launches that sum over the heads of groups, or hand on what segments make, are not needed where
-        the extents that they name agree: every head is a group of its own, or every sequence one segment."""
+        the extents that they name agree: every head is a group of its own, or every sequence one segment. Those for `whole` sequences are only then."""
         self.all = plan.launches_of(program, extents)
         agree = lambda pair: pair is not None and extents[pair[0]] == extents[pair[1]]
         ungrouped = agree([plan.named_extent["head"], plan.named_extent["group"]])
@@ -223,7 +223,8 @@ class Launches:
         for i in reversed(range(len(self.all))):
             launch, kernel = self.all[i], plan.kernels[self.all[i]["kernel"]]
             args = [(self._touched(arg), arg.get("access", "read")) for arg in kernel["args"] if "tensor" in arg or "table" in arg]
-            if agree(launch.get("grouped")) or agree(launch.get("cut")) or not any(access != "read" and name in needed for name, access in args):
+            needless = agree(launch.get("grouped")) or agree(launch.get("cut")) or ("whole" in launch and not agree(launch["whole"]))
+            if needless or not any(access != "read" and name in needed for name, access in args):
                 continue
             needed.update(name for name, access in args)
             kept.append(i)

@@ -46,7 +46,7 @@ const lowerings = new WeakMap<Spec, Map<string, LoweredScan | Failed>>();
  */
 export function lowerFor(
   spec: Spec,
-  request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'> & { readonly walksMake?: boolean },
+  request: Pick<Request, 'target' | 'dtype' | 'sizes' | 'capabilities' | 'backward' | 'pieces'>,
   chunk = DEFAULT_CHUNK, room = 1,
 ): LoweredScan | Failed {
   const { target, dtype, sizes, capabilities } = request;
@@ -57,8 +57,8 @@ export function lowerFor(
     ? { chunk: chunkFor(sizes, capabilities), exactGates, narrowRange, backward }
     : {
       chunk, fits: within(room * tileMemory(target)), inlineScores: 'diagonal', exactGates, halfOperands: dtype !== 'f32', narrowRange,
-      // Of kernels for sm_90a, whose walks load by the copy engine. No call is known to be faster for it (docs/performance.md).
-      runs: RUNS, slides: true, walksMake: request.walksMake === true && target === 'cuda.sm90' && dtype === 'bf16', backward,
+      // Of kernels for sm_90a, whose walks load by the copy engine.
+      runs: RUNS, slides: true, walksMake: target === 'cuda.sm90' && dtype === 'bf16', backward,
       pieces: request.pieces === true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();

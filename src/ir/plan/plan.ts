@@ -165,4 +165,6 @@ export interface Launch {
   readonly grouped?: readonly [heads: string, groups: string];
   /** It only makes what segments hand on: not needed where every run is one segment, so that both extents agree. */
   readonly cut?: readonly [segments: string, runs: string];
+  /** It makes what launches that are `cut` make by the way: needed only where every run is one segment, so that both extents agree. */
+  readonly whole?: readonly [segments: string, runs: string];
 }

@@ -224,6 +224,6 @@ export function buildKernel(head: KernelHead, write: (k: KernelBuilder) => void)
   write(k);
   return {
     name: head.name, doc: head.doc, outer: head.outer, domain: head.domain, inner: head.inner, split: head.split,
-    ...(head.idle && { idle: head.idle }), ...(head.cut && { cut: head.cut }), tiles, body,
+    ...(head.idle && { idle: head.idle }), ...(head.cut !== undefined && { cut: head.cut }), tiles, body,
   };
 }

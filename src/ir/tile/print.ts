@@ -23,7 +23,8 @@ function printBuffer(buffer: TileBuffer): string {
 
 function printKernel(kernel: TileKernel): readonly string[] {
   const split = kernel.split === undefined ? '' : `, split ${kernel.split}`;
-  const idle = `${kernel.idle === undefined ? '' : `, ${kernel.idle} idle`}${kernel.cut === undefined ? '' : ', if cut'}`;
+  const cut = kernel.cut === undefined ? '' : kernel.cut ? ', if cut' : ', unless cut';
+  const idle = `${kernel.idle === undefined ? '' : `, ${kernel.idle} idle`}${cut}`;
   return [
     `/// ${kernel.doc}`, `kernel ${kernel.name} (per ${[nameOf(kernel), ...innerNames(kernel.inner)].join(', ')}${split}${idle}) {`,
     ...printBody(kernel, kernel.body, '  '), '}',

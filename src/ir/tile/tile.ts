@@ -116,8 +116,11 @@ export interface TileKernel {
   readonly split: Axis | undefined;
   /** Kernels per segment: the first or last segment of every run has no chunks here. Its program does all else. */
   readonly idle?: RunEnd;
-  /** It only makes what segments hand on: hosts leave it out of calls where every run is one segment. */
-  readonly cut?: true;
+  /**
+   * What calls it is for: where some run is several segments (it makes what segments hand on), or where every run is one (it makes what
+   * such kernels make by the way). Hosts leave it out of others. Absent: all.
+   */
+  readonly cut?: boolean;
   /** What calls it is for, whose rows are one chunk or not: those alone, or all others. Absent: all. */
   readonly few?: 'only' | 'never' | undefined;
   /** Every tile of the kernel, by id; statements define them. */

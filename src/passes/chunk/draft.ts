@@ -33,7 +33,7 @@ interface Settings {
   readonly runs: number | undefined;
   /** Do kernels over chunks take rows near their own once, and what is made of them? */
   readonly slides: boolean;
-  /** Do walks make what is made of rows near each other, rather than load what a kernel has stored of it? */
+  /** Do first walks over segments make what is made of rows near each other, rather than load what a kernel has stored of it? */
   readonly walksMake: boolean;
   /** `io` buffers hold numbers of small range only: what depends on states or cotangents is kept in f32. */
   readonly narrowRange: boolean;

@@ -110,6 +110,8 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
     const slots = slotsOf(root);
     return slots.length === 0 ? plan.length - 1 : Math.max(...slots.map((slot) => kernelOf(sides[slot])));
   };
+  // What other kernels wait for comes first, as gradients of inputs do, whose place it has: it lets registers go.
+  const ordered = [...roots].sort((a, b) => Number(b.kind === 'kept') - Number(a.kind === 'kept'));
   const passed = new Set(roots.flatMap((root) => slotsOf(root).filter((slot) => kernelOf(sides[slot]) < home(root))));
   const many = plan.filter((some) => !some.includes('factor')).length > 1;
   const apart = sumsVectors(parts) && kernelOf('rows') !== kernelOf('columns');
@@ -132,7 +134,7 @@ function kernelsOf(place: Place, plan: readonly (readonly Side[])[], roots: read
         if (node.kind !== 'result' || node.stage !== at || !mine.includes(sides[node.slot])) return;
         if (passed.has(node.slot) || isWanted(cx, at, node.slot)) k.store(resultBuffer(cx, at, node.slot), values.tile(id));
       });
-      for (const root of roots) if (home(root) === n) storeRoot(cx, k, values, root, false);
+      for (const root of ordered) if (home(root) === n) storeRoot(cx, k, values, root, false);
     },
   }));
 }

@@ -16,7 +16,7 @@ import { isFused, storeRoot, sumKernels } from './roots.js';
 import { valuesIn } from './values.js';
 import { isSegmented, lastKernels } from './segments.js';
 import { walkKernels } from './walk.js';
-import { madeInWalks } from './walk-made.js';
+import { madeInWalks, storeUnlessCut } from './walk-made.js';
 
 function siteOf(cx: Context, stage: Stage): Site {
   switch (stage.kind) {
@@ -112,8 +112,9 @@ export function lowerForward(draft: Draft, program: ScanProgram, name: 'forward'
           if (stage.walk > 0) return;
           if (isSegmented(cx, parts)) return lastKernels(cx, parts, index);
         }
+        storeUnlessCut(cx, index, made);
         walkKernels(cx, parts, index, {
-          keep: false, stores: [], final: stage.walk === 0, epilogueValues: valuesOf(mine),
+          keep: false, made, final: stage.walk === 0, epilogueValues: valuesOf(mine),
           epilogue: (k, values) => mine.forEach((root) => storeRoot(cx, k, values, root, false)),
         });
         return;
@@ -179,14 +180,14 @@ export function lowerBackward(draft: Draft, program: ScanProgram, name: 'backwar
         const rounded = roundedFor(cx.graph, parts);
         const scores = storesScores(cx, parts) && (parts.channels || parts.erasing.length > 0 || resultsWanted(cx, index));
         const ids = storedFor(cx, parts, index, [], stageOperands(stage));
-        const made = leaveToWalks(cx, parts, ids.filter((id) => !rounded.includes(id)));
+        const keep = program.stages.some((other, at) => other.kind === 'matrix-adjoint' && other.of === stage && keeps(at));
+        const walked = keep || resultsWanted(cx, index);
+        const made = walked ? leaveToWalks(cx, parts, ids.filter((id) => !rounded.includes(id))) : [];
         prepareKernel(cx, parts, index, [...new Set([...ids.filter((id) => !made.includes(id)), ...rounded])], scores);
         rounded.forEach((id) => cx.rounded.add(id));
-        const keep = program.stages.some((other, at) => other.kind === 'matrix-adjoint' && other.of === stage && keeps(at));
-        if (keep || resultsWanted(cx, index)) {
-          walkKernels(cx, parts, index, { keep, stores: made, final: false, epilogueValues: [], epilogue: () => undefined });
-          markStored(cx, made);
-        }
+        if (!walked) return;
+        storeUnlessCut(cx, index, made);
+        walkKernels(cx, parts, index, { keep, made, final: false, epilogueValues: [], epilogue: () => undefined });
         return;
       }
       case 'element':

@@ -1,12 +1,13 @@
 import { ROW, twinOf, type AxisPair } from '../../ir/common/axes.js';
-import { gateAxes } from '../../ir/scan/scan.js';
+import { gateAxes, type NodeId } from '../../ir/scan/scan.js';
 import type { KernelBuilder, KernelHead } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers } from './buffers.js';
 import { nextState, writtenTiles, type ChunkWalk } from './carry.js';
-import { stageName, type Context } from './context.js';
+import { markStored, stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
+import { storeValues } from './prepare.js';
 import { inParts, plus, sure } from './tiles.js';
 import { hoist, valuesIn } from './values.js';
 
@@ -51,13 +52,17 @@ export function acrossSegment(k: KernelBuilder, cx: Context, parts: Parts, index
 /** What segments hand on: not asked for where runs have one segment and its walk tells all; or the one way to the end of a run. */
 type Cut = true | undefined;
 
+/** Values that a walk makes of what is in memory, and stores for those who come later. */
+export type Made = readonly NodeId[];
+
 /**
  * Where every segment starts: what it adds, of which the last one's is not asked for, what it makes of the state before it, then the states
- * along the segments.
+ * along the segments. What is `made` on the way is stored: the tokens of all segments are come to again.
  */
-export function segmentKernels(cx: Context, parts: Parts, index: number): void {
+export function segmentKernels(cx: Context, parts: Parts, index: number, made: Made): void {
   spanKernel(cx, parts, index, true);
-  endsKernel(cx, parts, index, true);
+  endsKernel(cx, parts, index, true, made);
+  markStored(cx, made);
   mapsKernel(cx, parts, index, true);
   cx.draft.kernel(cx.name, {
     name: `${stageName(cx, index)}_join`, doc: `The state of ${stageName(cx, index)} at every segment's start.`,
@@ -77,7 +82,7 @@ export function acrossKernels(cx: Context, parts: Parts, index: number): void {
 /** The last state alone: every token is read once, where walks that read the state along the way come to most segments twice. */
 export function lastKernels(cx: Context, parts: Parts, index: number): void {
   acrossKernels(cx, parts, index);
-  endsKernel(cx, parts, index, undefined);
+  endsKernel(cx, parts, index, undefined, []);
   const name = stageName(cx, index);
   cx.draft.kernel(cx.name, {
     name: `${name}_last`, doc: `The state of ${name} after the last token.`, outer: 'run', inner: 'head', split: parts.value,
@@ -93,12 +98,13 @@ function alongSegments(cx: Context, k: KernelBuilder, parts: Parts, index: numbe
   return last;
 }
 
-function endsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
+function endsKernel(cx: Context, parts: Parts, index: number, cut: Cut, made: Made): void {
   const head = { name: `${stageName(cx, index)}_ends`, doc: `What every segment adds to ${stageName(cx, index)} by its end.` };
   const zeros = (k: KernelBuilder) => k.zeros([parts.row, ...parts.stage.valueAxes]);
-  overSegment(cx, parts, index, { ...head, cut, ...(cut && { idle: 'last' }) }, zeros, (k, last) => {
+  const idle = cut && made.length === 0 ? { idle: 'last' } as const : {};
+  overSegment(cx, parts, index, { ...head, cut, ...idle }, zeros, (k, last) => {
     k.store(stageBuffers(cx, parts, index).local(false), last);
-  });
+  }, made);
 }
 
 function mapsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
@@ -116,7 +122,7 @@ function mapsKernel(cx: Context, parts: Parts, index: number, cut: Cut): void {
 /** The recurrence along every segment. */
 function overSegment(
   cx: Context, parts: Parts, index: number, head: Pick<KernelHead, 'name' | 'doc' | 'idle' | 'cut'>,
-  start: (k: KernelBuilder) => TileId, finish: (k: KernelBuilder, last: TileId) => void,
+  start: (k: KernelBuilder) => TileId, finish: (k: KernelBuilder, last: TileId) => void, made: Made = [],
 ): void {
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, { ...head, outer: 'segment', inner: 'head', split: parts.value }, (k) => {
@@ -125,6 +131,7 @@ function overSegment(
     const [last] = k.loop('chunks', false, [start(k)], ([state]) => {
       const values = valuesIn(cx, k, site, outside);
       const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
+      storeValues(cx, k, values, made);
       return [nextState(w, state, writtenTiles(w, state))];
     });
     finish(k, last);

@@ -1,8 +1,11 @@
 import { nodeArguments, type NodeId } from '../../ir/scan/scan.js';
 import { math } from '../../math/index.js';
-import type { Context } from './context.js';
+import { CHUNK_SITE, stageName, type Context } from './context.js';
 import { WEIGHTS } from './once.js';
 import type { Parts } from './parts.js';
+import { storeValues } from './prepare.js';
+import { isSegmented } from './segments.js';
+import { valuesIn } from './values.js';
 
 /**
  * Instructions for each element that the team which walks has time for while the other one works out the next chunk: 600 for the 32 of a
@@ -13,12 +16,21 @@ const MOST_MADE = 19;
 const MOST_BACK = 8;
 
 /**
- * Of the values that walks of a stage read: those that they make themselves, element by element, of rows of one tensor near each other. A
- * kernel that stores them would read the tensor, write them, and have the walks read as much as they read of the tensor.
+ * Of the values that walks of a stage read: those that the first walk over a segment makes, element by element, of rows of one tensor near
+ * each other. A kernel that stores them would read the tensor, write them, and have that walk read as much as it reads of the tensor.
  */
 export function madeInWalks(cx: Context, parts: Parts, ids: readonly NodeId[]): readonly NodeId[] {
-  if (!cx.draft.walksMake || parts.value === undefined || parts.erasing.length > 0 || parts.channels) return [];
+  if (!cx.draft.walksMake || !isSegmented(cx, parts) || parts.value === undefined || parts.erasing.length > 0 || parts.channels) return [];
   return ids.filter((id) => isMade(cx, parts, id));
+}
+
+/** Such values where every run is one segment, which is walked once: of all its chunks at once. */
+export function storeUnlessCut(cx: Context, index: number, made: readonly NodeId[]): void {
+  const name = stageName(cx, index);
+  cx.draft.kernel(cx.name, {
+    name: `${name}_values`, doc: `What walks read of ${name}, where none comes before that could make it.`,
+    outer: 'chunk', inner: 'head', cut: false,
+  }, (k) => storeValues(cx, k, valuesIn(cx, k, CHUNK_SITE), made));
 }
 
 function isMade(cx: Context, { value: split }: Parts, id: NodeId): boolean {

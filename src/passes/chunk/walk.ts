@@ -4,7 +4,7 @@ import type { KernelBuilder } from '../../ir/tile/build.js';
 import type { TileId } from '../../ir/tile/tile.js';
 import { stageBuffers } from './buffers.js';
 import { nextState, readScore, readState, storesScores, writtenTiles, type ChunkWalk } from './carry.js';
-import { isWanted, resultBuffer, stageName, valueBuffer, type Context } from './context.js';
+import { isWanted, resultBuffer, stageName, type Context } from './context.js';
 import { decaysIn } from './decay.js';
 import { feedsDecay, isFine } from './fine.js';
 import { walkOperands, walkSite, type Parts } from './parts.js';
@@ -19,8 +19,8 @@ export type Epilogue = (k: KernelBuilder, values: Values) => void;
 export interface WalkOptions {
   /** Stores the states at chunk starts and the w of erasing sources: for the gradients. */
   readonly keep: boolean;
-  /** Values that the walk makes and stores for others. */
-  readonly stores: readonly NodeId[];
+  /** Values that no kernel has stored: the first walk over a segment makes them. */
+  readonly made: readonly NodeId[];
   /** Stores the last state for the user. */
   readonly final: boolean;
   /** Outputs made in the walk, and the values they are. */
@@ -53,7 +53,7 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
   const buffers = stageBuffers(cx, parts, index);
   const segmented = isSegmented(cx, parts);
   const final = options.final ? cx.draft.user.finals[parts.stage.state] : undefined;
-  if (segmented) segmentKernels(cx, parts, index);
+  if (segmented) segmentKernels(cx, parts, index, options.made);
   const site = walkSite(parts);
   cx.draft.kernel(cx.name, {
     name: `${name}_${options.keep ? 'states' : 'walk'}`,
@@ -68,7 +68,6 @@ export function walkKernels(cx: Context, parts: Parts, index: number, options: W
       const values = valuesIn(cx, k, site, outside);
       const w: ChunkWalk = { k, cx, parts, index, values, decays: decaysIn(k, parts, values) };
       if (options.keep) k.store(buffers.states(), state);
-      for (const id of options.stores) k.store(valueBuffer(cx, id), values.tile(id));
       const written = writtenTiles(w, state);
       if (options.keep) for (const j of parts.erasing) storeIf(k, buffers.written(j), written.get(j));
       parts.reads.forEach((_, r) => values.bind(index, r, () => readResult(w, r, state, written)));

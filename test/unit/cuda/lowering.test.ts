@@ -174,18 +174,24 @@ describe('in bf16 nothing is left to the plain lowering', () => {
     expect(walks.filter((kernel) => isRefused(lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernel)))).toEqual([]);
   });
 
-  it('a convolution: walks that make it take its rows from one tile, and what sums over them takes each row once', () => {
+  it('a convolution: the walk that makes it takes its rows from one tile, and what sums over them takes each row once', () => {
     const spec = specOf(DELAYS['a convolution of four taps']);
-    const made = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map([['N', 64], ['P', 64]]), walksMake: true }, 64);
+    const made = lowerFor(spec, { target: 'cuda.sm90', dtype: 'bf16', sizes: new Map([['N', 64], ['P', 64]]) }, 64);
     if (!('module' in made)) throw new Error('does not compile');
     const { module } = made;
     const kernelOf = (name: string) => module.kernels.find((kernel) => kernel.name === name) ?? module.kernels[0];
-    for (const name of ['h_ends', 'h_walk', 'h_states']) {
+    const mapped = (name: string) => {
       const lowered = lowerTensorCores({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernelOf(name));
       if (isRefused(lowered)) throw new Error(`${name}: ${lowered.why}`);
-      expect(lowered.text.match(/tile_bulk<72, 1>\([^;]*m_x\b[^;]*;/g), name).toHaveLength(1);
-      expect(lowered.args.filter((arg) => arg.kind === 'tensorMap' && arg.tensor === 'x')).toMatchObject([{ box: [64, 1, 72] }]);
-    }
+      const boxes = lowered.args.flatMap((arg) => (
+        arg.kind === 'tensorMap' && /^x$|^ws.value/.test(arg.tensor) ? [[arg.tensor.replace(/[0-9]+$/, ''), arg.box[2], arg.access]] : []
+      ));
+      return { text: lowered.text, boxes };
+    };
+    const ends = mapped('h_ends');
+    expect(ends.boxes).toEqual([['x', 72, undefined], ['ws.value', 64, 'write']]);
+    expect(ends.text.match(/tile_bulk<72, 1>\([^;]*m_x\b[^;]*;/g)).toHaveLength(1);
+    for (const name of ['h_walk', 'h_states']) expect(mapped(name).boxes, name).toEqual([['ws.value', 64, undefined]]);
     const sums = lowerRegisters({ module, target: 'cuda.sm90', dtype: 'bf16' }, kernelOf('gradients'));
     if (isRefused(sums)) throw new Error(sums.why);
     expect(sums.block).toBe(32);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { loadedBuffers, storedBuffers } from '../../../src/ir/tile/buffers.js';
 import { lowerScan } from '../../../src/passes/pipeline.js';
 import { compareTiles } from '../../property/tiles.js';
 import { DELAYS } from './delay-scans.js';
@@ -45,20 +46,37 @@ describe('tokens before', () => {
     expect(module.buffers.filter((buffer) => buffer.name.startsWith('ws.kept'))).toHaveLength(1);
   });
 
-  describe('of which walks make a convolution themselves', () => {
+  describe('of which the first walk over a segment makes a convolution', () => {
     const OPTIONS = { slides: true, walksMake: true, inlineScores: 'diagonal' } as const;
     const made = (text: string) => {
       const spec = specOf(text);
       const sizes = new Map([['N', 3], ['P', 8]]);
-      return { spec, sizes, launched: lowerScan(spec, sizes, OPTIONS).module.programs };
+      const { module } = lowerScan(spec, sizes, OPTIONS);
+      return { spec, sizes, module, launched: module.programs };
     };
     const conv = DELAYS['a convolution of four taps'];
 
-    it('agree with the meaning; no kernel stores it but the one that keeps states for the gradients', () => {
-      const { spec, sizes, launched } = made(conv);
-      expect(launched.forward.launches).not.toContain('h_prepare');
-      expect(launched.backward.launches.filter((name) => name.startsWith('h_prepare'))).toEqual([]);
-      for (const [chunk, longest] of [[4, 2], [16, 1], [64, 1]]) {
+    it('and stores it, or a kernel where no run is cut, for all that read it', () => {
+      const { module } = made(conv);
+      for (const program of ['forward', 'backward'] as const) {
+        const kernels = module.programs[program].launches.map((name) => module.kernels.find((kernel) => kernel.name === name));
+        const stored = kernels.flatMap((kernel) => (
+          kernel !== undefined && storedBuffers(kernel.body).some((name) => name.startsWith('ws.value')) ? [kernel] : []
+        ));
+        expect(stored.map(({ name, cut, idle }) => [name, cut, idle]), program).toEqual([
+          ['h_values', false, undefined], ['h_ends', true, undefined],
+        ]);
+        const [value] = storedBuffers(stored[0].body);
+        const readers = kernels.filter((kernel) => kernel !== undefined && loadedBuffers(kernel.body).includes(value));
+        expect(readers.map((kernel) => kernel?.name), program).toEqual(
+          program === 'forward' ? ['h_walk'] : ['h_states', 'h_gradients'],
+        );
+      }
+    });
+
+    it.each([1, 2, 99])('agree with the meaning, at most %i chunks a segment', (longest) => {
+      const { spec, sizes } = made(conv);
+      for (const chunk of [4, 16, 64]) {
         const { call, given, cotangents } = draw(spec, sizes, [17, 0, 1, 2, 3, 9, 4, 5], chunk);
         const { errors } = compareTiles(spec, call, given, cotangents, { ...OPTIONS, chunk, longest });
         expect([...errors].filter(([, error]) => !(error < 1e-10)), `chunks of ${chunk}`).toEqual([]);

@@ -44,6 +44,14 @@ describe('gradients that the heads of a group share', () => {
     expect(head).toMatchObject({ dtype: sum?.dtype, shape: ['tokens', 'heads', 16] });
   });
 
+  it('that make what others make by the way are left out where a run is cut, and those the other way round', () => {
+    const both = ['segments', 'sequences'] as const;
+    const needless = (segments: number) => [{ cut: both }, { whole: both }, {}].map(
+      (launch) => isNeedless({ kernel: 'k', queue: 0, waits: [], ...launch }, { segments, sequences: 2 }, true),
+    );
+    expect([needless(2), needless(3)]).toEqual([[true, false, false], [false, true, false]]);
+  });
+
   it('go to their place at once where every head is a group', () => {
     const extents = (groups: number) => extentsOf(plan, { heads: 4, groups, lengths: [3] });
     const needless = (
