@@ -47,7 +47,7 @@ def command(kind, path, options, report):
     wanted = kind if options.select is None else f"{kind} and ({options.select})"
     return [
         sys.executable, "-m", "pytest", "-q", "-p", "lmoec_fla.plugin", "-p", "no:cacheprovider", "-p", "no:warnings", "--lmoec-only", kind, "--lmoec-report", str(report),
-        *([] if options.packages is None else ["--lmoec-packages", str(Path(options.packages).resolve())]), "-k", wanted, str(path),
+        *(["-p", "untuned"] if options.untuned else []), *([] if options.packages is None else ["--lmoec-packages", str(Path(options.packages).resolve())]), "-k", wanted, str(path),
     ]
 
 
@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--packages", help="folder of lmoec build --target torch")
     parser.add_argument("--files", default="", help="test files, with commas between: test_gla.py,test_kda.py; those of our functions' operators if not given")
     parser.add_argument("--select", help="of the tests, those that pytest -k finds by this")
+    parser.add_argument("--untuned", action="store_true", help="FLA's kernels take the first of their configurations that runs, and are compiled for that one alone")
     parser.add_argument("--jobs", type=int, default=4, help="files at a time on the device (default: 4)")
     options = parser.parse_args()
     tree = Path(options.tree).resolve()
@@ -102,7 +103,7 @@ def main():
         return
     table = Table("fla_tests", "Tests of flash-linear-attention with our functions", COLUMNS, options.out, facts())
     names = [name for name in (full.split("/", 1)[1] for full in names) if not table.done(name)]
-    environment = {"PYTHONPATH": ":".join([str(tree), str(ADAPTERS), *sys.path[1:]])}
+    environment = {"PYTHONPATH": ":".join([str(tree), str(ADAPTERS), *sys.path])}
     with tempfile.TemporaryDirectory() as folder:
         report = {name: Path(folder) / f"{name.replace('/', '.')}.jsonl" for name in names}
         commands = [command(*rows[name], options, report[name]) for name in names]

@@ -23,7 +23,7 @@ import torch
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "test" / "gpu"))
-from torch_runtime import Subject  # noqa: E402
+from scan_checks import Subject  # noqa: E402
 
 BURST = 20
 

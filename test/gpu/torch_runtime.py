@@ -1,7 +1,8 @@
 """Checks the runtime of PyTorch packages on a CUDA device: python3 test/gpu/torch_runtime.py [--parts values,graphs] FOLDER..., each made by `lmoec build --target torch`.
 
 `--parts compiled,large,sharded`: under Inductor and in graphs of torch, more than 2^31 elements a tensor, DTensors; they are not among those of a plain run. `--parts values` is short enough for compute-sanitizer.
-Values against the package's reference in float64, graphs replayed with other data and other offsets, streams, threads, queues, poisoned memory, images."""
+Values against the package's reference in float64, graphs replayed with other data and other offsets, of modules and of whole steps of training too, streams, threads,
+queues, poisoned memory, images."""
 import argparse
 import importlib
 import os
@@ -15,77 +16,9 @@ from pathlib import Path
 
 import torch
 
-# Of rms(difference) / rms(expected): results, gradients, gradients of gates and what else is exact (src/driver/tolerance.ts).
-ALLOWED = {torch.bfloat16: (6e-3, 8e-3, 2e-2), torch.float16: (6e-3, 8e-3, 2e-2), torch.float32: (1e-4, 1e-4, 1e-4)}
-NEGLIGIBLE = 1e-6
-PACKED = [0, 64, 65, 65, 300, 315]
-failures, passes = [], 0
-
-
-def check(what, fine, detail=""):
-    global passes
-    if fine:
-        passes += 1
-    else:
-        failures.append(f"{what} {detail}")
-        print(f"FAILED {what} {detail}", flush=True)
-
-
-def error(found, expected):
-    scale = expected.double().norm().item()
-    difference = (found.double() - expected.double()).norm().item()
-    return difference / scale if scale > 0 else difference
-
-
-class Subject:
-    """One scan of a package with one plan."""
-
-    def __init__(self, package, name, scan, plan, device="cuda"):
-        self.package, self.name, self.scan, self.plan, self.device = package, name, scan, plan, device
-        self.reference = package._reference.SCANS[name]
-        self.label = f"{name} {plan.dtype} {plan.size_text()}"
-        self.dtype = package._host.DTYPES[plan.dtype]
-
-    def draw(self, batch=2, tokens=300, heads=4, groups=2, sequences=None, states=True, token=False, seed=0):
-        signature, generator = self.reference.signature, torch.Generator(self.device).manual_seed(seed)
-        lead = (batch,) if token else (batch, tokens)
-
-        def make(named, outer):
-            shape = (*outer, *(self.plan.sizes[axis] for axis in named.axes))
-            x = torch.randn(shape, generator=generator, device=self.device)
-            if named.high < float("inf"):
-                x = named.high - torch.nn.functional.softplus(x) if named.low == -float("inf") else named.low + (named.high - named.low) * torch.sigmoid(x)
-            elif named.low > -float("inf"):
-                x = named.low + torch.nn.functional.softplus(x)
-            elif named.axes:
-                x = x / shape[-1] ** 0.5
-            return x.to(self.dtype if named.io else torch.float32)
-
-        args = [make(named, (*lead, groups if named.group else heads)) for named in signature.inputs]
-        args += [make(named, (heads,)) for named in signature.params]
-        return args + [make(named, (sequences or batch, heads)) if states else None for named in signature.states]
-
-    def cotangents(self, results, states=True, seed=1):
-        generator, outputs = torch.Generator("cuda").manual_seed(seed), len(self.reference.signature.outputs)
-        return [torch.randn(x.shape, generator=generator, device="cuda").to(x.dtype) if i < outputs or states else None for i, x in enumerate(results)]
-
-    def compare(self, what, found, expected):
-        for i, (x, y) in enumerate(zip(found, expected)):
-            if x is None:
-                continue
-            kind = 0 if not what.startswith("backward") else 2 if x.dtype == torch.float32 else 1
-            allowed, wrong = ALLOWED[self.dtype][kind], error(x, y)
-            near = (x.double() - y.double()).abs().max().item() <= NEGLIGIBLE
-            check(f"{self.label} {what} result {i}", (wrong <= allowed or near) and x.shape == y.shape, f"error {wrong:.2e}, allowed {allowed}")
-
-
-def wide(tensors):
-    return [None if x is None else x.double() if x.is_floating_point() else x for x in tensors]
-
-
-def same(found, expected):
-    return all((x is None and y is None) or torch.equal(x.view(torch.uint8), y.view(torch.uint8)) for x, y in zip(found, expected))
-
+import scan_checks
+from scan_checks import ALLOWED, PACKED, Subject, check, error, failures, same, wide
+from torch_captured import captured, compiled, graphs, trained
 
 def values(s):
     for what, states, offsets in (("batch", True, None), ("batch, no states", False, None), ("packed", True, PACKED), ("packed, no states", False, PACKED)):
@@ -115,36 +48,6 @@ def values(s):
     states = [x.clone() for x in args[len(args) - len(s.reference.signature.states):]]
     outputs = s.scan.step([*args[:len(args) - len(states)], *states], in_place=True)
     check(f"{s.label} step in place", same([*outputs, *states], found))
-
-
-def graphs(s):
-    """Data and offsets of a captured graph change between replays."""
-    args = s.draw(batch=1, tokens=PACKED[-1], sequences=len(PACKED) - 1)
-    cu = torch.tensor(PACKED, dtype=torch.int32, device="cuda")
-    run = lambda: (s.scan.forward(args, cu), s.scan.backward(args, cotangents, cu), s.scan.forward([*rows], None))
-    cotangents = s.cotangents(s.scan.forward(args, cu))
-    rows = s.draw(batch=2, tokens=100, seed=4)
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = run()
-    for seed, offsets in ((11, PACKED), (12, [0, 1, 100, 200, 300, 315]), (13, [0, 0, 0, 315, 315, 315])):
-        for into, new in zip([*args, *rows], [*s.draw(batch=1, tokens=PACKED[-1], sequences=len(PACKED) - 1, seed=seed), *s.draw(batch=2, tokens=100, seed=seed)]):
-            into.copy_(new)
-        cu.copy_(torch.tensor(offsets, dtype=torch.int32))
-        graph.replay()
-        # Whatever was made ready for eager calls may go: a graph keeps its own.
-        for program in s.scan._programs.values():
-            program.forget()
-        torch.cuda.empty_cache()
-        graph.replay()
-        eager = run()
-        torch.cuda.synchronize()
-        check(f"{s.label} graph, offsets {offsets}", all(same(x, y) for x, y in zip(captured, eager)))
 
 
 def streams(s):
@@ -243,35 +146,6 @@ def causal(s):
     check(f"{s.label} gradients of tokens that nothing reads", all(x[:, cut:].count_nonzero().item() == 0 for x in grads))
 
 
-def compiled(s):
-    """Inductor's CUDA graphs, and those of torch around a function with gradients, against the function as it is."""
-    function, inputs = getattr(s.package, s.package._reference.MODULES[s.name]), len(s.reference.signature.inputs)
-    names = [named.name for named in s.reference.signature.params]
-    run = lambda *given: function(*given[:inputs], **dict(zip(names, given[inputs:])))[0]
-    draw = lambda seed: [x.requires_grad_() for x in s.draw(groups=4, states=False, seed=seed) if x is not None]
-
-    def results(call, given):
-        o = call(*given)
-        return [x.clone() for x in (o.detach(), *torch.autograd.grad(o.float().square().sum(), given))]
-
-    def agree(what, call, seeds):
-        for seed in seeds:
-            given = draw(seed)
-            for i, (x, y) in enumerate(zip(results(call, given), results(run, given))):
-                allowed = ALLOWED[s.dtype][0 if i == 0 else 2 if x.dtype == torch.float32 else 1]
-                check(f"{s.label} {what}, data {seed}, result {i}", error(x, y) <= allowed, f"error {error(x, y):.1e}, allowed {allowed}")
-
-    agree("make_graphed_callables", torch.cuda.make_graphed_callables(run, tuple(draw(51))), (52, 53))
-    whole = torch.compile(run, fullgraph=True, mode="reduce-overhead")
-
-    def step(*given):
-        torch.compiler.cudagraph_mark_step_begin()
-        return whole(*given)
-
-    # Warm up, record, replay.
-    agree("reduce-overhead", step, (54, 55, 56, 57))
-
-
 def large(s):
     """The last tokens of more than 2^31 elements a tensor: gates have made them forget what was long before, so that a short run ends alike."""
     if s.reference.signature.params or not any(named.high == 0 for named in s.reference.signature.inputs):
@@ -362,13 +236,14 @@ def images(folder, name):
 
 
 PARTS = {
-    "values": values, "causal": causal, "graphs": graphs, "streams": streams, "tensors": tensors, "compiled": compiled, "large": large, "sharded": sharded,
+    "values": values, "causal": causal, "graphs": graphs, "streams": streams, "tensors": tensors, "captured": captured, "trained": trained, "compiled": compiled,
+    "large": large, "sharded": sharded,
 }
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--parts", default="values,causal,graphs,streams,tensors,images", help=f"of {', '.join(PARTS)}, images")
+    parser.add_argument("--parts", default="values,causal,graphs,streams,tensors,captured,trained,images", help=f"of {', '.join(PARTS)}, images")
     parser.add_argument("folders", nargs="+")
     options = parser.parse_args()
     folders, wanted = options.folders, options.parts.split(",")
@@ -396,7 +271,7 @@ def main():
         if folder == folders[0] and "images" in wanted:
             images(path, name)
             print(package._runtime.doctor(kernels.values()), flush=True)
-    print(f"{passes} passed, {len(failures)} failed")
+    print(f"{scan_checks.passes} passed, {len(failures)} failed")
     return 1 if failures else 0
 
 

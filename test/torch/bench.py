@@ -117,7 +117,9 @@ class Models(unittest.TestCase):
         fla = {**made(-0.02), "generated": torch.tensor([[1, 2, 0], [4, 5, 6]]), "failed": ["decoded: no"]}
         row = torch_models.row_of({"ours": ours, "exact": made(0), "fla": fla}, {"fla": "not done after 9 s"})
         self.assertAlmostEqual(row["apart"], 0.03 / 0.98, 3)
-        self.assertEqual(row["beyond"], "apart, decoded")
+        self.assertEqual(row["beyond"], "decoded", "half of FLA's error is within")
+        worse = torch_models.row_of({"ours": ours, "exact": made(0), "fla": {**fla, **made(0.005)}}, {})
+        self.assertEqual(worse["beyond"], "ours, ours_gradients, decoded")
         self.assertEqual((row["generated"], row["failed"]), ("3 tokens a row, the first 2 as FLA's", "fla: decoded: no; fla: not done after 9 s"))
         self.assertIn("ours: the reason", torch_models.row_of({}, {"ours": "the reason"})["failed"])
 
