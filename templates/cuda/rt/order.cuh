@@ -48,22 +48,65 @@ DEV float nth_row(const float* p, i64 stride, int first, int end, float count, f
   const bool there = order_find(first, end, left, tally, found, [&](int row, u32& k) { k = row; return order_key(p[row * stride]) == key; });
   return left == 0 ? -1.f : there ? (float)found : __int_as_float(0x7f800000);
 }
-// Marks the `count` largest of N numbers, the first of equals, by a warp: bit by bit the largest key that so many reach, then what is above it.
-// `get`, `put`: of number j, the i-th of its lane; those of -infinity are none.
-template <int N, typename Get, typename Put> DEV void top(float count, Get get, Put put) {
-  constexpr int EACH = (N + 31) / 32;
-  const int lane = threadIdx.x & 31;
-  const u32 wanted = order_count(count), none = order_key(__int_as_float(0xff800000));
-  u32 keys[EACH], bound = 0;
-  UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i, i * 32 + lane)) : 0;
+// The largest number that `count` of the lanes' keys reach, bit by bit, or one that no others do.
+DEV u32 lanes_nth(u32 key, u32 count) {
+  u32 found = 0;
 #pragma unroll 1
   for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) {
-    u32 many = 0;
-    UNROLL for (int i = 0; i < EACH; ++i) many += keys[i] >= (bound | bit);
+    const u32 many = __popc(__ballot_sync(~0u, key >= (found | bit)));
+    if (many >= count) found |= bit;
+    if (many == count) break;
+  }
+  return found;
+}
+// Marks the `count` largest of N numbers, the first of equals, by a warp: what so many reach, then what is above it. `get`, `put`: of number j,
+// the i-th of its lane; those of -infinity are none.
+// Of few among several a lane: so many reach what so many lanes have at least, and hardly any others do. These go, the least first. Where they are
+// more, the bound is found bit by bit among all.
+template <int N, typename Get, typename Put> DEV void top(float count, Get get, Put put) {
+  constexpr int EACH = (N + 31) / 32;
+  constexpr u32 FEW = 16, MORE = 6;
+  const int lane = threadIdx.x & 31;
+  const u32 wanted = order_count(count), none = order_key(__int_as_float(0xff800000));
+  u32 keys[EACH], bound = 0, many = 0;
+  UNROLL for (int i = 0; i < EACH; ++i) keys[i] = i * 32 + lane < N ? order_key(get(i, i * 32 + lane)) : 0;
+  bool found = false;
+  if (EACH > 2 && wanted - 1 < FEW) {
+    u32 most = keys[0];
+    UNROLL for (int i = 1; i < EACH; ++i) most = keys[i] > most ? keys[i] : most;
+    bound = lanes_nth(most, wanted);
+    UNROLL for (int i = 0; i < EACH; ++i) many += keys[i] >= bound;
     many = __reduce_add_sync(~0u, many);
-    if (many >= wanted) bound |= bit;
-    // Nobody else comes into question.
-    if (many == wanted) break;
+    found = many == wanted;
+#pragma unroll 1
+    while (!found && many <= wanted + MORE) {
+      // Numbers below the bound are far above it.
+      u32 above = keys[0] - bound, more = 0;
+      UNROLL for (int i = 1; i < EACH; ++i) above = keys[i] - bound < above ? keys[i] - bound : above;
+      const u32 least = bound + __reduce_min_sync(~0u, above);
+      UNROLL for (int i = 0; i < EACH; ++i) more += keys[i] > least;
+      more = __reduce_add_sync(~0u, more);
+      // Of its equals some are wanted: they are marked in their order.
+      found = more <= wanted;
+      bound = more < wanted ? least : least + 1;
+      many = more < wanted ? many : more;
+    }
+  }
+  if (!found) {
+    bound = 0;
+#pragma unroll 1
+    for (u32 bit = 0x80000000u; bit > 0; bit >>= 1) {
+      many = 0;
+      UNROLL for (int i = 0; i < EACH; ++i) many += keys[i] >= (bound | bit);
+      many = __reduce_add_sync(~0u, many);
+      if (many >= wanted) bound |= bit;
+      // Nobody else comes into question.
+      if (many == wanted) break;
+    }
+  }
+  if (many == wanted) {
+    UNROLL for (int i = 0; i < EACH; ++i) if (i * 32 + lane < N) put(i, i * 32 + lane, keys[i] >= bound && keys[i] > none ? 1.f : 0.f);
+    return;
   }
   u32 seats = wanted;
   UNROLL for (int i = 0; i < EACH; ++i) seats -= __popc(__ballot_sync(~0u, keys[i] > bound));

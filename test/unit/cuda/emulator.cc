@@ -109,15 +109,22 @@ u32 __ballot_sync(u32, bool x) {
   });
   return mine.out;
 }
-u32 __reduce_add_sync(u32, u32 x) {
-  static const char WHAT[] = "redux.add";
+template <typename Fold> static u32 reduced(const char* what, u32 x, Fold fold) {
   struct { u32 in, out; } mine = {x, 0};
-  together(WHAT, &mine, [&](auto** of) {
-    u32 sum = 0;
-    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) sum += of[l]->in;
-    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = sum;
+  together(what, &mine, [&](auto** of) {
+    u32 all = of[0]->in;
+    for (int l = 1; l < 32; ++l) if (threads >= 32 || l < threads) all = fold(all, of[l]->in);
+    for (int l = 0; l < 32; ++l) if (threads >= 32 || l < threads) of[l]->out = all;
   });
   return mine.out;
+}
+u32 __reduce_add_sync(u32, u32 x) {
+  static const char WHAT[] = "redux.add";
+  return reduced(WHAT, x, [](u32 a, u32 b) { return a + b; });
+}
+u32 __reduce_min_sync(u32, u32 x) {
+  static const char WHAT[] = "redux.min";
+  return reduced(WHAT, x, [](u32 a, u32 b) { return a < b ? a : b; });
 }
 static u8* pages(size_t bytes) {
   void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -116,6 +116,7 @@ template <typename T> inline T shuffled(const char* what, T x, int from) {
 inline int __popc(u32 x) { return __builtin_popcount(x); }
 u32 __ballot_sync(u32, bool x);
 u32 __reduce_add_sync(u32, u32 x);
+u32 __reduce_min_sync(u32, u32 x);
 // Kernels run one after the other.
 inline void grid_wait() {}
 inline const char BUTTERFLY[] = "shfl.bfly", UP[] = "shfl.up", FROM[] = "shfl.idx";

@@ -95,3 +95,29 @@ describe('rows by themselves as CUDA', () => {
     ]).toEqual([what, true]);
   });
 });
+
+describe('the largest of the numbers of a row as CUDA', () => {
+  /** What lies in its lanes in such a way that few of them, or all, have what is chosen; equals; what is none. */
+  const PATTERNS: readonly ((e: number) => number)[] = [
+    (e) => Math.sin(e * 12.9898 + 1) * 43758.5453 % 1, (e) => e % 32, (e) => -(e % 32), (e) => e % 3, () => 1, () => -Infinity,
+    (e) => (e % 97 === 5 ? e : -Infinity), (e) => (e === 40 ? Infinity : -e), (e) => (e < 64 ? -0 : 0),
+    (e) => 1 + (e % 32 === 7 ? 0 : -e * 1e-7), (e) => (e % 16 === 3 ? 2 : e / 1000), (e) => Math.floor(e / 9),
+  ];
+  const COUNTS = [0, 1, 2, 10, 16, 17, 40, 300];
+  const tokens = PATTERNS.length * COUNTS.length;
+  const sized = (E: number): TileModule => ({
+    name: 'largest', chunk: 16, sizes: new Map([['E', E]]), domains: [TOKENS], buffers: [B.z, B.n, B.p],
+    kernels: [kernel('largest', (k) => k.store(B.p, k.top(['E'], k.load(B.z), k.load(B.n))))],
+    programs: { forward: { takes: ['z', 'n'], gives: ['p'], launches: ['largest'] } },
+  });
+
+  it.skipIf(!compiler).each([20, 64, 70, 256])('is marked among %i (skipped without g++)', (E) => {
+    const values = new Map([
+      ['z', Float64Array.from({ length: tokens * E }, (_, i) => Math.fround(PATTERNS[Math.floor(i / E) % PATTERNS.length](i % E)))],
+      ['n', Float64Array.from({ length: tokens }, (_, i) => COUNTS[Math.floor(i / PATTERNS.length)])],
+    ]);
+    const call = { heads: 1, groups: 1, lengths: [tokens] };
+    const errors = emulate(sized(E), { dtype: 'bf16', plain: false, call, longest: 2, programs: ['forward'], given: values });
+    expect([...errors]).toEqual([['forward p', 0]]);
+  });
+});
