@@ -51,7 +51,7 @@ export interface Plan {
 /**
  * How a host cuts runs into segments: as many as give `programs` (segments x heads) in all, but none shorter than `least` chunks. With
  * c = max(least, ceil(chunks x heads / programs)), a run of n chunks has ceil(n / c) segments (at least 1) whose lengths differ by one at
- * most, the longer ones first. Where no run has `pays` x c chunks, every run is one segment, and launches that are `cut` are left out.
+ * most, the longer ones first. Where no run has `pays` x c chunks, every run is one segment: `Launch` has what is left out then.
  * With `pays`, `programs` is what runs at once: if a greater c, below twice as great, makes no more of them, it is the smallest such.
  */
 export interface Segmentation {
