@@ -5,7 +5,8 @@
     PYTHONPATH=/path/to/flash-linear-attention:/path/to/mamba python3 bench/compare.py --plans bench-out --written written-out --rows '^peers/|^decode/' --seconds 500
 
 Times: median of triton's do_bench, bf16, no initial state; a ratio is the peer's time over ours. Errors: rms(difference)/rms(reference) against the token-by-token
-recurrence in float64, on the same rounded inputs at T=512; "gradient" is the worst of any input. Inputs that an example shares per group have a head each, but
+recurrence in float64, on the same rounded inputs at T=512; "gradient" is the worst of any input. Forward and backward
+together keep what the plan says is worth it (`kept`, `--no-keep`); memory is the peak of one such call, results and gradients among it. Inputs that an example shares per group have a head each, but
 in `heads`. Peers' first calls compile for minutes: that is done in parallel processes first, which share TRITON_CACHE_DIR with this one but not what their
 autotuners found: those choose again, alone on the GPU. A run ends in `--seconds` with the rows it has; with `--out`, another goes on where it ended.
 """
@@ -19,7 +20,7 @@ import torch
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import written
-from measure import CASES, DEVICE, Launched, bench, differentiated, errors, find_plan, groups_of, peer_calls, step_calls, step_row
+from measure import CASES, DEVICE, Launched, bench, differentiated, errors, find_plan, groups_of, peak, peer_calls, step_calls, step_row
 from rivals import fla_kda, flash_infer, flash_kda, flash_qla
 from rows import TITLES, Shape, rows
 from table import Clock, OutOfTime, Table, at_once, attempt, brief, chosen, common_arguments, facts
@@ -35,6 +36,7 @@ def beside(*names):
     made |= {"backward": ["backward", ".3f"], "both": ["forward + backward", ".3f"]}
     for key, heading in names:
         made |= {f"{key}_both": [heading, ".3f"], f"x_{key}_both": ["ratio", ".2f"]}
+    made |= {"kept": ["kept, MiB", ".0f"], "memory": ["MiB", ".0f"], "peer_memory": ["peer", ".0f"]}
     return made | ERRORS | {"missing": ["not measured", ""]}
 
 
@@ -64,14 +66,15 @@ class Bench:
             made[f"{key}_forward"] = bench(forward)
             if together and both is not None:
                 made[f"{key}_both"] = bench(both)
+                made[f"{key}_memory"] = peak(both)
         except Exception as error:
             made["missing"] = "; ".join([*filter(None, [made.get("missing")]), f"{key}: {brief(error)}"])
         if DEVICE == "cuda":
             torch.cuda.empty_cache()
 
     def ours(self, made, plan, inputs, shape, heads, groups):
-        launched = Launched(plan, inputs, shape, heads, groups)
-        made.update(launched.times())
+        launched = Launched(plan, inputs, shape, heads, groups, keep=not self.options.no_keep)
+        made.update(launched.times(), memory=launched.memory())
         if self.options.by_kernel:
             made["kernels"] = launched.by_kernel(plan)
 
@@ -132,7 +135,7 @@ class Bench:
             self.ours(made, plan, inputs, shape, shape.heads, None)
             with torch.no_grad():
                 given = given_of({n: x.float() for n, x in inputs.items()})
-            launched = Launched(find_plan(self.options.written, "kda", dict(K=shape.D, V=shape.D)), given, shape, shape.heads)
+            launched = Launched(find_plan(self.options.written, "kda", dict(K=shape.D, V=shape.D)), given, shape, shape.heads, keep=not self.options.no_keep)
             times = launched.times()
             made.update(given_forward=times["forward"], given_both=times["both"])
             if not self.options.no_errors:
@@ -212,6 +215,7 @@ def arguments(given=None):
     parser.add_argument("--most", type=int, default=1 << 20, help="cuts sequences to so many tokens, to try a row out")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--no-errors", action="store_true")
+    parser.add_argument("--no-keep", action="store_true", help="backward makes everything again: plain programs, as without `forward_kept`")
     parser.add_argument("--by-kernel", action="store_true", help="times every kernel of ours, too: to the JSON of --out, and printed")
     parser.add_argument("--no-warm", action="store_true", help="the peers are compiled already: time each at once")
     parser.add_argument("--warm-seconds", type=float, default=240, help="most that compiling the peers may take (default: 240)")

@@ -3,6 +3,11 @@
     plan = Plan("dir/plan.json")
     tensors, launch = plan.prepare("forward", {"q": q, ...}, lengths=[T] * B, heads=H)       # "step": one token each, lengths [1] * B
 
+Plans of scans may have forward_kept, which leaves workspaces among its tensors, and backward_kept, which takes those that its last launch has left (`kept`):
+
+    made, forward = plan.prepare("forward_kept", {"q": q, ...}, lengths=[T] * B, heads=H)
+    gradients, backward = plan.prepare("backward_kept", {"q": q, ..., "d_o": d_o}, lengths=[T] * B, heads=H, kept=made)
+
 Of layers and mixtures, whose plans say what users call their tensors (src/ir/plan/names.ts):
 
     forward = plan.named("forward", {"x": x, "expert.up": w, ...}, lengths=[T] * B)
@@ -38,13 +43,16 @@ class Plan:
         self.plan = self.loaded.json
         self.images = self.parts._images.Images()
 
-    def prepare(self, program, given, lengths, heads, groups=None):
-        """Tensors by the plan's names, results among them, and what launches the program again. Absent states and cotangents are zeros."""
+    def prepare(self, program, given, lengths, heads, groups=None, kept=None):
+        """Tensors by the plan's names, results among them, and what launches the program again. Absent states and cotangents are zeros. `kept`: tensors of
+        the program before, of which this one takes what that has left last."""
         host, plan = self.parts._host, self.loaded
         index, groups = host.current_device(), groups or heads
         equal = len(set(lengths)) <= 1
         lead = (len(lengths),) if program == "step" else (len(lengths), lengths[0]) if equal and lengths else (1, sum(lengths))
         names = plan.programs[program]["takes"]
+        left = () if kept is None else tuple(name for name in names if plan.tensors[name]["role"] == "workspace")
+        given = {**given, **{name: kept[name] for name in left}}
         tensors = {name: given[name].to(host.DTYPES[plan.tensors[name]["dtype"]]).contiguous() for name in names if given.get(name) is not None}
         missing = [name for name in names if name not in tensors and plan.tensors[name]["role"] in ("input", "param")]
         if missing:
@@ -60,7 +68,10 @@ class Plan:
         kernels = self.images.kernels(plan, index)
         # A graph has all that it needs, as those that packages are captured in: the tables too.
         bound, alone, inside = parts._bound.Bound(request, kernels, index), [], parts._bound.Bound(captured, kernels, index)
-        pointers = [tensors[name].data_ptr() for name in names if name in tensors]
+        addresses = {name: tensors[name].data_ptr() for name in names if name in tensors}
+
+        def pointers():
+            return [kept[name].data_ptr() if name in left else address for name, address in addresses.items()]
 
         def launch(only=None):
             """All kernels, or one of them on the current stream, with what a whole call left it."""
@@ -70,17 +81,23 @@ class Plan:
                     before, parts._bound.ONE_QUEUE = parts._bound.ONE_QUEUE, True
                     single = parts._bound.Bound(request, kernels, index)
                     parts._bound.ONE_QUEUE = before
-                    alone.extend([single, single.ready(list(pointers), 0 if offsets is None else offsets.data_ptr())])
+                    alone.extend([single, single.ready(pointers(), 0 if offsets is None else offsets.data_ptr())])
                     single._run(single.ops)
                 for function, args, what in alone[0].ops:
                     if what[0] == only:
                         parts._driver.check(function(*args), only)
                 return
             capturing = host.capturing()
-            results = (inside if capturing else bound)(list(pointers), 0 if offsets is None else offsets.data_ptr(), capturing)
+            results = (inside if capturing else bound)(pointers(), 0 if offsets is None else offsets.data_ptr(), capturing)
             tensors.update(zip(wanted, (x for x in results if x is not None)))
 
+        def drop():
+            """Results go, so that the next launch has their memory."""
+            for name in (*wanted, *left):
+                tensors.pop(name, None)
+
         launch()
+        launch.drop = drop
         launch.keep, launch.kernels = offsets, [item["kernel"] for item in plan.launches_of(program, extents)]
         return tensors, launch
 

@@ -77,24 +77,59 @@ def groups_of(case, shape):
     return shape.keys if shape.keys is not None else case.groups
 
 
-class Launched:
-    """Both programs of a plan on the tensors of a row."""
+def peak(run):
+    """MiB that a call takes at most, over what was there before; `run.drop` lets its results go."""
+    if DEVICE != "cuda":
+        return None
+    run()
+    run.drop()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - before) / 2**20
 
-    def __init__(self, plan, inputs, shape, heads, groups=None, cotangent=None):
-        output = output_of(plan)
-        made, self.forward = plan.prepare("forward", inputs, list(shape.lengths), heads, groups)
+
+class Launched:
+    """Both programs of a plan on the tensors of a row. `keep`: backward takes what forward has made of what it would make again, where the plan has such programs;
+    forward alone leaves nothing."""
+
+    def __init__(self, plan, inputs, shape, heads, groups=None, cotangent=None, keep=True):
+        output, common = output_of(plan), (list(shape.lengths), heads, groups)
+        keep = keep and "backward_kept" in plan.loaded.programs
+        made, self.forward = plan.prepare("forward", inputs, *common)
         self.output = made[output]
         if cotangent is None:
             cotangent = torch.randn(self.output.shape, device=DEVICE).bfloat16()
-        self.gradients, self.backward = plan.prepare("backward", {**inputs, f"d_{output}": cotangent}, list(shape.lengths), heads, groups)
+        left, self.before = plan.prepare("forward_kept", inputs, *common) if keep else (made, self.forward)
+        self.kept = sum(left[name].nbytes for name in plan.loaded.programs["backward_kept"]["takes"] if plan.loaded.tensors[name]["role"] == "workspace") if keep else 0
+        program = "backward_kept" if keep else "backward"
+        self.gradients, self.backward = plan.prepare(program, {**inputs, f"d_{output}": cotangent}, *common, kept=left if keep else None)
+        self.programs = {"forward": self.forward, program: self.backward}
+
+    def both(self):
+        self.before()
+        self.backward()
 
     def times(self):
-        return dict(forward=bench(self.forward), backward=bench(self.backward), both=bench(lambda: (self.forward(), self.backward())))
+        return dict(forward=bench(self.forward), backward=bench(self.backward), both=bench(self.both), kept=self.kept / 2**20 or None)
+
+    def memory(self):
+        """MiB of forward and backward, results and gradients among them."""
+        def run():
+            self.both()
+
+        def drop():
+            for launch in (self.before, self.backward):
+                launch.drop()
+
+        run.drop = drop
+        return peak(run)
 
     def by_kernel(self, plan):
         """ms of every kernel of both programs, one at a time."""
-        runs = (("forward", self.forward), ("backward", self.backward))
-        return {program: {item["kernel"]: bench(lambda: run(item["kernel"]), 20, 60) for item in plan.loaded.programs[program]["launches"]} for program, run in runs}
+        return {program: {item["kernel"]: bench(lambda: run(item["kernel"]), 20, 60) for item in plan.loaded.programs[program]["launches"]} for program, run in self.programs.items()}
 
 
 def differentiated(run, inputs):
@@ -102,10 +137,15 @@ def differentiated(run, inputs):
     leaves = {n: x.detach().clone().requires_grad_(x.is_floating_point()) for n, x in inputs.items()}
     cotangent = torch.randn_like(run(**leaves))
 
-    def both():
+    def drop():
         for x in leaves.values():
             x.grad = None
+
+    def both():
+        drop()
         run(**leaves).backward(cotangent)
+
+    both.drop = drop
 
     def forward():
         with torch.no_grad():

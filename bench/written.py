@@ -148,7 +148,7 @@ def times(folder, name, shape, by_kernel=False):
         drawn = {"": inputs, "given_": given_of({n: x.float() for n, x in inputs.items()})}
     made, kernels = {}, {}
     for kind, plan in plans.items():
-        launched = Launched(plan, drawn[kind], shape, shape.heads)
+        launched = Launched(plan, drawn[kind], shape, shape.heads, keep=False)
         made |= {f"{kind}forward": bench(launched.forward, 30, 100), f"{kind}backward": bench(launched.backward, 30, 100)}
         if by_kernel:
             kernels |= {f"{kind.replace('_', ' ')}{program}": each for program, each in launched.by_kernel(plan).items()}
@@ -165,7 +165,7 @@ def errors(name, plan, tokens):
     o = reference(**given_of(exact))
     cotangent = torch.randn(o.shape, device=DEVICE).bfloat16()
     o.backward(cotangent.double())
-    launched = Launched(plan, inputs, Shape((tokens,), 2), 2, cotangent=cotangent)
+    launched = Launched(plan, inputs, Shape((tokens,), 2), 2, cotangent=cotangent, keep=False)
     each = {n: rms(launched.gradients[f"d_{n}"], x.grad) for n, x in exact.items()}
     worst = max(each, key=each.get)
     return dict(out=rms(launched.output, o), grad=each[worst], worst=f"d_{worst}")

@@ -50,16 +50,17 @@ export function tileSize(module: TileModule, axis: Axis): number {
 
 /**
  * Runs one program in float64. `buffers` holds what the program reads, by buffer name; missing initial states and cotangents are zeros.
- * What it writes is put into `buffers` (created where missing). Workspaces belong to the call and start as NaN, as do the cells of new
- * outputs, so that a program which reads or leaves out what was never written shows.
+ * What it writes is put into `buffers` (created where missing). Workspaces that it does not take belong to the call and start as NaN, as do
+ * the cells of new outputs, so that a program which reads or leaves out what was never written shows.
  */
 export function runTiles(
   module: TileModule, program: string, dims: TileDims, buffers: Map<string, Float64Array>, rounding?: Rounding,
 ): void {
   const memory = new Map(buffers);
+  const { takes, launches, gives } = programOf(module, program);
   for (const buffer of module.buffers) {
     const count = bufferElements(module, buffer, dims);
-    const given = buffer.role === 'workspace' ? undefined : memory.get(buffer.name);
+    const given = buffer.role === 'workspace' && !takes.includes(buffer.name) ? undefined : memory.get(buffer.name);
     if (given !== undefined) {
       if (given.length !== count) throw new Error(`${module.name}: buffer ${buffer.name} has ${given.length} elements, not ${count}`);
       continue;
@@ -67,7 +68,6 @@ export function runTiles(
     const zeros = buffer.role === 'initial' || buffer.role === 'cotangent';
     memory.set(buffer.name, new Float64Array(count).fill(zeros ? 0 : NaN));
   }
-  const { launches, gives } = programOf(module, program);
   for (const name of launches) {
     const kernel = module.kernels.find((candidate) => candidate.name === name);
     if (kernel === undefined) throw new Error(`${module.name}: no kernel ${name}`);

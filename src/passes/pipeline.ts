@@ -66,6 +66,11 @@ export interface LowerOptions {
   readonly walksMake?: boolean;
   /** Makes the programs of pieces of sequences, too (`passes/chunk/programs.ts`). Off unless told otherwise. */
   readonly pieces?: boolean;
+  /**
+   * Makes the programs of forward and backward between which workspaces are kept, too, where that is worth it (`passes/chunk/kept.ts`). Off
+   * unless told otherwise.
+   */
+  readonly keeps?: boolean;
 }
 
 /** The chunk algorithm of a scan. */
@@ -93,6 +98,7 @@ export function lowerScan(spec: Spec, sizes: ReadonlyMap<Axis, number>, options:
     runs: options.runs,
     slides: options.slides ?? false,
     walksMake: options.walksMake ?? false,
+    keeps: options.keeps ?? false,
     exact,
   });
   if (spec.mode === 'sequential') {

@@ -60,6 +60,8 @@ export function lowerFor(
       // Of kernels for sm_90a, whose walks load by the copy engine.
       runs: RUNS, slides: true, walksMake: target === 'cuda.sm90' && dtype === 'bf16', backward,
       pieces: request.pieces === true,
+      // Workspaces of WebGPU share one buffer.
+      keeps: true,
     };
   const known = lowerings.get(spec) ?? new Map<string, LoweredScan | Failed>();
   lowerings.set(spec, known);

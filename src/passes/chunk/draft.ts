@@ -4,6 +4,7 @@ import { loadedBuffers, storedBuffers } from '../../ir/tile/buffers.js';
 import { prune } from '../../ir/tile/prune.js';
 import type { Surroundings, TileBuffer, TileKernel, TileModule } from '../../ir/tile/tile.js';
 import type { Spec } from '../../ir/spec/spec.js';
+import { keptOf } from './kept.js';
 import { userBuffers, type UserBuffers } from './names.js';
 import { givenBy, ofTokens, scanPrograms, TOKENS, type ProgramName } from './programs.js';
 import { pruned } from './prune.js';
@@ -37,6 +38,8 @@ interface Settings {
   readonly walksMake: boolean;
   /** `io` buffers hold numbers of small range only: what depends on states or cotangents is kept in f32. */
   readonly narrowRange: boolean;
+  /** Are there programs of forward and backward between which workspaces are kept? */
+  readonly keeps: boolean;
 }
 
 export interface DraftOptions extends Settings {
@@ -61,6 +64,11 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
   const user = userBuffers(spec, exact);
   const workspaces = new Map<string, TileBuffer>();
   const written = new Map<ProgramName, TileKernel[]>();
+  const bufferOf = (name: string): TileBuffer => {
+    const found = workspaces.get(name) ?? user.all.find((buffer) => buffer.name === name);
+    if (found === undefined) throw new Error(`${spec.name}: no buffer ${name}`);
+    return found;
+  };
 
   return {
     ...settings,
@@ -70,11 +78,7 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
       if (size === undefined) throw new Error(`${spec.name}: axis ${axis} has no size`);
       return size;
     },
-    bufferOf(name) {
-      const found = workspaces.get(name) ?? user.all.find((buffer) => buffer.name === name);
-      if (found === undefined) throw new Error(`${spec.name}: no buffer ${name}`);
-      return found;
-    },
+    bufferOf,
     workspace(name, outer, axes, dtype, ungrouped) {
       const full = `ws.${name}`;
       const known = workspaces.get(full);
@@ -98,7 +102,11 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
       const { kernels, programs } = named(written, (program) => new Set(givenBy(program, user.all)));
       const touched = new Set(kernels.flatMap((kernel) => [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)]));
       const all = [...user.all, ...[...workspaces.values()].filter((buffer) => touched.has(buffer.name))];
-      return { name: spec.name, chunk, sizes, domains: [TOKENS], buffers: all, kernels, programs: scanPrograms(all, programs) };
+      const launched = (program: ProgramName) => (programs[program] ?? []).flatMap((name) => kernels.find((one) => one.name === name) ?? []);
+      const kept = settings.keeps ? keptOf(launched('forward'), launched('backward'), bufferOf) : undefined;
+      const names = (some: readonly TileKernel[]) => some.map(({ name }) => name);
+      const again = kept && { ...kept, forward: names(kept.forward), backward: names(kept.backward) };
+      return { name: spec.name, chunk, sizes, domains: [TOKENS], buffers: all, kernels, programs: scanPrograms(all, programs, again) };
     },
   };
 }

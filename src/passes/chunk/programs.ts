@@ -1,5 +1,11 @@
 import type { Cells, Domain, Level } from '../../ir/tile/domain.js';
+import type { Kept } from './kept.js';
 import type { BufferRole, Programs, TileBuffer, TileProgram } from '../../ir/tile/tile.js';
+
+/**
+ * Forward that leaves what backward would make again, besides its results; and backward that takes it, without the kernels that make it.
+ */
+export const KEPT = { forward: 'forward_kept', backward: 'backward_kept' } as const;
 
 /** What scans go over. */
 export const TOKENS: Domain = { row: 'token', chunk: 'chunk', segment: 'segment', run: 'sequence' };
@@ -31,18 +37,24 @@ export function givenBy(program: ProgramName, buffers: readonly TileBuffer[]): r
 
 /**
  * The programs of a scan by the kernels that they launch: what they take and give is known by what the buffers are. Those of pieces are
- * there where they were asked for.
+ * there where they were asked for; `kept`: workspaces for backward, and the launches of both then.
  */
 export function scanPrograms(
   buffers: readonly TileBuffer[], launches: Readonly<Partial<Record<ProgramName, readonly string[]>>>,
+  kept?: Kept<string>,
 ): Programs<TileProgram> & Readonly<Record<'forward' | 'backward' | 'step', TileProgram>> {
   const named = (role: BufferRole) => buffers.filter(is(role)).map(({ name }) => name);
   const program = (name: ProgramName): TileProgram => ({
     takes: HOST[name].takes.flatMap(named), gives: givenBy(name, buffers), launches: launches[name] ?? [],
   });
   const asked = (['ends', 'reverse_ends'] as const).filter((name) => (launches[name] ?? []).length > 0);
+  const [forward, backward] = [program('forward'), program('backward')];
   return {
-    forward: program('forward'), backward: program('backward'), step: program('step'),
+    forward, backward, step: program('step'),
     ...Object.fromEntries(asked.map((name) => [name, program(name)])),
+    ...(kept !== undefined && {
+      [KEPT.forward]: { ...forward, gives: [...forward.gives, ...kept.buffers], launches: kept.forward },
+      [KEPT.backward]: { ...backward, takes: [...backward.takes, ...kept.buffers], launches: kept.backward },
+    }),
   };
 }

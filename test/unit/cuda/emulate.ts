@@ -149,7 +149,8 @@ function draw(module: TileModule, plan: Plan, options: EmulateOptions): Map<stri
   const values = new Map<string, Float64Array>();
   for (const buffer of module.buffers) {
     const tensor = plan.tensors.find((candidate) => candidate.name === buffer.name);
-    if (tensor === undefined || !GIVEN.has(buffer.role)) continue;
+    // Workspaces that a program takes have no values of their own.
+    if (tensor === undefined || !(GIVEN.has(buffer.role) || options.given?.has(buffer.name))) continue;
     const gate = buffer.role === 'input' && buffer.dtype === 'f32';
     const raw = options.given?.get(buffer.name) ?? Float64Array.from(
       { length: count(tensor, plan, options.call) }, () => (gate ? -random.uniform() : random.uniform() - 0.5),

@@ -5,6 +5,7 @@ import {
   ancestorsOf, type Gate, nodeArguments, type NodeId, type Reader, type ScanNode, type ScanProgram, type Stage, stageOperands,
 } from '../../../ir/scan/scan.js';
 import type { Spec } from '../../../ir/spec/spec.js';
+import { KEPT } from '../../../passes/chunk/programs.js';
 import { extentsOf, type CallSizes } from '../../../runtime/extents.js';
 import { idiomOf } from './idioms.js';
 import { letNames } from './lets.js';
@@ -57,6 +58,8 @@ export interface Explanation {
   readonly forward: ProgramCost;
   readonly backward: ProgramCost;
   readonly step: ProgramCost;
+  /** What a host may keep of forward, the largest first, and what backward is from that; undefined where there is no such. */
+  readonly kept: { readonly tensors: ProgramCost['workspaces']; readonly backward: ProgramCost } | undefined;
   /** What devices that share sequences run before them, of a piece of this size: in the place of a whole call. */
   readonly pieces: readonly { readonly program: string; readonly cost: ProgramCost; readonly instead: ProgramCost }[];
 }
@@ -90,9 +93,17 @@ export function explain(
     forward,
     backward,
     step: cost('step', one),
+    kept: keptOf(plan, cost),
     pieces: ([['ends', forward], ['reverse_ends', backward]] as const).flatMap(([program, instead]) => (
       program in plan.programs ? [{ program, cost: cost(program), instead }] : []
     )),
+  };
+}
+
+function keptOf({ programs }: Plan, cost: (program: string) => ProgramCost): Explanation['kept'] {
+  const taken = programs[KEPT.backward]?.takes;
+  return taken && {
+    tensors: cost(KEPT.forward).workspaces.filter(({ name }) => taken.includes(name)), backward: cost(KEPT.backward),
   };
 }
 

@@ -40,7 +40,7 @@ export function explainText(e: Explanation): string {
   );
   if (e.segments !== undefined) lines.push(...rows('segments', e.segments));
   lines.push(...rows('roofline', machineText(e)), '');
-  lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...programLines('step', e.step));
+  lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...keptLines(e), ...programLines('step', e.step));
   lines.push(...pieceLines(e));
   return `${lines.join('\n').trimEnd()}\n`;
 }
@@ -94,6 +94,18 @@ function workspaceLine({ workspaces }: ProgramCost): string[] {
   if (workspaces.length === 0) return [];
   const total = workspaces.reduce((sum, { bytes }) => sum + bytes, 0);
   return [`    workspace ${quantity(total, 'B')}: ${briefList(workspaces.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))}`];
+}
+
+/** What it costs to keep, and what it saves. */
+function keptLines({ kept, backward }: Explanation): string[] {
+  if (kept === undefined) return [];
+  const total = kept.tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+  const gone = backward.kernels.filter(({ name }) => !kept.backward.kernels.some((kernel) => kernel.name === name)).map(({ name }) => name);
+  return [
+    `  kept for backward, where a host asks for it: ${quantity(total, 'B')}`,
+    `    ${briefList(kept.tensors.map(({ name, bytes }) => `${name} ${quantity(bytes, 'B')}`))}`,
+    `    backward without ${gone.join(', ')}: ${quantity(kept.backward.bytes, 'B')}, ${duration(kept.backward.seconds)}`, '',
+  ];
 }
 
 /** Traffic that is more than this many times what the tensors need gets a word. */
