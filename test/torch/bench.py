@@ -204,24 +204,48 @@ class Plans(unittest.TestCase):
         launched = measure.Launched(plan, shape.draw(case), shape, 2)
         fake.wait()
         self.assertEqual(launched.output.shape, (1, 100, 2, 64))
-        self.assertEqual(set(launched.times()), {"forward", "backward", "both"})
+        self.assertEqual(set(launched.times()), {"forward", "backward", "both", "kept"})
+        self.assertIsNone(launched.memory(), "without a device")
         record()
-        self.assertEqual(set(launched.by_kernel(plan)), {"forward", "backward"})
+        self.assertEqual(set(launched.by_kernel(plan)), {"forward", "backward_kept"})
         self.assertIn("launch S_prepare", "\n".join(record()))
         fake.wait()
 
-    def test_errors_are_those_of_kernels(self):
-        plan, case = measure.find_plan(str(FOLDER), "gla", dict(K=64, V=64)), measure.CASES["gla"]
-        # Emulated kernels run when somebody waits: before what they read is gone.
+    def wait_for_launches(self):
+        """Emulated kernels run when somebody waits: before what they read is gone."""
         prepare = lmoec_plan.Plan.prepare
         self.addCleanup(setattr, lmoec_plan.Plan, "prepare", prepare)
 
-        def waited(*given):
-            tensors, launch = prepare(*given)
+        def waited(*given, **more):
+            tensors, launch = prepare(*given, **more)
             fake.wait()
             return tensors, lambda: (launch(), fake.wait())
 
         lmoec_plan.Plan.prepare = waited
+
+    def test_what_is_kept_gives_the_same_gradients(self):
+        self.wait_for_launches()
+        plan, case, shape = measure.find_plan(str(FOLDER), "gla", dict(K=64, V=64)), measure.CASES["gla"], rows.Shape((70, 30), 2, 64)
+        torch.manual_seed(0)
+        inputs, cotangent = shape.draw(case), torch.randn(1, 100, 2, 64).bfloat16()
+        kept, again = (measure.Launched(plan, inputs, shape, 2, None, cotangent, keep) for keep in (True, False))
+        chunks, heads, D = 3, 2, 64
+        self.assertEqual((kept.kept, again.kept), (2 * chunks * heads * 64 * 64 + 2 * 2 * 100 * heads * D + 4 * chunks * heads * D, 0))
+        for _ in range(2):
+            for name in again.gradients:
+                if name.startswith("d_") and name != "d_o":
+                    self.assertTrue(torch.equal(kept.gradients[name], again.gradients[name]), name)
+            # Backward follows what forward leaves anew.
+            kept.both(), again.both()
+        record()
+        kept.backward()
+        self.assertNotIn("launch S_prepare", "\n".join(record()))
+        again.backward()
+        self.assertIn("launch S_prepare", "\n".join(record()))
+
+    def test_errors_are_those_of_kernels(self):
+        self.wait_for_launches()
+        plan, case = measure.find_plan(str(FOLDER), "gla", dict(K=64, V=64)), measure.CASES["gla"]
         made = measure.errors(case, plan, rows.Shape((70, 30), 2, 64), False)
         self.assertTrue(1e-4 < made["out"] < 6e-3 and 1e-4 < made["grad"] < 2e-2, made)
         self.assertTrue(made["worst"].startswith("d_"))

@@ -102,7 +102,8 @@ export function draft({ exact, ...settings }: DraftOptions): Draft {
       const { kernels, programs } = named(written, (program) => new Set(givenBy(program, user.all)));
       const touched = new Set(kernels.flatMap((kernel) => [...loadedBuffers(kernel.body), ...storedBuffers(kernel.body)]));
       const all = [...user.all, ...[...workspaces.values()].filter((buffer) => touched.has(buffer.name))];
-      const launched = (program: ProgramName) => (programs[program] ?? []).flatMap((name) => kernels.find((one) => one.name === name) ?? []);
+      const kernelsOf = (name: string) => kernels.find((kernel) => kernel.name === name) ?? [];
+      const launched = (program: ProgramName) => (programs[program] ?? []).flatMap(kernelsOf);
       const kept = settings.keeps ? keptOf(launched('forward'), launched('backward'), bufferOf) : undefined;
       const names = (some: readonly TileKernel[]) => some.map(({ name }) => name);
       const again = kept && { ...kept, forward: names(kept.forward), backward: names(kept.backward) };

@@ -14,8 +14,8 @@ export interface Kept<K = TileKernel> {
 }
 
 /**
- * Backward makes again what forward has made. Where that takes products, and lies at rows or chunks, so that where segments begin is nothing
- * to it, it is worth its memory until backward comes: forward writes it anyway. What is made element by element is as soon made as read.
+ * Backward makes again what forward has made. Where that takes products, it is worth its memory until backward comes: forward writes it
+ * anyway. What is made element by element is as soon made as read. All of it lies at rows or chunks: where segments begin is nothing to it.
  */
 export function keptOf(
   forward: readonly TileKernel[], backward: readonly TileKernel[], bufferOf: (name: string) => TileBuffer,

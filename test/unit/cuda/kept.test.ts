@@ -11,7 +11,7 @@ const call: CallSizes = { heads: 2, groups: 1, lengths: [5, 0, 130] };
 /** An example; one whose forward makes more than backward in one kernel; one whose backward makes more. */
 const CASES: readonly (readonly [name: string, size: number])[] = [['gated_delta', 64], ['kda', 32], ['rwkv6', 32], ['hgrn2', 32]];
 
-describe.skipIf(!compiler || NO_EXAMPLES)('kernels between which workspaces are kept (skipped where g++ or the examples are missing)', () => {
+describe.skipIf(!compiler || NO_EXAMPLES)('kernels of a backward that takes workspaces (skipped where g++ or examples are missing)', () => {
   it.each(CASES)('give the same bits: %s', async (name, size) => {
     const { module } = await compileExample(name, size, 'bf16', 'cuda.sm90');
     const common = { dtype: 'bf16', target: 'cuda.sm90', plain: false, call, longest: 1, orders: ['0', '1'] } as const;

@@ -40,8 +40,8 @@ export function explainText(e: Explanation): string {
   );
   if (e.segments !== undefined) lines.push(...rows('segments', e.segments));
   lines.push(...rows('roofline', machineText(e)), '');
-  lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...keptLines(e), ...programLines('step', e.step));
-  lines.push(...pieceLines(e));
+  lines.push(...programLines('forward', e.forward), ...programLines('backward', e.backward), ...keptLines(e));
+  lines.push(...programLines('step', e.step), ...pieceLines(e));
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
