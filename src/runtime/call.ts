@@ -75,15 +75,15 @@ export function bindTensors<T extends DeviceTensor>(
   const temporary: T[] = [];
   const results: Record<string, T> = {};
   const own = slots.map((slot): T | undefined => {
-    const { declared, shape, place } = slot;
-    switch (declared.role) {
+    const { declared, role, shape, place } = slot;
+    switch (role) {
       case 'workspace': return place === undefined ? memory.pool.take(declared.name, declared.dtype, shape) : undefined;
       case 'input': case 'param': case 'initial': case 'cotangent': {
         const value = given[declared.name];
         if (value === undefined) {
-          if (declared.role === 'input' || declared.role === 'param') {
+          if (role === 'input' || role === 'param') {
             throw new RuntimeError(
-              `${plan.scan}: the ${declared.role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`,
+              `${plan.scan}: the ${role} ${declared.name} is missing`, `pass ${declared.name} [${shape.join(', ')}]`,
             );
           }
           return memory.zeros(declared.name, declared.dtype, shape);
@@ -104,7 +104,7 @@ export function bindTensors<T extends DeviceTensor>(
         results[declared.name] = tensor;
         return tensor;
       }
-      default: return declared.role satisfies never;
+      default: return role satisfies never;
     }
   });
   const tensors = own.map((tensor, i): T => {

@@ -6,6 +6,8 @@ import { RuntimeError } from './runtime.js';
 /** A tensor that a program uses, at given sizes. */
 export interface Slot {
   readonly declared: PlanTensor;
+  /** What it is for the program: a workspace that it takes is an input, one that it gives an output. */
+  readonly role: PlanTensor['role'];
   readonly shape: readonly number[];
   /** Elements. */
   readonly count: number;
@@ -88,10 +90,14 @@ export function sizedProgram(plan: Plan, program: string, sizes: CallSizes, inPl
   });
   const used = tensorsUsed(launches.map(({ kernel }) => kernel));
   const declared = plan.tensors.filter(({ name }) => used.has(name));
+  const { takes, gives } = plan.programs[program];
+  const roleOf = ({ name, role }: PlanTensor): Slot['role'] => (
+    role !== 'workspace' ? role : takes.includes(name) ? 'input' : gives.includes(name) ? 'output' : role
+  );
   const slots = declared.map((tensor): Slot => {
     const shape = shapeOf(tensor, extents);
     const place = alone && tensor.ungrouped !== undefined ? declared.findIndex(({ name }) => name === tensor.ungrouped) : -1;
-    return { declared: tensor, shape, count: elementCount(shape), place: place < 0 ? undefined : place };
+    return { declared: tensor, role: roleOf(tensor), shape, count: elementCount(shape), place: place < 0 ? undefined : place };
   });
   const dims = Object.fromEntries(Object.entries(plan.dims).map(([domain, names]) => [domain, names.map((name) => extents[name])]));
   return { program, sizes, extents, dims, slots, launches };

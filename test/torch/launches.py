@@ -396,6 +396,76 @@ class Launches(Fresh):
         self.assertIn("spawn", os.read(read, 1000).decode())
 
 
+class Kept(Fresh):
+    cotangents = staticmethod(lambda tokens=100, batch=2: [torch.randn(batch, tokens, 4, 64).bfloat16(), None])
+
+    def test_backward_takes_what_forward_has_left(self):
+        args = draw(states=False)
+        o, kept = self.scan.forward_kept(args, final=False)
+        self.assertEqual([name for name in launched(record()) if name.startswith("S_")], ["S_prepare", "S_walk"])
+        chunks = 4
+        self.assertEqual(kept.dtype, torch.uint8)
+        self.assertEqual(kept.numel(), chunks * 4 * 64 * 64 * 2 + 2 * 200 * 4 * 64 * 2 + chunks * 4 * 64 * 4)
+        self.assertEqual(self.scan.kept_bytes(args), kept.numel())
+        self.scan.backward_kept(args, self.cotangents(), kept)
+        self.assertEqual([name for name in launched(record()) if name.startswith("S_")], ["S_states", "S_reverse", "S_gradients"])
+        self.assertEqual(len(self.scan.forward(args)), 2, "whoever keeps nothing gets nothing more")
+
+    def test_calls_that_look_the_same(self):
+        args, cotangents = draw(), self.cotangents()
+        for _ in range(3):
+            *made, kept = self.scan.forward_kept(args)
+            gradients = self.scan.backward_kept(args, cotangents, kept)
+            fake.alive.append([made, kept, gradients])
+        self.assertEqual(len(gradients), 5)
+        self.assertEqual(launched(record())[-1:], [], "graphs")
+        for program in ("forward_kept", "backward_kept"):
+            self.assertEqual([len(shelf) for shelf in self.scan._programs[program].free.values()], [1])
+
+    def test_of_packed_sequences_there_are_as_many_bytes_as_lengths_may_need(self):
+        args = draw(batch=1, states=False)
+        found = []
+        for lengths in ([40, 60], [1, 99], [64, 36]):
+            offsets = torch.tensor([0, *lengths]).cumsum(0)
+            for fake.elsewhere in (set(), {id(offsets)}):
+                o, kept = self.scan.forward_kept(args, offsets, final=False)
+                found.append(kept.numel())
+                self.assertEqual(self.scan.kept_bytes(args, offsets), kept.numel())
+                self.scan.backward_kept(args, self.cotangents(batch=1), kept, offsets)
+        fake.elsewhere = set()
+        self.assertEqual(len(set(found)), 1)
+
+    def test_tracers_know_how_many_bytes(self):
+        """By symbols for the sizes of a call, as operators say it while somebody traces them."""
+        from torch._subclasses import FakeTensorMode
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+        for offsets in (None, torch.tensor([0, 40, 100])):
+            args = draw(batch=2 if offsets is None else 1, states=False)
+            mode = FakeTensorMode(shape_env=ShapeEnv())
+            traced = [None if x is None else mode.from_tensor(x) for x in (*args, offsets)]
+            count = self.scan.kept_bytes(traced[:-1], traced[-1])
+            self.assertIsInstance(count, torch.SymInt)
+            self.assertEqual(int(count), self.scan.kept_bytes(args, offsets))
+
+    def test_what_was_left_by_another_call(self):
+        args = draw(states=False)
+        o, kept = self.scan.forward_kept(args, final=False)
+        self.refused(lambda: self.scan.backward_kept(draw(tokens=200, states=False), self.cotangents(200), kept), "kept", "bytes")
+
+    def test_plans_that_keep_nothing(self):
+        (path,) = self.files("plan.json")
+        plan = json.loads(path.read_text())
+        del plan["programs"]["forward_kept"], plan["programs"]["backward_kept"]
+        path.write_text(json.dumps(plan))
+        args = draw(states=False)
+        o, kept = self.scan.forward_kept(args, final=False)
+        self.assertEqual((kept.numel(), self.scan.kept_bytes(args)), (0, 0))
+        record()
+        self.scan.backward_kept(args, self.cotangents(), kept)
+        self.assertEqual([name for name in launched(record()) if name.startswith("S_")], ["S_prepare", "S_states", "S_reverse", "S_gradients"])
+
+
 class Messages(Fresh):
     def test_tensors_that_do_not_fit(self):
         args = draw()

@@ -19,7 +19,9 @@ scan before(q, k: [K], v: [V]) -> o: [V], n: [] with K = 16, V = 16 {
   state S: [K, V]  S = 0.9 * S[t-1] + outer(k, v + 0.5 * v[t-1])  o = q @ S  n = q @ k
 }
 
-scan forgetful(x: [D], y: []) -> o: [D], n: [] with D = 16 { param w: [D]  o = 2 * x * w  n = sum[D](x) * y }
+scan forgetful(kept: [D], known: []) -> keep: [D], result: [] with D = 16 {
+  param w: [D]  keep = 2 * kept * w  result = sum[D](kept) * known
+}
 
 scan cp(lambda, class, results, tokens, dtype, d_out0: [D]) -> self: [D] with D = 16 {
   state None, _m: [D]

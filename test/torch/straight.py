@@ -67,6 +67,19 @@ class Straight(unittest.TestCase):
             pkg.gla_step(*(x[:, 0].contiguous() for x in leaves), self.state)
         self.assertTrue(by_kernels())
 
+    def test_kernels_leave_what_backward_takes(self):
+        leaves = [x.requires_grad_() for x in self.args]
+        for turn in range(3):
+            for final in (False, True):
+                o, state = pkg.gla(*leaves, output_final_state=final, keep=True)
+                self.assertTrue(by_kernels())
+                gradients = torch.autograd.grad(o.float().sum() + (state.sum() if final else 0), leaves)
+                lines = record()
+                fake.wait()
+                self.assertTrue(any(line.startswith(("launch S_gradients", "graph launch")) for line in lines), lines)
+                self.assertFalse(any("S_prepare" in line for line in lines), lines)
+                self.assertEqual([x.shape for x in gradients], [x.shape for x in leaves])
+
     def test_parameters_are_tensors(self):
         pkg.gla(*(torch.nn.Parameter(x) for x in self.args))
         self.assertTrue(by_kernels())

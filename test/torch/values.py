@@ -60,7 +60,7 @@ def beyond(plan, name, x, turn):
     return made
 
 
-def results(scan, case, offsets, gaps):
+def results(scan, case, offsets, gaps, keep=False):
     args, cotangents = [load(entry) for entry in case["args"]], [load(entry) for entry in case["cotangents"]]
     if gaps is not None:
         plan = scan.plans()[0]
@@ -70,6 +70,10 @@ def results(scan, case, offsets, gaps):
     fake.alive += [args, cotangents, offsets]
     if case["program"] == "step":
         return scan.step(args)
+    if keep:
+        *made, kept = scan.forward_kept(args, offsets, final=case["final"])
+        fake.alive.append([made, kept])
+        return made if case["program"] == "forward" else scan.backward_kept(args, cotangents, kept, offsets)
     if case["program"] == "forward":
         return scan.forward(args, offsets, final=case["final"])
     if case["program"] == "ends":
@@ -93,6 +97,12 @@ def run(scan, case):
             fake.wait(turn)
             for what, one, expected in zip(case["names"], found, case["expected"]):
                 judge(f"{case['name']} {case['program']} {what}, {kind}, turn {turn}, capture {capture}, call {again}", one, expected, case["allowed"][what])
+        # What forward leaves for backward lies elsewhere at every call.
+        for again in (1, 2, 3) if case["program"] in ("forward", "backward") and turn == 0 else ():
+            found = results(scan, case, given, None, keep=True)
+            fake.wait(turn)
+            for what, one, expected in zip(case["names"], found, case["expected"]):
+                judge(f"{case['name']} {case['program']} {what}, kept, {kind}, capture {capture}, call {again}", one, expected, case["allowed"][what])
         fake.capture, fake.elsewhere = False, set()
 
 

@@ -44,12 +44,8 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
     `_op = _ops.${signature.module}.calls`,
     ...stateClass(signature),
     '', '',
-    ...autogradFunction(signature, false),
-    '', '',
-    ...autogradFunction(signature, true),
-    '', '',
-    `_traced = traced(_${className(signature.module)}, _op.forward)`,
-    `_traced_final = traced(_${className(signature.module)}Final, _op.forward_final)`,
+    ...WAYS.flatMap((way) => [...autogradFunction(signature, way), '', '']),
+    ...WAYS.map((way) => `_traced${wayName(way)} = traced(${wayClass(signature, way)}, _op.forward${wayName(way)})`),
     '', '',
     ...wholeFunction(signature, texts),
     '', '',
@@ -61,6 +57,18 @@ export function printFunctions(signature: Signature, texts: FunctionTexts): stri
   ];
   return `${lines.join('\n')}\n`;
 }
+
+/** What autograd is asked for: the final state, too; to keep more than what the call was given. */
+interface Way {
+  readonly final: boolean;
+  readonly keeps: boolean;
+}
+
+const WAYS: readonly Way[] = [false, true].flatMap((keeps) => [false, true].map((final) => ({ final, keeps })));
+const wayName = ({ final, keeps }: Way): string => `${final ? '_final' : ''}${keeps ? '_kept' : ''}`;
+const wayClass = ({ module }: Signature, { final, keeps }: Way): string => (
+  `_${className(module)}${final ? 'Final' : ''}${keeps ? 'Kept' : ''}`
+);
 
 /** Names that a module exports. */
 export function exportsOf(signature: Signature): readonly string[] {
@@ -91,7 +99,8 @@ const operands = (signature: Signature): readonly string[] => [
   ...names(signature.inputs), ...names(signature.params), ...names(signature.states)
 ];
 
-function autogradFunction(signature: Signature, final: boolean): readonly string[] {
+function autogradFunction(signature: Signature, way: Way): readonly string[] {
+  const { final, keeps } = way;
   const args = operands(signature);
   const given = [...args, 'cu_seqlens'];
   const states = names(signature.states);
@@ -101,28 +110,34 @@ function autogradFunction(signature: Signature, final: boolean): readonly string
   const all = [...cotangents, ...(final ? finals : [])];
   const brought = [...signature.outputs.map((_, i) => `laid(d_out${i})`), ...finals.map((d) => (final ? `laid(${d})` : 'None'))];
   const none = commas(['known', ...given].map(() => 'None'));
-  const call = commas([...given, ...brought]);
+  const call = commas([...given, ...brought, ...(keeps ? ['kept'] : [])]);
+  const saved = commas([...given, ...(keeps ? ['kept'] : [])]);
+  const kept = keeps ? '_kept' : '';
+  const made = `_op.forward${wayName(way)}.by(known, (${commas(given)}))`;
+  const one = signature.outputs.length === 1 && !(final && states.length > 0);
+  const save = [`        ctx.save_for_backward(${saved})`, '        ctx.set_materialize_grads(False)'];
   const wantsInitial = states.map((state, i) => `${state} is not None and ctx.needs_input_grad[${1 + first + i}]`).join(' or ');
-  const plain = `return (None, *_op.backward(${call}), ${commas([...states, 'cu_seqlens'].map(() => 'None'))})`;
+  const plain = `return (None, *_op.backward${kept}(${call}), ${commas([...states, 'cu_seqlens'].map(() => 'None'))})`;
   return [
-    `class _${className(signature.module)}${final ? 'Final' : ''}(torch.autograd.Function):`,
-    '    """Keeps what the call was given; backward computes the rest again."""',
+    `class ${wayClass(signature, way)}(torch.autograd.Function):`,
+    keeps ? '    """Keeps what the call was given, and what forward has made that backward would make again by products."""'
+      : '    """Keeps what the call was given; backward computes the rest again."""',
     '',
     '    @staticmethod',
     `    def forward(ctx: Any, known: Any, ${commas(given)}) -> Any:`,
-    `        ctx.save_for_backward(${commas(given)})`,
-    '        ctx.set_materialize_grads(False)',
-    `        return _op.${final ? 'forward_final' : 'forward'}.by(known, (${commas(given)}))`,
+    ...(keeps ? [
+      `        ${one ? 'result' : '*results'}, kept = ${made}`, ...save, `        return ${one ? 'result' : 'tuple(results)'}`,
+    ] : [...save, `        return ${made}`]),
     '',
     '    @staticmethod',
     '    @once',
     `    def backward(ctx: Any, ${commas(all)}) -> Any:`,
     `        if ${all.map((d) => `${d} is None`).join(' and ')}:`,
     `            return ${none}`,
-    `        ${commas(given)} = ctx.saved_tensors`,
+    `        ${saved} = ctx.saved_tensors`,
     ...(states.length === 0 ? [`        ${plain}`] : [
       `        if ${wantsInitial}:`,
-      `            return (None, *_op.backward_initial(${call}), None)`,
+      `            return (None, *_op.backward_initial${kept}(${call}), None)`,
       `        ${plain}`,
     ]),
   ];
@@ -138,7 +153,7 @@ function parameters(signature: Signature, token: boolean, reference = false): re
       'output_final_state: bool = False',
       'cu_seqlens: Tensor | None = None',
       'cu_seqlens_cpu: Tensor | None = None',
-      ...(reference ? [] : ['shards: SequenceShards | HeadShards | None = None']),
+      ...(reference ? [] : ['keep: bool = False', 'shards: SequenceShards | HeadShards | None = None']),
     ]),
   ];
   return [
@@ -214,7 +229,8 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
   const { module, name } = signature;
   const given = commas([...operands(signature), 'cu_seqlens']);
   const call = (final: boolean): readonly string[] => {
-    const traced = `_traced${final ? '_final' : ''}(${given})`;
+    const end = final ? '_final' : '';
+    const traced = `(_traced${end}_kept if keep else _traced${end})(${given})`;
     const plain = `_op.${final ? 'forward_final' : 'forward'}(${given})`;
     return [`results = ${traced} if wanted else ${plain}`, ...result(signature, 'results', final)];
   };
@@ -235,7 +251,8 @@ function wholeFunction(signature: Signature, texts: FunctionTexts): readonly str
       '',
       ...(texts.built.length === 0 ? [] : [`Kernels were built for ${texts.built.join('; ')}. Other sizes and float64 run on the CPU.`]),
       ...(texts.evalOnly ? ['They were built with --eval: on CUDA there are no gradients.'] : []),
-      'Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.',
+      'Gradients come from the inputs alone: nothing else is kept, unless `keep`. '
+      + 'There is no second derivative, no forward mode and no vmap.',
     ]),
     ...prepared(signature, true),
     ...unpacked(signature, 'initial_state', true),
@@ -284,6 +301,8 @@ function arguments_(signature: Signature): readonly string[] {
     '    output_final_state: gives the state after the last token, too.',
     '    cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).',
     '    cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.',
+    '    keep: on CUDA, what forward has made that backward would make again by products (scores, solves, cumulated gates) waits for it in'
+    + ' memory, if there is such: backward is faster, more is held between the two, gradients are the same. Of shards nothing is kept.',
     '    shards: the tokens are those of one rank out of a longer row (module `cp`).',
   ];
 }

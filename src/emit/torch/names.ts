@@ -8,7 +8,7 @@ const TAKEN = new Set([
   'self', 'torch', 'Tensor', 'number', 'permuted', ...ALGEBRA_FUNCTIONS, 'prefix', 'prefix_adjoint', 'outer_walk',
   'outer_walk_adjoint', 'Gate', 'Read', 'Write',
   'initial_state', 'final_state', 'output_final_state', 'cu_seqlens', 'cu_seqlens_cpu', 'state', 'shards', 'heads', 'ctx', 'any',
-  'tuple', 'print',
+  'tuple', 'print', 'keep', 'kept', 'known', 'result',
   'dtype', 'exact', 'results', 'wanted', 'cotangents', 'tokens', 'd', 'ready', 'packed', 'io_dtype', 'exact_dtype', 'no_gradient',
   'once_differentiable', 'NamedTuple', 'Any',
   'sharded', 'SequenceShards', 'Carried', 'Transitions', 'matrix', 'product', 'span',

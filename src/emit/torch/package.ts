@@ -194,7 +194,7 @@ function init({ name, version, source, scans, parts }: PackageParts, header: rea
     `SOURCE_HASH = "${source.hash}"`,
     '#: For selective activation checkpointing: the results of these operators are worth keeping.',
     `SAC_SAVE_OPS = {${[
-      ...modules.map((module) => `_ops.${module}.forward, _ops.${module}.forward_final`),
+      ...modules.flatMap((module) => ['', '_final', '_kept', '_final_kept'].map((end) => `_ops.${module}.forward${end}`)),
       ...parts.flatMap(forwardOperators),
     ].join(', ')}}`,
     '',

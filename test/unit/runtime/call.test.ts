@@ -11,7 +11,7 @@ import { plan as sample } from '../emit/sample.js';
 
 const { module } = lowerScan(
   specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'),
-  new Map([['K', 16], ['V', 16]]),
+  new Map([['K', 16], ['V', 16]]), { keeps: true },
 );
 const kernels = module.kernels.map((kernel): PlanKernel => ({
   name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain',
@@ -22,12 +22,13 @@ const plan: Plan = {
   ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels),
 };
 
+const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
+const memory: CallMemory<DeviceTensor> = {
+  pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made,
+  upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
+};
+
 function bind(groups: number, inPlace: boolean): ReadonlyMap<string, DeviceTensor> {
-  const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
-  const memory: CallMemory<DeviceTensor> = {
-    pool: createPool((_, dtype, shape) => made(dtype, shape)), fresh: made,
-    upload() {}, zeros: (_, dtype, shape) => made(dtype, shape), own: (tensor) => tensor,
-  };
   const sizes: CallSizes = { heads: 4, groups, lengths: [3] };
   const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * groups * 16), v: new Uint16Array(3 * 4 * 16) };
   const { slots } = sizedProgram(plan, 'backward', sizes, inPlace);
@@ -71,5 +72,28 @@ describe('gradients that the heads of a group share', () => {
       expect(tensors.get('ws.d_k.heads')?.shape).toEqual([3, 4, 16]);
       expect(tensors.get('ws.d_k.heads')).not.toBe(tensors.get('d_k'));
     }
+  });
+});
+
+describe('workspaces that one program leaves for another', () => {
+  const sizes: CallSizes = { heads: 4, groups: 2, lengths: [3] };
+  const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * 2 * 16), v: new Uint16Array(3 * 4 * 16) };
+  const bound = (program: string, more: Readonly<Record<string, DeviceTensor>> = {}) => {
+    const { slots } = sizedProgram(plan, program, sizes, true);
+    const { tensors, results } = bindTensors(plan, slots, { ...given, ...more }, {}, memory);
+    return { results, of: (name: string) => tensors[slots.findIndex(({ declared }) => declared.name === name)] };
+  };
+  const kept = 'ws.S.score0_0';
+
+  it('are results, and given', () => {
+    const { results } = bound('forward_kept');
+    expect(Object.keys(results).sort()).toEqual(['final.S', 'o', kept]);
+    expect(bound('backward_kept', { [kept]: results[kept] }).of(kept)).toBe(results[kept]);
+    expect(() => bound('backward_kept')).toThrow(`the input ${kept} is missing`);
+  });
+
+  it('are nobody\'s where they are not kept', () => {
+    expect(Object.keys(bound('forward').results)).toEqual(['o', 'final.S']);
+    expect(bound('backward', { [kept]: made('bf16', [1]) }).of(kept)?.shape).toEqual([1, 4, 64, 64]);
   });
 });

@@ -29,7 +29,7 @@ function sized(of: Extents): SizedProgram {
   const declared = { name: 'q', role: 'input', dtype: 'bf16', shape: ['tokens', 'heads', 64], axes: ['K'] } as const;
   return {
     program: 'forward', sizes: { heads: of.heads, groups: of.groups, lengths: [of.tokens] }, extents: of, dims: dimsOf(of), launches: [],
-    slots: [{ declared, shape: [of.tokens, 4, 64], count: of.tokens * 256, place: undefined }],
+    slots: [{ declared, role: declared.role, shape: [of.tokens, 4, 64], count: of.tokens * 256, place: undefined }],
   };
 }
 
