@@ -2,12 +2,13 @@
 
     python3 bench/torch_memory.py gla --packages out          one scan a process
 
-`out`: what `lmoec build examples/{gla,gated_delta,kda,simple_gla}.lmoe --target torch --size K=128,V=128 -o out` made. Prints a line of JSON for ours and one for FLA's, as soon as
+`out`: what `lmoec build examples/{gla,gated_delta,kda,simple_gla}.lmoe --target torch --size K=128,V=128 -o out` made. Prints lines of JSON for ours, with `keep` and without, and one for FLA's, as soon as
 it is known: MiB above what inputs take. FLA's tuner is held to one configuration (untuned.py): what its functions ask of torch is the same in all."""
 import argparse
 import importlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -83,7 +84,9 @@ def main():
         return lambda *given: function(*given, **more)
 
     if options.only != "fla":
-        say("lmoec", lambda: getattr(importlib.import_module(options.scan), options.scan))
+        ours = lambda keep: lambda: partial(getattr(importlib.import_module(options.scan), options.scan), keep=keep)
+        say("lmoec", ours(False))
+        say("lmoec, kept", ours(True))
     if options.only != "lmoec":
         say("fla", fla)
 

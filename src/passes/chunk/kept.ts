@@ -27,29 +27,21 @@ export function keptOf(
   const read = new Set(others.flatMap(({ body }) => loadedBuffers(body)));
   const buffers = worth.flatMap(({ body }) => storedBuffers(body)).filter((name) => read.has(name));
   if (buffers.length === 0) return undefined;
-  const more = new Map(worth.flatMap((kernel) => {
-    const maker = again.get(kernel);
-    return maker === undefined || maker.size >= storedBuffers(kernel.body).length ? [] : [[maker.kernel, kernel] as const];
-  }));
-  return { buffers, forward: forward.map((kernel) => more.get(kernel) ?? kernel), backward: others };
-}
-
-/** A kernel of forward, and how much it stores. */
-interface Maker {
-  readonly kernel: TileKernel;
-  readonly size: number;
+  const count = ({ body }: TileKernel) => storedBuffers(body).length;
+  const makingMore = (kernel: TileKernel) => worth.find((other) => again.get(other) === kernel && count(other) > count(kernel));
+  return { buffers, forward: forward.map((kernel) => makingMore(kernel) ?? kernel), backward: others };
 }
 
 /**
- * The kernels of backward that forward has, as far as it stores the same: by the same operations on the same operands. One of both may
- * store more than the other.
+ * The kernels of backward that forward has, each with forward's: both store the same by the same operations on the same operands, but for
+ * what one of them stores besides.
  */
-function madeAgain(forward: readonly TileKernel[], backward: readonly TileKernel[]): ReadonlyMap<TileKernel, Maker> {
+function madeAgain(forward: readonly TileKernel[], backward: readonly TileKernel[]): ReadonlyMap<TileKernel, TileKernel> {
   const storing = (kernels: readonly TileKernel[], name: string) => kernels.filter(({ body }) => storedBuffers(body).includes(name));
   /** Of workspaces that both make alike. What nobody writes has been given to both. */
   const alike = new Set<string>();
   const isAlike = (name: string) => alike.has(name) || storing([...forward, ...backward], name).length === 0;
-  const again = new Map<TileKernel, Maker>();
+  const again = new Map<TileKernel, TileKernel>();
   for (const kernel of backward) {
     const stored = storedBuffers(kernel.body);
     const makers = new Set(stored.flatMap((name) => storing(forward, name)));
@@ -58,7 +50,7 @@ function madeAgain(forward: readonly TileKernel[], backward: readonly TileKernel
     if (!loadedBuffers(kernel.body).every(isAlike)) continue;
     const own = storedBuffers(maker.body);
     if (maker !== kernel && !sameWork(pruned([maker], stored), [kernel]) && !sameWork(pruned([kernel], own), [maker])) continue;
-    again.set(kernel, { kernel: maker, size: own.length });
+    again.set(kernel, maker);
     stored.forEach((name) => alike.add(name));
   }
   return again;
@@ -74,7 +66,7 @@ function sameWork([one]: readonly TileKernel[], [other]: readonly TileKernel[]):
 }
 
 /** The stores of a kernel without loops, tiles numbered by what they are: `known` has the numbers of values. */
-function storedValues({ body }: TileKernel, known: Map<string, number>): readonly string[] | undefined {
+function storedValues({ body, tiles }: TileKernel, known: Map<string, number>): readonly string[] | undefined {
   const numbers = new Map<TileId, number>();
   const number = (tile: TileId) => numbers.get(tile) ?? -1;
   const stores: string[] = [];
@@ -84,7 +76,8 @@ function storedValues({ body }: TileKernel, known: Map<string, number>): readonl
       stores.push(JSON.stringify({ ...stmt, value: number(stmt.value) }));
       continue;
     }
-    const value = JSON.stringify(onTiles(stmt.op, number));
+    // Of zeros the axes are all that there is.
+    const value = JSON.stringify([onTiles(stmt.op, number), tiles[stmt.tile].axes]);
     const found = known.get(value) ?? known.size;
     known.set(value, found);
     numbers.set(stmt.tile, found);

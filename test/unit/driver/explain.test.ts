@@ -21,7 +21,7 @@ const source = { hash: '', compiler: '', command: '' };
 function explained(text: string, target: 'cuda.sm90' | 'webgpu' = 'cuda.sm90') {
   const spec = specOf(text);
   const sizes = new Map(spec.axes.map(({ name }) => [name, 16]));
-  const { scan, module } = lowerScan(spec, sizes, { chunk: 16 });
+  const { scan, module } = lowerScan(spec, sizes, { chunk: 16, keeps: target !== 'webgpu' });
   const { plan } = target === 'webgpu'
     ? emitWgsl(module, { dtype: 'f32', source, doc: '', templates: wgslTemplates })
     : emitCuda(module, { target, dtype: 'f32', source, doc: '', templates });
@@ -189,6 +189,21 @@ describe('the page of explain', () => {
   const text = readFileSync(new URL('../../../examples/gated_delta.lmoe', import.meta.url), 'utf8');
   const { explanation } = explained(text);
   const page = explainHtml(template, explanation, text);
+
+  it('says what may be kept for backward, and what that spares', () => {
+    const gated = `scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] {
+      state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }`;
+    const { explanation } = explained(gated);
+    const [chunks, heads, C, K] = [4, 2, 16, 16];
+    // Scores, two tensors of vectors, the decays of chunks.
+    expect(explanation.kept?.tensors.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(
+      4 * (chunks * heads * C * C + 2 * 64 * heads * K + chunks * heads * K),
+    );
+    expect(explainText(explanation)).toMatch(/kept for backward, where a host asks for it: 25\.1 kB\n.*\n {4}backward without S_prepare: /);
+    expect(explanation.kept?.backward.bytes).toBeLessThan(explanation.backward.bytes);
+    expect(explainText(explained(gated, 'webgpu').explanation)).not.toContain('kept for backward');
+    expect(explained('scan s(x: [D]) -> h: [D] { state h: [D]  h = 0.5 * h[t-1] + x }').explanation.kept).toBeUndefined();
+  });
 
   it('cuts no caption off, and names reads by what they read', () => {
     const found = captions(page);

@@ -16,7 +16,7 @@ from .gla import gla, gla_step, gla_step_functional, gla_reference
 __version__ = "0.1.0"
 SOURCE_HASH = "713cdd316db04ad613ff9411f7e1e9a36f10f77bde674be8019f7aad40f1e6ce"
 #: For selective activation checkpointing: the results of these operators are worth keeping.
-SAC_SAVE_OPS = {_ops.gla.forward, _ops.gla.forward_final}
+SAC_SAVE_OPS = {_ops.gla.forward, _ops.gla.forward_final, _ops.gla.forward_kept, _ops.gla.forward_final_kept}
 
 
 def warmup(device: object = None) -> None:

@@ -43,6 +43,15 @@ class Reference:
         with _precise(args[0]):
             return self._forward(tuple(args), cu_seqlens, final, self.chunk, self.size)
 
+    def forward_kept(self, args: Sequence[Tensor | None], cu_seqlens: Tensor | None = None, final: bool = True) -> tuple[Tensor, ...]:
+        """As kernels have it that leave something for backward: nothing here."""
+        return (*self.forward(args, cu_seqlens, final), args[0].new_empty(0, dtype=torch.uint8))
+
+    def backward_kept(
+        self, args: Sequence[Tensor | None], cotangents: Sequence[Tensor | None], kept: Tensor, cu_seqlens: Tensor | None = None, wanted: Sequence[bool] | None = None
+    ) -> tuple[Tensor | None, ...]:
+        return self.backward(args, cotangents, cu_seqlens, wanted)
+
     @property
     def affine(self) -> bool:
         """Is what tokens do to the states an affine map, so that pieces of a sequence can be told apart from what comes before them?"""

@@ -45,6 +45,11 @@ class Plan:
         """What a program takes of one role."""
         return tuple(name for name in self.programs[program]["takes"] if self.tensors[name]["role"] == role)
 
+    def kept(self, program):
+        """Workspaces that one program leaves for another, in one piece of memory: what `forward_kept` gives and `backward_kept` takes."""
+        found = self.programs.get(program)
+        return () if found is None else tuple(name for name in (*found["takes"], *found["gives"]) if self.tensors[name]["role"] == "workspace")
+
     def launches_of(self, program, extents):
         """Of a call: where it has one chunk of rows there may be fewer."""
         found = self.programs[program]
@@ -168,6 +173,21 @@ def extents_of(plan, tokens, heads, groups, n, lengths):
     sizes = {"row": tokens, "head": heads, "group": groups, "run": n, "chunk": chunks, "segment": segments}
     counted = {domain: most_of(plan, rows, tokens) for domain, rows in plan.made_rows.items()}
     return {name: counted.get(extent.get("domain"), sizes)[extent["of"]] for name, extent in plan.extents.items()}
+
+
+def kept_places(plan, call, packed):
+    """Where what `forward_kept` leaves lies in its piece of memory, and the bytes of that: by shapes alone, so that tracers can tell. Of packed sequences
+    there are as many chunks as lengths may make."""
+    chunk, tokens = plan.json["chunk"], call.known["B"] * call.known["T"]
+    n = call.sequences
+    chunks = (tokens + n * (chunk - 1)) // chunk if packed else call.known["B"] * ((call.known["T"] + chunk - 1) // chunk)
+    sizes = {"row": tokens, "chunk": chunks, "head": call.heads, "group": call.groups}
+    extents = {name: sizes.get(extent["of"]) for name, extent in plan.extents.items()}
+    places, end = {}, 0
+    for name in plan.kept("forward_kept"):
+        places[name] = end
+        end = end + (tensor_bytes(plan.tensors[name], extents) + 255) // 256 * 256
+    return places, end
 
 
 def fitting(counts, even, most):

@@ -8,10 +8,13 @@ from . import _driver as cuda
 from . import _host as host
 from ._driver import LmoecError
 from ._images import Nvrtc, cache_folder, images, targets_for
-from ._plan import Call, Plan
+from ._plan import Call, Plan, kept_places
 from ._program import MOST_BOUND, Program
 
 __all__ = ["MOST_BOUND", "Built", "LmoecError", "Scan", "doctor", "images"]
+
+
+PROGRAMS = ("forward", "backward", "step", "ends", "reverse_ends", "forward_kept", "backward_kept")
 
 
 class Built:
@@ -67,7 +70,7 @@ class Scan(Built):
 
     def __init__(self, folder):
         super().__init__(folder, "*/*/plan.json")
-        self._programs = {program: Program(self, program) for program in ("forward", "backward", "step", "ends", "reverse_ends")}
+        self._programs = {program: Program(self, program) for program in PROGRAMS}
         self._ways = {}
 
     @property
@@ -92,6 +95,19 @@ class Scan(Built):
         """`cotangents`: of outputs, then of final states (None: zeros). Gradients in the order of `args`, None where `wanted` says that
         nobody asks for one."""
         return self.way("backward", len(args), "all" if wanted is None else tuple(wanted))((*args, cu_seqlens, *cotangents))
+
+    def forward_kept(self, args, cu_seqlens=None, final=True):
+        """As `forward`, and last what backward may take of it: bytes, which mean something to `backward_kept` of the same arguments alone."""
+        return self.way("forward_kept", len(args), "all" if final else "outputs")((*args, cu_seqlens))
+
+    def backward_kept(self, args, cotangents, kept, cu_seqlens=None, wanted=None):
+        """As `backward`, of which `kept` spares a part."""
+        return self.way("backward_kept", len(args), "all" if wanted is None else tuple(wanted))((*args, cu_seqlens, *cotangents, kept))
+
+    def kept_bytes(self, args, cu_seqlens=None):
+        """How much `forward_kept` leaves, by the shapes of its arguments."""
+        call = self.choose(host.device_of(args[0]), "forward", args, (), cu_seqlens)
+        return kept_places(call.plan, call, cu_seqlens is not None)[1]
 
     def step(self, args, in_place=False):
         """One token for each sequence, [B, heads, ...]. Outputs and final states; or outputs alone, the states written where the initial

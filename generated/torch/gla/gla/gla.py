@@ -60,8 +60,52 @@ class _GlaFinal(torch.autograd.Function):
         return (None, *_op.backward(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
 
 
+class _GlaKept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, q, k, v, g, S, cu_seqlens) -> Any:
+        result, kept = _op.forward_kept.by(known, (q, k, v, g, S, cu_seqlens))
+        ctx.save_for_backward(q, k, v, g, S, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return result
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0) -> Any:
+        if d_out0 is None:
+            return None, None, None, None, None, None, None
+        q, k, v, g, S, cu_seqlens, kept = ctx.saved_tensors
+        if S is not None and ctx.needs_input_grad[5]:
+            return (None, *_op.backward_initial_kept(q, k, v, g, S, cu_seqlens, laid(d_out0), None, kept), None)
+        return (None, *_op.backward_kept(q, k, v, g, S, cu_seqlens, laid(d_out0), None, kept), None, None)
+
+
+class _GlaFinalKept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, q, k, v, g, S, cu_seqlens) -> Any:
+        *results, kept = _op.forward_final_kept.by(known, (q, k, v, g, S, cu_seqlens))
+        ctx.save_for_backward(q, k, v, g, S, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0, d_final0) -> Any:
+        if d_out0 is None and d_final0 is None:
+            return None, None, None, None, None, None, None
+        q, k, v, g, S, cu_seqlens, kept = ctx.saved_tensors
+        if S is not None and ctx.needs_input_grad[5]:
+            return (None, *_op.backward_initial_kept(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0), kept), None)
+        return (None, *_op.backward_kept(q, k, v, g, S, cu_seqlens, laid(d_out0), laid(d_final0), kept), None, None)
+
+
 _traced = traced(_Gla, _op.forward)
 _traced_final = traced(_GlaFinal, _op.forward_final)
+_traced_kept = traced(_GlaKept, _op.forward_kept)
+_traced_final_kept = traced(_GlaFinalKept, _op.forward_final_kept)
 
 
 def gla(
@@ -74,6 +118,7 @@ def gla(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    keep: bool = False,
     shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Gated linear attention: every key channel decays on its own.
@@ -95,6 +140,7 @@ def gla(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        keep: on CUDA, what forward has made that backward would make again by products (scores, solves, cumulated gates) waits for it in memory, if there is such: backward is faster, more is held between the two, gradients are the same. Of shards nothing is kept.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
@@ -105,7 +151,7 @@ def gla(
         LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
 
     Kernels were built for K = 64, V = 64 in bf16 on sm80; K = 64, V = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
-    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    Gradients come from the inputs alone: nothing else is kept, unless `keep`. There is no second derivative, no forward mode and no vmap.
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
@@ -128,9 +174,9 @@ def gla(
         or (S is not None and S.requires_grad)
     )
     if output_final_state:
-        results = _traced_final(q, k, v, g, S, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, S, cu_seqlens)
+        results = (_traced_final_kept if keep else _traced_final)(q, k, v, g, S, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, S, cu_seqlens)
         return results[0], results[1]
-    results = _traced(q, k, v, g, S, cu_seqlens) if wanted else _op.forward(q, k, v, g, S, cu_seqlens)
+    results = (_traced_kept if keep else _traced)(q, k, v, g, S, cu_seqlens) if wanted else _op.forward(q, k, v, g, S, cu_seqlens)
     return results, None
 
 

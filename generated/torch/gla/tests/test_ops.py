@@ -29,8 +29,11 @@ def test_opcheck(scan, packed):
     for forward in (op.forward, op.forward_final):
         torch.library.opcheck(forward, (*args, offsets), test_utils=CHECKS)
     seeds = cotangents(reference_of(scan).forward(args, offsets))
-    for backward in (op.backward, op.backward_initial):
-        for given in (seeds, [None for _ in seeds]):
+    for forward in (op.forward_kept, op.forward_final_kept):
+        torch.library.opcheck(forward, (*args, offsets), test_utils=CHECKS)
+    kept = op.forward_kept(*args, offsets)[-1]
+    for backward, more in ((op.backward, ()), (op.backward_initial, ()), (op.backward_kept, (kept,)), (op.backward_initial_kept, (kept,))):
+        for given in ((*seeds, *more), (*(None for _ in seeds), *more)):
             torch.library.opcheck(backward, (*args, offsets, *given), test_utils=tuple(check for check in CHECKS if check != "test_autograd_registration"))
 
 
@@ -50,6 +53,17 @@ def test_ends_alone(scan, packed):
         assert len(in_row(found)) == len(last)
         for x, y in zip(in_row(found), last):
             assert x.shape == y.shape and x.dtype == y.dtype and error(x, y) < 1e-5
+
+
+@pytest.mark.parametrize("scan", SCANS)
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("final", [False, True])
+def test_gradients_of_what_is_kept(scan, packed, final):
+    args = leaves(draw(scan, batch=1 if packed else 2, sequences=4 if packed else 2, dtype=torch.float32))
+    options = dict(cu_seqlens=PACKED if packed else None, output_final_state=final)
+    found, expected = (call(scan, args, keep=keep, **options) for keep in (True, False))
+    for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
+        assert torch.equal(x, y)
 
 
 def in_row(results):

@@ -16,7 +16,7 @@ from .gsa import gsa, gsa_step, gsa_step_functional, gsa_reference, GsaState
 __version__ = "0.1.0"
 SOURCE_HASH = "22590fd97ecaa3107d76b6e4756adec4d2f3fd4099de5136a253dbdb1ef95bb9"
 #: For selective activation checkpointing: the results of these operators are worth keeping.
-SAC_SAVE_OPS = {_ops.gsa.forward, _ops.gsa.forward_final}
+SAC_SAVE_OPS = {_ops.gsa.forward, _ops.gsa.forward_final, _ops.gsa.forward_kept, _ops.gsa.forward_final_kept}
 
 
 def warmup(device: object = None) -> None:

@@ -16,14 +16,19 @@ CHECK = os.environ.get("LMOEC_CHECK") == "1"
 class Request:
     """What distinguishes a call from others that can use the same memory layout."""
 
-    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None, order=None):
+    def __init__(self, plan, program, given, absent, wanted, in_place, lead, extents, offset_bytes, keeps_tables, distances=None, order=None, kept=None, kept_bytes=None):
         """`given`: names of the tensors that a call hands over, in order; `absent`: those among them that are None.
         `wanted`: results that somebody asked for; those among `given` are written where they lie. `order`: of results, if not that; None among them: nobody
         asked. `lead`: what users see in the place of `tokens`. `offset_bytes`: of one number in cu_seqlens; 0 where sequences are equally long.
-        `keeps_tables`: they stay on the device from call to call. `distances`: elements between tokens and between heads of given tensors with gaps."""
+        `keeps_tables`: they stay on the device from call to call. `distances`: elements between tokens and between heads of given tensors with gaps.
+        `kept`: places of the workspaces that it leaves for another program, or takes of one, in a piece of memory of so many bytes that is the last result,
+        or given behind all others; None: there is no such piece."""
         self.plan, self.program, self.given, self.absent, self.wanted, self.in_place = plan, program, given, absent, wanted, in_place
         self.lead, self.extents, self.offset_bytes, self.keeps_tables = lead, extents, offset_bytes, keeps_tables
         self.distances, self.order = distances or {}, order
+        self.kept, self.kept_bytes = kept or {}, kept_bytes
+        #: Is the piece a result?
+        self.leaves = kept_bytes is not None and program.startswith("forward")
 
 
 class Bound:
@@ -205,7 +210,17 @@ class Bound:
         """Results and workspaces of a call; `pointers` has all addresses from here on."""
         empty = host.empty
         made = [empty(*form) for form in self.made]
+        kept = None
+        if self.request.leaves:
+            kept = empty((self.request.kept_bytes,), (1,), host.torch.uint8)
+        elif self.request.kept_bytes is not None:
+            kept = pointers.pop()
         pointers += [tensor.data_ptr() for tensor in made]
+        if kept is not None:
+            at = kept if isinstance(kept, int) else kept.data_ptr()
+            pointers += [at + place for place in self._memory.kept]
+            if self.request.leaves:
+                made.append(kept)
         pointers.append(offsets)
         # Workspaces are torch's memory, for this call alone; a step has none.
         memory = empty((self.arena_bytes,), (1,), host.torch.uint8) if self.arena_bytes else None

@@ -11,6 +11,7 @@ from ._bound import Bound, Request
 from ._driver import LmoecError, driver
 from ._images import images
 from ._layout import boundary, distances
+from ._plan import kept_places
 
 # Programs made ready, for each scan and program: training needs one or two, a packed batch of ever new sizes must not grow without end.
 MOST_BOUND = 64
@@ -22,6 +23,8 @@ class Program:
 
     def __init__(self, scan, name):
         self._scan, self._name = weakref.proxy(scan), name
+        # Of those that keep, what a plan without such a program has instead, with nothing in what is kept.
+        self._plain = name.removesuffix("_kept")
         self._lock = threading.Lock()
         self._ways = []
         self.forget()
@@ -117,29 +120,37 @@ class Program:
 
     def _bind(self, args, cotangents, cu_seqlens, lengths, wanted, in_place, index, keeps_tables):
         driver()
-        tensors = (*args, *cotangents, *(() if cu_seqlens is None else (cu_seqlens,)))
-        call = self._choose(index, args, cotangents, cu_seqlens, tensors)
+        kept = None
+        if self._name == "backward_kept":
+            *cotangents, kept = cotangents
+        call = self._choose(index, args, cotangents, cu_seqlens)
         plan = call.plan
-        given = plan.programs[self._name]["takes"]
+        program = self._name if self._name in plan.programs else self._plain
+        given = plan.programs[program]["takes"]
         absent = {name for name, tensor in zip(given, (*args, *cotangents)) if tensor is None}
         if in_place and not absent.isdisjoint(plan.named("initial")):
             raise LmoecError(f"{plan.scan}: a step in place needs every state", f"pass {', '.join(plan.named('initial'))}")
         order = None
-        if self._name == "backward":
+        if self._plain == "backward":
             # For each argument, of which some have none and some are asked of nobody.
             asked = (True,) * len(plan.gradients) if wanted == "all" else wanted
             order = [name if one else None for name, one in zip(plan.gradients, asked)]
             results = tuple(name for name in order if name is not None)
         else:
-            results = plan.named("output") if wanted == "outputs" else tuple(plan.programs[self._name]["gives"])
+            results = plan.named("output") if wanted == "outputs" else tuple(plan.programs[self._plain]["gives"])
         known = call.known
         if lengths is None and cu_seqlens is None:
             lengths = [1 if call.step else known["T"]] * known["B"]
         lead = (known["B"],) if call.step else (known["B"], known["T"])
+        places, count = (None, None) if self._name == self._plain else kept_places(plan, call, cu_seqlens is not None)
+        if kept is not None and kept.numel() != count:
+            what = f"{plan.scan}: what is kept of forward has {kept.numel()} bytes, backward of these tensors takes {count}"
+            raise LmoecError(what, "give backward the tensors that forward was given")
+        leaves = places is not None and kept is None
         request = Request(
-            plan, self._name, given, absent, results, in_place, lead, call.extents(lengths),
+            plan, program, given, absent, (*results, *places) if leaves else results, in_place, lead, call.extents(lengths),
             0 if cu_seqlens is None else cu_seqlens.element_size(), keeps_tables, self._distances(args, cotangents),
-            order)
+            order, places, count)
         return Bound(request, images.kernels(plan, index), index)
 
     def _distances(self, args, cotangents):
@@ -147,16 +158,16 @@ class Program:
         with_gaps = [each for each in self._named(args, cotangents) if not each[2].is_contiguous()]
         return {name: distances(tensor, len(declared["axes"])) for name, declared, tensor in with_gaps}
 
-    def _choose(self, index, args, cotangents, cu_seqlens, tensors):
+    def _choose(self, index, args, cotangents, cu_seqlens):
         scan = self._scan.plans()[0].scan
         if index < 0:
             what = f"{scan}: {self._scan.plans()[0].args[0]} is on {args[0].device}, kernels need a CUDA device"
             raise LmoecError(what, "move the tensors, or set LMOEC_BACKEND=reference")
-        names = [*self._scan.plans()[0].args, *self._scan.plans()[0].taken(self._name, "cotangent"), "cu_seqlens"]
+        names = [*self._scan.plans()[0].args, *self._scan.plans()[0].taken(self._plain, "cotangent"), "cu_seqlens"]
         for name, tensor in zip(names, (*args, *cotangents, cu_seqlens)):
             if tensor is not None and host.device_of(tensor) != index:
                 raise LmoecError(f"{scan}: {name} is on {tensor.device}, other tensors on {args[0].device}", f"move {name} there")
-        return self._scan.choose(index, self._name, args, cotangents, cu_seqlens)
+        return self._scan.choose(index, self._plain, args, cotangents, cu_seqlens)
 
 
 def _readable(declared, tensor, step):

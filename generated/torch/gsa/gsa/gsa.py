@@ -67,8 +67,52 @@ class _GsaFinal(torch.autograd.Function):
         return (None, *_op.backward(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1)), None, None, None)
 
 
+class _GsaKept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+        result, kept = _op.forward_kept.by(known, (q, k, v, g, Kt, Vt, cu_seqlens))
+        ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return result
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0) -> Any:
+        if d_out0 is None:
+            return None, None, None, None, None, None, None, None
+        q, k, v, g, Kt, Vt, cu_seqlens, kept = ctx.saved_tensors
+        if Kt is not None and ctx.needs_input_grad[5] or Vt is not None and ctx.needs_input_grad[6]:
+            return (None, *_op.backward_initial_kept(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None, kept), None)
+        return (None, *_op.backward_kept(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), None, None, kept), None, None, None)
+
+
+class _GsaFinalKept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, q, k, v, g, Kt, Vt, cu_seqlens) -> Any:
+        *results, kept = _op.forward_final_kept.by(known, (q, k, v, g, Kt, Vt, cu_seqlens))
+        ctx.save_for_backward(q, k, v, g, Kt, Vt, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0, d_final0, d_final1) -> Any:
+        if d_out0 is None and d_final0 is None and d_final1 is None:
+            return None, None, None, None, None, None, None, None
+        q, k, v, g, Kt, Vt, cu_seqlens, kept = ctx.saved_tensors
+        if Kt is not None and ctx.needs_input_grad[5] or Vt is not None and ctx.needs_input_grad[6]:
+            return (None, *_op.backward_initial_kept(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1), kept), None)
+        return (None, *_op.backward_kept(q, k, v, g, Kt, Vt, cu_seqlens, laid(d_out0), laid(d_final0), laid(d_final1), kept), None, None, None)
+
+
 _traced = traced(_Gsa, _op.forward)
 _traced_final = traced(_GsaFinal, _op.forward_final)
+_traced_kept = traced(_GsaKept, _op.forward_kept)
+_traced_final_kept = traced(_GsaFinalKept, _op.forward_final_kept)
 
 
 def gsa(
@@ -81,6 +125,7 @@ def gsa(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    keep: bool = False,
     shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, GsaState | None]:
     """Gated slot attention: a first memory addresses slots, their softmax reads a second one.
@@ -106,6 +151,7 @@ def gsa(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        keep: on CUDA, what forward has made that backward would make again by products (scores, solves, cumulated gates) waits for it in memory, if there is such: backward is faster, more is held between the two, gradients are the same. Of shards nothing is kept.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
@@ -116,7 +162,7 @@ def gsa(
         LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
 
     Kernels were built for K = 64, V = 64, M = 64 in bf16 on sm80; K = 64, V = 64, M = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
-    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    Gradients come from the inputs alone: nothing else is kept, unless `keep`. There is no second derivative, no forward mode and no vmap.
     """
     dtype = io_dtype(q)
     exact = exact_dtype(dtype)
@@ -141,9 +187,9 @@ def gsa(
         or (Vt is not None and Vt.requires_grad)
     )
     if output_final_state:
-        results = _traced_final(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
+        results = (_traced_final_kept if keep else _traced_final)(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward_final(q, k, v, g, Kt, Vt, cu_seqlens)
         return results[0], GsaState(*results[1:])
-    results = _traced(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
+    results = (_traced_kept if keep else _traced)(q, k, v, g, Kt, Vt, cu_seqlens) if wanted else _op.forward(q, k, v, g, Kt, Vt, cu_seqlens)
     return results, None
 
 

@@ -8,10 +8,11 @@ from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selectiv
 
 
 @pytest.mark.parametrize("scan", SCANS)
-def test_checkpointed(scan):
+@pytest.mark.parametrize("keep", [False, True])
+def test_checkpointed(scan, keep):
     args = leaves(draw(scan, dtype=torch.float32))
     expected = call(scan, args, output_final_state=True)
-    found = checkpoint(lambda *given: call(scan, given, output_final_state=True), *args, use_reentrant=False)
+    found = checkpoint(lambda *given: call(scan, given, output_final_state=True, keep=keep), *args, use_reentrant=False)
     for x, y in zip([*found, *gradients(found, args)], [*expected, *gradients(expected, args)]):
         assert torch.equal(x, y)
 

@@ -16,7 +16,7 @@ from .mamba2 import mamba2, mamba2_step, mamba2_step_functional, mamba2_referenc
 __version__ = "0.1.0"
 SOURCE_HASH = "51662da26c3d743e01738d7a7275594e512e571193f064d1f35aac0d44ba0dc3"
 #: For selective activation checkpointing: the results of these operators are worth keeping.
-SAC_SAVE_OPS = {_ops.mamba2.forward, _ops.mamba2.forward_final}
+SAC_SAVE_OPS = {_ops.mamba2.forward, _ops.mamba2.forward_final, _ops.mamba2.forward_kept, _ops.mamba2.forward_final_kept}
 
 
 def warmup(device: object = None) -> None:

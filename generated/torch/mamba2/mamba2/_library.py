@@ -22,6 +22,11 @@ class Calls:
     backward_initial: Operator
     step: Operator
     step_functional: Operator
+    #: Forward that leaves what backward would make again, as bytes behind its results; backward that takes it behind its cotangents.
+    forward_kept: Operator
+    forward_final_kept: Operator
+    backward_kept: Operator
+    backward_initial_kept: Operator
     #: What ranks hand on of a piece of a sequence: the states after it, the gradients of those before it. None where a scan has none of both.
     ends: Operator | None = None
     reverse_ends: Operator | None = None
@@ -50,22 +55,32 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
     made = Definitions(namespace, reference, kernels)
     define = made.define
 
-    def forward_of(final: bool) -> Operator:
+    def left(given: tuple[Tensor | None, ...]) -> Tensor:
+        """What is kept, without values: the reference keeps nothing."""
+        ours = given[0].device.type == "cuda" and made.device is kernels
+        return given[0].new_empty(kernels.kept_bytes(given[:count], given[count]) if ours else 0, dtype=torch.uint8)
+
+    def forward_of(final: bool, keeps: bool = False) -> Operator:
+        run, name = ("forward_kept", "_kept") if keeps else ("forward", "")
+        results = lambda given: signature.results(given[:count], signature.check(given[:count], given[count]), final)
         return define(
-            "forward_final" if final else "forward", [*fixed, *optional, "Tensor? cu_seqlens"], outputs + (finals if final else 0),
-            lambda scan, given: scan.forward(given[:count], given[count], final),
-            lambda given: signature.results(given[:count], signature.check(given[:count], given[count]), final),
-            lambda scan: scan.way("forward", count, "all" if final else "outputs"),
+            f"forward_final{name}" if final else f"forward{name}", [*fixed, *optional, "Tensor? cu_seqlens"], outputs + (finals if final else 0) + keeps,
+            lambda scan, given: getattr(scan, run)(given[:count], given[count], final),
+            (lambda given: (*results(given), left(given))) if keeps else results,
+            lambda scan: scan.way(run, count, "all" if final else "outputs"),
         )
 
-    def backward_of(initial: bool) -> Operator:
+    def backward_of(initial: bool, keeps: bool = False) -> Operator:
         gives = len(args) + (finals if initial else 0)
         wanted = (*(True for _ in args), *(initial for _ in states))
+        last = count + 1 + len(cotangents)
+        run, name = ("backward_kept", "_kept") if keeps else ("backward", "")
         return define(
-            "backward_initial" if initial else "backward", [*fixed, *optional, "Tensor? cu_seqlens", *cotangents], gives,
-            lambda scan, given: scan.backward(given[:count], given[count + 1 :], given[count], wanted)[:gives],
+            f"backward_initial{name}" if initial else f"backward{name}",
+            [*fixed, *optional, "Tensor? cu_seqlens", *cotangents, *(["Tensor kept"] if keeps else [])], gives,
+            lambda scan, given: getattr(scan, run)(given[:count], given[count + 1 : last], *given[last:], given[count], wanted)[:gives],
             lambda given: signature.gradients(given[:count], signature.check(given[:count], given[count]), initial),
-            lambda scan: scan.way("backward", count, wanted[:gives]),
+            lambda scan: scan.way(run, count, wanted[:gives]),
         )
 
     def step_of(in_place: bool) -> Operator:
@@ -78,6 +93,8 @@ def register(namespace: str, reference: Reference, kernels: Scan) -> Operators:
 
     found = {
         "forward": forward_of(False), "forward_final": forward_of(True), "backward": backward_of(False), "backward_initial": backward_of(True),
+        "forward_kept": forward_of(False, True), "forward_final_kept": forward_of(True, True),
+        "backward_kept": backward_of(False, True), "backward_initial_kept": backward_of(True, True),
         "step": step_of(True), "step_functional": step_of(False),
     }
     if states and reference.affine:

@@ -16,10 +16,13 @@ class Memory:
         #: Results that lie where something does that was given.
         self.aliases = {name: plan.in_place[name] for name in request.wanted if name in plan.in_place} if request.in_place else {}
         self.aliases.update({name: name for name in request.wanted if name in request.given})
-        self.results = [name for name in request.wanted if name not in self.aliases]
+        #: Of what is kept, which lies in one piece of memory that comes behind all others: places in it.
+        self.kept = list(request.kept.values())
+        self.results = [name for name in request.wanted if name not in self.aliases and name not in request.kept]
         mapped = {launches.place(arg["tensor"]) for kernel in launches.kernels.values() for arg in kernel["args"] if arg["kind"] == "tensorMap"}
         null = {name for name, tensor in plan.tensors.items() if tensor.get("optional") and name not in mapped}
-        handed = [*(name for name in request.given if name not in request.absent), *self.results, "%offsets"]
+        given = [name for name in request.given if name not in request.absent and name not in request.kept]
+        handed = [*given, *self.results, *request.kept, "%offsets"]
         self.handed = {name: i for i, name in enumerate(handed)}
         self.handed.update({name: self.handed[initial] for name, initial in self.aliases.items()})
         used = {launches.place(arg["tensor"]): None for i in launches.kept for arg in launches.kernels[i]["args"] if "tensor" in arg}

@@ -60,8 +60,52 @@ class _Mamba2Final(torch.autograd.Function):
         return (None, *_op.backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0)), None, None)
 
 
+class _Mamba2Kept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+        result, kept = _op.forward_kept.by(known, (x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens))
+        ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return result
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0) -> Any:
+        if d_out0 is None:
+            return None, None, None, None, None, None, None, None, None, None
+        x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, kept = ctx.saved_tensors
+        if h is not None and ctx.needs_input_grad[8]:
+            return (None, *_op.backward_initial_kept(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None, kept), None)
+        return (None, *_op.backward_kept(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), None, kept), None, None)
+
+
+class _Mamba2FinalKept(torch.autograd.Function):
+    """Keeps what the call was given, and what forward has made that backward would make again by products."""
+
+    @staticmethod
+    def forward(ctx: Any, known: Any, x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) -> Any:
+        *results, kept = _op.forward_final_kept.by(known, (x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens))
+        ctx.save_for_backward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, kept)
+        ctx.set_materialize_grads(False)
+        return tuple(results)
+
+    @staticmethod
+    @once
+    def backward(ctx: Any, d_out0, d_final0) -> Any:
+        if d_out0 is None and d_final0 is None:
+            return None, None, None, None, None, None, None, None, None, None
+        x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, kept = ctx.saved_tensors
+        if h is not None and ctx.needs_input_grad[8]:
+            return (None, *_op.backward_initial_kept(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0), kept), None)
+        return (None, *_op.backward_kept(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens, laid(d_out0), laid(d_final0), kept), None, None)
+
+
 _traced = traced(_Mamba2, _op.forward)
 _traced_final = traced(_Mamba2Final, _op.forward_final)
+_traced_kept = traced(_Mamba2Kept, _op.forward_kept)
+_traced_final_kept = traced(_Mamba2FinalKept, _op.forward_final_kept)
 
 
 def mamba2(
@@ -77,6 +121,7 @@ def mamba2(
     output_final_state: bool = False,
     cu_seqlens: Tensor | None = None,
     cu_seqlens_cpu: Tensor | None = None,
+    keep: bool = False,
     shards: SequenceShards | HeadShards | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Mamba-2 (SSD): the step size discretises a scalar A; B and C are shared within a group of heads; D skips the state.
@@ -103,6 +148,7 @@ def mamba2(
         output_final_state: gives the state after the last token, too.
         cu_seqlens: int32 or int64 [N + 1] or [1, N + 1], on the device: offsets of packed sequences, which lie in one row (B = 1).
         cu_seqlens_cpu: the same on the CPU, where a caller has it: saves work in eager mode.
+        keep: on CUDA, what forward has made that backward would make again by products (scores, solves, cumulated gates) waits for it in memory, if there is such: backward is faster, more is held between the two, gradients are the same. Of shards nothing is kept.
         shards: the tokens are those of one rank out of a longer row (module `cp`).
 
     Returns:
@@ -113,7 +159,7 @@ def mamba2(
         LmoecError: no kernels for the device, the dtype or the sizes; the message says what to do.
 
     Kernels were built for P = 64, N = 64 in bf16 on sm80; P = 64, N = 64 in bf16 on sm90. Other sizes and float64 run on the CPU.
-    Gradients come from the inputs alone: nothing else is kept. There is no second derivative, no forward mode and no vmap.
+    Gradients come from the inputs alone: nothing else is kept, unless `keep`. There is no second derivative, no forward mode and no vmap.
     """
     dtype = io_dtype(x)
     exact = exact_dtype(dtype)
@@ -142,9 +188,9 @@ def mamba2(
         or (h is not None and h.requires_grad)
     )
     if output_final_state:
-        results = _traced_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+        results = (_traced_final_kept if keep else _traced_final)(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward_final(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
         return results[0], results[1]
-    results = _traced(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
+    results = (_traced_kept if keep else _traced)(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens) if wanted else _op.forward(x, dt, B, C, A_log, dt_bias, D, h, cu_seqlens)
     return results, None
 
 

@@ -16,7 +16,7 @@ def fresh():
 
 
 @pytest.mark.parametrize("scan", SCANS)
-@pytest.mark.parametrize("options", [{}, {"output_final_state": True}], ids=["", "final"])
+@pytest.mark.parametrize("options", [{}, {"output_final_state": True}, {"keep": True}], ids=["", "final", "kept"])
 def test_whole_graph(scan, options):
     args = leaves(draw(scan, dtype=torch.float32))
     compiled = torch.compile(lambda *given: call(scan, given, **options), fullgraph=True, backend="aot_eager")
@@ -26,9 +26,10 @@ def test_whole_graph(scan, options):
 
 
 @pytest.mark.parametrize("scan", SCANS)
-def test_one_graph_for_all_lengths(scan):
+@pytest.mark.parametrize("keep", [False, True])
+def test_one_graph_for_all_lengths(scan, keep):
     counter = CompileCounterWithBackend("aot_eager")
-    compiled = torch.compile(lambda *given: call(scan, given), fullgraph=True, backend=counter)
+    compiled = torch.compile(lambda *given: call(scan, given, keep=keep), fullgraph=True, backend=counter)
     for tokens in (8, 13, 21, 34, 55):
         args = leaves(draw(scan, tokens=tokens, dtype=torch.float32, states=False))
         found, expected = compiled(*args), call(scan, args)
