@@ -414,11 +414,12 @@ class Kept(Fresh):
     def test_calls_that_look_the_same(self):
         args, cotangents = draw(), self.cotangents()
         for _ in range(3):
+            record()
             *made, kept = self.scan.forward_kept(args)
             gradients = self.scan.backward_kept(args, cotangents, kept)
             fake.alive.append([made, kept, gradients])
         self.assertEqual(len(gradients), 5)
-        self.assertEqual(launched(record())[-1:], [], "graphs")
+        self.assertEqual(launched(record()), [], "graphs")
         for program in ("forward_kept", "backward_kept"):
             self.assertEqual([len(shelf) for shelf in self.scan._programs[program].free.values()], [1])
 

@@ -9,18 +9,19 @@ import type { DeviceTensor, ElementType } from '../../../src/runtime/runtime.js'
 import { specOf } from '../passes/scans.js';
 import { plan as sample } from '../emit/sample.js';
 
-const { module } = lowerScan(
-  specOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }'),
-  new Map([['K', 16], ['V', 16]]), { keeps: true },
-);
-const kernels = module.kernels.map((kernel): PlanKernel => ({
-  name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain',
-  grid: [[1], [1], [1]], flops: [], bytes: [], singles: [],
-  args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
-}));
-const plan: Plan = {
-  ...sample, tensors: module.buffers.map((buffer) => planTensor(module, buffer, 'bf16')), kernels, programs: planPrograms(module, kernels),
-};
+/** The plan of a scan, all of whose kernels take all tensors. */
+function planOf(text: string): Plan {
+  const { module } = lowerScan(specOf(text), new Map([['K', 16], ['V', 16]]), { keeps: true });
+  const kernels = module.kernels.map((kernel): PlanKernel => ({
+    name: kernel.name, doc: '', file: 'k', entry: kernel.name, block: 64, sharedBytes: 0, lowering: 'plain',
+    grid: [[1], [1], [1]], flops: [], bytes: [], singles: [],
+    args: module.buffers.map((buffer) => ({ kind: 'tensor', tensor: buffer.name, access: 'readwrite' })),
+  }));
+  const tensors = module.buffers.map((buffer) => planTensor(module, buffer, 'bf16'));
+  return { ...sample, tensors, kernels, programs: planPrograms(module, kernels) };
+}
+
+const plan = planOf('scan s(q: [K], k: [K] per group, v: [V]) -> o: [V] { state S: [K, V]  S = S[t-1] + outer(k, v)  o = q @ S }');
 
 const made = (dtype: ElementType, shape: readonly number[]): DeviceTensor => ({ dtype, shape, release() {} });
 const memory: CallMemory<DeviceTensor> = {
@@ -76,24 +77,31 @@ describe('gradients that the heads of a group share', () => {
 });
 
 describe('workspaces that one program leaves for another', () => {
-  const sizes: CallSizes = { heads: 4, groups: 2, lengths: [3] };
-  const given = { q: new Uint16Array(3 * 4 * 16), k: new Uint16Array(3 * 2 * 16), v: new Uint16Array(3 * 4 * 16) };
+  const gated = planOf(`scan s(q, k: [K], v: [V], g: [K] in -inf..0) -> o: [V] {
+    state S: [K, V]  S = exp(g) * S[t-1] + outer(k, v)  o = q @ S }`);
+  const sizes: CallSizes = { heads: 4, groups: 4, lengths: [3] };
+  const [q, k, v] = [0, 1, 2].map(() => new Uint16Array(3 * 4 * 16));
+  const given = { q, k, v, g: new Float32Array(3 * 4 * 16) };
   const bound = (program: string, more: Readonly<Record<string, DeviceTensor>> = {}) => {
-    const { slots } = sizedProgram(plan, program, sizes, true);
-    const { tensors, results } = bindTensors(plan, slots, { ...given, ...more }, {}, memory);
+    const { slots } = sizedProgram(gated, program, sizes, true);
+    const { tensors, results } = bindTensors(gated, slots, { ...given, ...more }, {}, memory);
     return { results, of: (name: string) => tensors[slots.findIndex(({ declared }) => declared.name === name)] };
   };
   const kept = 'ws.S.score0_0';
 
   it('are results, and given', () => {
     const { results } = bound('forward_kept');
-    expect(Object.keys(results).sort()).toEqual(['final.S', 'o', kept]);
-    expect(bound('backward_kept', { [kept]: results[kept] }).of(kept)).toBe(results[kept]);
-    expect(() => bound('backward_kept')).toThrow(`the input ${kept} is missing`);
+    const left = Object.fromEntries(Object.entries(results).filter(([name]) => name.startsWith('ws.')));
+    expect(Object.keys(left).sort()).toEqual(['ws.S.col0', 'ws.S.decay', 'ws.S.read0', kept]);
+    expect(bound('backward_kept', left).of(kept)).toBe(results[kept]);
+    const { [kept]: _, ...others } = left;
+    expect(() => bound('backward_kept', others)).toThrow(`the input ${kept} is missing`);
   });
 
   it('are nobody\'s where they are not kept', () => {
-    expect(Object.keys(bound('forward').results)).toEqual(['o', 'final.S']);
-    expect(bound('backward', { [kept]: made('bf16', [1]) }).of(kept)?.shape).toEqual([1, 4, 64, 64]);
+    // Its kernels take all tensors here, gradients too.
+    expect(Object.keys(bound('forward').results).filter((name) => !name.startsWith('d_'))).toEqual(['o', 'final.S']);
+    const stranger = made('bf16', [1]);
+    expect(bound('backward', { [kept]: stranger }).of(kept)).not.toBe(stranger);
   });
 });
