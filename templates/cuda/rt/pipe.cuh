@@ -47,16 +47,30 @@ template <int R, int P, typename E> DEV void pipe_gather_on(u32 dst, const E* sr
   pipe_gather<R, P>(dst, src, stride, row, cols, R, t);
   row = next;
 }
-// Rounds 64 columns of a fragment and stores them in rows of 16-byte pieces: each warp its own 16 rows, by 2 KB of its own, so that no other waits.
-template <typename E> DEV void pipe_store(E* dst, i64 stride, int rows, int cols, u32 tile, const float* f, int t) {
+// 64 columns of 64 rows, of which each warp brings those 16 that it reads, once it has read what was there.
+template <typename E> DEV void pipe_ahead(u32 tile, const E* src, i64 stride, int rows, int cols, int t) {
+  const int r0 = t / 32 * 16 + lane_id() / 8, x = lane_id() % 8 * 8;
+  __syncwarp();
+  UNROLL for (int n = 0; n < 4; ++n) {
+    const int r = r0 + n * 4;
+    const bool in = r < rows && x < cols;
+    cp_async(tile + swz<64>(r, x), in ? src + r * stride + x : src, in ? 16 : 0);
+  }
+  cp_commit();
+}
+// All of that is there.
+DEV void pipe_come() {
+  cp_wait<0>();
+  __syncwarp();
+}
+// As a fragment, two neighbours in a register.
+DEV void pipe_take(u32* p, u32 tile) { UNROLL for (int k = 0; k < 4; ++k) load_a<64, false>(p + k * 4, tile, 0, k); }
+// Stores 64 columns of a fragment, rounded, in rows of 16-byte pieces: each warp its own 16 rows, by 2 KB of its own, so that no other waits.
+template <typename E> DEV void pipe_store(E* dst, i64 stride, int rows, int cols, u32 tile, const u32* p, int t) {
   const int l = lane_id(), r0 = t / 32 * 16;
   const u32 mine = tile + t / 32 * 2048;
   __syncwarp();
-  UNROLL for (int s = 0; s < 4; ++s) {
-    u32 p[4];
-    UNROLL for (int e = 0; e < 4; ++e) p[e] = pack2(f[s * 8 + e * 2], f[s * 8 + e * 2 + 1]);
-    stm4(mine + swz<16>((l & 7) + ((l >> 3) & 1) * 8, s * 16 + (l >> 4) * 8), p);
-  }
+  UNROLL for (int s = 0; s < 4; ++s) stm4(mine + swz<16>((l & 7) + ((l >> 3) & 1) * 8, s * 16 + (l >> 4) * 8), p + s * 4);
   __syncwarp();
   UNROLL for (int n = 0; n < 4; ++n) {
     const int r = n * 4 + l / 8, x = l % 8 * 8;

@@ -78,6 +78,22 @@ const MODULES: Readonly<Record<string, (sizes: readonly [number, number]) => Til
       return k.mul(k.contract(k.load(x), k.load(w), 'D'), drawn);
     },
   ),
+  sloped: (sizes) => moduleOf(
+    'sloped', sizes, [x, rows('rest', 'F', 'input'), rows('more', 'F', 'input'), NUMBER, param('w', 'F', 'D')],
+    (k, { x, rest, more, number, w }) => {
+      const [z, u, one] = [k.load(rest), k.load(more), k.literal(1)];
+      const slope = k.mul(k.map('sigmoid', z), k.add(one, k.map('chain', z, k.map('sigmoid', k.neg(z)))));
+      const out = k.mul(k.contract(k.load(x), k.load(w), 'D'), k.mul(k.load(number), k.literal(1 / 64)));
+      return k.add(k.mul(k.mul(out, u), slope), k.map('silu', z));
+    },
+  ),
+  picked: (sizes) => moduleOf(
+    'picked', sizes, [
+      x, SOURCE, rows('rest', 'F', 'input', SLOTS), rows('more', 'F', 'input', SLOTS), { ...perRun('w', SLOTS), axes: ['F', 'D'] },
+    ], (k, { x, source, rest, more, w }) => (
+      k.mul(k.mul(k.contract(k.gather(x, source), k.load(w), 'D'), k.load(rest)), k.load(more))
+    ), SLOTS,
+  ),
   around: (sizes) => moduleOf(
     'around', sizes, [x, rows('rest', 'F', 'input'), param('norm', 'D'), param('bias', 'F'), param('w', 'D', 'F')],
     (k, { x, rest, norm, bias, w }) => k.add(
@@ -141,6 +157,15 @@ describe('products in blocks', () => {
     expect(new Set(sums).size).toBe(1);
   });
 
+  it('that multiply the same rows are one product, as wide as both; slopes are one function', () => {
+    const textOf = (name: string) => [...emitted(MODULES[name]([4096, 11008]), 'cuda.sm90', 'bf16').files.values()].join('\n');
+    expect([...textOf('gated').matchAll(/pipe_mma<(\d+)/g)].map(([, columns]) => columns)).toEqual(['256']);
+    expect([...textOf('added').matchAll(/pipe_mma<(\d+)/g)].length).toBe(3);
+    const sloped = textOf('sloped').split('pipe_mma<256')[1].split('// %').map((text) => text.slice(text.indexOf('\n'))).join('');
+    expect(sloped).toContain('m_silu_slope(');
+    expect(sloped).not.toContain('m_chain(');
+  });
+
   it('are plain in f32, and where one product needs another', () => {
     const chained = moduleOf('chained', [128, 128], [x, param('w', 'D', 'F'), param('v', 'F', 'D')], (k, { x, w, v }) => (
       k.contract(k.contract(k.load(x), k.load(v), 'D'), k.load(w), 'D')
@@ -200,6 +225,25 @@ describe.skipIf(!compiler)('products in blocks against the tile interpreter (ski
       return whole(text).replaceAll('block += gridDim.x', 'block += 1');
     };
     run(MODULES.drawn([192, 136]), 'cuda.sm90', 'bf16', { ...RACES, spoil });
+  });
+  it('results that read what lies beside them, the next slice meanwhile', () => {
+    run(MODULES.sloped([192, 136]), 'cuda.sm90', 'bf16', RACES);
+    runWhole(MODULES.sloped([192, 584]), 'f16');
+    runWhole(MODULES.sloped([320, 328]), 'bf16', RACES);
+    const spoil = (text: string) => whole(text).replaceAll('block += gridDim.x', 'block += 1');
+    run(MODULES.sloped([192, 264]), 'cuda.sm90', 'bf16', { ...RACES, spoil });
+    for (const pattern of [/pipe_come\(\);/, /pipe_take\(p\w+, [^;]*;/]) {
+      const without = (text: string) => whole(text).replace(pattern, '');
+      expect(() => run(MODULES.sloped([192, 136]), 'cuda.sm90', 'bf16', { ...RACES, spoil: without })).toThrow();
+    }
+  });
+  it('gathered rows out of a short ring, results that read what lies beside them', () => {
+    const spoil = (text: string) => {
+      expect(text).toContain('if (++at == 3)');
+      return whole(text).replaceAll('block += gridDim.x', 'block += 1');
+    };
+    run(MODULES.picked([640, 264]), 'cuda.sm90', 'bf16', { spoil });
+    run(MODULES.picked([640, 264]), 'cuda.sm90', 'bf16', { ...RACES, spoil });
   });
   it('two products and what joins them', () => run(MODULES.gated([192, 72]), 'cuda.sm90', 'f16'));
   it('operands and results that are worked out', () => run(MODULES.around([320, 136]), 'cuda.sm80', 'bf16'));

@@ -84,6 +84,16 @@ describe('sums of products over rows', () => {
     }
   });
 
+  it('that share an operand are one product on sm_90a, whichever side it is on', () => {
+    for (const [D, F] of [[4096, 11008], [11008, 4096]] as const) {
+      const { files } = emitCuda(moduleOf('both', [D, F], SUMS.both), {
+        target: 'cuda.sm90', dtype: 'bf16', source: { hash: '', compiler: '', command: '' }, doc: '', templates,
+      });
+      const text = [...files.values()].join('\n');
+      expect([...text.matchAll(/pipe_mma<(\d+), 64, true, 64, true>/g)].map(([, columns]) => columns)).toEqual(['256']);
+    }
+  });
+
   it('leave sums of columns to others, and are plain in f32', () => {
     const columns: Summed = {
       outer: 'once', sums: [

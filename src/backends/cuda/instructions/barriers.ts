@@ -120,7 +120,7 @@ export function ordered(lists: readonly (readonly Instruction[])[], operands: Re
         met = false;
         return;
       case 'meet':
-        unfenced ||= awaitedOutside;
+        unfenced ||= awaitedOutside && instruction.bare !== true;
         barrier();
         return;
       case 'await': awaited(instruction.name); return;

@@ -8,10 +8,11 @@ export interface Access {
   readonly by: By;
 }
 
-/** An array of floats in registers of every thread. */
+/** An array in registers of every thread: floats, or pairs of 16-bit numbers. */
 export interface Registers {
   readonly name: string;
   readonly count: number;
+  readonly pairs?: true;
 }
 
 interface Effects {
@@ -84,8 +85,8 @@ export type Instruction =
   | ({ readonly kind: 'need' } & Access)
   /** A piece is in use here: what is addressed within it, accesses do not tell. */
   | { readonly kind: 'hold'; readonly piece: Piece }
-  /** All threads meet, for a reason that accesses do not tell. */
-  | { readonly kind: 'meet' }
+  /** All threads meet, for a reason that accesses do not tell; `bare`: which is not that copies are there that products read. */
+  | { readonly kind: 'meet'; readonly bare?: true }
   /** The product in these registers is read; undefined: all that run. */
   | { readonly kind: 'await'; readonly name: string | undefined }
   /** All copies have to be there. */

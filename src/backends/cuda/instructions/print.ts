@@ -14,7 +14,7 @@ export function printSteps(code: Code, steps: readonly Step[], team: Threads): v
   for (const step of steps) printStep(code, step, team);
 }
 
-const registersText = ({ name, count }: Registers) => `float ${name}[${count}];`;
+const registersText = ({ name, count, pairs }: Registers) => `${pairs ? 'u32' : 'float'} ${name}[${count}];`;
 const callText = ({ fn, shape, args, when }: Call) => (
   `${when === undefined ? '' : `if (${when}) `}${fn}${shape.length === 0 ? '' : `<${shape.join(', ')}>`}(${args.join(', ')});`
 );

@@ -1,9 +1,9 @@
 import { ROW } from '../../../ir/common/axes.js';
-import type { MathName } from '../../../ir/common/dag.js';
 import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { bufferNamed, outerStride, type Place } from '../address.js';
 import { cellPointer, sourcePresence } from '../lowered.js';
 import { scalarText } from '../scalar.js';
+import { siluSlopeOf } from '../slopes.js';
 import type { Near } from './near.js';
 import { elementOf, loadText, type Writer } from './values.js';
 import type { Window } from './windows.js';
@@ -124,22 +124,6 @@ function keepMade(w: Writer, near: Near, columns: number): void {
   const name = madeName(near);
   const [own, span] = [w.regs(w.kernel.tiles[near.like].axes, 'warp'), spanOf(near)];
   if (span > 0) w.code.line(`UNROLL for (int k = 0; k < ${span * columns}; ++k) ${keptName(name)}[k] = ${name}[k + ${own * columns}];`);
-}
-
-/** x, where a tile is what `silu` is differentiated to: sigmoid(x) (1 + x sigmoid(-x)). */
-function siluSlopeOf(opOf: (tile: TileId) => TileOp | undefined, tile: TileId): TileId | undefined {
-  const argsOf = (at: TileId | undefined, fn: MathName) => {
-    const op = at === undefined ? undefined : opOf(at);
-    return op?.op === 'map' && op.fn === fn ? op.args : [];
-  };
-  const [first, second] = argsOf(tile, 'mul');
-  const [x] = argsOf(first, 'sigmoid');
-  const [one, chained] = argsOf(second, 'add');
-  const [same, minus] = argsOf(chained, 'chain');
-  const literal = one === undefined ? undefined : opOf(one);
-  const [negative] = argsOf(minus, 'sigmoid');
-  const found = literal?.op === 'literal' && literal.value === 1 && same === x && argsOf(negative, 'neg')[0] === x;
-  return found ? x : undefined;
 }
 
 interface Made {

@@ -111,6 +111,11 @@ export function loadCell(cx: CudaContext, op: Load, place: Place, split: Axis | 
   return cellOf(cx, sourceOf(cx.module, op), token, place, split, op.back);
 }
 
+/** A matrix of 16 bits, all of it there, whose rows begin on 16 bytes. */
+export const isEvenTile = ({ copied, even, there, skip }: Cell): boolean => (
+  copied === 'tile' && even && there === undefined && skip === undefined
+);
+
 /** Bytes of shared memory that a copied cell takes. */
 export function copyBytes(team: Team, { axes: [rows, cols], copied }: Cell): number {
   return copied === 'tile' ? team.pad(rows) * team.pad(cols) * 2 : team.pad(rows) * team.strideT32(cols) * 4;
@@ -256,10 +261,11 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: Stagin
   const across = row !== rename(rows);
   const { outlet } = team.options;
   if (!cell.half && !across && cell.even && staging === undefined) {
-    const fn = outlet === undefined ? 'st2' : 'stg8';
-    // Elements i and i + 1 are neighbours.
-    const text = `if (i % 2 == 0) { int r = ${team.rowText}, c = ${team.colText(frag.col)}; if (r < ${cell.rows} && c < ${cell.cols}) `
-      + `${fn}(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[i], ${name}[i + 1]); }`;
+    // Elements i and i + 1 are neighbours; where all is said element by element, those before i are known.
+    const [fn, odd, x, y] = outlet === undefined ? ['st2', 0, 'i', 'i + 1'] : ['stg8', 1, 'i - 1', 'i'];
+    const column = `${team.colText(frag.col)}${odd === 1 ? ' - 1' : ''}`;
+    const text = `if (i % 2 == ${odd}) { int r = ${team.rowText}, c = ${column}; if (r < ${cell.rows} && c < ${cell.cols}) `
+      + `${fn}(${cell.at} + (i64)r * ${cell.rowStride} + c, ${name}[${x}], ${name}[${y}]); }`;
     team.each(frag, text);
     return undefined;
   }
@@ -272,9 +278,15 @@ export function storeCell(team: Team, value: TileId, cell: Cell, staging: Stagin
     return undefined;
   }
   if (outlet !== undefined && !across && cell.even && team.pad(cols) === 64) {
+    const packed = team.fresh(`p${id}`);
     team.add({
-      kind: 'call', fn: 'pipe_store', shape: [], args: [cell.at, cell.rowStride, cell.rows, cell.cols, team.address(outlet), name, 't'],
-      writes: [{ piece: outlet, by: 'owner' }],
+      ...team.eachOf(frag, `if (i % 2 == 1) ${packed}[i / 2] = pack2(${name}[i - 1], ${name}[i]);`),
+      makes: { name: packed, count: team.values(frag.col) / 2, pairs: true },
+    });
+    outlet.later.push({
+      kind: 'call', fn: 'pipe_store', shape: [],
+      args: [cell.at, cell.rowStride, cell.rows, cell.cols, team.address(outlet.piece), packed, 't'],
+      writes: [{ piece: outlet.piece, by: 'owner' }],
     });
     return undefined;
   }

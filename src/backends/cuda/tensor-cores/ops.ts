@@ -12,9 +12,11 @@ import type { Team } from './team.js';
 import { argument, elementwise, matrix, vector } from './values.js';
 
 function mapText(team: Team, tile: TileId, { fn, args }: Extract<TileOp, { op: 'map' }>): void {
+  const sloped = team.options.slopes?.get(tile);
   const of = fn === 'sigmoid' ? team.options.defs.get(args[0]) : undefined;
+  if (sloped !== undefined) elementwise(team, tile, ([x]) => `m_silu_slope(${x})`, [sloped]);
   // It is made of the same numbers as that of what it is minus of.
-  if (of?.op === 'map' && of.fn === 'neg') elementwise(team, tile, ([x]) => `m_sigmoid_minus(${x})`, of.args);
+  else if (of?.op === 'map' && of.fn === 'neg') elementwise(team, tile, ([x]) => `m_sigmoid_minus(${x})`, of.args);
   else elementwise(team, tile, (texts) => scalarText(fn, texts), args);
 }
 

@@ -10,6 +10,7 @@ import { signature, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { openKernel, sizeField, spanLines } from '../prologue.js';
 import { isAlongRows, type BlockParts } from './block-parts.js';
 import { BLOCK_ROWS } from './blocks-text.js';
+import { elementByElement } from './element-order.js';
 import { STEP } from './forms.js';
 import { offsetLines, runtimeOf } from './kernel.js';
 
@@ -20,10 +21,11 @@ export interface PipeShape {
 }
 
 /**
- * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; what is
- * the same for every slice of them; what is done with a slice.
+ * Before the loops; of each, what the copying threads know before it, what asks for a step, what multiplies; sums that are there; what rows
+ * have for every slice of them, as it is asked for before the loops, and as it is there; what brings what the next slice reads; what takes
+ * it; what is done with a slice.
  */
-export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'own' | 'after';
+export type PipePart = 'before' | `${'ask' | 'issue' | 'body'}${number}` | 'sums' | 'asked' | 'own' | 'ahead' | 'here' | 'after';
 export const partsOfPipe = (n: number) => [`ask${n}`, `issue${n}`, `body${n}`] as const;
 
 /** What goes through the ring in a loop. */
@@ -171,6 +173,17 @@ export function pipeText(
   openBlocks(code, cx, parted, shape, count);
   idleHalf(code, cx, parted, loops, stages);
   print('before');
+  const sliceText = (of: string) => openSlice(code, cx, parted, of);
+  const [asked, ahead] = [plan.steps('asked'), plan.steps('ahead')];
+  if (asked.length + ahead.length > 0) {
+    code.open('');
+    ownRows(code, parted, ownBytes);
+    printSteps(code, asked, own);
+    if (ahead.length > 0) sliceText('0');
+    printSteps(code, ahead, own);
+    code.close();
+    code.close();
+  }
   loops.forEach(({ axis, products }, i) => {
     code.line('#pragma unroll 1');
     code.open(`for (int n = 0; n < ${countOf(axis)}; ++n)`);
@@ -192,11 +205,17 @@ export function pipeText(
   printSteps(code, plan.steps('own'), own);
   code.open(`UNROLL for (int slice = 0; slice < ${shape.width / SLICE}; ++slice)`);
   if (isNarrowed(parted, shape)) code.line(`if (slice * ${SLICE} >= v_wide) break;`);
-  const here = size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`;
-  code.line(`const int v0 = block_v0 + slice * ${SLICE}, v_here = ${here};`);
-  code.line('(void)v_here;');
+  sliceText('slice');
   if (size % shape.width !== 0) code.line(`if (v0 >= ${size}) break;`);
-  printSteps(code, plan.steps('after'), own);
+  printSteps(code, plan.steps('here'), own);
+  if (ahead.length > 0) {
+    const least = [isNarrowed(parted, shape) ? 'v_wide' : String(shape.width), ...(size % shape.width !== 0 ? [`${size} - block_v0`] : [])];
+    code.open(`if (${least.map((here) => `(slice + 1) * ${SLICE} < ${here}`).join(' && ')})`);
+    sliceText('(slice + 1)');
+    printSteps(code, ahead, own);
+    code.close();
+  }
+  printSteps(code, elementByElement(plan.steps('after')), own);
   code.close();
   code.close();
   code.close();
@@ -217,6 +236,14 @@ function idleHalf(code: Code, cx: CudaContext, { kernel, rows }: BlockParts, loo
   const steps = isAlong ? `${loops.length} * steps` : String(sum(loops.map(({ axis }) => Math.ceil(axisSize(cx.module, axis) / STEP))));
   const here = isAlong ? 'u_here' : BLOCK_ROWS;
   code.line(`if (${here} <= half * ${STEP}) { pipe_pass<${stages}>(${steps}, full, empty, at, lap); continue; }`);
+}
+
+/** Which columns of the results a slice has. */
+function openSlice(code: Code, cx: CudaContext, { split }: BlockParts, slice: string): void {
+  const size = axisSize(cx.module, split);
+  const here = size % SLICE === 0 ? SLICE : `${size} - v0 < ${SLICE} ? ${size} - v0 : ${SLICE}`;
+  code.line(`const int v0 = block_v0 + ${slice} * ${SLICE}, v_here = ${here};`);
+  code.line('(void)v_here;');
 }
 
 /** Opens what a warpgroup does by itself: by the names of a block's rows, those of its own. */

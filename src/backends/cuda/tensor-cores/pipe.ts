@@ -1,29 +1,31 @@
-import { ROW, type Axis } from '../../../ir/common/axes.js';
+import { ROW } from '../../../ir/common/axes.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
-import type { TileId, TileOp, TileStmt } from '../../../ir/tile/tile.js';
+import type { TileId, TileOp } from '../../../ir/tile/tile.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { notesOf } from '../../notes.js';
-import { bufferNamed, outerStride, type Place } from '../address.js';
 import { createDraft } from '../instructions/draft.js';
-import type { Instruction } from '../instructions/instruction.js';
-import { stageOf, type Piece } from '../instructions/pieces.js';
+import { stageOf } from '../instructions/pieces.js';
 import { planTeam } from '../instructions/plan.js';
-import { cellPointer, sharedLimit, tensorMap, type CudaContext, type LoweredKernel } from '../lowered.js';
+import { sharedLimit, type CudaContext, type LoweredKernel } from '../lowered.js';
 import { crowded, isRefused, refused, type Refused } from '../refused.js';
+import { siluSlopes } from '../slopes.js';
 import { heldAfter, isAlongRows, type BlockLoop, type BlockParts } from './block-parts.js';
-import { blockPlace, stepOf, straightText } from './block-text.js';
-import { BLOCK_ROWS } from './blocks-text.js';
+import { blockPlace, stepOf } from './block-text.js';
+import type { Tall } from './extents.js';
 import { padded, STEP } from './forms.js';
-import { gatheredCell, type Gather } from './gathered.js';
+import { gatheredCell } from './gathered.js';
+import { inOrder, jointProducts, summedUp } from './joint-products.js';
 import { definitions, tokenRow } from './kernel.js';
-import { loadCell, tileToCome, type Cell } from './memory.js';
+import { isEvenTile, loadCell, tileToCome, type Cell } from './memory.js';
+import { gatherCopies, mappedCopy, ownCopy } from './pipe-copies.js';
+import { planResults } from './pipe-results.js';
+import { laid } from './pipe-sides.js';
 import {
   BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
 } from './pipe-text.js';
 import { sidesOf } from './product.js';
-import type { Tall } from './extents.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
 
 /** Sums of a thread: those of 64 rows and 256 columns of a warpgroup. */
@@ -40,9 +42,10 @@ const MOST_STAGES = 8;
  * warpgroup asks for what later steps need, two have 64 rows each and multiply out of shared memory, block after block. What is pointwise
  * in the results is worked out for a slice of columns at a time.
  */
-export function lowerPipe(cx: CudaContext, parted: BlockParts, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
-  const why = unfit(cx, parted);
+export function lowerPipe(cx: CudaContext, given: BlockParts, isMapped: (buffer: string) => boolean): LoweredKernel | Refused {
+  const why = unfit(cx, given);
   if (why !== undefined) return refused(why);
+  const parted = laid(cx, given);
   const count = new Set(parted.sums.values()).size;
   const more = Math.max(0, heldAfter(parted) - count) * SLICE / 2;
   const most = padded(axisSize(cx.module, parted.split));
@@ -89,10 +92,10 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const loops = parted.loops.flatMap(apart);
   const isAlong = isAlongRows(kernel);
   const draft = createDraft<PipePart>(
-    ['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'own', 'after'], 'B',
+    ['before', ...loops.flatMap((_, n): readonly PipePart[] => partsOfPipe(n)), 'sums', 'asked', 'own', 'ahead', 'here', 'after'], 'B',
   );
   const notes = notesOf(kernel);
-  const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet'>): Team => {
+  const teamOf = (tall: Tall, width: number, own: Pick<TeamOptions, 'copiers' | 'outlet' | 'slopes'>): Team => {
     const high = STEP * tall;
     const sizes = new Map([...cx.module.sizes, ...loops.map(({ axis }) => [axis, STEP] as const), [rows, high], [split, width]]);
     return createTeam({
@@ -103,13 +106,20 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   };
   const team = teamOf(2, shape.width, { copiers: COPIERS });
   // Each warpgroup works out its own 64 rows: none waits for the other.
-  const outlet = draft.take(STEP * SLICE * 2, false);
-  const after = teamOf(1, SLICE, { outlet });
+  const outlet = { piece: draft.take(STEP * SLICE * 2, false), later: [] };
+  const after = teamOf(1, SLICE, { outlet, slopes: siluSlopes(kernel) });
   const place = blockPlace(parted);
-  for (const tile of new Set(sums.values())) {
-    const sum = team.newFrag(tile, rows, split);
-    team.each(sum, `${sum.name}[i] = 0.f;`);
-    after.formsOf(tile).frags.push({ name: `(${sum.name} + slice * ${SLICE / 2})`, row: rows, col: split });
+  const joints = loops.map((loop) => jointProducts(parted, loop, shape.width));
+  for (const tiles of summedUp(joints, sums)) {
+    const name = team.fresh(`f${tiles[0]}`);
+    const values = team.values(split);
+    team.add({ kind: 'registers', name, count: tiles.length * values });
+    team.add({ kind: 'each', count: tiles.length * values, text: `${name}[i] = 0.f;` });
+    tiles.forEach((tile, n) => {
+      team.formsOf(tile).frags.push({ name, row: rows, col: split });
+      const own = n === 0 ? '' : `${n * values} + `;
+      after.formsOf(tile).frags.push({ name: `(${name} + ${own}slice * ${SLICE / 2})`, row: rows, col: split });
+    });
   }
   const mapped = new Map<string, readonly number[]>();
   const inPlace = new Set<string>();
@@ -120,12 +130,12 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
     let [bytes, upper, wide, copies, products] = [0, 0, 0, false, 0];
-    for (const { tile, op } of draft.untilRefused(inside)) {
+    for (const { tile, op } of draft.untilRefused(inOrder(kernel, rows, inside, joints[n]))) {
       draft.to(body);
       if (op.op === 'load') {
         const cell = stepOf(cx, loadCell(cx, op, place, split), axis);
         draft.to(issue);
-        if (!isOperand(cell)) {
+        if (!isEvenTile(cell)) {
           draft.refuse(`${op.buffer}, which no copy of 16 bytes brings`);
           continue;
         }
@@ -160,10 +170,12 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
         }
         copies = true;
         inPlace.add(op.buffer);
-      } else if (op.op === 'contract') {
-        pipeProduct(team, tile, sums.get(tile) ?? tile, op);
-        products++;
       }
+    }
+    draft.to(body);
+    for (const [first, ...others] of draft.untilRefused(joints[n])) {
+      pipeProduct(team, [first.tile, ...others.map(({ tile }) => tile)], sums.get(first.tile) ?? first.tile, first.op);
+      products++;
     }
     draft.nextLoop();
     return { axis, bytes, upper, wide, copies, products };
@@ -183,29 +195,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const ring = draft.take((shape.stages - 1) * stageBytes + stageUsed, false);
   draft.to('before');
   team.add({ kind: 'hold', piece: ring });
-  // What rows alone have is the same for every slice.
-  const [own, sliced] = parted.after.reduce<[TileStmt[], TileStmt[]]>((parts, stmt) => {
-    const isOwn = stmt.kind === 'let' && stmt.op.op === 'load' && kernel.tiles[stmt.tile].axes.join() === rows;
-    parts[isOwn ? 0 : 1].push(stmt);
-    return parts;
-  }, [[], []]);
-  if (own.length > 0) {
-    draft.to('own');
-    draft.keepPieces(true);
-    // Somebody may be at the slices of the block before.
-    after.add({ kind: 'meet' });
-    straightText(cx, after, own, { place, split });
-    draft.keepPieces(false);
-  }
-  // What follows the loops is said again and again, and the ring is filled meanwhile.
-  draft.to('after');
-  after.add({ kind: 'loop', edge: 'begin' });
-  after.add({ kind: 'hold', piece: outlet });
-  for (const tile of sums.values()) after.note(tile);
-  straightText(cx, after, sliced, { place, split });
-  after.add({ kind: 'hold', piece: ring });
-  after.add({ kind: 'hold', piece: outlet });
-  after.add({ kind: 'loop', edge: 'end' });
+  planResults(cx, after, { draft, parted, place, ring, outlet });
   const refusal = draft.refusal();
   if (refusal !== undefined) return refusal;
   const plan = planTeam(draft);
@@ -216,75 +206,18 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
     : { parted, loops: traffic, shape, plan, ring, ownBytes, sharedBytes, mapped, inPlace };
 }
 
-const isOperand = ({ copied, even, there, skip }: Cell): boolean => copied === 'tile' && even && there === undefined && skip === undefined;
-
-/** A copy that the engine makes. */
-function mappedCopy(
-  team: Team, piece: Piece, { axes, buffer, origin: [x, y, z] }: Cell, { when, isOwn, narrowed }: {
-    readonly when: string; readonly isOwn: boolean;
-    /** The axis of which a narrow block has less. */
-    readonly narrowed: Axis | undefined;
-  },
-): Instruction {
-  const [rows, cols] = axes.map(team.pad);
-  const most = axes.map((axis, i) => (axis === narrowed ? 'v_wide' : [rows, cols][i]));
-  return {
-    kind: 'copy', piece, group: false, when, fn: isRows(buffer) ? 'pipe_rows' : 'pipe_matrix', shape: [rows, cols / 64],
-    args: [
-      `to + ${piece.name}`, tensorMap(buffer.name), x,
-      ...(isRows(buffer) ? [z, isOwn ? BLOCK_ROWS : rows] : [y, z, ...most]), 'bar',
-    ],
-  };
-}
-
-/** One that the threads make. */
-function ownCopy(team: Team, piece: Piece, { axes, at, rowStride, rows, cols }: Cell, when: string | undefined): Instruction {
-  const [high, wide] = axes.map(team.pad);
-  return {
-    kind: 'copy', piece, group: false, ...(when !== undefined && { when }), fn: 'pipe_load', shape: [high, wide / 64, team.copiers],
-    args: [`to + ${piece.name}`, at, rowStride, rows, cols, 't'],
-  };
-}
-
-/** Gathered rows of a step: what asks which they are, for the first step that knows, and what copies them. */
-function gatherCopies(
-  cx: CudaContext, team: Team, { tile, op, cell, place, isAlong }: {
-    readonly tile: TileId; readonly op: Gather; readonly cell: Cell; readonly place: Place; readonly isAlong: boolean;
-  },
-): { readonly first: Instruction; readonly copy: Instruction } {
-  const index = bufferNamed(cx.module, op.index);
-  const piece = tileToCome(team, tile, cell, true);
-  const name = team.fresh(`rows${tile}`);
-  const [rows, cols] = cell.axes.map(team.pad);
-  const shape = [rows, cols / 64];
-  const at = (row: string | undefined) => [
-    cellPointer(cx.module, { buffer: index }, { ...place, first: row }), outerStride(cx.module, index),
-  ];
-  const [from, count] = isAlong ? ['rows_first', 'rows_end - rows_first'] : [place.first, cell.rows];
-  const copied = [`to + ${piece.name}`, cell.at, cell.rowStride, name, cell.cols];
-  return {
-    first: { kind: 'call', fn: 'pipe_ask', shape, args: [name, ...at(from), count, 't'], declares: [`int ${name};`] },
-    copy: {
-      kind: 'copy', piece, group: false, shape,
-      ...(isAlong
-        ? { fn: 'pipe_gather_on', args: [...copied, ...at(`(first + ${STEP})`), `rows_end - first - ${STEP}`, 't'] }
-        : { fn: 'pipe_gather', args: [...copied, cell.rows, 't'] }),
-    },
-  };
-}
-
-/** A step of a product: both operands are where the stage has them. */
-function pipeProduct(team: Team, tile: TileId, into: TileId, op: Parameters<typeof sidesOf>[2]): void {
-  const found = sidesOf(team, tile, op);
+/** A step of a product, or of several that are one: both operands are where the stage has them. */
+function pipeProduct(team: Team, tiles: readonly TileId[], into: TileId, op: Parameters<typeof sidesOf>[2]): void {
+  const found = sidesOf(team, tiles[0], op);
   const [sum] = team.formsOf(into).frags;
   if (found === undefined || sum === undefined) return;
   team.begin();
-  team.note(tile);
+  tiles.forEach(team.note);
   const [a, b] = [team.t16(found.left), team.t16(found.right)];
   if (a.most !== undefined || b.most !== undefined) return team.refuse('scaled operands');
   team.add({
     kind: 'product', fn: 'pipe_mma', name: sum.name, sum: sum.name, pieces: [a.piece, b.piece], then: [],
-    shape: [team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
+    shape: [tiles.length * team.pad(found.col), team.pad(a.rows), a.rows === op.axis, team.pad(b.rows), b.rows === op.axis],
     args: [sum.name, team.ofHalf(a.address, a.rows === op.axis, team.pad(a.rows)), b.address],
   });
 }

@@ -15,8 +15,10 @@ export interface TeamOptions {
   readonly draft: Draft;
   readonly parts?: Parts;
   readonly tall?: Tall;
-  /** Where warps put down what they store, each for itself. */
-  readonly outlet?: Piece;
+  /** Where warps put down what they store, each for itself, and what does so once all of it is known. */
+  readonly outlet?: { readonly piece: Piece; readonly later: Instruction[] };
+  /** Tiles that are what `silu` is differentiated to, and of what. */
+  readonly slopes?: ReadonlyMap<TileId, TileId>;
   /** Threads that copy, numbered from 0, where they are not the team's. */
   readonly copiers?: number;
   /** Most of the split axis that a block has; absent: what the rows of this team hold. */
