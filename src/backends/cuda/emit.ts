@@ -8,6 +8,7 @@ import { lineComment } from '../../support/text.js';
 import { verified } from '../../support/verified.js';
 import { costsOf, mappedSegmentation, planPrograms, planRows, planTensor, rowsKernel, tablesOf } from '../describe.js';
 import { productsApart } from './tensor-cores/apart.js';
+import { rowsCopied } from './tensor-cores/rows-copied.js';
 import { lowerTensorCores } from './tensor-cores/lower.js';
 import { filesOf } from './files.js';
 import { isRefused, type Refused } from './refused.js';
@@ -65,7 +66,9 @@ function tableKernel(domain: Domain, file: string): TableKernel {
 /** Writes the CUDA C++ of a module, files of kernels and what they include, and the plan a host needs to launch them. */
 export function emitCuda(given: TileModule, options: CudaOptions): { plan: Plan; files: Map<string, string> } {
   const plain = options.plain ?? false;
-  const module = withFreeNames(plain || options.dtype === 'f32' ? given : productsApart(given), options.templates);
+  const divided = plain || options.dtype === 'f32' ? given : productsApart(given);
+  const copied = plain || options.dtype === 'f32' || options.target !== 'cuda.sm90' ? divided : rowsCopied(divided);
+  const module = withFreeNames(copied, options.templates);
   const cx: CudaContext = { module, target: options.target, dtype: options.dtype };
   const architecture = options.target === 'cuda.sm90' ? 'sm90a' : options.target.replace('cuda.', '');
   const lowered = module.kernels.map((kernel) => ({ kernel, ...lower(cx, kernel, plain) }));

@@ -22,6 +22,14 @@ template <int R, int P, int THREADS, typename E> DEV void pipe_load(u32 dst, con
     cp_async(dst + swz<R>(r, x), in ? src + r * stride + x : src, in ? 16 : 0);
   }
 }
+// Of threads that wait for what they copied and fence it, so that who reads it need not: the first says that it is there.
+template <int THREADS> DEV void pipe_brought(u32 bar, int together, int t) {
+  cp_commit();
+  cp_wait<0>();
+  proxy_fence();
+  bar_sync(together, THREADS);
+  if (t == 0) bar_arrive(bar);
+}
 // Rows that an index names, `apart` numbers from one to the next, of a tile that 128 threads copy: a lane knows one of those that its warp copies, which
 // has a few of them at a time. Others than the first `rows` are -1, as are those of nobody.
 template <int R, int P> DEV void pipe_ask(int& row, const int* index, i64 apart, int rows, int t) {

@@ -8,7 +8,8 @@ import type { TileBuffer, TileId, TileKernel, TileModule } from '../../../src/ir
 import { verifyTiles } from '../../../src/ir/tile/verify.js';
 import { scanPrograms, TOKENS } from '../../../src/passes/chunk/programs.js';
 import { SLOTS } from '../mixture.js';
-import { compiler, emulate } from './emulate.js';
+import { rowsCopied } from '../../../src/backends/cuda/tensor-cores/rows-copied.js';
+import { compiler, emulate, type EmulateOptions } from './emulate.js';
 import { templates } from './templates.js';
 
 const rows = (name: string, axes: readonly string[], dtype: TileBuffer['dtype'] = 'io', domain = TOKENS): TileBuffer => (
@@ -80,7 +81,8 @@ describe('sums of products over rows', () => {
     const module = moduleOf(name, [4096, 11008], SUMS[name]);
     expect(verifyTiles(module)).toEqual([]);
     for (const target of ['cuda.sm80', 'cuda.sm86', 'cuda.sm90'] as const) {
-      expect(lowered(module, target, 'bf16')).toEqual(['tensor cores']);
+      const copied = target === 'cuda.sm90' && name !== 'dense' && name !== 'scores' && name !== 'worked' ? ['rows'] : [];
+      expect(lowered(module, target, 'bf16')).toEqual([...copied, 'tensor cores']);
     }
   });
 
@@ -109,9 +111,12 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   const run = (name: string, sizes: readonly [number, number], target: CudaTarget, dtype: IoDtype, races = false) => {
     const module = moduleOf(name, sizes, SUMS[name]);
     expect(lowered(module, target, dtype)).toEqual(['tensor cores']);
+    check(name, module, target, dtype, races);
+  };
+  const check = (name: string, module: TileModule, target: CudaTarget, dtype: IoDtype, races: boolean, spoil?: EmulateOptions['spoil']) => {
     const errors = emulate(module, {
       dtype, target, plain: false, call, longest: 2, programs: ['forward'], orders: races ? ['0'] : ['0', '1'],
-      given: new Map([['source', TOKEN_OF]]), races,
+      given: new Map([['source', TOKEN_OF]]), races, ...(spoil && { spoil }),
     });
     expect([...errors.keys()]).toEqual(SUMS[name].sums.map(([{ name: of }]) => `forward ${of}`));
     expect([...errors].filter(([, error]) => !(error < 5e-3))).toEqual([]);
@@ -128,6 +133,19 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   });
   it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
+  it('of rows that are copied first, steps of fewer rows by all that copy', () => {
+    const module = rowsCopied(moduleOf('both', [136, 328], SUMS.both), 0);
+    expect(verifyTiles(module)).toEqual([]);
+    expect(lowered(module, 'cuda.sm90', 'bf16')).toEqual(['rows', 'tensor cores']);
+    for (const races of [false, true]) check('both', module, 'cuda.sm90', 'bf16', races);
+    const without = (pattern: RegExp, instead: string) => () => check('both', module, 'cuda.sm90', 'bf16', true, (text) => {
+      expect(text).toMatch(pattern);
+      return text.replace(pattern, instead);
+    });
+    const unfenced = '{ cp_commit(); cp_wait<0>(); bar_sync(3, 128); if (t == 0) bar_arrive(bar); }';
+    expect(without(/pipe_brought<128>\(bar, 3, t\);/, unfenced)).toThrow();
+    expect(without(/if \(length < 64\) bar_sync\(3, 128\);/, '')).toThrow();
+  });
   it('out of a ring, steps of fewer rows too', () => {
     run('dense', [136, 200], 'cuda.sm90', 'bf16');
     run('segments', [136, 328], 'cuda.sm90', 'bf16');

@@ -37,8 +37,8 @@ export interface Traffic {
   readonly upper: number;
   /** Those that are columns of the results, of which a narrow block has fewer. */
   readonly wide: number;
-  /** Do threads copy too? */
-  readonly copies: boolean;
+  /** Which steps threads copy too: all, those of a run that are not full, none. */
+  readonly copies: 'all' | 'last' | 'none';
   /** Of a step. */
   readonly products: number;
 }
@@ -64,6 +64,8 @@ export const SLICE = 64;
 /** Threads that multiply, and those that copy. */
 const MULTIPLIERS = 256;
 export const COPIERS = 128;
+/** The barrier of those that copy; those before it are the block's and that of each warpgroup that multiplies. */
+const TOGETHER = 3;
 /** Bytes of a stage's barriers: full, empty. */
 export const BARRIERS = 16;
 /** Runs whose blocks of rows are counted in shared memory; of more, some blocks have nothing to do. */
@@ -103,9 +105,11 @@ export function pipeText(
   const team: Threads = { threads: MULTIPLIERS, barrier: '1' };
   const own: Threads = { threads: 128, barrier: '1 + half' };
   const print = (part: PipePart) => printSteps(code, plan.steps(part), team);
-  const copies = loops.some((loop) => loop.copies);
+  const copies = loops.some((loop) => loop.copies === 'all');
+  // One warp does for the engine; where a step is not full, all threads bring it and wait for each other, so that nobody else has to.
+  const last = !copies && loops.some((loop) => loop.copies === 'last');
   const byEngine = loops.some(({ bytes }) => bytes > 0);
-  const [few, many] = REGISTERS[!copies ? 'byEngine' : isAlong ? 'alongRows' : 'byThreads'];
+  const [few, many] = REGISTERS[!copies && !last ? 'byEngine' : copies && isAlong ? 'alongRows' : 'byThreads'];
   const countOf = (axis: Axis) => (isAlong ? 'steps' : String(Math.ceil(axisSize(cx.module, axis) / STEP)));
   const step = () => {
     if (!isAlong) return;
@@ -139,8 +143,7 @@ export function pipeText(
   code.open(`if (__shfl_sync(~0u, threadIdx.x >> 7, 0) == ${MULTIPLIERS / 128})`);
   code.line(`regs_down<${few}>();`);
   code.line(`const int t = threadIdx.x - ${MULTIPLIERS};`);
-  // One warp does for the engine.
-  if (!copies) code.line('if (t >= 32) return;');
+  if (!copies && !last) code.line('if (t >= 32) return;');
   code.line('int at = 0, lap = 1;');
   openBlocks(code, cx, parted, shape, count);
   loops.forEach(({ axis, bytes, upper, wide }, i) => {
@@ -151,14 +154,18 @@ export function pipeText(
     step();
     stage('to');
     code.line('const u32 bar = full + at * 8;');
-    code.line('bar_wait(empty + at * 8, lap);');
+    code.line(`${last ? 'if (t < 32) ' : ''}bar_wait(empty + at * 8, lap);`);
+    // The others hear of it from the first warp: of a barrier in memory they would not know how often it has turned since they looked.
+    if (last) code.line(`if (length < ${STEP}) bar_sync(${TOGETHER}, ${COPIERS});`);
     const [rest, columns] = isNarrowed(parted, shape) ? [bytes - wide, wide > 0 ? `(${wide} >> narrow)` : ''] : [bytes, ''];
     const tall = upper === 0 ? '' : `(${BLOCK_ROWS} > ${STEP} ? ${rest} : ${rest - upper})`;
     const arriving = isAlong && bytes > 0 ? `length == ${STEP} ? ${bytes} : 0`
       : [tall === '' && (rest > 0 || columns === '') ? String(rest) : tall, columns].filter((text) => text !== '').join(' + ');
-    if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${arriving});`);
+    if (last) code.line(`if (length == ${STEP} && t == 0) bar_expect(bar, ${bytes});`);
+    else if (byEngine) code.line(`if (t == 0) bar_expect(bar, ${arriving});`);
     print(issue);
     if (copies) code.line('cp_arrive(bar);');
+    if (last) code.line(`if (length < ${STEP}) pipe_brought<${COPIERS}>(bar, ${TOGETHER}, t);`);
     next('lap');
     code.close();
   });

@@ -24,6 +24,7 @@ import { planResults } from './pipe-results.js';
 import { laid } from './pipe-sides.js';
 import {
   BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
+  type Traffic,
 } from './pipe-text.js';
 import { sidesOf } from './product.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
@@ -129,7 +130,8 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
   const isColumns = ({ axes, buffer }: Cell) => isNarrowed(parted, shape) && !isRows(buffer) && axes.includes(split);
   const traffic = loops.map(({ axis, inside }, n) => {
     const [ask, issue, body] = partsOfPipe(n);
-    let [bytes, upper, wide, copies, products] = [0, 0, 0, false, 0];
+    let [bytes, upper, wide, products] = [0, 0, 0, 0];
+    let copies = 'none' as Traffic['copies'];
     for (const { tile, op } of draft.untilRefused(inOrder(kernel, rows, inside, joints[n]))) {
       draft.to(body);
       if (op.op === 'load') {
@@ -154,7 +156,8 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
         }
         if (!boxed || partly) {
           team.add(ownCopy(team, piece, cell, partly ? 'length < 64' : undefined));
-          copies = true;
+          if (!boxed) copies = 'all';
+          else if (copies === 'none') copies = 'last';
           inPlace.add(op.buffer);
         }
       } else if (op.op === 'gather') {
@@ -168,7 +171,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
           draft.to(issue);
           team.add(copy);
         }
-        copies = true;
+        copies = 'all';
         inPlace.add(op.buffer);
       }
     }
@@ -186,7 +189,7 @@ function planPipe(cx: CudaContext, parted: BlockParts, shape: PipeShape, isMappe
     if (stmt.kind !== 'let' || stmt.op.op !== 'load') continue;
     inPlace.add(stmt.op.buffer);
     const { copied, at, rowStride, rows: high, cols } = loadCell(cx, stmt.op, place, split);
-    const askers = traffic.some(({ copies }) => copies) ? COPIERS : 32;
+    const askers = traffic.every(({ copies }) => copies === 'none') ? 32 : COPIERS;
     if (copied === 'tile') team.add({ kind: 'call', fn: 'pipe_prefetch', shape: [HIGH, askers], args: [at, rowStride, high, cols, 't'] });
   }
   draft.to('sums');
