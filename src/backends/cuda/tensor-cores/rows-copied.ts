@@ -56,7 +56,7 @@ const isSame = (op: TileOp, { buffer, index }: Gather): boolean => (
   op.op === 'gather' && op.buffer === buffer && op.index === index && op.rows === 'row'
 );
 
-/** Of the products of a kernel that multiply the rows as they are; 0 where rows are read for something else, too. */
+/** Of the products of a kernel that multiply the rows and what they meet as they are; 0 where rows are read for something else, too. */
 function columnsOf(module: TileModule, kernel: TileKernel, op: Gather): number {
   const defs = definitions(kernel);
   const rows = new Set([...defs].flatMap(([tile, made]) => (isSame(made, op) ? [tile] : [])));
@@ -65,10 +65,14 @@ function columnsOf(module: TileModule, kernel: TileKernel, op: Gather): number {
   if (!isPlain(bufferNamed(module, op.buffer)) || bufferNamed(module, op.index).axes.length > 0) return 0;
   return readers.every((made) => made.op === 'contract') ? sum(readers.map((made) => (made.op === 'contract' ? columns(made) : 0))) : 0;
 
+  function isRead(tile: TileId): boolean {
+    const made = defs.get(tile);
+    return made?.op === 'keep' ? isRead(made.arg) : made?.op === 'load' || made?.op === 'gather';
+  }
   function columns({ a, b, axis }: Extract<TileOp, { op: 'contract' }>): number {
     const axes = (tile: TileId) => kernel.tiles[tile].axes.filter((one) => one !== axis);
     const [other] = [a, b].filter((tile) => !rows.has(tile));
-    return other === undefined ? 0 : axes(other).reduce((size, one) => size * axisSize(module, one), 1);
+    return other === undefined || !isRead(other) ? 0 : axes(other).reduce((size, one) => size * axisSize(module, one), 1);
   }
 }
 
