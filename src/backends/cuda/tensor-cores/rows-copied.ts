@@ -35,7 +35,8 @@ export function rowsCopied(module: TileModule, most = MOST_GATHERED): TileModule
 
 function gatherings({ kernels, programs }: TileModule): readonly Gathering[] {
   const found = new Map<string, Gathering>();
-  for (const kernel of kernels) {
+  // What is launched for some calls alone is by itself.
+  for (const kernel of kernels.filter(({ few }) => few === undefined)) {
     const within = Object.entries(programs).filter(([, { launches }]) => launches.includes(kernel.name)).map(([name]) => name);
     const own = new Map<string, Gather>();
     eachStatement(kernel.body, (stmt) => {
