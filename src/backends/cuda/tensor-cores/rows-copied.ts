@@ -1,9 +1,9 @@
+import { buildKernel } from '../../../ir/tile/build.js';
 import { isRows } from '../../../ir/tile/domain.js';
 import { operandsOf } from '../../../ir/tile/facts.js';
 import {
   withKernels, type TileBuffer, type TileId, type TileKernel, type TileModule, type TileOp, type TileStmt,
 } from '../../../ir/tile/tile.js';
-import { buildKernel } from '../../../ir/tile/build.js';
 import { sum } from '../../../support/sum.js';
 import { axisSize } from '../../describe.js';
 import { bufferNamed } from '../address.js';
@@ -19,17 +19,17 @@ interface Gathering {
 }
 
 /**
- * Columns that gathered rows are multiplied with, all products together, from which on they are copied first: it takes as long as 128
- * columns a copied number would (two bytes are read and two written), and the copy engine then brings what threads would have to.
+ * Columns that gathered rows are multiplied with, all products together, from which on they are copied first. A copy takes as long as some 350
+ * columns do; what threads no longer bring is a tenth of the products, more or less.
  */
-const MOST_GATHERED = 8192;
+const LEAST_COPIED = 8192;
 
 /**
  * A module in which rows that wide products gather lie one behind the other before, in the order of the products' rows: a kernel copies
  * them, once for all products of a program.
  */
-export function rowsCopied(module: TileModule, most = MOST_GATHERED): TileModule {
-  const found = gatherings(module).filter(({ op, kernels }) => sum(kernels.map((kernel) => columnsOf(module, kernel, op))) >= most);
+export function rowsCopied(module: TileModule, least = LEAST_COPIED): TileModule {
+  const found = gatherings(module).filter(({ op, kernels }) => sum(kernels.map((kernel) => columnsOf(module, kernel, op))) >= least);
   return found.reduce(copied, module);
 }
 
