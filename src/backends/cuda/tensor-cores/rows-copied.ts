@@ -19,8 +19,8 @@ interface Gathering {
 }
 
 /**
- * Columns that gathered rows are multiplied with, all products together, from which on they are copied first. A copy takes as long as some 350
- * columns do; what threads no longer bring is a tenth of the products, more or less.
+ * Columns that gathered rows are multiplied with, all products together, from which on they are copied first. A copy takes as long as some
+ * 350 columns do; what threads no longer bring is a tenth of the products, more or less.
  */
 const LEAST_COPIED = 8192;
 
