@@ -10,7 +10,8 @@ import { isPointwise, type BlockParts } from './block-parts.js';
 import { straightText } from './block-text.js';
 import { STEP } from './forms.js';
 import { isEvenTile, loadCell, vectorElement } from './memory.js';
-import { SLICE, type PipePart } from './pipe-text.js';
+import { SLICE } from './pipe-blocks.js';
+import type { PipePart } from './pipe-text.js';
 import type { Team } from './team.js';
 
 type Let = Extract<TileStmt, { kind: 'let' }>;

@@ -4,7 +4,7 @@ import type { CudaContext } from '../lowered.js';
 import { isAlongRows, type BlockParts } from './block-parts.js';
 import { STEP } from './forms.js';
 import { jointProducts } from './joint-products.js';
-import { HIGH } from './pipe-text.js';
+import { HIGH } from './pipe-blocks.js';
 
 /** Products along rows lie so that what several of them read is their left operand, if they do share one. */
 export function laid(cx: CudaContext, given: BlockParts): BlockParts {

@@ -19,13 +19,11 @@ import { gatheredCell } from './gathered.js';
 import { inOrder, jointProducts, summedUp } from './joint-products.js';
 import { definitions, tokenRow } from './kernel.js';
 import { isEvenTile, loadCell, tileToCome, type Cell } from './memory.js';
+import { countedBytes, HIGH, isNarrowed, SLICE, type PipeShape } from './pipe-blocks.js';
 import { gatherCopies, mappedCopy, ownCopy } from './pipe-copies.js';
 import { planResults } from './pipe-results.js';
 import { laid } from './pipe-sides.js';
-import {
-  BARRIERS, COPIERS, countedBytes, HIGH, isNarrowed, partsOfPipe, pipeText, SLICE, type PipePart, type PipePlan, type PipeShape,
-  type Traffic,
-} from './pipe-text.js';
+import { BARRIERS, COPIERS, partsOfPipe, pipeText, type PipePart, type PipePlan, type Traffic } from './pipe-text.js';
 import { sidesOf } from './product.js';
 import { createTeam, type Team, type TeamOptions } from './team.js';
 
