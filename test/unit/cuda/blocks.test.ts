@@ -108,16 +108,15 @@ const emitted = (module: TileModule, target: CudaTarget, dtype: IoDtype) => emit
 
 describe('products in blocks', () => {
   it.each(Object.keys(MODULES))('have tensor cores on every architecture: %s', (name) => {
-    // Gathered rows of wider products are copied first.
-    const columns = 7936;
-    const module = MODULES[name]([4096, columns]);
+    const module = MODULES[name]([4096, 11008]);
     expect(verifyTiles(module)).toEqual([]);
     for (const target of ['cuda.sm80', 'cuda.sm86', 'cuda.sm90'] as const) {
-      const { plan: { kernels: [kernel] } } = emitted(module, target, 'bf16');
+      // Behind what copies gathered rows, if there is such a kernel.
+      const kernel = emitted(module, target, 'bf16').plan.kernels.find((one) => one.name === name);
       expect(kernel).toMatchObject({ lowering: 'tensor cores' });
-      expect(kernel.sharedBytes).toBeLessThanOrEqual(sharedLimit(target));
+      expect(kernel?.sharedBytes).toBeLessThanOrEqual(sharedLimit(target));
       // Blocks of columns beside each other, one after the other for each 64 rows.
-      expect(kernel.grid[0][0]).toBeLessThanOrEqual(columns / 64);
+      expect(kernel?.grid[0][0]).toBeLessThanOrEqual(11008 / 64);
     }
   });
 
