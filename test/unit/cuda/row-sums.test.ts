@@ -134,15 +134,23 @@ describe.skipIf(!compiler)('sums of products over rows against the tile interpre
   it('operands that are worked out', () => run('worked', [72, 72], 'cuda.sm80', 'bf16'));
   it('without a race in shared memory', () => run('both', [136, 72], 'cuda.sm90', 'bf16', true));
   it('of rows that are copied first, steps of fewer rows by all that copy', () => {
-    const module = rowsCopied(moduleOf('experts', [72, 72], SUMS.experts), 0);
-    expect(lowered(module, 'cuda.sm90', 'bf16')).toEqual(['rows', 'tensor cores']);
-    const without = (pattern: RegExp, instead: string) => () => check('experts', module, 'cuda.sm90', 'bf16', true, (text) => {
-      expect(text).toMatch(pattern);
-      return text.replace(pattern, instead);
-    });
+    const without = (name: string, sizes: readonly [number, number], pattern: RegExp, instead: string) => {
+      const module = rowsCopied(moduleOf(name, sizes, SUMS[name]), 0);
+      expect(lowered(module, 'cuda.sm90', 'bf16')).toEqual(['rows', 'tensor cores']);
+      const changed: boolean[] = [];
+      const run = () => check(name, module, 'cuda.sm90', 'bf16', true, (text) => {
+        changed.push(pattern.test(text));
+        return text.replace(pattern, instead);
+      });
+      return { run, changed };
+    };
     const unfenced = '{ cp_commit(); cp_wait<0>(); bar_sync(3, 128); if (t == 0) bar_arrive(bar); }';
-    expect(without(/pipe_brought<128>\(bar, 3, t\);/, unfenced)).toThrow();
-    expect(without(/if \(length < 64\) bar_sync\(3, 128\);/, '')).toThrow();
+    const fence = without('experts', [72, 72], /pipe_brought<128>\(bar, 3, t\);/, unfenced);
+    expect(fence.run).toThrow(/without a fence/);
+    // A ring of few stages, which are soon in use again.
+    const barrier = without('both', [136, 328], /if \(length < 64\) bar_sync\(3, 128\);/, '');
+    expect(barrier.run).toThrow();
+    for (const { changed } of [fence, barrier]) expect(changed).toContain(true);
   });
   it('out of a ring, steps of fewer rows too', () => {
     run('dense', [136, 200], 'cuda.sm90', 'bf16');
