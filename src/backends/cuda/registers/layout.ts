@@ -69,6 +69,8 @@ const WARP = 32;
 const PIECES = 4;
 /** Sums of a thread beside which registers last for what eight iterations load. */
 const MOST_SUMMED = 12;
+/** Blocks that share the columns of a segment, before they are wider. */
+const FEWEST_BLOCKS = 4;
 /** Rows of a thread that do not meet others. */
 const ROWS_AT_ONCE = 2;
 /** Rows and columns of a thread that shares what it reads among its rows. */
@@ -85,6 +87,8 @@ interface Survey {
   readonly folded: ReadonlySet<Axis>;
   /** Rows meet: sums along them, recurrences, shifts. */
   readonly rowsMeet: boolean;
+  /** By more than sums. */
+  readonly inOrder: boolean;
   readonly loops: readonly TileLoop[];
   readonly nested: boolean;
 }
@@ -135,7 +139,7 @@ function survey(module: TileModule, kernel: TileKernel): Survey | undefined {
   const axes = unionAxes(...together);
   if (!fits || nested || axes.includes(COL)) return undefined;
   const loops = kernel.body.filter((stmt): stmt is TileLoop => stmt.kind === 'loop');
-  return { axes, together, folded, rowsMeet: rowsMeet || folded.has(ROW), loops, nested };
+  return { axes, together, folded, rowsMeet: rowsMeet || folded.has(ROW), inOrder: rowsMeet, loops, nested };
 }
 
 /** Each factor has an axis that the other lacks: a product of matrices, which shared memory serves better. */
@@ -307,14 +311,14 @@ function components(s: Survey, axes: readonly Axis[]): Axis[][] {
   return found;
 }
 
-/** Lane groups for the axes that no warp axis is; `cutAxes` asks for one piece per thread where that splits no fold. */
-function laneGroups(module: TileModule, s: Survey, axes: readonly Axis[], cut: boolean): Group[] | undefined {
+/** Lane groups for the axes that no warp axis is; `cut` asks for one piece of so many per thread where that splits no fold. */
+function laneGroups(module: TileModule, s: Survey, axes: readonly Axis[], cut: number | undefined): Group[] | undefined {
   const groups: Group[] = [];
   for (const component of components(s, axes)) {
     const folded = component.some((axis) => s.folded.has(axis));
     if (component.length > 1 && folded) return undefined;
     if (component.length > 1 && !s.together.some((set) => component.every((axis) => set.includes(axis)))) return undefined;
-    if (component.length > 1 || (cut && !folded)) groups.push(flatGroup(module, component, WARP, cut ? 1 : 4));
+    if (component.length > 1 || (cut !== undefined && !folded)) groups.push(flatGroup(module, component, WARP, cut));
     else {
       const total = sizeOf(module, component);
       groups.push({ name: nameOf(component), axes: component, role: 'lane', threads: WARP, ...piecesOf(total, WARP), total, cut: false });
@@ -324,13 +328,23 @@ function laneGroups(module: TileModule, s: Survey, axes: readonly Axis[], cut: b
   return groups.filter((group) => group.cut).length > 1 ? undefined : groups;
 }
 
+/**
+ * Columns that a thread takes of rows in blocks. Where those of a segment are summed, blocks are many, and live for few chunks: what each
+ * begins with is paid for by wider ones.
+ */
+function neighboursOf(module: TileModule, { outer }: TileKernel, s: Survey, axes: readonly Axis[]): number {
+  if (outer !== 'segment' || s.inOrder) return 1;
+  return [4, 2].find((n) => sizeOf(module, axes) % (WARP * n * FEWEST_BLOCKS) === 0) ?? 1;
+}
+
 /** Tokens over the warps, channels over the lanes. */
 function rowsLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout | undefined {
   const warps = 8;
   const rows = module.chunk / warps;
   if (!s.axes.includes(ROW) || !Number.isInteger(rows)) return undefined;
   const turns = turnsOf(kernel);
-  const lanes = laneGroups(module, s, s.axes.filter((axis) => axis !== ROW), s.rowsMeet && turns === undefined);
+  const columns = s.axes.filter((axis) => axis !== ROW);
+  const lanes = laneGroups(module, s, columns, s.rowsMeet && turns === undefined ? neighboursOf(module, kernel, s, columns) : undefined);
   if (lanes === undefined) return undefined;
   if (turns !== undefined) {
     const few = Math.min(rows, ROWS_AT_ONCE);
@@ -364,10 +378,10 @@ function matrixLayout(module: TileModule, kernel: TileKernel, s: Survey): Layout
     const size = axis === undefined ? 1 : axisSize(module, axis);
     const regs = Math.ceil(size / warps);
     const mostOf = (groups: readonly Group[]) => Math.max(1, ...groups.map((group) => group.regs)) * regs;
-    const cut = laneGroups(module, s, others, true);
+    const cut = laneGroups(module, s, others, 1);
     // A state is written where it was read: no other block should still have to read it.
     const whole = cut?.some((group) => group.cut && rewritesWhole(module, kernel, group)) === true
-      ? laneGroups(module, s, others, false)
+      ? laneGroups(module, s, others, undefined)
       : undefined;
     const lanes = whole !== undefined && mostOf(whole) <= MOST_REGISTERS ? whole : cut;
     if (lanes === undefined || mostOf(lanes) > MOST_REGISTERS) return [];

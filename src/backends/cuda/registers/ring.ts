@@ -104,18 +104,11 @@ export function ringOf(w: Writer, body: readonly TileStmt[]): Ring | undefined {
       if (load === undefined) throw new Error(`tile ${tile} is not in the ring`);
       const { type, width, at, start } = load;
       w.declare(tile);
-      w.each(
-        w.kernel.tiles[tile].axes,
-        (i, j) => `${w.at(tile, i, j)} = `
-          + `ld((const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width})`
-          + ` + ${lanePosition(w, j, width / start)});`,
-      );
+      const vec = width / start / w.layout.lanes;
+      w.each([ROW], (i) => {
+        const from = `(const ${type}*)(smem + RING + full * ${stage} + ${at} + (x__row + ${i}) * ${width}) + lane`;
+        return vec === 1 ? `${w.at(tile, i, '0')} = ld(${from});` : `ldn<${vec}>(&${w.at(tile, i, '0')}, ${from} * ${vec});`;
+      });
     },
   };
-}
-
-/** Position of element j of a lane within the stretch of its block. */
-function lanePosition(w: Writer, j: string, width: number): string {
-  const vec = width / w.layout.lanes;
-  return vec === 1 ? 'lane' : `lane * ${vec} + ${j}`;
 }
